@@ -1,0 +1,1 @@
+"""The three agents: what each must do, and those that do it."""

@@ -1,0 +1,123 @@
+"""Grounding by retrieval: BM25 over short windows of lines and over whole clips."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import bm25s
+import numpy as np
+from numpy.typing import NDArray
+
+from longvideoagent.agents.offline.terms import terms
+from longvideoagent.media.video import Video
+from longvideoagent.rollout import AskGrounding
+from longvideoagent.types import Evidence, Grounded, Subtitle, Timeline, Usage
+
+WINDOW_LINES = 3
+CLIP_SHARE = 1.0
+"""Weight of the clip-wide match beside the best window's: a scene names its place once and then
+talks on, so what belongs together need not stand together."""
+OPTION_SHARE = 0.4
+"""Weight of the best-matching option beside the question."""
+QUOTED_LINES = 2
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """BM25 over windows of lines (each knows its clip) and over clips."""
+
+    windows: bm25s.BM25 | None
+    clips: bm25s.BM25 | None
+    clip_of_window: NDArray[np.int64]
+    vocabulary: frozenset[str]
+
+
+class OfflineGrounding:
+    """Points at the clip whose lines match the question, its options and the master's request."""
+
+    async def locate(self, request: AskGrounding, video: Video) -> Grounded:  # noqa: ARG002 (lines suffice)
+        """The best clip not yet visited. Where nothing matches it is the next clip in order, so that
+        a video without text is still gone through from the start."""
+        return await asyncio.to_thread(locate, request)
+
+
+def locate(request: AskGrounding) -> Grounded:
+    """See ``OfflineGrounding.locate``."""
+    timeline, visited = request.timeline, set(request.trace.visited)
+    left = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
+    if not left:
+        return Grounded(None, "every clip has been visited", usage=Usage(calls=1))
+    question = request.trace.question
+    scores = score_clips(timeline, question.text, question.options)
+    if request.request:
+        scores = scores + score_clips(timeline, request.request, ())
+    best = max(left, key=lambda index: (scores[index], -index))
+    clip = timeline.clips[best]
+    if scores[best] <= 0:
+        return Grounded(clip.label, "no line matches; taking the next clip in order", usage=Usage(calls=1))
+    wanted = set(terms(" ".join([request.request, question.text, *question.options])))
+    quoted = _best_lines(clip.subtitles, wanted)
+    matched = sorted(wanted & {term for line in clip.subtitles for term in terms(line.text)})
+    evidence = tuple(Evidence.of_line(clip.label, line) for line in quoted)
+    return Grounded(clip.label, f"matches {', '.join(matched[:12])}", evidence, Usage(calls=1))
+
+
+def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:
+    """How well each clip matches, 0 and up: its best window plus the clip as a whole."""
+    index = _index(timeline)
+    count = len(timeline.clips)
+    query = terms(text)
+    asked = _match(index, query, count)
+    offered = [_match(index, terms(option), count) for option in options]
+    if offered:
+        asked = asked + OPTION_SHARE * np.max(offered, axis=0)
+    return asked
+
+
+def _match(index: _Index, query: Sequence[str], count: int) -> Scores:
+    known = [term for term in dict.fromkeys(query) if term in index.vocabulary]
+    scores = np.zeros(count)
+    if not known or index.windows is None or index.clips is None:
+        return scores
+    np.maximum.at(scores, index.clip_of_window, index.windows.get_scores(known).astype(float))
+    scores += CLIP_SHARE * index.clips.get_scores(known)
+    return scores
+
+
+@lru_cache(maxsize=16)
+def _index(timeline: Timeline) -> _Index:
+    windows: list[list[str]] = []
+    owner: list[int] = []
+    whole: list[list[str]] = []
+    for number, clip in enumerate(timeline.clips):
+        lines = [list(terms(line.text)) for line in clip.subtitles]
+        whole.append(_flat(lines))
+        for first in range(max(1, len(lines) - WINDOW_LINES + 1)):
+            windows.append(_flat(lines[first : first + WINDOW_LINES]))
+            owner.append(number)
+    vocabulary = frozenset(term for clip_terms in whole for term in clip_terms)
+    if not vocabulary:
+        return _Index(None, None, np.array(owner), vocabulary)
+    return _Index(_bm25(windows), _bm25(whole), np.array(owner), vocabulary)
+
+
+def _flat(lines: Sequence[Sequence[str]]) -> list[str]:
+    return [term for line in lines for term in line]
+
+
+def _bm25(documents: list[list[str]]) -> bm25s.BM25:
+    retriever = bm25s.BM25()
+    retriever.index(documents, show_progress=False)
+    return retriever
+
+
+def _best_lines(lines: Sequence[Subtitle], wanted: set[str]) -> list[Subtitle]:
+    """The few lines that share most terms with what is wanted, in order of time."""
+    shared = {line: len(wanted & set(terms(line.text))) for line in lines}
+    best = sorted((line for line in lines if shared[line]), key=lambda line: -shared[line])[:QUOTED_LINES]
+    return sorted(best, key=lambda line: line.start_s)

@@ -1,0 +1,186 @@
+"""The offline master: looks or relocates while the evidence does not separate the options, then
+answers with a confidence and with the evidence it rests on. It reads the trace and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+
+from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Support, probabilities
+from longvideoagent.agents.offline.terms import terms
+from longvideoagent.media.picture import COLOURS
+from longvideoagent.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
+from longvideoagent.types import Evidence, Look, Reply, Round, Seen, Trace, Usage
+
+LEAST_SUPPORT = 0.15
+LEAST_MARGIN = 0.25
+"""Options are separated when the best is supported at least so well, and ahead by this share."""
+QUOTED_FACTS = 3
+
+_QUOTED = re.compile(r"“([^”]*)”")
+_COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
+
+
+class OfflineMaster:
+    """See the module."""
+
+    async def reply(self, trace: Trace) -> Reply:
+        """The next utterance; never fails."""
+        return decide(trace)
+
+
+def decide(trace: Trace) -> Reply:
+    """See ``OfflineMaster``."""
+    reading = Reading(trace.question, known_facts(trace))
+    if trace.question.options:
+        return _choose(trace, reading)
+    return _tell(trace, reading)
+
+
+def known_facts(trace: Trace) -> list[Evidence]:
+    """All that the master has been told: the lines of located clips and what vision saw, each once."""
+    facts: dict[Evidence, None] = {}
+    for located in trace.located:
+        for clip in located.clips:
+            facts.update(dict.fromkeys(Evidence.of_line(clip.label, line) for line in clip.subtitles))
+    for observation in trace.observations:
+        if isinstance(observation, Seen):
+            facts.update(dict.fromkeys(observation.evidence))
+    return list(facts)
+
+
+def _choose(trace: Trace, reading: Reading) -> Reply:
+    """Multiple choice: the best-supported option, once it is clear of the others."""
+    supports = reading.supports()
+    ranked = sorted(range(len(supports)), key=lambda index: -supports[index].value)
+    best = supports[ranked[0]]
+    second = supports[ranked[1]].value if len(ranked) > 1 else 0.0
+    is_separated = best.value >= LEAST_SUPPORT and best.value - second >= LEAST_MARGIN * best.value
+    told = "; ".join(_told_support(trace, index, supports[index]) for index in ranked[:2])
+    asked_elsewhere = _ask_an_agent(trace, reading, is_separated, told)
+    if asked_elsewhere is not None:
+        return asked_elsewhere
+    chosen = ranked[0] if best.value > second else _guess(trace, supports, best.value)
+    confidence = probabilities(supports)[chosen]
+    thought = f"{told}. I answer a{chosen}." if best.value > 0 else "Nothing supports any option; this is a guess."
+    return _reply(thought, f"<{ANSWER_TAG}>a{chosen}</{ANSWER_TAG}>", confidence, _cited(reading, [supports[chosen]]))
+
+
+def _told_support(trace: Trace, index: int, support: Support) -> str:
+    option = f"a{index} “{trace.question.options[index]}”"
+    if support.fact is None:
+        return f"{option} has no support"
+    return f"{option} has support {support.value:.2f} at {clock(support.fact.time_s)}: {support.fact.text}"
+
+
+def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
+    """One of the options tied at the top, by chance fixed by the question, so that no position is
+    favoured and a run can be repeated."""
+    tied = [index for index, support in enumerate(supports) if support.value == best]
+    seed = hashlib.sha256("\n".join([trace.question.text, *sorted(trace.question.options)]).encode()).digest()
+    names = sorted(tied, key=lambda index: trace.question.options[index])
+    return random.Random(seed).choice(names)
+
+
+def _ask_an_agent(trace: Trace, reading: Reading, is_settled: bool, told: str) -> Reply | None:
+    """A look or a relocation, where one is allowed and could help; else None."""
+    if trace.rounds_left <= 1:
+        return None
+    can_look = trace.settings.vision and trace.current is not None and not _has_looked(trace)
+    if can_look and (reading.asked.wants_picture or not is_settled):
+        query = reading.asked.main.strip() or trace.question.text
+        moment = f" Look closely around {clock(reading.anchor[0].start_s)}." if reading.anchor else ""
+        return _reply(
+            f"{told}. I need to see clip {trace.visited[-1]}.",
+            f"<{LOOK_TAGS[0]}>{defuse(query)}{moment}</{LOOK_TAGS[0]}>",
+        )
+    if trace.settings.grounding and not is_settled and not _is_exhausted(trace):
+        request = defuse(_missing_words(trace, reading))
+        return _reply(f"{told}. That does not decide it; I look elsewhere.", f"<{GROUND_TAG}>{request}</{GROUND_TAG}>")
+    return None
+
+
+def _has_looked(trace: Trace) -> bool:
+    """Whether vision has been asked about the current clip."""
+    return any(isinstance(each.action, Look) and each.clip == trace.visited[-1] for each in trace.rounds)
+
+
+def _is_exhausted(trace: Trace) -> bool:
+    """Whether the last relocation brought no further clip."""
+    last: Round | None = trace.rounds[-1] if trace.rounds else None
+    return (
+        last is not None
+        and last.observation is not None
+        and f"<{GROUND_TAG}>" in last.text
+        and (last.clip == (trace.visited[-1] if trace.visited else None))
+    )
+
+
+def _missing_words(trace: Trace, reading: Reading) -> str:
+    """The words of the asked moment, or of the question, that no known fact holds; else all of them."""
+    known = {term for fact in reading.facts for term in terms(fact.text)}
+    source = reading.asked.clause or trace.question.text
+    missing = [word for word in re.findall(r"\w+", source[:2000]) if set(terms(word)) - known]
+    return " ".join(missing) or source[:500].strip()
+
+
+def _tell(trace: Trace, reading: Reading) -> Reply:
+    """Open question: the facts that match best, quoted with their times."""
+    is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
+    ranked = sorted(zip(reading.relevance, reading.facts, strict=True), key=lambda each: -each[0])
+    matching = [(value, fact) for value, fact in ranked if is_generic or reading.matches(fact)]
+    best = matching[0][0] if matching else 0.0
+    is_settled = best >= 2 * LEAST_SUPPORT and not is_generic
+    told = f"the best match is at {clock(matching[0][1].time_s)}: {matching[0][1].text}" if matching else "no match yet"
+    asked_elsewhere = _ask_an_agent(trace, reading, is_settled or (is_generic and bool(reading.facts)), told)
+    if is_generic and trace.settings.vision and not any(isinstance(seen, Seen) for seen in trace.observations):
+        asked_elsewhere = _ask_an_agent(trace, reading, False, told)
+    if asked_elsewhere is not None:
+        return asked_elsewhere
+    if not matching:
+        return _reply("Nothing in the video matches the question.", f"<{ANSWER_TAG}></{ANSWER_TAG}>", 0.0)
+    chosen = [fact for _, fact in matching[:QUOTED_FACTS]] if is_generic else _close_to_best(matching)
+    supports = [Support(value, fact) for value, fact in matching if fact in chosen]
+    answer = defuse(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
+    confidence = 0.1 if is_generic else min(0.9, best)
+    return _reply(f"{told}.", f"<{ANSWER_TAG}>{answer}</{ANSWER_TAG}>", confidence, _cited(reading, supports))
+
+
+def _close_to_best(matching: Sequence[tuple[float, Evidence]]) -> list[Evidence]:
+    """The best fact and those nearly as good, in order of time."""
+    close = [fact for value, fact in matching[:QUOTED_FACTS] if value >= 0.8 * matching[0][0]]
+    return sorted(close, key=lambda fact: fact.start_s)
+
+
+def _quoted(fact: Evidence) -> str:
+    text = f"“{fact.text}”" if fact.kind == "subtitle" else fact.text
+    return f"{text} ({clock(fact.time_s)})"
+
+
+def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
+    """The colour or the word asked for, where the best fact is something seen that holds one."""
+    seen = [fact.text for fact in facts if fact.kind == "frame"]
+    asked = set(terms(question))
+    if not seen:
+        return ""
+    if asked & set(terms("colour color")):
+        return next((colours[-1] for text in seen if (colours := _COLOUR.findall(text))), "")
+    if asked & set(terms("word sign slide written text read")):
+        words = [word for text in seen[:1] for word in _QUOTED.findall(text) if not set(terms(word)) & asked]
+        return ", ".join(words)
+    return ""
+
+
+def _cited(reading: Reading, supports: Sequence[Support]) -> tuple[Evidence, ...]:
+    """What an answer rests on: the supporting facts and the line that fixed the moment."""
+    cited = [support.fact for support in supports if support.fact is not None]
+    if reading.anchor is not None and reading.asked.relation:
+        cited.append(reading.anchor[0])
+    return tuple(sorted(dict.fromkeys(cited), key=lambda fact: fact.start_s))
+
+
+def _reply(thought: str, action: str, confidence: float | None = None, evidence: tuple[Evidence, ...] = ()) -> Reply:
+    text = f"<think>{defuse(thought)}</think>\n{action}"
+    return Reply(text, confidence=confidence, evidence=evidence, usage=Usage(calls=1))

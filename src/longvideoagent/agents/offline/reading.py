@@ -1,0 +1,185 @@
+"""Weighs how well what is known supports each option, or each sentence, of an answer.
+
+The question is taken apart into what is asked and the moment it is asked of ("…when Otto says X").
+The moment is found first, as the line that shares most rare terms with it (the anchor). A fact then
+supports an option by the rare terms they share, more so where it also shares terms with the question
+and stands in the asked relation (when, before, after) to the anchor. Option length and position play
+no part.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from longvideoagent.agents.offline.terms import terms
+from longvideoagent.types import Evidence, Question
+
+_MOMENT = re.compile(
+    r"\b(?P<relation>when|while|as soon as|once|until|after|before"
+    r"|who (?:says?|said|tells?|told|asks?|asked|mentions?))"
+    r"\b\s+(?P<clause>[^,?]{3,})",
+    re.IGNORECASE,
+)
+_SPEAKER = re.compile(r"^([^\s:][^:]{0,30}?)\s*:\s")
+PICTURE_TERMS = frozenset(
+    terms(
+        """shirt colour color sign slide screen written wearing wears poster board picture shown visible
+        moves moving prop holding hat jacket dress background face faces logo caption banner"""
+    )
+)
+GENERIC_TERMS = frozenset(terms("happen happening video clip scene film movie show shown see describe going start end"))
+PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl boy"))
+
+PICTURE_DISCOUNT = 0.5
+"""What a spoken line is worth where the question asks for something to be seen."""
+QUESTION_SHARE = 0.65
+"""How much of a fact's support depends on its match with the question."""
+FAR_S = 15.0
+"""Seconds over which nearness to the anchor falls to a third."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question taken apart."""
+
+    main: str
+    relation: str
+    """"when", "before", "after", or empty where no moment is named."""
+    clause: str
+    wants_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How well one option is supported, and by what."""
+
+    value: float
+    fact: Evidence | None
+
+
+def take_apart(text: str) -> Asked:
+    """Split a question into what is asked and the moment it is asked of."""
+    match = _MOMENT.search(text)
+    wants_picture = bool(PICTURE_TERMS & set(terms(text)))
+    if match is None:
+        return Asked(text, "", "", wants_picture)
+    main = text[: match.start()] + " " + text[match.end() :]
+    relation = match["relation"].lower()
+    if not set(terms(main)) - PERSON_TERMS and relation not in ("after", "before"):
+        return Asked(text, "", "", wants_picture)
+    return Asked(main, relation if relation in ("after", "before") else "when", match["clause"], wants_picture)
+
+
+class Reading:
+    """One question read against the facts at hand (lines and what was seen), in order of time."""
+
+    def __init__(self, question: Question, facts: Sequence[Evidence]) -> None:
+        self.question = question
+        self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
+        self.asked = take_apart(question.text)
+        self._terms = [frozenset(terms(fact.text)) for fact in self.facts]
+        self._frequency = Counter(term for found in self._terms for term in found)
+
+    def rarity(self, term: str) -> float:
+        """Weight of a term: high where few facts hold it."""
+        return math.log(1 + len(self.facts) / (1 + self._frequency[term]))
+
+    @cached_property
+    def anchor(self) -> tuple[Evidence, float] | None:
+        """The fact that best names the asked moment and the share of the clause it matches; lines
+        are preferred, since moments are named by what is said."""
+        wanted = set(terms(self.asked.clause or self.question.text))
+        total = sum(self.rarity(term) for term in wanted)
+        best: tuple[Evidence, float] | None = None
+        for fact, found in zip(self.facts, self._terms, strict=True):
+            share = sum(self.rarity(term) for term in wanted & found) / total if total else 0.0
+            share *= 1.0 if fact.kind == "subtitle" else 0.8
+            if share > 0 and (best is None or share > best[1]):
+                best = fact, share
+        return best
+
+    @cached_property
+    def main_terms(self) -> frozenset[str]:
+        """Terms of what is asked; "the person who says X" adds the name of who says it."""
+        wanted = set(terms(self.asked.main))
+        if self.anchor is not None and self.asked.relation and wanted & PERSON_TERMS:
+            speaker = _SPEAKER.match(self.anchor[0].text)
+            wanted |= set(terms(speaker[1])) if speaker else set()
+        return frozenset(wanted)
+
+    @cached_property
+    def relevance(self) -> list[float]:
+        """For each fact, 0 to 1: its share of the question's known terms, times its nearness to the
+        asked moment. A fact's neighbours lend it half of what they match."""
+        known = {term: self.rarity(term) for term in self.main_terms if self._frequency[term]}
+        total = sum(known.values())
+        own = [sum(known[term] for term in found & known.keys()) / total if total else 0.0 for found in self._terms]
+        lent = _lend(self.facts, own)
+        return [
+            self._discount(fact) * self.nearness(fact) * (1 - QUESTION_SHARE + QUESTION_SHARE * max(match, near / 2))
+            for fact, match, near in zip(self.facts, own, lent, strict=True)
+        ]
+
+    def matches(self, fact: Evidence) -> bool:
+        """Whether a fact shares any term with the question."""
+        return bool(set(terms(self.question.text)) & set(terms(fact.text)))
+
+    def _discount(self, fact: Evidence) -> float:
+        return PICTURE_DISCOUNT if self.asked.wants_picture and fact.kind == "subtitle" else 1.0
+
+    def nearness(self, fact: Evidence) -> float:
+        """1 where the fact stands in the asked relation to the anchor, less the farther it is off."""
+        if self.anchor is None:
+            return 1.0
+        moment = self.anchor[0]
+        gap_s = max(fact.start_s - moment.end_s, moment.start_s - fact.end_s, 0.0)
+        near = math.exp(-gap_s / FAR_S)
+        if not self.asked.relation:
+            return 0.5 + 0.5 * near
+        if self.asked.relation == "when":
+            return 0.2 + 0.8 * near
+        if fact is moment:
+            return 0.1
+        later = fact.start_s > moment.start_s
+        return 0.1 + 0.9 * near if later == (self.asked.relation == "after") else 0.15
+
+    def supports(self) -> list[Support]:
+        """Support for each option, in their order."""
+        return [self._support(option) for option in self.question.options]
+
+    def _support(self, option: str) -> Support:
+        own = set(terms(option))
+        fresh = own - set(terms(self.question.text)) or own
+        weights = {term: self.rarity(term) for term in fresh}
+        total = sum(weights.values())
+        best = Support(0.0, None)
+        for fact, found, relevance in zip(self.facts, self._terms, self.relevance, strict=True):
+            shared = fresh & found
+            if shared and total:
+                value = sum(weights[term] for term in shared) / total * relevance
+                if value > best.value:
+                    best = Support(value, fact)
+        return best
+
+
+def _lend(facts: Sequence[Evidence], own: Sequence[float]) -> list[float]:
+    """For each line, the better match of the spoken lines right before and after it. What is seen
+    on a frame stands for itself."""
+    lent = [0.0] * len(facts)
+    spoken = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
+    for before, after in pairwise(spoken):
+        lent[before] = max(lent[before], own[after])
+        lent[after] = max(lent[after], own[before])
+    return lent
+
+
+def probabilities(supports: Sequence[Support], sharpness: float = 6.0) -> list[float]:
+    """A softmax over the supports."""
+    powers = [math.exp(sharpness * support.value) for support in supports]
+    return [power / sum(powers) for power in powers]

@@ -1,0 +1,196 @@
+"""Vision without a model: the text on frames, what it stands on, what moves, faces and colours.
+
+What is seen is told as facts with times. A fact that holds on several frames in a row is told once,
+with its span. Times written in the query ("around 75 s", "at 1:15") are looked at more closely.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.frames import Frame
+from longvideoagent.media.ocr import SAME_PICTURE, ScreenText, read_screen, thumbnail
+from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
+from longvideoagent.media.video import Video
+from longvideoagent.protocol import clock
+from longvideoagent.rollout import AskVision
+from longvideoagent.types import Clip, Evidence, Seen, Usage
+
+FRAMES_PER_CLIP = 15
+"""Frames looked at in each clip (public code: 12 to 15)."""
+CLOSER_STEP_S = 1.0
+CLOSER_REACH_S = 6.0
+MOST_CLOSER_FRAMES = 36
+LOOK_SIDE_PX = 640
+
+_TIME = re.compile(r"\b(\d+):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d+(?:\.\d+)?)\s*(?:s|sec|seconds?)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """Something seen on one frame or between it and the next; equal texts are one fact."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+class OfflineVision:
+    """Reads, compares and measures frames."""
+
+    async def look(self, request: AskVision, video: Video) -> Seen:
+        """Everything seen in the request's clips. The query matters only for the times it names."""
+        return await asyncio.to_thread(look, request, video)
+
+
+def look(request: AskVision, video: Video) -> Seen:
+    """See ``OfflineVision.look``."""
+    times_s = sample_times(request.clips, times_in(request.query))
+    frames = video.frames(times_s, LOOK_SIDE_PX)
+    facts = _join_runs(_facts(frames))
+    evidence = tuple(
+        Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
+        for fact in facts
+    )
+    told = [f"{clock(fact.start_s)} to {clock(fact.end_s)}: {fact.text}" for fact in facts]
+    head = f"{len(frames)} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
+    usage = Usage(calls=1, images=len(frames))
+    return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage)
+
+
+def times_in(query: str) -> list[float]:
+    """The seconds a query names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
+    times = []
+    for match in _TIME.finditer(query[:10_000]):
+        first, second, third, seconds = match.groups()
+        if seconds is not None:
+            times.append(float(seconds))
+        elif third is not None:
+            times.append(int(first) * 3600.0 + int(second) * 60 + int(third))
+        else:
+            times.append(int(first) * 60.0 + int(second))
+    return times
+
+
+def sample_times(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
+    """Times spread evenly over each clip, and one a second around each time that lies in them."""
+    times: set[float] = set()
+    for clip in clips:
+        step_s = (clip.end_s - clip.start_s) / FRAMES_PER_CLIP
+        times |= {round(clip.start_s + (index + 0.5) * step_s, 2) for index in range(FRAMES_PER_CLIP)}
+        nearby = [t for t in close_to_s if clip.start_s - CLOSER_REACH_S <= t <= clip.end_s + CLOSER_REACH_S]
+        closer = {
+            round(time_s + offset, 2)
+            for time_s in nearby
+            for offset in np.arange(-CLOSER_REACH_S, CLOSER_REACH_S + 0.01, CLOSER_STEP_S)
+            if clip.start_s <= time_s + offset < clip.end_s
+        }
+        times |= set(sorted(closer)[:MOST_CLOSER_FRAMES])
+    return sorted(times)
+
+
+def _clip_at(clips: Sequence[Clip], time_s: float) -> str:
+    return next((clip.label for clip in clips if time_s < clip.end_s), clips[-1].label)
+
+
+def _facts(frames: Sequence[Frame]) -> list[_Fact]:
+    """What each frame shows; a frame that looks like the one before is not read again."""
+    facts: list[_Fact] = []
+    shown: list[str] = []
+    before: Frame | None = None
+    for frame in frames:
+        try:
+            rgb = frame.rgb()
+        except DataError:
+            continue  # an unreadable JPEG of a folder; its neighbours are looked at
+        if before is None:
+            shown = _on_frame(frame)
+        else:
+            moved = np.abs(thumbnail(rgb) - thumbnail(before.rgb())).mean() > SAME_PICTURE / 4
+            if moved:
+                change = compare(before.rgb(), rgb)
+                facts += [_Fact(before.time_s, frame.time_s, text) for text in _movement(change)]
+                shown = _on_frame(frame)
+        facts += [_Fact(frame.time_s, frame.time_s, text) for text in shown]
+        before = frame
+    return facts
+
+
+def _on_frame(frame: Frame) -> list[str]:
+    rgb = frame.rgb()
+    texts = [_told_group(group, frame) for group in group_text(read_screen(rgb))]
+    faces = count_faces(rgb)
+    if faces:
+        texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
+    main = [name for name, share in colour_shares(rgb)[:3] if share > 0.15]
+    if main:
+        texts.append(f"mostly {' and '.join(main)}")
+    return texts
+
+
+def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
+    """Pieces of text that stand in one column close above each other, top piece first: a name over
+    a shirt, the lines of a slide."""
+    groups: list[list[ScreenText]] = []
+    for piece in pieces:
+        for group in groups:
+            last = group[-1]
+            middle = (last.left + last.right) / 2, (piece.left + piece.right) / 2
+            overlaps = piece.left <= middle[0] <= piece.right or last.left <= middle[1] <= last.right
+            if overlaps and 0 <= piece.top - last.bottom + 0.02 < 0.34:
+                group.append(piece)
+                break
+        else:
+            groups.append([piece])
+    return groups
+
+
+def _told_group(group: Sequence[ScreenText], frame: Frame) -> str:
+    told = [
+        f"“{piece.text}” on {colour_behind(frame.rgb(), piece.left, piece.top, piece.right, piece.bottom)}"
+        for piece in group
+    ]
+    return f"text at the {_place(group[0].left, group[-1].right, group[0].top)}: {' above '.join(told)}"
+
+
+def _place(left: float, right: float, top: float) -> str:
+    middle = (left + right) / 2
+    across = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
+    return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
+
+
+def _movement(change: Change) -> list[str]:
+    if change.is_scene_change:
+        return ["the picture changes as a whole (cut or moving camera)"]
+    told = []
+    for move in change.movements:
+        across, down = move.to_x - move.from_x, move.to_y - move.from_y
+        way = (
+            ("to the right" if across > 0 else "to the left")
+            if abs(across) > abs(down)
+            else ("down" if down > 0 else "up")
+        )
+        told.append(f"something {move.colour} moves {way}")
+    return told
+
+
+def _join_runs(facts: Sequence[_Fact]) -> list[_Fact]:
+    """One fact for each run of equal ones, in order of time. A run ends where a frame between two
+    tellings does not show it."""
+    frame_times = sorted({fact.start_s for fact in facts} | {fact.end_s for fact in facts})
+    follows = dict(pairwise(frame_times))
+    runs: dict[str, list[_Fact]] = {}
+    for fact in facts:
+        told = runs.setdefault(fact.text, [])
+        if told and fact.start_s <= follows.get(told[-1].end_s, told[-1].end_s):
+            told[-1] = _Fact(told[-1].start_s, max(told[-1].end_s, fact.end_s), fact.text)
+        else:
+            told.append(fact)
+    return sorted((fact for told in runs.values() for fact in told), key=lambda fact: (fact.start_s, fact.end_s))

@@ -1,0 +1,66 @@
+"""The three agents side by side, and the one place where a request meets the agent it is for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+from longvideoagent.errors import ModelError
+from longvideoagent.media.video import Video
+from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
+from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Trace
+
+R = TypeVar("R", Reply, Grounded, Seen)
+
+
+class Master(Protocol):
+    """Decides what to do next, from the trace alone."""
+
+    async def reply(self, trace: Trace) -> Reply:
+        """The next utterance, in the tag language. Raises ModelError when it is down."""
+
+
+class Grounding(Protocol):
+    """Finds the clip that matters."""
+
+    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+        """A clip not yet visited, or label None. Raises ModelError when it is down."""
+
+
+class Vision(Protocol):
+    """Says what frames show."""
+
+    async def look(self, request: AskVision, video: Video) -> Seen:
+        """What the request's clips show. Raises ModelError when it is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who plays which role."""
+
+    name: str
+    master: Master
+    grounding: Grounding
+    vision: Vision
+
+    async def perform(self, request: Request, video: Video) -> Result:
+        """Have the agent answer the request. An agent that is down gives ``Failed``, not an answer."""
+        match request:
+            case AskMaster(trace):
+                return await _timed("master", self.master.reply(trace))
+            case AskGrounding():
+                return await _timed("grounding", self.grounding.locate(request, video))
+            case AskVision():
+                return await _timed("vision", self.vision.look(request, video))
+
+
+async def _timed(agent: AgentName, work: Awaitable[R]) -> R | Failed:
+    started = time.perf_counter()
+    try:
+        result = await work
+    except ModelError as error:
+        return Failed(agent, str(error))
+    spent = replace(result.usage, seconds=time.perf_counter() - started)
+    return replace(result, usage=spent)

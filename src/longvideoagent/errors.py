@@ -1,0 +1,52 @@
+"""The error policy.
+
+An error is named for who must react:
+
+- ``UsageError``: the person at the keyboard (a wrong option, a missing file).
+- ``DataError``: whoever owns the file named in the message (damaged video, unreadable subtitles).
+- ``ModelError``: the operator of a model (down, refusing, out of quota). Inside a rollout it ends as
+  outcome ``failed``, never as an answer.
+- ``ProtocolError``: a programmer (a driver handed the rollout a result it did not ask for).
+
+Each message is one line that names the thing and, after a semicolon, the mend. ``boundary`` turns
+them into that line and an exit code; it is the only place that does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class LongVideoAgentError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+
+class UsageError(LongVideoAgentError):
+    """The call or command line asks for something that cannot be."""
+
+
+class DataError(LongVideoAgentError):
+    """A file cannot be used as what it was given for."""
+
+
+class ModelError(LongVideoAgentError):
+    """A model or its server gave no usable reply."""
+
+
+class ProtocolError(LongVideoAgentError):
+    """A rollout was driven in the wrong order."""
+
+
+EXIT_BAD_INPUT = 2
+
+
+@contextmanager
+def boundary() -> Iterator[None]:
+    """Print this package's errors as one line on stderr and exit with status 2."""
+    try:
+        yield
+    except LongVideoAgentError as error:
+        print(f"lva: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(EXIT_BAD_INPUT) from None

@@ -1,0 +1,1 @@
+"""Reading videos, subtitles and the text on screen."""

@@ -1,0 +1,82 @@
+"""A long video made ready for questions: its reader, its timeline, and what was ignored on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.ocr import read_video_text
+from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
+from longvideoagent.media.timeline import build_timeline, find_quiet
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.types import Subtitle, Timeline
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and which share of it is done, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The video, cut into clips with their lines. ``text_from`` says where the lines come from."""
+
+    video: Video
+    timeline: Timeline
+    text_from: str
+    warnings: tuple[str, ...] = ()
+
+
+def open_episode(path: str | Path, subtitles: str | Path | None = None, progress: Progress | None = None) -> Episode:
+    """Open a video file or frame folder and lay out its timeline.
+
+    Text is taken from ``subtitles``, else from a file beside the video with its stem, else from a
+    stream inside it, else from the text on screen. Subtitles that cannot be used are reported in
+    ``warnings`` and the next source is tried; a ``subtitles`` file that does not exist is an error.
+    Raises DataError where the video itself cannot be read.
+    """
+    video = open_video(path)
+    if subtitles is not None and not Path(subtitles).expanduser().is_file():
+        raise DataError(f"{subtitles}: no such subtitle file; check the path or leave it out")
+    duration_s = video.duration_s
+    lines, text_from, warnings = _find_subtitles(video, subtitles)
+    lines, late = _within(lines, duration_s)
+    warnings += late
+    quiet = [] if lines else find_quiet(video.path)
+    if not lines:
+        text_from = "text on screen"
+        lines = read_video_text(video, _told(progress, "reading the text on screen"))
+    timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
+    return Episode(video, timeline, text_from if lines else "nothing", (*video.warnings, *warnings))
+
+
+def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
+    return None if progress is None else lambda share: progress(doing, share)
+
+
+def _find_subtitles(video: Video, given: str | Path | None) -> tuple[list[Subtitle], str, list[str]]:
+    """Lines from the first source that has any, its name, and warnings."""
+    warnings: list[str] = []
+    for file in (given, find_beside(video.path)):
+        if file is None:
+            continue
+        try:
+            lines, repaired = read_subtitles(file)
+        except DataError as error:
+            warnings.append(f"{error} (ignored)")
+            continue
+        return lines, Path(file).name, warnings + repaired
+    lines, repaired = read_embedded(video.path)
+    return lines, "subtitles inside the file", warnings + repaired
+
+
+def _within(lines: Sequence[Subtitle], duration_s: float) -> tuple[list[Subtitle], list[str]]:
+    """The lines that start before the video ends, and a warning for the rest."""
+    kept = [line for line in lines if line.start_s < duration_s]
+    late = len(lines) - len(kept)
+    if not late:
+        return kept, []
+    return kept, [
+        f"{late} of {len(lines)} subtitle cues start after the video ends ({duration_s:.1f} s) and were "
+        "ignored; do they belong to this video?"
+    ]

@@ -1,0 +1,50 @@
+"""One frame of a video, as pixels or as JPEG, whichever is asked for."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from longvideoagent.errors import DataError
+
+Pixels = NDArray[np.uint8]
+"""RGB, shape (height_px, width_px, 3)."""
+
+JPEG_QUALITY = 85
+
+
+class Frame:
+    """A frame and the second at which it is shown.
+
+    It holds either decoded pixels or stored JPEG bytes. Stored bytes are handed out as they are and
+    never decoded and encoded again.
+    """
+
+    def __init__(self, time_s: float, *, rgb: Pixels | None = None, jpeg: bytes | None = None, name: str = "") -> None:
+        if (rgb is None) == (jpeg is None):
+            raise ValueError("a frame holds either pixels or JPEG bytes")
+        self.time_s = time_s
+        self._rgb = rgb
+        self._jpeg = jpeg
+        self._name = name
+
+    def rgb(self) -> Pixels:
+        """The pixels. Raises DataError where stored bytes are no picture."""
+        if self._rgb is None:
+            try:
+                with Image.open(BytesIO(self._jpeg or b"")) as image:
+                    self._rgb = np.asarray(image.convert("RGB"))
+            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+                raise DataError(f"{self._name}: not a readable JPEG; extract this frame again") from error
+        return self._rgb
+
+    def jpeg(self) -> bytes:
+        """The frame as a JPEG file."""
+        if self._jpeg is None:
+            out = BytesIO()
+            Image.fromarray(self.rgb()).save(out, "JPEG", quality=JPEG_QUALITY)
+            self._jpeg = out.getvalue()
+        return self._jpeg

@@ -1,0 +1,220 @@
+"""Subtitles from a file, from beside a video, or from inside it.
+
+Text comes in any of the encodings subtitle files really have, with repairs that are reported and
+never silent. pysubs2 reads the formats; what it rejects or drops is put right before it sees it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import av.error
+import pysubs2
+from av.subtitles.stream import SubtitleStream
+from av.subtitles.subtitle import AssSubtitle
+
+from longvideoagent.errors import DataError
+from longvideoagent.types import Subtitle
+
+SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+MAX_BYTES = 50_000_000
+REPAIRED_S = 3.0
+"""Length given to a cue whose end is not after its start, unless the next cue comes sooner."""
+
+_TIMING = re.compile(
+    r"^[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?[ \t]*-->"
+    r"[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?[^\n]*$",
+    re.MULTILINE,
+)
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]{1,200})>")
+_MARKUP = re.compile(r"</?(?:i|b|u|s|c|v|font|ruby|rt|lang|span)\b[^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
+
+
+def read_subtitles(path: str | Path) -> tuple[list[Subtitle], list[str]]:
+    """The lines of a subtitle file in order of time, and what was repaired or ignored.
+
+    Raises DataError where the file is missing, is no text, or holds no cue.
+    """
+    path = Path(path).expanduser()
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such subtitle file; check the path") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{path}: larger than 50 MB, which no subtitle file is; check the path")
+    try:
+        return parse_subtitles(data)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def parse_subtitles(data: bytes) -> tuple[list[Subtitle], list[str]]:
+    """As ``read_subtitles``, from the bytes of a file; never raises anything but DataError."""
+    text = decode_text(data).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if not text.strip():
+        raise DataError("the subtitle file is empty; leave it out or export it again")
+    cues = _read_events(text)
+    lines = [Subtitle(start_s, end_s, spoken) for start_s, end_s, marked in cues if (spoken := plain_text(marked))]
+    if not lines:
+        raise DataError("no subtitle cue in it; give an .srt, .vtt or .ass file")
+    return repair(lines)
+
+
+def decode_text(data: bytes) -> str:
+    """Bytes to text: BOM, UTF-8, UTF-16 without BOM, then GBK where it reads as Chinese, else
+    latin-1 (as Windows-1252). Raises DataError for binary data."""
+    for mark, encoding in (
+        (b"\xef\xbb\xbf", "utf-8"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xfe\xff", "utf-16-be"),
+    ):
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, errors="replace")
+    sample = data[:4000]
+    if sample.count(0) > len(sample) // 8:
+        for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+            if sample[start::2].count(0) > len(sample) // 8 and not sample[1 - start :: 2].count(0):
+                return data.decode(encoding, errors="replace")
+    if sample.count(0) or sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
+        raise DataError("binary data and no subtitle text; give an .srt, .vtt or .ass file")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _decode_legacy(data)
+
+
+def _decode_legacy(data: bytes) -> str:
+    """GBK puts nearly every high byte into pairs that are common ideographs (rows B0 to F7);
+    European text has lone accented letters between ASCII ones."""
+    high = sum(byte >= 0x80 for byte in data)
+    paired = 2 * len(re.findall(rb"[\xb0-\xf7][\xa1-\xfe]|[\xa1-\xa3][\xa1-\xfe]", data))
+    if paired >= 0.7 * high:
+        return data.decode("gb18030", errors="replace")
+    return data.decode("cp1252", errors="replace")
+
+
+def _read_events(text: str) -> Iterable[tuple[float, float, str]]:
+    """Start, end (seconds) and marked-up text of each cue."""
+    is_cues = _TIMING.search(text) is not None
+    if is_cues:
+        text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, _blank_before_cues(text))
+    try:
+        events = pysubs2.SSAFile.from_string(text, format_="vtt" if is_cues else None)
+    except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
+        raise DataError("no subtitle format that is known; give an .srt, .vtt or .ass file") from error
+    return [
+        (event.start / 1000, event.end / 1000, event.text)
+        for event in events
+        if not event.is_comment and not event.is_drawing
+    ]
+
+
+def _full_timing(match: re.Match[str]) -> str:
+    def stamp(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> str:
+        return f"{int(hours or 0):02}:{minutes:0>2}:{seconds:0>2}.{(fraction or '0').ljust(3, '0')}"
+
+    return f"{stamp(*match.group(1, 2, 3, 4))} --> {stamp(*match.group(5, 6, 7, 8))}"
+
+
+def _blank_before_cues(text: str) -> str:
+    """The text without headers, notes and cue numbers, so that only cues are left."""
+    kept: list[str] = []
+    in_cue = False
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if _TIMING.match(line):
+            in_cue = True
+            kept += ["", line]
+        elif not line.strip():
+            in_cue = False
+        elif in_cue and not _is_cue_name(lines, index):
+            kept.append(_VOICE.sub(r"\1: ", line))
+    return "\n".join(kept)
+
+
+def _is_cue_name(lines: list[str], index: int) -> bool:
+    """A number right above a timing line belongs to that cue, even where the blank line is missing."""
+    following = lines[index + 1] if index + 1 < len(lines) else ""
+    return lines[index].strip().isdigit() and _TIMING.match(following) is not None
+
+
+def plain_text(marked: str) -> str:
+    """A cue's text without markup, on one line, its entities resolved."""
+    text = marked.replace("\\N", " ").replace("\\n", " ").replace("\\h", " ")
+    text = _MARKUP.sub("", _VOICE.sub(r"\1: ", text))
+    return " ".join(html.unescape(text).replace("\u200b", "").replace("\ufeff", "").split())
+
+
+def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
+    """Lines in order of time, each ending after it starts; and what had to be done for that."""
+    warnings: list[str] = []
+    ordered = sorted(lines, key=lambda line: line.start_s)
+    if ordered != lines:
+        warnings.append("subtitle cues were out of order and were sorted")
+    backward = 0
+    for index, line in enumerate(ordered):
+        start_s = max(0.0, line.start_s)
+        end_s = line.end_s
+        if end_s <= start_s:
+            backward += 1
+            following_s = ordered[index + 1].start_s if index + 1 < len(ordered) else start_s + REPAIRED_S
+            gap_s = following_s - start_s
+            end_s = start_s + (min(REPAIRED_S, gap_s) if gap_s > 0 else REPAIRED_S)
+        ordered[index] = replace(line, start_s=start_s, end_s=end_s)
+    if backward:
+        warnings.append(f"{backward} subtitle cues ended before they started and were given a length")
+    return ordered, warnings
+
+
+def find_beside(video: Path) -> Path | None:
+    """A subtitle file with the video's stem, or with its stem and a language: ``talk.en.srt``."""
+    if video.is_dir():
+        return None
+    plain = [video.with_suffix(suffix) for suffix in SUFFIXES]
+    tagged = sorted(
+        file
+        for file in video.parent.iterdir()
+        if file.suffix.lower() in SUFFIXES and file.stem.rpartition(".")[0] == video.stem
+    )
+    return next((file for file in [*plain, *tagged] if file.is_file()), None)
+
+
+def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:
+    """The first text subtitle stream inside a video file; empty where there is none."""
+    if video.is_dir():
+        return [], []
+    lines: list[Subtitle] = []
+    skipped: list[str] = []
+    with av.open(str(video), metadata_errors="replace") as container:
+        origin_s = (container.start_time or 0) / av.time_base
+        for stream in container.streams.subtitles:
+            if stream.codec_context.name in ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"):
+                skipped.append(f"subtitle stream {stream.index} holds pictures, not text, and was ignored")
+                continue
+            try:
+                for packet in container.demux(stream):
+                    if packet.pts is None or packet.time_base is None:
+                        continue
+                    start_s = float(packet.pts * packet.time_base) - origin_s
+                    length_s = float((packet.duration or 0) * packet.time_base)
+                    spoken = plain_text(" ".join(_cue_texts(packet)))
+                    if spoken:
+                        lines.append(Subtitle(start_s, start_s + length_s, spoken))
+            except av.error.FFmpegError:
+                skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
+            if lines:
+                break
+    fixed, warnings = repair(lines)
+    return fixed, skipped + warnings
+
+
+def _cue_texts(packet: av.Packet[SubtitleStream]) -> list[str]:
+    return [cue.dialogue.decode("utf-8", errors="replace") for cue in packet.decode() if isinstance(cue, AssSubtitle)]

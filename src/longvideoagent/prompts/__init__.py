@@ -1,0 +1,1 @@
+"""The shipped wordings, one file each; a run can point at others."""

@@ -1,0 +1,170 @@
+"""The tag language between master and loop, both directions.
+
+``parse`` reads one reply; ``render`` writes one observation. The tags are those of the paper
+(section on the master agent) and of its public code, which spells the look action ``search``:
+
+==================================  ==========================================
+``<visual_query>…</visual_query>``  look (also ``<search>…</search>``)
+``<request_grounding>…``            relocate; the request may be empty
+``<answer>…</answer>``              answer; empty abstains
+``<information>…``                  what the vision agent saw, or a notice
+``<New_clip>…``                     the clip that grounding points at now
+==================================  ==========================================
+
+Reasoning is ``<think>…</think>`` or ``<reasoning>…</reasoning>``. It is taken apart first and a tag
+inside it is talk. Three rules make the reading total, linear in the length, and stable under cutting
+the reply at the end of its action:
+
+1. A closing reasoning tag without an opening one ends a thought that began with the reply: chat
+   templates of thinking models write the opening tag themselves.
+2. A reasoning tag that is never closed makes the rest of the reply thought: it was cut short.
+3. Outside reasoning the action whose closing tag comes first wins, and what follows it is dropped.
+   An action never spans a thought.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from longvideoagent.types import (
+    Action,
+    Answer,
+    Clip,
+    Invalid,
+    Located,
+    Look,
+    Notice,
+    Observation,
+    Relocate,
+    Seen,
+)
+
+LOOK_TAGS = ("visual_query", "search")
+GROUND_TAG = "request_grounding"
+ANSWER_TAG = "answer"
+ACTION_TAGS = (*LOOK_TAGS, GROUND_TAG, ANSWER_TAG)
+REASONING_TAGS = ("think", "reasoning")
+OBSERVATION_TAGS = ("information", "New_clip")
+
+_REASONING_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(REASONING_TAGS)})\s*>", re.IGNORECASE)
+_ACTION_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(ACTION_TAGS)})\s*(/?)\s*>", re.IGNORECASE)
+_ANY_TAG = re.compile(
+    rf"<(?=\s*/?\s*(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*/?\s*>)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A reply taken apart."""
+
+    thought: str
+    action: Action
+    text: str
+    """The reply up to the end of its action, or all of it where there is none."""
+
+
+def parse(reply: str, reasoning: str = "") -> Parsed:
+    """Read a master's reply. Never raises; a reply without an action gives ``Invalid``.
+
+    ``reasoning`` is thought that a server returned apart from the reply; it comes first.
+    """
+    thoughts, spoken, open_tag = _split_reasoning(reply)
+    for start, end in spoken:
+        found = _first_action(reply, start, end)
+        if found is not None:
+            action, end_of_action = found
+            said = [reply[a:b] for a, b in thoughts if b <= start]
+            return Parsed(_join(reasoning, *said), action, reply[:end_of_action])
+    reason = (
+        f"the reasoning tag <{open_tag}> was never closed"
+        if open_tag
+        else "the reply holds no complete action outside its reasoning"
+    )
+    return Parsed(_join(reasoning, *(reply[a:b] for a, b in thoughts)), Invalid(reason), reply)
+
+
+def _split_reasoning(reply: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]], str]:
+    """Spans of thought, spans outside it, and the reasoning tag left open (or empty)."""
+    thoughts: list[tuple[int, int]] = []
+    spoken: list[tuple[int, int]] = []
+    opened: set[str] = set()
+    inside = ""
+    start = 0
+    for tag in _REASONING_TAG.finditer(reply):
+        closes, name = bool(tag[1]), tag[2].lower()
+        if inside:
+            if closes and name == inside:
+                thoughts.append((start, tag.start()))
+                inside, start = "", tag.end()
+        elif not closes:
+            spoken.append((start, tag.start()))
+            opened.add(name)
+            inside, start = name, tag.end()
+        elif name not in opened:  # the chat template wrote the opening tag
+            thoughts, spoken = [(0, tag.start())], []
+            opened.add(name)
+            start = tag.end()
+    (thoughts if inside else spoken).append((start, len(reply)))
+    return thoughts, spoken, inside
+
+
+def _first_action(reply: str, start: int, end: int) -> tuple[Action, int] | None:
+    opened: dict[str, int] = {}
+    for tag in _ACTION_TAG.finditer(reply, start, end):
+        name = tag[2].lower()
+        if tag[3]:  # <request_grounding/>
+            if name == GROUND_TAG and not tag[1]:
+                return Relocate(""), tag.end()
+        elif not tag[1]:
+            opened[name] = tag.end()
+        elif name in opened:
+            return _action(name, reply[opened[name] : tag.start()].strip()), tag.end()
+    return None
+
+
+def _action(name: str, content: str) -> Action:
+    if name == ANSWER_TAG:
+        return Answer(content)
+    if name == GROUND_TAG:
+        return Relocate(content)
+    return Look(content) if content else Invalid(f"the query inside <{name}> is empty")
+
+
+def _join(*parts: str) -> str:
+    return "\n".join(part.strip() for part in parts if part.strip())
+
+
+def render(observation: Observation) -> str:
+    """Write an observation as the text the master reads. Tags inside the data are defused, so a
+    subtitle that says ``<answer>a1</answer>`` stays a subtitle."""
+    match observation:
+        case Located():
+            return f"<New_clip>\n{render_located(observation)}\n</New_clip>"
+        case Seen(text=text) | Notice(text=text):
+            return f"<information>\n{defuse(text)}\n</information>"
+
+
+def render_located(located: Located) -> str:
+    """The clip's label and the subtitles of its evidence window, without the enclosing tag."""
+    head = f"Clip: {located.clip.label} ({clock(located.clip.start_s)} to {clock(located.clip.end_s)})"
+    return "\n".join([head, *(_render_clip(clip, len(located.clips) > 1) for clip in located.clips)])
+
+
+def _render_clip(clip: Clip, titled: bool) -> str:
+    lines = [f"[{clock(line.start_s)}] {defuse(line.text)}" for line in clip.subtitles]
+    title = [f"Subtitles of {clip.label}:" if titled else "Subtitles:"]
+    return "\n".join(title + (lines or ["(none)"]))
+
+
+def defuse(text: str) -> str:
+    """``text`` with the brackets of protocol tags replaced, so that data cannot pose as protocol."""
+    return _ANY_TAG.sub("‹", text)
+
+
+def clock(time_s: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``, the way players show them."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,94 @@
+"""Drives rollouts: the only place where a request of the core meets the world."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.team import Team
+from longvideoagent.errors import UsageError
+from longvideoagent.media.episode import Episode, Progress, open_episode
+from longvideoagent.rollout import Rollout
+from longvideoagent.types import Question, Settings, Trace
+
+LONGEST_QUESTION = 10_000
+"""Characters of a question that are read; the rest is cut off with a warning."""
+
+
+async def steps(question: Question, episode: Episode, team: Team, settings: Settings) -> AsyncIterator[Trace]:
+    """The trace after each thing that happened; the last one has an outcome."""
+    rollout = Rollout(question, episode.timeline, settings, episode.warnings)
+    while rollout.request is not None:
+        rollout.receive(await team.perform(rollout.request, episode.video))
+        yield rollout.trace
+
+
+def answer(
+    question: Question,
+    episode: Episode,
+    team: Team,
+    settings: Settings | None = None,
+    on_step: Callable[[Trace], None] | None = None,
+) -> Trace:
+    """Run one rollout to its end, telling ``on_step`` after each step."""
+
+    async def run() -> Trace:
+        trace = Trace(question, settings or Settings())
+        async for trace in steps(question, episode, team, settings or Settings()):
+            if on_step is not None:
+                on_step(trace)
+        return trace
+
+    return asyncio.run(run())
+
+
+def ask(  # noqa: PLR0913 (the public face: one call says it all)
+    video: str | Path,
+    question: str,
+    options: Sequence[str] = (),
+    *,
+    subtitles: str | Path | None = None,
+    team: str | Team = "offline",
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Trace:
+    """Ask a video a question.
+
+    ``video`` is a file or a folder of JPEG frames, ``options`` are answer choices (none for an open
+    question). Subtitles are found by themselves where they lie beside or inside the video. The
+    trace's ``answer`` and ``evidence`` hold what was found; ``chosen_option`` gives the option.
+    Raises DataError for an unreadable video and UsageError for an impossible call.
+    """
+    asked, warnings = make_question(question, options)
+    playing = load_team(team) if isinstance(team, str) else team
+    episode = open_episode(video, subtitles, progress)
+    episode = Episode(episode.video, episode.timeline, episode.text_from, (*warnings, *episode.warnings))
+    return answer(asked, episode, playing, settings)
+
+
+def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tuple[str, ...]]:
+    """A question fit to be asked, and what was ignored in it. Raises UsageError where it is empty."""
+    warnings = []
+    text = text.strip()
+    if not text:
+        raise UsageError("the question is empty; put it in quotes after the video")
+    if len(text) > LONGEST_QUESTION:
+        warnings.append(f"the question has {len(text)} characters; those after {LONGEST_QUESTION} were ignored")
+        text = text[:LONGEST_QUESTION]
+    choices = [option.strip() for option in options]
+    if any(not option for option in choices):
+        raise UsageError("an option is empty; give each --option a text")
+    if len(choices) == 1:
+        warnings.append("only one option was given, so there is nothing to choose between")
+    if len({option.casefold() for option in choices}) < len(choices):
+        warnings.append("some options are equal; the first of them stands for all")
+    return Question(text, tuple(choices)), tuple(warnings)
+
+
+def load_team(name: str) -> Team:
+    """The team of that name. Raises UsageError for an unknown one."""
+    if name != "offline":
+        raise UsageError(f"no team is called {name!r}; the one that ships is: offline")
+    return offline_team()
