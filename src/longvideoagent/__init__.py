@@ -3,16 +3,24 @@
 >>> from longvideoagent import ask
 >>> trace = ask("talk.mp4", "What does the first slide say?")  # doctest: +SKIP
 >>> trace.answer, trace.evidence  # doctest: +SKIP
+
+Names are imported on first use, so that importing the package costs nothing.
 """
 
-from longvideoagent.agents.team import Team
-from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
-from longvideoagent.media.episode import Episode, open_episode
-from longvideoagent.media.video import Video, open_video
-from longvideoagent.rollout import Rollout
-from longvideoagent.run import answer, ask, load_team, steps
-from longvideoagent.scoring import chosen_option, score
-from longvideoagent.types import Evidence, Question, Settings, Timeline, Trace
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longvideoagent.agents.team import Team
+    from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
+    from longvideoagent.media.episode import Episode, open_episode
+    from longvideoagent.media.video import Video, open_video
+    from longvideoagent.rollout import Rollout
+    from longvideoagent.run import answer, ask, load_team, steps
+    from longvideoagent.scoring import score
+    from longvideoagent.types import Evidence, Outcome, Question, Settings, Timeline, Trace
 
 __all__ = [
     "DataError",
@@ -20,6 +28,7 @@ __all__ = [
     "Evidence",
     "LongVideoAgentError",
     "ModelError",
+    "Outcome",
     "ProtocolError",
     "Question",
     "Rollout",
@@ -31,10 +40,31 @@ __all__ = [
     "Video",
     "answer",
     "ask",
-    "chosen_option",
     "load_team",
     "open_episode",
     "open_video",
     "score",
     "steps",
 ]
+
+_ROOM_OF = {
+    "agents.team": ("Team",),
+    "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
+    "media.episode": ("Episode", "open_episode"),
+    "media.video": ("Video", "open_video"),
+    "rollout": ("Rollout",),
+    "run": ("answer", "ask", "load_team", "steps"),
+    "scoring": ("score",),
+    "types": ("Evidence", "Outcome", "Question", "Settings", "Timeline", "Trace"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOM_OF.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -11,19 +11,11 @@ from __future__ import annotations
 from enum import StrEnum
 from importlib import resources
 from string import Template
-from typing import TypedDict
 
 from longvideoagent.protocol import LOOK_TAGS, defuse, render, render_located
-from longvideoagent.types import Agents, Located, Notice, Question, Round, Trace
+from longvideoagent.types import Agents, Located, Message, Notice, Question, Round, Trace
 
 LAST_ROUND = "This is your last round: you must answer now, with <answer>…</answer>."
-
-
-class Message(TypedDict):
-    """One chat message."""
-
-    role: str
-    content: str
 
 
 class Style(StrEnum):

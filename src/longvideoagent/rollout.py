@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 
 from longvideoagent.errors import ProtocolError
 from longvideoagent.protocol import parse
+from longvideoagent.scoring import match_option
 from longvideoagent.types import (
     Answer,
     Clip,
@@ -138,6 +139,8 @@ class Rollout:
         settings = self._trace.settings
         match parsed.action:
             case Answer(text):
+                chosen = match_option(text, self._trace.question.options)
+                self._trace = replace(self._trace, option_index=chosen)
                 self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
             case _ if self._trace.rounds_left == 0:
                 self._end(Outcome.SPENT, f"no answer within {settings.max_rounds} rounds")

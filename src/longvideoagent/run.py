@@ -58,13 +58,12 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
 
     ``video`` is a file or a folder of JPEG frames, ``options`` are answer choices (none for an open
     question). Subtitles are found by themselves where they lie beside or inside the video. The
-    trace's ``answer`` and ``evidence`` hold what was found; ``chosen_option`` gives the option.
+    trace's ``answer``, ``option_index`` and ``evidence`` hold what was found.
     Raises DataError for an unreadable video and UsageError for an impossible call.
     """
     asked, warnings = make_question(question, options)
     playing = load_team(team) if isinstance(team, str) else team
-    episode = open_episode(video, subtitles, progress)
-    episode = Episode(episode.video, episode.timeline, episode.text_from, (*warnings, *episode.warnings))
+    episode = open_episode(video, subtitles, progress, warnings=warnings)
     return answer(asked, episode, playing, settings)
 
 

@@ -10,11 +10,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longvideoagent.types import Trace
+from longvideoagent.types import Outcome, Trace
 
 # "a2", "A2", "2", "(2)", "a2.", "a2: the text", "option a2"; a bare number followed by words
 # ("2 dogs") or by digits ("2.5") is text, so the label must end or be followed by a mark and a space.
-_LABEL = re.compile(r"[\s(\[\"'*]*(?:option\s+)?a?(\d{1,4})[)\]\"'*]*(?:[.:,)\-–]*\s*$|[.:,)\-–]+\s|$)", re.IGNORECASE)
+_LABEL = re.compile(
+    r"""[\s(\["'*]*(?:option\s+)?a?(\d{1,4})[)\]"'*]*(?:$|[.:,)\-–]*\s*$|\s*[.:,)\-–]+\s)""", re.IGNORECASE
+)
 _EDGES = " \t\r\n.,;:!?\"'“”‘’()[]*`"
 
 
@@ -43,15 +45,9 @@ def match_option(answer: str, options: Sequence[str]) -> int | None:
     return None
 
 
-def chosen_option(trace: Trace) -> int | None:
-    """The option that the trace answers with, or None (open question, no answer, unmatched)."""
-    return match_option(trace.answer, trace.question.options) if trace.answer else None
-
-
 def score(trace: Trace, gold_option: int) -> Score:
     """Score a multiple-choice trace. Only the trace's own final action counts, never prose."""
-    chosen = chosen_option(trace)
-    return Score(correct=chosen == gold_option, answered=trace.final is not None and bool(trace.answer))
+    return Score(correct=trace.option_index == gold_option, answered=trace.outcome is Outcome.ANSWERED)
 
 
 def _plain(text: str) -> str:

@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypedDict
 
 AgentName = Literal["master", "grounding", "vision"]
+
+
+class Message(TypedDict):
+    """One chat message."""
+
+    role: Literal["user", "assistant"]
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +314,8 @@ class Trace:
     first: Located | Notice | None = None
     rounds: tuple[Round, ...] = ()
     outcome: Outcome | None = None
+    option_index: int | None = None
+    """The option that the answer names; None for open questions and answers that name none."""
     cause: str = ""
     """Why the rollout was spent or failed; empty otherwise."""
     failure: Failed | None = None
@@ -348,7 +357,10 @@ class Trace:
 
     @property
     def answer(self) -> str:
-        """The text of the answer; empty where there is none."""
+        """The option's text where the answer names one, else the answer as given; empty where there
+        is none."""
+        if self.option_index is not None:
+            return self.question.options[self.option_index]
         final = self.final
         return final.action.text if final and isinstance(final.action, Answer) else ""
 

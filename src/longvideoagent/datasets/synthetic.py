@@ -17,6 +17,7 @@ from pathlib import Path
 from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.datasets.script import (
     COLOUR_RGB,
+    NAMES,
     REASONS,
     SCENE_S,
     SIGNS,
@@ -64,21 +65,32 @@ def make_episode(
 ) -> SampleEpisode:
     """Render the episode of that seed into ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``.
 
-    One scene a minute, at most 25. An interrupted run leaves no half-written video under that name.
+    One scene a minute, at most 25. A video that already shows this very script is kept. An
+    interrupted run leaves no half-written video under that name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scenes = write_script(seed, minutes)
     video = folder / f"sample-{seed}.mp4"
-    subtitles = video.with_suffix(".srt")
-    partial = video.with_suffix(".partial.mp4")
-    film(scenes, partial, progress)
-    write_srt(scenes, subtitles)
-    partial.replace(video)
-    timeline = open_episode(video, subtitles).timeline
-    samples = write_questions(scenes, timeline, seed, questions_per_kind)
-    listing = [asdict(sample) for sample in samples]
-    video.with_suffix(".json").write_text(json.dumps(listing, indent=1, ensure_ascii=False), encoding="utf-8")
+    subtitles, listing = video.with_suffix(".srt"), video.with_suffix(".json")
+    script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
+    if not (video.is_file() and subtitles.is_file() and _read_script(listing) == script):
+        partial = video.with_suffix(".partial.mp4")
+        film(scenes, partial, progress)
+        write_srt(scenes, subtitles)
+        partial.replace(video)
+    samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
+    told = {"script": script, "samples": [asdict(sample) for sample in samples]}
+    listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return SampleEpisode(video, subtitles, samples)
+
+
+def _read_script(listing: Path) -> object:
+    """The script that a listing was written for; None where there is no readable listing."""
+    try:
+        told = json.loads(listing.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told.get("script") if isinstance(told, dict) else None
 
 
 def write_questions(
@@ -138,6 +150,19 @@ def _is_late(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draf
         f"At the {scene.place}, why is {line.speaker} late?",
         "because the {} {}".format(*scene.reason),
         _elsewhere(rng, [], ["because the {} {}".format(*reason) for reason in reasons]),
+        line.start_s,
+        line.end_s,
+    )
+
+
+def _who_is_late(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Drafter)
+    line = scene.line("late")
+    here = [figure.name for figure in scene.figures]
+    return _Draft(
+        "dialogue",
+        f"At the {scene.place}, who is late?",
+        line.speaker,
+        _elsewhere(rng, here, NAMES),
         line.start_s,
         line.end_s,
     )
@@ -219,7 +244,7 @@ def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _D
 
 
 _DRAFTERS: dict[str, tuple[Drafter, ...]] = {
-    "dialogue": (_asks_for, _is_late),
+    "dialogue": (_asks_for, _is_late, _who_is_late),
     "pixels": (_shirt_word, _shirt_colour),
     "both": (_speakers_shirt, _sign("both", "when")),
     "before_after": (_sign("before_after", "after"), _moving_box, _sign("before_after", "before")),

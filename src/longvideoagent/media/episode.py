@@ -10,7 +10,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.media.ocr import read_video_text
 from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
 from longvideoagent.media.timeline import build_timeline, find_quiet
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.video import TVQA_FRAMES_PER_S, Video, open_video
 from longvideoagent.types import Subtitle, Timeline
 
 Progress = Callable[[str, float], None]
@@ -27,27 +27,34 @@ class Episode:
     warnings: tuple[str, ...] = ()
 
 
-def open_episode(path: str | Path, subtitles: str | Path | None = None, progress: Progress | None = None) -> Episode:
+def open_episode(
+    path: str | Path,
+    subtitles: str | Path | None = None,
+    progress: Progress | None = None,
+    *,
+    frames_per_s: float = TVQA_FRAMES_PER_S,
+    warnings: Sequence[str] = (),
+) -> Episode:
     """Open a video file or frame folder and lay out its timeline.
 
     Text is taken from ``subtitles``, else from a file beside the video with its stem, else from a
     stream inside it, else from the text on screen. Subtitles that cannot be used are reported in
-    ``warnings`` and the next source is tried; a ``subtitles`` file that does not exist is an error.
-    Raises DataError where the video itself cannot be read.
+    the episode's ``warnings``, after those given, and the next source is tried; a ``subtitles`` file
+    that does not exist is an error. ``frames_per_s`` is the rate of a frame folder. Raises DataError
+    where the video itself cannot be read.
     """
-    video = open_video(path)
+    video = open_video(path, frames_per_s)
     if subtitles is not None and not Path(subtitles).expanduser().is_file():
         raise DataError(f"{subtitles}: no such subtitle file; check the path or leave it out")
     duration_s = video.duration_s
-    lines, text_from, warnings = _find_subtitles(video, subtitles)
+    lines, text_from, ignored = _find_subtitles(video, subtitles)
     lines, late = _within(lines, duration_s)
-    warnings += late
     quiet = [] if lines else find_quiet(video.path)
     if not lines:
         text_from = "text on screen"
         lines = read_video_text(video, _told(progress, "reading the text on screen"))
     timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
-    return Episode(video, timeline, text_from if lines else "nothing", (*video.warnings, *warnings))
+    return Episode(video, timeline, text_from if lines else "nothing", (*warnings, *video.warnings, *ignored, *late))
 
 
 def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:

@@ -18,7 +18,9 @@ from longvideoagent.types import Subtitle
 
 DETECT_SIDE_PX = 360
 """Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""
-LEAST_CONFIDENCE = 0.6
+LEAST_CONFIDENCE = 0.75
+LEAST_CONFIDENCE_ALONE = 0.9
+"""A lone character is most often a misread edge."""
 SAME_PICTURE = 0.004
 """Frames whose 32 x 32 thumbnails differ by less than this, on average over 0 to 1, count as one."""
 STEP_S = 4.0
@@ -61,7 +63,8 @@ def read_screen(rgb: Pixels) -> list[ScreenText]:
         return []
     pieces = []
     for box, text, confidence in zip(found.boxes, found.txts, found.scores, strict=True):
-        if confidence >= LEAST_CONFIDENCE and any(mark.isalnum() for mark in text):
+        enough = LEAST_CONFIDENCE if len(text.strip()) > 1 else LEAST_CONFIDENCE_ALONE
+        if confidence >= enough and any(mark.isalnum() for mark in text):
             xs, ys = box[:, 0] / width, box[:, 1] / height
             pieces.append(ScreenText(text.strip(), float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())))
     return sorted(pieces, key=lambda piece: (piece.top, piece.left))

@@ -120,9 +120,17 @@ def _movements(before: Pixels, after: Pixels, changed: NDArray[np.uint8]) -> Seq
             continue
         (from_y, from_x), (to_y, to_x) = (np.argwhere(mask).mean(axis=0) for mask in (left, came))
         shift = abs(to_x - from_x) / width + abs(to_y - from_y) / height
-        if shift > 0.03 and _is_compact(left) and _is_compact(came):
+        stands_out = _share_around(came, names_after == index) < 0.5
+        if shift > 0.03 and stands_out and _is_compact(left) and _is_compact(came):
             found.append(Movement(colour, from_x / width, from_y / height, to_x / width, to_y / height))
     return found
+
+
+def _share_around(region: NDArray[np.bool_], named: NDArray[np.bool_]) -> float:
+    """The share of one colour in the rim around a region. The background that a moving thing lays
+    bare has its own colour around it; the thing itself has another."""
+    rim = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~region
+    return float(named[rim].mean()) if rim.any() else 0.0
 
 
 def _is_compact(mask: NDArray[np.bool_]) -> bool:

@@ -40,9 +40,10 @@ def build_timeline(
     """
     busy = _merge([(line.start_s, line.end_s) for line in subtitles if line.end_s - line.start_s <= LONGEST_CUE_S])
     cuts = [0.0]
-    while duration_s - cuts[-1] > CLIP_S * (1 + REACH):
-        cut_s = _next_cut(cuts[-1], busy, keyframes_s, quiet)
-        if duration_s - cut_s < CLIP_S * (1 - REACH) / 2:
+    while (clips_left := round((duration_s - cuts[-1]) / CLIP_S)) >= 2:
+        aim_s = cuts[-1] + (duration_s - cuts[-1]) / clips_left
+        cut_s = _next_cut(aim_s, busy, keyframes_s, quiet)
+        if cut_s >= duration_s:  # speech without a pause up to the end
             break
         cuts.append(cut_s)
     digits = max(2, len(str(len(cuts))))
@@ -66,9 +67,8 @@ def _merge(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def _next_cut(start_s: float, busy: Sequence[Span], keyframes_s: Sequence[float], quiet: Sequence[Span]) -> float:
-    """The best moment around one clip length after ``start_s``: in a long pause, near the aim."""
-    aim_s = start_s + CLIP_S
+def _next_cut(aim_s: float, busy: Sequence[Span], keyframes_s: Sequence[float], quiet: Sequence[Span]) -> float:
+    """The best moment around ``aim_s``: in a long pause, near the aim, on a keyframe."""
     low_s, high_s = aim_s - REACH * CLIP_S, aim_s + REACH * CLIP_S
     gaps = _gaps(busy, low_s, high_s)
     if not gaps:  # speech without a pause: the end of the cue that covers the window

@@ -17,7 +17,11 @@ from longvideoagent.types import Evidence, Look, Reply, Round, Seen, Trace, Usag
 LEAST_SUPPORT = 0.15
 LEAST_MARGIN = 0.25
 """Options are separated when the best is supported at least so well, and ahead by this share."""
+LEAST_OPEN_SUPPORT = 0.3
 QUOTED_FACTS = 3
+CLOSE_SHARE = 0.6
+"""Facts at least so relevant as this share of the best are quoted beside it."""
+UNSPECIFIC_CONFIDENCE = 0.1
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
@@ -127,30 +131,41 @@ def _missing_words(trace: Trace, reading: Reading) -> str:
 
 
 def _tell(trace: Trace, reading: Reading) -> Reply:
-    """Open question: the facts that match best, quoted with their times."""
+    """Open question: the facts that match best, quoted with their times. A question without content
+    of its own ("What happens here?") is told what there is most to tell of."""
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
-    ranked = sorted(zip(reading.relevance, reading.facts, strict=True), key=lambda each: -each[0])
-    matching = [(value, fact) for value, fact in ranked if is_generic or reading.matches(fact)]
+    matching = _describe(reading) if is_generic else _match(reading)
     best = matching[0][0] if matching else 0.0
-    is_settled = best >= 2 * LEAST_SUPPORT and not is_generic
     told = f"the best match is at {clock(matching[0][1].time_s)}: {matching[0][1].text}" if matching else "no match yet"
-    asked_elsewhere = _ask_an_agent(trace, reading, is_settled or (is_generic and bool(reading.facts)), told)
-    if is_generic and trace.settings.vision and not any(isinstance(seen, Seen) for seen in trace.observations):
-        asked_elsewhere = _ask_an_agent(trace, reading, False, told)
-    if asked_elsewhere is not None:
+    is_settled = bool(reading.facts) if is_generic else best >= LEAST_OPEN_SUPPORT
+    has_seen = any(isinstance(seen, Seen) for seen in trace.observations)
+    asked_elsewhere = _ask_an_agent(trace, reading, is_settled and (has_seen or not is_generic), told)
+    if asked_elsewhere is not None and not (is_generic and has_seen):
         return asked_elsewhere
     if not matching:
         return _reply("Nothing in the video matches the question.", f"<{ANSWER_TAG}></{ANSWER_TAG}>", 0.0)
-    chosen = [fact for _, fact in matching[:QUOTED_FACTS]] if is_generic else _close_to_best(matching)
+    chosen = _close_to_best(matching)
     supports = [Support(value, fact) for value, fact in matching if fact in chosen]
     answer = defuse(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
-    confidence = 0.1 if is_generic else min(0.9, best)
+    confidence = UNSPECIFIC_CONFIDENCE if is_generic else min(0.9, best)
     return _reply(f"{told}.", f"<{ANSWER_TAG}>{answer}</{ANSWER_TAG}>", confidence, _cited(reading, supports))
+
+
+def _match(reading: Reading) -> list[tuple[float, Evidence]]:
+    """Facts that share terms with the question, the most relevant first."""
+    ranked = sorted(zip(reading.relevance, reading.facts, strict=True), key=lambda each: -each[0])
+    return [(value, fact) for value, fact in ranked if reading.matches(fact)]
+
+
+def _describe(reading: Reading) -> list[tuple[float, Evidence]]:
+    """All facts, the richest first, as shares of the richest."""
+    ranked = sorted(((reading.richness(fact), fact) for fact in reading.facts), key=lambda each: -each[0])
+    return [(value / (ranked[0][0] or 1.0), fact) for value, fact in ranked]
 
 
 def _close_to_best(matching: Sequence[tuple[float, Evidence]]) -> list[Evidence]:
     """The best fact and those nearly as good, in order of time."""
-    close = [fact for value, fact in matching[:QUOTED_FACTS] if value >= 0.8 * matching[0][0]]
+    close = [fact for value, fact in matching[:QUOTED_FACTS] if value >= CLOSE_SHARE * matching[0][0]]
     return sorted(close, key=lambda fact: fact.start_s)
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
 
@@ -35,6 +35,12 @@ PICTURE_TERMS = frozenset(
 )
 GENERIC_TERMS = frozenset(terms("happen happening video clip scene film movie show shown see describe going start end"))
 PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl boy"))
+
+LEAST_FUZZY = 4
+ALIKE = 0.85
+"""Least similarity of two terms, one read off a frame, to count as the same: one letter in five."""
+_LETTERS = re.compile(r"\w+")
+_LOOK_ALIKES = str.maketrans("l1|!0", "iiiio")
 
 PICTURE_DISCOUNT = 0.5
 """What a spoken line is worth where the question asks for something to be seen."""
@@ -76,6 +82,36 @@ def take_apart(text: str) -> Asked:
     return Asked(main, relation if relation in ("after", "before") else "when", match["clause"], wants_picture)
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The terms of a fact. Character recognition confuses similar letters and swallows spaces and
+    thin letters, so what was read off a frame is matched with some tolerance."""
+
+    exact: frozenset[str]
+    squeezed: str
+    """For a frame its text without spaces and with look-alike letters folded; else empty."""
+
+    @classmethod
+    def of(cls, fact: Evidence) -> Words:
+        """The terms of that fact."""
+        squeezed = _fold("".join(_LETTERS.findall(fact.text))) if fact.kind == "frame" else ""
+        return cls(frozenset(terms(fact.text)), squeezed)
+
+    def hold(self, term: str) -> bool:
+        """Whether the term stands in the fact."""
+        if term in self.exact or not self.squeezed or len(term) < LEAST_FUZZY:
+            return term in self.exact
+        folded = _fold(term)
+        return folded in self.squeezed or any(
+            abs(len(word) - len(term)) <= 1 and SequenceMatcher(None, _fold(word), folded).ratio() >= ALIKE
+            for word in self.exact
+        )
+
+
+def _fold(text: str) -> str:
+    return text.casefold().translate(_LOOK_ALIKES)
+
+
 class Reading:
     """One question read against the facts at hand (lines and what was seen), in order of time."""
 
@@ -83,12 +119,18 @@ class Reading:
         self.question = question
         self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
         self.asked = take_apart(question.text)
-        self._terms = [frozenset(terms(fact.text)) for fact in self.facts]
-        self._frequency = Counter(term for found in self._terms for term in found)
+        self._words = [Words.of(fact) for fact in self.facts]
+        self._frequency: dict[str, int] = {}
+
+    def frequency(self, term: str) -> int:
+        """How many facts hold a term."""
+        if term not in self._frequency:
+            self._frequency[term] = sum(words.hold(term) for words in self._words)
+        return self._frequency[term]
 
     def rarity(self, term: str) -> float:
         """Weight of a term: high where few facts hold it."""
-        return math.log(1 + len(self.facts) / (1 + self._frequency[term]))
+        return math.log(1 + len(self.facts) / (1 + self.frequency(term)))
 
     @cached_property
     def anchor(self) -> tuple[Evidence, float] | None:
@@ -97,8 +139,8 @@ class Reading:
         wanted = set(terms(self.asked.clause or self.question.text))
         total = sum(self.rarity(term) for term in wanted)
         best: tuple[Evidence, float] | None = None
-        for fact, found in zip(self.facts, self._terms, strict=True):
-            share = sum(self.rarity(term) for term in wanted & found) / total if total else 0.0
+        for fact, words in zip(self.facts, self._words, strict=True):
+            share = sum(self.rarity(term) for term in wanted if words.hold(term)) / total if total else 0.0
             share *= 1.0 if fact.kind == "subtitle" else 0.8
             if share > 0 and (best is None or share > best[1]):
                 best = fact, share
@@ -117,9 +159,9 @@ class Reading:
     def relevance(self) -> list[float]:
         """For each fact, 0 to 1: its share of the question's known terms, times its nearness to the
         asked moment. A fact's neighbours lend it half of what they match."""
-        known = {term: self.rarity(term) for term in self.main_terms if self._frequency[term]}
-        total = sum(known.values())
-        own = [sum(known[term] for term in found & known.keys()) / total if total else 0.0 for found in self._terms]
+        known = {term: self.rarity(term) for term in self.main_terms if self.frequency(term)}
+        total = sum(known.values()) or 1.0
+        own = [sum(rarity for term, rarity in known.items() if words.hold(term)) / total for words in self._words]
         lent = _lend(self.facts, own)
         return [
             self._discount(fact) * self.nearness(fact) * (1 - QUESTION_SHARE + QUESTION_SHARE * max(match, near / 2))
@@ -128,7 +170,8 @@ class Reading:
 
     def matches(self, fact: Evidence) -> bool:
         """Whether a fact shares any term with the question."""
-        return bool(set(terms(self.question.text)) & set(terms(fact.text)))
+        words = Words.of(fact)
+        return any(words.hold(term) for term in terms(self.question.text))
 
     def _discount(self, fact: Evidence) -> float:
         return PICTURE_DISCOUNT if self.asked.wants_picture and fact.kind == "subtitle" else 1.0
@@ -149,6 +192,10 @@ class Reading:
         later = fact.start_s > moment.start_s
         return 0.1 + 0.9 * near if later == (self.asked.relation == "after") else 0.15
 
+    def richness(self, fact: Evidence) -> float:
+        """How much a fact tells, whatever is asked: the rarity of its terms taken together."""
+        return sum(self.rarity(term) for term in set(terms(fact.text)))
+
     def supports(self) -> list[Support]:
         """Support for each option, in their order."""
         return [self._support(option) for option in self.question.options]
@@ -159,10 +206,10 @@ class Reading:
         weights = {term: self.rarity(term) for term in fresh}
         total = sum(weights.values())
         best = Support(0.0, None)
-        for fact, found, relevance in zip(self.facts, self._terms, self.relevance, strict=True):
-            shared = fresh & found
-            if shared and total:
-                value = sum(weights[term] for term in shared) / total * relevance
+        for fact, words, relevance in zip(self.facts, self._words, self.relevance, strict=True):
+            shared = sum(weight for term, weight in weights.items() if words.hold(term))
+            if shared:
+                value = shared / total * relevance
                 if value > best.value:
                     best = Support(value, fact)
         return best

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,8 +54,8 @@ class OfflineVision:
 def look(request: AskVision, video: Video) -> Seen:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.query))
-    frames = video.frames(times_s, LOOK_SIDE_PX)
-    facts = _join_runs(_facts(frames))
+    frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if _is_readable(frame)]
+    facts = sorted(_join_runs(_facts(frames)) + _colours(request.clips, frames), key=lambda fact: fact.start_s)
     evidence = tuple(
         Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
         for fact in facts
@@ -63,6 +64,15 @@ def look(request: AskVision, video: Video) -> Seen:
     head = f"{len(frames)} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
     usage = Usage(calls=1, images=len(frames))
     return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage)
+
+
+def _is_readable(frame: Frame) -> bool:
+    """False for a broken JPEG of a frame folder; its neighbours are looked at instead."""
+    try:
+        frame.rgb()
+    except DataError:
+        return False
+    return True
 
 
 def times_in(query: str) -> list[float]:
@@ -106,10 +116,7 @@ def _facts(frames: Sequence[Frame]) -> list[_Fact]:
     shown: list[str] = []
     before: Frame | None = None
     for frame in frames:
-        try:
-            rgb = frame.rgb()
-        except DataError:
-            continue  # an unreadable JPEG of a folder; its neighbours are looked at
+        rgb = frame.rgb()
         if before is None:
             shown = _on_frame(frame)
         else:
@@ -129,10 +136,21 @@ def _on_frame(frame: Frame) -> list[str]:
     faces = count_faces(rgb)
     if faces:
         texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
-    main = [name for name, share in colour_shares(rgb)[:3] if share > 0.15]
-    if main:
-        texts.append(f"mostly {' and '.join(main)}")
     return texts
+
+
+def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[_Fact]:
+    """The main colours of each clip."""
+    facts = []
+    for clip in clips:
+        total: Counter[str] = Counter()
+        inside = [frame for frame in frames if clip.start_s <= frame.time_s <= clip.end_s]
+        for frame in inside:
+            total.update(dict(colour_shares(frame.rgb()[::4, ::4])))
+        main = [name for name, share in total.most_common(3) if share > 0.15 * len(inside)]
+        if main:
+            facts.append(_Fact(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
+    return facts
 
 
 def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
@@ -168,7 +186,7 @@ def _place(left: float, right: float, top: float) -> str:
 
 def _movement(change: Change) -> list[str]:
     if change.is_scene_change:
-        return ["the picture changes as a whole (cut or moving camera)"]
+        return ["cuts or a moving camera"]
     told = []
     for move in change.movements:
         across, down = move.to_x - move.from_x, move.to_y - move.from_y

@@ -1,0 +1,36 @@
+# Each target makes what it needs in .venv from a bare Python 3.11 or later.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-all check bench accuracy clean
+
+demo: $(READY)
+	$(BIN)/lva demo
+
+test: $(READY)
+	$(BIN)/pytest -n auto
+
+test-all: $(READY)
+	$(BIN)/pytest -n auto -m ""
+
+check: $(READY)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/speed.py
+
+accuracy: $(READY)
+	$(BIN)/python benchmarks/offline_accuracy.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,83 @@
+"""The ``lva`` command: parse, call one function, print.
+
+Heavy rooms are imported inside the commands, so that ``lva --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longvideoagent.errors import boundary
+
+app = typer.Typer(
+    name="lva",
+    help="Ask a long video a question and get the answer with evidence you can seek to.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+EXIT_AGENT_FAILED = 1
+
+
+def main() -> None:
+    """Run the command line; known errors end as one line and exit status 2."""
+    with boundary():
+        app()
+
+
+@app.command()
+def ask(
+    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered JPEG frames.")],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An answer choice; repeat it.")] = None,
+    subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
+    frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
+    team: Annotated[str, typer.Option(help="Who plays the three agents.")] = "offline",
+    max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
+    window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
+) -> None:
+    """Ask a video a question."""
+    from longvideoagent import terminal
+    from longvideoagent.media.episode import open_episode
+    from longvideoagent.run import answer, load_team, make_question
+    from longvideoagent.types import Outcome, Settings
+
+    asked, ignored = make_question(question, option or [])
+    playing = load_team(team)
+    with terminal.progress() as report:
+        episode = open_episode(video, subtitles, report, frames_per_s=frames_per_s, warnings=ignored)
+    show = terminal.Steps(episode, asked, is_quiet=json)
+    trace = answer(asked, episode, playing, Settings(max_rounds=max_rounds, window=window), show)
+    show.finish(trace, as_json=json)
+    if html is not None:
+        terminal.write_html(html, episode, [trace])
+    if trace.outcome is Outcome.FAILED:
+        raise typer.Exit(EXIT_AGENT_FAILED)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the sample and its page are kept.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Which sample to make.")] = 7,
+    minutes: Annotated[int, typer.Option(help="Length of the sample.", min=4, max=25)] = 20,
+) -> None:
+    """Make a sample episode, ask it four questions, and write the trajectories with frames."""
+    from longvideoagent.demo import run_demo
+
+    if not run_demo(folder, seed, minutes):
+        raise typer.Exit(EXIT_AGENT_FAILED)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what is installed, what is missing, and what it would add."""
+    from longvideoagent.doctor import print_report
+
+    if not print_report():
+        raise typer.Exit(EXIT_AGENT_FAILED)

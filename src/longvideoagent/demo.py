@@ -1,0 +1,50 @@
+"""The demonstration: a sample episode, one question of each kind, and a page with the trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.synthetic import make_episode
+from longvideoagent.media.episode import open_episode
+from longvideoagent.protocol import clock
+from longvideoagent.report.page import write_page
+from longvideoagent.run import answer, load_team
+from longvideoagent.scoring import score
+from longvideoagent.terminal import Steps, progress
+from longvideoagent.types import Trace
+
+
+def run_demo(folder: Path, seed: int, minutes: int) -> bool:
+    """Run it; True where every answer agrees with what the sample was made to show."""
+    console = Console(highlight=False)
+    with progress() as report:
+        made = make_episode(folder, seed, minutes, 1, lambda share: report(f"making {minutes} minutes of video", share))
+    episode = open_episode(made.video, made.subtitles)
+    console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}\n")
+    team = load_team("offline")
+    traces: list[Trace] = []
+    right = 0
+    for sample in made.samples:
+        console.print(f"[bold]Question {len(traces) + 1} of {len(made.samples)}[/bold], kind {sample.kind}")
+        show = Steps(episode, sample.question)
+        trace = answer(sample.question, episode, team, on_step=show)
+        show.finish(trace, as_json=False)
+        console.print(_judged(sample, trace))
+        right += score(trace, sample.gold.option_index).correct
+        traces.append(trace)
+    page = folder / "demo.html"
+    write_page(page, "Four questions about a sample episode", episode, traces)
+    console.print(f"{right} of {len(traces)} answers are right. Trajectories with frames: {page}")
+    return right == len(traces)
+
+
+def _judged(sample: Sample, trace: Trace) -> str:
+    gold = sample.gold
+    verdict = "right" if score(trace, gold.option_index).correct else "WRONG"
+    text = sample.question.options[gold.option_index]
+    return (
+        f"  {verdict}: it is a{gold.option_index} {text}, {clock(gold.start_s)} to {clock(gold.end_s)} ({gold.clip})\n"
+    )

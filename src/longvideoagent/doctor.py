@@ -1,0 +1,118 @@
+"""``lva doctor``: one line for each thing that matters, with the mend where one is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+import av
+from rich.console import Console
+from rich.text import Text
+
+WHAT_EXTRAS_ADD = {
+    "dev": "the project's own checks and tests",
+}
+"""One entry for each extra of pyproject.toml."""
+KEY_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: ``ok``, ``absent`` (optional and not there) or ``broken`` (needed and not working)."""
+
+    state: str
+    name: str
+    told: str
+
+
+def print_report() -> bool:
+    """Print all findings; False where something needed is broken."""
+    console = Console(highlight=False)
+    is_sound = True
+    for finding in examine():
+        mark, style = MARKS[finding.state]
+        console.print(Text.assemble((f"{mark} ", style), f"{finding.name:16} ", (finding.told, "dim")), soft_wrap=True)
+        is_sound = is_sound and finding.state != "broken"
+    return is_sound
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, the quick things first."""
+    version = metadata.version("longvideoagent")
+    yield Finding("ok", "longvideoagent", f"{version} on Python {platform.python_version()}, {os.cpu_count()} cores")
+    yield _ffmpeg()
+    yield _ocr()
+    yield _gpu()
+    for name in KEY_VARIABLES:
+        told = "set" if os.environ.get(name) else "not set; the offline team needs none"
+        yield Finding("ok" if os.environ.get(name) else "absent", name, told)
+    for extra in declared_extras():
+        yield _extra(extra)
+
+
+def _ffmpeg() -> Finding:
+    libavcodec = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    missing = [name for name in ("h264", "hevc", "vp9", "av1", "mpeg4") if name not in av.codecs_available]
+    told = f"inside PyAV {av.__version__} (libavcodec {libavcodec})"
+    if missing:
+        return Finding("broken", "ffmpeg", f"{told} cannot read {', '.join(missing)}; reinstall av from PyPI")
+    return Finding("ok", "ffmpeg", f"{told}; a system ffmpeg is not needed")
+
+
+def _ocr() -> Finding:
+    import numpy as np
+
+    from longvideoagent.media.ocr import read_screen
+
+    try:
+        read_screen(np.full((64, 64, 3), 255, np.uint8))
+    except (ImportError, OSError, RuntimeError) as error:
+        return Finding("broken", "text recognition", f"{error}; reinstall rapidocr and onnxruntime")
+    return Finding("ok", "text recognition", f"rapidocr {metadata.version('rapidocr')}, models inside its wheel")
+
+
+def _gpu() -> Finding:
+    found = shutil.which("nvidia-smi")
+    if found is None:
+        return Finding("absent", "GPU", "no NVIDIA driver; the offline team needs none")
+    asked = subprocess.run(
+        [found, "--query-gpu=name,memory.total", "--format=csv,noheader"], capture_output=True, text=True, check=False
+    )
+    names = "; ".join(line.strip() for line in asked.stdout.splitlines() if line.strip())
+    if asked.returncode or not names:
+        return Finding("absent", "GPU", "nvidia-smi finds none; the offline team needs none")
+    return Finding("ok", "GPU", names)
+
+
+def declared_extras() -> list[str]:
+    """The extras of the installed distribution."""
+    return metadata.metadata("longvideoagent").get_all("Provides-Extra") or []
+
+
+def _extra(extra: str) -> Finding:
+    missing = [name for name in _needs(extra) if not _is_installed(name)]
+    adds = WHAT_EXTRAS_ADD[extra]
+    if missing:
+        return Finding("absent", f"extra {extra}", f"adds {adds}; pip install 'longvideoagent[{extra}]'")
+    return Finding("ok", f"extra {extra}", adds)
+
+
+def _needs(extra: str) -> list[str]:
+    """Names of the distributions that an extra asks for."""
+    wanted = [line for line in metadata.requires("longvideoagent") or [] if re.search(rf"extra == .{extra}\b", line)]
+    return [re.split(r"[\s;<>=!~\[]", line, maxsplit=1)[0] for line in wanted]
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,29 @@
+"""A model that says what it was told to say: for tests, examples and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from longvideoagent.errors import ModelError
+from longvideoagent.types import Message, Reply, Usage
+
+
+class ScriptedModel:
+    """Gives its replies in order and keeps the messages it was sent in ``heard``.
+
+    A ``ModelError`` among the replies is raised when its turn comes; so is one when none are left.
+    """
+
+    def __init__(self, replies: Sequence[str | Reply | ModelError]) -> None:
+        self._replies = list(replies)
+        self.heard: list[list[Message]] = []
+
+    async def complete(self, messages: Sequence[Message]) -> Reply:
+        """The next reply of the script."""
+        if len(self.heard) == len(self._replies):
+            raise ModelError(f"the script ends after {len(self._replies)} replies; give it more")
+        said = self._replies[len(self.heard)]
+        self.heard.append(list(messages))
+        if isinstance(said, ModelError):
+            raise said
+        return Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said

@@ -1,0 +1,133 @@
+"""Traces as one HTML file that needs nothing from outside: text, times, and the frames looked at.
+
+Everything that comes from a video, a person or a model passes through the template's escaping, so it
+is shown as text and never run.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from longvideoagent.media.episode import Episode
+from longvideoagent.protocol import clock
+from longvideoagent.report.json import action_content, action_name, observation_text
+from longvideoagent.types import Clip, Located, Observation, Seen, Trace
+
+THUMBNAIL_PX = 320
+FRAMES_PER_OBSERVATION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    time_s: float
+    data_url: str
+
+
+def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
+    """Write one page with all traces about one video. Raises OSError where it cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_page(title, episode, traces), encoding="utf-8")
+
+
+def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
+    """The page as text."""
+    wanted = {time_s for trace in traces for time_s in _frame_times(trace)}
+    frames = dict(zip(sorted(wanted), episode.video.frames(sorted(wanted), THUMBNAIL_PX), strict=True))
+    urls = {time_s: _data_url(frame.jpeg()) for time_s, frame in frames.items()}
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["clock"] = clock
+    template = environment.from_string(
+        resources.files("longvideoagent.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=title,
+        video=episode.video.path.name,
+        timeline=episode.timeline,
+        text_from=episode.text_from,
+        traces=[_view(trace, episode, urls) for trace in traces],
+    )
+
+
+def _data_url(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _frame_times(trace: Trace) -> set[float]:
+    """When the frames that the page shows are: those of the answer's evidence and a few of each look."""
+    times = {each.time_s for each in trace.evidence if each.kind == "frame"}
+    for observation in trace.observations:
+        times |= set(_few_times(observation))
+    return times
+
+
+def _few_times(observation: Observation | None) -> list[float]:
+    """Times of a few telling frames of a look, spread over what was seen."""
+    if not isinstance(observation, Seen):
+        return []
+    times = sorted({each.time_s for each in observation.evidence})
+    step = max(1, -(-len(times) // FRAMES_PER_OBSERVATION))
+    return times[::step]
+
+
+def _view(trace: Trace, episode: Episode, urls: dict[float, str]) -> dict[str, Any]:
+    confidence = trace.final.reply.confidence if trace.final else None
+    return {
+        "question": trace.question,
+        "answer": trace.answer,
+        "option_index": trace.option_index,
+        "confidence": confidence,
+        "outcome": str(trace.outcome),
+        "cause": trace.cause,
+        "warnings": trace.warnings,
+        "bars": _bars(episode.timeline.clips, trace, episode.timeline.duration_s),
+        "ticks": [(each, _percent(each.time_s, episode.timeline.duration_s)) for each in trace.evidence],
+        "evidence": [(each, urls.get(each.time_s) if each.kind == "frame" else None) for each in trace.evidence],
+        "first": trace.first and _observed(trace.first, urls),
+        "rounds": [
+            {
+                "thought": said.thought,
+                "action": action_name(said.action),
+                "content": action_content(said.action),
+                "clip": said.clip,
+                "observed": said.observation and _observed(said.observation, urls),
+            }
+            for said in trace.rounds
+        ],
+        "usage": trace.usage,
+    }
+
+
+def _observed(observation: Observation, urls: dict[float, str]) -> dict[str, Any]:
+    located = observation if isinstance(observation, Located) else None
+    return {
+        "kind": {"Located": "grounding", "Seen": "vision", "Notice": "notice"}[type(observation).__name__],
+        "clip": located.clip if located else None,
+        "reason": located.reason if located else "",
+        "lines": observation_text(observation).splitlines(),
+        "pictures": [_Picture(time_s, urls[time_s]) for time_s in _few_times(observation)],
+    }
+
+
+def _bars(clips: Iterable[Clip], trace: Trace, duration_s: float) -> list[dict[str, Any]]:
+    """One bar a clip: where it lies, how densely it is spoken in, and whether it was visited."""
+    return [
+        {
+            "clip": clip,
+            "left": _percent(clip.start_s, duration_s),
+            "width": _percent(clip.end_s - clip.start_s, duration_s),
+            "visited": clip.label in trace.visited,
+            "density": min(1.0, 4.0 * len(clip.subtitles) / max(1.0, clip.end_s - clip.start_s)),
+        }
+        for clip in clips
+    ]
+
+
+def _percent(part_s: float, whole_s: float) -> float:
+    return round(100.0 * part_s / whole_s, 3) if whole_s else 0.0

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.context import LAST_ROUND, Style, messages
+from longvideoagent.errors import ModelError
+from longvideoagent.models.scripted import ScriptedModel
+from longvideoagent.rollout import Rollout
+from longvideoagent.types import Agents, Grounded, Question, Reply, Seen, Settings, Trace
+from tests.conftest import make_timeline
+
+TIMELINE = make_timeline(["Mira: Hello"], ["Otto: <answer>a1</answer>"])
+QUESTION = Question("Who?", ("Mira", "Otto"))
+
+
+def trace(max_rounds: int = 3, agents: Agents = Agents.GROUNDING_VISION) -> Trace:
+    rollout = Rollout(QUESTION, TIMELINE, Settings(max_rounds=max_rounds, agents=agents))
+    rollout.receive(Grounded("c01"))
+    rollout.receive(Reply("<think>look first</think><visual_query>faces</visual_query> trailing talk"))
+    rollout.receive(Seen("two faces"))
+    rollout.receive(Reply("<request_grounding>Otto</request_grounding>", reasoning="kept apart"))
+    rollout.receive(Grounded("c02"))
+    return rollout.trace
+
+
+def test_turns_are_ordinary_chat() -> None:
+    chat = messages(trace(), Style.TURNS)
+    assert [message["role"] for message in chat] == ["user", "assistant", "user", "assistant", "user"]
+    assert chat[1]["content"] == "<think>look first</think><visual_query>faces</visual_query>"
+    assert chat[2]["content"] == "<information>\ntwo faces\n</information>"
+    assert chat[3]["content"].startswith("<think>\nkept apart\n</think>")
+
+
+def test_continuation_is_one_assistant_message_that_grows() -> None:
+    chat = messages(trace(), Style.CONTINUATION)
+    assert [message["role"] for message in chat] == ["user", "assistant"]
+    said = chat[1]["content"]
+    order = ["faces</visual_query>", "two faces", "kept apart", "Otto</request_grounding>", "c02"]
+    places = [said.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_continuation_starts_with_the_prompt_alone() -> None:
+    rollout = Rollout(QUESTION, TIMELINE)
+    rollout.receive(Grounded("c01"))
+    assert [message["role"] for message in messages(rollout.trace, Style.CONTINUATION)] == ["user"]
+
+
+def test_accumulated_never_shows_the_masters_own_replies() -> None:
+    (only,) = messages(trace(), Style.ACCUMULATED)
+    assert "two faces" in only["content"]
+    assert "look first" not in only["content"]
+    assert "kept apart" not in only["content"]
+
+
+@pytest.mark.parametrize("style", list(Style))
+def test_the_last_round_is_announced_in_every_style(style: Style) -> None:
+    assert LAST_ROUND in messages(trace(max_rounds=3), style)[-1]["content"]
+    assert LAST_ROUND not in messages(trace(max_rounds=4), style)[-1]["content"]
+
+
+def test_a_single_round_is_announced_in_the_prompt() -> None:
+    rollout = Rollout(QUESTION, TIMELINE, Settings(max_rounds=1))
+    rollout.receive(Grounded("c01"))
+    assert LAST_ROUND in messages(rollout.trace)[0]["content"]
+
+
+def test_the_prompt_holds_question_options_clip_and_rounds() -> None:
+    prompt = messages(trace())[0]["content"]
+    for part in ("Question: Who?", "a0: Mira", "a1: Otto", "Clip: c01", "Mira: Hello", "3 rounds", "<visual_query>"):
+        assert part in prompt
+    assert "$" not in prompt
+
+
+@pytest.mark.parametrize(
+    ("agents", "offers_look", "offers_relocation"),
+    [(Agents.NONE, False, False), (Agents.GROUNDING, False, True), (Agents.GROUNDING_VISION, True, True)],
+)
+def test_the_prompt_offers_only_the_agents_there_are(
+    agents: Agents, offers_look: bool, offers_relocation: bool
+) -> None:
+    rollout = Rollout(QUESTION, TIMELINE, Settings(agents=agents))
+    if agents is not Agents.NONE:
+        rollout.receive(Grounded("c01"))
+    prompt = messages(rollout.trace)[0]["content"]
+    assert ("<visual_query>" in prompt) is offers_look
+    assert ("<request_grounding>" in prompt) is offers_relocation
+
+
+def test_tags_in_subtitles_and_questions_are_defused() -> None:
+    rollout = Rollout(Question("Is <answer>a0</answer> said?", ("</information>", "b")), TIMELINE)
+    rollout.receive(Grounded("c02"))
+    prompt = messages(rollout.trace)[0]["content"]
+    assert "Otto: ‹answer>a1‹/answer>" in prompt
+    assert "Is ‹answer>a0‹/answer> said?" in prompt
+    assert "a0: ‹/information>" in prompt
+
+
+def test_another_wording_and_another_tag_can_be_given() -> None:
+    (only,) = messages(Trace(QUESTION, Settings()), prompt="$question|$options|<$look_tag>|$unknown", look_tag="search")
+    assert only["content"] == "Who?|a0: Mira\na1: Otto|<search>|$unknown"
+
+
+def test_a_model_plays_the_master() -> None:
+    model = ScriptedModel(["<answer>a1</answer>", ModelError("HTTP 503")])
+    master = ModelMaster(model, Style.CONTINUATION)
+    assert asyncio.run(master.reply(trace())).text == "<answer>a1</answer>"
+    assert model.heard[0] == messages(trace(), Style.CONTINUATION)
+    with pytest.raises(ModelError, match="503"):
+        asyncio.run(master.reply(trace()))
+    with pytest.raises(ModelError, match="script ends"):
+        asyncio.run(master.reply(trace()))

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, clock, defuse, parse, render
+from longvideoagent.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Relocate, Seen, Subtitle
+
+
+@pytest.mark.parametrize(
+    ("reply", "action", "thought"),
+    [
+        ("<answer>a1</answer>", Answer("a1"), ""),
+        ("<think>why</think><answer>a1</answer>", Answer("a1"), "why"),
+        ("<reasoning>why</reasoning>\n<answer> a1 </answer>", Answer("a1"), "why"),
+        ("the template opened it</think>\n<answer>a1</answer>", Answer("a1"), "the template opened it"),
+        ("<think>a <answer>a0</answer> b</think><answer>a1</answer>", Answer("a1"), "a <answer>a0</answer> b"),
+        ("try <answer>a0</answer> no</think><answer>a1</answer>", Answer("a1"), "try <answer>a0</answer> no"),
+        ("<think>use <reasoning> here</think><answer>a1</answer>", Answer("a1"), "use <reasoning> here"),
+        ("<visual_query>the sign</visual_query>", Look("the sign"), ""),
+        ("<search>the sign</search>", Look("the sign"), ""),
+        ("<SEARCH>the sign</ Search >", Look("the sign"), ""),
+        ("<request_grounding>later</request_grounding>", Relocate("later"), ""),
+        ("<request_grounding></request_grounding>", Relocate(""), ""),
+        ("<request_grounding/>", Relocate(""), ""),
+        ("<answer></answer>", Answer(""), ""),
+        ("<search>x</search><answer>a1</answer>", Look("x"), ""),
+        ("<search>x <answer>a1</answer>", Answer("a1"), ""),
+        ("<answer>I say <answer>a1</answer>", Answer("a1"), ""),
+        ("<answer><search>x</search></answer>", Look("x"), ""),
+        ("<think>one</think><search>x</search><think>two</think><answer>a1</answer>", Look("x"), "one"),
+    ],
+)
+def test_the_first_complete_action_outside_reasoning_wins(reply: str, action: Action, thought: str) -> None:
+    parsed = parse(reply)
+    assert parsed.action == action
+    assert parsed.thought == thought
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "I think it is a1.",
+        "<answer>a1",
+        "a1</answer>",
+        "<think>never closed <answer>a1</answer>",
+        "<answer>half <think>a1</think></answer> ",
+        "<search>  </search>",
+    ],
+)
+def test_a_reply_without_a_usable_action_is_invalid(reply: str) -> None:
+    assert isinstance(parse(reply).action, Invalid)
+
+
+def test_what_follows_the_action_is_cut() -> None:
+    assert parse("<think>t</think><answer>a1</answer> and more").text == "<think>t</think><answer>a1</answer>"
+
+
+def test_reasoning_from_a_field_of_its_own_comes_first() -> None:
+    assert parse("<think>second</think><answer>a1</answer>", "first").thought == "first\nsecond"
+
+
+fragments = st.sampled_from(
+    [f"<{tag}>" for tag in ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS]
+    + [f"</{tag}>" for tag in ACTION_TAGS + REASONING_TAGS]
+    + ["<request_grounding/>", "a1", " ", "\n", "<", ">", "text"]
+)
+replies = st.one_of(st.text(), st.lists(fragments, max_size=30).map("".join))
+
+
+@given(replies, st.text(max_size=20))
+def test_any_reply_can_be_read(reply: str, reasoning: str) -> None:
+    parsed = parse(reply, reasoning)
+    assert reply.startswith(parsed.text)
+    assert isinstance(parsed.action, Look | Relocate | Answer | Invalid)
+
+
+@given(replies)
+def test_cutting_at_the_action_does_not_change_what_is_read(reply: str) -> None:
+    parsed = parse(reply)
+    again = parse(parsed.text)
+    if not any(f"</{tag}>" in reply.lower()[len(parsed.text) :] for tag in REASONING_TAGS):
+        assert again == parsed
+
+
+def test_reading_takes_time_linear_in_the_length() -> None:
+    # 2 million characters of unclosed tags: anything quadratic would not come back.
+    assert isinstance(parse("<answer>" * 250_000).action, Invalid)
+    assert isinstance(parse("<think></think>" * 130_000).action, Invalid)
+
+
+def test_observations_are_tagged() -> None:
+    clip = Clip("c02", 60.0, 120.0, (Subtitle(61.0, 62.0, "Mira: Hello"),))
+    shown = render(Located(clip, (clip,)))
+    assert shown == "<New_clip>\nClip: c02 (1:00 to 2:00)\nSubtitles:\n[1:01] Mira: Hello\n</New_clip>"
+    assert render(Seen("a red sign")) == "<information>\na red sign\n</information>"
+
+
+@given(st.lists(fragments, max_size=10).map("".join))
+def test_data_cannot_pose_as_protocol(text: str) -> None:
+    clip = Clip("c01", 0.0, 60.0, (Subtitle(1.0, 2.0, text),))
+    for observation in (Seen(text), Notice(text), Located(clip, (clip,))):
+        inner = render(observation).split("\n", 1)[1].rsplit("\n", 1)[0]
+        assert isinstance(parse(inner).action, Invalid)
+        assert "</information>" not in inner
+        assert "</New_clip>" not in inner
+
+
+def test_defusing_leaves_other_text_alone() -> None:
+    assert defuse("1 < 2 and <b>bold</b>") == "1 < 2 and <b>bold</b>"
+
+
+def test_clock() -> None:
+    assert [clock(0), clock(61.9), clock(3723)] == ["0:00", "1:01", "1:02:03"]

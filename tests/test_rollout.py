@@ -1,0 +1,226 @@
+"""The transition table of rollout.py, row by row."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from longvideoagent.errors import ProtocolError
+from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Rollout
+from longvideoagent.types import (
+    Agents,
+    Answer,
+    Failed,
+    Grounded,
+    Invalid,
+    Located,
+    Notice,
+    Outcome,
+    Question,
+    Reply,
+    Result,
+    Seen,
+    Settings,
+    Trace,
+    Usage,
+)
+from tests.conftest import make_timeline
+
+TIMELINE = make_timeline(["one"], ["two"], ["three"], ["four"])
+QUESTION = Question("Which?", ("red", "blue"))
+LOOK = Reply("<visual_query>sign</visual_query>")
+RELOCATE = Reply("<request_grounding>later</request_grounding>")
+ANSWER = Reply("<answer>a1</answer>")
+TALK = Reply("hmm")
+
+
+def drive(*results: Result, settings: Settings | None = None) -> Rollout:
+    rollout = Rollout(QUESTION, TIMELINE, settings)
+    for result in results:
+        rollout.receive(result)
+    return rollout
+
+
+def last_notice(trace: Trace) -> str:
+    observation = list(trace.observations)[-1]
+    assert isinstance(observation, Notice)
+    return observation.text
+
+
+def test_start_asks_grounding_first() -> None:
+    request = drive().request
+    assert isinstance(request, AskGrounding)
+    assert request.request == ""
+
+
+def test_start_with_a_known_label_shows_the_clip_to_the_master() -> None:
+    rollout = drive(Grounded("c02"))
+    assert isinstance(rollout.request, AskMaster)
+    assert rollout.trace.current is not None
+    assert rollout.trace.current.clip.label == "c02"
+
+
+@pytest.mark.parametrize("label", [None, "c99", "../../etc/passwd", "C02", ""])
+def test_start_with_anything_else_is_a_notice_and_no_clip(label: str | None) -> None:
+    rollout = drive(Grounded(label))
+    assert isinstance(rollout.request, AskMaster)
+    assert rollout.trace.current is None
+    assert isinstance(rollout.trace.first, Notice)
+
+
+def test_a_look_goes_to_vision_with_the_query_and_the_clip() -> None:
+    assert drive(Grounded("c02"), LOOK).request == AskVision("sign", (TIMELINE.clips[1],))
+
+
+def test_a_look_before_any_clip_is_a_notice() -> None:
+    rollout = drive(Grounded(None), LOOK)
+    assert isinstance(rollout.request, AskMaster)
+    assert "nothing to look at" in last_notice(rollout.trace)
+
+
+def test_a_look_without_a_vision_agent_is_a_notice() -> None:
+    rollout = drive(Grounded("c02"), LOOK, settings=Settings(agents=Agents.GROUNDING))
+    assert "no vision agent" in last_notice(rollout.trace)
+
+
+def test_what_was_seen_is_observed() -> None:
+    rollout = drive(Grounded("c02"), LOOK, Seen("a red sign"))
+    assert isinstance(rollout.request, AskMaster)
+    assert rollout.trace.rounds[0].observation == Seen("a red sign")
+
+
+def test_relocating_goes_to_grounding_with_what_was_visited() -> None:
+    request = drive(Grounded("c02"), RELOCATE).request
+    assert isinstance(request, AskGrounding)
+    assert request.request == "later"
+    assert request.trace.visited == ("c02",)
+
+
+def test_a_new_clip_becomes_the_current_one() -> None:
+    rollout = drive(Grounded("c02"), RELOCATE, Grounded("c04"), LOOK)
+    assert rollout.trace.visited == ("c02", "c04")
+    assert rollout.request == AskVision("sign", (TIMELINE.clips[3],))
+
+
+@pytest.mark.parametrize("label", ["c02", None, "nowhere"])
+def test_a_clip_that_is_no_new_one_leaves_the_current_one(label: str | None) -> None:
+    rollout = drive(Grounded("c02"), RELOCATE, Grounded(label))
+    assert last_notice(rollout.trace)
+    assert rollout.trace.visited == ("c02",)
+
+
+def test_relocating_without_a_grounding_agent_is_a_notice() -> None:
+    rollout = drive(RELOCATE, settings=Settings(agents=Agents.NONE))
+    assert "no grounding agent" in last_notice(rollout.trace)
+
+
+def test_without_a_grounding_agent_the_whole_video_is_the_clip() -> None:
+    trace = drive(settings=Settings(agents=Agents.NONE)).trace
+    assert isinstance(trace.first, Located)
+    assert [line.text for line in trace.first.clip.subtitles] == ["one", "two", "three", "four"]
+
+
+def test_an_answer_ends_the_rollout() -> None:
+    rollout = drive(Grounded("c02"), ANSWER)
+    assert rollout.request is None
+    assert rollout.trace.outcome is Outcome.ANSWERED
+    assert (rollout.trace.option_index, rollout.trace.answer) == (1, "blue")
+
+
+def test_an_answer_that_names_no_option_is_kept_as_it_is() -> None:
+    trace = drive(Grounded("c02"), Reply("<answer>green</answer>")).trace
+    assert trace.outcome is Outcome.ANSWERED
+    assert (trace.option_index, trace.answer) == (None, "green")
+
+
+def test_an_empty_answer_abstains() -> None:
+    assert drive(Grounded("c02"), Reply("<answer> </answer>")).trace.outcome is Outcome.ABSTAINED
+
+
+def test_a_reply_without_an_action_spends_a_round_and_says_so() -> None:
+    rollout = drive(Grounded("c02"), TALK)
+    assert isinstance(rollout.trace.rounds[0].action, Invalid)
+    assert "No valid action" in last_notice(rollout.trace)
+    assert rollout.trace.rounds_left == 4
+
+
+@pytest.mark.parametrize("reply", [TALK, LOOK, RELOCATE])
+def test_a_last_round_without_an_answer_is_spent(reply: Reply) -> None:
+    rollout = drive(Grounded("c02"), reply, settings=Settings(max_rounds=1))
+    assert rollout.request is None
+    assert rollout.trace.outcome is Outcome.SPENT
+    assert rollout.trace.answer == ""
+
+
+@pytest.mark.parametrize(
+    ("results", "agent"),
+    [
+        ([], "grounding"),
+        ([Grounded("c02")], "master"),
+        ([Grounded("c02"), LOOK], "vision"),
+        ([Grounded("c02"), RELOCATE], "grounding"),
+    ],
+)
+def test_an_agent_that_is_down_is_never_an_answer(results: list[Result], agent: str) -> None:
+    trace = drive(*results, Failed(agent, "HTTP 503")).trace  # type: ignore[arg-type]
+    assert trace.outcome is Outcome.FAILED
+    assert trace.cause == f"{agent}: HTTP 503"
+    assert trace.answer == ""
+
+
+@pytest.mark.parametrize("settings", [Settings(max_calls=2), Settings(max_tokens=20)])
+def test_a_used_up_budget_ends_the_rollout(settings: Settings) -> None:
+    cost = Usage(calls=1, prompt_tokens=10)
+    rollout = drive(Grounded("c02", usage=cost), Reply(LOOK.text, usage=cost), settings=settings)
+    assert rollout.trace.outcome is Outcome.SPENT
+    assert "2 of 2 calls" in rollout.trace.cause or "20 of 20 tokens" in rollout.trace.cause
+
+
+def test_an_answer_that_uses_up_the_budget_still_counts() -> None:
+    rollout = drive(Grounded("c02"), Reply(ANSWER.text, usage=Usage(calls=1)), settings=Settings(max_calls=1))
+    assert rollout.trace.outcome is Outcome.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("results", "wrong"),
+    [
+        ([], ANSWER),
+        ([Grounded("c02")], Seen("x")),
+        ([Grounded("c02"), LOOK], Grounded("c03")),
+        ([Grounded("c02"), ANSWER], ANSWER),
+    ],
+)
+def test_a_result_that_was_not_asked_for_is_the_drivers_mistake(results: list[Result], wrong: Result) -> None:
+    with pytest.raises(ProtocolError):
+        drive(*results).receive(wrong)
+
+
+def test_the_window_holds_neighbouring_clips() -> None:
+    def looked_at(label: str, window: int) -> list[str]:
+        request = drive(Grounded(label), LOOK, settings=Settings(window=window)).request
+        assert isinstance(request, AskVision)
+        return [clip.label for clip in request.clips]
+
+    assert looked_at("c02", 1) == ["c02"]
+    assert looked_at("c02", 2) == ["c02", "c03"]
+    assert looked_at("c02", 3) == ["c01", "c02", "c03"]
+    assert looked_at("c01", 3) == ["c01", "c02", "c03"]
+    assert looked_at("c04", 2) == ["c03", "c04"]
+    assert looked_at("c03", 9) == ["c01", "c02", "c03", "c04"]
+
+
+def test_a_rollout_can_be_pickled_at_any_point() -> None:
+    results: list[Result] = [Grounded("c02"), LOOK, Seen("x"), RELOCATE, Grounded("c03"), ANSWER]
+    rollout = Rollout(QUESTION, TIMELINE)
+    for result in results:
+        rollout = pickle.loads(pickle.dumps(rollout))
+        rollout.receive(result)
+    assert rollout.trace == drive(*results).trace
+    assert isinstance(rollout.trace.rounds[-1].action, Answer)
+
+
+@pytest.mark.parametrize("field", ["max_rounds", "window"])
+def test_settings_refuse_zero(field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        Settings(**{field: 0})  # type: ignore[arg-type]

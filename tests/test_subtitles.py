@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.subtitles.stream import SubtitleStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.subtitles import find_beside, parse_subtitles, read_embedded, read_subtitles
+from tests.conftest import SHARED, write_video
+
+SRT = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\n<i>Bye</i>\n"
+
+
+def spoken(data: bytes | str) -> list[tuple[float, float, str]]:
+    lines, _ = parse_subtitles(data.encode() if isinstance(data, str) else data)
+    return [(line.start_s, line.end_s, line.text) for line in lines]
+
+
+def warned(data: str) -> str:
+    return " ".join(parse_subtitles(data.encode())[1])
+
+
+EXPECTED = [(1.0, 2.5, "Mira: Hello there"), (60.0, 62.0, "Bye")]
+
+
+def test_srt() -> None:
+    assert spoken(SRT) == EXPECTED
+
+
+def test_webvtt_with_voices_notes_styles_and_settings() -> None:
+    text = (
+        "WEBVTT - a film\nKind: captions\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot spoken --> at all\n\n"
+        "intro\n00:01.000 --> 00:02.500 align:start\n<v Mira>Hello <c.loud>there</c></v>\n\n"
+        "00:01:00.000 --> 00:01:02.000\n<00:01:00.500>Bye &amp; out\n"
+    )
+    assert spoken(text) == [(1.0, 2.5, "Mira: Hello there"), (60.0, 62.0, "Bye & out")]
+
+
+def test_webvtt_without_its_header() -> None:
+    assert spoken("00:01.000 --> 00:02.500\nMira: Hello there\n\n01:00.000 --> 01:02.000\nBye\n") == EXPECTED
+
+
+def test_ass_with_overrides_and_comments() -> None:
+    text = (
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname\nStyle: Default,Arial\n\n"
+        "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+        "Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,not shown\n"
+        r"Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\an8\b1}Mira: Hello\Nthere" + "\n"
+        "Dialogue: 0,0:01:00.00,0:01:02.00,Default,,0,0,0,,Bye\n"
+    )
+    assert spoken(text) == EXPECTED
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_unicode_encodings(encoding: str) -> None:
+    text = SRT.replace("Hello", "Grüße 你好")
+    assert spoken(text.encode(encoding))[0][2] == "Mira: Grüße 你好 there"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("latin-1", "Où est le garçon? Él mañana está aquí."),
+        ("latin-1", "Schöne Grüße, äußerst übel"),
+        ("cp1252", "“Café” — déjà vu…"),
+        ("gbk", "你好，世界。今天天气很好"),
+        ("gbk", "我们走吧 OK"),
+    ],
+)
+def test_legacy_encodings(encoding: str, said: str) -> None:
+    assert spoken(SRT.replace("Hello", said).encode(encoding))[0][2] == f"Mira: {said} there"
+
+
+def test_cues_out_of_order_are_sorted_and_reported() -> None:
+    text = "1\n00:01:00,000 --> 00:01:02,000\nBye\n\n2\n00:00:01,000 --> 00:00:02,500\nMira: Hello there\n"
+    assert spoken(text) == EXPECTED
+    assert "out of order" in warned(text)
+
+
+def test_a_cue_that_ends_before_it_starts_gets_a_length() -> None:
+    text = "1\n00:00:10,000 --> 00:00:05,000\nA\n\n2\n00:00:11,000 --> 00:00:12,000\nB\n"
+    assert spoken(text) == [(10.0, 11.0, "A"), (11.0, 12.0, "B")]
+    assert "1 subtitle cues ended before they started" in warned(text)
+
+
+def test_cues_without_blank_lines_or_numbers_between_them() -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello there\n2\n00:01:00,000 --> 00:01:02,000\nBye"
+    assert spoken(text) == EXPECTED
+
+
+def test_a_number_that_is_spoken_stays() -> None:
+    assert spoken("1\n00:00:01,000 --> 00:00:02,000\n42\n\n2\n00:00:03,000 --> 00:00:04,000\nx\n")[0][2] == "42"
+
+
+def test_windows_line_ends_and_odd_time_stamps() -> None:
+    text = "1\r\n0:00:01.0 --> 00:00:02,5\r\nMira: Hello there\r\n\r\n2\r\n1:00,000-->1:02\r\nBye\r\n"
+    assert spoken(text) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" \n\n",
+        b"\xef\xbb\xbf",
+        bytes(range(256)) * 20,
+        b"\x1f\x8b\x08" + b"\x00\x01\x02" * 300,
+        b"Dear diary,\n",
+        b"WEBVTT\n",
+    ],
+)
+def test_what_is_no_subtitle_file_is_refused(data: bytes) -> None:
+    with pytest.raises(DataError, match=";"):
+        parse_subtitles(data)
+
+
+def test_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_bytes(b"")
+    for path in (tmp_path / "a.srt", tmp_path / "none.srt", tmp_path):
+        with pytest.raises(DataError, match=str(path)):
+            read_subtitles(path)
+
+
+fragments = st.sampled_from(
+    [b"WEBVTT", b"\n", b"\n\n", b"00:00:01,000", b"00:01.000", b" --> ", b"1", b"[Events]", b"Dialogue: ",
+     b"Format: ", b"0,0:00:01.00,0:00:02.00,Default,,0,0,0,,x", b"{\\an8}", b"<v ", b">", b"\xff\xfe",
+     b"\xef\xbb\xbf", b"\x00", b"\xe4", b"{1}{2}", b"NOTE", b"99999:99:99,999", b"&#x110000;", b"&#0;",
+     b"[Script Info]\n", b"mm:", b"<SAMI>", b"<tt>"]
+)  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(st.one_of(st.binary(max_size=300), st.lists(fragments, max_size=25).map(b"".join)))
+def test_any_bytes_give_lines_in_order_or_a_declared_error(data: bytes) -> None:
+    try:
+        lines, _ = parse_subtitles(data)
+    except DataError:
+        return
+    assert lines
+    assert [line.start_s for line in lines] == sorted(line.start_s for line in lines)
+    assert all(0 <= line.start_s < line.end_s and line.text for line in lines)
+
+
+def test_a_file_beside_the_video_is_found(tmp_path: Path) -> None:
+    video = tmp_path / "talk.mp4"
+    assert find_beside(video) is None
+    (tmp_path / "talk.en.vtt").touch()
+    (tmp_path / "talkative.srt").touch()
+    assert find_beside(video) == tmp_path / "talk.en.vtt"
+    (tmp_path / "talk.srt").touch()
+    assert find_beside(video) == tmp_path / "talk.srt"
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "subrip"), (".mp4", "mov_text")])
+def test_subtitles_inside_a_file_are_read(suffix: str, codec: str, tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.mp4", tmp_path / f"with{suffix}"
+    write_video(plain, range(0, 5000, 40))
+    _mux(plain, [(1000, 2500, "Mira: Hello"), (3000, 4000, "Bye")], path, codec)
+    lines, warnings = read_embedded(path)
+    assert [line.text for line in lines] == ["Mira: Hello", "Bye"]
+    assert [line.start_s for line in lines] == pytest.approx([1.0, 3.0], abs=0.05)
+    assert [line.end_s for line in lines] == pytest.approx([2.5, 4.0], abs=0.05)
+    assert warnings == []
+
+
+ASS_HEADER = b"[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\nFormat: Name\nStyle: Default\n[Events]\nFormat: Text\n"
+
+
+def _mux(video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str) -> None:
+    with av.open(str(video)) as pictures, av.open(str(out), "w") as made:
+        film = made.add_stream_from_template(pictures.streams.video[0])
+        words = made.add_stream(codec)
+        words.time_base = Fraction(1, 1000)
+        assert isinstance(words, SubtitleStream)
+        words.codec_context.subtitle_header = ASS_HEADER
+        for picture in pictures.demux(pictures.streams.video[0]):
+            if picture.dts is not None:
+                picture.stream = film
+                made.mux(picture)
+        for start_ms, end_ms, text in cues:
+            data = text.encode()
+            packet = av.Packet(struct.pack(">H", len(data)) + data if codec == "mov_text" else data)
+            packet.pts = packet.dts = start_ms
+            packet.duration, packet.time_base, packet.stream = end_ms - start_ms, Fraction(1, 1000), words
+            made.mux(packet)
+
+
+@pytest.mark.shared
+def test_real_subtitle_files() -> None:
+    media = SHARED / "media"
+    for name, start in (("sintel-en.vtt", "What brings you"), ("sintel-de.vtt", "Adern fließt")):
+        lines, warnings = read_subtitles(media / name)
+        assert len(lines) > 3
+        assert any(start in line.text for line in lines), lines
+        assert not any("<" in line.text for line in lines)
+        assert warnings == []
+    assert read_subtitles(media / "subtitles-unicode.srt")[0]
