@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.video import FrameFolder, Video, VideoFile, open_video
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.video_file import VideoFile
 from tests.conftest import SHARED, brightness, shade, write_video
 
 KINDS = ("mp4", "mkv", "webm", "avi", "ts", "folder")

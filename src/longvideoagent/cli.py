@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time: rich's renderer loads a Markdown parser
 )
 
 EXIT_AGENT_FAILED = 1
@@ -43,20 +44,20 @@ def ask(
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent import terminal
     from longvideoagent.media.episode import open_episode
     from longvideoagent.run import answer, load_team, make_question
+    from longvideoagent.terminal import Steps, progress, write_html
     from longvideoagent.types import Outcome, Settings
 
     asked, ignored = make_question(question, option or [])
     playing = load_team(team)
-    with terminal.progress() as report:
+    with progress() as report:
         episode = open_episode(video, subtitles, report, frames_per_s=frames_per_s, warnings=ignored)
-    show = terminal.Steps(episode, asked, is_quiet=json)
+    show = Steps(episode, asked, is_quiet=json)
     trace = answer(asked, episode, playing, Settings(max_rounds=max_rounds, window=window), show)
     show.finish(trace, as_json=json)
     if html is not None:
-        terminal.write_html(html, episode, [trace])
+        write_html(html, episode, [trace])
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_AGENT_FAILED)
 
@@ -67,7 +68,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="Which sample to make.")] = 7,
     minutes: Annotated[int, typer.Option(help="Length of the sample.", min=4, max=25)] = 20,
 ) -> None:
-    """Make a sample episode, ask it four questions, and write the trajectories with frames."""
+    """Make a sample episode and ask it four questions.
+
+    The trajectories, with frames, are written to demo.html beside the sample.
+    """
     from longvideoagent.demo import run_demo
 
     if not run_demo(folder, seed, minutes):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.errors import DataError
+from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.ocr import read_video_text
 from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
 from longvideoagent.media.timeline import build_timeline, find_quiet
-from longvideoagent.media.video import TVQA_FRAMES_PER_S, Video, open_video
+from longvideoagent.media.video import Video, open_video
 from longvideoagent.types import Subtitle, Timeline
 
 Progress = Callable[[str, float], None]

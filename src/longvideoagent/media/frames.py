@@ -14,6 +14,8 @@ Pixels = NDArray[np.uint8]
 """RGB, shape (height_px, width_px, 3)."""
 
 JPEG_QUALITY = 85
+MAX_SIDE_PX = 768
+"""Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
 
 class Frame:

@@ -21,8 +21,10 @@ DETECT_SIDE_PX = 360
 LEAST_CONFIDENCE = 0.75
 LEAST_CONFIDENCE_ALONE = 0.9
 """A lone character is most often a misread edge."""
-SAME_PICTURE = 0.004
-"""Frames whose 32 x 32 thumbnails differ by less than this, on average over 0 to 1, count as one."""
+CHANGED_CELL = 0.08
+"""Difference, 0 to 1, from which a cell of two 64 x 64 thumbnails counts as changed."""
+CHANGED_CELLS = 6
+"""Changed cells from which two frames may show different text; a mouth that moves stays below."""
 STEP_S = 4.0
 MOST_READS = 300
 """Frames read at most when a whole video is searched for text: about 75 s of work on 2 cores."""
@@ -71,12 +73,17 @@ def read_screen(rgb: Pixels) -> list[ScreenText]:
 
 
 def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
-    """A 32 x 32 grey picture, 0 to 1, for telling whether two frames show the same."""
+    """A 64 x 64 grey picture, 0 to 1, to tell with ``differ`` whether there is anything else to read."""
     import cv2
 
-    grey = cv2.cvtColor(cv2.resize(rgb, (32, 32), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     small: NDArray[np.float32] = grey.astype(np.float32) / np.float32(255)
     return small
+
+
+def differ(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Whether two thumbnails differ by as much as a word does."""
+    return int((np.abs(after - before) > CHANGED_CELL).sum()) >= CHANGED_CELLS
 
 
 def read_video_text(video: Video, progress: Callable[[float], None] | None = None) -> list[Subtitle]:
@@ -97,7 +104,7 @@ def read_video_text(video: Video, progress: Callable[[float], None] | None = Non
         chunk = times_s[first : first + batch]
         for time_s, frame in zip(chunk, video.frames(chunk), strict=True):
             now = thumbnail(frame.rgb())
-            if before is None or float(np.abs(now - before).mean()) > SAME_PICTURE:
+            if before is None or differ(before, now):
                 texts = [piece.text for piece in read_screen(frame.rgb())]
                 lines += _close(open_since, texts, max(time_s, last_s + 0.1))
                 open_since.update({text: time_s for text in texts if text not in open_since})

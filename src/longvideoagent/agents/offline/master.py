@@ -152,9 +152,14 @@ def _tell(trace: Trace, reading: Reading) -> Reply:
 
 
 def _match(reading: Reading) -> list[tuple[float, Evidence]]:
-    """Facts that share terms with the question, the most relevant first."""
+    """Facts that share terms with the question, the most relevant first. Where something to be seen
+    is asked for and nothing seen shares a term, what was seen is the best there is: the things on a
+    picture are seldom called by their names."""
     ranked = sorted(zip(reading.relevance, reading.facts, strict=True), key=lambda each: -each[0])
-    return [(value, fact) for value, fact in ranked if reading.matches(fact)]
+    matching = [(value, fact) for value, fact in ranked if reading.matches(fact)]
+    if reading.asked.wants_picture and not any(fact.kind == "frame" for _, fact in matching):
+        matching += [(value, fact) for value, fact in ranked if fact.kind == "frame"]
+    return sorted(matching, key=lambda each: -each[0])
 
 
 def _describe(reading: Reading) -> list[tuple[float, Evidence]]:
@@ -182,9 +187,9 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
         return ""
     if asked & set(terms("colour color")):
         return next((colours[-1] for text in seen if (colours := _COLOUR.findall(text))), "")
-    if asked & set(terms("word sign slide written text read")):
-        words = [word for text in seen[:1] for word in _QUOTED.findall(text) if not set(terms(word)) & asked]
-        return ", ".join(words)
+    if asked & set(terms("word sign slide written text read number")):
+        words = [word for text in seen for word in _QUOTED.findall(text) if not set(terms(word)) & asked]
+        return ", ".join(dict.fromkeys(words[:1] if asked & set(terms("word number")) else words))
     return ""
 
 

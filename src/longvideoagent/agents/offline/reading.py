@@ -26,6 +26,9 @@ _MOMENT = re.compile(
     r"\b\s+(?P<clause>[^,?]{3,})",
     re.IGNORECASE,
 )
+_SETTING = re.compile(
+    r"^\s*(?:at|in|on|inside|during)\b\s+(?P<clause>[^,?]{2,60}),\s*(?P<main>.{3,})", re.IGNORECASE | re.DOTALL
+)
 _SPEAKER = re.compile(r"^([^\s:][^:]{0,30}?)\s*:\s")
 PICTURE_TERMS = frozenset(
     terms(
@@ -39,8 +42,9 @@ PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl
 LEAST_FUZZY = 4
 ALIKE = 0.85
 """Least similarity of two terms, one read off a frame, to count as the same: one letter in five."""
+_QUOTED = re.compile(r"“([^”]*)”")
 _LETTERS = re.compile(r"\w+")
-_LOOK_ALIKES = str.maketrans("l1|!0", "iiiio")
+_LOOK_ALIKES = str.maketrans("l1!0", "iiio")
 
 PICTURE_DISCOUNT = 0.5
 """What a spoken line is worth where the question asks for something to be seen."""
@@ -56,7 +60,7 @@ class Asked:
 
     main: str
     relation: str
-    """"when", "before", "after", or empty where no moment is named."""
+    """"when", "before", "after", "during" (a setting: "At the bakery, …"), or empty."""
     clause: str
     wants_picture: bool
 
@@ -74,7 +78,10 @@ def take_apart(text: str) -> Asked:
     match = _MOMENT.search(text)
     wants_picture = bool(PICTURE_TERMS & set(terms(text)))
     if match is None:
-        return Asked(text, "", "", wants_picture)
+        setting = _SETTING.match(text)
+        if setting is None:
+            return Asked(text, "", "", wants_picture)
+        return Asked(setting["main"], "during", setting["clause"], wants_picture)
     main = text[: match.start()] + " " + text[match.end() :]
     relation = match["relation"].lower()
     if not set(terms(main)) - PERSON_TERMS and relation not in ("after", "before"):
@@ -89,20 +96,24 @@ class Words:
 
     exact: frozenset[str]
     squeezed: str
-    """For a frame its text without spaces and with look-alike letters folded; else empty."""
+    """For a frame the text read there, without spaces and with look-alike letters folded, pieces
+    kept apart; else empty."""
 
     @classmethod
     def of(cls, fact: Evidence) -> Words:
         """The terms of that fact."""
-        squeezed = _fold("".join(_LETTERS.findall(fact.text))) if fact.kind == "frame" else ""
+        if fact.kind != "frame":
+            return cls(frozenset(terms(fact.text)), "")
+        read = _QUOTED.findall(fact.text) or [fact.text]
+        squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in read)
         return cls(frozenset(terms(fact.text)), squeezed)
 
     def hold(self, term: str) -> bool:
-        """Whether the term stands in the fact."""
+        """Whether the term stands in the fact. A stem's last letter may differ from the word's."""
         if term in self.exact or not self.squeezed or len(term) < LEAST_FUZZY:
             return term in self.exact
         folded = _fold(term)
-        return folded in self.squeezed or any(
+        return folded[: max(LEAST_FUZZY, len(folded) - 1)] in self.squeezed or any(
             abs(len(word) - len(term)) <= 1 and SequenceMatcher(None, _fold(word), folded).ratio() >= ALIKE
             for word in self.exact
         )
@@ -183,10 +194,10 @@ class Reading:
         moment = self.anchor[0]
         gap_s = max(fact.start_s - moment.end_s, moment.start_s - fact.end_s, 0.0)
         near = math.exp(-gap_s / FAR_S)
-        if not self.asked.relation:
+        if self.asked.relation in ("", "during"):
             return 0.5 + 0.5 * near
         if self.asked.relation == "when":
-            return 0.2 + 0.8 * near
+            return 1.0 if gap_s == 0 else 0.2 + 0.6 * near
         if fact is moment:
             return 0.1
         later = fact.start_s > moment.start_s

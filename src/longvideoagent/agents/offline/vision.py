@@ -17,7 +17,7 @@ import numpy as np
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.frames import Frame
-from longvideoagent.media.ocr import SAME_PICTURE, ScreenText, read_screen, thumbnail
+from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
 from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.video import Video
 from longvideoagent.protocol import clock
@@ -119,12 +119,10 @@ def _facts(frames: Sequence[Frame]) -> list[_Fact]:
         rgb = frame.rgb()
         if before is None:
             shown = _on_frame(frame)
-        else:
-            moved = np.abs(thumbnail(rgb) - thumbnail(before.rgb())).mean() > SAME_PICTURE / 4
-            if moved:
-                change = compare(before.rgb(), rgb)
-                facts += [_Fact(before.time_s, frame.time_s, text) for text in _movement(change)]
-                shown = _on_frame(frame)
+        elif differ(thumbnail(before.rgb()), thumbnail(rgb)):
+            change = compare(before.rgb(), rgb)
+            facts += [_Fact(before.time_s, frame.time_s, text) for text in _movement(change)]
+            shown = _on_frame(frame)
         facts += [_Fact(frame.time_s, frame.time_s, text) for text in shown]
         before = frame
     return facts

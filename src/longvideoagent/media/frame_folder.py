@@ -1,0 +1,73 @@
+"""Frames by time from a folder of JPEG files."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+
+TVQA_FRAMES_PER_S = 3.0
+
+
+class FrameFolder:
+    """A folder of numbered JPEG frames at a fixed rate, such as TVQA's ``{clip}/{00001}.jpg``.
+
+    The number in a file's name gives its time: the lowest possible number, 1, is second 0. Where a
+    number is missing the frame before it is shown.
+    """
+
+    def __init__(self, path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> None:
+        self.path = path
+        self.frames_per_s = frames_per_s
+        self.warnings: list[str] = []
+        numbered: dict[int, Path] = {}
+        unnamed = 0
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() not in (".jpg", ".jpeg"):
+                continue
+            number = re.search(r"(\d+)$", file.stem)
+            if number is None:
+                unnamed += 1
+            else:
+                numbered[int(number[1])] = file
+        if not numbered:
+            raise DataError(f"{path}: no numbered .jpg frames in this folder; name them 00001.jpg, 00002.jpg, …")
+        if unnamed:
+            self.warnings.append(f"{path.name}: {unnamed} frames have no number in their name and were ignored")
+        self._numbers = sorted(numbered)
+        self._files = [numbered[number] for number in self._numbers]
+        self._first = min(1, self._numbers[0])
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds to the end of the last frame."""
+        return (self._numbers[-1] - self._first + 1) / self.frames_per_s
+
+    @property
+    def keyframes_s(self) -> Sequence[float]:
+        """Every frame is cheap to fetch."""
+        return [(number - self._first) / self.frames_per_s for number in self._numbers]
+
+    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:  # noqa: ARG002
+        """The stored frames shown at these times, at their stored size and in their stored bytes."""
+        made: dict[int, Frame] = {}
+        shown = []
+        for time_s in times_s:
+            number = int(max(0.0, time_s) * self.frames_per_s + 1e-6) + self._first
+            place = max(0, bisect.bisect_right(self._numbers, number) - 1)
+            if place not in made:
+                made[place] = self._read(place)
+            shown.append(made[place])
+        return shown
+
+    def _read(self, place: int) -> Frame:
+        file = self._files[place]
+        time_s = (self._numbers[place] - self._first) / self.frames_per_s
+        try:
+            return Frame(time_s, jpeg=file.read_bytes(), name=str(file))
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error

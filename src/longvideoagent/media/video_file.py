@@ -1,0 +1,207 @@
+"""Frames by time from any video file PyAV reads.
+
+Frame durations in the file are never trusted, and its end is where its packets end, because headers
+of truncated files lie.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
+
+
+class VideoFile:
+    """A video file read through PyAV."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        if not path.is_file():
+            raise DataError(f"{path}: not a regular file; give a video file or a folder of JPEG frames")
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty (0 bytes); copy or download it again")
+        container, _ = self._open()
+        container.close()
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        try:
+            container = av.open(str(self.path), metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: not a readable video ({_reason(error)}); check that it plays, or remux it"
+            ) from error
+        stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
+        if stream is None:
+            container.close()
+            raise DataError(f"{self.path}: no video stream in it; give a file with pictures")
+        stream.thread_type = "AUTO"
+        return container, stream
+
+    @cached_property
+    def _scan(self) -> tuple[tuple[float, ...], float]:
+        """Keyframe times and true end, by reading packets without decoding them."""
+        keyframes: list[float] = []
+        end_s = 0.0
+        container, stream = self._open()
+        with container:
+            origin_s = _origin_s(container)
+            per_frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+            for packet in _packets(container, stream):
+                if packet.pts is None or packet.time_base is None:
+                    continue
+                time_s = float(packet.pts * packet.time_base) - origin_s
+                end_s = max(end_s, time_s + per_frame_s)
+                if packet.is_keyframe:
+                    keyframes.append(time_s)
+            header_s = (container.duration or 0) / av.time_base
+        if end_s <= 0:
+            raise DataError(f"{self.path}: no pictures in its video stream; the file is cut short, copy it again")
+        if header_s - end_s > max(2.0, 0.02 * header_s):
+            self.warnings.append(
+                f"{self.path.name}: pictures end at {end_s:.1f} s although the file says {header_s:.1f} s; "
+                "the rest was ignored"
+            )
+        return tuple(sorted(keyframes)), end_s
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds to the true end."""
+        return self._scan[1]
+
+    @property
+    def keyframes_s(self) -> Sequence[float]:
+        """Times of keyframes."""
+        return self._scan[0]
+
+    @cached_property
+    def _seek_points_s(self) -> Sequence[float]:
+        """Keyframe times from the container's index where it has one, which spares the scan."""
+        if "_scan" in self.__dict__:
+            return self.keyframes_s
+        container, stream = self._open()
+        with container:
+            index, base, origin_s = stream.index_entries, stream.time_base, _origin_s(container)
+            if base is not None and len(index) > 1:
+                return sorted(float(e.timestamp * base) - origin_s for e in index if e.is_keyframe)
+        return self.keyframes_s
+
+    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
+        """The frames shown at these times; see ``Video.frames``."""
+        wanted = sorted({max(0.0, time_s) for time_s in times_s})
+        if not wanted:
+            return []
+        container, stream = self._open()
+        with container:
+            shown = dict(zip(wanted, self._fetch(container, stream, wanted, max_side_px), strict=True))
+        return [shown[max(0.0, time_s)] for time_s in times_s]
+
+    def _fetch(
+        self, container: InputContainer, stream: VideoStream, wanted: Sequence[float], max_side_px: int
+    ) -> Iterator[Frame]:
+        """One frame for each of the ascending times: seek to the keyframe before, decode forward,
+        stop at the first frame after the time."""
+        origin_s = _origin_s(container)
+        points = self._seek_points_s
+        decoder = _decode(container, stream)
+        shown: VideoFrame | None = None
+        ahead: VideoFrame | None = next(decoder, None)
+        made: tuple[VideoFrame, Frame] | None = None
+        for time_s in wanted:
+            until_s = time_s + origin_s + _HALF_TICK_S
+            after = bisect.bisect_right(points, time_s + _HALF_TICK_S)
+            if after and ahead is not None and points[after - 1] + origin_s > (ahead.time or 0.0) + _HALF_TICK_S:
+                shown, ahead, decoder = _seek(container, stream, [origin_s + p for p in points[:after]], until_s)
+            while ahead is not None and (shown is None or (ahead.time or 0.0) <= until_s):
+                shown, ahead = ahead, next(decoder, None)
+            if shown is None:
+                raise DataError(f"{self.path}: no picture could be decoded near {time_s:.1f} s; copy it again")
+            if made is None or made[0] is not shown:
+                made = (
+                    shown,
+                    Frame(max(0.0, (shown.time or 0.0) - origin_s), rgb=_upright(shown, stream, max_side_px)),
+                )
+            yield made[1]
+
+
+_HALF_TICK_S = 1e-4
+"""Slack when comparing a wanted time with a frame's: container clocks round to their own ticks."""
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
+
+
+def _origin_s(container: InputContainer) -> float:
+    """Players start counting at the container's first timestamp."""
+    return (container.start_time or 0) / av.time_base
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+    """Packets up to the end or to the point where the file is cut off."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.error.FFmpegError):
+            return
+        yield packet
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Decoded frames with a time, in order of display; damaged packets are skipped."""
+    for packet in _packets(container, stream):
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            continue
+        for frame in frames:
+            if isinstance(frame, VideoFrame) and frame.pts is not None:
+                yield frame
+
+
+def _seek(
+    container: InputContainer, stream: VideoStream, points_s: Sequence[float], until_s: float
+) -> tuple[VideoFrame | None, VideoFrame | None, Iterator[VideoFrame]]:
+    """Start decoding at the last point that yields a frame not after ``until_s``.
+
+    Nearly always that is the last point. An index may hold decoding times, which run ahead of the
+    times frames are shown at, and damaged stretches may yield nothing, so it steps back in growing
+    strides. Returns the frame shown so far (None), the frame ahead, and the decoder.
+    """
+    base = stream.time_base
+    assert base is not None  # a stream that has decoded a frame has a clock
+    stride, place = 1, len(points_s) - 1
+    while True:
+        container.seek(round(points_s[max(place, 0)] / base), stream=stream, backward=True)
+        decoder = _decode(container, stream)
+        ahead = next(decoder, None)
+        if place <= 0 or (ahead is not None and (ahead.time or 0.0) <= until_s):
+            return None, ahead, decoder
+        place, stride = place - stride, stride * 2
+
+
+def _upright(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
+    """Pixels scaled to ``max_side_px`` with square pixels, turned as a player would show them."""
+    aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+    width, height = frame.width * aspect, float(frame.height)
+    scale = min(1.0, max_side_px / max(width, height))
+    shape = frame.reformat(
+        width=max(2, round(width * scale)),
+        height=max(2, round(height * scale)),
+        format="rgb24",
+        interpolation=Interpolation.AREA,
+    )
+    return np.rot90(shape.to_ndarray(), k=round(frame.rotation / 90) % 4)

@@ -1,0 +1,208 @@
+"""The command as a person types it, on real files."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longvideoagent import ask
+from longvideoagent.datasets.synthetic import SampleEpisode, make_episode
+from tests.conftest import SHARED, write_video
+
+LVA = Path(sys.executable).parent / "lva"
+
+
+def lva(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LVA, *arguments], capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+def told(*arguments: str | Path) -> dict[str, Any]:
+    done = lva("ask", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture(scope="module")
+def episode(tmp_path_factory: pytest.TempPathFactory) -> SampleEpisode:
+    return make_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=4, questions_per_kind=1)
+
+
+def test_json_is_one_object_with_the_documented_keys(episode: SampleEpisode) -> None:
+    sample = next(sample for sample in episode.samples if sample.kind == "both")
+    options = [part for option in sample.question.options for part in ("--option", option)]
+    found = told(episode.video, sample.question.text, *options)
+    assert set(found) == {
+        "question", "options", "answer", "option", "option_index", "confidence", "outcome", "cause", "evidence",
+        "rounds", "grounding", "usage", "warnings",
+    }  # fmt: skip
+    assert found["outcome"] == "answered"
+    assert found["option"] == f"a{sample.gold.option_index}"
+    assert found["answer"] == sample.question.options[sample.gold.option_index]
+    assert found["grounding"]["clip"] == sample.gold.clip
+    assert 0 <= found["confidence"] <= 1
+    assert {each["kind"] for each in found["evidence"]} == {"subtitle", "frame"}
+    for each in found["evidence"]:
+        assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text"}
+        assert found["grounding"]["start_s"] - 1 <= each["time_s"] <= found["grounding"]["end_s"] + 1
+    assert [each["action"] for each in found["rounds"]] == ["look", "answer"]
+    assert set(found["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "seconds"}
+
+
+def test_steps_are_shown_and_the_answer_stands_last(episode: SampleEpisode) -> None:
+    done = lva("ask", episode.video, "Who is late?")
+    assert done.returncode == 0
+    assert done.stdout.index("located") < done.stdout.index("answer") < done.stdout.index("= ")
+
+
+def test_html_is_one_file_without_outside_requests(episode: SampleEpisode, tmp_path: Path) -> None:
+    page = tmp_path / "deep" / "page.html"
+    done = lva("ask", episode.video, "What does the sign say?", "--html", page)
+    assert done.returncode == 0
+    text = page.read_text()
+    assert "data:image/jpeg;base64," in text
+    assert not re.search(r"(?:src|href)=\"(?!data:)", text)
+
+
+def test_the_python_face_gives_the_same_answer(episode: SampleEpisode) -> None:
+    sample = next(sample for sample in episode.samples if sample.kind == "dialogue")
+    trace = ask(episode.video, sample.question.text, sample.question.options)
+    assert trace.answer == sample.question.options[sample.gold.option_index]
+    assert trace.evidence
+
+
+def test_a_folder_of_frames_can_be_asked(tmp_path: Path) -> None:
+    for number in range(12):
+        Image.fromarray(np.full((48, 64, 3), (200, 30, 30), np.uint8)).save(tmp_path / f"{number + 1:05}.jpg")
+    found = told(tmp_path, "What is shown?")
+    assert "red" in found["answer"]
+    assert found["grounding"] == {"clip": "c01", "start_s": 0.0, "end_s": 4.0}
+
+
+# --- bad input: an answer and a warning where one is possible --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.srt", b""),
+        ("binary.srt", bytes(range(256)) * 30),
+        ("prose.srt", b"Dear diary"),
+        ("beyond.srt", b"1\n01:00:00,000 --> 01:00:01,000\nlate\n"),
+    ],
+)
+def test_subtitles_that_are_of_no_use_are_ignored_with_a_warning(
+    name: str, content: bytes, short_video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = told(short_video, "What happens here?", "--subtitles", tmp_path / name)
+    assert found["outcome"] == "answered"
+    assert any("ignored" in warning for warning in found["warnings"])
+
+
+def test_a_very_long_question_is_cut_with_a_warning(short_video: Path) -> None:
+    found = told(short_video, "what happens here " * 5600)
+    assert any("100800 characters" in warning or "100799 characters" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        (["grey"], "only one option"),
+        (["grey", "Grey", "red"], "equal"),
+        ([f"thing {n}" for n in range(11)] + ["grey"], None),
+    ],
+)
+def test_odd_numbers_of_options(options: list[str], warning: str | None, short_video: Path) -> None:
+    found = told(short_video, "What colour is shown?", *(part for option in options for part in ("-o", option)))
+    assert found["answer"].lower() == "grey"
+    assert found["outcome"] == "answered"
+    assert [text for text in found["warnings"] if warning and warning in text] or not warning
+
+
+def test_a_damaged_file_is_answered_from_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mkv"
+    write_video(path, range(0, 20_000, 40))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert told(path, "What happens here?")["outcome"] == "answered"
+
+
+# --- bad input: one line that names the thing and the mend -----------------------------------------
+
+
+def refused(*arguments: str | Path) -> str:
+    done = lva(*arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("lva: error: ")
+    return line
+
+
+def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no film")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    write_video(tmp_path / "whole.mp4", range(0, 1000, 40))
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "no_moov.mp4").write_bytes(data[: data.index(b"moov") - 4])
+    for name in ("missing.mp4", "text.mp4", "empty.mp4", "folder", "no_moov.mp4"):
+        line = refused("ask", tmp_path / name, "What happens?")
+        assert name in line
+        assert ";" in line
+
+
+def test_other_impossible_calls_are_refused_in_one_line(short_video: Path, tmp_path: Path) -> None:
+    assert "nowhere.srt" in refused("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
+    assert "question is empty" in refused("ask", short_video, "  ")
+    assert "option is empty" in refused("ask", short_video, "What?", "-o", "a", "-o", " ")
+    assert "'nobody'" in refused("ask", short_video, "What?", "--team", "nobody")
+
+
+def test_a_page_that_cannot_be_written_is_refused(short_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = lva("ask", short_video, "What happens here?", "--html", tmp_path / "file" / "page.html")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("lva: error: ")
+
+
+def test_usage_mistakes_end_with_status_2() -> None:
+    assert lva("ask").returncode == 2
+    assert lva("ask", "v.mp4", "q", "--max-rounds", "0").returncode == 2
+
+
+# --- the other commands ----------------------------------------------------------------------------
+
+
+def test_the_demo_answers_its_four_questions_right(tmp_path: Path) -> None:
+    done = lva("demo", "--minutes", "4", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "4 of 4 answers are right" in done.stdout
+    assert (tmp_path / "demo" / "demo.html").read_text().count("<article>") == 4
+
+
+def test_the_doctor_finds_nothing_broken() -> None:
+    done = lva("doctor")
+    assert done.returncode == 0
+    for part in ("longvideoagent", "ffmpeg", "text recognition", "GPU", "OPENAI_API_KEY", "extra dev"):
+        assert part in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_real_footage_can_be_asked() -> None:
+    suffixes = (".mp4", ".mkv", ".avi", ".webm", ".mov")
+    for path in sorted(path for path in (SHARED / "media").iterdir() if path.suffix in suffixes):
+        assert told(path, "What happens here?")["outcome"] == "answered", path
+    assert "108" in told(SHARED / "media" / "boats.mp4", "What number is written on the boat?")["answer"]

@@ -1,0 +1,95 @@
+"""One loop, several drivers: they must agree, and an agent that is down must be told as such."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from longvideoagent import Settings, ask, steps
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
+from longvideoagent.agents.team import Team
+from longvideoagent.errors import ModelError
+from longvideoagent.media.episode import open_episode
+from longvideoagent.models.scripted import ScriptedModel
+from longvideoagent.rollout import Rollout
+from longvideoagent.run import answer
+from longvideoagent.types import Outcome, Question, Reply, Trace, Usage
+
+SCRIPT = [
+    "<think>look</think><visual_query>colours</visual_query>",
+    "<request_grounding>elsewhere</request_grounding>",
+    "<answer>a0</answer>",
+]
+QUESTION = Question("What colour is it?", ("grey", "red"))
+
+
+def scripted_team(*replies: str | Reply | ModelError) -> Team:
+    return Team("scripted", ModelMaster(ScriptedModel(replies or SCRIPT)), OfflineGrounding(), OfflineVision())
+
+
+def without_seconds(trace: Trace) -> Trace:
+    """The trace without the time it took, which no two runs share."""
+
+    def timeless(usage: Usage) -> Usage:
+        return replace(usage, seconds=0.0)
+
+    rounds = []
+    for each in trace.rounds:
+        seen = each.observation
+        rounds.append(
+            replace(
+                each,
+                reply=replace(each.reply, usage=timeless(each.reply.usage)),
+                observation=seen and replace(seen, usage=timeless(seen.usage)),
+            )
+        )
+    first = trace.first and replace(trace.first, usage=timeless(trace.first.usage))
+    return replace(trace, rounds=tuple(rounds), first=first)
+
+
+def test_the_drivers_agree(short_video: Path) -> None:
+    episode = open_episode(short_video)
+    by_answer = answer(QUESTION, episode, scripted_team())
+    by_ask = ask(short_video, QUESTION.text, QUESTION.options, team=scripted_team())
+
+    async def last_step() -> Trace:
+        seen = [trace async for trace in steps(QUESTION, episode, scripted_team(), Settings())]
+        assert [len(trace.rounds) for trace in seen] == [0, 1, 1, 2, 2, 3]
+        return seen[-1]
+
+    async def in_lockstep() -> list[Trace]:
+        teams = [scripted_team(), scripted_team()]
+        rollouts = [Rollout(QUESTION, episode.timeline) for _ in teams]
+        while any(rollout.request for rollout in rollouts):
+            pairs = [(team, rollout) for team, rollout in zip(teams, rollouts, strict=True) if rollout.request]
+            asked = [team.perform(rollout.request, episode.video) for team, rollout in pairs if rollout.request]
+            for (_, rollout), result in zip(pairs, await asyncio.gather(*asked), strict=True):
+                rollout.receive(result)
+        return [rollout.trace for rollout in rollouts]
+
+    traces = [by_answer, by_ask, asyncio.run(last_step()), *asyncio.run(in_lockstep())]
+    assert traces[0].answer == "grey"
+    assert all(without_seconds(trace) == without_seconds(traces[0]) for trace in traces)
+
+
+def test_an_outage_is_never_an_answer(short_video: Path) -> None:
+    trace = answer(QUESTION, open_episode(short_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries")))
+    assert trace.outcome is Outcome.FAILED
+    assert trace.cause == "master: HTTP 503 after 5 tries"
+    assert (trace.answer, trace.option_index) == ("", None)
+
+
+def test_steps_are_told_as_they_happen(short_video: Path) -> None:
+    told: list[Trace] = []
+    last = answer(QUESTION, open_episode(short_video), scripted_team(), on_step=told.append)
+    assert told[-1] == last
+    assert all(trace.outcome is None for trace in told[:-1])
+
+
+def test_time_spent_is_counted(short_video: Path) -> None:
+    usage = answer(QUESTION, open_episode(short_video), scripted_team()).usage
+    assert usage.calls == 6
+    assert usage.images == 15
+    assert usage.seconds > 0
