@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from longvideoagent import ask
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
+from longvideoagent.agents.team import Team
+from longvideoagent.cli import app
 from longvideoagent.datasets.synthetic import SampleEpisode, make_episode
+from longvideoagent.errors import ModelError
+from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import SHARED, write_video
 
 LVA = Path(sys.executable).parent / "lva"
@@ -206,3 +213,12 @@ def test_real_footage_can_be_asked() -> None:
     for path in sorted(path for path in (SHARED / "media").iterdir() if path.suffix in suffixes):
         assert told(path, "What happens here?")["outcome"] == "answered", path
     assert "108" in told(SHARED / "media" / "boats.mp4", "What number is written on the boat?")["answer"]
+
+
+def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = ModelMaster(ScriptedModel([ModelError("HTTP 503")]))
+    team = Team("scripted", master, OfflineGrounding(), OfflineVision())
+    monkeypatch.setattr("longvideoagent.run.load_team", lambda _: team)
+    done = CliRunner().invoke(app, ["ask", str(short_video), "What?", "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["outcome"] == "failed"

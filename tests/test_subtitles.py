@@ -154,8 +154,14 @@ def test_a_file_beside_the_video_is_found(tmp_path: Path) -> None:
     (tmp_path / "talk.en.vtt").touch()
     (tmp_path / "talkative.srt").touch()
     assert find_beside(video) == tmp_path / "talk.en.vtt"
-    (tmp_path / "talk.srt").touch()
-    assert find_beside(video) == tmp_path / "talk.srt"
+    (tmp_path / "talk.SRT").touch()
+    assert find_beside(video) == tmp_path / "talk.SRT"
+
+
+def test_a_file_beside_a_folder_of_frames_is_found(tmp_path: Path) -> None:
+    (tmp_path / "clip.01").mkdir()
+    (tmp_path / "clip.01.srt").touch()
+    assert find_beside(tmp_path / "clip.01") == tmp_path / "clip.01.srt"
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "subrip"), (".mp4", "mov_text")])

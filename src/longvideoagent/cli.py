@@ -44,18 +44,25 @@ def ask(
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
+    from rich.console import Console
+
     from longvideoagent.media.episode import open_episode
     from longvideoagent.run import answer, load_team, make_question
-    from longvideoagent.terminal import Steps, progress, write_html
+    from longvideoagent.terminal import Steps, announce, print_json, progress, write_html
     from longvideoagent.types import Outcome, Settings
 
     asked, ignored = make_question(question, option or [])
     playing = load_team(team)
     with progress() as report:
         episode = open_episode(video, subtitles, report, frames_per_s=frames_per_s, warnings=ignored)
-    show = Steps(episode, asked, is_quiet=json)
+    console = Console(quiet=json, highlight=False)
+    announce(episode, console)
+    show = Steps(asked, console)
     trace = answer(asked, episode, playing, Settings(max_rounds=max_rounds, window=window), show)
-    show.finish(trace, as_json=json)
+    if json:
+        print_json(trace)
+    else:
+        show.finish(trace)
     if html is not None:
         write_html(html, episode, [trace])
     if trace.outcome is Outcome.FAILED:

@@ -13,7 +13,7 @@ from longvideoagent.protocol import clock
 from longvideoagent.report.page import write_page
 from longvideoagent.run import answer, load_team
 from longvideoagent.scoring import score
-from longvideoagent.terminal import Steps, progress
+from longvideoagent.terminal import Steps, announce, progress
 from longvideoagent.types import Trace
 
 
@@ -23,21 +23,22 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     with progress() as report:
         made = make_episode(folder, seed, minutes, 1, lambda share: report(f"making {minutes} minutes of video", share))
     episode = open_episode(made.video, made.subtitles)
-    console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}\n")
+    console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
+    announce(episode, console)
     team = load_team("offline")
     traces: list[Trace] = []
     right = 0
     for sample in made.samples:
-        console.print(f"[bold]Question {len(traces) + 1} of {len(made.samples)}[/bold], kind {sample.kind}")
-        show = Steps(episode, sample.question)
+        console.print(f"\n[bold]Question {len(traces) + 1} of {len(made.samples)}[/bold], kind {sample.kind}")
+        show = Steps(sample.question, console)
         trace = answer(sample.question, episode, team, on_step=show)
-        show.finish(trace, as_json=False)
+        show.finish(trace)
         console.print(_judged(sample, trace))
         right += score(trace, sample.gold.option_index).correct
         traces.append(trace)
     page = folder / "demo.html"
     write_page(page, "Four questions about a sample episode", episode, traces)
-    console.print(f"{right} of {len(traces)} answers are right. Trajectories with frames: {page}")
+    console.print(f"\n{right} of {len(traces)} answers are right. Trajectories with frames: {page}")
     return right == len(traces)
 
 
@@ -45,6 +46,4 @@ def _judged(sample: Sample, trace: Trace) -> str:
     gold = sample.gold
     verdict = "right" if score(trace, gold.option_index).correct else "WRONG"
     text = sample.question.options[gold.option_index]
-    return (
-        f"  {verdict}: it is a{gold.option_index} {text}, {clock(gold.start_s)} to {clock(gold.end_s)} ({gold.clip})\n"
-    )
+    return f"  {verdict}: it is a{gold.option_index} {text}, {clock(gold.start_s)} to {clock(gold.end_s)} ({gold.clip})"

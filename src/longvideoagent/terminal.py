@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.errors import UsageError
@@ -18,9 +20,11 @@ from longvideoagent.media.episode import Progress as Report
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, to_json
 from longvideoagent.report.page import write_page
-from longvideoagent.types import Clip, Evidence, Located, Notice, Observation, Outcome, Question, Round, Seen, Trace
+from longvideoagent.types import Located, Notice, Observation, Outcome, Question, Round, Seen, Trace
 
 LINES_SHOWN = 5
+LONGEST_LINE = 2000
+LABEL_WIDTH = 8
 _COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid": "red"}
 
 
@@ -51,23 +55,24 @@ def note(text: str) -> None:
     sys.stderr.write(f"lva: {' '.join(text.split())}\n")
 
 
+def announce(episode: Episode, console: Console) -> None:
+    """Say what is being asked: the video, its length, where its text comes from; warnings on stderr."""
+    timeline = episode.timeline
+    told = f"{clock(timeline.duration_s)} · {len(timeline.clips)} clips · text from {episode.text_from}"
+    console.print(Text(f"{episode.video.path.name} · {told}", style="dim"))
+    for warning in episode.warnings:
+        note(f"warning: {warning}")
+
+
 class Steps:
     """Prints what happens as it happens. Called with the trace after each step."""
 
-    def __init__(self, episode: Episode, question: Question, *, is_quiet: bool = False) -> None:
-        self._console = Console(quiet=is_quiet, highlight=False)
+    def __init__(self, question: Question, console: Console) -> None:
+        self._console = console
         self._shown = 0
-        timeline = episode.timeline
-        self._line(
-            f"{episode.video.path.name} · {clock(timeline.duration_s)} · {len(timeline.clips)} clips · "
-            f"text from {episode.text_from}",
-            "dim",
-        )
-        for warning in episode.warnings:
-            note(f"warning: {warning}")
-        self._line(f"? {question.text[:500]}", "bold")
-        if question.options:
-            self._line("  " + "   ".join(f"a{index} {option}" for index, option in enumerate(question.options)))
+        self._line("?", question.text[:LONGEST_LINE], "bold")
+        for index, option in enumerate(question.options):
+            self._line(f"a{index}", option[:LONGEST_LINE])
 
     def __call__(self, trace: Trace) -> None:
         """Print what is new in the trace."""
@@ -85,31 +90,32 @@ class Steps:
             case Round():
                 name = action_name(event.action)
                 if event.thought:
-                    self._line(f"  thinks  {event.thought}", "dim italic")
-                self._line(f"  {name:7} {action_content(event.action)}", _COLOUR_OF[name])
+                    self._line("thinks", event.thought[:LONGEST_LINE], "dim italic")
+                self._line(name, action_content(event.action)[:LONGEST_LINE], _COLOUR_OF[name])
             case Located(clip=clip, reason=reason):
-                self._line(f"  located {clip.label}, {_span(clip)}: {reason}", "blue")
+                self._line("located", f"{clip.label}, {clock(clip.start_s)} to {clock(clip.end_s)}: {reason}", "blue")
             case Seen(text=text):
-                lines = text.splitlines()
-                for line in lines[: LINES_SHOWN + 1]:
-                    self._line(f"  saw     {line}")
-                if len(lines) > LINES_SHOWN + 1:
-                    self._line(f"          and {len(lines) - LINES_SHOWN - 1} more lines", "dim")
+                head, *lines = text.splitlines()
+                self._line("saw", head)
+                for line in lines[:LINES_SHOWN]:
+                    self._line("", line)
+                if len(lines) > LINES_SHOWN:
+                    self._line("", f"… {len(lines) - LINES_SHOWN} more", "dim")
             case Notice(text=text):
-                self._line(f"  notice  {text}", "yellow")
+                self._line("notice", text, "yellow")
 
-    def finish(self, trace: Trace, *, as_json: bool) -> None:
-        """Print the answer with its evidence, or the whole as one JSON object."""
-        if as_json:
-            sys.stdout.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
-            return
+    def finish(self, trace: Trace) -> None:
+        """Print the answer and what it rests on."""
         self._console.print(_verdict(trace))
         for each in trace.evidence:
-            self._line(f"  {_evidence_line(each)}")
-        self._console.print()
+            self._line(f"  {clock(each.time_s)}", f"{each.kind:8} {each.text}")
 
-    def _line(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style, overflow="fold"))
+    def _line(self, label: str, text: str, style: str = "") -> None:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=LABEL_WIDTH)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(label, style=style or "dim"), Text(text, style=style))
+        self._console.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def _verdict(trace: Trace) -> Text:
@@ -121,12 +127,9 @@ def _verdict(trace: Trace) -> Text:
     return Text.assemble((f"= {label}{trace.answer}", "bold green"), (sure, "dim"))
 
 
-def _span(clip: Clip) -> str:
-    return f"{clock(clip.start_s)} to {clock(clip.end_s)}"
-
-
-def _evidence_line(each: Evidence) -> str:
-    return f"{clock(each.time_s):>7}  {each.kind:8} {each.text}"
+def print_json(trace: Trace) -> None:
+    """The trace as one JSON object on one line of stdout."""
+    sys.stdout.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
 
 
 def write_html(path: Path, episode: Episode, traces: Sequence[Trace]) -> None:

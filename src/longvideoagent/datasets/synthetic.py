@@ -131,10 +131,9 @@ def _elsewhere(rng: random.Random, here: Sequence[str], everywhere: Sequence[str
 
 def _asks_for(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
     line = scene.line("ask")
-    guest = line.text.split(",")[0]
     return _Draft(
         "dialogue",
-        f"At the {scene.place}, what does {line.speaker} ask {guest} to bring?",
+        f"At the {scene.place}, what does somebody ask to be brought?",
         f"the {scene.item}",
         _elsewhere(rng, [], [f"the {other.item}" for other in scenes]),
         line.start_s,

@@ -175,16 +175,17 @@ def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
 
 
 def find_beside(video: Path) -> Path | None:
-    """A subtitle file with the video's stem, or with its stem and a language: ``talk.en.srt``."""
-    if video.is_dir():
+    """A subtitle file named like the video, or like it with a language: ``talk.en.srt``. The plain
+    name comes first, then .srt before .vtt before .ass."""
+    name = video.name if video.is_dir() else video.stem
+    try:
+        beside = [file for file in video.absolute().parent.iterdir() if file.suffix.lower() in SUFFIXES]
+    except OSError:  # a folder that may be entered but not listed
         return None
-    plain = [video.with_suffix(suffix) for suffix in SUFFIXES]
-    tagged = sorted(
-        file
-        for file in video.parent.iterdir()
-        if file.suffix.lower() in SUFFIXES and file.stem.rpartition(".")[0] == video.stem
+    named = [file for file in beside if name in (file.stem, file.stem.rpartition(".")[0])]
+    return min(
+        named, key=lambda file: (file.stem != name, SUFFIXES.index(file.suffix.lower()), file.name), default=None
     )
-    return next((file for file in [*plain, *tagged] if file.is_file()), None)
 
 
 def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,8 @@ talks on, so what belongs together need not stand together."""
 OPTION_SHARE = 0.4
 """Weight of the best-matching option beside the question."""
 QUOTED_LINES = 2
+
+_WORD = re.compile(r"\w+")
 
 Scores = NDArray[np.float64]
 
@@ -62,9 +65,12 @@ def locate(request: AskGrounding) -> Grounded:
         return Grounded(clip.label, "no line matches; taking the next clip in order", usage=Usage(calls=1))
     wanted = set(terms(" ".join([request.request, question.text, *question.options])))
     quoted = _best_lines(clip.subtitles, wanted)
-    matched = sorted(wanted & {term for line in clip.subtitles for term in terms(line.text)})
+    known = {term for line in clip.subtitles for term in terms(line.text)}
+    words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
     evidence = tuple(Evidence.of_line(clip.label, line) for line in quoted)
-    return Grounded(clip.label, f"matches {', '.join(matched[:12])}", evidence, Usage(calls=1))
+    return Grounded(
+        clip.label, f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}", evidence, Usage(calls=1)
+    )
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:

@@ -7,6 +7,7 @@ import hashlib
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Support, probabilities
 from longvideoagent.agents.offline.terms import terms
@@ -62,7 +63,8 @@ def _choose(trace: Trace, reading: Reading) -> Reply:
     best = supports[ranked[0]]
     second = supports[ranked[1]].value if len(ranked) > 1 else 0.0
     is_separated = best.value >= LEAST_SUPPORT and best.value - second >= LEAST_MARGIN * best.value
-    told = "; ".join(_told_support(trace, index, supports[index]) for index in ranked[:2])
+    told = "; ".join(_told_support(trace, index, supports[index]) for index in ranked[:2] if supports[index].fact)
+    told = told.rstrip(".") or "No option has any support yet"
     asked_elsewhere = _ask_an_agent(trace, reading, is_separated, told)
     if asked_elsewhere is not None:
         return asked_elsewhere
@@ -73,10 +75,8 @@ def _choose(trace: Trace, reading: Reading) -> Reply:
 
 
 def _told_support(trace: Trace, index: int, support: Support) -> str:
-    option = f"a{index} “{trace.question.options[index]}”"
-    if support.fact is None:
-        return f"{option} has no support"
-    return f"{option} has support {support.value:.2f} at {clock(support.fact.time_s)}: {support.fact.text}"
+    where = f"at {clock(support.fact.time_s)}: {support.fact.text}" if support.fact else "nowhere"
+    return f"a{index} “{trace.question.options[index]}” has support {support.value:.2f} {where}"
 
 
 def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
@@ -136,7 +136,11 @@ def _tell(trace: Trace, reading: Reading) -> Reply:
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
     matching = _describe(reading) if is_generic else _match(reading)
     best = matching[0][0] if matching else 0.0
-    told = f"the best match is at {clock(matching[0][1].time_s)}: {matching[0][1].text}" if matching else "no match yet"
+    told = (
+        f"the best match is at {clock(matching[0][1].time_s)}: {matching[0][1].text.rstrip('.')}"
+        if matching
+        else "no match yet"
+    )
     is_settled = bool(reading.facts) if is_generic else best >= LEAST_OPEN_SUPPORT
     has_seen = any(isinstance(seen, Seen) for seen in trace.observations)
     asked_elsewhere = _ask_an_agent(trace, reading, is_settled and (has_seen or not is_generic), told)
@@ -194,10 +198,16 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
 
 
 def _cited(reading: Reading, supports: Sequence[Support]) -> tuple[Evidence, ...]:
-    """What an answer rests on: the supporting facts and the line that fixed the moment."""
+    """What an answer rests on: the supporting facts and the line that fixed the moment. Something
+    seen for a while is cited at the moment asked for, where it was seen then."""
     cited = [support.fact for support in supports if support.fact is not None]
     if reading.anchor is not None and reading.asked.relation:
-        cited.append(reading.anchor[0])
+        moment = reading.anchor[0]
+        cited = [
+            replace(fact, time_s=min(max(moment.start_s, fact.start_s), fact.end_s)) if fact.kind == "frame" else fact
+            for fact in cited
+        ]
+        cited.append(moment)
     return tuple(sorted(dict.fromkeys(cited), key=lambda fact: fact.start_s))
 
 

@@ -82,7 +82,7 @@ def take_apart(text: str) -> Asked:
         if setting is None:
             return Asked(text, "", "", wants_picture)
         return Asked(setting["main"], "during", setting["clause"], wants_picture)
-    main = text[: match.start()] + " " + text[match.end() :]
+    main = " ".join((text[: match.start()] + text[match.end() :]).split()).replace(" ?", "?")
     relation = match["relation"].lower()
     if not set(terms(main)) - PERSON_TERMS and relation not in ("after", "before"):
         return Asked(text, "", "", wants_picture)
