@@ -19,7 +19,7 @@ from rich.progress import track
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
 from longvideoagent.datasets.synthetic import KINDS, make_episode
-from longvideoagent.types import Agents
+from longvideoagent.trace import Agents
 
 Tally = Mapping[tuple[Agents, str, int], list[bool]]
 """Right or wrong, by agents, kind and seed."""

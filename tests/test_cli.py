@@ -179,9 +179,46 @@ def test_other_impossible_calls_are_refused_in_one_line(short_video: Path, tmp_p
 
 def test_a_page_that_cannot_be_written_is_refused(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = lva("ask", short_video, "What happens here?", "--html", tmp_path / "file" / "page.html")
+    assert "page.html" in refused("ask", short_video, "What happens?", "--html", tmp_path / "file" / "page.html")
+    assert "end in .html" in refused("ask", short_video, "What happens?", "--html", tmp_path)
+
+
+def test_a_page_never_takes_the_place_of_another_kind_of_file(short_video: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(short_video.read_bytes())
+    refused("ask", film, "What happens?", "--html", film)
+    assert film.read_bytes() == short_video.read_bytes()
+
+
+def test_a_full_disk_is_one_line(short_video: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [LVA, "ask", short_video, "What?"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("lva: error: ")
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("lva: error: ")
+
+
+def test_an_address_is_not_a_file() -> None:
+    assert "download the video" in refused("ask", "https://example.com/v.mp4", "What happens?")
+
+
+def test_the_first_of_equal_options_stands_for_all(short_video: Path) -> None:
+    assert told(short_video, "Which?", "-o", "same", "-o", "Same")["option"] == "a0"
+
+
+def test_a_guess_says_so_and_cites_nothing(short_video: Path) -> None:
+    found = told(short_video, "Which?", "-o", "harbor", "-o", "castle")
+    assert found["confidence"] == 0.5
+    assert found["evidence"] == []
+    assert (
+        "nothing in the video supports it" in lva("ask", short_video, "Which?", "-o", "harbor", "-o", "castle").stdout
+    )
+
+
+def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"lva \d+\.\d+\.\d+\n", lva("--version").stdout)
 
 
 def test_usage_mistakes_end_with_status_2() -> None:

@@ -9,7 +9,8 @@ from longvideoagent.context import LAST_ROUND, Style, messages
 from longvideoagent.errors import ModelError
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import Rollout
-from longvideoagent.types import Agents, Grounded, Question, Reply, Seen, Settings, Trace
+from longvideoagent.trace import Agents, Settings, Trace
+from longvideoagent.types import Grounded, Question, Reply, Seen
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello"], ["Otto: <answer>a1</answer>"])

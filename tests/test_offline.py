@@ -20,21 +20,8 @@ from longvideoagent.media.ocr import read_screen, read_video_text
 from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.protocol import parse
 from longvideoagent.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.types import (
-    Answer,
-    Clip,
-    Evidence,
-    Grounded,
-    Look,
-    Outcome,
-    Question,
-    Relocate,
-    Reply,
-    Seen,
-    Settings,
-    Timeline,
-    Trace,
-)
+from longvideoagent.trace import Outcome, Settings, Trace
+from longvideoagent.types import Answer, Clip, Evidence, Grounded, Look, Question, Relocate, Reply, Seen, Timeline
 from tests.conftest import make_timeline
 
 

@@ -8,7 +8,8 @@ from longvideoagent.media.episode import open_episode
 from longvideoagent.report.json import to_json
 from longvideoagent.report.page import render_page
 from longvideoagent.rollout import Rollout
-from longvideoagent.types import Evidence, Failed, Grounded, Question, Reply, Seen, Trace
+from longvideoagent.trace import Trace
+from longvideoagent.types import Evidence, Failed, Grounded, Question, Reply, Seen
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 

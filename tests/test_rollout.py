@@ -8,21 +8,18 @@ import pytest
 
 from longvideoagent.errors import ProtocolError
 from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Rollout
+from longvideoagent.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.types import (
-    Agents,
     Answer,
     Failed,
     Grounded,
     Invalid,
     Located,
     Notice,
-    Outcome,
     Question,
     Reply,
     Result,
     Seen,
-    Settings,
-    Trace,
     Usage,
 )
 from tests.conftest import make_timeline

@@ -15,7 +15,8 @@ from longvideoagent.media.episode import open_episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import Rollout
 from longvideoagent.run import answer
-from longvideoagent.types import Outcome, Question, Reply, Trace, Usage
+from longvideoagent.trace import Outcome, Trace
+from longvideoagent.types import Question, Reply, Usage
 
 SCRIPT = [
     "<think>look</think><visual_query>colours</visual_query>",

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.scoring import match_option, score
-from longvideoagent.types import Outcome, Question, Settings, Trace
+from longvideoagent.trace import Outcome, Settings, Trace
+from longvideoagent.types import Question
 
 OPTIONS = ("a red kite", "the moon", "a blue kite", "2 dogs", "nobody")
 

@@ -11,7 +11,7 @@ from longvideoagent.datasets.script import COLOUR_RGB, write_script
 from longvideoagent.datasets.synthetic import KINDS, SampleEpisode, make_episode
 from longvideoagent.media.picture import colour_shares
 from longvideoagent.media.video import open_video
-from longvideoagent.types import Agents
+from longvideoagent.trace import Agents
 
 MINUTES = 6
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from longvideoagent.rollout import Rollout
     from longvideoagent.run import answer, ask, load_team, steps
     from longvideoagent.scoring import score
-    from longvideoagent.types import Evidence, Outcome, Question, Settings, Timeline, Trace
+    from longvideoagent.trace import Outcome, Settings, Trace
+    from longvideoagent.types import Evidence, Question, Timeline
 
 __all__ = [
     "DataError",
@@ -55,7 +56,8 @@ _ROOM_OF = {
     "rollout": ("Rollout",),
     "run": ("answer", "ask", "load_team", "steps"),
     "scoring": ("score",),
-    "types": ("Evidence", "Outcome", "Question", "Settings", "Timeline", "Trace"),
+    "trace": ("Outcome", "Settings", "Trace"),
+    "types": ("Evidence", "Question", "Timeline"),
 }
 
 

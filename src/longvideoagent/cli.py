@@ -14,7 +14,6 @@ from longvideoagent.errors import boundary
 
 app = typer.Typer(
     name="lva",
-    help="Ask a long video a question and get the answer with evidence you can seek to.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,6 +27,18 @@ def main() -> None:
     """Run the command line; known errors end as one line and exit status 2."""
     with boundary():
         app()
+
+
+@app.callback(invoke_without_command=True)
+def show_version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Ask a long video a question and get the answer with evidence you can seek to."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"lva {installed('longvideoagent')}")
+        raise typer.Exit
 
 
 @app.command()
@@ -47,10 +58,13 @@ def ask(
     from rich.console import Console
 
     from longvideoagent.media.episode import open_episode
+    from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, load_team, make_question
-    from longvideoagent.terminal import Steps, announce, print_json, progress, write_html
-    from longvideoagent.types import Outcome, Settings
+    from longvideoagent.terminal import Steps, announce, check_page, note, print_json, progress
+    from longvideoagent.trace import Outcome, Settings
 
+    if html is not None:
+        check_page(html)
     asked, ignored = make_question(question, option or [])
     playing = load_team(team)
     with progress() as report:
@@ -64,7 +78,8 @@ def ask(
     else:
         show.finish(trace)
     if html is not None:
-        write_html(html, episode, [trace])
+        write_page(html, f"What {episode.video.path.name} was asked", episode, [trace])
+        note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_AGENT_FAILED)
 

@@ -13,7 +13,8 @@ from importlib import resources
 from string import Template
 
 from longvideoagent.protocol import LOOK_TAGS, defuse, render, render_located
-from longvideoagent.types import Agents, Located, Message, Notice, Question, Round, Trace
+from longvideoagent.trace import Agents, Round, Trace
+from longvideoagent.types import Located, Message, Notice, Question
 
 LAST_ROUND = "This is your last round: you must answer now, with <answer>…</answer>."
 

@@ -14,7 +14,7 @@ from longvideoagent.report.page import write_page
 from longvideoagent.run import answer, load_team
 from longvideoagent.scoring import score
 from longvideoagent.terminal import Steps, announce, progress
-from longvideoagent.types import Trace
+from longvideoagent.trace import Trace
 
 
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:

@@ -9,7 +9,8 @@ An error is named for who must react:
 - ``ProtocolError``: a programmer (a driver handed the rollout a result it did not ask for).
 
 Each message is one line that names the thing and, after a semicolon, the mend. ``boundary`` turns
-them into that line and an exit code; it is the only place that does.
+them into that line and an exit code; it is the only place that does. It does the same for the
+operating system's own errors.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 
 class LongVideoAgentError(Exception):
@@ -48,5 +50,11 @@ def boundary() -> Iterator[None]:
     try:
         yield
     except LongVideoAgentError as error:
-        print(f"lva: error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(EXIT_BAD_INPUT) from None
+        _end(str(error))
+    except OSError as error:  # a full disk or a vanished drive, wherever it strikes
+        _end(f"{error.filename or 'output'}: {error.strerror or error}; free space or choose another place")
+
+
+def _end(message: str) -> NoReturn:
+    print(f"lva: error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(EXIT_BAD_INPUT) from None

@@ -27,18 +27,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from longvideoagent.types import (
-    Action,
-    Answer,
-    Clip,
-    Invalid,
-    Located,
-    Look,
-    Notice,
-    Observation,
-    Relocate,
-    Seen,
-)
+from longvideoagent.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Observation, Relocate, Seen
 
 LOOK_TAGS = ("visual_query", "search")
 GROUND_TAG = "request_grounding"

@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from longvideoagent.errors import ProtocolError
 from longvideoagent.protocol import parse
 from longvideoagent.scoring import match_option
+from longvideoagent.trace import Outcome, Round, Settings, Trace
 from longvideoagent.types import (
     Answer,
     Clip,
@@ -41,16 +42,12 @@ from longvideoagent.types import (
     Look,
     Notice,
     Observation,
-    Outcome,
     Question,
     Relocate,
     Reply,
     Result,
-    Round,
     Seen,
-    Settings,
     Timeline,
-    Trace,
     Usage,
 )
 

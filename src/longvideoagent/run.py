@@ -11,7 +11,8 @@ from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode, Progress, open_episode
 from longvideoagent.rollout import Rollout
-from longvideoagent.types import Question, Settings, Trace
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.types import Question
 
 LONGEST_QUESTION = 10_000
 """Characters of a question that are read; the rest is cut off with a warning."""

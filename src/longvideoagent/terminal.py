@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.errors import UsageError
@@ -19,8 +17,8 @@ from longvideoagent.media.episode import Episode
 from longvideoagent.media.episode import Progress as Report
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, to_json
-from longvideoagent.report.page import write_page
-from longvideoagent.types import Located, Notice, Observation, Outcome, Question, Round, Seen, Trace
+from longvideoagent.trace import Outcome, Round, Trace
+from longvideoagent.types import Located, Notice, Observation, Question, Seen
 
 LINES_SHOWN = 5
 LONGEST_LINE = 2000
@@ -31,13 +29,15 @@ _COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid
 @contextmanager
 def progress() -> Iterator[Report]:
     """A progress line on stderr for as long as something is being told to it."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     tasks: dict[str, TaskID] = {}
 
@@ -58,7 +58,8 @@ def note(text: str) -> None:
 def announce(episode: Episode, console: Console) -> None:
     """Say what is being asked: the video, its length, where its text comes from; warnings on stderr."""
     timeline = episode.timeline
-    told = f"{clock(timeline.duration_s)} · {len(timeline.clips)} clips · text from {episode.text_from}"
+    clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
+    told = f"{clock(timeline.duration_s)} · {clips} · text from {episode.text_from}"
     console.print(Text(f"{episode.video.path.name} · {told}", style="dim"))
     for warning in episode.warnings:
         note(f"warning: {warning}")
@@ -106,16 +107,16 @@ class Steps:
 
     def finish(self, trace: Trace) -> None:
         """Print the answer and what it rests on."""
-        self._console.print(_verdict(trace))
+        self._console.print(_verdict(trace), soft_wrap=True)
         for each in trace.evidence:
             self._line(f"  {clock(each.time_s)}", f"{each.kind:8} {each.text}")
 
     def _line(self, label: str, text: str, style: str = "") -> None:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=LABEL_WIDTH)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text(label, style=style or "dim"), Text(text, style=style))
-        self._console.print(Padding(grid, (0, 0, 0, 2)))
+        """The text beside its label, folded to the width, every line indented alike."""
+        for line in Text(text, style=style).wrap(self._console, max(20, self._console.width - LABEL_WIDTH - 3)):
+            line.rstrip()
+            self._console.print(Text.assemble("  ", (f"{label:{LABEL_WIDTH}} ", style or "dim"), line), soft_wrap=True)
+            label = ""
 
 
 def _verdict(trace: Trace) -> Text:
@@ -124,6 +125,8 @@ def _verdict(trace: Trace) -> Text:
     label = "" if trace.option_index is None else f"a{trace.option_index} "
     confidence = trace.final.reply.confidence if trace.final else None
     sure = "" if confidence is None else f"  (confidence {confidence:.2f})"
+    if trace.evidence == ():
+        sure += "  nothing in the video supports it"
     return Text.assemble((f"= {label}{trace.answer}", "bold green"), (sure, "dim"))
 
 
@@ -132,10 +135,12 @@ def print_json(trace: Trace) -> None:
     sys.stdout.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
 
 
-def write_html(path: Path, episode: Episode, traces: Sequence[Trace]) -> None:
-    """Write the page. Raises UsageError where the path cannot be written."""
+def check_page(path: Path) -> None:
+    """Refuse a place where the page cannot go, before any work is done. Raises UsageError."""
+    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
+        raise UsageError(f"{path}: no name for a page; let --html end in .html")
     try:
-        write_page(path, f"What {episode.video.path.name} was asked", episode, traces)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another --html path") from error
-    note(f"wrote {path}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from longvideoagent.context import Style, messages
 from longvideoagent.models.base import Model
 from longvideoagent.protocol import LOOK_TAGS
-from longvideoagent.types import Reply, Trace
+from longvideoagent.trace import Trace
+from longvideoagent.types import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
-from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Trace
+from longvideoagent.trace import Trace
+from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen
 
 R = TypeVar("R", Reply, Grounded, Seen)
 

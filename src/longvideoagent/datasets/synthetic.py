@@ -75,9 +75,12 @@ def make_episode(
     script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
     if not (video.is_file() and subtitles.is_file() and _read_script(listing) == script):
         partial = video.with_suffix(".partial.mp4")
-        film(scenes, partial, progress)
+        try:
+            film(scenes, partial, progress)
+            partial.replace(video)
+        finally:
+            partial.unlink(missing_ok=True)
         write_srt(scenes, subtitles)
-        partial.replace(video)
     samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
     told = {"script": script, "samples": [asdict(sample) for sample in samples]}
     listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -46,16 +46,17 @@ def open_episode(
     """
     video = open_video(path, frames_per_s)
     if subtitles is not None and not Path(subtitles).expanduser().is_file():
-        raise DataError(f"{subtitles}: no such subtitle file; check the path or leave it out")
+        what = "a folder and no subtitle file" if Path(subtitles).is_dir() else "no such subtitle file"
+        raise DataError(f"{subtitles}: {what}; check the path or leave it out")
     duration_s = video.duration_s
     lines, text_from, ignored = _find_subtitles(video, subtitles)
-    lines, late = _within(lines, duration_s)
+    lines, late = _within(lines, duration_s, text_from)
     quiet = [] if lines else find_quiet(video.path)
     if not lines:
-        text_from = "text on screen"
+        text_from = "the screen"
         lines = read_video_text(video, _told(progress, "reading the text on screen"))
     timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
-    return Episode(video, timeline, text_from if lines else "nothing", (*warnings, *video.warnings, *ignored, *late))
+    return Episode(video, timeline, text_from if lines else "nowhere", (*warnings, *video.warnings, *ignored, *late))
 
 
 def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
@@ -78,13 +79,13 @@ def _find_subtitles(video: Video, given: str | Path | None) -> tuple[list[Subtit
     return lines, "subtitles inside the file", warnings + repaired
 
 
-def _within(lines: Sequence[Subtitle], duration_s: float) -> tuple[list[Subtitle], list[str]]:
+def _within(lines: Sequence[Subtitle], duration_s: float, text_from: str) -> tuple[list[Subtitle], list[str]]:
     """The lines that start before the video ends, and a warning for the rest."""
     kept = [line for line in lines if line.start_s < duration_s]
     late = len(lines) - len(kept)
     if not late:
         return kept, []
     return kept, [
-        f"{late} of {len(lines)} subtitle cues start after the video ends ({duration_s:.1f} s) and were "
+        f"{text_from}: {late} of {len(lines)} subtitle cues start after the video ends ({duration_s:.1f} s) and were "
         "ignored; do they belong to this video?"
     ]

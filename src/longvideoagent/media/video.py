@@ -7,6 +7,7 @@ frame rate alike.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,8 @@ def open_video(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Vid
     path = Path(path).expanduser()
     if path.is_dir():
         return FrameFolder(path, frames_per_s)
+    if re.match(r"[a-z]+:/", str(path)):
+        raise DataError(f"{path}: addresses are not fetched; download the video and give the file")
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     return VideoFile(path)

@@ -54,12 +54,14 @@ class VideoFile:
     def _scan(self) -> tuple[tuple[float, ...], float]:
         """Keyframe times and true end, by reading packets without decoding them."""
         keyframes: list[float] = []
+        count = 0
         end_s = 0.0
         container, stream = self._open()
         with container:
             origin_s = _origin_s(container)
             per_frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
             for packet in _packets(container, stream):
+                count += 1
                 if packet.pts is None or packet.time_base is None:
                     continue
                 time_s = float(packet.pts * packet.time_base) - origin_s
@@ -67,6 +69,8 @@ class VideoFile:
                 if packet.is_keyframe:
                     keyframes.append(time_s)
             header_s = (container.duration or 0) / av.time_base
+            if stream.frames > count:  # avi tells its length in frames
+                header_s = max(header_s, stream.frames * per_frame_s)
         if end_s <= 0:
             raise DataError(f"{self.path}: no pictures in its video stream; the file is cut short, copy it again")
         if header_s - end_s > max(2.0, 0.02 * header_s):

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from longvideoagent.protocol import render_located
-from longvideoagent.types import Action, Answer, Invalid, Located, Look, Observation, Relocate, Round, Trace
+from longvideoagent.trace import Round, Trace
+from longvideoagent.types import Action, Answer, Invalid, Located, Look, Observation, Relocate
 
 DIGITS = 3
 """Times are told to the millisecond."""

@@ -18,7 +18,8 @@ from jinja2 import Environment, StrictUndefined
 from longvideoagent.media.episode import Episode
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, observation_text
-from longvideoagent.types import Clip, Located, Observation, Seen, Trace
+from longvideoagent.trace import Trace
+from longvideoagent.types import Clip, Located, Observation, Seen
 
 THUMBNAIL_PX = 320
 FRAMES_PER_OBSERVATION = 4
@@ -33,7 +34,9 @@ class _Picture:
 def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
     """Write one page with all traces about one video. Raises OSError where it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_page(title, episode, traces), encoding="utf-8")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(render_page(title, episode, traces), encoding="utf-8")
+    partial.replace(path)
 
 
 def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:

@@ -62,7 +62,7 @@ def locate(request: AskGrounding) -> Grounded:
     best = max(left, key=lambda index: (scores[index], -index))
     clip = timeline.clips[best]
     if scores[best] <= 0:
-        return Grounded(clip.label, "no line matches; taking the next clip in order", usage=Usage(calls=1))
+        return Grounded(clip.label, "no line matches, so the clips are gone through in order", usage=Usage(calls=1))
     wanted = set(terms(" ".join([request.request, question.text, *question.options])))
     quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}

@@ -13,7 +13,8 @@ from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Suppor
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.media.picture import COLOURS
 from longvideoagent.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
-from longvideoagent.types import Evidence, Look, Reply, Round, Seen, Trace, Usage
+from longvideoagent.trace import Round, Trace
+from longvideoagent.types import Evidence, Look, Reply, Seen, Usage
 
 LEAST_SUPPORT = 0.15
 LEAST_MARGIN = 0.25
@@ -23,6 +24,8 @@ QUOTED_FACTS = 3
 CLOSE_SHARE = 0.6
 """Facts at least so relevant as this share of the best are quoted beside it."""
 UNSPECIFIC_CONFIDENCE = 0.1
+
+Cited = tuple[Evidence, ...]
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
@@ -68,10 +71,16 @@ def _choose(trace: Trace, reading: Reading) -> Reply:
     asked_elsewhere = _ask_an_agent(trace, reading, is_separated, told)
     if asked_elsewhere is not None:
         return asked_elsewhere
-    chosen = ranked[0] if best.value > second else _guess(trace, supports, best.value)
-    confidence = probabilities(supports)[chosen]
+    chosen = _first_equal(trace, ranked[0] if best.value > second else _guess(trace, supports, best.value))
+    confidence = probabilities(supports)[chosen] if len(supports) > 1 else best.value
     thought = f"{told}. I answer a{chosen}." if best.value > 0 else "Nothing supports any option; this is a guess."
     return _reply(thought, f"<{ANSWER_TAG}>a{chosen}</{ANSWER_TAG}>", confidence, _cited(reading, [supports[chosen]]))
+
+
+def _first_equal(trace: Trace, chosen: int) -> int:
+    """Of options that are equal the first stands for all."""
+    folded = [option.casefold() for option in trace.question.options]
+    return folded.index(folded[chosen])
 
 
 def _told_support(trace: Trace, index: int, support: Support) -> str:
@@ -151,7 +160,7 @@ def _tell(trace: Trace, reading: Reading) -> Reply:
     chosen = _close_to_best(matching)
     supports = [Support(value, fact) for value, fact in matching if fact in chosen]
     answer = defuse(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
-    confidence = UNSPECIFIC_CONFIDENCE if is_generic else min(0.9, best)
+    confidence = UNSPECIFIC_CONFIDENCE if is_generic else min(0.9, best) * reading.coverage(chosen)
     return _reply(f"{told}.", f"<{ANSWER_TAG}>{answer}</{ANSWER_TAG}>", confidence, _cited(reading, supports))
 
 
@@ -191,13 +200,13 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
         return ""
     if asked & set(terms("colour color")):
         return next((colours[-1] for text in seen if (colours := _COLOUR.findall(text))), "")
-    if asked & set(terms("word sign slide written text read number")):
+    if asked & set(terms("word sign slide title written text read number")):
         words = [word for text in seen for word in _QUOTED.findall(text) if not set(terms(word)) & asked]
         return ", ".join(dict.fromkeys(words[:1] if asked & set(terms("word number")) else words))
     return ""
 
 
-def _cited(reading: Reading, supports: Sequence[Support]) -> tuple[Evidence, ...]:
+def _cited(reading: Reading, supports: Sequence[Support]) -> Cited:
     """What an answer rests on: the supporting facts and the line that fixed the moment. Something
     seen for a while is cited at the moment asked for, where it was seen then."""
     cited = [support.fact for support in supports if support.fact is not None]
@@ -211,6 +220,6 @@ def _cited(reading: Reading, supports: Sequence[Support]) -> tuple[Evidence, ...
     return tuple(sorted(dict.fromkeys(cited), key=lambda fact: fact.start_s))
 
 
-def _reply(thought: str, action: str, confidence: float | None = None, evidence: tuple[Evidence, ...] = ()) -> Reply:
+def _reply(thought: str, action: str, confidence: float | None = None, evidence: Cited = ()) -> Reply:
     text = f"<think>{defuse(thought)}</think>\n{action}"
     return Reply(text, confidence=confidence, evidence=evidence, usage=Usage(calls=1))

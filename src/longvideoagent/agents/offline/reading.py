@@ -32,7 +32,7 @@ _SETTING = re.compile(
 _SPEAKER = re.compile(r"^([^\s:][^:]{0,30}?)\s*:\s")
 PICTURE_TERMS = frozenset(
     terms(
-        """shirt colour color sign slide screen written wearing wears poster board picture shown visible
+        """shirt colour color sign slide screen title credits written wearing wears poster board picture shown visible
         moves moving prop holding hat jacket dress background face faces logo caption banner"""
     )
 )
@@ -202,6 +202,12 @@ class Reading:
             return 0.1
         later = fact.start_s > moment.start_s
         return 0.1 + 0.9 * near if later == (self.asked.relation == "after") else 0.15
+
+    def coverage(self, facts: Sequence[Evidence]) -> float:
+        """The share, 0 to 1, of the question's terms that some of these facts hold."""
+        asked = set(terms(self.question.text))
+        words = [Words.of(fact) for fact in facts]
+        return sum(any(each.hold(term) for each in words) for term in asked) / len(asked) if asked else 0.0
 
     def richness(self, fact: Evidence) -> float:
         """How much a fact tells, whatever is asked: the rarity of its terms taken together."""

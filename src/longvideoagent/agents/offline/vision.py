@@ -184,7 +184,7 @@ def _place(left: float, right: float, top: float) -> str:
 
 def _movement(change: Change) -> list[str]:
     if change.is_scene_change:
-        return ["cuts or a moving camera"]
+        return ["the whole picture changes (cuts, or a camera in motion)"]
     told = []
     for move in change.movements:
         across, down = move.to_x - move.from_x, move.to_y - move.from_y

@@ -1,0 +1,159 @@
+"""What happened to one question: its settings, its rounds, its outcome.
+
+Prompt, score, reward, report and page are functions of a ``Trace``; nothing parses printed text back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from longvideoagent.types import (
+    Action,
+    Answer,
+    Evidence,
+    Failed,
+    Located,
+    Notice,
+    Observation,
+    Question,
+    Reply,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One reply of the master and what came of it."""
+
+    reply: Reply
+    thought: str
+    action: Action
+    text: str
+    """The reply up to the end of its action: what stays in the master's context."""
+    clip: str | None
+    """Label of the clip that was current when the reply was given."""
+    observation: Observation | None = None
+
+
+class Outcome(StrEnum):
+    """How a rollout ended."""
+
+    ANSWERED = "answered"
+    ABSTAINED = "abstained"
+    SPENT = "spent"
+    FAILED = "failed"
+
+
+class Agents(StrEnum):
+    """Which agents the master can call: the rows of the paper's ablation."""
+
+    NONE = "none"
+    GROUNDING = "grounding"
+    GROUNDING_VISION = "grounding+vision"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What bounds a rollout. ``None`` means unbounded."""
+
+    max_rounds: int = 5
+    """K, replies of the master (paper: 5)."""
+    window: int = 1
+    """w, clips in the evidence window."""
+    agents: Agents = Agents.GROUNDING_VISION
+    max_calls: int | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_rounds", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+    @property
+    def grounding(self) -> bool:
+        """Without it the whole video is the one clip and relocating is refused."""
+        return self.agents is not Agents.NONE
+
+    @property
+    def vision(self) -> bool:
+        """Without it looking is refused."""
+        return self.agents is Agents.GROUNDING_VISION
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything that happened to one question; prompt, score, reward and report are functions of
+    it. ``outcome`` is None while the rollout runs."""
+
+    question: Question
+    settings: Settings
+    first: Located | Notice | None = None
+    rounds: tuple[Round, ...] = ()
+    outcome: Outcome | None = None
+    option_index: int | None = None
+    """The option that the answer names; None for open questions and answers that name none."""
+    cause: str = ""
+    """Why the rollout was spent or failed; empty otherwise."""
+    failure: Failed | None = None
+    warnings: tuple[str, ...] = ()
+    """What was ignored or repaired on the way to an answer."""
+
+    @property
+    def observations(self) -> Iterator[Observation]:
+        """First grounding, then what each round brought."""
+        if self.first is not None:
+            yield self.first
+        yield from (each.observation for each in self.rounds if each.observation is not None)
+
+    @property
+    def located(self) -> tuple[Located, ...]:
+        """Every successful grounding, oldest first."""
+        return tuple(seen for seen in self.observations if isinstance(seen, Located))
+
+    @property
+    def visited(self) -> tuple[str, ...]:
+        """Labels of the clips grounding has pointed at, oldest first."""
+        return tuple(each.clip.label for each in self.located)
+
+    @property
+    def current(self) -> Located | None:
+        """The latest successful grounding."""
+        return self.located[-1] if self.located else None
+
+    @property
+    def rounds_left(self) -> int:
+        """Replies the master may still give."""
+        return self.settings.max_rounds - len(self.rounds)
+
+    @property
+    def final(self) -> Round | None:
+        """The round that answered, or None."""
+        last = self.rounds[-1] if self.rounds else None
+        return last if last is not None and isinstance(last.action, Answer) else None
+
+    @property
+    def answer(self) -> str:
+        """The option's text where the answer names one, else the answer as given; empty where there
+        is none."""
+        if self.option_index is not None:
+            return self.question.options[self.option_index]
+        final = self.final
+        return final.action.text if final and isinstance(final.action, Answer) else ""
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What the answer rests on: what the master says, else all that the others returned."""
+        if self.final and self.final.reply.evidence is not None:
+            return self.final.reply.evidence
+        found = [each for seen in self.observations if not isinstance(seen, Notice) for each in seen.evidence]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def usage(self) -> Usage:
+        """The sum over all agents."""
+        parts = [each.reply.usage for each in self.rounds] + [seen.usage for seen in self.observations]
+        if self.failure is not None:
+            parts.append(self.failure.usage)
+        return sum(parts, Usage())
