@@ -12,16 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from longvideoagent import ask
-from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
-from longvideoagent.agents.team import Team
-from longvideoagent.cli import app
 from longvideoagent.datasets.synthetic import SampleEpisode, make_episode
-from longvideoagent.errors import ModelError
-from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import SHARED, write_video
 
 LVA = Path(sys.executable).parent / "lva"
@@ -170,10 +163,29 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
         assert ";" in line
 
 
+def folder_of_frames(folder: Path) -> Path:
+    (folder / "frames").mkdir()
+    Image.new("RGB", (64, 48)).save(folder / "frames" / "00001.jpg")
+    return folder / "frames"
+
+
+def test_bytes_that_are_no_text_can_be_asked(short_video: Path) -> None:
+    done = subprocess.run([LVA, "ask", short_video, b"caf\xe9", "--json"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "file" in refused("demo", "--folder", tmp_path / "file" / "x")
+
+
 def test_other_impossible_calls_are_refused_in_one_line(short_video: Path, tmp_path: Path) -> None:
     assert "nowhere.srt" in refused("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
     assert "question is empty" in refused("ask", short_video, "  ")
     assert "option is empty" in refused("ask", short_video, "What?", "-o", "a", "-o", " ")
+    assert "not a rate" in refused("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")
+    assert "x" * 300 in refused("ask", "x" * 300, "What?")
+    assert "~no-such-person" in refused("ask", "~no-such-person/v.mp4", "What?")
     assert "'nobody'" in refused("ask", short_video, "What?", "--team", "nobody")
 
 
@@ -252,10 +264,24 @@ def test_real_footage_can_be_asked() -> None:
     assert "108" in told(SHARED / "media" / "boats.mp4", "What number is written on the boat?")["answer"]
 
 
-def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    master = ModelMaster(ScriptedModel([ModelError("HTTP 503")]))
-    team = Team("scripted", master, OfflineGrounding(), OfflineVision())
-    monkeypatch.setattr("longvideoagent.run.load_team", lambda _: team)
-    done = CliRunner().invoke(app, ["ask", str(short_video), "What?", "--json"])
-    assert done.exit_code == 1
-    assert json.loads(done.stdout)["outcome"] == "failed"
+def test_a_scripted_master_can_be_played(short_video: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text('["<think>why</think><visual_query>colours</visual_query>", "<answer>grey</answer>"]')
+    found = told(short_video, "What colour?", "--master", f"scripted:{script}")
+    assert (found["answer"], [each["action"] for each in found["rounds"]]) == ("grey", ["look", "answer"])
+
+
+def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text("[]")
+    done = lva("ask", short_video, "What?", "--json", "--master", f"scripted:{tmp_path / 'script.json'}")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["answer"]) == ("failed", "")
+    assert found["cause"].startswith("master: the script ends")
+
+
+def test_a_master_that_cannot_be_is_refused(short_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "script.json").write_text('{"a": 1}')
+    assert "scripted:FILE" in refused("ask", short_video, "What?", "--master", "oracle:x")
+    assert "JSON list" in refused("ask", short_video, "What?", "--master", f"scripted:{tmp_path / 'script.json'}")
+    assert "nowhere.json" in refused("ask", short_video, "What?", "--master", "scripted:nowhere.json")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,41 @@ def test_vision_looks_past_a_broken_frame(tmp_path: Path) -> None:
     assert "HARBOR" in look(AskVision("", (Clip("c01", 0.0, 10.0),)), video).text
 
 
+def test_text_that_comes_and_goes_is_told_with_its_own_spans(tmp_path: Path) -> None:
+    video = film_of_signs(tmp_path / "f", ["HARBOR", " ", "HARBOR"])
+    seen = look(AskVision("the sign", (Clip("c01", 0.0, 30.0),)), video)
+    first, second = [each for each in seen.evidence if "HARBOR" in each.text]
+    assert first.end_s < 10.0
+    assert second.start_s >= 20.0
+
+
+def test_text_that_fades_in_slowly_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for number in range(60):
+        image, draw = canvas()
+        level = 205 - 3 * number
+        draw.text((320, 170), "HARBOR", font=ImageFont.load_default(60), fill=(level, level, level), anchor="mm")
+        image.save(folder / f"{number + 1:05}.jpg", quality=95)
+    assert "HARBOR" in look(AskVision("", (Clip("c01", 0.0, 60.0),)), FrameFolder(folder, 1)).text
+
+
+def test_many_looks_at_once_agree_with_one_at_a_time(tmp_path: Path) -> None:
+    videos = [film_of_signs(tmp_path / str(number), [word]) for number, word in enumerate(["HARBOR", "CASTLE"] * 2)]
+    request = AskVision("", (Clip("c01", 0.0, 10.0),))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda video: look(request, video).text, videos))
+    assert together == [look(request, video).text for video in videos]
+
+
+def test_a_broken_frame_does_not_stop_the_search_for_text(tmp_path: Path) -> None:
+    video = film_of_signs(tmp_path / "f", ["HARBOR"])
+    (tmp_path / "f" / "00001.jpg").write_bytes(b"\xff\xd8 broken")
+    assert [line.text for line in read_video_text(video)] == ["HARBOR"]
+
+
 def test_times_in_a_query() -> None:
+    assert times_in("9" * 400 + ":00 " + "9" * 400 + " s") == []
     assert times_in("around 75 s, at 1:15 and at 1:02:03, after 3 cats") == [75.0, 75.0, 3723.0]
 
 
@@ -251,6 +286,11 @@ def test_misread_letters_still_match() -> None:
     assert [support.value > 0 for support in supports] == [True, True, True, False]
 
 
+def test_a_whole_word_is_worth_more_than_a_part_of_one() -> None:
+    supports = Reading(Question("Which?", ("rain", "train")), [seen_at(1, "text: “TRAIN”")]).supports()
+    assert supports[1].value > supports[0].value
+
+
 def master_after(*facts: Evidence, question: Question, settings: Settings | None = None) -> Trace:
     rollout = Rollout(question, make_timeline(["Otto: The radio is broken."], ["Nothing here."]), settings)
     rollout.receive(Grounded("c01"))
@@ -268,6 +308,7 @@ def test_it_looks_when_something_visible_is_asked_for() -> None:
 def test_it_answers_at_once_when_lines_decide() -> None:
     reply = decide(master_after(question=Question("What is broken?", ("the radio", "the kite"))))
     assert parse(reply.text).action == Answer("a0")
+    assert reply.evidence is not None
     assert reply.evidence[0].text == "Otto: The radio is broken."
     assert reply.confidence is not None
     assert reply.confidence > 0.5

@@ -29,6 +29,12 @@ from longvideoagent.types import Action, Answer, Clip, Invalid, Located, Look, N
         ("<search>x <answer>a1</answer>", Answer("a1"), ""),
         ("<answer>I say <answer>a1</answer>", Answer("a1"), ""),
         ("<answer><search>x</search></answer>", Look("x"), ""),
+        ("<think>t</think><answer>a1</answer></reasoning>", Answer("a1"), "t"),
+        (
+            "write <reasoning>x</reasoning> then <answer>aX</answer></think><answer>a1</answer>",
+            Answer("a1"),
+            "write <reasoning>x</reasoning> then <answer>aX</answer>",
+        ),
         ("<think>one</think><search>x</search><think>two</think><answer>a1</answer>", Look("x"), "one"),
     ],
 )
@@ -89,6 +95,8 @@ def test_reading_takes_time_linear_in_the_length() -> None:
     # 2 million characters of unclosed tags: anything quadratic would not come back.
     assert isinstance(parse("<answer>" * 250_000).action, Invalid)
     assert isinstance(parse("<think></think>" * 130_000).action, Invalid)
+    assert isinstance(parse("<" + " " * 1_000_000).action, Invalid)
+    assert defuse("<" + " " * 1_000_000)
 
 
 def test_observations_are_tagged() -> None:

@@ -217,7 +217,12 @@ def test_a_rollout_can_be_pickled_at_any_point() -> None:
     assert isinstance(rollout.trace.rounds[-1].action, Answer)
 
 
-@pytest.mark.parametrize("field", ["max_rounds", "window"])
+def test_the_wrong_agents_failure_is_the_drivers_mistake() -> None:
+    with pytest.raises(ProtocolError):
+        drive(Failed("vision", "down"))
+
+
+@pytest.mark.parametrize("field", ["max_rounds", "window", "max_calls", "max_tokens"])
 def test_settings_refuse_zero(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         Settings(**{field: 0})  # type: ignore[arg-type]

@@ -75,11 +75,19 @@ def test_the_drivers_agree(short_video: Path) -> None:
     assert all(without_seconds(trace) == without_seconds(traces[0]) for trace in traces)
 
 
+def test_asking_works_inside_a_running_loop(short_video: Path) -> None:
+    async def notebook_cell() -> Trace:
+        return ask(short_video, QUESTION.text, QUESTION.options, team=scripted_team())
+
+    assert asyncio.run(notebook_cell()).answer == "grey"
+
+
 def test_an_outage_is_never_an_answer(short_video: Path) -> None:
     trace = answer(QUESTION, open_episode(short_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries")))
     assert trace.outcome is Outcome.FAILED
     assert trace.cause == "master: HTTP 503 after 5 tries"
     assert (trace.answer, trace.option_index) == ("", None)
+    assert trace.usage.calls == 4  # the failed call is counted
 
 
 def test_steps_are_told_as_they_happen(short_video: Path) -> None:

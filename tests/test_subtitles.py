@@ -72,10 +72,37 @@ def test_unicode_encodings(encoding: str) -> None:
         ("cp1252", "“Café” — déjà vu…"),
         ("gbk", "你好，世界。今天天气很好"),
         ("gbk", "我们走吧 OK"),
+        ("gbk", "今天天气很好，我们回家吧。" * 5),
+        ("cp1251", "Привет, как дела? Мы идём домой, сегодня хорошая погода. Что ты делаешь вечером?"),
+        ("iso8859_7", "Γεια σας, τι κάνετε; Πάμε σπίτι, ο καιρός είναι καλός. Θέλω να φάω κάτι τώρα."),
+        ("big5", "你好，我們回家吧。今天天氣很好，" * 4),
+        ("shift_jis", "こんにちは、家に帰りましょう。今日はいい天気です。" * 2),
+        ("euc_kr", "안녕하세요 우리는 집에 갑니다 오늘 날씨가 좋습니다 " * 2),
     ],
 )
-def test_legacy_encodings(encoding: str, said: str) -> None:
-    assert spoken(SRT.replace("Hello", said).encode(encoding))[0][2] == f"Mira: {said} there"
+def test_legacy_encodings_are_guessed_and_the_guess_is_told(encoding: str, said: str) -> None:
+    data = SRT.replace("Hello", said).encode(encoding)
+    assert spoken(data)[0][2] == f"Mira: {' '.join(said.split())} there"
+    assert "were read as" in " ".join(parse_subtitles(data)[1])
+
+
+def test_utf_16_without_a_mark_may_hold_any_character() -> None:
+    assert spoken(SRT.replace("Hello", "一一").encode("utf-16-le"))[0][2] == "Mira: 一一 there"
+
+
+def test_one_broken_byte_does_not_spoil_the_rest() -> None:
+    data = SRT.replace("Hello", "Grüße, äußerst schön").encode() + b"\xff"
+    assert spoken(data)[0][2] == "Mira: Grüße, äußerst schön there"
+    assert "broken UTF-8" in " ".join(parse_subtitles(data)[1])
+
+
+def test_a_blank_line_inside_a_cue_does_not_end_it() -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\n\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\nBye\n"
+    assert spoken(text) == EXPECTED
+
+
+def test_control_characters_are_dropped() -> None:
+    assert spoken(SRT.replace("Hello", "\x1b]0;x\x07Hello\x1b[31m"))[0][2] == "Mira: ]0;x Hello [31m there"
 
 
 def test_cues_out_of_order_are_sorted_and_reported() -> None:
@@ -179,9 +206,22 @@ def test_subtitles_inside_a_file_are_read(suffix: str, codec: str, tmp_path: Pat
 ASS_HEADER = b"[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\nFormat: Name\nStyle: Default\n[Events]\nFormat: Text\n"
 
 
-def _mux(video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str) -> None:
+def test_an_empty_stream_does_not_hide_the_next(tmp_path: Path) -> None:
+    plain, path = tmp_path / "plain.mp4", tmp_path / "with.mkv"
+    write_video(plain, range(0, 5000, 40))
+    _mux(plain, [(1000, 2500, "Mira: Hello")], path, "subrip", empty_first=True)
+    assert [line.text for line in read_embedded(path)[0]] == ["Mira: Hello"]
+
+
+def _mux(
+    video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str, *, empty_first: bool = False
+) -> None:
     with av.open(str(video)) as pictures, av.open(str(out), "w") as made:
         film = made.add_stream_from_template(pictures.streams.video[0])
+        if empty_first:
+            forced = made.add_stream(codec)
+            assert isinstance(forced, SubtitleStream)
+            forced.codec_context.subtitle_header = ASS_HEADER
         words = made.add_stream(codec)
         words.time_base = Fraction(1, 1000)
         assert isinstance(words, SubtitleStream)

@@ -77,6 +77,24 @@ def test_quiet_moments_are_heard(tmp_path: Path) -> None:
     assert find_quiet(path) == [(2.0, 4.0)]
 
 
+def test_sound_that_changes_within_a_file_is_heard(tmp_path: Path) -> None:
+    parts = []
+    for layout in ("stereo", "mono"):
+        path = tmp_path / f"{layout}.ts"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mp2", rate=32000, layout=layout)
+            for start in range(0, 32000, 1152):
+                level = np.full((1, 1152 * (2 if layout == "stereo" else 1)), 5000, np.int16)
+                frame = av.AudioFrame.from_ndarray(level, format="s16", layout=layout)
+                frame.rate, frame.pts = 32000, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        parts.append(path.read_bytes())
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(parts))
+    assert isinstance(find_quiet(both), list)
+
+
 def test_a_timeline_refuses_what_it_cannot_mean() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Timeline(())

@@ -20,7 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help takes half the time: rich's renderer loads a Markdown parser
 )
 
-EXIT_AGENT_FAILED = 1
+EXIT_FAILED = 1
+"""An agent was down, an answer of the demo is wrong, or something needed is broken."""
 
 
 def main() -> None:
@@ -49,29 +50,26 @@ def ask(
     subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
     frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
     team: Annotated[str, typer.Option(help="Who plays the three agents.")] = "offline",
+    master: Annotated[str | None, typer.Option(help="Another master: scripted:FILE, a JSON list of replies.")] = None,
     max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
     window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from rich.console import Console
-
     from longvideoagent.media.episode import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, load_team, make_question
-    from longvideoagent.terminal import Steps, announce, check_page, note, print_json, progress
+    from longvideoagent.terminal import Steps, check_page, note, print_json, progress
     from longvideoagent.trace import Outcome, Settings
 
     if html is not None:
         check_page(html)
     asked, ignored = make_question(question, option or [])
-    playing = load_team(team)
-    with progress() as report:
-        episode = open_episode(video, subtitles, report, frames_per_s=frames_per_s, warnings=ignored)
-    console = Console(quiet=json, highlight=False)
-    announce(episode, console)
-    show = Steps(asked, console)
+    playing = load_team(team, master)
+    with progress() as tell:
+        episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
+    show = Steps(asked, episode, quiet=json)
     trace = answer(asked, episode, playing, Settings(max_rounds=max_rounds, window=window), show)
     if json:
         print_json(trace)
@@ -81,7 +79,7 @@ def ask(
         write_page(html, f"What {episode.video.path.name} was asked", episode, [trace])
         note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
-        raise typer.Exit(EXIT_AGENT_FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -97,13 +95,13 @@ def demo(
     from longvideoagent.demo import run_demo
 
     if not run_demo(folder, seed, minutes):
-        raise typer.Exit(EXIT_AGENT_FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
 def doctor() -> None:
     """Tell what is installed, what is missing, and what it would add."""
-    from longvideoagent.doctor import print_report
+    from longvideoagent.doctor import print_findings
 
-    if not print_report():
-        raise typer.Exit(EXIT_AGENT_FAILED)
+    if not print_findings():
+        raise typer.Exit(EXIT_FAILED)

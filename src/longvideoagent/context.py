@@ -84,7 +84,7 @@ def _first_located(trace: Trace) -> str:
         case Located():
             return render_located(trace.first)
         case Notice(text=text):
-            return text
+            return defuse(text)
         case None:
             return "Nothing yet."
 

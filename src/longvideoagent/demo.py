@@ -20,8 +20,8 @@ from longvideoagent.trace import Trace
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     """Run it; True where every answer agrees with what the sample was made to show."""
     console = Console(highlight=False)
-    with progress() as report:
-        made = make_episode(folder, seed, minutes, 1, lambda share: report(f"making {minutes} minutes of video", share))
+    with progress() as tell:
+        made = make_episode(folder, seed, minutes, 1, lambda share: tell(f"making {minutes} minutes of video", share))
     episode = open_episode(made.video, made.subtitles)
     console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
     announce(episode, console)
@@ -30,7 +30,7 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     right = 0
     for sample in made.samples:
         console.print(f"\n[bold]Question {len(traces) + 1} of {len(made.samples)}[/bold], kind {sample.kind}")
-        show = Steps(sample.question, console)
+        show = Steps(sample.question)
         trace = answer(sample.question, episode, team, on_step=show)
         show.finish(trace)
         console.print(_judged(sample, trace))

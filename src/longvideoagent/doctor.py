@@ -32,7 +32,7 @@ class Finding:
     told: str
 
 
-def print_report() -> bool:
+def print_findings() -> bool:
     """Print all findings; False where something needed is broken."""
     console = Console(highlight=False)
     is_sound = True

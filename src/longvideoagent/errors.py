@@ -2,8 +2,8 @@
 
 An error is named for who must react:
 
-- ``UsageError``: the person at the keyboard (a wrong option, a missing file).
-- ``DataError``: whoever owns the file named in the message (damaged video, unreadable subtitles).
+- ``UsageError``: the person at the keyboard (an option that cannot be, an empty question).
+- ``DataError``: whoever owns the file named in the message (missing, damaged, unreadable).
 - ``ModelError``: the operator of a model (down, refusing, out of quota). Inside a rollout it ends as
   outcome ``failed``, never as an answer.
 - ``ProtocolError``: a programmer (a driver handed the rollout a result it did not ask for).
@@ -15,6 +15,7 @@ operating system's own errors.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ def boundary() -> Iterator[None]:
     except LongVideoAgentError as error:
         _end(str(error))
     except OSError as error:  # a full disk or a vanished drive, wherever it strikes
-        _end(f"{error.filename or 'output'}: {error.strerror or error}; free space or choose another place")
+        mend = "free some space" if error.errno == errno.ENOSPC else "check the path and its permissions"
+        _end(f"{error.filename or 'output'}: {error.strerror or error}; {mend}")
 
 
 def _end(message: str) -> NoReturn:

@@ -12,11 +12,11 @@
 ==================================  ==========================================
 
 Reasoning is ``<think>…</think>`` or ``<reasoning>…</reasoning>``. It is taken apart first and a tag
-inside it is talk. Three rules make the reading total, linear in the length, and stable under cutting
-the reply at the end of its action:
+inside it is talk. Three rules make the reading total and linear in the length:
 
 1. A closing reasoning tag without an opening one ends a thought that began with the reply: chat
-   templates of thinking models write the opening tag themselves.
+   templates of thinking models write the opening tag themselves. A server that stops at an action's
+   closing tag must therefore not do so while such a model still thinks.
 2. A reasoning tag that is never closed makes the rest of the reply thought: it was cut short.
 3. Outside reasoning the action whose closing tag comes first wins, and what follows it is dropped.
    An action never spans a thought.
@@ -34,12 +34,14 @@ GROUND_TAG = "request_grounding"
 ANSWER_TAG = "answer"
 ACTION_TAGS = (*LOOK_TAGS, GROUND_TAG, ANSWER_TAG)
 REASONING_TAGS = ("think", "reasoning")
+TEMPLATE_TAG = "think"
+"""The reasoning tag that chat templates open by themselves."""
 OBSERVATION_TAGS = ("information", "New_clip")
 
-_REASONING_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(REASONING_TAGS)})\s*>", re.IGNORECASE)
-_ACTION_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(ACTION_TAGS)})\s*(/?)\s*>", re.IGNORECASE)
+_REASONING_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(REASONING_TAGS)})\s*+>", re.IGNORECASE)
+_ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
 _ANY_TAG = re.compile(
-    rf"<(?=\s*/?\s*(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*/?\s*>)",
+    rf"<(?=\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
     re.IGNORECASE,
 )
 
@@ -91,7 +93,7 @@ def _split_reasoning(reply: str) -> tuple[list[tuple[int, int]], list[tuple[int,
             spoken.append((start, tag.start()))
             opened.add(name)
             inside, start = name, tag.end()
-        elif name not in opened:  # the chat template wrote the opening tag
+        elif name not in opened and (name == TEMPLATE_TAG or not opened):
             thoughts, spoken = [(0, tag.start())], []
             opened.add(name)
             start = tag.end()

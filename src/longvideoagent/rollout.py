@@ -33,6 +33,7 @@ from longvideoagent.protocol import parse
 from longvideoagent.scoring import match_option
 from longvideoagent.trace import Outcome, Round, Settings, Trace
 from longvideoagent.types import (
+    AgentName,
     Answer,
     Clip,
     Failed,
@@ -79,6 +80,13 @@ class AskVision:
 Request = AskMaster | AskGrounding | AskVision
 
 
+_AGENT_OF: dict[type[Request], AgentName] = {
+    AskMaster: "master",
+    AskGrounding: "grounding",
+    AskVision: "vision",
+}
+
+
 class Rollout:
     """The loop for one question; see the table above."""
 
@@ -113,7 +121,7 @@ class Rollout:
         match self._request, result:
             case None, _:
                 raise ProtocolError("the rollout is done; start another one")
-            case _, Failed():
+            case request, Failed(agent=agent) if agent == _AGENT_OF[type(request)]:
                 self._trace = replace(self._trace, failure=result)
                 self._end(Outcome.FAILED, f"{result.agent}: {result.cause}")
                 return

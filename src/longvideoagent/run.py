@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode, Progress, open_episode
+from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import Rollout
 from longvideoagent.trace import Settings, Trace
 from longvideoagent.types import Question
@@ -36,13 +40,22 @@ def answer(
     """Run one rollout to its end, telling ``on_step`` after each step."""
 
     async def run() -> Trace:
-        trace = Trace(question, settings or Settings())
-        async for trace in steps(question, episode, team, settings or Settings()):
-            if on_step is not None:
-                on_step(trace)
-        return trace
+        told = [trace async for trace in _telling(steps(question, episode, team, settings or Settings()), on_step)]
+        return told[-1]
 
-    return asyncio.run(run())
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    with ThreadPoolExecutor(1) as aside:  # a notebook's loop runs in this thread already
+        return aside.submit(asyncio.run, run()).result()
+
+
+async def _telling(traces: AsyncIterator[Trace], on_step: Callable[[Trace], None] | None) -> AsyncIterator[Trace]:
+    async for trace in traces:
+        if on_step is not None:
+            on_step(trace)
+        yield trace
 
 
 def ask(  # noqa: PLR0913 (the public face: one call says it all)
@@ -71,13 +84,13 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
 def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tuple[str, ...]]:
     """A question fit to be asked, and what was ignored in it. Raises UsageError where it is empty."""
     warnings = []
-    text = text.strip()
+    text = _readable(text)
     if not text:
         raise UsageError("the question is empty; put it in quotes after the video")
     if len(text) > LONGEST_QUESTION:
         warnings.append(f"the question has {len(text)} characters; those after {LONGEST_QUESTION} were ignored")
         text = text[:LONGEST_QUESTION]
-    choices = [option.strip() for option in options]
+    choices = [_readable(option) for option in options]
     if any(not option for option in choices):
         raise UsageError("an option is empty; give each --option a text")
     if len(choices) == 1:
@@ -87,8 +100,20 @@ def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tup
     return Question(text, tuple(choices)), tuple(warnings)
 
 
-def load_team(name: str) -> Team:
-    """The team of that name. Raises UsageError for an unknown one."""
+def _readable(text: str) -> str:
+    """Bytes of a command line that are no UTF-8 come as lone surrogates, which cannot be printed."""
+    return text.encode("utf-8", errors="replace").decode("utf-8").strip()
+
+
+def load_team(name: str = "offline", master: str | None = None) -> Team:
+    """The team of that name, with another master where one is given: ``scripted:FILE`` says what a
+    JSON list of strings holds. Raises UsageError for an unknown name."""
     if name != "offline":
         raise UsageError(f"no team is called {name!r}; the one that ships is: offline")
-    return offline_team()
+    team = offline_team()
+    if master is None:
+        return team
+    kind, _, target = master.partition(":")
+    if kind != "scripted":
+        raise UsageError(f"--master {master}: no such kind of model; there is scripted:FILE")
+    return replace(team, name=f"{name} with {master}", master=ModelMaster(ScriptedModel.from_file(Path(target))))

@@ -14,20 +14,20 @@ from rich.text import Text
 
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode
-from longvideoagent.media.episode import Progress as Report
+from longvideoagent.media.episode import Progress as Tell
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, to_json
 from longvideoagent.trace import Outcome, Round, Trace
 from longvideoagent.types import Located, Notice, Observation, Question, Seen
 
-LINES_SHOWN = 5
+LINES_SHOWN = 6
 LONGEST_LINE = 2000
 LABEL_WIDTH = 8
 _COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid": "red"}
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
+def progress() -> Iterator[Tell]:
     """A progress line on stderr for as long as something is being told to it."""
     console = Console(stderr=True)
     bar = Progress(
@@ -41,18 +41,18 @@ def progress() -> Iterator[Report]:
     )
     tasks: dict[str, TaskID] = {}
 
-    def report(doing: str, share: float) -> None:
+    def tell(doing: str, share: float) -> None:
         if doing not in tasks:
             tasks[doing] = bar.add_task(doing, total=1.0)
         bar.update(tasks[doing], completed=share)
 
     with bar:
-        yield report
+        yield tell
 
 
 def note(text: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"lva: {' '.join(text.split())}\n")
+    sys.stderr.write(f"lva: {' '.join(_printable(text).split())}\n")
 
 
 def announce(episode: Episode, console: Console) -> None:
@@ -68,9 +68,11 @@ def announce(episode: Episode, console: Console) -> None:
 class Steps:
     """Prints what happens as it happens. Called with the trace after each step."""
 
-    def __init__(self, question: Question, console: Console) -> None:
-        self._console = console
+    def __init__(self, question: Question, episode: Episode | None = None, *, quiet: bool = False) -> None:
+        self._console = Console(quiet=quiet, highlight=False)
         self._shown = 0
+        if episode is not None:
+            announce(episode, self._console)
         self._line("?", question.text[:LONGEST_LINE], "bold")
         for index, option in enumerate(question.options):
             self._line(f"a{index}", option[:LONGEST_LINE])
@@ -96,10 +98,9 @@ class Steps:
             case Located(clip=clip, reason=reason):
                 self._line("located", f"{clip.label}, {clock(clip.start_s)} to {clock(clip.end_s)}: {reason}", "blue")
             case Seen(text=text):
-                head, *lines = text.splitlines()
-                self._line("saw", head)
-                for line in lines[:LINES_SHOWN]:
-                    self._line("", line)
+                lines = text.splitlines()
+                for number, line in enumerate(lines[:LINES_SHOWN]):
+                    self._line("" if number else "saw", line)
                 if len(lines) > LINES_SHOWN:
                     self._line("", f"… {len(lines) - LINES_SHOWN} more", "dim")
             case Notice(text=text):
@@ -113,7 +114,9 @@ class Steps:
 
     def _line(self, label: str, text: str, style: str = "") -> None:
         """The text beside its label, folded to the width, every line indented alike."""
-        for line in Text(text, style=style).wrap(self._console, max(20, self._console.width - LABEL_WIDTH - 3)):
+        for line in Text(_printable(text), style=style).wrap(
+            self._console, max(20, self._console.width - LABEL_WIDTH - 3)
+        ):
             line.rstrip()
             self._console.print(Text.assemble("  ", (f"{label:{LABEL_WIDTH}} ", style or "dim"), line), soft_wrap=True)
             label = ""
@@ -127,7 +130,12 @@ def _verdict(trace: Trace) -> Text:
     sure = "" if confidence is None else f"  (confidence {confidence:.2f})"
     if trace.evidence == ():
         sure += "  nothing in the video supports it"
-    return Text.assemble((f"= {label}{trace.answer}", "bold green"), (sure, "dim"))
+    return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (sure, "dim"))
+
+
+def _printable(text: str) -> str:
+    """Control characters from a video or a model must not reach the terminal, which obeys them."""
+    return "".join(mark if mark.isprintable() else " " for mark in text)
 
 
 def print_json(trace: Trace) -> None:

@@ -67,8 +67,9 @@ class Settings:
     max_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "window"):
-            if getattr(self, name) < 1:
+        for name in ("max_rounds", "window", "max_calls", "max_tokens"):
+            bound = getattr(self, name)
+            if bound is not None and bound < 1:
                 raise ValueError(f"{name} must be at least 1")
 
     @property
@@ -110,7 +111,7 @@ class Trace:
     @property
     def located(self) -> tuple[Located, ...]:
         """Every successful grounding, oldest first."""
-        return tuple(seen for seen in self.observations if isinstance(seen, Located))
+        return tuple(each for each in self.observations if isinstance(each, Located))
 
     @property
     def visited(self) -> tuple[str, ...]:
@@ -147,13 +148,14 @@ class Trace:
         """What the answer rests on: what the master says, else all that the others returned."""
         if self.final and self.final.reply.evidence is not None:
             return self.final.reply.evidence
-        found = [each for seen in self.observations if not isinstance(seen, Notice) for each in seen.evidence]
+        told = [observed for observed in self.observations if not isinstance(observed, Notice)]
+        found = [each for observed in told for each in observed.evidence]
         return tuple(dict.fromkeys(found))
 
     @property
     def usage(self) -> Usage:
         """The sum over all agents."""
-        parts = [each.reply.usage for each in self.rounds] + [seen.usage for seen in self.observations]
+        parts = [each.reply.usage for each in self.rounds] + [observed.usage for observed in self.observations]
         if self.failure is not None:
             parts.append(self.failure.usage)
         return sum(parts, Usage())

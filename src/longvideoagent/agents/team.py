@@ -11,7 +11,7 @@ from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
 from longvideoagent.trace import Trace
-from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen
+from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
 
 R = TypeVar("R", Reply, Grounded, Seen)
 
@@ -62,6 +62,6 @@ async def _timed(agent: AgentName, work: Awaitable[R]) -> R | Failed:
     try:
         result = await work
     except ModelError as error:
-        return Failed(agent, str(error))
+        return Failed(agent, str(error), Usage(calls=1, seconds=time.perf_counter() - started))
     spent = replace(result.usage, seconds=time.perf_counter() - started)
     return replace(result, usage=spent)

@@ -22,7 +22,6 @@ from longvideoagent.datasets.script import (
     SCENE_S,
     SIGNS,
     WORDS,
-    Figure,
     Scene,
     write_script,
 )
@@ -75,6 +74,7 @@ def make_episode(
     script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
     if not (video.is_file() and subtitles.is_file() and _read_script(listing) == script):
         partial = video.with_suffix(".partial.mp4")
+        listing.unlink(missing_ok=True)  # from here to its rewriting the pair is not whole
         try:
             film(scenes, partial, progress)
             partial.replace(video)
@@ -172,8 +172,15 @@ def _who_is_late(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _
 
 def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
     figure = rng.choice(scene.figures)
-    text = f"At the {scene.place}, what word is on {figure.name}'s shirt?"
-    return _about_shirt("pixels", text, figure, scene, (scene, scenes, rng))
+    return _Draft(
+        "pixels",
+        f"At the {scene.place}, what word is on {figure.name}'s shirt?",
+        figure.word,
+        _shirt_words(scene, scenes, rng),
+        scene.start_s,
+        scene.end_s,
+        _box(scene.start_s + SCENE_S / 2, shirt_box(figure), f"{figure.name}'s shirt"),
+    )
 
 
 def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Drafter)
@@ -191,21 +198,22 @@ def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> 
 
 
 def _speakers_shirt(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
-    figure = scene.figure(scene.line("state").speaker)
-    text = f"What word is on the shirt of the person who says that the {scene.thing} is {scene.state}?"
-    return _about_shirt("both", text, figure, scene, (scene, scenes, rng))
-
-
-def _about_shirt(
-    kind: str, text: str, figure: Figure, scene: Scene, source: tuple[Scene, Sequence[Scene], random.Random]
-) -> _Draft:
-    _, scenes, rng = source
-    here = [other.word for other in scene.figures]
-    seen = [other.word for each in scenes for other in each.figures] + list(WORDS)
     line = scene.line("state")
-    span = (line.start_s, line.end_s) if kind == "both" else (scene.start_s, scene.end_s)
-    box = _box(line.start_s, shirt_box(figure), f"{figure.name}'s shirt")
-    return _Draft(kind, text, figure.word, _elsewhere(rng, here, seen), *span, box)
+    figure = scene.figure(line.speaker)
+    return _Draft(
+        "both",
+        f"What word is on the shirt of the person who says that the {scene.thing} is {scene.state}?",
+        figure.word,
+        _shirt_words(scene, scenes, rng),
+        line.start_s,
+        line.end_s,
+        _box(line.start_s, shirt_box(figure), f"{figure.name}'s shirt"),
+    )
+
+
+def _shirt_words(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> list[str]:
+    here = [figure.word for figure in scene.figures]
+    return _elsewhere(rng, here, [figure.word for each in scenes for figure in each.figures] + list(WORDS))
 
 
 def _sign(kind: str, relation: str) -> Drafter:

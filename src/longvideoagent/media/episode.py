@@ -49,22 +49,21 @@ def open_episode(
         what = "a folder and no subtitle file" if Path(subtitles).is_dir() else "no such subtitle file"
         raise DataError(f"{subtitles}: {what}; check the path or leave it out")
     duration_s = video.duration_s
-    lines, text_from, ignored = _find_subtitles(video, subtitles)
-    lines, late = _within(lines, duration_s, text_from)
+    lines, text_from, ignored = _find_subtitles(video, subtitles, duration_s)
     quiet = [] if lines else find_quiet(video.path)
     if not lines:
         text_from = "the screen"
         lines = read_video_text(video, _told(progress, "reading the text on screen"))
     timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
-    return Episode(video, timeline, text_from if lines else "nowhere", (*warnings, *video.warnings, *ignored, *late))
+    return Episode(video, timeline, text_from if lines else "nowhere", (*warnings, *video.warnings, *ignored))
 
 
 def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
     return None if progress is None else lambda share: progress(doing, share)
 
 
-def _find_subtitles(video: Video, given: str | Path | None) -> tuple[list[Subtitle], str, list[str]]:
-    """Lines from the first source that has any, its name, and warnings."""
+def _find_subtitles(video: Video, given: str | Path | None, duration_s: float) -> tuple[list[Subtitle], str, list[str]]:
+    """Lines from the first source that has any within the video, its name, and warnings."""
     warnings: list[str] = []
     for file in (given, find_beside(video.path)):
         if file is None:
@@ -74,18 +73,20 @@ def _find_subtitles(video: Video, given: str | Path | None) -> tuple[list[Subtit
         except DataError as error:
             warnings.append(f"{error} (ignored)")
             continue
-        return lines, Path(file).name, warnings + repaired
+        kept, late = _before_end(lines, duration_s, Path(file).name)
+        warnings += repaired + late
+        if kept:
+            return kept, Path(file).name, warnings
     lines, repaired = read_embedded(video.path)
-    return lines, "subtitles inside the file", warnings + repaired
+    kept, late = _before_end(lines, duration_s, "subtitles inside the file")
+    return kept, "subtitles inside the file", warnings + repaired + late
 
 
-def _within(lines: Sequence[Subtitle], duration_s: float, text_from: str) -> tuple[list[Subtitle], list[str]]:
+def _before_end(lines: list[Subtitle], duration_s: float, name: str) -> tuple[list[Subtitle], list[str]]:
     """The lines that start before the video ends, and a warning for the rest."""
     kept = [line for line in lines if line.start_s < duration_s]
     late = len(lines) - len(kept)
     if not late:
         return kept, []
-    return kept, [
-        f"{text_from}: {late} of {len(lines)} subtitle cues start after the video ends ({duration_s:.1f} s) and were "
-        "ignored; do they belong to this video?"
-    ]
+    told = f"{name}: {late} of {len(lines)} cues start after the video ends ({duration_s:.1f} s) and were ignored"
+    return kept, [f"{told}; do they belong to this video?"]

@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
 
 TVQA_FRAMES_PER_S = 3.0
+FASTEST_FRAMES_PER_S = 100_000
 
 
 class FrameFolder:
@@ -21,6 +22,8 @@ class FrameFolder:
     """
 
     def __init__(self, path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> None:
+        if not 0 < frames_per_s < FASTEST_FRAMES_PER_S:
+            raise UsageError(f"--frames-per-s {frames_per_s}: not a rate of frames; TVQA's is 3")
         self.path = path
         self.frames_per_s = frames_per_s
         self.warnings: list[str] = []
@@ -30,14 +33,16 @@ class FrameFolder:
             if file.suffix.lower() not in (".jpg", ".jpeg"):
                 continue
             number = re.search(r"(\d+)$", file.stem)
-            if number is None:
+            if number is None or int(number[1]) in numbered:
                 unnamed += 1
             else:
                 numbered[int(number[1])] = file
         if not numbered:
             raise DataError(f"{path}: no numbered .jpg frames in this folder; name them 00001.jpg, 00002.jpg, …")
         if unnamed:
-            self.warnings.append(f"{path.name}: {unnamed} frames have no number in their name and were ignored")
+            self.warnings.append(
+                f"{path.name}: {unnamed} frames have no number of their own in their name and were ignored"
+            )
         self._numbers = sorted(numbered)
         self._files = [numbered[number] for number in self._numbers]
         self._first = min(1, self._numbers[0])
@@ -52,22 +57,22 @@ class FrameFolder:
         """Every frame is cheap to fetch."""
         return [(number - self._first) / self.frames_per_s for number in self._numbers]
 
-    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:  # noqa: ARG002
-        """The stored frames shown at these times, at their stored size and in their stored bytes."""
+    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
+        """The stored frames shown at these times; see ``Video.frames``."""
         made: dict[int, Frame] = {}
         shown = []
         for time_s in times_s:
             number = int(max(0.0, time_s) * self.frames_per_s + 1e-6) + self._first
             place = max(0, bisect.bisect_right(self._numbers, number) - 1)
             if place not in made:
-                made[place] = self._read(place)
+                made[place] = self._read(place, max_side_px)
             shown.append(made[place])
         return shown
 
-    def _read(self, place: int) -> Frame:
+    def _read(self, place: int, max_side_px: int) -> Frame:
         file = self._files[place]
         time_s = (self._numbers[place] - self._first) / self.frames_per_s
         try:
-            return Frame(time_s, jpeg=file.read_bytes(), name=str(file))
+            return Frame(time_s, jpeg=file.read_bytes(), name=str(file), max_side_px=max_side_px)
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error

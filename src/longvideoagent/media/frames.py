@@ -25,23 +25,42 @@ class Frame:
     never decoded and encoded again.
     """
 
-    def __init__(self, time_s: float, *, rgb: Pixels | None = None, jpeg: bytes | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        time_s: float,
+        *,
+        rgb: Pixels | None = None,
+        jpeg: bytes | None = None,
+        name: str = "",
+        max_side_px: int = MAX_SIDE_PX,
+    ) -> None:
         if (rgb is None) == (jpeg is None):
             raise ValueError("a frame holds either pixels or JPEG bytes")
         self.time_s = time_s
         self._rgb = rgb
         self._jpeg = jpeg
         self._name = name
+        self._max_side_px = max_side_px
 
     def rgb(self) -> Pixels:
-        """The pixels. Raises DataError where stored bytes are no picture."""
+        """The pixels, scaled down to ``max_side_px``. Raises DataError where stored bytes are no picture."""
         if self._rgb is None:
             try:
                 with Image.open(BytesIO(self._jpeg or b"")) as image:
+                    image.draft("RGB", (self._max_side_px, self._max_side_px))
+                    image.thumbnail((self._max_side_px, self._max_side_px), Image.Resampling.BOX)
                     self._rgb = np.asarray(image.convert("RGB"))
             except (OSError, SyntaxError, Image.DecompressionBombError) as error:
                 raise DataError(f"{self._name}: not a readable JPEG; extract this frame again") from error
         return self._rgb
+
+    def is_readable(self) -> bool:
+        """False for a broken JPEG of a frame folder."""
+        try:
+            self.rgb()
+        except DataError:
+            return False
+        return True
 
     def jpeg(self) -> bytes:
         """The frame as a JPEG file."""

@@ -103,6 +103,8 @@ def read_video_text(video: Video, progress: Callable[[float], None] | None = Non
     for first in range(0, len(times_s), batch):
         chunk = times_s[first : first + batch]
         for time_s, frame in zip(chunk, video.frames(chunk), strict=True):
+            if not frame.is_readable():
+                continue
             now = thumbnail(frame.rgb())
             if before is None or differ(before, now):
                 texts = [piece.text for piece in read_screen(frame.rgb())]

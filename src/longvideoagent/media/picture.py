@@ -6,10 +6,10 @@ the frame, so results do not depend on resolution.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -140,10 +140,16 @@ def _is_compact(mask: NDArray[np.bool_]) -> bool:
     return bool(mask.sum() > 0.2 * box)
 
 
-@cache
+_of_thread = threading.local()
+
+
 def _face_finder() -> cv2.CascadeClassifier:
-    model = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
-    return cv2.CascadeClassifier(str(model))
+    """One for each thread: a cascade classifier keeps the state of its current picture."""
+    if not hasattr(_of_thread, "face_finder"):
+        model = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
+        _of_thread.face_finder = cv2.CascadeClassifier(str(model))
+    finder: cv2.CascadeClassifier = _of_thread.face_finder
+    return finder
 
 
 def count_faces(rgb: Pixels) -> int:

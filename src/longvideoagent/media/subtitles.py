@@ -10,18 +10,23 @@ import html
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import av
 import av.error
 import pysubs2
+from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle
 
 from longvideoagent.errors import DataError
+from longvideoagent.media.container import open_container, origin_s
+from longvideoagent.media.encoding import decode_text
 from longvideoagent.types import Subtitle
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+PICTURE_CODECS = ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub")
 MAX_BYTES = 50_000_000
 REPAIRED_S = 3.0
 """Length given to a cue whose end is not after its start, unless the next cue comes sooner."""
@@ -31,6 +36,7 @@ _TIMING = re.compile(
     r"[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?[^\n]*$",
     re.MULTILINE,
 )
+_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]{1,200})>")
 _MARKUP = re.compile(r"</?(?:i|b|u|s|c|v|font|ruby|rt|lang|span)\b[^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
 
@@ -58,47 +64,16 @@ def read_subtitles(path: str | Path) -> tuple[list[Subtitle], list[str]]:
 
 def parse_subtitles(data: bytes) -> tuple[list[Subtitle], list[str]]:
     """As ``read_subtitles``, from the bytes of a file; never raises anything but DataError."""
-    text = decode_text(data).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text, guessed = decode_text(data)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
     cues = _read_events(text)
     lines = [Subtitle(start_s, end_s, spoken) for start_s, end_s, marked in cues if (spoken := plain_text(marked))]
     if not lines:
         raise DataError("no subtitle cue in it; give an .srt, .vtt or .ass file")
-    return repair(lines)
-
-
-def decode_text(data: bytes) -> str:
-    """Bytes to text: BOM, UTF-8, UTF-16 without BOM, then GBK where it reads as Chinese, else
-    latin-1 (as Windows-1252). Raises DataError for binary data."""
-    for mark, encoding in (
-        (b"\xef\xbb\xbf", "utf-8"),
-        (b"\xff\xfe", "utf-16-le"),
-        (b"\xfe\xff", "utf-16-be"),
-    ):
-        if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, errors="replace")
-    sample = data[:4000]
-    if sample.count(0) > len(sample) // 8:
-        for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-            if sample[start::2].count(0) > len(sample) // 8 and not sample[1 - start :: 2].count(0):
-                return data.decode(encoding, errors="replace")
-    if sample.count(0) or sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
-        raise DataError("binary data and no subtitle text; give an .srt, .vtt or .ass file")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return _decode_legacy(data)
-
-
-def _decode_legacy(data: bytes) -> str:
-    """GBK puts nearly every high byte into pairs that are common ideographs (rows B0 to F7);
-    European text has lone accented letters between ASCII ones."""
-    high = sum(byte >= 0x80 for byte in data)
-    paired = 2 * len(re.findall(rb"[\xb0-\xf7][\xa1-\xfe]|[\xa1-\xa3][\xa1-\xfe]", data))
-    if paired >= 0.7 * high:
-        return data.decode("gb18030", errors="replace")
-    return data.decode("cp1252", errors="replace")
+    fixed, repaired = repair(lines)
+    return fixed, guessed + repaired
 
 
 def _read_events(text: str) -> Iterable[tuple[float, float, str]]:
@@ -125,32 +100,30 @@ def _full_timing(match: re.Match[str]) -> str:
 
 
 def _blank_before_cues(text: str) -> str:
-    """The text without headers, notes and cue numbers, so that only cues are left."""
+    """The text without headers, notes and cue names, so that only cues are left. A blank line inside
+    a cue does not end it: what follows up to the next cue's name is still spoken."""
     kept: list[str] = []
-    in_cue = False
+    in_cue = after_blank = False
     lines = text.split("\n")
-    for index, line in enumerate(lines):
+    for line, following in zip_longest(lines, lines[1:], fillvalue=""):
         if _TIMING.match(line):
-            in_cue = True
+            in_cue, after_blank = True, False
             kept += ["", line]
         elif not line.strip():
+            after_blank = True
+        elif after_blank and _BLOCK.match(line):
             in_cue = False
-        elif in_cue and not _is_cue_name(lines, index):
+        elif in_cue and not ((after_blank or line.strip().isdigit()) and _TIMING.match(following)):
             kept.append(_VOICE.sub(r"\1: ", line))
     return "\n".join(kept)
-
-
-def _is_cue_name(lines: list[str], index: int) -> bool:
-    """A number right above a timing line belongs to that cue, even where the blank line is missing."""
-    following = lines[index + 1] if index + 1 < len(lines) else ""
-    return lines[index].strip().isdigit() and _TIMING.match(following) is not None
 
 
 def plain_text(marked: str) -> str:
     """A cue's text without markup, on one line, its entities resolved."""
     text = marked.replace("\\N", " ").replace("\\n", " ").replace("\\h", " ")
     text = _MARKUP.sub("", _VOICE.sub(r"\1: ", text))
-    return " ".join(html.unescape(text).replace("\u200b", "").replace("\ufeff", "").split())
+    text = "".join(mark if mark.isprintable() else " " for mark in html.unescape(text))
+    return " ".join(text.replace("\u200b", "").replace("\ufeff", "").split())
 
 
 def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
@@ -177,9 +150,10 @@ def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
 def find_beside(video: Path) -> Path | None:
     """A subtitle file named like the video, or like it with a language: ``talk.en.srt``. The plain
     name comes first, then .srt before .vtt before .ass."""
+    video = video.absolute() if video.name else video.resolve()  # "." has no name
     name = video.name if video.is_dir() else video.stem
     try:
-        beside = [file for file in video.absolute().parent.iterdir() if file.suffix.lower() in SUFFIXES]
+        beside = [file for file in video.parent.iterdir() if file.suffix.lower() in SUFFIXES]
     except OSError:  # a folder that may be entered but not listed
         return None
     named = [file for file in beside if name in (file.stem, file.stem.rpartition(".")[0])]
@@ -189,32 +163,39 @@ def find_beside(video: Path) -> Path | None:
 
 
 def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:
-    """The first text subtitle stream inside a video file; empty where there is none."""
+    """The first subtitle stream inside a video file that holds text; empty where there is none."""
     if video.is_dir():
         return [], []
-    lines: list[Subtitle] = []
     skipped: list[str] = []
-    with av.open(str(video), metadata_errors="replace") as container:
-        origin_s = (container.start_time or 0) / av.time_base
+    with open_container(video) as container:
         for stream in container.streams.subtitles:
-            if stream.codec_context.name in ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"):
-                skipped.append(f"subtitle stream {stream.index} holds pictures, not text, and was ignored")
+            if stream.codec_context is None or stream.codec_context.name in PICTURE_CODECS:
+                skipped.append(f"subtitle stream {stream.index} holds pictures or an unknown format and was ignored")
                 continue
-            try:
-                for packet in container.demux(stream):
-                    if packet.pts is None or packet.time_base is None:
-                        continue
-                    start_s = float(packet.pts * packet.time_base) - origin_s
-                    length_s = float((packet.duration or 0) * packet.time_base)
-                    spoken = plain_text(" ".join(_cue_texts(packet)))
-                    if spoken:
-                        lines.append(Subtitle(start_s, start_s + length_s, spoken))
-            except av.error.FFmpegError:
+            container.seek(0)  # the search for cues of the stream before has read to the end
+            lines, is_damaged = _read_stream(container, stream)
+            if is_damaged:
                 skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
             if lines:
-                break
-    fixed, warnings = repair(lines)
-    return fixed, skipped + warnings
+                fixed, warnings = repair(lines)
+                return fixed, skipped + warnings
+    return [], skipped
+
+
+def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[list[Subtitle], bool]:
+    """The lines of one stream, and whether reading broke off."""
+    lines: list[Subtitle] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            start_s = float(packet.pts * packet.time_base) - origin_s(container)
+            spoken = plain_text(" ".join(_cue_texts(packet)))
+            if spoken:
+                lines.append(Subtitle(start_s, start_s + float((packet.duration or 0) * packet.time_base), spoken))
+    except av.error.FFmpegError:
+        return lines, True
+    return lines, False
 
 
 def _cue_texts(packet: av.Packet[SubtitleStream]) -> list[str]:

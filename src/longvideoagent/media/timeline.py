@@ -14,6 +14,7 @@ import av
 import av.error
 import numpy as np
 
+from longvideoagent.media.container import open_container, origin_s
 from longvideoagent.types import Clip, Subtitle, Timeline
 
 CLIP_S = 60.0
@@ -73,7 +74,7 @@ def _next_cut(aim_s: float, busy: Sequence[Span], keyframes_s: Sequence[float], 
     gaps = _gaps(busy, low_s, high_s)
     if not gaps:  # speech without a pause: the end of the cue that covers the window
         return next(end_s for start, end_s in busy if end_s >= high_s > start)
-    pauses = [span for gap in gaps for span in _within(quiet, gap)] or gaps
+    pauses = [span for gap in gaps for span in _overlaps(quiet, gap)] or gaps
 
     def worth(span: Span) -> float:
         off_s = max(span[0] - aim_s, aim_s - span[1], 0.0)
@@ -100,7 +101,7 @@ def _gaps(busy: Sequence[Span], low_s: float, high_s: float) -> list[Span]:
     return gaps
 
 
-def _within(quiet: Sequence[Span], gap: Span) -> list[Span]:
+def _overlaps(quiet: Sequence[Span], gap: Span) -> list[Span]:
     """The parts of quiet spans that lie in ``gap``."""
     parts = [(max(start_s, gap[0]), min(end_s, gap[1])) for start_s, end_s in quiet]
     return [(start_s, end_s) for start_s, end_s in parts if start_s < end_s]
@@ -139,17 +140,20 @@ def _loudness(path: Path) -> dict[int, float]:
     totals: dict[int, list[float]] = {}
     if path.is_dir():
         return {}
-    with av.open(str(path), metadata_errors="replace") as container:
+    with open_container(path) as container:
         if not container.streams.audio:
             return {}
-        origin_s = (container.start_time or 0) / av.time_base
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=8000)
+        first_s = origin_s(container)
+        resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
         try:
             for frame in container.decode(container.streams.audio[0]):
                 if frame.time is None:
                     continue
-                step = int((frame.time - origin_s) / LOUDNESS_STEP_S)
-                for part in resampler.resample(frame):
+                step = int((frame.time - first_s) / LOUDNESS_STEP_S)
+                sounds = frame.format.name, frame.layout.name, frame.sample_rate  # may change within a file
+                if sounds not in resamplers:
+                    resamplers[sounds] = av.AudioResampler(format="s16", layout="mono", rate=8000)
+                for part in resamplers[sounds].resample(frame):
                     level = float(np.abs(part.to_ndarray()[0, ::4].astype(np.int32)).mean()) / 32768
                     totals.setdefault(step, []).append(level)
         except av.error.FFmpegError:

@@ -7,6 +7,7 @@ frame rate alike.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ class Video(Protocol):
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the start to the last frame that is really there."""
+        """Seconds from the start to the end of the last frame that is really there."""
 
     @property
     def keyframes_s(self) -> Sequence[float]:
@@ -37,7 +38,8 @@ class Video(Protocol):
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """The frames shown at these times, in their order. A frame shown at several of the times
-        comes several times; times outside the video give the nearest frame."""
+        comes several times; times outside the video give the nearest frame. Pixels are scaled down to
+        ``max_side_px``; stored JPEG bytes keep their size."""
 
 
 def open_video(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Video:
@@ -45,7 +47,7 @@ def open_video(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Vid
 
     Raises DataError where it is missing or holds no picture.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises on an unknown ~user)
     if path.is_dir():
         return FrameFolder(path, frames_per_s)
     if re.match(r"[a-z]+:/", str(path)):

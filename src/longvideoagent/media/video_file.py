@@ -20,6 +20,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
+from longvideoagent.media.container import open_container, origin_s
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
 
 
@@ -37,12 +38,7 @@ class VideoFile:
         container.close()
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
-        try:
-            container = av.open(str(self.path), metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise DataError(
-                f"{self.path}: not a readable video ({_reason(error)}); check that it plays, or remux it"
-            ) from error
+        container = open_container(self.path)
         stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
         if stream is None:
             container.close()
@@ -58,13 +54,13 @@ class VideoFile:
         end_s = 0.0
         container, stream = self._open()
         with container:
-            origin_s = _origin_s(container)
+            first_s = origin_s(container)
             per_frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
             for packet in _packets(container, stream):
                 count += 1
                 if packet.pts is None or packet.time_base is None:
                     continue
-                time_s = float(packet.pts * packet.time_base) - origin_s
+                time_s = float(packet.pts * packet.time_base) - first_s
                 end_s = max(end_s, time_s + per_frame_s)
                 if packet.is_keyframe:
                     keyframes.append(time_s)
@@ -82,7 +78,7 @@ class VideoFile:
 
     @property
     def duration_s(self) -> float:
-        """Seconds to the true end."""
+        """Seconds to the end of the last picture that is really there."""
         return self._scan[1]
 
     @property
@@ -97,9 +93,9 @@ class VideoFile:
             return self.keyframes_s
         container, stream = self._open()
         with container:
-            index, base, origin_s = stream.index_entries, stream.time_base, _origin_s(container)
+            index, base, first_s = stream.index_entries, stream.time_base, origin_s(container)
             if base is not None and len(index) > 1:
-                return sorted(float(e.timestamp * base) - origin_s for e in index if e.is_keyframe)
+                return sorted(float(e.timestamp * base) - first_s for e in index if e.is_keyframe)
         return self.keyframes_s
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
@@ -117,17 +113,17 @@ class VideoFile:
     ) -> Iterator[Frame]:
         """One frame for each of the ascending times: seek to the keyframe before, decode forward,
         stop at the first frame after the time."""
-        origin_s = _origin_s(container)
+        first_s = origin_s(container)
         points = self._seek_points_s
         decoder = _decode(container, stream)
         shown: VideoFrame | None = None
         ahead: VideoFrame | None = next(decoder, None)
         made: tuple[VideoFrame, Frame] | None = None
         for time_s in wanted:
-            until_s = time_s + origin_s + _HALF_TICK_S
+            until_s = time_s + first_s + _HALF_TICK_S
             after = bisect.bisect_right(points, time_s + _HALF_TICK_S)
-            if after and ahead is not None and points[after - 1] + origin_s > (ahead.time or 0.0) + _HALF_TICK_S:
-                shown, ahead, decoder = _seek(container, stream, [origin_s + p for p in points[:after]], until_s)
+            if after and ahead is not None and points[after - 1] + first_s > (ahead.time or 0.0) + _HALF_TICK_S:
+                shown, ahead, decoder = _seek(container, stream, [first_s + p for p in points[:after]], until_s)
             while ahead is not None and (shown is None or (ahead.time or 0.0) <= until_s):
                 shown, ahead = ahead, next(decoder, None)
             if shown is None:
@@ -135,22 +131,13 @@ class VideoFile:
             if made is None or made[0] is not shown:
                 made = (
                     shown,
-                    Frame(max(0.0, (shown.time or 0.0) - origin_s), rgb=_upright(shown, stream, max_side_px)),
+                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=_upright(shown, stream, max_side_px)),
                 )
             yield made[1]
 
 
 _HALF_TICK_S = 1e-4
 """Slack when comparing a wanted time with a frame's: container clocks round to their own ticks."""
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
-
-
-def _origin_s(container: InputContainer) -> float:
-    """Players start counting at the container's first timestamp."""
-    return (container.start_time or 0) / av.time_base
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:

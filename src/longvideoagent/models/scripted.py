@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
-from longvideoagent.errors import ModelError
+from longvideoagent.errors import DataError, ModelError
 from longvideoagent.types import Message, Reply, Usage
 
 
@@ -17,6 +19,17 @@ class ScriptedModel:
     def __init__(self, replies: Sequence[str | Reply | ModelError]) -> None:
         self._replies = list(replies)
         self.heard: list[list[Message]] = []
+
+    @classmethod
+    def from_file(cls, path: Path) -> ScriptedModel:
+        """Replies from a JSON list of strings. Raises DataError where the file holds none."""
+        try:
+            replies = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no readable script ({error}); give a JSON list of strings") from error
+        if not isinstance(replies, list) or not all(isinstance(reply, str) for reply in replies):
+            raise DataError(f"{path}: no script; give a JSON list of strings")
+        return cls(replies)
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
         """The next reply of the script."""

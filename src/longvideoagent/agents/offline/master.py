@@ -3,6 +3,7 @@ answers with a confidence and with the evidence it rests on. It reads the trace 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 import re
@@ -13,8 +14,8 @@ from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Suppor
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.media.picture import COLOURS
 from longvideoagent.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
-from longvideoagent.trace import Round, Trace
-from longvideoagent.types import Evidence, Look, Reply, Seen, Usage
+from longvideoagent.trace import Trace
+from longvideoagent.types import Evidence, Located, Look, Relocate, Reply, Seen, Usage
 
 LEAST_SUPPORT = 0.15
 LEAST_MARGIN = 0.25
@@ -36,7 +37,7 @@ class OfflineMaster:
 
     async def reply(self, trace: Trace) -> Reply:
         """The next utterance; never fails."""
-        return decide(trace)
+        return await asyncio.to_thread(decide, trace)
 
 
 def decide(trace: Trace) -> Reply:
@@ -73,7 +74,12 @@ def _choose(trace: Trace, reading: Reading) -> Reply:
         return asked_elsewhere
     chosen = _first_equal(trace, ranked[0] if best.value > second else _guess(trace, supports, best.value))
     confidence = probabilities(supports)[chosen] if len(supports) > 1 else best.value
-    thought = f"{told}. I answer a{chosen}." if best.value > 0 else "Nothing supports any option; this is a guess."
+    if best.value == 0:
+        thought = "Nothing supports any option; this is a guess."
+    elif best.value == second:
+        thought = f"{told}. Nothing tells them apart; I guess a{chosen}."
+    else:
+        thought = f"{told}. I answer a{chosen}."
     return _reply(thought, f"<{ANSWER_TAG}>a{chosen}</{ANSWER_TAG}>", confidence, _cited(reading, [supports[chosen]]))
 
 
@@ -122,13 +128,8 @@ def _has_looked(trace: Trace) -> bool:
 
 def _is_exhausted(trace: Trace) -> bool:
     """Whether the last relocation brought no further clip."""
-    last: Round | None = trace.rounds[-1] if trace.rounds else None
-    return (
-        last is not None
-        and last.observation is not None
-        and f"<{GROUND_TAG}>" in last.text
-        and (last.clip == (trace.visited[-1] if trace.visited else None))
-    )
+    last = trace.rounds[-1] if trace.rounds else None
+    return last is not None and isinstance(last.action, Relocate) and not isinstance(last.observation, Located)
 
 
 def _missing_words(trace: Trace, reading: Reading) -> str:
@@ -151,7 +152,7 @@ def _tell(trace: Trace, reading: Reading) -> Reply:
         else "no match yet"
     )
     is_settled = bool(reading.facts) if is_generic else best >= LEAST_OPEN_SUPPORT
-    has_seen = any(isinstance(seen, Seen) for seen in trace.observations)
+    has_seen = any(isinstance(observed, Seen) for observed in trace.observations)
     asked_elsewhere = _ask_an_agent(trace, reading, is_settled and (has_seen or not is_generic), told)
     if asked_elsewhere is not None and not (is_generic and has_seen):
         return asked_elsewhere

@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
 
@@ -40,8 +39,10 @@ GENERIC_TERMS = frozenset(terms("happen happening video clip scene film movie sh
 PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl boy"))
 
 LEAST_FUZZY = 4
-ALIKE = 0.85
-"""Least similarity of two terms, one read off a frame, to count as the same: one letter in five."""
+LEAST_ONE_EDIT = 5
+"""Letters from which a term read off a frame is matched with tolerance."""
+FUZZY = 0.7
+"""What a match that took tolerance is worth."""
 _QUOTED = re.compile(r"“([^”]*)”")
 _LETTERS = re.compile(r"\w+")
 _LOOK_ALIKES = str.maketrans("l1!0", "iiio")
@@ -108,15 +109,26 @@ class Words:
         squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in read)
         return cls(frozenset(terms(fact.text)), squeezed)
 
-    def hold(self, term: str) -> bool:
-        """Whether the term stands in the fact. A stem's last letter may differ from the word's."""
-        if term in self.exact or not self.squeezed or len(term) < LEAST_FUZZY:
-            return term in self.exact
+    def hold(self, term: str) -> float:
+        """How surely the term stands in the fact: 1, or ``FUZZY`` where it takes tolerance: inside a
+        longer piece of text, or with one letter wrong. A stem's last letter may differ too."""
+        if term in self.exact:
+            return 1.0
+        if not self.squeezed or len(term) < LEAST_FUZZY:
+            return 0.0
         folded = _fold(term)
-        return folded[: max(LEAST_FUZZY, len(folded) - 1)] in self.squeezed or any(
-            abs(len(word) - len(term)) <= 1 and SequenceMatcher(None, _fold(word), folded).ratio() >= ALIKE
-            for word in self.exact
-        )
+        is_inside = folded[: max(LEAST_FUZZY, len(folded) - 1)] in self.squeezed
+        return FUZZY if is_inside or any(_is_one_edit(_fold(word), folded) for word in self.exact) else 0.0
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Whether two terms of at least ``LEAST_ONE_EDIT`` letters differ by one letter changed, added or
+    lost."""
+    short, long = sorted((one, other), key=len)
+    if len(short) < LEAST_ONE_EDIT - 1 or len(long) < LEAST_ONE_EDIT or len(long) - len(short) > 1:
+        return False
+    same = next((i for i, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
+    return short[same + (len(short) == len(long)) :] == long[same + 1 :]
 
 
 def _fold(text: str) -> str:
@@ -136,7 +148,7 @@ class Reading:
     def frequency(self, term: str) -> int:
         """How many facts hold a term."""
         if term not in self._frequency:
-            self._frequency[term] = sum(words.hold(term) for words in self._words)
+            self._frequency[term] = sum(words.hold(term) > 0 for words in self._words)
         return self._frequency[term]
 
     def rarity(self, term: str) -> float:
@@ -151,7 +163,7 @@ class Reading:
         total = sum(self.rarity(term) for term in wanted)
         best: tuple[Evidence, float] | None = None
         for fact, words in zip(self.facts, self._words, strict=True):
-            share = sum(self.rarity(term) for term in wanted if words.hold(term)) / total if total else 0.0
+            share = sum(self.rarity(term) * words.hold(term) for term in wanted) / total if total else 0.0
             share *= 1.0 if fact.kind == "subtitle" else 0.8
             if share > 0 and (best is None or share > best[1]):
                 best = fact, share
@@ -172,7 +184,7 @@ class Reading:
         asked moment. A fact's neighbours lend it half of what they match."""
         known = {term: self.rarity(term) for term in self.main_terms if self.frequency(term)}
         total = sum(known.values()) or 1.0
-        own = [sum(rarity for term, rarity in known.items() if words.hold(term)) / total for words in self._words]
+        own = [sum(rarity * words.hold(term) for term, rarity in known.items()) / total for words in self._words]
         lent = _lend(self.facts, own)
         return [
             self._discount(fact) * self.nearness(fact) * (1 - QUESTION_SHARE + QUESTION_SHARE * max(match, near / 2))
@@ -181,7 +193,7 @@ class Reading:
 
     def matches(self, fact: Evidence) -> bool:
         """Whether a fact shares any term with the question."""
-        words = Words.of(fact)
+        words = self._words[self.facts.index(fact)]
         return any(words.hold(term) for term in terms(self.question.text))
 
     def _discount(self, fact: Evidence) -> float:
@@ -206,7 +218,7 @@ class Reading:
     def coverage(self, facts: Sequence[Evidence]) -> float:
         """The share, 0 to 1, of the question's terms that some of these facts hold."""
         asked = set(terms(self.question.text))
-        words = [Words.of(fact) for fact in facts]
+        words = [self._words[self.facts.index(fact)] for fact in facts]
         return sum(any(each.hold(term) for each in words) for term in asked) / len(asked) if asked else 0.0
 
     def richness(self, fact: Evidence) -> float:
@@ -224,7 +236,7 @@ class Reading:
         total = sum(weights.values())
         best = Support(0.0, None)
         for fact, words, relevance in zip(self.facts, self._words, self.relevance, strict=True):
-            shared = sum(weight for term, weight in weights.items() if words.hold(term))
+            shared = sum(weight * words.hold(term) for term, weight in weights.items())
             if shared:
                 value = shared / total * relevance
                 if value > best.value:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from longvideoagent.errors import DataError
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
 from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
@@ -31,7 +31,7 @@ CLOSER_REACH_S = 6.0
 MOST_CLOSER_FRAMES = 36
 LOOK_SIDE_PX = 640
 
-_TIME = re.compile(r"\b(\d+):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d+(?:\.\d+)?)\s*(?:s|sec|seconds?)\b")
+_TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|sec|seconds?)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,9 @@ class OfflineVision:
 def look(request: AskVision, video: Video) -> Seen:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.query))
-    frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if _is_readable(frame)]
-    facts = sorted(_join_runs(_facts(frames)) + _colours(request.clips, frames), key=lambda fact: fact.start_s)
+    frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
+    runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
+    facts = sorted(runs + _colours(request.clips, frames), key=lambda fact: fact.start_s)
     evidence = tuple(
         Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
         for fact in facts
@@ -64,15 +65,6 @@ def look(request: AskVision, video: Video) -> Seen:
     head = f"{len(frames)} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
     usage = Usage(calls=1, images=len(frames))
     return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage)
-
-
-def _is_readable(frame: Frame) -> bool:
-    """False for a broken JPEG of a frame folder; its neighbours are looked at instead."""
-    try:
-        frame.rgb()
-    except DataError:
-        return False
-    return True
 
 
 def times_in(query: str) -> list[float]:
@@ -111,20 +103,22 @@ def _clip_at(clips: Sequence[Clip], time_s: float) -> str:
 
 
 def _facts(frames: Sequence[Frame]) -> list[_Fact]:
-    """What each frame shows; a frame that looks like the one before is not read again."""
+    """What each frame shows. Only a frame that differs from the last one read is read again; slow
+    changes add up until it does."""
     facts: list[_Fact] = []
     shown: list[str] = []
-    before: Frame | None = None
+    read: Frame | None = None
+    read_small: NDArray[np.float32] | None = None
+    before_s = 0.0
     for frame in frames:
-        rgb = frame.rgb()
-        if before is None:
-            shown = _on_frame(frame)
-        elif differ(thumbnail(before.rgb()), thumbnail(rgb)):
-            change = compare(before.rgb(), rgb)
-            facts += [_Fact(before.time_s, frame.time_s, text) for text in _movement(change)]
-            shown = _on_frame(frame)
+        small = thumbnail(frame.rgb())
+        if read is None or read_small is None or differ(read_small, small):
+            if read is not None:
+                change = compare(read.rgb(), frame.rgb())
+                facts += [_Fact(before_s, frame.time_s, text) for text in _movement(change)]
+            read, read_small, shown = frame, small, _on_frame(frame)
         facts += [_Fact(frame.time_s, frame.time_s, text) for text in shown]
-        before = frame
+        before_s = frame.time_s
     return facts
 
 
@@ -197,11 +191,10 @@ def _movement(change: Change) -> list[str]:
     return told
 
 
-def _join_runs(facts: Sequence[_Fact]) -> list[_Fact]:
-    """One fact for each run of equal ones, in order of time. A run ends where a frame between two
-    tellings does not show it."""
-    frame_times = sorted({fact.start_s for fact in facts} | {fact.end_s for fact in facts})
-    follows = dict(pairwise(frame_times))
+def _join_runs(facts: Sequence[_Fact], frame_times_s: Sequence[float]) -> list[_Fact]:
+    """One fact for each run of equal ones, in order of time. A run ends at a frame that does not show
+    it."""
+    follows = dict(pairwise(sorted(set(frame_times_s))))
     runs: dict[str, list[_Fact]] = {}
     for fact in facts:
         told = runs.setdefault(fact.text, [])

@@ -1,0 +1,25 @@
+"""Opening a media container, and where its clock starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import av.error
+from av.container import InputContainer
+
+from longvideoagent.errors import DataError
+
+
+def open_container(path: Path) -> InputContainer:
+    """The container at ``path``. Raises DataError where FFmpeg cannot read it."""
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
+        raise DataError(f"{path}: not a readable video ({reason}); check that it plays, or remux it") from error
+
+
+def origin_s(container: InputContainer) -> float:
+    """The first timestamp, from which players count."""
+    return (container.start_time or 0) / av.time_base
