@@ -32,7 +32,7 @@ def test_turns_are_ordinary_chat() -> None:
     assert [message["role"] for message in chat] == ["user", "assistant", "user", "assistant", "user"]
     assert chat[1]["content"] == "<think>look first</think><visual_query>faces</visual_query>"
     assert chat[2]["content"] == "<information>\ntwo faces\n</information>"
-    assert chat[3]["content"].startswith("<think>\nkept apart\n</think>")
+    assert str(chat[3]["content"]).startswith("<think>\nkept apart\n</think>")
 
 
 def test_continuation_is_one_assistant_message_that_grows() -> None:

@@ -38,6 +38,22 @@ class ModelError(LongVideoAgentError):
     """A model or its server gave no usable reply."""
 
 
+class TransientError(ModelError):
+    """A failure that may pass: worth another try, after ``retry_after_s`` where the server says so."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ThrottledError(TransientError):
+    """The server asks for fewer requests."""
+
+
+class ContextOverflowError(ModelError):
+    """The messages are longer than the model's context."""
+
+
 class ProtocolError(LongVideoAgentError):
     """A rollout was driven in the wrong order."""
 

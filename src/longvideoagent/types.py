@@ -13,11 +13,18 @@ from typing import Literal, TypedDict
 AgentName = Literal["master", "grounding", "vision"]
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A JPEG inside a message."""
+
+    jpeg: bytes
+
+
 class Message(TypedDict):
-    """One chat message."""
+    """One chat message: text, or texts and pictures in their order."""
 
     role: Literal["user", "assistant"]
-    content: str
+    content: str | tuple[str | Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longvideoagent.errors import DataError, ModelError
+from longvideoagent.models.base import DEFAULTS, CallSettings
 from longvideoagent.types import Message, Reply, Usage
 
 
@@ -31,7 +32,7 @@ class ScriptedModel:
             raise DataError(f"{path}: no script; give a JSON list of strings")
         return cls(replies)
 
-    async def complete(self, messages: Sequence[Message]) -> Reply:
+    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:  # noqa: ARG002
         """The next reply of the script."""
         if len(self.heard) == len(self._replies):
             raise ModelError(f"the script ends after {len(self._replies)} replies; give it more")

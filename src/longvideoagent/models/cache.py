@@ -1,0 +1,107 @@
+"""Replies remembered by content, so that nothing is paid for twice.
+
+The key is a digest of everything that decides a reply: model, messages with their pictures, settings.
+Failures and empty replies never get in, because only a model's own replies are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.errors import DataError
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.types import Message, Picture, Reply
+
+FORMAT = 1
+"""Part of every key; raise it when a stored reply would be read differently."""
+
+
+class ReplyStore:
+    """Replies in one SQLite file, shared by threads and processes. Raises DataError, naming the file,
+    where it cannot be read or written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=30.0, check_same_thread=False, isolation_level=None)
+        except (sqlite3.Error, OSError) as error:
+            raise self._broken(error) from error
+        self._run("PRAGMA journal_mode=WAL")
+        self._run("PRAGMA synchronous=NORMAL")
+        self._run("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID")
+
+    def get(self, key: bytes) -> Reply | None:
+        """The reply stored under a key. It costs nothing, so its usage is empty."""
+        rows = self._run("SELECT reply FROM replies WHERE key = ?", key)
+        if not rows:
+            return None
+        told = json.loads(rows[0][0])
+        return Reply(told["text"], told["reasoning"])
+
+    def put(self, key: bytes, reply: Reply) -> None:
+        """Remember a reply."""
+        told = json.dumps({"text": reply.text, "reasoning": reply.reasoning}, ensure_ascii=True)
+        self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", key, told)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._database.close()
+
+    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._database.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> DataError:
+        return DataError(f"{self._path}: no usable reply cache ({error}); delete it, or run without one")
+
+
+@dataclass(frozen=True)
+class RememberingModel:
+    """A model whose replies are looked up before they are asked for. ``identity`` names the model and
+    its server in the key."""
+
+    model: Model
+    store: ReplyStore
+    identity: str
+
+    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+        """The stored reply, else the model's own, which is then stored."""
+        key = reply_key(self.identity, messages, settings)
+        known = self.store.get(key)
+        if known is not None:
+            return known
+        reply = await self.model.complete(messages, settings)
+        self.store.put(key, reply)
+        return reply
+
+
+def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
+    """A digest of all that decides a reply. Pictures count by their bytes."""
+    told: dict[str, Any] = {
+        "format": FORMAT,
+        "model": identity,
+        "messages": [[message["role"], _plain(message["content"])] for message in messages],
+        "settings": asdict(settings),
+    }
+    return hashlib.sha256(
+        json.dumps(told, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).digest()
+
+
+def _plain(content: str | tuple[str | Picture, ...]) -> Any:
+    if isinstance(content, str):
+        return content
+    return [{"jpeg": hashlib.sha256(part.jpeg).hexdigest()} if isinstance(part, Picture) else part for part in content]

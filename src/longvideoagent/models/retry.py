@@ -1,0 +1,90 @@
+"""Patience with a model's server, in one place: how often, how long, and how many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from longvideoagent.errors import ModelError, ThrottledError, TransientError
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.types import Message, Reply, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Waits double from ``first_wait_s`` up to ``longest_wait_s``, each cut by a random share so that
+    many clients do not come back together; a server's Retry-After is honoured up to the same bound."""
+
+    tries: int = 6
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+
+    def wait_s(self, failed_tries: int, asked_s: float | None) -> float:
+        """How long to wait after so many failures."""
+        doubled_s = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failed_tries - 1))
+        jittered_s: float = doubled_s * random.uniform(0.5, 1.0)
+        return jittered_s if asked_s is None else max(jittered_s, min(asked_s, self.longest_wait_s))
+
+
+@dataclass
+class Gate:
+    """How many calls may be under way: starts small, grows by one for each round of successes, and
+    halves when the server says that it is too many (once for the calls that were under way then)."""
+
+    most: int = 64
+    width: float = 4.0
+    _busy: int = 0
+    _epoch: int = 0
+    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[int]:
+        """Wait for a place; gives the epoch to tell ``narrow``."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._busy < int(self.width))
+            self._busy += 1
+        try:
+            yield self._epoch
+        finally:
+            async with self._freed:
+                self._busy -= 1
+                self._freed.notify_all()
+
+    def widen(self) -> None:
+        """A call succeeded."""
+        self.width = min(float(self.most), self.width + 1.0 / self.width)
+
+    def narrow(self, epoch: int) -> None:
+        """A call was throttled; those of the same epoch count once."""
+        if epoch == self._epoch:
+            self._epoch += 1
+            self.width = max(1.0, self.width / 2)
+
+
+@dataclass
+class PatientModel:
+    """A model that is asked again while that may help. What failed tries cost is counted."""
+
+    model: Model
+    patience: Patience = field(default_factory=Patience)
+    gate: Gate = field(default_factory=Gate)
+
+    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+        """The reply, or ModelError naming the last failure and the number of tries."""
+        for failed_tries in range(self.patience.tries):
+            try:
+                async with self.gate.enter() as epoch:
+                    reply = await self.model.complete(messages, settings)
+            except TransientError as error:
+                if isinstance(error, ThrottledError):
+                    self.gate.narrow(epoch)
+                last = error
+                if failed_tries + 1 < self.patience.tries:
+                    await asyncio.sleep(self.patience.wait_s(failed_tries + 1, error.retry_after_s))
+            else:
+                self.gate.widen()
+                return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
+        raise ModelError(f"{last} (after {self.patience.tries} tries)") from last

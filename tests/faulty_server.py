@@ -1,0 +1,117 @@
+"""A real HTTP server on this machine that speaks chat completions, well or badly, as told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+Fault = Callable[[web.Request], "asyncio.Future[web.StreamResponse] | Any"]
+
+
+def completion(text: str | None, **message: Any) -> dict[str, Any]:
+    role = "assistant"
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+
+
+def say(text: str | None, **message: Any) -> Fault:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(completion(text, **message))
+
+    return answer
+
+
+def status(code: int, told: str = "no", **headers: str) -> Fault:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": told}}, status=code, headers=headers)
+
+    return answer
+
+
+def body(data: bytes, content_type: str = "application/json") -> Fault:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=data, headers={"Content-Type": content_type})
+
+    return answer
+
+
+async def drop_mid_body(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "5000", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"id": "1", "choices": [')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def hang(_: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+class Server:
+    """Answers each request with the next of its answers, the last one for ever, and keeps what it got."""
+
+    def __init__(self, *answers: Fault) -> None:
+        self.answers = list(answers)
+        self.got: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.most_at_once = 0
+        self._now = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.got.append(json.loads(await request.read()))
+        self.keys.append(request.headers.get("Authorization", ""))
+        answer = self.answers[min(len(self.got), len(self.answers)) - 1]
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            response: web.StreamResponse = await answer(request)
+        finally:
+            self._now -= 1
+        return response
+
+
+@contextmanager
+def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
+    """Serve on a free port of this machine; gives the base URL and the server."""
+    server = Server(*answers)
+    ready = threading.Event()
+    stop = asyncio.Event()
+    place: dict[str, Any] = {}
+
+    async def run() -> None:
+        app = web.Application(client_max_size=200_000_000)
+        app.router.add_post("/v1/chat/completions", server.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        place["url"] = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        place["loop"] = asyncio.get_running_loop()
+        ready.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield place["url"], server
+    finally:
+        place["loop"].call_soon_threadsafe(stop.set)
+        thread.join(10)

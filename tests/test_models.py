@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.errors import (
+    ContextOverflowError,
+    DataError,
+    ModelError,
+    ThrottledError,
+    TransientError,
+    UsageError,
+)
+from longvideoagent.models.base import CallSettings
+from longvideoagent.models.cache import RememberingModel, ReplyStore, reply_key
+from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.retry import Gate, Patience, PatientModel
+from longvideoagent.models.scripted import ScriptedModel
+from longvideoagent.types import Message, Picture, Reply, Usage
+from tests.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
+
+HELLO = [Message(role="user", content="hello")]
+
+
+def ask(
+    url: str, messages: Sequence[Message] = HELLO, settings: CallSettings | None = None, **options: object
+) -> Reply:
+    async def call() -> Reply:
+        model = OpenAIModel("m", url, **options)  # type: ignore[arg-type]
+        try:
+            return await model.complete(messages, settings or CallSettings())
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+# --- one request ---------------------------------------------------------------------------------
+
+
+def test_a_reply_comes_with_what_it_cost() -> None:
+    with serving(say("hi")) as (url, _):
+        assert ask(url) == Reply("hi", usage=Usage(1, 7, 3))
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thought_in_a_field_of_its_own_is_kept(field: str) -> None:
+    with serving(say("hi", **{field: "hm"})) as (url, _):
+        assert ask(url).reasoning == "hm"
+    with serving(say(None, **{field: "hm"})) as (url, _):
+        assert ask(url).reasoning == "hm"
+
+
+def test_the_request_holds_what_was_asked_for() -> None:
+    messages = [
+        Message(role="user", content=("look", Picture(b"\xff\xd8jpeg"))),
+        Message(role="assistant", content="so"),
+    ]
+    settings = CallSettings(0.1, 9, ("</answer>",), ("a", "b"), {"top_k": 5})
+    with serving(say("hi")) as (url, server):
+        ask(url, messages, settings)
+        ask(url, messages, settings, continues=False)
+    sent, plain = server.got
+    assert sent["messages"][0]["content"][0] == {"type": "text", "text": "look"}
+    assert sent["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9hqcGVn"
+    assert sent["messages"][1] == {"role": "assistant", "content": "so"}
+    assert (sent["temperature"], sent["max_tokens"], sent["stop"], sent["top_k"]) == (0.1, 9, ["</answer>"], 5)
+    assert sent["guided_choice"] == ["a", "b"]
+    assert sent["continue_final_message"] is True
+    assert sent["add_generation_prompt"] is False
+    assert "continue_final_message" not in plain
+
+
+def test_a_key_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-123")
+    with serving(status(401)) as (url, server), pytest.raises(ModelError) as caught:
+        ask(url, key_variable="MY_KEY")
+    assert server.keys == ["Bearer secret-123"]
+    assert "MY_KEY" in str(caught.value)
+    assert "secret-123" not in str(caught.value)
+
+
+def test_without_a_key_and_a_server_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(UsageError, match="OPENAI_API_KEY"):
+        ask(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "told"),
+    [
+        (status(429), ThrottledError, "HTTP 429"),
+        (status(408), TransientError, "HTTP 408"),
+        (status(500), TransientError, "HTTP 500"),
+        (status(503), TransientError, "HTTP 503"),
+        (status(400, "This model's maximum context length is 10 tokens"), ContextOverflowError, "maximum context"),
+        (status(400, "bad image"), ModelError, "bad image"),
+        (status(404), ModelError, "is 'm' served there"),
+        (status(403), ModelError, "was refused"),
+        (drop_mid_body, TransientError, "127.0.0.1"),
+        (body(b'{"id": "1", "choices": [{"ind'), TransientError, "cannot be read"),
+        (body(b'{"choices": []}'), TransientError, "empty reply"),
+        (body(b'{"choices": null}'), TransientError, "empty reply"),
+        (body(b"[]"), TransientError, "empty reply"),
+        (body(b"null"), TransientError, "empty reply"),
+        (body(b"<html>busy</html>", "text/html"), TransientError, "empty reply"),
+        (body("{\"choices\": [\"é\"]}".encode("latin-1")), TransientError, "127.0.0.1"),
+        (say(""), TransientError, "empty reply"),
+        (say(None), TransientError, "empty reply"),
+        (say("x" * 40_000_000), ModelError, "ignores max_tokens"),
+    ],
+)  # fmt: skip
+def test_every_fault_is_a_declared_error_that_names_the_server(fault: Fault, kind: type[ModelError], told: str) -> None:
+    with serving(fault) as (url, _), pytest.raises(ModelError) as caught:
+        ask(url)
+    assert type(caught.value) is kind
+    assert told in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_that_hangs_or_is_not_there_is_given_up() -> None:
+    with serving(hang) as (url, _), pytest.raises(TransientError, match=r"no reply within 0 s"):
+        ask(url, timeout_s=0.3)
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:9"):
+        ask("http://127.0.0.1:9/v1")
+
+
+# --- patience ------------------------------------------------------------------------------------
+
+QUICK = Patience(tries=4, first_wait_s=0.01, longest_wait_s=0.05)
+
+
+def patiently(url: str, patience: Patience = QUICK, calls: int = 1, gate: Gate | None = None) -> list[Reply]:
+    async def call() -> list[Reply]:
+        model = OpenAIModel("m", url)
+        patient = PatientModel(model, patience, gate or Gate())
+        try:
+            return await asyncio.gather(*(patient.complete(HELLO) for _ in range(calls)))
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+def test_passing_failures_are_tried_again_and_counted() -> None:
+    with serving(status(500), drop_mid_body, status(429), say("hi")) as (url, server):
+        (reply,) = patiently(url)
+    assert (reply.text, reply.usage.calls, len(server.got)) == ("hi", 4, 4)
+
+
+def test_lasting_failures_are_told_after_the_last_try() -> None:
+    with serving(status(503)) as (url, server), pytest.raises(ModelError, match=r"HTTP 503.*after 4 tries"):
+        patiently(url)
+    assert len(server.got) == 4
+
+
+def test_what_cannot_pass_is_not_tried_again() -> None:
+    with serving(status(401)) as (url, server), pytest.raises(ModelError):
+        patiently(url)
+    assert len(server.got) == 1
+
+
+def test_waits_grow_vary_and_honour_the_server() -> None:
+    patience = Patience(first_wait_s=1.0, longest_wait_s=8.0)
+    for failed, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (9, 8.0)):
+        waits = {patience.wait_s(failed, None) for _ in range(50)}
+        assert all(longest / 2 <= wait <= longest for wait in waits)
+        assert len(waits) > 10
+    assert patience.wait_s(1, 5.0) == 5.0
+    assert patience.wait_s(1, 500.0) == 8.0
+
+
+def test_retry_after_is_read_from_the_header() -> None:
+    with serving(status(429, **{"Retry-After": "7"})) as (url, _), pytest.raises(ThrottledError) as caught:
+        ask(url)
+    assert caught.value.retry_after_s == 7.0
+    with serving(status(429, **{"Retry-After": "soon"})) as (url, _), pytest.raises(ThrottledError) as caught:
+        ask(url)
+    assert caught.value.retry_after_s is None
+
+
+def test_the_gate_bounds_what_is_under_way_and_widens_with_success() -> None:
+    async def slow(_: object) -> object:
+        await asyncio.sleep(0.02)
+        return await say("hi")(_)  # type: ignore[arg-type]
+
+    gate = Gate(most=8, width=2.0)
+    with serving(slow) as (url, server):
+        replies = patiently(url, calls=40, gate=gate)
+    assert len(replies) == 40
+    assert 2 < server.most_at_once <= 8
+
+
+def test_the_gate_halves_once_for_calls_throttled_together() -> None:
+    gate = Gate(width=8.0)
+    for _ in range(5):
+        gate.narrow(0)
+    assert gate.width == 4.0
+    gate.narrow(1)
+    assert gate.width == 2.0
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def remembered(store: ReplyStore, *replies: str | ModelError) -> tuple[RememberingModel, ScriptedModel]:
+    script = ScriptedModel(replies)
+    return RememberingModel(script, store, "m@here"), script
+
+
+def test_a_reply_is_paid_for_once(tmp_path: Path) -> None:
+    model, script = remembered(ReplyStore(tmp_path / "c.sqlite"), "hi")
+    first = asyncio.run(model.complete(HELLO))
+    again = asyncio.run(model.complete(HELLO))
+    assert (first.text, again.text) == ("hi", "hi")
+    assert (first.usage.calls, again.usage.calls) == (1, 0)
+    assert len(script.heard) == 1
+
+
+def test_failures_are_never_remembered(tmp_path: Path) -> None:
+    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"), ModelError("down"), "hi")
+    with pytest.raises(ModelError):
+        asyncio.run(model.complete(HELLO))
+    assert asyncio.run(model.complete(HELLO)).text == "hi"
+
+
+def test_everything_that_decides_a_reply_is_in_its_key() -> None:
+    def pictured(jpeg: bytes) -> list[Message]:
+        return [Message(role="user", content=("hello", Picture(jpeg)))]
+
+    keys = [
+        reply_key("m", HELLO, CallSettings()),
+        reply_key("n", HELLO, CallSettings()),
+        reply_key("m", [Message(role="user", content="hullo")], CallSettings()),
+        reply_key("m", [Message(role="assistant", content="hello")], CallSettings()),
+        reply_key("m", HELLO, CallSettings(temperature=0.0)),
+        reply_key("m", HELLO, CallSettings(choices=("a",))),
+        reply_key("m", HELLO, CallSettings(extra_body={"top_k": 1})),
+        reply_key("m", pictured(b"1"), CallSettings()),
+        reply_key("m", pictured(b"2"), CallSettings()),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert reply_key("m", pictured(b"1"), CallSettings()) == keys[7]
+
+
+def test_a_store_outlives_its_process_and_any_text(tmp_path: Path) -> None:
+    odd = "\ud800 <answer>é</answer> \0"
+    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"), odd)
+    asyncio.run(model.complete(HELLO))
+    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"))
+    assert asyncio.run(model.complete(HELLO)).text == odd
+
+
+def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 9)
+    with pytest.raises(DataError, match=r"c\.sqlite"):
+        ReplyStore(tmp_path / "c.sqlite")
+    sqlite3.connect(tmp_path / "d.sqlite").close()
+    assert ReplyStore(tmp_path / "d.sqlite").get(b"x") is None
