@@ -15,7 +15,6 @@ Fault = Callable[[web.Request], "asyncio.Future[web.StreamResponse] | Any"]
 
 
 def completion(text: str | None, **message: Any) -> dict[str, Any]:
-    role = "assistant"
     return {
         "id": "1",
         "object": "chat.completion",
