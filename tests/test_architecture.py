@@ -96,7 +96,8 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_no_file_or_function_is_overfull(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
     for function in functions(path):
-        assert (function.end_lineno or 0) - function.lineno < LONGEST_FUNCTION, function.name
+        first = function.body[0].lineno if path.name == "cli.py" else function.lineno  # options are no code
+        assert (function.end_lineno or 0) - first < LONGEST_FUNCTION, function.name
         if path.name != "cli.py" and function.name != "ask":
             arguments = [each.arg for each in (*function.args.args, *function.args.kwonlyargs)]
             count = len([name for name in arguments if name != "self"])

@@ -283,5 +283,7 @@ def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: P
 def test_a_master_that_cannot_be_is_refused(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"a": 1}')
     assert "scripted:FILE" in refused("ask", short_video, "What?", "--master", "oracle:x")
+    assert "begin it with http" in refused("ask", short_video, "What?", "--vision", "openai:m@host")
+    assert "no such style" in refused("ask", short_video, "?", "--style", "odd", "--master", "scripted:x")
     assert "JSON list" in refused("ask", short_video, "What?", "--master", f"scripted:{tmp_path / 'script.json'}")
     assert "nowhere.json" in refused("ask", short_video, "What?", "--master", "scripted:nowhere.json")

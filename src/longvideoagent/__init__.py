@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from longvideoagent.agents.roster import Roster, load_team
     from longvideoagent.agents.team import Team
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.media.episode import Episode, open_episode
     from longvideoagent.media.video import Video, open_video
     from longvideoagent.rollout import Rollout
-    from longvideoagent.run import answer, ask, load_team, steps
+    from longvideoagent.run import answer, ask, steps
     from longvideoagent.scoring import score
     from longvideoagent.trace import Outcome, Settings, Trace
     from longvideoagent.types import Evidence, Question, Timeline
@@ -33,6 +34,7 @@ __all__ = [
     "ProtocolError",
     "Question",
     "Rollout",
+    "Roster",
     "Settings",
     "Team",
     "Timeline",
@@ -49,12 +51,13 @@ __all__ = [
 ]
 
 _ROOM_OF = {
+    "agents.roster": ("Roster", "load_team"),
     "agents.team": ("Team",),
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
     "media.episode": ("Episode", "open_episode"),
     "media.video": ("Video", "open_video"),
     "rollout": ("Rollout",),
-    "run": ("answer", "ask", "load_team", "steps"),
+    "run": ("answer", "ask", "steps"),
     "scoring": ("score",),
     "trace": ("Outcome", "Settings", "Trace"),
     "types": ("Evidence", "Question", "Timeline"),

@@ -49,24 +49,29 @@ def ask(
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An answer choice; repeat it.")] = None,
     subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
     frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
-    team: Annotated[str, typer.Option(help="Who plays the three agents.")] = "offline",
-    master: Annotated[str | None, typer.Option(help="Another master: scripted:FILE, a JSON list of replies.")] = None,
+    team: Annotated[str, typer.Option(help="Who plays the agents not named below.")] = "offline",
+    master: Annotated[str | None, typer.Option(help="openai:NAME, openai:NAME@URL, scripted:FILE or offline.")] = None,
+    grounding: Annotated[str | None, typer.Option(help="The same for the grounding agent.")] = None,
+    vision: Annotated[str | None, typer.Option(help="The same for the vision agent.")] = None,
+    style: Annotated[str, typer.Option(help="Context of a master: turns, continuation, accumulated.")] = "turns",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")] = False,
     max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
     window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
+    from longvideoagent.agents.roster import cache_path, load_roster
     from longvideoagent.media.episode import open_episode
     from longvideoagent.report.page import write_page
-    from longvideoagent.run import answer, load_team, make_question
+    from longvideoagent.run import answer, make_question
     from longvideoagent.terminal import Steps, check_page, note, print_json, progress
     from longvideoagent.trace import Outcome, Settings
 
     if html is not None:
         check_page(html)
     asked, ignored = make_question(question, option or [])
-    playing = load_team(team, master)
+    playing = load_roster(team, (master, grounding, vision), style, None if no_cache else cache_path())
     with progress() as tell:
         episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
     show = Steps(asked, episode, quiet=json)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from longvideoagent.agents.roster import load_team
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic import make_episode
 from longvideoagent.media.episode import open_episode
 from longvideoagent.protocol import clock
 from longvideoagent.report.page import write_page
-from longvideoagent.run import answer, load_team
+from longvideoagent.run import answer
 from longvideoagent.scoring import score
 from longvideoagent.terminal import Steps, announce, progress
 from longvideoagent.trace import Trace

@@ -36,7 +36,7 @@ ACTION_TAGS = (*LOOK_TAGS, GROUND_TAG, ANSWER_TAG)
 REASONING_TAGS = ("think", "reasoning")
 TEMPLATE_TAG = "think"
 """The reasoning tag that chat templates open by themselves."""
-OBSERVATION_TAGS = ("information", "New_clip")
+OBSERVATION_TAGS = ("information", "New_clip", "clip")
 
 _REASONING_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(REASONING_TAGS)})\s*+>", re.IGNORECASE)
 _ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
@@ -44,6 +44,8 @@ _ANY_TAG = re.compile(
     rf"<(?=\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
     re.IGNORECASE,
 )
+_CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
+_SIGHTING = re.compile(r"^[ \t*\-\[]{0,5}(\d{1,6}(?:\.\d{1,3})?) ?s\]?[ \t]*[:\-–][ \t]*(\S[^\n]{0,500})", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,23 @@ def _first_action(reply: str, start: int, end: int) -> tuple[Action, int] | None
         elif name in opened:
             return _action(name, reply[opened[name] : tag.start()].strip()), tag.end()
     return None
+
+
+def parse_clips(reply: str) -> list[tuple[str, str]]:
+    """Labels and reasons that a grounding agent names, ``<clip>c01</clip> reason``, each label once,
+    outside its reasoning; a reply that is nothing but one word is a label too. Never raises. Labels
+    are what the model wrote: look them up before use."""
+    _, spoken, _ = _split_reasoning(reply)
+    text = "\n".join(reply[start:end] for start, end in spoken)
+    named = {label.strip(): reason.strip(" \t-–:") for label, reason in reversed(_CLIP.findall(text))}
+    if not named and len(text.split()) == 1:
+        return [(text.strip(" \t\r\n\"'.,[]()`*"), "")]
+    return list(reversed(named.items()))
+
+
+def parse_sightings(reply: str) -> list[tuple[float, str]]:
+    """Seconds and texts of the lines ``75.0 s: …`` of a vision agent's reply. Never raises."""
+    return [(float(time_s), told.strip()) for time_s, told in _SIGHTING.findall(reply)]
 
 
 def _action(name: str, content: str) -> Action:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
-from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.roster import Roster, load_team
 from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode, Progress, open_episode
-from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import Rollout
 from longvideoagent.trace import Settings, Trace
 from longvideoagent.types import Question
@@ -40,7 +37,10 @@ def answer(
     """Run one rollout to its end, telling ``on_step`` after each step."""
 
     async def run() -> Trace:
-        told = [trace async for trace in _telling(steps(question, episode, team, settings or Settings()), on_step)]
+        try:
+            told = [trace async for trace in _telling(steps(question, episode, team, settings or Settings()), on_step)]
+        finally:
+            await team.close()
         return told[-1]
 
     try:
@@ -64,19 +64,20 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
     options: Sequence[str] = (),
     *,
     subtitles: str | Path | None = None,
-    team: str | Team = "offline",
+    team: str | Roster | Team = "offline",
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """Ask a video a question.
 
     ``video`` is a file or a folder of JPEG frames, ``options`` are answer choices (none for an open
-    question). Subtitles are found by themselves where they lie beside or inside the video. The
-    trace's ``answer``, ``option_index`` and ``evidence`` hold what was found.
+    question). ``team`` is a name, a ``Roster`` of models, or a team made before. Subtitles are found
+    by themselves where they lie beside or inside the video. The trace's ``answer``, ``option_index``
+    and ``evidence`` hold what was found.
     Raises DataError for an unreadable video and UsageError for an impossible call.
     """
     asked, warnings = make_question(question, options)
-    playing = load_team(team) if isinstance(team, str) else team
+    playing = load_team(team) if isinstance(team, Roster | str) else team
     episode = open_episode(video, subtitles, progress, warnings=warnings)
     return answer(asked, episode, playing, settings)
 
@@ -103,17 +104,3 @@ def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tup
 def _readable(text: str) -> str:
     """Bytes of a command line that are no UTF-8 come as lone surrogates, which cannot be printed."""
     return text.encode("utf-8", errors="replace").decode("utf-8").strip()
-
-
-def load_team(name: str = "offline", master: str | None = None) -> Team:
-    """The team of that name, with another master where one is given: ``scripted:FILE`` says what a
-    JSON list of strings holds. Raises UsageError for an unknown name."""
-    if name != "offline":
-        raise UsageError(f"no team is called {name!r}; the one that ships is: offline")
-    team = offline_team()
-    if master is None:
-        return team
-    kind, _, target = master.partition(":")
-    if kind != "scripted":
-        raise UsageError(f"--master {master}: no such kind of model; there is scripted:FILE")
-    return replace(team, name=f"{name} with {master}", master=ModelMaster(ScriptedModel.from_file(Path(target))))

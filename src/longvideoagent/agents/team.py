@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
+from longvideoagent.models.base import Model
 from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
 from longvideoagent.trace import Trace
 from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
@@ -45,6 +46,13 @@ class Team:
     master: Master
     grounding: Grounding
     vision: Vision
+    models: tuple[Model, ...] = ()
+    """The models behind the agents, each once."""
+
+    async def close(self) -> None:
+        """Let go of the models' connections; they come back when the team is asked again."""
+        for model in self.models:
+            await model.close()
 
     async def perform(self, request: Request, video: Video) -> Result:
         """Have the agent answer the request. An agent that is down gives ``Failed``, not an answer."""

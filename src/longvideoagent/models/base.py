@@ -31,3 +31,7 @@ class Model(Protocol):
 
     async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
         """The model's next words, never empty. Raises ModelError where it gives none."""
+
+    async def close(self) -> None:
+        """Let go of connections. They are made anew when the model is asked again, also by another
+        event loop."""

@@ -87,6 +87,10 @@ class RememberingModel:
         self.store.put(key, reply)
         return reply
 
+    async def close(self) -> None:
+        """Close the model; the store stays open."""
+        await self.model.close()
+
 
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
     """A digest of all that decides a reply. Pictures count by their bytes."""

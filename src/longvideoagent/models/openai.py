@@ -82,9 +82,10 @@ class OpenAIModel:
         return self._read(answer)
 
     async def close(self) -> None:
-        """Close the connections."""
-        if "_client" in self.__dict__:
-            await self._client.close()
+        """Close the connections; the next request opens others."""
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            await client.close()
 
     def _extra(self, messages: Sequence[Message], settings: CallSettings) -> Mapping[str, Any]:
         extra = dict(settings.extra_body)

@@ -88,3 +88,8 @@ class PatientModel:
                 self.gate.widen()
                 return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
         raise ModelError(f"{last} (after {self.patience.tries} tries)") from last
+
+    async def close(self) -> None:
+        """Close the model; the gate keeps its width."""
+        await self.model.close()
+        self.gate = Gate(self.gate.most, self.gate.width)

@@ -41,3 +41,6 @@ class ScriptedModel:
         if isinstance(said, ModelError):
             raise said
         return Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

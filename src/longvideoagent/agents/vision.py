@@ -1,0 +1,67 @@
+"""Vision played by a multimodal model: it is shown frames of the window, each with its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+from longvideoagent.media.frames import Frame
+from longvideoagent.media.video import Video
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.protocol import defuse, parse_sightings
+from longvideoagent.rollout import AskVision
+from longvideoagent.types import Clip, Evidence, Message, Picture, Seen, Usage
+
+FRAMES = 15
+"""Frames shown in one look (public code's evaluators: 15)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVision:
+    """``most_frames`` and ``most_bytes`` are what the model takes in one request."""
+
+    model: Model
+    settings: CallSettings = DEFAULTS
+    prompt: str | None = None
+    most_frames: int = FRAMES
+    most_bytes: int = 15_000_000
+
+    async def look(self, request: AskVision, video: Video) -> Seen:
+        """What the model says of frames spread evenly over the window, with the lines that carry a
+        time as evidence. Raises ModelError when the model is down."""
+        frames = await asyncio.to_thread(self._frames, request.clips, video)
+        text = Template(self.prompt if self.prompt is not None else vision_prompt()).safe_substitute(
+            query=defuse(request.query)
+        )
+        shown = [part for frame in frames for part in (f"{frame.time_s:.1f} s:", Picture(frame.jpeg()))]
+        reply = await self.model.complete([Message(role="user", content=(*shown, text))], self.settings)
+        spent = reply.usage + Usage(images=len(frames))
+        return Seen(reply.text, tuple(_evidence(reply.text, request.clips)), spent)
+
+    def _frames(self, clips: Sequence[Clip], video: Video) -> list[Frame]:
+        """Readable frames at the middles of equal parts of the window, fewer where they weigh too much."""
+        start_s, end_s = clips[0].start_s, clips[-1].end_s
+        step_s = (end_s - start_s) / self.most_frames
+        taken = video.frames([start_s + (index + 0.5) * step_s for index in range(self.most_frames)])
+        frames = [frame for frame in dict.fromkeys(taken) if frame.is_readable()]
+        while len(frames) > 1 and sum(len(frame.jpeg()) for frame in frames) > self.most_bytes:
+            frames = frames[::2]
+        return frames
+
+
+def vision_prompt() -> str:
+    """The shipped wording."""
+    return resources.files("longvideoagent.prompts").joinpath("vision.txt").read_text(encoding="utf-8")
+
+
+def _evidence(text: str, clips: Sequence[Clip]) -> list[Evidence]:
+    """The lines that begin with a second inside the window."""
+    found = []
+    for time_s, told in parse_sightings(text):
+        clip = next((clip for clip in clips if clip.start_s <= time_s <= clip.end_s), None)
+        if clip is not None:
+            found.append(Evidence(clip.label, time_s, time_s, "frame", time_s, told))
+    return found

@@ -1,0 +1,37 @@
+"""Contact sheets: one thumbnail a clip, with its label and time written on it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image, ImageDraw, ImageFont
+
+from longvideoagent.media.frames import JPEG_QUALITY
+from longvideoagent.media.video import Video
+from longvideoagent.protocol import clock
+from longvideoagent.types import Picture, Timeline
+
+COLUMNS, ROWS = 6, 6
+THUMBNAIL_PX = 200
+
+
+def contact_sheets(video: Video, timeline: Timeline) -> tuple[Picture, ...]:
+    """Sheets of up to 36 clips each, in order; a clip is shown by the frame at its middle."""
+    frames = video.frames([(clip.start_s + clip.end_s) / 2 for clip in timeline.clips], THUMBNAIL_PX)
+    sheets = []
+    for first in range(0, len(frames), COLUMNS * ROWS):
+        part = range(first, min(first + COLUMNS * ROWS, len(frames)))
+        height = -(-len(part) // COLUMNS) * THUMBNAIL_PX
+        sheet = Image.new("RGB", (COLUMNS * THUMBNAIL_PX, height), "black")
+        draw = ImageDraw.Draw(sheet)
+        for place, index in enumerate(part):
+            x, y = place % COLUMNS * THUMBNAIL_PX, place // COLUMNS * THUMBNAIL_PX
+            if frames[index].is_readable():
+                sheet.paste(Image.fromarray(frames[index].rgb()), (x, y))
+            label = f"{timeline.clips[index].label}  {clock(timeline.clips[index].start_s)}"
+            draw.rectangle((x, y, x + THUMBNAIL_PX, y + 24), fill="black")
+            draw.text((x + 4, y + 2), label, font=ImageFont.load_default(18), fill="white")
+        out = BytesIO()
+        sheet.save(out, "JPEG", quality=JPEG_QUALITY)
+        sheets.append(Picture(out.getvalue()))
+    return tuple(sheets)
