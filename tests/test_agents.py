@@ -13,9 +13,12 @@ from PIL import Image
 
 from longvideoagent import Roster, Settings, ask
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
-from longvideoagent.agents.roster import load_team
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.roster import PRESETS, Role, load_roster, load_team
 from longvideoagent.agents.vision import ModelVision
-from longvideoagent.errors import ContextOverflowError, ModelError, UsageError
+from longvideoagent.context import Style
+from longvideoagent.doctor import serving_line
+from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.sheet import contact_sheets
 from longvideoagent.media.video import Video, open_video
@@ -208,13 +211,14 @@ def test_a_team_of_models_answers_over_http(short_video: Path, tmp_path: Path) -
     ]
     with serving(*answers) as (url, server):
         spec = f"openai:tiny@{url}"
-        roster = Roster(spec, spec, spec, cache=tmp_path / "cache.sqlite")
-        trace = ask(short_video, "What colour?", ["red", "grey"], team=roster)
+        roster = Roster().replaced(master=spec, grounding=spec, vision=spec)
+        cache = tmp_path / "cache.sqlite"
+        trace = ask(short_video, "What colour?", ["red", "grey"], team=load_team(roster, cache))
         assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
         assert trace.rounds[0].thought == "I must look"
         assert trace.evidence[-1].text == "it is grey"
         assert trace.usage.calls == 5
-        again = ask(short_video, "What colour?", ["red", "grey"], team=roster)
+        again = ask(short_video, "What colour?", ["red", "grey"], team=load_team(roster, cache))
     assert again.answer == "grey"
     assert again.usage.calls == 0
     assert len(server.got) == 5
@@ -222,7 +226,7 @@ def test_a_team_of_models_answers_over_http(short_video: Path, tmp_path: Path) -
 
 def test_a_refused_key_ends_as_failed_and_names_the_agent(short_video: Path) -> None:
     with serving(status(401)) as (url, _):
-        trace = ask(short_video, "What colour?", team=Roster(master=f"openai:tiny@{url}"))
+        trace = ask(short_video, "What colour?", team=Roster(master=Role(model=f"openai:tiny@{url}")))
     assert trace.outcome is Outcome.FAILED
     assert trace.cause.startswith("master: http://127.0.0.1")
     assert "OPENAI_API_KEY was refused" in trace.cause
@@ -232,7 +236,7 @@ def test_a_vision_agent_without_eyes_ends_as_failed(short_video: Path, tmp_path:
     script = tmp_path / "script.json"
     script.write_text('["<visual_query>x</visual_query>"]')
     with serving(status(400, "this model does not take images")) as (url, _):
-        roster = Roster(f"scripted:{script}", vision=f"openai:blind@{url}")
+        roster = Roster().replaced(master=f"scripted:{script}", vision=f"openai:blind@{url}")
         trace = ask(short_video, "What colour?", team=roster, settings=Settings(max_rounds=2))
     assert trace.outcome is Outcome.FAILED
     assert "does not take images" in trace.cause
@@ -241,4 +245,63 @@ def test_a_vision_agent_without_eyes_ends_as_failed(short_video: Path, tmp_path:
 @pytest.mark.parametrize("spec", ["", "openai:", "scripted:", "oracle:x", "openai:m@host:80"])
 def test_a_spec_that_means_nothing_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match=r"no such model|no address"):
-        load_team(Roster(master=spec))
+        load_team(Roster().replaced(master=spec))
+
+
+def test_a_team_file_says_how_each_role_is_asked(short_video: Path, tmp_path: Path) -> None:
+    with serving(say("<answer>grey</answer>")) as (url, server):
+        (tmp_path / "prompt.txt").write_text("My own words: $question")
+        (tmp_path / "team.toml").write_text(
+            f"""
+            style = "continuation"
+            prompt_file = "{tmp_path / "prompt.txt"}"
+            [master]
+            model = "openai:tiny@{url}"
+            temperature = 0.25
+            max_tokens = 77
+            extra_body = {{ top_k = 3 }}
+            """
+        )
+        trace = ask(short_video, "What colour?", team=str(tmp_path / "team.toml"))
+    assert trace.answer == "grey"
+    (sent,) = server.got
+    assert sent["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
+    assert (sent["temperature"], sent["max_tokens"], sent["top_k"]) == (0.25, 77, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[master\nmodel = 1", r"line 1"),
+        ("style = 'odd'", r"style: "),
+        ("[master]\nmodel = 7", r"master\.model: "),
+        ("[master]\ntemperature = -1", r"master\.temperature: "),
+        ("[vision]\nkey = 'sk-secret'", r"vision\.key: "),
+        ("look_tag = 'stare'", r"look_tag: "),
+    ],
+)
+def test_a_team_file_that_cannot_be_used_names_line_or_field(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(text)
+    with pytest.raises(DataError, match=told) as caught:
+        load_roster(str(tmp_path / "team.toml"))
+    assert "team.toml" in str(caught.value)
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_play_the_master_as_it_was_trained(preset: str) -> None:
+    roster = load_roster(preset)
+    assert (roster.style, roster.look_tag, roster.master.context_tokens) == (Style.CONTINUATION, "search", 120_000)
+    master = load_team(roster).master
+    assert isinstance(master, ModelMaster)
+    assert master.settings.temperature == 0.6
+    assert serving_line(preset).startswith(f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000")
+
+
+def test_an_unknown_team_or_preset_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"FILE\.toml"):
+        load_team("nobody")
+    with pytest.raises(UsageError, match="qwen3-4b"):
+        serving_line("nobody")
+    with pytest.raises(DataError, match=r"nowhere\.toml"):
+        load_team("nowhere.toml")

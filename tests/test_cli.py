@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -202,14 +203,25 @@ def test_a_page_never_takes_the_place_of_another_kind_of_file(short_video: Path,
     assert film.read_bytes() == short_video.read_bytes()
 
 
-def test_a_full_disk_is_one_line(short_video: Path) -> None:
+@pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["doctor"], ["ask", "What?"], ["ask", "What?", "--json"]], ids=" ".join)
+def test_a_full_disk_is_one_line(arguments: list[str], buffering: dict[str, str], short_video: Path) -> None:
+    command = [str(LVA), arguments[0], *([str(short_video)] if arguments[0] == "ask" else []), *arguments[1:]]
+    environment = {"PATH": os.environ["PATH"], **buffering}
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [LVA, "ask", short_video, "What?"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert done.returncode == 2
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert done.returncode == 2, done.stderr
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("lva: error: ")
+    assert "No space left" in line
+
+
+def test_a_reader_that_goes_away_is_no_error(short_video: Path) -> None:
+    done = subprocess.run(
+        f"{LVA} ask {short_video} What? | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
 
 
 def test_an_address_is_not_a_file() -> None:
@@ -280,10 +292,19 @@ def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: P
     assert found["cause"].startswith("master: the script ends")
 
 
+def test_a_budget_ends_the_loop_as_spent(short_video: Path) -> None:
+    found = told(short_video, "What colour?", "-o", "harbor", "-o", "castle", "--max-calls", "1")
+    assert (found["outcome"], found["cause"]) == ("spent", "1 of 1 calls used")
+
+
+def test_the_line_that_serves_a_checkpoint_is_told() -> None:
+    assert lva("doctor", "--preset", "qwen3-4b").stdout.startswith("vllm serve longvideoagent/")
+    assert "no such preset" in refused("doctor", "--preset", "x")
+
+
 def test_a_master_that_cannot_be_is_refused(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"a": 1}')
     assert "scripted:FILE" in refused("ask", short_video, "What?", "--master", "oracle:x")
     assert "begin it with http" in refused("ask", short_video, "What?", "--vision", "openai:m@host")
-    assert "no such style" in refused("ask", short_video, "?", "--style", "odd", "--master", "scripted:x")
     assert "JSON list" in refused("ask", short_video, "What?", "--master", f"scripted:{tmp_path / 'script.json'}")
     assert "nowhere.json" in refused("ask", short_video, "What?", "--master", "scripted:nowhere.json")

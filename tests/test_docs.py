@@ -7,12 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.datasets.synthetic import make_episode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,3 +83,11 @@ def test_the_output_document_names_every_key(workplace: Path) -> None:
     text = (ROOT / "docs" / "output.md").read_text()
     for key in (*told, *told["evidence"][0], *told["rounds"][0], *told["usage"]):
         assert f"`{key}`" in text, key
+
+
+def test_the_team_file_of_the_documents_is_a_team() -> None:
+    (text,) = blocks(ROOT / "docs" / "models.md", "toml")
+    roster = Roster.model_validate(tomllib.loads(text))
+    assert roster.vision.most_frames == 15
+    shown = set(re.findall(r"^(\w+) =", text, re.MULTILINE))
+    assert shown <= set(Roster.model_fields) | set(Role.model_fields)

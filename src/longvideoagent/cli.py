@@ -49,19 +49,20 @@ def ask(
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An answer choice; repeat it.")] = None,
     subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
     frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
-    team: Annotated[str, typer.Option(help="Who plays the agents not named below.")] = "offline",
+    team: Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")] = "offline",
     master: Annotated[str | None, typer.Option(help="openai:NAME, openai:NAME@URL, scripted:FILE or offline.")] = None,
     grounding: Annotated[str | None, typer.Option(help="The same for the grounding agent.")] = None,
     vision: Annotated[str | None, typer.Option(help="The same for the vision agent.")] = None,
-    style: Annotated[str, typer.Option(help="Context of a master: turns, continuation, accumulated.")] = "turns",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")] = False,
     max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
+    max_calls: Annotated[int | None, typer.Option(help="Calls of agents after which it ends as spent.", min=1)] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens after which it ends as spent.", min=1)] = None,
     window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.roster import cache_path, load_roster
+    from longvideoagent.agents.roster import cache_path, load_roster, load_team
     from longvideoagent.media.episode import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question
@@ -71,11 +72,13 @@ def ask(
     if html is not None:
         check_page(html)
     asked, ignored = make_question(question, option or [])
-    playing = load_roster(team, (master, grounding, vision), style, None if no_cache else cache_path())
+    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision)
+    playing = load_team(roster, None if no_cache else cache_path())
     with progress() as tell:
         episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
     show = Steps(asked, episode, quiet=json)
-    trace = answer(asked, episode, playing, Settings(max_rounds=max_rounds, window=window), show)
+    bounds = Settings(max_rounds, window, max_calls=max_calls, max_tokens=max_tokens)
+    trace = answer(asked, episode, playing, bounds, show)
     if json:
         print_json(trace)
     else:
@@ -104,9 +107,14 @@ def demo(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    preset: Annotated[str | None, typer.Option(help="Print the line that serves this released checkpoint.")] = None,
+) -> None:
     """Tell what is installed, what is missing, and what it would add."""
-    from longvideoagent.doctor import print_findings
+    from longvideoagent.doctor import print_findings, serving_line
 
+    if preset is not None:
+        typer.echo(serving_line(preset))
+        return
     if not print_findings():
         raise typer.Exit(EXIT_FAILED)

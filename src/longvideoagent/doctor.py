@@ -10,10 +10,14 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from urllib.parse import urlsplit
 
 import av
 from rich.console import Console
 from rich.text import Text
+
+from longvideoagent.agents.roster import PRESETS, load_roster
+from longvideoagent.errors import UsageError
 
 WHAT_EXTRAS_ADD = {
     "dev": "the project's own checks and tests",
@@ -116,3 +120,13 @@ def _is_installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def serving_line(preset: str) -> str:
+    """The command that serves a preset's master with vLLM, on a machine with a GPU. Raises UsageError
+    for an unknown preset."""
+    if preset not in PRESETS:
+        raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
+    role = load_roster(preset).master
+    name, _, url = role.model.removeprefix("openai:").partition("@")
+    return f"vllm serve {name} --max-model-len {role.context_tokens} --port {urlsplit(url).port}"

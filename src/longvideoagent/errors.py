@@ -16,6 +16,7 @@ operating system's own errors.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,16 +60,25 @@ class ProtocolError(LongVideoAgentError):
 
 
 EXIT_BAD_INPUT = 2
+EXIT_NOBODY_READS = 1
+"""The reader of a pipe has gone, as with ``| head``; nothing is wrong."""
 
 
 @contextmanager
 def boundary() -> Iterator[None]:
-    """Print this package's errors as one line on stderr and exit with status 2."""
+    """Print this package's errors, and the system's, as one line on stderr and exit with status 2."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except LongVideoAgentError as error:
         _end(str(error))
+    except BrokenPipeError:
+        _drop_output()
+        raise SystemExit(EXIT_NOBODY_READS) from None
     except OSError as error:  # a full disk or a vanished drive, wherever it strikes
+        _drop_output()
         mend = "free some space" if error.errno == errno.ENOSPC else "check the path and its permissions"
         _end(f"{error.filename or 'output'}: {error.strerror or error}; {mend}")
 
@@ -76,3 +86,9 @@ def boundary() -> Iterator[None]:
 def _end(message: str) -> NoReturn:
     print(f"lva: error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(EXIT_BAD_INPUT) from None
+
+
+def _drop_output() -> None:
+    """Let what is still buffered for a broken stdout go nowhere, or the interpreter would complain of
+    it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

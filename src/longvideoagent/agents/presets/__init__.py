@@ -1,0 +1,1 @@
+"""Teams that ship, one TOML file each."""
