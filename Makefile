@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TORCH := .venv/.torch
 
 .PHONY: demo test test-all check bench accuracy clean
 
@@ -11,7 +12,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest -n auto
 
-test-all: $(READY)
+test-all: $(READY) $(TORCH)
 	$(BIN)/pytest -n auto -m ""
 
 check: $(READY)
@@ -31,6 +32,12 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $(READY)
+
+# PyTorch comes first and by its version, so that what depends on it does not bring another build.
+$(TORCH): $(READY)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet 'transformers[serving]==5.23.0'
+	touch $(TORCH)
 
 clean:
 	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache
