@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,6 +17,13 @@ from longvideoagent.media.frames import Pixels
 from longvideoagent.types import Clip, Subtitle, Timeline
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+# The same examples every time in CI, others on each run elsewhere; no time limit for one example, since
+# machines are shared.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import zip_longest
@@ -82,7 +83,9 @@ def _read_events(text: str) -> Iterable[tuple[float, float, str]]:
     if is_cues:
         text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, _blank_before_cues(text))
     try:
-        events = pysubs2.SSAFile.from_string(text, format_="vtt" if is_cues else None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it suspects a cue in any text that looks like a time
+            events = pysubs2.SSAFile.from_string(text, format_="vtt" if is_cues else None)
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise DataError("no subtitle format that is known; give an .srt, .vtt or .ass file") from error
     return [
@@ -128,10 +131,10 @@ def plain_text(marked: str) -> str:
 
 def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
     """Lines in order of time, each ending after it starts; and what had to be done for that."""
-    warnings: list[str] = []
+    repaired: list[str] = []
     ordered = sorted(lines, key=lambda line: line.start_s)
     if ordered != lines:
-        warnings.append("subtitle cues were out of order and were sorted")
+        repaired.append("subtitle cues were out of order and were sorted")
     backward = 0
     for index, line in enumerate(ordered):
         start_s = max(0.0, line.start_s)
@@ -143,8 +146,8 @@ def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
             end_s = start_s + (min(REPAIRED_S, gap_s) if gap_s > 0 else REPAIRED_S)
         ordered[index] = replace(line, start_s=start_s, end_s=end_s)
     if backward:
-        warnings.append(f"{backward} subtitle cues ended before they started and were given a length")
-    return ordered, warnings
+        repaired.append(f"{backward} subtitle cues ended before they started and were given a length")
+    return ordered, repaired
 
 
 def find_beside(video: Path) -> Path | None:
@@ -177,8 +180,8 @@ def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:
             if is_damaged:
                 skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
             if lines:
-                fixed, warnings = repair(lines)
-                return fixed, skipped + warnings
+                fixed, repaired = repair(lines)
+                return fixed, skipped + repaired
     return [], skipped
 
 
