@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -209,13 +209,20 @@ def test_the_gate_halves_once_for_calls_throttled_together() -> None:
 # --- memory --------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ReplyStore]:
+    opened = ReplyStore(tmp_path / "c.sqlite")
+    yield opened
+    opened.close()
+
+
 def remembered(store: ReplyStore, *replies: str | ModelError) -> tuple[RememberingModel, ScriptedModel]:
     script = ScriptedModel(replies)
     return RememberingModel(script, store, "m@here"), script
 
 
-def test_a_reply_is_paid_for_once(tmp_path: Path) -> None:
-    model, script = remembered(ReplyStore(tmp_path / "c.sqlite"), "hi")
+def test_a_reply_is_paid_for_once(store: ReplyStore) -> None:
+    model, script = remembered(store, "hi")
     first = asyncio.run(model.complete(HELLO))
     again = asyncio.run(model.complete(HELLO))
     assert (first.text, again.text) == ("hi", "hi")
@@ -223,8 +230,8 @@ def test_a_reply_is_paid_for_once(tmp_path: Path) -> None:
     assert len(script.heard) == 1
 
 
-def test_failures_are_never_remembered(tmp_path: Path) -> None:
-    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"), ModelError("down"), "hi")
+def test_failures_are_never_remembered(store: ReplyStore) -> None:
+    model, _ = remembered(store, ModelError("down"), "hi")
     with pytest.raises(ModelError):
         asyncio.run(model.complete(HELLO))
     assert asyncio.run(model.complete(HELLO)).text == "hi"
@@ -249,11 +256,12 @@ def test_everything_that_decides_a_reply_is_in_its_key() -> None:
     assert reply_key("m", pictured(b"1"), CallSettings()) == keys[7]
 
 
-def test_a_store_outlives_its_process_and_any_text(tmp_path: Path) -> None:
+def test_a_store_outlives_its_closing_and_holds_any_text(store: ReplyStore) -> None:
     odd = "\ud800 <answer>é</answer> \0"
-    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"), odd)
+    model, _ = remembered(store, odd)
     asyncio.run(model.complete(HELLO))
-    model, _ = remembered(ReplyStore(tmp_path / "c.sqlite"))
+    asyncio.run(model.close())
+    model, _ = remembered(store)
     assert asyncio.run(model.complete(HELLO)).text == odd
 
 
@@ -262,4 +270,6 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c\.sqlite"):
         ReplyStore(tmp_path / "c.sqlite")
     sqlite3.connect(tmp_path / "d.sqlite").close()
-    assert ReplyStore(tmp_path / "d.sqlite").get(b"x") is None
+    empty = ReplyStore(tmp_path / "d.sqlite")
+    assert empty.get(b"x") is None
+    empty.close()

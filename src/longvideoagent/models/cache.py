@@ -30,13 +30,7 @@ class ReplyStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=30.0, check_same_thread=False, isolation_level=None)
-        except (sqlite3.Error, OSError) as error:
-            raise self._broken(error) from error
-        self._run("PRAGMA journal_mode=WAL")
-        self._run("PRAGMA synchronous=NORMAL")
+        self._database: sqlite3.Connection | None = None
         self._run("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID")
 
     def get(self, key: bytes) -> Reply | None:
@@ -53,16 +47,32 @@ class ReplyStore:
         self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", key, told)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; the next use opens it again."""
         with self._lock:
-            self._database.close()
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             with self._lock:
+                if self._database is None:
+                    self._database = self._open()
                 return self._database.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            self.close()
             raise self._broken(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self._path, timeout=30.0, check_same_thread=False, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.Error:
+            database.close()
+            raise
+        return database
 
     def _broken(self, error: Exception) -> DataError:
         return DataError(f"{self._path}: no usable reply cache ({error}); delete it, or run without one")
@@ -88,8 +98,9 @@ class RememberingModel:
         return reply
 
     async def close(self) -> None:
-        """Close the model; the store stays open."""
+        """Close the model and the store's file."""
         await self.model.close()
+        self.store.close()
 
 
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
