@@ -298,6 +298,12 @@ def test_presets_play_the_master_as_it_was_trained(preset: str) -> None:
     assert serving_line(preset).startswith(f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000")
 
 
+def test_another_model_is_asked_on_the_rosters_terms() -> None:
+    roster = load_roster("qwen3-4b").replaced(master="openai:mine@http://127.0.0.1:1/v1", vision=None)
+    assert roster.master.model == "openai:mine@http://127.0.0.1:1/v1"
+    assert (roster.master.max_tokens, roster.style, roster.vision) == (4096, Style.CONTINUATION, Role())
+
+
 def test_an_unknown_team_or_preset_is_refused() -> None:
     with pytest.raises(UsageError, match=r"FILE\.toml"):
         load_team("nobody")

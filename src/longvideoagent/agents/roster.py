@@ -75,9 +75,11 @@ class Roster(BaseModel):
     """Another wording of the master's prompt."""
 
     def replaced(self, **models: str | None) -> Roster:
-        """The roster with other models in the roles that are given one."""
-        named = {role: Role(model=model) for role, model in models.items() if model is not None}
-        return self.model_copy(update=named)
+        """The roster with other models in the roles that are given one, asked on the same terms."""
+        named = {role: model for role, model in models.items() if model is not None}
+        return self.model_copy(
+            update={role: getattr(self, role).model_copy(update={"model": model}) for role, model in named.items()}
+        )
 
 
 def load_roster(name: str) -> Roster:
