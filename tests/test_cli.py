@@ -196,6 +196,11 @@ def test_a_page_that_cannot_be_written_is_refused(short_video: Path, tmp_path: P
     assert "end in .html" in refused("ask", short_video, "What happens?", "--html", tmp_path)
 
 
+def test_a_page_of_an_ask_that_failed_is_not_left_empty(tmp_path: Path) -> None:
+    refused("ask", tmp_path / "missing.mp4", "What happens?", "--html", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_a_page_never_takes_the_place_of_another_kind_of_file(short_video: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(short_video.read_bytes())

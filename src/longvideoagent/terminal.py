@@ -144,11 +144,15 @@ def print_json(trace: Trace) -> None:
 
 
 def check_page(path: Path) -> None:
-    """Refuse a place where the page cannot go, before any work is done. Raises UsageError."""
+    """Refuse a place where the page cannot go, before any work is done. Leaves nothing behind but the
+    folder. Raises UsageError."""
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
         raise UsageError(f"{path}: no name for a page; let --html end in .html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
         path.open("a").close()
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another --html path") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -34,7 +35,8 @@ class ModelGrounding:
     async def locate(self, request: AskGrounding, video: Video) -> Grounded:
         """The likeliest clip not yet visited. A label that does not exist is asked for again once, and
         then handed on for the loop to refuse. Raises ModelError when the model is down."""
-        sheets = () if request.timeline.subtitles else contact_sheets(video, request.timeline)
+        has_text = bool(request.timeline.subtitles)
+        sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
         reply, message, shortened = await self._ask(request, sheets)
         named, usage = parse_clips(reply.text), reply.usage
         if not self._usable(named, request):

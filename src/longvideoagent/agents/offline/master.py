@@ -169,10 +169,10 @@ def _match(reading: Reading) -> list[tuple[float, Evidence]]:
     """Facts that share terms with the question, the most relevant first. Where something to be seen
     is asked for and nothing seen shares a term, what was seen is the best there is: the things on a
     picture are seldom called by their names."""
-    ranked = sorted(zip(reading.relevance, reading.facts, strict=True), key=lambda each: -each[0])
-    matching = [(value, fact) for value, fact in ranked if reading.matches(fact)]
+    judged = list(zip(reading.relevance, reading.facts, reading.matches, strict=True))
+    matching = [(value, fact) for value, fact, is_match in judged if is_match]
     if reading.asked.wants_picture and not any(fact.kind == "frame" for _, fact in matching):
-        matching += [(value, fact) for value, fact in ranked if fact.kind == "frame"]
+        matching += [(value, fact) for value, fact, _ in judged if fact.kind == "frame"]
     return sorted(matching, key=lambda each: -each[0])
 
 

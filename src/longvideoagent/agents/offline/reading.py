@@ -191,10 +191,11 @@ class Reading:
             for fact, match, near in zip(self.facts, own, lent, strict=True)
         ]
 
-    def matches(self, fact: Evidence) -> bool:
-        """Whether a fact shares any term with the question."""
-        words = self._words[self.facts.index(fact)]
-        return any(words.hold(term) for term in terms(self.question.text))
+    @cached_property
+    def matches(self) -> list[bool]:
+        """For each fact, whether it shares any term with the question."""
+        asked = set(terms(self.question.text))
+        return [any(words.hold(term) for term in asked) for words in self._words]
 
     def _discount(self, fact: Evidence) -> float:
         return PICTURE_DISCOUNT if self.asked.wants_picture and fact.kind == "subtitle" else 1.0
