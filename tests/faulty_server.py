@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,24 +15,50 @@ from aiohttp import web
 Fault = Callable[[web.Request], "asyncio.Future[web.StreamResponse] | Any"]
 
 
-def completion(text: str | None, **message: Any) -> dict[str, Any]:
-    return {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m",
-        "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
-        ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
-    }
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
-def say(text: str | None, **message: Any) -> Fault:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response(completion(text, **message))
+def completion(kind: str, **choice: Any) -> dict[str, Any]:
+    chosen = {"index": 0, "finish_reason": "stop", **choice}
+    return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [chosen], "usage": USAGE}
+
+
+def say(text: str | None, choice: dict[str, Any] | None = None, **message: Any) -> Fault:
+    """Says it in the form that is asked for: chat or text completion, in one piece or in many. ``choice``
+    and ``message`` hold what some servers add to theirs."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = json.loads(await request.read())
+        if asked.get("stream"):
+            return await _stream(request, text, choice or {}, message)
+        if "prompt" in asked:
+            return web.json_response(completion("text_completion", text=text, **(choice or {})))
+        told = {"role": "assistant", "content": text, **message}
+        return web.json_response(completion("chat.completion", message=told, **(choice or {})))
 
     return answer
+
+
+async def _stream(
+    request: web.Request, text: str | None, choice: dict[str, Any], message: dict[str, Any]
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    is_chat = request.path.endswith("/chat/completions")
+    pieces = [{name: part} for name, told in message.items() for part in re.findall(".{1,3}", told, re.DOTALL)]
+    pieces += [{"content": part} for part in re.findall(".{1,3}", text or "", re.DOTALL)]
+    for piece in pieces:
+        words: dict[str, Any] = {"delta": piece} if is_chat else {"text": piece["content"]}
+        await _send(response, {**completion("chunk", **words, finish_reason=None), "usage": None})
+    end: dict[str, Any] = {"delta": {}} if is_chat else {"text": ""}
+    await _send(response, {**completion("chunk", **end, **choice), "usage": None})
+    await _send(response, {**completion("chunk"), "choices": []})
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
+    await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
 
 
 def status(code: int, told: str = "no", **headers: str) -> Fault:
@@ -96,6 +123,7 @@ def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
     async def run() -> None:
         app = web.Application(client_max_size=200_000_000)
         app.router.add_post("/v1/chat/completions", server.handle)
+        app.router.add_post("/v1/completions", server.handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from PIL import Image
 
 from longvideoagent import Roster, Settings, ask
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
+from longvideoagent.agents.load import load_team
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.roster import PRESETS, Role, load_roster, load_team
+from longvideoagent.agents.offline import OfflineGrounding
+from longvideoagent.agents.roster import PRESETS, Role, load_roster
+from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.context import Style
 from longvideoagent.doctor import serving_line
@@ -22,11 +26,25 @@ from longvideoagent.errors import ContextOverflowError, DataError, ModelError, U
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.sheet import contact_sheets
 from longvideoagent.media.video import Video, open_video
+from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.protocol import parse_clips, parse_sightings
 from longvideoagent.rollout import AskGrounding, AskVision, Rollout
 from longvideoagent.trace import Outcome
-from longvideoagent.types import Clip, Grounded, Message, Picture, Question, Reply, Seen, Timeline
+from longvideoagent.types import (
+    Candidate,
+    Clip,
+    Evidence,
+    Failed,
+    Grounded,
+    Message,
+    Picture,
+    Question,
+    Reply,
+    Seen,
+    Timeline,
+    Usage,
+)
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving, status
 
@@ -133,10 +151,58 @@ def test_subtitles_too_long_for_the_model_are_shortened_and_it_is_said(video: Vi
     request = first_request(make_timeline(*[[f"Mira: line {n}" for n in range(8)]] * 2))
     overflow = ContextOverflowError("too long")
     found, script = located(video, request, overflow, overflow, "<clip>c01</clip> there")
-    assert "only 25% of each clip's subtitles" in found.reason
+    assert "only 25% of each clip's subtitles" in found.warnings[0]
     assert content(script.heard[2][0]).count("Mira: line") == 4
     with pytest.raises(ContextOverflowError):
         located(video, request, *[overflow] * 9)
+
+
+def test_further_candidates_are_kept_with_their_reasons(video: Video) -> None:
+    named = "<clip>c02</clip> named\n<clip>nowhere</clip> no\n<clip>c03</clip> near"
+    found, _ = located(video, first_request(), named)
+    assert (found.label, found.others) == ("c02", (Candidate("c03", "near"),))
+
+
+def test_a_guided_model_may_name_only_what_is_still_open(video: Video) -> None:
+    told = '{"clips": [{"label": "c03", "reason": "outside"}, {"label": "c01", "reason": "maybe"}]}'
+
+    async def locate(url: str) -> Grounded:
+        model = OpenAIModel("m", url)
+        try:
+            return await ModelGrounding(model, is_guided=True).locate(asked_again(), video)
+        finally:
+            await model.close()
+
+    with serving(say(told)) as (url, server):
+        found = asyncio.run(locate(url))
+    assert (found.label, found.reason, found.others) == ("c03", "outside", (Candidate("c01", "maybe"),))
+    schema = server.got[0]["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["clips"]["items"]["properties"]["label"]["enum"] == ["c01", "c03"]
+    assert "JSON" in server.got[0]["messages"][0]["content"]
+
+
+def test_where_every_clip_was_visited_no_model_is_asked(video: Video) -> None:
+    rollout = Rollout(QUESTION, TIMELINE)
+    rollout.receive(Grounded("c01"))
+    for label in ("c02", "c03"):
+        rollout.receive(Reply("<request_grounding/>"))
+        rollout.receive(Grounded(label))
+    rollout.receive(Reply("<request_grounding/>"))
+    assert isinstance(rollout.request, AskGrounding)
+    found, script = located(video, rollout.request)
+    assert (found.label, script.heard) == (None, [])
+
+
+def test_a_master_whose_context_overflows_reads_fewer_lines_and_it_is_said() -> None:
+    timeline = make_timeline([f"Mira: line {n}" for n in range(8)])
+    rollout = Rollout(QUESTION, timeline)
+    rollout.receive(Grounded("c01"))
+    script = ScriptedModel([ContextOverflowError("too long"), "<answer>a0</answer>"])
+    reply = asyncio.run(ModelMaster(script).reply(rollout.trace))
+    assert reply.warnings == ("only 50% of each clip's subtitles fitted the master model's context",)
+    assert content(script.heard[1][0]).count("Mira: line") == 4
+    rollout.receive(reply)
+    assert rollout.trace.warnings == reply.warnings
 
 
 def test_a_video_without_text_is_shown_as_contact_sheets(video: Video) -> None:
@@ -196,6 +262,70 @@ def test_fewer_frames_are_sent_where_they_weigh_too_much(video: Video) -> None:
     script = ScriptedModel(["nothing"])
     asyncio.run(ModelVision(script, most_frames=8, most_bytes=3 * one).look(AskVision("x", WINDOW), video))
     assert len(pictures(script.heard[0][0])) in (2, 3)
+
+
+def test_a_model_that_sees_nothing_of_it_says_so(video: Video) -> None:
+    for told, shows_it in (("NOT SHOWN\n1.0 s: a wall", False), ("**not shown**", False), ("1.0 s: a wall", True)):
+        seen = asyncio.run(ModelVision(ScriptedModel([told])).look(AskVision("x", WINDOW), video))
+        assert seen.shows_it is shows_it
+
+
+class SlowEyes:
+    """Vision that takes its time over some clips, and is told which looks it was cut off in."""
+
+    def __init__(self, *shown: str, slow: Sequence[str] = ()) -> None:
+        self.shown, self.slow = shown, slow
+        self.cut_off: list[str] = []
+        self.most_at_once = self._now = 0
+
+    async def look(self, request: AskVision, video: Video) -> Seen:  # noqa: ARG002
+        label = request.clips[0].label
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            await asyncio.sleep(30 if label in self.slow else 0.01)
+        except asyncio.CancelledError:
+            self.cut_off.append(label)
+            raise
+        finally:
+            self._now -= 1
+        if label == "broken":
+            raise ModelError("HTTP 503")
+        line = Evidence(label, 0.0, 1.0, "frame", 0.0, f"seen in {label}")
+        return Seen(f"this is {label}", (line,), Usage(calls=1, images=3), label in self.shown)
+
+
+def looked(eyes: SlowEyes, *labels: str) -> Seen | Failed:
+    windows = tuple((Clip(label, 60.0 * index, 60.0 * index + 60),) for index, label in enumerate(labels))
+    team = Team("t", ModelMaster(ScriptedModel([])), OfflineGrounding(), eyes)
+    result = asyncio.run(team.perform(AskVision("x", windows[0], windows[1:]), FrameFolder.__new__(FrameFolder)))
+    assert isinstance(result, Seen | Failed)
+    return result
+
+
+def test_candidates_are_looked_at_together_and_merged() -> None:
+    eyes = SlowEyes()
+    seen = looked(eyes, "c01", "c02", "c03")
+    assert isinstance(seen, Seen)
+    assert eyes.most_at_once == 3
+    assert seen.text.startswith("In c01 (0:00 to 1:00):\nthis is c01\n\nIn c02 (1:00 to 2:00):")
+    assert [each.clip for each in seen.evidence] == ["c01", "c02", "c03"]
+    assert (seen.usage.calls, seen.usage.images, seen.shows_it) == (3, 9, False)
+
+
+def test_looks_behind_the_first_that_shows_it_are_given_up() -> None:
+    eyes = SlowEyes("c02", slow=["c03"])
+    seen = looked(eyes, "c01", "c02", "c03")
+    assert isinstance(seen, Seen)
+    assert eyes.cut_off == ["c03"]
+    assert ("c02" in seen.text, "c03" in seen.text, seen.shows_it) == (True, False, True)
+    assert seen.usage.calls == 3
+
+
+def test_a_candidate_that_cannot_be_looked_at_is_an_outage() -> None:
+    failed = looked(SlowEyes(slow=["c03"]), "c01", "broken", "c03")
+    assert isinstance(failed, Failed)
+    assert failed.cause == "HTTP 503"
 
 
 # --- a whole team over HTTP ----------------------------------------------------------------------

@@ -27,11 +27,11 @@ MOST_PARAMETERS = 5
 FLOORS = [
     ["types", "errors"],
     ["trace"],
-    ["protocol", "scoring", "prompts"],
+    ["protocol", "scoring", "prompts", "budget"],
     ["rollout", "context"],
     ["media", "models"],
     ["agents"],
-    ["run", "report"],
+    ["run", "report", "forecast"],
     ["datasets"],
     ["terminal", "demo", "doctor"],
     ["cli"],

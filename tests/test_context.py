@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,13 @@ def test_a_single_round_is_announced_in_the_prompt() -> None:
     rollout = Rollout(QUESTION, TIMELINE, Settings(max_rounds=1))
     rollout.receive(Grounded("c01"))
     assert LAST_ROUND in messages(rollout.trace)[0]["content"]
+
+
+@pytest.mark.parametrize("style", list(Style))
+def test_a_budget_that_bears_one_more_reply_is_announced_like_a_last_round(style: Style) -> None:
+    hurried = replace(trace(max_rounds=5), is_hurried=True)
+    assert LAST_ROUND in messages(hurried, style)[-1]["content"]
+    assert str(messages(hurried, style)).count(LAST_ROUND) == 1
 
 
 def test_the_prompt_holds_question_options_clip_and_rounds() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from longvideoagent.errors import (
     TransientError,
     UsageError,
 )
-from longvideoagent.models.base import CallSettings
+from longvideoagent.models.base import CallSettings, Hear, Price
 from longvideoagent.models.cache import RememberingModel, ReplyStore, reply_key
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import Gate, Patience, PatientModel
@@ -49,9 +50,9 @@ def test_a_reply_comes_with_what_it_cost() -> None:
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_thought_in_a_field_of_its_own_is_kept(field: str) -> None:
-    with serving(say("hi", **{field: "hm"})) as (url, _):
+    with serving(say("hi", {}, **{field: "hm"})) as (url, _):
         assert ask(url).reasoning == "hm"
-    with serving(say(None, **{field: "hm"})) as (url, _):
+    with serving(say(None, {}, **{field: "hm"})) as (url, _):
         assert ask(url).reasoning == "hm"
 
 
@@ -60,19 +61,127 @@ def test_the_request_holds_what_was_asked_for() -> None:
         Message(role="user", content=("look", Picture(b"\xff\xd8jpeg"))),
         Message(role="assistant", content="so"),
     ]
-    settings = CallSettings(0.1, 9, ("</answer>",), ("a", "b"), {"top_k": 5})
+    settings = CallSettings(0.1, 9, True, {"type": "object"}, {"top_k": 5})
     with serving(say("hi")) as (url, server):
         ask(url, messages, settings)
-        ask(url, messages, settings, continues=False)
+        ask(url, messages[:1], settings, thinks=True)
     sent, plain = server.got
     assert sent["messages"][0]["content"][0] == {"type": "text", "text": "look"}
     assert sent["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9hqcGVn"
     assert sent["messages"][1] == {"role": "assistant", "content": "so"}
-    assert (sent["temperature"], sent["max_tokens"], sent["stop"], sent["top_k"]) == (0.1, 9, ["</answer>"], 5)
-    assert sent["guided_choice"] == ["a", "b"]
+    assert (sent["temperature"], sent["max_tokens"], sent["top_k"]) == (0.1, 9, 5)
+    assert sent["stop"] == ["</visual_query>", "</search>", "</request_grounding>", "</answer>"]
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
     assert sent["continue_final_message"] is True
     assert sent["add_generation_prompt"] is False
     assert "continue_final_message" not in plain
+    assert "stop" not in plain
+
+
+@pytest.mark.parametrize("template", [None, "<user>$prompt<assistant>"])
+def test_a_reply_that_is_heard_comes_in_pieces_and_reads_the_same(template: str | None) -> None:
+    heard: list[str] = []
+
+    async def call(url: str, hear: Hear | None) -> Reply:
+        model = OpenAIModel("m", url, completion_prompt=template)
+        try:
+            return await model.complete(HELLO, CallSettings(stop_at_action=True), hear)
+        finally:
+            await model.close()
+
+    with serving(say("so: <answer>a1", {"stop_reason": "</answer>"})) as (url, server):
+        whole = asyncio.run(call(url, None))
+        assert asyncio.run(call(url, heard.append)) == whole
+    assert whole == Reply("so: <answer>a1</answer>", usage=Usage(1, 7, 3))
+    assert heard == ["so:", "so: <a", "so: <answ", "so: <answer>", "so: <answer>a1"]
+    assert "stream" not in server.got[0]
+    assert server.got[1]["stream_options"] == {"include_usage": True}
+
+
+def test_thought_and_text_are_heard_in_their_order() -> None:
+    heard: list[str] = []
+
+    async def call(url: str) -> Reply:
+        model = OpenAIModel("m", url)
+        try:
+            return await model.complete(HELLO, hear=heard.append)
+        finally:
+            await model.close()
+
+    with serving(say("hi", reasoning_content="hm")) as (url, _):
+        assert asyncio.run(call(url)).reasoning == "hm"
+    assert heard == ["hm", "hmhi"]
+
+
+def test_the_tag_that_a_server_stops_at_and_drops_is_put_back() -> None:
+    stopping = CallSettings(stop_at_action=True)
+    for choice, text in (
+        ({}, "<answer>a1</answer>"),
+        ({"stop_reason": "</answer>"}, "<answer>a1</answer>"),
+        ({"stop_reason": None}, "<answer>a1"),  # vLLM: the model itself ended its turn
+        ({"finish_reason": "length"}, "<answer>a1"),
+    ):
+        with serving(say("<answer>a1", choice)) as (url, _):
+            assert ask(url, settings=stopping).text == text
+    with serving(say("<answer>a1")) as (url, _):
+        assert ask(url).text == "<answer>a1"
+        assert ask(url, settings=stopping, thinks=True).text == "<answer>a1"
+
+
+def test_a_thought_that_the_template_opened_is_opened_in_the_reply() -> None:
+    thinking, cut = say("hm</think><answer>a1</answer>"), say("is it <answer>a1</answer>?", {"finish_reason": "length"})
+    for answered, text in ((thinking, "<think>\nhm</think>"), (cut, "<think>\nis it ")):
+        with serving(answered) as (url, _):
+            assert ask(url, thinks=True).text.startswith(text)
+            assert not ask(url).text.startswith("<think>")
+            goes_on = [*HELLO, Message(role="assistant", content="<think>so</think>")]
+            assert not ask(url, goes_on, thinks=True).text.startswith("<think>")
+
+
+def test_a_template_written_out_continues_as_it_was_trained() -> None:
+    template = "<user>$prompt<assistant><think>\n"
+    earlier = "<think>\nfirst</think><search>x</search>\n\n<information>y</information>\n\n"
+    with serving(say("hm</think><answer>a1</answer>"), say("so</think><answer>a1</answer>")) as (url, server):
+        first = ask(url, completion_prompt=template)
+        then = ask(url, [*HELLO, Message(role="assistant", content=earlier)], completion_prompt=template)
+        with pytest.raises(ModelError, match="continuation"):
+            ask(url, [*HELLO, *HELLO], completion_prompt=template)
+    assert first.text == "<think>\nhm</think><answer>a1</answer>"
+    assert then.text == "so</think><answer>a1</answer>"
+    assert server.got[0]["prompt"] == "<user>hello<assistant><think>\n"
+    assert server.got[1]["prompt"] == f"<user>hello<assistant>{earlier}"
+
+
+def test_what_a_server_refuses_is_left_out_or_named_otherwise_from_then_on() -> None:
+    async def calls(url: str) -> list[Reply]:
+        model = OpenAIModel("m", url)
+        try:
+            return [await model.complete(HELLO, CallSettings(stop_at_action=True)) for _ in range(2)]
+        finally:
+            await model.close()
+
+    refusals = [
+        status(400, "Unsupported parameter: 'max_tokens' is not supported; use 'max_completion_tokens' instead."),
+        status(400, "Unsupported value: 'temperature' does not support 0.6 with this model."),
+        status(400, "Unsupported parameter: 'stop' is not supported with this model."),
+    ]
+    with serving(*refusals, say("hi")) as (url, server):
+        assert [reply.text for reply in asyncio.run(calls(url))] == ["hi", "hi"]
+    assert len(server.got) == 5
+    for sent in server.got[3:]:
+        assert sent["max_completion_tokens"] == 1024
+        assert not {"max_tokens", "temperature", "stop"} & set(sent)
+
+
+def test_a_refusal_that_names_no_field_we_may_leave_out_stays_one() -> None:
+    with serving(status(400, "unsupported image")) as (url, server), pytest.raises(ModelError, match="image"):
+        ask(url)
+    assert len(server.got) == 1
+
+
+def test_a_reply_costs_what_the_price_says() -> None:
+    with serving(say("hi")) as (url, _):
+        assert ask(url, price=Price(prompt=1e6, completion=2e6)).usage.usd == 7 + 2 * 3
 
 
 def test_a_key_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +306,13 @@ def test_the_gate_bounds_what_is_under_way_and_widens_with_success() -> None:
     assert 2 < server.most_at_once <= 8
 
 
+def test_the_gate_spaces_calls_evenly() -> None:
+    started = time.monotonic()
+    with serving(say("hi")) as (url, _):
+        patiently(url, calls=4, gate=Gate(most_per_minute=600))
+    assert time.monotonic() - started >= 0.3
+
+
 def test_the_gate_halves_once_for_calls_throttled_together() -> None:
     gate = Gate(width=8.0)
     for _ in range(5):
@@ -247,7 +363,7 @@ def test_everything_that_decides_a_reply_is_in_its_key() -> None:
         reply_key("m", [Message(role="user", content="hullo")], CallSettings()),
         reply_key("m", [Message(role="assistant", content="hello")], CallSettings()),
         reply_key("m", HELLO, CallSettings(temperature=0.0)),
-        reply_key("m", HELLO, CallSettings(choices=("a",))),
+        reply_key("m", HELLO, CallSettings(schema={"type": "object"})),
         reply_key("m", HELLO, CallSettings(extra_body={"top_k": 1})),
         reply_key("m", pictured(b"1"), CallSettings()),
         reply_key("m", pictured(b"2"), CallSettings()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Rollout
 from longvideoagent.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.types import (
     Answer,
+    Candidate,
     Failed,
     Grounded,
     Invalid,
@@ -174,9 +176,78 @@ def test_a_used_up_budget_ends_the_rollout(settings: Settings) -> None:
     assert "2 of 2 calls" in rollout.trace.cause or "20 of 20 tokens" in rollout.trace.cause
 
 
-def test_an_answer_that_uses_up_the_budget_still_counts() -> None:
-    rollout = drive(Grounded("c02"), Reply(ANSWER.text, usage=Usage(calls=1)), settings=Settings(max_calls=1))
+CALL = Usage(calls=1)
+
+
+def test_the_last_reply_that_a_budget_bears_is_asked_for_as_such() -> None:
+    rollout = drive(Grounded("c02", usage=CALL), settings=Settings(max_calls=2))
+    assert isinstance(rollout.request, AskMaster)
+    assert rollout.request.trace.is_last_round
+
+
+def test_an_action_that_the_budget_does_not_bear_is_given_up_for_a_last_reply() -> None:
+    rollout = drive(Grounded("c02", usage=CALL), Reply(LOOK.text, usage=CALL), settings=Settings(max_calls=3))
+    assert isinstance(rollout.request, AskMaster)
+    assert "budget" in last_notice(rollout.trace)
+    rollout.receive(Reply(ANSWER.text, usage=CALL))
+    assert (rollout.trace.outcome, rollout.trace.answer) == (Outcome.SPENT, "blue")
+    assert rollout.trace.cause == "3 of 3 calls used"
+
+
+@pytest.mark.parametrize(("reply", "outcome"), [(TALK, Outcome.SPENT), (LOOK, Outcome.SPENT), (ANSWER, Outcome.SPENT)])
+def test_a_budget_ends_a_rollout_with_what_it_can_tell(reply: Reply, outcome: Outcome) -> None:
+    trace = drive(Grounded("c02", usage=CALL), replace(reply, usage=CALL), settings=Settings(max_calls=2)).trace
+    assert (trace.outcome, trace.cause) == (outcome, "2 of 2 calls used")
+    assert trace.answer == ("blue" if reply is ANSWER else "")
+
+
+def test_tokens_and_dollars_keep_back_what_the_latest_reply_took() -> None:
+    def is_hurried(settings: Settings) -> bool:
+        spent = Usage(calls=1, prompt_tokens=30, completion_tokens=10, usd=0.5)
+        rollout = drive(Grounded("c02"), Reply(TALK.text, usage=spent), settings=settings)
+        assert isinstance(rollout.request, AskMaster)
+        return rollout.trace.is_hurried
+
+    assert [is_hurried(Settings(max_tokens=most)) for most in (80, 119, 120)] == [True, True, False]
+    assert [is_hurried(Settings(max_usd=most)) for most in (1.0, 1.49, 1.5)] == [True, True, False]
+
+
+def test_a_budget_within_which_no_reply_is_left_ends_without_an_answer() -> None:
+    trace = drive(Grounded("c02", usage=CALL), settings=Settings(max_calls=1)).trace
+    assert (trace.outcome, trace.answer, trace.cause) == (Outcome.SPENT, "", "1 of 1 calls used")
+
+
+def test_an_answer_within_the_budget_is_an_answer() -> None:
+    rollout = drive(Grounded("c02"), Reply(ANSWER.text, usage=CALL), settings=Settings(max_calls=2))
     assert rollout.trace.outcome is Outcome.ANSWERED
+
+
+def test_warnings_of_agents_are_kept_once() -> None:
+    told = replace(TALK, warnings=("only half fitted",))
+    trace = drive(Grounded("c02", warnings=("only half fitted",)), told, told).trace
+    assert trace.warnings == ("only half fitted",)
+
+
+# --- looking ahead -------------------------------------------------------------------------------
+
+CANDIDATES = (Candidate("c04"), Candidate("../x"), Candidate("c02"), Candidate("c01"), Candidate("c03"))
+
+
+def ahead(settings: Settings, *before: Result) -> list[list[str]]:
+    request = drive(*before, Grounded("c02", others=CANDIDATES), LOOK, settings=settings).request
+    assert isinstance(request, AskVision)
+    return [[clip.label for clip in clips] for clips in request.ahead]
+
+
+def test_a_look_takes_in_the_next_candidates() -> None:
+    assert ahead(Settings()) == []
+    assert ahead(Settings(look_ahead=3)) == [["c04"], ["c01"]]
+    assert ahead(Settings(look_ahead=9, window=2)) == [["c03", "c04"], ["c01", "c02"], ["c03", "c04"]]
+
+
+def test_candidates_already_visited_are_not_looked_at_again() -> None:
+    before = (Grounded("c04"), RELOCATE)
+    assert ahead(Settings(look_ahead=9), *before) == [["c01"], ["c03"]]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +293,7 @@ def test_the_wrong_agents_failure_is_the_drivers_mistake() -> None:
         drive(Failed("vision", "down"))
 
 
-@pytest.mark.parametrize("field", ["max_rounds", "window", "max_calls", "max_tokens"])
+@pytest.mark.parametrize("field", ["max_rounds", "window", "max_calls", "max_tokens", "look_ahead", "max_usd"])
 def test_settings_refuse_zero(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         Settings(**{field: 0})  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longvideoagent.agents.roster import Roster, load_team
+    from longvideoagent.agents.load import load_team
+    from longvideoagent.agents.roster import Roster
     from longvideoagent.agents.team import Team
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.media.episode import Episode, open_episode
@@ -51,7 +52,8 @@ __all__ = [
 ]
 
 _ROOM_OF = {
-    "agents.roster": ("Roster", "load_team"),
+    "agents.load": ("load_team",),
+    "agents.roster": ("Roster",),
     "agents.team": ("Team",),
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
     "media.episode": ("Episode", "open_episode"),

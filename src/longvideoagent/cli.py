@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.errors import boundary
+from longvideoagent.errors import UsageError, boundary
 
 app = typer.Typer(
     name="lva",
@@ -50,35 +50,50 @@ def ask(
     subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
     frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
     team: Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")] = "offline",
-    master: Annotated[str | None, typer.Option(help="openai:NAME, openai:NAME@URL, scripted:FILE or offline.")] = None,
+    master: Annotated[str | None, typer.Option(help="openai:NAME[@URL], transformers:PATH, vllm:PATH, …")] = None,
     grounding: Annotated[str | None, typer.Option(help="The same for the grounding agent.")] = None,
     vision: Annotated[str | None, typer.Option(help="The same for the vision agent.")] = None,
+    prompt_file: Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")] = False,
     max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
-    max_calls: Annotated[int | None, typer.Option(help="Calls of agents after which it ends as spent.", min=1)] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens after which it ends as spent.", min=1)] = None,
+    max_calls: Annotated[int | None, typer.Option(help="Calls of agents it must do with.", min=1)] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens it must do with.", min=1)] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Dollars it must do with, by the team's prices.")] = None,
     window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
+    look_ahead: Annotated[int, typer.Option(help="Candidate clips looked at at once.", min=1)] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it may cost at most; ask nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.roster import cache_path, load_roster, load_team
+    from longvideoagent.agents.load import cache_path, load_team
+    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.forecast import check_prices, forecast
     from longvideoagent.media.episode import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question
-    from longvideoagent.terminal import Steps, check_page, note, print_json, progress
+    from longvideoagent.terminal import Steps, check_page, live_words, note, print_forecast, print_json, progress
     from longvideoagent.trace import Outcome, Settings
 
     if html is not None:
         check_page(html)
+    if max_usd is not None and not max_usd > 0:
+        raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
     asked, ignored = make_question(question, option or [])
-    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision)
-    playing = load_team(roster, None if no_cache else cache_path())
-    with progress() as tell:
-        episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
-    show = Steps(asked, episode, quiet=json)
-    bounds = Settings(max_rounds, window, max_calls=max_calls, max_tokens=max_tokens)
-    trace = answer(asked, episode, playing, bounds, show)
+    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
+    bounds = Settings(
+        max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, look_ahead=look_ahead
+    )
+    check_prices(roster, bounds)
+    with live_words(quiet=json) as live:
+        playing = load_team(roster, None if no_cache else cache_path(), live.hear)
+        with progress() as tell:
+            episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
+        if dry_run:
+            print_forecast(forecast(asked, episode, roster, bounds))
+            return
+        show = Steps(asked, episode, live, quiet=json)
+        trace = answer(asked, episode, playing, bounds, show)
     if json:
         print_json(trace)
     else:
@@ -88,6 +103,30 @@ def ask(
         note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def transcribe(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; else beside the video, where ask finds it.")] = None,
+    model: Annotated[str | None, typer.Option(help="tiny, base, small, medium, large-v3, turbo, or a folder.")] = None,
+) -> None:
+    """Write what is said in a video as subtitles. Needs the extra asr, and fetches its weights once."""
+    from longvideoagent.media.speech import chosen_model, transcribe, write_srt
+    from longvideoagent.terminal import note, progress
+
+    written = out or video.with_suffix(".srt")
+    if written.exists():
+        raise UsageError(f"{written}: is there already; delete it or choose another --out")
+    with progress() as tell:
+        lines = transcribe(
+            video, model or chosen_model(), fetch=True, progress=lambda share: tell("listening to the speech", share)
+        )
+    if not lines:
+        note(f"nothing is said in {video}; no subtitles were written")
+        raise typer.Exit(EXIT_FAILED)
+    write_srt(written, lines)
+    note(f"wrote {len(lines)} lines to {written}")
 
 
 @app.command()

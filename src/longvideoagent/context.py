@@ -76,7 +76,8 @@ def render_opening(trace: Trace, prompt: str, look_tag: str) -> str:
         question=defuse(question.text),
         options=_options(question),
     )
-    return f"{opening.rstrip()}\n\n{LAST_ROUND}" if trace.settings.max_rounds == 1 else opening.rstrip()
+    is_last = trace.settings.max_rounds == 1 or (trace.is_hurried and not trace.rounds)
+    return f"{opening.rstrip()}\n\n{LAST_ROUND}" if is_last else opening.rstrip()
 
 
 def _first_located(trace: Trace) -> str:
@@ -104,6 +105,7 @@ def _told(trace: Trace, index: int) -> str:
     before its last reply."""
     observation = trace.rounds[index].observation
     parts = [render(observation)] if observation is not None else []
-    if index + 2 == trace.settings.max_rounds:
+    is_latest = index + 1 == len(trace.rounds)
+    if index + 2 == trace.settings.max_rounds or (trace.is_hurried and is_latest):
         parts.append(LAST_ROUND)
     return "\n".join(parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from longvideoagent.agents.roster import load_team
+from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic import make_episode
 from longvideoagent.media.episode import open_episode

@@ -20,6 +20,9 @@ from longvideoagent.agents.roster import PRESETS, load_roster
 from longvideoagent.errors import UsageError
 
 WHAT_EXTRAS_ADD = {
+    "asr": "speech to text for videos without subtitles",
+    "transformers": "models in this process, batched",
+    "vllm": "models in this process on a GPU, batched continuously",
     "dev": "the project's own checks and tests",
 }
 """One entry for each extra of pyproject.toml."""

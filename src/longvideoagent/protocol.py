@@ -24,6 +24,7 @@ inside it is talk. Three rules make the reading total and linear in the length:
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -36,12 +37,17 @@ ACTION_TAGS = (*LOOK_TAGS, GROUND_TAG, ANSWER_TAG)
 REASONING_TAGS = ("think", "reasoning")
 TEMPLATE_TAG = "think"
 """The reasoning tag that chat templates open by themselves."""
+ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)
+"""Where a server may stop a master that is not thinking."""
+NOT_SHOWN = "NOT SHOWN"
+"""How a vision agent's reply begins where the frames do not show what was asked for."""
 OBSERVATION_TAGS = ("information", "New_clip", "clip")
 
 _REASONING_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(REASONING_TAGS)})\s*+>", re.IGNORECASE)
 _ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
+_OPEN_THOUGHT = re.compile(rf"<{TEMPLATE_TAG}>\s*\Z")
 _ANY_TAG = re.compile(
-    rf"<(?=\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
+    rf"<(?=\||\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
     re.IGNORECASE,
 )
 _CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
@@ -117,16 +123,60 @@ def _first_action(reply: str, start: int, end: int) -> tuple[Action, int] | None
     return None
 
 
+def holds_action(reply: str) -> bool:
+    """Whether the reply has come to a complete action, so that nothing after it matters."""
+    return not isinstance(parse(reply).action, Invalid)
+
+
+def restore_end(reply: str) -> str:
+    """A reply that a server stopped at an action's closing tag and gave without that tag, with it."""
+    *_, last = [None, *_ACTION_TAG.finditer(reply)]
+    if last is None or last[1] or last[3]:
+        return reply
+    return f"{reply}</{last[2]}>"
+
+
+def opened_thought(prompt: str) -> str:
+    """The opening reasoning tag that a chat template has written at the prompt's end; the reply then
+    begins inside it. Empty where there is none."""
+    found = _OPEN_THOUGHT.search(prompt)
+    return found.group() if found else ""
+
+
 def parse_clips(reply: str) -> list[tuple[str, str]]:
-    """Labels and reasons that a grounding agent names, ``<clip>c01</clip> reason``, each label once,
-    outside its reasoning; a reply that is nothing but one word is a label too. Never raises. Labels
-    are what the model wrote: look them up before use."""
-    _, spoken, _ = _split_reasoning(reply)
-    text = "\n".join(reply[start:end] for start, end in spoken)
+    """Labels and reasons that a grounding agent names, each label once, outside its reasoning:
+    ``<clip>c01</clip> reason``, or ``{"clips": [{"label": "c01", "reason": "…"}]}``; a reply that is
+    nothing but one word is a label too. Never raises. Labels are what the model wrote: look them up
+    before use."""
+    text = spoken(reply)
+    if text.startswith("{"):
+        return _clips_in_json(text)
     named = {label.strip(): reason.strip(" \t-–:") for label, reason in reversed(_CLIP.findall(text))}
     if not named and len(text.split()) == 1:
         return [(text.strip(" \t\r\n\"'.,[]()`*"), "")]
     return list(reversed(named.items()))
+
+
+def _clips_in_json(text: str) -> list[tuple[str, str]]:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    clips = told.get("clips") if isinstance(told, dict) else None
+    named = [clip for clip in clips if isinstance(clip, dict)] if isinstance(clips, list) else []
+    return list({str(clip.get("label")): str(clip.get("reason", "")) for clip in named}.items())
+
+
+def spoken(reply: str) -> str:
+    """The reply without its reasoning; all of it where nothing else is left."""
+    _, spans, _ = _split_reasoning(reply)
+    return "\n".join(reply[start:end].strip() for start, end in spans).strip() or reply.strip()
+
+
+def says_not_shown(reply: str) -> bool:
+    """Whether a vision agent says, as its prompt asks it to, that the frames do not show what was asked
+    for."""
+    return reply.lstrip(" *\"'").upper().startswith(NOT_SHOWN)
 
 
 def parse_sightings(reply: str) -> list[tuple[float, str]]:
@@ -169,7 +219,8 @@ def _render_clip(clip: Clip, titled: bool) -> str:
 
 
 def defuse(text: str) -> str:
-    """``text`` with the brackets of protocol tags replaced, so that data cannot pose as protocol."""
+    """``text`` with the brackets of protocol tags, and of chat templates' ``<|…|>``, replaced, so that
+    data cannot pose as protocol or as another turn."""
     return _ANY_TAG.sub("‹", text)
 
 

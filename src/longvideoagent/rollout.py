@@ -12,12 +12,15 @@ ASK        Reply that looks                LOOK; a notice where nothing is locat
 ASK        Reply that relocates            GROUND; a notice where grounding is off
 ASK        Reply that answers              DONE answered; DONE abstained where the answer is empty
 ASK        Reply without an action         ASK, a notice
+ASK, last  Reply that answers              DONE answered; DONE spent, with that answer, where a
+                                           budget and not the rounds made it the last
 ASK, last  Reply that does not answer      DONE spent
 LOOK       Seen                            ASK, what was seen observed
 GROUND     Grounded, a clip not visited    ASK, the new clip observed
 GROUND     Grounded, anything else         ASK, a notice; the current clip stays
 any        Failed                          DONE failed(agent, cause)
-any        calls or tokens used up         DONE spent, unless that very result answered
+any        a budget bears one more reply   ASK, last; an action under way is given up with a notice
+any        a budget is used up             DONE spent, unless that very result answered
 =========  ==============================  ==========================================================
 
 START is GROUND before the first round. Without a grounding agent there is no START: the
@@ -28,6 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from longvideoagent.budget import replies_left, told_budget
 from longvideoagent.errors import ProtocolError
 from longvideoagent.protocol import parse
 from longvideoagent.scoring import match_option
@@ -49,7 +53,6 @@ from longvideoagent.types import (
     Result,
     Seen,
     Timeline,
-    Usage,
 )
 
 
@@ -71,10 +74,12 @@ class AskGrounding:
 
 @dataclass(frozen=True, slots=True)
 class AskVision:
-    """The vision agent must say what ``clips`` show; it gets the query and not the question."""
+    """The vision agent must say what ``clips`` show; it gets the query and not the question. Each of
+    ``ahead`` is the window of another clip that may matter, to be looked at in the same go."""
 
     query: str
     clips: tuple[Clip, ...]
+    ahead: tuple[tuple[Clip, ...], ...] = ()
 
 
 Request = AskMaster | AskGrounding | AskVision
@@ -137,6 +142,7 @@ class Rollout:
 
     def _take_reply(self, reply: Reply) -> None:
         parsed = parse(reply.text, reply.reasoning)
+        self._warn(reply.warnings)
         current = self._trace.current
         clip = current.clip.label if current else None
         said = Round(reply, parsed.thought, parsed.action, parsed.text, clip)
@@ -144,9 +150,9 @@ class Rollout:
         settings = self._trace.settings
         match parsed.action:
             case Answer(text):
-                chosen = match_option(text, self._trace.question.options)
-                self._trace = replace(self._trace, option_index=chosen)
-                self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
+                self._answer(text)
+            case _ if self._trace.is_hurried:
+                self._end(Outcome.SPENT, told_budget(self._trace))
             case _ if self._trace.rounds_left == 0:
                 self._end(Outcome.SPENT, f"no answer within {settings.max_rounds} rounds")
             case Invalid(reason):
@@ -156,13 +162,27 @@ class Rollout:
             case Look() if current is None:
                 self._observe(Notice("No clip is located yet, so there is nothing to look at."))
             case Look(query) if current is not None:
-                self._request = AskVision(query, current.clips)
+                self._request = AskVision(query, current.clips, self._windows_ahead(current))
             case Relocate() if not settings.grounding:
                 self._observe(Notice("There is no grounding agent in this run. All subtitles are above."))
             case Relocate(request):
                 self._request = AskGrounding(request, self._timeline, self._trace)
 
+    def _answer(self, text: str) -> None:
+        chosen = match_option(text, self._trace.question.options)
+        self._trace = replace(self._trace, option_index=chosen)
+        if text and self._trace.is_hurried:
+            self._end(Outcome.SPENT, told_budget(self._trace))
+        else:
+            self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
+
+    def _windows_ahead(self, current: Located) -> tuple[tuple[Clip, ...], ...]:
+        settings = self._trace.settings
+        found = [self._timeline.find(other.label) for other in current.others[: settings.look_ahead - 1]]
+        return tuple(self._timeline.window(clip, settings.window) for clip in found if clip is not None)
+
     def _locate(self, result: Grounded) -> Located | Notice:
+        self._warn(result.warnings)
         if result.label is None:
             return Notice("Grounding found no further clip.", result.usage)
         clip = self._timeline.find(result.label)
@@ -171,7 +191,9 @@ class Rollout:
         if clip.label in self._trace.visited:
             return Notice(f"Grounding pointed at {clip.label} again, which was already visited.", result.usage)
         clips = self._timeline.window(clip, self._trace.settings.window)
-        return Located(clip, clips, result.reason, result.evidence, result.usage)
+        past = {*self._trace.visited, clip.label}
+        others = tuple(each for each in result.others if each.label not in past and self._timeline.find(each.label))
+        return Located(clip, clips, result.reason, result.evidence, result.usage, others)
 
     def _observe(self, observation: Observation) -> None:
         trace = self._trace
@@ -183,17 +205,21 @@ class Rollout:
         self._request = AskMaster(self._trace)
 
     def _check_budget(self) -> None:
-        if self._request is None:
+        if self._request is None or self._trace.is_hurried:
             return
-        used: Usage = self._trace.usage
-        settings = self._trace.settings
-        for name, count, limit in (
-            ("calls", used.calls, settings.max_calls),
-            ("tokens", used.tokens, settings.max_tokens),
-        ):
-            if limit is not None and count >= limit:
-                self._end(Outcome.SPENT, f"{count} of {limit} {name} used")
-                return
+        left = replies_left(self._trace)
+        if left == 0:
+            self._end(Outcome.SPENT, told_budget(self._trace))
+        elif left == 1:
+            self._trace = replace(self._trace, is_hurried=True)
+            if isinstance(self._request, AskMaster):
+                self._request = AskMaster(self._trace)
+            else:
+                self._observe(Notice("The budget does not bear this action any more."))
+
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        told = tuple(dict.fromkeys((*self._trace.warnings, *warnings)))
+        self._trace = replace(self._trace, warnings=told)
 
     def _end(self, outcome: Outcome, cause: str = "") -> None:
         self._trace = replace(self._trace, outcome=outcome, cause=cause)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from longvideoagent.agents.roster import Roster, load_team
+from longvideoagent.agents.load import load_team
+from longvideoagent.agents.roster import Roster
 from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode, Progress, open_episode

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.status import Status
+from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.errors import UsageError
+from longvideoagent.forecast import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.episode import Progress as Tell
 from longvideoagent.protocol import clock
@@ -65,11 +69,49 @@ def announce(episode: Episode, console: Console) -> None:
         note(f"warning: {warning}")
 
 
+@contextmanager
+def live_words(*, quiet: bool = False) -> Iterator[Live]:
+    """The reply that is being given, on one passing line of stderr where that is a terminal."""
+    console = Console(stderr=True)
+    live = Live(console.status("", spinner="dots") if console.is_terminal and not quiet else None, console.width)
+    try:
+        yield live
+    finally:
+        live.pause()
+
+
+@dataclass
+class Live:
+    """Shows the end of what it hears until something else is to be printed."""
+
+    status: Status | None
+    width: int
+
+    @property
+    def hear(self) -> Callable[[str], None] | None:
+        """What to give to a model; None where nobody watches."""
+        return self._show if self.status is not None else None
+
+    def pause(self) -> None:
+        """Take the line away; it comes back with the next words."""
+        if self.status is not None:
+            self.status.stop()
+
+    def _show(self, text: str) -> None:
+        if self.status is not None:
+            end = " ".join(_printable(text[-4 * self.width :]).split())
+            self.status.update(Text(end[-max(20, self.width - 8) :], style="dim italic"))
+            self.status.start()
+
+
 class Steps:
     """Prints what happens as it happens. Called with the trace after each step."""
 
-    def __init__(self, question: Question, episode: Episode | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, question: Question, episode: Episode | None = None, live: Live | None = None, *, quiet: bool = False
+    ) -> None:
         self._console = Console(quiet=quiet, highlight=False)
+        self._live = live
         self._shown = 0
         if episode is not None:
             announce(episode, self._console)
@@ -79,6 +121,8 @@ class Steps:
 
     def __call__(self, trace: Trace) -> None:
         """Print what is new in the trace."""
+        if self._live is not None:
+            self._live.pause()
         events: list[Observation | Round] = [] if trace.first is None else [trace.first]
         for said in trace.rounds:
             events.append(said)
@@ -123,14 +167,34 @@ class Steps:
 
 
 def _verdict(trace: Trace) -> Text:
-    if trace.outcome is not Outcome.ANSWERED:
+    if not trace.answer:
         return Text(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}", style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
     confidence = trace.final.reply.confidence if trace.final else None
     sure = "" if confidence is None else f"  (confidence {confidence:.2f})"
+    if trace.outcome is Outcome.SPENT:
+        sure += f"  as far as its budget went: {trace.cause}"
     if trace.evidence == ():
         sure += "  nothing in the video supports it"
     return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (sure, "dim"))
+
+
+def print_forecast(told: Sequence[Forecast]) -> None:
+    """What a question may cost at most, as a table."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("at most", "model"):
+        table.add_column(name)
+    for name in ("calls", "images", "prompt tokens", "reply tokens", "dollars"):
+        table.add_column(name, justify="right")
+    for each in told:
+        counts = (each.most.calls, each.most.images, each.most.prompt_tokens, each.most.completion_tokens)
+        dollars = "no price" if each.usd is None else f"{each.usd:.4f}"
+        style = "bold" if each is told[-1] else ""
+        table.add_row(each.role, _printable(each.model), *(f"{count:,}" for count in counts), dollars, style=style)
+    console = Console(highlight=False)
+    console.print(table)
+    assumed = f"A token is taken as {BYTES_PER_TOKEN} bytes and a picture as {TOKENS_PER_PICTURE:,} tokens."
+    console.print(Text(f"{assumed} Calls tried again come on top. Nothing was asked.", style="dim"))
 
 
 def _printable(text: str) -> str:

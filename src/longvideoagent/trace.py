@@ -65,12 +65,17 @@ class Settings:
     agents: Agents = Agents.GROUNDING_VISION
     max_calls: int | None = None
     max_tokens: int | None = None
+    max_usd: float | None = None
+    look_ahead: int = 1
+    """Candidate clips that vision looks at in one look, at the same time."""
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "window", "max_calls", "max_tokens"):
+        for name in ("max_rounds", "window", "max_calls", "max_tokens", "look_ahead"):
             bound = getattr(self, name)
             if bound is not None and bound < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.max_usd is not None and not self.max_usd > 0:
+            raise ValueError("max_usd must be more than 0")
 
     @property
     def grounding(self) -> bool:
@@ -97,6 +102,8 @@ class Trace:
     """The option that the answer names; None for open questions and answers that name none."""
     cause: str = ""
     """Why the rollout was spent or failed; empty otherwise."""
+    is_hurried: bool = False
+    """Whether a budget leaves the master one more reply only."""
     failure: Failed | None = None
     warnings: tuple[str, ...] = ()
     """What was ignored or repaired on the way to an answer."""
@@ -129,6 +136,11 @@ class Trace:
         return self.settings.max_rounds - len(self.rounds)
 
     @property
+    def is_last_round(self) -> bool:
+        """Whether the master's next reply is its last, for want of rounds or of budget."""
+        return self.rounds_left == 1 or self.is_hurried
+
+    @property
     def final(self) -> Round | None:
         """The round that answered, or None."""
         last = self.rounds[-1] if self.rounds else None
@@ -137,7 +149,7 @@ class Trace:
     @property
     def answer(self) -> str:
         """The option's text where the answer names one, else the answer as given; empty where there
-        is none."""
+        is none. A rollout that was spent may have one too: what it could tell within its budget."""
         if self.option_index is not None:
             return self.question.options[self.option_index]
         final = self.final

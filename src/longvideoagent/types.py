@@ -7,7 +7,7 @@ the video unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 AgentName = Literal["master", "grounding", "vision"]
@@ -55,6 +55,14 @@ class Clip:
     start_s: float
     end_s: float
     subtitles: tuple[Subtitle, ...] = ()
+
+    def thinned(self, share: float) -> Clip:
+        """The clip with that share of its lines, spread evenly, and at least one of them."""
+        count = max(1, round(len(self.subtitles) * share))
+        if count >= len(self.subtitles):
+            return self
+        step = len(self.subtitles) / count
+        return replace(self, subtitles=tuple(self.subtitles[int((index + 0.5) * step)] for index in range(count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,8 @@ class Usage:
     completion_tokens: int = 0
     images: int = 0
     seconds: float = 0.0
+    usd: float = 0.0
+    """Dollars, by the prices given for the models; 0 where none are given."""
 
     @property
     def tokens(self) -> int:
@@ -140,6 +150,7 @@ class Usage:
             self.completion_tokens + other.completion_tokens,
             self.images + other.images,
             self.seconds + other.seconds,
+            self.usd + other.usd,
         )
 
 
@@ -192,6 +203,16 @@ class Reply:
     evidence: tuple[Evidence, ...] | None = None
     """What the master rests an answer on; None where it does not say."""
     usage: Usage = Usage()
+    warnings: tuple[str, ...] = ()
+    """What had to be left out to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Another clip that may matter, and why."""
+
+    label: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +223,10 @@ class Grounded:
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
+    others: tuple[Candidate, ...] = ()
+    """The next likely clips, the likeliest first."""
+    warnings: tuple[str, ...] = ()
+    """What had to be left out to find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +236,8 @@ class Seen:
     text: str
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
+    shows_it: bool = True
+    """False where the frames do not show what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +264,8 @@ class Located:
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
+    others: tuple[Candidate, ...] = ()
+    """Further clips of the video that may matter, not visited, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from string import Template
+from typing import Any
 
-from longvideoagent.errors import ContextOverflowError
+from longvideoagent.agents.shorten import ask_shortened
 from longvideoagent.media.sheet import contact_sheets
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.protocol import clock, defuse, parse_clips
 from longvideoagent.rollout import AskGrounding
 from longvideoagent.trace import Trace
-from longvideoagent.types import Clip, Evidence, Grounded, Message, Picture, Reply, Seen, Timeline
+from longvideoagent.types import Candidate, Clip, Evidence, Grounded, Message, Picture, Reply, Seen, Timeline
 
 SETTINGS = CallSettings(max_tokens=512)
 MOST_CANDIDATES = 3
-LEAST_SHARE = 1 / 16
-"""Subtitles are not shortened below this share to fit a model's context."""
+TAG_FORM = "one a line, in exactly this form, with a short reason behind it:\n<clip>LABEL</clip> reason"
+JSON_FORM = 'as JSON in this form:\n{"clips": [{"label": "LABEL", "reason": "a short reason"}]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +32,71 @@ class ModelGrounding:
     model: Model
     settings: CallSettings = SETTINGS
     prompt: str | None = None
+    is_guided: bool = False
+    """Whether a JSON schema that allows none but the labels still open is sent along."""
 
     async def locate(self, request: AskGrounding, video: Video) -> Grounded:
-        """The likeliest clip not yet visited. A label that does not exist is asked for again once, and
-        then handed on for the loop to refuse. Raises ModelError when the model is down."""
+        """The likeliest clip not yet visited, and the next likely ones. A label that does not exist is
+        asked for again once, and then handed on for the loop to refuse. Raises ModelError when the
+        model is down."""
+        left = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited]
+        if not left:
+            return Grounded(None, "every clip has been visited")
+        settings = replace(self.settings, schema=_schema(left)) if self.is_guided else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
-        reply, message, shortened = await self._ask(request, sheets)
+        message = self._message(request, sheets, 1.0)
+
+        async def ask(share: float) -> Reply:
+            nonlocal message
+            message = self._message(request, sheets, share)
+            return await self.model.complete([message], settings)
+
+        reply = await ask_shortened("grounding", ask)
         named, usage = parse_clips(reply.text), reply.usage
-        if not self._usable(named, request):
-            again = await self.model.complete(_repair(message, reply, request.timeline), self.settings)
+        if not _open(named, left):
+            again = await self.model.complete(_repair(message, reply, left), settings)
             named, usage = parse_clips(again.text) or named, usage + again.usage
         if not named:
-            return Grounded(None, "the grounding agent named no clip", usage=usage)
-        label, reason = (self._usable(named, request) or named)[0]
-        clip = request.timeline.find(label)
-        note = f"{reason} {shortened}".strip()
-        return Grounded(label, note, _lines(clip), usage)
+            return Grounded(None, "the grounding agent named no clip", usage=usage, warnings=reply.warnings)
+        (label, reason), *others = _open(named, left) or named
+        lines = _lines(request.timeline.find(label))
+        candidates = tuple(Candidate(other, why) for other, why in others)
+        return Grounded(label, reason, lines, usage, candidates, reply.warnings)
 
-    @staticmethod
-    def _usable(named: Sequence[tuple[str, str]], request: AskGrounding) -> list[tuple[str, str]]:
-        """Those that exist and are new."""
-        visited = request.trace.visited
-        return [(label, reason) for label, reason in named if request.timeline.find(label) and label not in visited]
-
-    async def _ask(self, request: AskGrounding, sheets: tuple[Picture, ...]) -> tuple[Reply, Message, str]:
-        """The reply, the message it answers, and a note where subtitles had to be left out."""
-        share = 1.0
-        while True:
-            text = self._prompt(request, share)
-            message = Message(role="user", content=(*sheets, text) if sheets else text)
-            try:
-                reply = await self.model.complete([message], self.settings)
-            except ContextOverflowError:
-                share /= 2
-                if share < LEAST_SHARE:
-                    raise
-            else:
-                note = "" if share == 1.0 else f"(only {share:.0%} of each clip's subtitles fitted the model)"
-                return reply, message, note
-
-    def _prompt(self, request: AskGrounding, share: float) -> str:
+    def _message(self, request: AskGrounding, sheets: tuple[Picture, ...], share: float) -> Message:
         question = request.trace.question
-        return Template(self.prompt if self.prompt is not None else grounding_prompt()).safe_substitute(
+        text = Template(self.prompt if self.prompt is not None else grounding_prompt()).safe_substitute(
             subtitles=subtitle_block(request.timeline, share),
             visited=_told_visited(request.trace),
             most=MOST_CANDIDATES,
+            form=JSON_FORM if self.is_guided else TAG_FORM,
             question=defuse(question.text),
             options="".join(f"a{index}: {defuse(option)}\n" for index, option in enumerate(question.options)),
             request=f"Asked for now: {defuse(request.request)}" if request.request else "",
         )
+        return Message(role="user", content=(*sheets, text) if sheets else text)
+
+
+def _open(named: Sequence[tuple[str, str]], left: Sequence[str]) -> list[tuple[str, str]]:
+    """Those that exist and have not been visited."""
+    return [(label, reason) for label, reason in named if label in left]
+
+
+def _schema(labels: Sequence[str]) -> dict[str, Any]:
+    """Some of these labels, each with a reason, as a JSON schema."""
+    clip = {
+        "type": "object",
+        "properties": {"label": {"type": "string", "enum": list(labels)}, "reason": {"type": "string"}},
+        "required": ["label", "reason"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"clips": {"type": "array", "items": clip}},
+        "required": ["clips"],
+        "additionalProperties": False,
+    }
 
 
 def grounding_prompt() -> str:
@@ -89,14 +105,13 @@ def grounding_prompt() -> str:
 
 
 def subtitle_block(timeline: Timeline, share: float = 1.0) -> str:
-    """All clips with their lines; of each clip the first ``share`` of them."""
-    return "\n".join(_clip_block(clip, share) for clip in timeline.clips)
+    """All clips with their lines, or with that share of them."""
+    return "\n".join(_clip_block(clip.thinned(share)) for clip in timeline.clips)
 
 
-def _clip_block(clip: Clip, share: float) -> str:
-    kept = clip.subtitles[: max(1, round(len(clip.subtitles) * share))]
+def _clip_block(clip: Clip) -> str:
     head = f"[{clip.label}] {clock(clip.start_s)} to {clock(clip.end_s)}"
-    return "\n".join([head, *(defuse(line.text) for line in kept)])
+    return "\n".join([head, *(defuse(line.text) for line in clip.subtitles)])
 
 
 def _told_visited(trace: Trace) -> str:
@@ -108,11 +123,12 @@ def _told_visited(trace: Trace) -> str:
     return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(told)
 
 
-def _repair(message: Message, reply: Reply, timeline: Timeline) -> list[Message]:
+def _repair(message: Message, reply: Reply, left: Sequence[str]) -> list[Message]:
     """The same conversation, with a word on what was wrong."""
-    labels = ", ".join(clip.label for clip in timeline.clips)
-    wrong = f"That names no clip that is there and not yet visited. The labels are: {labels}. Use the form asked for."
-    return [message, Message(role="assistant", content=reply.text or "(nothing)"), Message(role="user", content=wrong)]
+    wrong = (
+        f"That names no clip that is there and not yet visited. There are: {', '.join(left)}. Use the form asked for."
+    )
+    return [message, Message(role="assistant", content=reply.text or "…"), Message(role="user", content=wrong)]
 
 
 def _lines(clip: Clip | None) -> tuple[Evidence, ...]:

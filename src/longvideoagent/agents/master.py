@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from longvideoagent.agents.shorten import ask_shortened, shorten
 from longvideoagent.context import Style, messages
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.models.base import CallSettings, Hear, Model
 from longvideoagent.protocol import LOOK_TAGS
 from longvideoagent.trace import Trace
 from longvideoagent.types import Reply
+
+SETTINGS = CallSettings(stop_at_action=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,15 @@ class ModelMaster:
     style: Style = Style.TURNS
     prompt: str | None = None
     look_tag: str = LOOK_TAGS[0]
-    settings: CallSettings = DEFAULTS
+    settings: CallSettings = SETTINGS
+    hear: Hear | None = None
+    """Told each reply as it grows."""
 
     async def reply(self, trace: Trace) -> Reply:
         """The model's next utterance. Raises ModelError when the model is down."""
-        return await self.model.complete(messages(trace, self.style, self.prompt, self.look_tag), self.settings)
+
+        async def ask(share: float) -> Reply:
+            told = messages(shorten(trace, share), self.style, self.prompt, self.look_tag)
+            return await self.model.complete(told, self.settings, self.hear)
+
+        return await ask_shortened("master", ask)

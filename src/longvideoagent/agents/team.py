@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from longvideoagent.agents.look_ahead import look_ahead
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import Model
@@ -62,7 +63,7 @@ class Team:
             case AskGrounding():
                 return await _timed("grounding", self.grounding.locate(request, video))
             case AskVision():
-                return await _timed("vision", self.vision.look(request, video))
+                return await _timed("vision", look_ahead(request, lambda each: self.vision.look(each, video)))
 
 
 async def _timed(agent: AgentName, work: Awaitable[R]) -> R | Failed:

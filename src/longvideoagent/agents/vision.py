@@ -11,12 +11,14 @@ from string import Template
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULTS, CallSettings, Model
-from longvideoagent.protocol import defuse, parse_sightings
+from longvideoagent.protocol import defuse, parse_sightings, says_not_shown, spoken
 from longvideoagent.rollout import AskVision
 from longvideoagent.types import Clip, Evidence, Message, Picture, Seen, Usage
 
 FRAMES = 15
 """Frames shown in one look (public code's evaluators: 15)."""
+HEAVIEST_LOOK = 15_000_000
+"""Bytes of frames shown in one look; servers refuse requests of some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ModelVision:
     settings: CallSettings = DEFAULTS
     prompt: str | None = None
     most_frames: int = FRAMES
-    most_bytes: int = 15_000_000
+    most_bytes: int = HEAVIEST_LOOK
 
     async def look(self, request: AskVision, video: Video) -> Seen:
         """What the model says of frames spread evenly over the window, with the lines that carry a
@@ -39,7 +41,8 @@ class ModelVision:
         shown = [part for frame in frames for part in (f"{frame.time_s:.1f} s:", Picture(frame.jpeg()))]
         reply = await self.model.complete([Message(role="user", content=(*shown, text))], self.settings)
         spent = reply.usage + Usage(images=len(frames))
-        return Seen(reply.text, tuple(_evidence(reply.text, request.clips)), spent)
+        told = spoken(reply.text) or reply.reasoning.strip()
+        return Seen(told, tuple(_evidence(told, request.clips)), spent, not says_not_shown(told))
 
     def _frames(self, clips: Sequence[Clip], video: Video) -> list[Frame]:
         """Readable frames at the middles of equal parts of the window, fewer where they weigh too much."""

@@ -20,6 +20,12 @@ def open_container(path: Path) -> InputContainer:
         raise DataError(f"{path}: not a readable video ({reason}); check that it plays, or remux it") from error
 
 
+def has_sound(path: Path) -> bool:
+    """Whether it has an audio stream. Raises DataError where FFmpeg cannot read it."""
+    with open_container(path) as container:
+        return bool(container.streams.audio)
+
+
 def origin_s(container: InputContainer) -> float:
     """The first timestamp, from which players count."""
     return (container.start_time or 0) / av.time_base

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.errors import DataError
+from longvideoagent.media import speech
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.ocr import read_video_text
 from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
@@ -39,10 +40,10 @@ def open_episode(
     """Open a video file or frame folder and lay out its timeline.
 
     Text is taken from ``subtitles``, else from a file beside the video with its stem, else from a
-    stream inside it, else from the text on screen. Subtitles that cannot be used are reported in
-    the episode's ``warnings``, after those given, and the next source is tried; a ``subtitles`` file
-    that does not exist is an error. ``frames_per_s`` is the rate of a frame folder. Raises DataError
-    where the video itself cannot be read.
+    stream inside it, else from its speech where the extra ``asr`` and its weights are at hand, else from
+    the text on screen. What cannot be used is reported in the episode's ``warnings``, after those given,
+    and the next source is tried; a ``subtitles`` file that does not exist is an error. ``frames_per_s``
+    is the rate of a frame folder. Raises DataError where the video itself cannot be read.
     """
     video = open_video(path, frames_per_s)
     if subtitles is not None and not Path(subtitles).expanduser().is_file():
@@ -50,6 +51,10 @@ def open_episode(
         raise DataError(f"{subtitles}: {what}; check the path or leave it out")
     duration_s = video.duration_s
     lines, text_from, ignored = _find_subtitles(video, subtitles, duration_s)
+    if not lines and speech.is_installed() and video.path.is_file():
+        text_from = "its speech"
+        lines, unheard = _listen(video.path, _told(progress, "listening to the speech"))
+        ignored += unheard
     quiet = [] if lines else find_quiet(video.path)
     if not lines:
         text_from = "the screen"
@@ -60,6 +65,14 @@ def open_episode(
 
 def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
     return None if progress is None else lambda share: progress(doing, share)
+
+
+def _listen(path: Path, progress: Callable[[float], None] | None) -> tuple[list[Subtitle], list[str]]:
+    """What is said, and a warning where it cannot be told."""
+    try:
+        return speech.transcribe(path, speech.chosen_model(), progress=progress), []
+    except DataError as error:
+        return [], [f"{error} (its speech is not used)"]
 
 
 def _find_subtitles(video: Video, given: str | Path | None, duration_s: float) -> tuple[list[Subtitle], str, list[str]]:

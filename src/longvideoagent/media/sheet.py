@@ -12,6 +12,7 @@ from longvideoagent.protocol import clock
 from longvideoagent.types import Picture, Timeline
 
 COLUMNS, ROWS = 6, 6
+CLIPS_PER_SHEET = COLUMNS * ROWS
 THUMBNAIL_PX = 200
 
 
@@ -19,8 +20,8 @@ def contact_sheets(video: Video, timeline: Timeline) -> tuple[Picture, ...]:
     """Sheets of up to 36 clips each, in order; a clip is shown by the frame at its middle."""
     frames = video.frames([(clip.start_s + clip.end_s) / 2 for clip in timeline.clips], THUMBNAIL_PX)
     sheets = []
-    for first in range(0, len(frames), COLUMNS * ROWS):
-        part = range(first, min(first + COLUMNS * ROWS, len(frames)))
+    for first in range(0, len(frames), CLIPS_PER_SHEET):
+        part = range(first, min(first + CLIPS_PER_SHEET, len(frames)))
         height = -(-len(part) // COLUMNS) * THUMBNAIL_PX
         sheet = Image.new("RGB", (COLUMNS * THUMBNAIL_PX, height), "black")
         draw = ImageDraw.Draw(sheet)

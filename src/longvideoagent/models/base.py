@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from longvideoagent.types import Message, Reply
+from longvideoagent.types import Message, Reply, Usage
+
+Hear = Callable[[str], None]
+"""Told the whole of a reply so far, thought and all, each time it has grown. A reply that is asked for
+again starts over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,21 +19,36 @@ class CallSettings:
 
     temperature: float = 0.6
     max_tokens: int = 1024
-    stop: tuple[str, ...] = ()
-    """Texts to stop at, where a server can; what is cut is never relied on."""
-    choices: tuple[str, ...] = ()
-    """The only replies allowed, where a server can guide its model; empty allows any."""
+    stop_at_action: bool = False
+    """Whether nothing is wanted after the reply's first action (``protocol.parse``). What comes all the
+    same is cut by whoever parses it."""
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema that the reply shall follow, where a server can guide its model."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
-    """Fields a particular server understands, sent as they are."""
+    """Fields a particular server or engine understands, handed on as they are."""
 
 
 DEFAULTS = CallSettings()
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars for a million tokens. Pictures count as the tokens they are."""
+
+    prompt: float
+    completion: float
+
+    def usd(self, usage: Usage) -> float:
+        """The cost of a call or a sum of calls."""
+        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+
+
 class Model(Protocol):
     """A chat model. Where the last message is the assistant's, the reply continues it."""
 
-    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+    async def complete(
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+    ) -> Reply:
         """The model's next words, never empty. Raises ModelError where it gives none."""
 
     async def close(self) -> None:

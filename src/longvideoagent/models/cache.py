@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.errors import DataError
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
 from longvideoagent.types import Message, Picture, Reply
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key; raise it when a stored reply would be read differently."""
 
 
@@ -87,13 +87,17 @@ class RememberingModel:
     store: ReplyStore
     identity: str
 
-    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+    async def complete(
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+    ) -> Reply:
         """The stored reply, else the model's own, which is then stored."""
         key = reply_key(self.identity, messages, settings)
         known = self.store.get(key)
         if known is not None:
+            if hear is not None:
+                hear(known.reasoning + known.text)
             return known
-        reply = await self.model.complete(messages, settings)
+        reply = await self.model.complete(messages, settings, hear)
         self.store.put(key, reply)
         return reply
 

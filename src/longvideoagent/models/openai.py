@@ -7,39 +7,46 @@ One call is one request; trying again, waiting and remembering are ``models.retr
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import openai
 
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
-from longvideoagent.models.base import DEFAULTS, CallSettings
-from longvideoagent.types import Message, Picture, Reply, Usage
+from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Price
+from longvideoagent.models.openai_format import Said, chat_body, completion_body, read_stream, read_whole
+from longvideoagent.protocol import TEMPLATE_TAG, opened_thought, restore_end
+from longvideoagent.types import Message, Reply, Usage
 
-LONGEST_REPLY = 1_000_000
-"""Characters; a server that sends more ignores max_tokens."""
 RETRIED_STATUSES = (408, 409, 425, 429)
+OPTIONAL_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream_options")
+"""What some servers and models refuse; it is then left out, or sent under its other name, and the
+request made again."""
 _OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
+_REFUSAL_WORDS = ("unsupported", "not support", "unrecognized", "unexpected", "not allowed", "unknown")
 
 
 @dataclass(frozen=True)
 class OpenAIModel:
-    """A model ``name`` on the server at ``base_url`` (None: OPENAI_BASE_URL, else OpenAI itself).
-
-    ``continues`` says that the server takes vLLM's ``continue_final_message``; without it a last
-    message of the assistant's is refused by most servers.
-    """
+    """A model ``name`` on the server at ``base_url`` (None: OPENAI_BASE_URL, else OpenAI itself)."""
 
     name: str
     base_url: str | None = None
     key_variable: str = "OPENAI_API_KEY"
     timeout_s: float = 120.0
-    continues: bool = True
+    thinks: bool = False
+    """Says that the model thinks before it speaks. Its server must then not stop at an action's tag,
+    which may be talk, and a reply that closes a thought it did not open is put right."""
+    completion_prompt: str | None = None
+    """The chat template written out, with ``$prompt`` for the user's text: the prompt is then sent to
+    the server's completions and not to its chat. Nothing else gives a thinking model's continuation
+    the form it was trained in, since chat templates take earlier thoughts apart."""
+    price: Price | None = None
+    _refused: set[str] = field(default_factory=set)
 
     @property
     def where(self) -> str:
@@ -59,27 +66,26 @@ class OpenAIModel:
             http_client=openai.DefaultAioHttpClient(),
         )
 
-    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+    async def complete(
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+    ) -> Reply:
         """One request. Raises TransientError where another try may help, else ModelError."""
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [_wire(message) for message in messages],
-            "temperature": settings.temperature,
-            "max_tokens": settings.max_tokens,
-        }
-        if settings.stop:
-            body["stop"] = list(settings.stop)
-        try:
-            answer = await self._client.chat.completions.create(**body, extra_body=self._extra(messages, settings))
-        except openai.APITimeoutError as error:
-            raise TransientError(f"{self.where}: no reply within {self.timeout_s:.0f} s") from error
-        except openai.APIStatusError as error:
-            raise self._refusal(error) from error
-        except openai.APIConnectionError as error:
-            raise TransientError(f"{self.where}: {_cause(error)}") from error
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise TransientError(f"{self.where}: a reply that cannot be read ({_cause(error)})") from error
-        return self._read(answer)
+        stop_at_action = settings.stop_at_action and not self.thinks
+        asked = replace(settings, stop_at_action=stop_at_action)
+        if self.completion_prompt is None:
+            body = chat_body(self.name, messages, asked)
+            opened = ""
+        else:
+            body = completion_body(self.name, self.completion_prompt, messages, asked)
+            opened = opened_thought(body["prompt"])
+        said = await self._send(body, hear)
+        text = restore_end(said.text) if stop_at_action and said.is_stopped else said.text
+        if not opened and messages[-1]["role"] == "user" and self._began_in_thought(said):
+            opened = f"<{TEMPLATE_TAG}>\n"
+        usage = Usage(1, said.prompt_tokens, said.completion_tokens)
+        return Reply(
+            opened + text, said.reasoning, usage=replace(usage, usd=self.price.usd(usage) if self.price else 0)
+        )
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -87,13 +93,43 @@ class OpenAIModel:
         if client is not None:
             await client.close()
 
-    def _extra(self, messages: Sequence[Message], settings: CallSettings) -> Mapping[str, Any]:
-        extra = dict(settings.extra_body)
-        if self.continues and messages[-1]["role"] == "assistant":
-            extra |= {"continue_final_message": True, "add_generation_prompt": False}
-        if settings.choices:
-            extra.setdefault("guided_choice", list(settings.choices))
-        return extra
+    def _began_in_thought(self, said: Said) -> bool:
+        """Whether the chat template opened a thought that the reply closes, or is still in."""
+        if not self.thinks or said.reasoning or f"<{TEMPLATE_TAG}>" in said.text:
+            return False
+        return f"</{TEMPLATE_TAG}>" in said.text or said.is_cut
+
+    async def _send(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
+        while True:
+            accepted = _without(body, self._refused)
+            try:
+                said = await self._request(accepted, hear)
+            except openai.APITimeoutError as error:
+                raise TransientError(f"{self.where}: no reply within {self.timeout_s:.0f} s") from error
+            except openai.APIStatusError as error:
+                refused = _refused_field(error, accepted)
+                if refused is None:
+                    raise self._refusal(error) from error
+                self._refused.add(refused)
+            except openai.APIConnectionError as error:
+                raise TransientError(f"{self.where}: {_cause(error)}") from error
+            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise TransientError(f"{self.where}: a reply that cannot be read ({_cause(error)})") from error
+            else:
+                return said
+
+    async def _request(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
+        create = self._client.chat.completions.create if "messages" in body else self._client.completions.create
+        if hear is None:
+            said = read_whole(await create(**body))
+        else:
+            streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+            said = await read_stream(await create(**_without(streamed, self._refused)), hear)
+        if not said.text.strip() and not said.reasoning.strip():
+            raise TransientError(f"{self.where}: an empty reply")
+        if said.is_endless:
+            raise ModelError(f"{self.where}: a reply of {said.length} characters or more; it ignores max_tokens")
+        return said
 
     def _refusal(self, error: openai.APIStatusError) -> ModelError:
         status, told = error.status_code, f"{self.where}: HTTP {error.status_code}, {_cause(error)}"
@@ -108,39 +144,24 @@ class OpenAIModel:
             return kind(told, _retry_after_s(error.response.headers))
         return ModelError(told)
 
-    def _read(self, answer: Any) -> Reply:
-        """The reply inside a completion. Servers differ in what they leave out, so nothing is taken
-        for granted."""
-        choices = getattr(answer, "choices", None)
-        message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-        text = getattr(message, "content", None) or ""
-        reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None) or ""
-        if not isinstance(text, str) or not isinstance(reasoning, str) or not (text.strip() or reasoning.strip()):
-            raise TransientError(f"{self.where}: an empty reply")
-        if len(text) + len(reasoning) > LONGEST_REPLY:
-            raise ModelError(f"{self.where}: a reply of {len(text) + len(reasoning)} characters; it ignores max_tokens")
-        used = getattr(answer, "usage", None)
-        spent = Usage(1, getattr(used, "prompt_tokens", 0) or 0, getattr(used, "completion_tokens", 0) or 0)
-        return Reply(text, reasoning, usage=spent)
+
+def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
+    """The body in the form a server takes: OpenAI's thinking models call max_tokens otherwise."""
+    accepted = {name: value for name, value in body.items() if name not in refused}
+    if "max_tokens" in refused and "max_tokens" in body and "messages" in body:
+        accepted["max_completion_tokens"] = body["max_tokens"]
+    return accepted
 
 
-def _wire(message: Message) -> dict[str, Any]:
-    content = message["content"]
-    if isinstance(content, str):
-        return {"role": message["role"], "content": content}
-    parts: list[dict[str, Any]] = []
-    for part in content:
-        if isinstance(part, Picture):
-            parts.append({"type": "image_url", "image_url": {"url": data_url(part)}})
-        else:
-            parts.append({"type": "text", "text": part})
-    return {"role": message["role"], "content": parts}
-
-
-@lru_cache(maxsize=512)
-def data_url(picture: Picture) -> str:
-    """The picture as a data URL, built once for as long as it is in use."""
-    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")
+def _refused_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> str | None:
+    """The optional field that a server names as the reason of its refusal, or None."""
+    told = str(error).lower()
+    if error.status_code not in (400, 422) or any(word in told for word in _OVERFLOW_WORDS):
+        return None
+    if not any(word in told for word in _REFUSAL_WORDS):
+        return None
+    named = [name for name in OPTIONAL_FIELDS if name in body and name in told]
+    return named[0] if named else None
 
 
 def _cause(error: BaseException) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
 from longvideoagent.types import Message, Reply, Usage
 
 
@@ -32,10 +33,13 @@ class Patience:
 @dataclass
 class Gate:
     """How many calls may be under way: starts small, grows by one for each round of successes, and
-    halves when the server says that it is too many (once for the calls that were under way then)."""
+    halves when the server says that it is too many (once for the calls that were under way then).
+    ``most_per_minute`` spaces their beginnings evenly."""
 
     most: int = 64
     width: float = 4.0
+    most_per_minute: int | None = None
+    _next_s: float = 0.0
     _busy: int = 0
     _epoch: int = 0
     _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -47,11 +51,19 @@ class Gate:
             await self._freed.wait_for(lambda: self._busy < int(self.width))
             self._busy += 1
         try:
+            await self._wait_for_turn()
             yield self._epoch
         finally:
             async with self._freed:
                 self._busy -= 1
                 self._freed.notify_all()
+
+    async def _wait_for_turn(self) -> None:
+        if self.most_per_minute is not None:
+            now_s = time.monotonic()
+            turn_s = max(now_s, self._next_s)
+            self._next_s = turn_s + 60.0 / self.most_per_minute
+            await asyncio.sleep(turn_s - now_s)
 
     def widen(self) -> None:
         """A call succeeded."""
@@ -72,12 +84,14 @@ class PatientModel:
     patience: Patience = field(default_factory=Patience)
     gate: Gate = field(default_factory=Gate)
 
-    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:
+    async def complete(
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+    ) -> Reply:
         """The reply, or ModelError naming the last failure and the number of tries."""
         for failed_tries in range(self.patience.tries):
             try:
                 async with self.gate.enter() as epoch:
-                    reply = await self.model.complete(messages, settings)
+                    reply = await self.model.complete(messages, settings, hear)
             except TransientError as error:
                 if isinstance(error, ThrottledError):
                     self.gate.narrow(epoch)
@@ -92,4 +106,4 @@ class PatientModel:
     async def close(self) -> None:
         """Close the model; the gate keeps its width."""
         await self.model.close()
-        self.gate = Gate(self.gate.most, self.gate.width)
+        self.gate = Gate(self.gate.most, self.gate.width, self.gate.most_per_minute, self.gate._next_s)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longvideoagent.errors import DataError, ModelError
-from longvideoagent.models.base import DEFAULTS, CallSettings
+from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
 from longvideoagent.types import Message, Reply, Usage
 
 
@@ -32,7 +32,12 @@ class ScriptedModel:
             raise DataError(f"{path}: no script; give a JSON list of strings")
         return cls(replies)
 
-    async def complete(self, messages: Sequence[Message], settings: CallSettings = DEFAULTS) -> Reply:  # noqa: ARG002
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULTS,  # noqa: ARG002
+        hear: Hear | None = None,
+    ) -> Reply:
         """The next reply of the script."""
         if len(self.heard) == len(self._replies):
             raise ModelError(f"the script ends after {len(self._replies)} replies; give it more")
@@ -40,7 +45,10 @@ class ScriptedModel:
         self.heard.append(list(messages))
         if isinstance(said, ModelError):
             raise said
-        return Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
+        reply = Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
+        if hear is not None:
+            hear(reply.reasoning + reply.text)
+        return reply
 
     async def close(self) -> None:
         """Nothing to let go of."""

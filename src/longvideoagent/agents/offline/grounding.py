@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.media.video import Video
 from longvideoagent.rollout import AskGrounding
-from longvideoagent.types import Evidence, Grounded, Subtitle, Timeline, Usage
+from longvideoagent.types import Candidate, Evidence, Grounded, Subtitle, Timeline, Usage
 
 WINDOW_LINES = 3
 CLIP_SHARE = 1.0
@@ -24,6 +24,8 @@ talks on, so what belongs together need not stand together."""
 OPTION_SHARE = 0.4
 """Weight of the best-matching option beside the question."""
 QUOTED_LINES = 2
+OTHERS = 4
+"""Further candidates told."""
 
 _WORD = re.compile(r"\w+")
 
@@ -59,7 +61,7 @@ def locate(request: AskGrounding) -> Grounded:
     scores = score_clips(timeline, question.text, question.options)
     if request.request:
         scores = scores + score_clips(timeline, request.request, ())
-    best = max(left, key=lambda index: (scores[index], -index))
+    best, *next_best = sorted(left, key=lambda index: (-scores[index], index))
     clip = timeline.clips[best]
     if scores[best] <= 0:
         return Grounded(clip.label, "no line matches, so the clips are gone through in order", usage=Usage(calls=1))
@@ -68,9 +70,11 @@ def locate(request: AskGrounding) -> Grounded:
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
     evidence = tuple(Evidence.of_line(clip.label, line) for line in quoted)
-    return Grounded(
-        clip.label, f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}", evidence, Usage(calls=1)
+    others = tuple(
+        Candidate(timeline.clips[index].label, "matches less") for index in next_best[:OTHERS] if scores[index] > 0
     )
+    reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
+    return Grounded(clip.label, reason, evidence, Usage(calls=1), others)
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.agents.offline.terms import terms
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
 from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
@@ -64,7 +65,9 @@ def look(request: AskVision, video: Video) -> Seen:
     told = [f"{clock(fact.start_s)} to {clock(fact.end_s)}: {fact.text}" for fact in facts]
     head = f"{len(frames)} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
     usage = Usage(calls=1, images=len(frames))
-    return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage)
+    asked = set(terms(request.query))
+    shows_it = not asked or any(asked & set(terms(fact.text)) for fact in facts)
+    return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage, shows_it)
 
 
 def times_in(query: str) -> list[float]:

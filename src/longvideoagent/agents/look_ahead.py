@@ -1,0 +1,44 @@
+"""One look at several windows: the current clip's and those of the next likely clips, at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from longvideoagent.protocol import clock
+from longvideoagent.rollout import AskVision
+from longvideoagent.types import Clip, Seen, Usage
+
+
+async def look_ahead(request: AskVision, look: Callable[[AskVision], Awaitable[Seen]]) -> Seen:
+    """What the windows show, the likeliest first, up to the first that shows what was asked for; looks
+    at the windows behind it are given up. Raises ModelError where one of those before it fails."""
+    if not request.ahead:
+        return await look(request)
+    windows = (request.clips, *request.ahead)
+    looks = [asyncio.ensure_future(look(AskVision(request.query, clips))) for clips in windows]
+    seen: list[Seen] = []
+    try:
+        for under_way in looks:
+            seen.append(await under_way)
+            if seen[-1].shows_it:
+                break
+    finally:
+        for under_way in looks:
+            under_way.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+    return _merge(windows, seen)
+
+
+def _merge(windows: Sequence[tuple[Clip, ...]], seen: Sequence[Seen]) -> Seen:
+    """Each text under the label of its window. Looks that were given up count as calls, since a server
+    may have begun them."""
+    told = [f"{_title(clips)}\n{each.text}" for clips, each in zip(windows, seen, strict=False)]
+    evidence = tuple(dict.fromkeys(found for each in seen for found in each.evidence))
+    usage = sum((each.usage for each in seen), Usage(calls=len(windows) - len(seen)))
+    return Seen("\n\n".join(told), evidence, usage, any(each.shows_it for each in seen))
+
+
+def _title(clips: Sequence[Clip]) -> str:
+    labels = ", ".join(clip.label for clip in clips)
+    return f"In {labels} ({clock(clips[0].start_s)} to {clock(clips[-1].end_s)}):"

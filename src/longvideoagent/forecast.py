@@ -1,0 +1,128 @@
+"""What a question may cost at most, told before anything is asked.
+
+Upper bounds under two assumptions, which are named beside the figures: how many bytes make a token and
+how many tokens a picture is. Calls that have to be tried again come on top, remembered replies are
+cheaper.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from longvideoagent.agents.grounding import MOST_CANDIDATES, grounding_prompt, subtitle_block
+from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
+from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
+from longvideoagent.agents.roster import OFFLINE, Role, Roster
+from longvideoagent.context import Style, master_prompt, render_opening
+from longvideoagent.errors import UsageError
+from longvideoagent.media.episode import Episode
+from longvideoagent.media.sheet import CLIPS_PER_SHEET
+from longvideoagent.models.base import DEFAULTS, Price
+from longvideoagent.protocol import render_located
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.types import Located, Question, Timeline, Usage
+
+BYTES_PER_TOKEN = 3
+"""Tokenizers make a token of about 4 bytes of English and of 3 of most other languages."""
+TOKENS_PER_PICTURE = 1_100
+"""A 768-pixel frame is 400 to 1,100 tokens to today's models."""
+TOKENS_PER_OFFLINE_LOOK = 2_000
+REPAIRED = 2
+"""A grounding model is asked a second time where it names no clip that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One role's most. ``usd`` is None where no price is known."""
+
+    role: str
+    model: str
+    most: Usage
+    usd: float | None
+
+
+def check_prices(roster: Roster, settings: Settings) -> None:
+    """Refuse a bound in dollars where a price is missing. Raises UsageError naming the model."""
+    if settings.max_usd is not None and roster.unpriced:
+        name = roster.unpriced[0]
+        raise UsageError(
+            f"no price is known for {name}, so --max-usd means nothing; "
+            f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars for a million tokens)'
+        )
+
+
+def forecast(question: Question, episode: Episode, roster: Roster, settings: Settings) -> tuple[Forecast, ...]:
+    """The most that each role may use, and the most in all, which is less than their sum: a round that
+    looks does not relocate."""
+    actions = settings.max_rounds - 1
+    grounding = _one_grounding(episode.timeline, roster.grounding, settings) if settings.grounding else Usage()
+    look = _one_look(roster.vision, settings) if settings.vision else Usage()
+    master = _all_replies(question, episode.timeline, roster, settings)
+    used = {"master": master, "grounding": _times(grounding, settings.max_rounds), "vision": _times(look, actions)}
+    roles = {"master": roster.master, "grounding": roster.grounding, "vision": roster.vision}
+    told = [Forecast(name, roles[name].model, most, _usd(roles[name], most, roster)) for name, most in used.items()]
+    dearer = max((grounding, look), key=lambda usage: usage.tokens)
+    total = master + grounding + _times(dearer, actions)
+    prices = [each.usd for each in told]
+    usd = None if None in prices else sum(price for price in prices if price is not None)
+    return (*told, Forecast("in all", "", total, usd))
+
+
+def _all_replies(question: Question, timeline: Timeline, roster: Roster, settings: Settings) -> Usage:
+    role = roster.master
+    if role.model == OFFLINE:
+        return Usage(calls=settings.max_rounds)
+    reply = role.max_tokens or MASTER_SETTINGS.max_tokens
+    window = _widest(timeline, settings)
+    opening = render_opening(Trace(question, settings, window), master_prompt(settings.agents), roster.look_tag)
+    observed = max(_tokens(render_located(window)), _look_tokens(roster.vision) * settings.look_ahead)
+    grows = observed + (0 if roster.style is Style.ACCUMULATED else reply)
+    rounds = settings.max_rounds
+    prompts = rounds * _tokens(opening) + grows * rounds * (rounds - 1) // 2
+    return Usage(rounds, prompts, rounds * reply)
+
+
+def _one_grounding(timeline: Timeline, role: Role, settings: Settings) -> Usage:
+    if role.model == OFFLINE:
+        return Usage(calls=1)
+    sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
+    told_of_visited = 120 * settings.max_rounds
+    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + MOST_CANDIDATES + told_of_visited
+    reply = role.max_tokens or GROUNDING_SETTINGS.max_tokens
+    return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), REPAIRED)
+
+
+def _one_look(role: Role, settings: Settings) -> Usage:
+    if role.model == OFFLINE:
+        return Usage(calls=settings.look_ahead)
+    asked = role.most_frames * TOKENS_PER_PICTURE + 300
+    return _times(Usage(1, asked, _look_tokens(role), role.most_frames), settings.look_ahead)
+
+
+def _look_tokens(role: Role) -> int:
+    return TOKENS_PER_OFFLINE_LOOK if role.model == OFFLINE else role.max_tokens or DEFAULTS.max_tokens
+
+
+def _widest(timeline: Timeline, settings: Settings) -> Located:
+    """The window with the longest subtitles, as if it had been located."""
+    if not settings.grounding:
+        whole = timeline.whole()
+        return Located(whole, (whole,))
+    windows = [Located(clip, timeline.window(clip, settings.window)) for clip in timeline.clips]
+    return max(windows, key=lambda located: len(render_located(located)))
+
+
+def _usd(role: Role, usage: Usage, roster: Roster) -> float | None:
+    if not role.model.startswith("openai:"):
+        return 0.0
+    cost = roster.prices.get(role.model_name)
+    return Price(cost.prompt, cost.completion).usd(usage) if cost else None
+
+
+def _tokens(text: str) -> int:
+    return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def _times(usage: Usage, count: int) -> Usage:
+    return sum([usage] * count, Usage())

@@ -1,0 +1,30 @@
+"""Messages as the one text that a language model reads, by its chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from longvideoagent.errors import ModelError
+from longvideoagent.protocol import opened_thought
+from longvideoagent.types import Message
+
+
+def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text before the reply: the template up to the assistant's turn, then what the assistant has
+    said so far where the last message is its own. ``tokenizer`` is one of transformers'. Raises
+    ModelError for pictures and for a tokenizer without a template."""
+    if not all(isinstance(message["content"], str) for message in messages):
+        raise ModelError("a model in this process takes no pictures; give that role a model on a server")
+    continued = str(messages[-1]["content"]) if messages[-1]["role"] == "assistant" else ""
+    asked = messages[:-1] if continued else messages
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"{tokenizer.name_or_path} has no chat template; take a model that was trained to chat")
+    prompt: str = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
+    return join_continuation(prompt, continued)
+
+
+def join_continuation(prompt: str, continued: str) -> str:
+    """The prompt and what has been said since, with a thought that both of them open opened once."""
+    opened = opened_thought(prompt)
+    return prompt + (continued.removeprefix(opened) if opened else continued)

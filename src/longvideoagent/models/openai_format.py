@@ -1,0 +1,144 @@
+"""Messages as OpenAI's chat and text completions write them, and replies as servers write them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from longvideoagent.errors import ModelError
+from longvideoagent.models.base import CallSettings, Hear
+from longvideoagent.models.chat_template import join_continuation
+from longvideoagent.protocol import ACTION_ENDS
+from longvideoagent.types import Message, Picture
+
+LONGEST_REPLY = 1_000_000
+"""Characters; a server that sends more ignores max_tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a server said, in any of its forms."""
+
+    text: str
+    reasoning: str = ""
+    is_stopped: bool = False
+    """Whether it may have been stopped at a text that was asked for."""
+    is_cut: bool = False
+    """Whether max_tokens ended it."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def length(self) -> int:
+        """Characters in all."""
+        return len(self.text) + len(self.reasoning)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether the server ignores max_tokens."""
+        return self.length > LONGEST_REPLY
+
+
+def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
+    """The body of a chat completion. A last message of the assistant's is to be continued, in vLLM's
+    words for it."""
+    extra = dict(settings.extra_body)
+    if messages[-1]["role"] == "assistant":
+        extra |= {"continue_final_message": True, "add_generation_prompt": False}
+    body = {
+        "model": name,
+        "messages": [_wire(message) for message in messages],
+        **_common(settings),
+        "extra_body": extra,
+    }
+    if settings.schema is not None:
+        schema = {"name": "reply", "strict": True, "schema": dict(settings.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def completion_body(name: str, template: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
+    """The body of a text completion: the user's text inside the template, then what the assistant has
+    said. Raises ModelError for messages that are no one user's and one assistant's text."""
+    texts = [content for message in messages if isinstance(content := message["content"], str)]
+    if len(texts) < len(messages) or [message["role"] for message in messages] not in (["user"], ["user", "assistant"]):
+        raise ModelError("completion_prompt takes one text of the user's; set style to continuation or accumulated")
+    asked, continued = texts[0], "".join(texts[1:])
+    head, _, tail = template.partition("$prompt")
+    prompt = join_continuation(f"{head}{asked}{tail}", continued)
+    return {"model": name, "prompt": prompt, **_common(settings), "extra_body": dict(settings.extra_body)}
+
+
+def _common(settings: CallSettings) -> dict[str, Any]:
+    common: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    if settings.stop_at_action:
+        common["stop"] = list(ACTION_ENDS)
+    return common
+
+
+def read_whole(answer: Any) -> Said:
+    """A completion that came in one piece. Servers differ in what they leave out, so nothing is taken
+    for granted; what cannot be read is empty."""
+    choice = _first_choice(answer)
+    text, reasoning = _words(getattr(choice, "message", None) or choice)
+    return _said(text, reasoning, choice, getattr(answer, "usage", None))
+
+
+async def read_stream(chunks: AsyncIterable[Any], hear: Hear) -> Said:
+    """A completion that comes in pieces; ``hear`` is told all of it after each."""
+    text, reasoning, ended, used = "", "", None, None
+    async for chunk in chunks:
+        choice = _first_choice(chunk)
+        more_text, more_reasoning = _words(getattr(choice, "delta", None) or choice)
+        text, reasoning = text + more_text, reasoning + more_reasoning
+        if more_text or more_reasoning:
+            hear(reasoning + text)
+        if getattr(choice, "finish_reason", None):
+            ended = choice
+        used = getattr(chunk, "usage", None) or used
+        if len(text) + len(reasoning) > LONGEST_REPLY:
+            break
+    return _said(text, reasoning, ended, used)
+
+
+def _first_choice(answer: Any) -> Any:
+    choices = getattr(answer, "choices", None)
+    return choices[0] if isinstance(choices, list) and choices else None
+
+
+def _words(message: Any) -> tuple[str, str]:
+    """Text and reasoning of a message, of a piece of one, or of a text completion."""
+    text = getattr(message, "content", None) or getattr(message, "text", None)
+    reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return text if isinstance(text, str) else "", reasoning if isinstance(reasoning, str) else ""
+
+
+def _said(text: str, reasoning: str, choice: Any, used: Any) -> Said:
+    finish = getattr(choice, "finish_reason", None)
+    is_end_of_turn = getattr(choice, "stop_reason", "untold") is None  # vLLM tells the text it stopped at
+    prompt_tokens = getattr(used, "prompt_tokens", 0) or 0
+    completion_tokens = getattr(used, "completion_tokens", 0) or 0
+    is_stopped = finish == "stop" and not is_end_of_turn
+    return Said(text, reasoning, is_stopped, finish == "length", prompt_tokens, completion_tokens)
+
+
+def _wire(message: Message) -> dict[str, Any]:
+    content = message["content"]
+    if isinstance(content, str):
+        return {"role": message["role"], "content": content}
+    parts: list[dict[str, Any]] = []
+    for part in content:
+        if isinstance(part, Picture):
+            parts.append({"type": "image_url", "image_url": {"url": data_url(part)}})
+        else:
+            parts.append({"type": "text", "text": part})
+    return {"role": message["role"], "content": parts}
+
+
+@lru_cache(maxsize=512)
+def data_url(picture: Picture) -> str:
+    """The picture as a data URL, built once for as long as it is in use."""
+    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")
