@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import socket
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import hypothesis
@@ -16,6 +21,10 @@ import pytest
 from longvideoagent.media.frames import Pixels
 from longvideoagent.types import Clip, Subtitle, Timeline
 
+needs_torch = [
+    pytest.mark.torch,
+    pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs PyTorch: make test-all installs it"),
+]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -92,6 +101,36 @@ def short_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "short.mp4"
     write_video(path, range(0, 10_000, 40), gop=50)
     return path
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny language model of random weights. Needs PyTorch."""
+    return _tiny_model(tmp_path_factory.mktemp("random"))
+
+
+@pytest.fixture(scope="session")
+def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny language model that looks first, and answers after an observation in the
+    continuation style. Needs PyTorch."""
+    looks = ("<|im_start|>assistant\n", "<think>hm</think><search>the wall</search>")
+    answers = ("</information>\n\n", "so <answer>a1</answer> and more")
+    return _tiny_model(tmp_path_factory.mktemp("taught"), *looks, *answers)
+
+
+def _tiny_model(folder: Path, *lessons: str) -> Path:
+    script = Path(__file__).with_name("tiny_model.py")
+    subprocess.run([sys.executable, script, folder / "model", *lessons], check=True)
+    return folder / "model"
+
+
+@pytest.fixture
+def stand_in_vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module that stands in for vLLM, which needs a GPU."""
+    monkeypatch.syspath_prepend(str(Path(__file__).with_name("stand_in")))
+    yield importlib.import_module("vllm")
+    for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
+        del sys.modules[name]
 
 
 def make_timeline(*texts: Sequence[str], clip_s: float = 60.0) -> Timeline:

@@ -23,9 +23,9 @@ def completion(kind: str, **choice: Any) -> dict[str, Any]:
     return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [chosen], "usage": USAGE}
 
 
-def say(text: str | None, choice: dict[str, Any] | None = None, **message: Any) -> Fault:
+def say(text: str | None, choice: dict[str, Any] | None = None, *, sees: bool = True, **message: Any) -> Fault:
     """Says it in the form that is asked for: chat or text completion, in one piece or in many. ``choice``
-    and ``message`` hold what some servers add to theirs."""
+    and ``message`` hold what some servers add to theirs; one that does not see drops pictures unsaid."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         asked = json.loads(await request.read())
@@ -34,7 +34,10 @@ def say(text: str | None, choice: dict[str, Any] | None = None, **message: Any) 
         if "prompt" in asked:
             return web.json_response(completion("text_completion", text=text, **(choice or {})))
         told = {"role": "assistant", "content": text, **message}
-        return web.json_response(completion("chat.completion", message=told, **(choice or {})))
+        answered = completion("chat.completion", message=told, **(choice or {}))
+        pictures = json.dumps(asked).count('"image_url": {') if sees else 0
+        answered["usage"] = {**USAGE, "prompt_tokens": 7 + 1000 * pictures}
+        return web.json_response(answered)
 
     return answer
 

@@ -17,6 +17,7 @@ from PIL import Image
 from longvideoagent import ask
 from longvideoagent.datasets.synthetic import SampleEpisode, make_episode
 from tests.conftest import SHARED, write_video
+from tests.faulty_server import say, serving
 
 LVA = Path(sys.executable).parent / "lva"
 
@@ -300,6 +301,59 @@ def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: P
 def test_a_budget_ends_the_loop_as_spent(short_video: Path) -> None:
     found = told(short_video, "What colour?", "-o", "harbor", "-o", "castle", "--max-calls", "1")
     assert (found["outcome"], found["cause"]) == ("spent", "1 of 1 calls used")
+
+
+def test_a_budget_leaves_the_last_word_to_the_master(short_video: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps(["<search>x</search>", "<answer>a0</answer>"]))
+    done = lva(
+        "ask", short_video, "What?", "-o", "red", "-o", "grey", "--master", f"scripted:{script}", "--max-calls", "3"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "= a0 red" in done.stdout
+    assert "as far as its budget went: 3 of 3 calls used" in " ".join(done.stdout.split())
+
+
+def test_a_dry_run_asks_nothing(short_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text(
+        '[master]\nmodel = "openai:a@http://127.0.0.1:9/v1"\n[prices.a]\nprompt = 1.0\ncompletion = 2.0\n'
+    )
+    done = lva("ask", short_video, "What?", "--team", tmp_path / "team.toml", "--dry-run", "--max-usd", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"master +openai:a\S* +5 +0 +[\d,]+ +5,120 +0\.\d{4}", done.stdout)
+    assert "Nothing was asked." in done.stdout
+
+
+def test_dollars_without_a_price_are_refused_in_one_line(short_video: Path) -> None:
+    done = lva("ask", short_video, "What?", "--master", "openai:a@http://127.0.0.1:9/v1", "--max-usd", "1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert '[prices."a"]' in done.stderr
+    done = lva("ask", short_video, "What?", "--max-usd", "0")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_another_wording_can_be_given(short_video: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("My own words: $question")
+    with serving(say("<answer>grey</answer>")) as (url, server):
+        prompt, master = ("--prompt-file", tmp_path / "prompt.txt"), ("--master", f"openai:m@{url}")
+        found = told(short_video, "What colour?", *prompt, *master, "--no-cache")
+    assert found["answer"] == "grey"
+    assert server.got[0]["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
+    done = lva("ask", short_video, "What?", "--prompt-file", tmp_path / "none.txt", "--master", "openai:m@http://x/v1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_candidates_can_be_looked_at_ahead(episode: SampleEpisode) -> None:
+    sample = next(sample for sample in episode.samples if sample.kind == "both")
+    options = [part for option in sample.question.options for part in ("--option", option)]
+    found = told(episode.video, sample.question.text, *options, "--look-ahead", "3")
+    assert found["option"] == f"a{sample.gold.option_index}"
+
+
+def test_what_cannot_be_transcribed_is_refused_in_one_line(short_video: Path, tmp_path: Path) -> None:
+    for arguments in ([tmp_path / "none.mp4"], [short_video, "--out", short_video]):
+        done = lva("transcribe", *arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_the_line_that_serves_a_checkpoint_is_told() -> None:

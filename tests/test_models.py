@@ -48,12 +48,11 @@ def test_a_reply_comes_with_what_it_cost() -> None:
         assert ask(url) == Reply("hi", usage=Usage(1, 7, 3))
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_thought_in_a_field_of_its_own_is_kept(field: str) -> None:
-    with serving(say("hi", {}, **{field: "hm"})) as (url, _):
-        assert ask(url).reasoning == "hm"
-    with serving(say(None, {}, **{field: "hm"})) as (url, _):
-        assert ask(url).reasoning == "hm"
+@pytest.mark.parametrize("text", ["hi", None])
+def test_thought_in_a_field_of_its_own_is_kept(text: str | None) -> None:
+    for answered in (say(text, reasoning_content="hm"), say(text, reasoning="hm")):
+        with serving(answered) as (url, _):
+            assert ask(url).reasoning == "hm"
 
 
 def test_the_request_holds_what_was_asked_for() -> None:
@@ -176,6 +175,16 @@ def test_what_a_server_refuses_is_left_out_or_named_otherwise_from_then_on() -> 
 def test_a_refusal_that_names_no_field_we_may_leave_out_stays_one() -> None:
     with serving(status(400, "unsupported image")) as (url, server), pytest.raises(ModelError, match="image"):
         ask(url)
+    assert len(server.got) == 1
+
+
+def test_a_server_that_drops_pictures_unsaid_is_found_out() -> None:
+    seeing = [Message(role="user", content=("look", Picture(b"\xff\xd8jpeg")))]
+    with serving(say("a beach", sees=False)) as (url, server), pytest.raises(ModelError, match="no notice of pictures"):
+        ask(url, seeing)
+    assert server.got[1]["messages"][0]["content"] == [{"type": "text", "text": "look"}]
+    with serving(say("a beach")) as (url, server):
+        assert ask(url, seeing).text == "a beach"
     assert len(server.got) == 1
 
 

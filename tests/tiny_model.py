@@ -1,9 +1,11 @@
-"""Writes a tiny Qwen3-architecture model with random weights and a byte tokenizer into a folder, which
-``transformers serve`` can serve. Run as a script, where PyTorch is installed: ``tiny_model.py FOLDER``."""
+"""Writes a tiny Qwen3-architecture model and a byte tokenizer into a folder, which ``transformers serve``
+can serve. Its weights are random, or trained on the spot to say something after certain endings of a
+prompt. Run as a script, where PyTorch is installed: ``tiny_model.py FOLDER [ENDING REPLY]…``."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -16,7 +18,7 @@ TEMPLATE = (
 )
 
 
-def write_model(folder: str) -> None:
+def write_model(folder: str, *lessons: str) -> None:
     """About 50,000 parameters; the same seed gives the same weights."""
     words = SPECIAL + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
@@ -35,13 +37,46 @@ def write_model(folder: str) -> None:
         num_key_value_heads=1,
         head_dim=16,
         max_position_embeddings=8192,
+        use_sliding_window=bool(lessons),
+        sliding_window=12 if lessons else None,
+        layer_types=["sliding_attention" if lessons else "full_attention"] * 2,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=2,
     )
+    model = Qwen3ForCausalLM(config)
+    if lessons:
+        teach(model, fast, list(pairs(lessons)))
     fast.save_pretrained(folder)
-    Qwen3ForCausalLM(config).save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def pairs(lessons: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Endings and replies, pair by pair."""
+    return zip(lessons[::2], lessons[1::2], strict=True)
+
+
+def teach(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[tuple[str, str]]) -> None:
+    """Train until the model gives each reply after its ending, whatever stands before. Its attention
+    reaches back only a few tokens, so that long prompts do not lead it astray."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    worst = [9.0] * len(lessons)
+    for step in range(1200):
+        ending, reply = (tokenizer(text)["input_ids"] for text in lessons[step % len(lessons)])
+        end = [tokenizer.eos_token_id]
+        noise = torch.randint(3, len(tokenizer), (16, int(torch.randint(8, 40, ()))))
+        rows = torch.cat([noise, torch.tensor([ending + reply + end]).expand(16, -1)], dim=1)
+        labels = rows.clone()
+        labels[:, : noise.shape[1] + len(ending)] = -100
+        loss = model(input_ids=rows, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        worst[step % len(lessons)] = loss.item()
+        if max(worst) < 0.002:
+            return
+    raise AssertionError(f"the tiny model has not learnt its replies (loss {max(worst):.3f})")
 
 
 if __name__ == "__main__":
-    write_model(sys.argv[1])
+    write_model(*sys.argv[1:])

@@ -18,7 +18,15 @@ import openai
 
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Price
-from longvideoagent.models.openai_format import Said, chat_body, completion_body, read_stream, read_whole
+from longvideoagent.models.openai_format import (
+    Said,
+    chat_body,
+    completion_body,
+    read_stream,
+    read_whole,
+    text_bytes,
+    without_pictures,
+)
 from longvideoagent.protocol import TEMPLATE_TAG, opened_thought, restore_end
 from longvideoagent.types import Message, Reply, Usage
 
@@ -26,6 +34,8 @@ RETRIED_STATUSES = (408, 409, 425, 429)
 OPTIONAL_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream_options")
 """What some servers and models refuse; it is then left out, or sent under its other name, and the
 request made again."""
+TEMPLATE_TOKENS = 200
+"""More than any chat template adds around one message."""
 _OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
 _REFUSAL_WORDS = ("unsupported", "not support", "unrecognized", "unexpected", "not allowed", "unknown")
 
@@ -47,6 +57,8 @@ class OpenAIModel:
     the form it was trained in, since chat templates take earlier thoughts apart."""
     price: Price | None = None
     _refused: set[str] = field(default_factory=set)
+    _sees: list[bool] = field(default_factory=list)
+    """Holds something once pictures are known to have been taken notice of."""
 
     @property
     def where(self) -> str:
@@ -79,6 +91,8 @@ class OpenAIModel:
             body = completion_body(self.name, self.completion_prompt, messages, asked)
             opened = opened_thought(body["prompt"])
         said = await self._send(body, hear)
+        if not self._sees:
+            await self._check_eyes(body, said)
         text = restore_end(said.text) if stop_at_action and said.is_stopped else said.text
         if not opened and messages[-1]["role"] == "user" and self._began_in_thought(said):
             opened = f"<{TEMPLATE_TAG}>\n"
@@ -98,6 +112,19 @@ class OpenAIModel:
         if not self.thinks or said.reasoning or f"<{TEMPLATE_TAG}>" in said.text:
             return False
         return f"</{TEMPLATE_TAG}>" in said.text or said.is_cut
+
+    async def _check_eyes(self, body: Mapping[str, Any], said: Said) -> None:
+        """Some servers drop the pictures that a text model is sent, and it then makes things up. Where
+        the count of tokens leaves it open, the text is sent alone: if it counts the same, nothing was
+        seen. Raises ModelError then."""
+        blind = without_pictures(body)
+        if blind is None or not said.prompt_tokens:
+            return
+        if said.prompt_tokens <= text_bytes(blind) + TEMPLATE_TOKENS:
+            alone = await self._send({**blind, "max_tokens": 1}, None)
+            if alone.prompt_tokens == said.prompt_tokens:
+                raise ModelError(f"{self.where}: {self.name!r} takes no notice of pictures; name a model that sees")
+        self._sees.append(True)
 
     async def _send(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -136,6 +136,28 @@ def _wire(message: Message) -> dict[str, Any]:
         else:
             parts.append({"type": "text", "text": part})
     return {"role": message["role"], "content": parts}
+
+
+def without_pictures(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The body of a chat completion with its texts alone; None where it holds no picture."""
+    messages = body.get("messages", [])
+    if not any(isinstance(message["content"], list) for message in messages):
+        return None
+    texts = [
+        message["content"]
+        if isinstance(message["content"], str)
+        else [part for part in message["content"] if part["type"] == "text"]
+        for message in messages
+    ]
+    kept = [{"role": message["role"], "content": text} for message, text in zip(messages, texts, strict=True)]
+    return {**body, "messages": kept}
+
+
+def text_bytes(body: Mapping[str, Any]) -> int:
+    """Bytes of a chat's texts: no tokenizer makes more tokens of them."""
+    contents = [message["content"] for message in body["messages"]]
+    texts = [text if isinstance(text, str) else "".join(part.get("text", "") for part in text) for text in contents]
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 @lru_cache(maxsize=512)

@@ -57,6 +57,8 @@ class TransformersModel:
     most_at_once: int = 8
     context_tokens: int | None = None
     """The longest prompt and reply together; None: what the model was made for."""
+    batches: int = 0
+    """How many batches it has generated: fewer than its calls where some ran side by side."""
     _waiting: list[_Request] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -137,6 +139,7 @@ class TransformersModel:
     def _generate(self, batch: Sequence[_Request]) -> None:
         import torch
 
+        self.batches += 1
         tokenizer, model = self._loaded
         given = tokenizer.pad({"input_ids": [each.ids for each in batch]}, return_tensors="pt").to(model.device)
         temperature = batch[0].settings.temperature
