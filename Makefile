@@ -22,6 +22,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/calls.py
 
 accuracy: $(READY)
 	$(BIN)/python benchmarks/offline_accuracy.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.roster import Cost, Role, Roster
 from longvideoagent.datasets.synthetic import make_episode
+from tests.faulty_server import say, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +57,40 @@ def test_the_readmes_make_targets_exist(command: str) -> None:
     assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
+BACK_ENDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", BACK_ENDS, ids=lambda line: line.split("#")[-1].strip().split(",")[0])
+def test_the_line_of_each_back_end_works(
+    line: str, workplace: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OPENAI_API_KEY": "key"}
+    if " transformers:" in line or " vllm:" in line:
+        if not importlib.util.find_spec("torch"):
+            pytest.skip("needs PyTorch: make test-all installs it")
+        line = line.replace("Qwen/Qwen3-4B", str(request.getfixturevalue("random_model")))
+        environment["PYTHONPATH"] = str(ROOT / "tests" / "stand_in")
+    with serving(say("so</think><answer>Otto</answer>")) as (url, server):
+        line = re.sub(r"@https?://[^ ]+", f"@{url}", line)
+        if "--team" in line:
+            preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b.toml").read_text()
+            (tmp_path / "team.toml").write_text(preset.replace("http://127.0.0.1:8000/v1", url))
+            line = line.replace("qwen3-4b", str(tmp_path / "team.toml"))
+        environment["OPENAI_BASE_URL"] = url
+        command = shlex.split(line, comments=True)
+        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if "--dry-run" in line:
+        assert "Nothing was asked" in done.stdout
+        assert not server.got
+    elif "openai:" in line or "--team" in line:
+        assert "= Otto" in done.stdout
+        assert len(server.got) == 1
+    else:
+        assert "spent" in done.stdout  # a tiny model with random weights answers nothing
+
+
 def test_every_command_of_the_readme_is_covered() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"lva", "make", "pip"}
 
@@ -90,4 +126,4 @@ def test_the_team_file_of_the_documents_is_a_team() -> None:
     roster = Roster.model_validate(tomllib.loads(text))
     assert roster.vision.most_frames == 15
     shown = set(re.findall(r"^(\w+) =", text, re.MULTILINE))
-    assert shown <= set(Roster.model_fields) | set(Role.model_fields)
+    assert shown <= set(Roster.model_fields) | set(Role.model_fields) | set(Cost.model_fields)

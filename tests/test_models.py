@@ -331,6 +331,35 @@ def test_the_gate_halves_once_for_calls_throttled_together() -> None:
     assert gate.width == 2.0
 
 
+def test_the_gate_doubles_at_first_and_grows_slowly_once_it_was_told_off() -> None:
+    gate = Gate(most=64, width=4.0)
+    for _ in range(12):
+        gate.widen()
+    assert gate.width == 16.0
+    gate.narrow(0)
+    for _ in range(8):
+        gate.widen()
+    assert 8.5 < gate.width < 9.0
+
+
+def test_a_caller_that_gives_up_waiting_leaves_the_gate_as_it_was() -> None:
+    async def run() -> None:
+        gate = Gate(width=1.0)
+
+        async def hold(seconds: float) -> None:
+            async with gate.enter():
+                await asyncio.sleep(seconds)
+
+        first, second, third = (asyncio.ensure_future(hold(0.05)) for _ in range(3))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        await asyncio.wait_for(asyncio.gather(first, third), 5)
+        await asyncio.wait_for(hold(0), 5)
+        assert second.cancelled()
+
+    asyncio.run(run())
+
+
 # --- memory --------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ def babble(syllables: int = 20) -> Sound:
     vowels = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480))
     parts: list[Sound] = [np.zeros(RATE, np.float32)]
     for number in range(syllables):
-        parts.append(vowel(110 + rng.integers(-15, 30), vowels[number % 4]))
+        parts.append(vowel(float(110 + rng.integers(-15, 30)), vowels[number % 4]))
         parts.append(rng.normal(0, 0.03, RATE // 20).astype(np.float32))
     return np.concatenate([*parts, np.zeros(RATE, np.float32)]) * np.float32(0.5)
 
@@ -198,7 +198,7 @@ def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monk
 def test_the_command_writes_subtitles_that_ask_then_finds(talk: Path, whisper: str, tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     video.write_bytes(talk.read_bytes())
-    command = [LVA, "transcribe", video, "--model", whisper]
+    command = [str(LVA), "transcribe", str(video), "--model", whisper]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert "talk.srt" in done.stderr

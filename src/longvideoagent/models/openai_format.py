@@ -48,11 +48,11 @@ def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) ->
     extra = dict(settings.extra_body)
     if messages[-1]["role"] == "assistant":
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
-    body = {
+    body: dict[str, Any] = {
         "model": name,
         "messages": [_wire(message) for message in messages],
         **_common(settings),
-        "extra_body": extra,
+        **extra,
     }
     if settings.schema is not None:
         schema = {"name": "reply", "strict": True, "schema": dict(settings.schema)}
@@ -69,7 +69,7 @@ def completion_body(name: str, template: str, messages: Sequence[Message], setti
     asked, continued = texts[0], "".join(texts[1:])
     head, _, tail = template.partition("$prompt")
     prompt = join_continuation(f"{head}{asked}{tail}", continued)
-    return {"model": name, "prompt": prompt, **_common(settings), "extra_body": dict(settings.extra_body)}
+    return {"model": name, "prompt": prompt, **_common(settings), **settings.extra_body}
 
 
 def _common(settings: CallSettings) -> dict[str, Any]:
@@ -79,50 +79,64 @@ def _common(settings: CallSettings) -> dict[str, Any]:
     return common
 
 
-def read_whole(answer: Any) -> Said:
+def read_whole(answer: object) -> Said:
     """A completion that came in one piece. Servers differ in what they leave out, so nothing is taken
     for granted; what cannot be read is empty."""
     choice = _first_choice(answer)
-    text, reasoning = _words(getattr(choice, "message", None) or choice)
-    return _said(text, reasoning, choice, getattr(answer, "usage", None))
+    text, reasoning = _words(_part(choice, "message") or choice)
+    return _said(text, reasoning, choice, _part(answer, "usage"))
 
 
-async def read_stream(chunks: AsyncIterable[Any], hear: Hear) -> Said:
+async def read_stream(chunks: AsyncIterable[object], hear: Hear) -> Said:
     """A completion that comes in pieces; ``hear`` is told all of it after each."""
-    text, reasoning, ended, used = "", "", None, None
+    text, reasoning = "", ""
+    ended: Mapping[str, Any] = {}
+    used: Mapping[str, Any] = {}
     async for chunk in chunks:
         choice = _first_choice(chunk)
-        more_text, more_reasoning = _words(getattr(choice, "delta", None) or choice)
+        more_text, more_reasoning = _words(_part(choice, "delta") or choice)
         text, reasoning = text + more_text, reasoning + more_reasoning
         if more_text or more_reasoning:
             hear(reasoning + text)
-        if getattr(choice, "finish_reason", None):
+        if choice.get("finish_reason"):
             ended = choice
-        used = getattr(chunk, "usage", None) or used
+        used = _part(chunk, "usage") or used
         if len(text) + len(reasoning) > LONGEST_REPLY:
             break
     return _said(text, reasoning, ended, used)
 
 
-def _first_choice(answer: Any) -> Any:
-    choices = getattr(answer, "choices", None)
-    return choices[0] if isinstance(choices, list) and choices else None
+def _part(told: object, name: str) -> Mapping[str, Any]:
+    """The object of that name inside another; empty where there is none."""
+    part = told.get(name) if isinstance(told, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
-def _words(message: Any) -> tuple[str, str]:
+def _first_choice(answer: object) -> Mapping[str, Any]:
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}
+
+
+def _words(message: Mapping[str, Any]) -> tuple[str, str]:
     """Text and reasoning of a message, of a piece of one, or of a text completion."""
-    text = getattr(message, "content", None) or getattr(message, "text", None)
-    reasoning = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    text = message.get("content") or message.get("text")
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
     return text if isinstance(text, str) else "", reasoning if isinstance(reasoning, str) else ""
 
 
-def _said(text: str, reasoning: str, choice: Any, used: Any) -> Said:
-    finish = getattr(choice, "finish_reason", None)
-    is_end_of_turn = getattr(choice, "stop_reason", "untold") is None  # vLLM tells the text it stopped at
-    prompt_tokens = getattr(used, "prompt_tokens", 0) or 0
-    completion_tokens = getattr(used, "completion_tokens", 0) or 0
-    is_stopped = finish == "stop" and not is_end_of_turn
-    return Said(text, reasoning, is_stopped, finish == "length", prompt_tokens, completion_tokens)
+def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[str, Any]) -> Said:
+    finish = choice.get("finish_reason")
+    is_end_of_turn = choice.get("stop_reason", "untold") is None  # vLLM tells the text it stopped at
+    prompt_tokens, completion_tokens = (used.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return Said(
+        text,
+        reasoning,
+        finish == "stop" and not is_end_of_turn,
+        finish == "length",
+        prompt_tokens if isinstance(prompt_tokens, int) else 0,
+        completion_tokens if isinstance(completion_tokens, int) else 0,
+    )
 
 
 def _wire(message: Message) -> dict[str, Any]:

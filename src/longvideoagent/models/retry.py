@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -32,31 +34,41 @@ class Patience:
 
 @dataclass
 class Gate:
-    """How many calls may be under way: starts small, grows by one for each round of successes, and
-    halves when the server says that it is too many (once for the calls that were under way then).
-    ``most_per_minute`` spaces their beginnings evenly."""
+    """How many calls may be under way: starts small and doubles with each round of successes (slow start)
+    until the server says that it is too many; then it halves, once for the calls that were under way,
+    and from there on grows by one for each round. ``most_per_minute`` spaces their beginnings evenly.
+    Who waits is let in in order."""
 
     most: int = 64
     width: float = 4.0
     most_per_minute: int | None = None
+    _doubles_below: float = math.inf
     _next_s: float = 0.0
-    _busy: int = 0
     _epoch: int = 0
-    _freed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _busy: int = 0
+    _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[int]:
         """Wait for a place; gives the epoch to tell ``narrow``."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._busy < int(self.width))
-            self._busy += 1
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._admit()
         try:
+            await place
             await self._wait_for_turn()
             yield self._epoch
         finally:
-            async with self._freed:
+            if place.done() and not place.cancelled():
                 self._busy -= 1
-                self._freed.notify_all()
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._busy < int(self.width):
+            place = self._waiting.popleft()
+            if not place.cancelled():
+                self._busy += 1
+                place.set_result(None)
 
     async def _wait_for_turn(self) -> None:
         if self.most_per_minute is not None:
@@ -67,13 +79,14 @@ class Gate:
 
     def widen(self) -> None:
         """A call succeeded."""
-        self.width = min(float(self.most), self.width + 1.0 / self.width)
+        more = 1.0 if self.width < self._doubles_below else 1.0 / self.width
+        self.width = min(float(self.most), self.width + more)
 
     def narrow(self, epoch: int) -> None:
         """A call was throttled; those of the same epoch count once."""
         if epoch == self._epoch:
             self._epoch += 1
-            self.width = max(1.0, self.width / 2)
+            self.width = self._doubles_below = max(1.0, self.width / 2)
 
 
 @dataclass
@@ -106,4 +119,3 @@ class PatientModel:
     async def close(self) -> None:
         """Close the model; the gate keeps its width."""
         await self.model.close()
-        self.gate = Gate(self.gate.most, self.gate.width, self.gate.most_per_minute, self.gate._next_s)
