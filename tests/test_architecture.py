@@ -34,7 +34,7 @@ FLOORS = [
     ["run", "report", "forecast"],
     ["datasets"],
     ["terminal", "demo", "doctor"],
-    ["cli"],
+    ["cli", "cli_data"],
 ]
 
 
@@ -96,9 +96,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_no_file_or_function_is_overfull(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LONGEST_FILE
     for function in functions(path):
-        first = function.body[0].lineno if path.name == "cli.py" else function.lineno  # options are no code
+        first = function.body[0].lineno if path.name.startswith("cli") else function.lineno  # options are no code
         assert (function.end_lineno or 0) - first < LONGEST_FUNCTION, function.name
-        if path.name != "cli.py" and function.name != "ask":
+        if not path.name.startswith("cli") and function.name != "ask":
             arguments = [each.arg for each in (*function.args.args, *function.args.kwonlyargs)]
             count = len([name for name in arguments if name != "self"])
             assert count <= MOST_PARAMETERS, function.name

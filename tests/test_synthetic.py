@@ -47,9 +47,11 @@ def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SampleEp
     assert len({sample.question.id for sample in made.samples}) == 2 * len(KINDS)
     for sample in made.samples:
         assert len(set(sample.question.options)) == 5
-        assert 0 <= sample.gold.option_index < 5
-        assert 0 <= sample.gold.start_s < sample.gold.end_s <= timeline.duration_s
-        assert timeline.find(sample.gold.clip) is not None
+        gold = sample.gold
+        assert gold.option_index is not None
+        assert sample.question.options[gold.option_index] == gold.answer
+        assert 0 <= (gold.start_s or 0) < (gold.end_s or 0) <= timeline.duration_s
+        assert timeline.find(gold.clip or "") is not None
 
 
 def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None:
@@ -57,8 +59,9 @@ def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None
     for sample in made.samples:
         if sample.kind == "dialogue":
             gold = sample.gold
-            said = " ".join(line.text for line in lines if gold.start_s - 0.1 <= line.start_s <= gold.end_s)
-            word = sample.question.options[gold.option_index].split()[-1]
+            span = (gold.start_s or 0) - 0.1, gold.end_s or 0
+            said = " ".join(line.text for line in lines if span[0] <= line.start_s <= span[1])
+            word = gold.answer.split()[-1]
             assert word in said
 
 
@@ -66,7 +69,7 @@ def test_boxes_lie_where_the_colours_are(made: SampleEpisode) -> None:
     video = open_video(made.video)
     checked = 0
     for sample in made.samples:
-        right = sample.question.options[sample.gold.option_index]
+        right = sample.gold.answer
         if right in COLOUR_RGB:
             (box,) = sample.gold.boxes
             rgb = video.frames([box.time_s])[0].rgb()

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from longvideoagent.cli_data import app as data_app
 from longvideoagent.errors import UsageError, boundary
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes half the time: rich's renderer loads a Markdown parser
 )
+
+app.add_typer(data_app)
 
 EXIT_FAILED = 1
 """An agent was down, an answer of the demo is wrong, or something needed is broken."""

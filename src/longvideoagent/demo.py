@@ -46,5 +46,5 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
 def _judged(sample: Sample, trace: Trace) -> str:
     gold = sample.gold
     verdict = "right" if score(trace, gold.option_index).correct else "WRONG"
-    text = sample.question.options[gold.option_index]
-    return f"  {verdict}: it is a{gold.option_index} {text}, {clock(gold.start_s)} to {clock(gold.end_s)} ({gold.clip})"
+    span = f"{clock(gold.start_s or 0)} to {clock(gold.end_s or 0)}"
+    return f"  {verdict}: it is a{gold.option_index} {gold.answer}, {span} ({gold.clip})"

@@ -45,9 +45,11 @@ def match_option(answer: str, options: Sequence[str]) -> int | None:
     return None
 
 
-def score(trace: Trace, gold_option: int) -> Score:
-    """Score a multiple-choice trace. Only the trace's own final action counts, never prose."""
-    return Score(correct=trace.option_index == gold_option, answered=trace.outcome is Outcome.ANSWERED)
+def score(trace: Trace, gold_option: int | None) -> Score:
+    """Score a multiple-choice trace. Only the trace's own final action counts, never prose. Where the right
+    option is not known, nothing is correct."""
+    correct = gold_option is not None and trace.option_index == gold_option
+    return Score(correct=correct, answered=trace.outcome is Outcome.ANSWERED)
 
 
 def _plain(text: str) -> str:

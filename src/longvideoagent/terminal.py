@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +177,14 @@ def _verdict(trace: Trace) -> Text:
     if trace.evidence == ():
         sure += "  nothing in the video supports it"
     return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (sure, "dim"))
+
+
+def print_counts(counts: Mapping[str, int]) -> None:
+    """Names and numbers, one pair a line."""
+    width = max(map(len, counts), default=0)
+    console = Console(highlight=False)
+    for name, count in counts.items():
+        console.print(Text.assemble((f"{name:{width}}  ", "dim"), f"{count:,}"), soft_wrap=True)
 
 
 def print_forecast(told: Sequence[Forecast]) -> None:

@@ -57,6 +57,14 @@ def cache_path() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longvideoagent" / "replies.sqlite"
 
 
+def read_prompt(path: Path | None) -> str | None:
+    """A wording from a file; None for none. Raises DataError where it cannot be read."""
+    try:
+        return None if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a prompt ({error}); check the path") from error
+
+
 def _terms(role: Role) -> tuple[object, ...]:
     """What makes one model of a role and not another; the rest is said with each call."""
     limits = (role.timeout_s, role.most_at_once, role.most_per_minute, role.context_tokens)
@@ -64,12 +72,7 @@ def _terms(role: Role) -> tuple[object, ...]:
 
 
 def _master(roster: Roster, model: Model, hear: Hear | None) -> ModelMaster:
-    prompt = None
-    if roster.prompt_file is not None:
-        try:
-            prompt = roster.prompt_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{roster.prompt_file}: cannot be read as a prompt ({error}); check the path") from error
+    prompt = read_prompt(roster.prompt_file)
     return ModelMaster(model, roster.style, prompt, roster.look_tag, roster.master.settings(MASTER_SETTINGS), hear)
 
 

@@ -21,19 +21,24 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right option and where in the video it can be found."""
+    """The right option and where in the video it can be found, as far as the data tell."""
 
-    option_index: int
-    clip: str
-    start_s: float
-    end_s: float
+    option_index: int | None
+    """None for open questions and for splits whose answers are kept back."""
+    clip: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    """Seconds from the start of the episode."""
     boxes: tuple[Box, ...] = ()
+    answer: str = ""
+    """The answer's text, for open questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A question with its gold answer and its kind (what is needed to answer it)."""
+    """A question with its gold answer, its kind, and the name of the video it is about."""
 
     question: Question
     gold: Gold
     kind: str
+    video: str = ""

@@ -62,29 +62,33 @@ def make_episode(
     questions_per_kind: int = 3,
     progress: Callable[[float], None] | None = None,
 ) -> SampleEpisode:
-    """Render the episode of that seed into ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``.
-
-    One scene a minute, at most 25. A video that already shows this very script is kept. An
-    interrupted run leaves no half-written video under that name.
-    """
+    """Render the episode of that seed into ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``; one
+    scene a minute, at most 25."""
     folder.mkdir(parents=True, exist_ok=True)
     scenes = write_script(seed, minutes)
     video = folder / f"sample-{seed}.mp4"
+    render(scenes, video, progress)
+    subtitles = video.with_suffix(".srt")
+    samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
+    return SampleEpisode(video, subtitles, samples)
+
+
+def render(scenes: Sequence[Scene], video: Path, progress: Callable[[float], None] | None = None) -> None:
+    """Film a script as ``video``, with its subtitles and its script beside it as ``.srt`` and ``.json``. A
+    video that already shows this very script is kept; an interrupted run leaves none under that name."""
     subtitles, listing = video.with_suffix(".srt"), video.with_suffix(".json")
     script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
-    if not (video.is_file() and subtitles.is_file() and _read_script(listing) == script):
-        partial = video.with_suffix(".partial.mp4")
-        listing.unlink(missing_ok=True)  # from here to its rewriting the pair is not whole
-        try:
-            film(scenes, partial, progress)
-            partial.replace(video)
-        finally:
-            partial.unlink(missing_ok=True)
-        write_srt(scenes, subtitles)
-    samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
-    told = {"script": script, "samples": [asdict(sample) for sample in samples]}
-    listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-    return SampleEpisode(video, subtitles, samples)
+    if video.is_file() and subtitles.is_file() and _read_script(listing) == script:
+        return
+    partial = video.with_suffix(".partial.mp4")
+    listing.unlink(missing_ok=True)  # from here to its rewriting the set is not whole
+    try:
+        film(scenes, partial, progress)
+        partial.replace(video)
+    finally:
+        partial.unlink(missing_ok=True)
+    write_srt(scenes, subtitles)
+    listing.write_text(json.dumps({"script": script}, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _read_script(listing: Path) -> object:
@@ -115,7 +119,7 @@ def _finish(draft: _Draft, timeline: Timeline, question_id: str, rng: random.Ran
     rng.shuffle(options)
     question = Question(draft.text, tuple(options), question_id)
     clip = timeline.at((draft.start_s + draft.end_s) / 2).label
-    gold = Gold(options.index(draft.right), clip, draft.start_s, draft.end_s, draft.boxes)
+    gold = Gold(options.index(draft.right), clip, draft.start_s, draft.end_s, draft.boxes, draft.right)
     return Sample(question, gold, draft.kind)
 
 

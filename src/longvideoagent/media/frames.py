@@ -54,6 +54,14 @@ class Frame:
                 raise DataError(f"{self._name}: not a readable JPEG; extract this frame again") from error
         return self._rgb
 
+    def moved(self, by_s: float) -> Frame:
+        """The same frame, shown so much later."""
+        frame = Frame(
+            self.time_s + by_s, rgb=self._rgb, jpeg=None if self._rgb is not None else self._jpeg, name=self._name
+        )
+        frame._jpeg, frame._max_side_px = self._jpeg, self._max_side_px
+        return frame
+
     def is_readable(self) -> bool:
         """False for a broken JPEG of a frame folder."""
         try:

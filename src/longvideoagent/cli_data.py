@@ -1,0 +1,178 @@
+"""The ``lva data`` commands: parse, call one function, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longvideoagent.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from longvideoagent.datasets.records import Problem
+
+app = typer.Typer(
+    name="data", no_args_is_help=True, rich_markup_mode=None, help="Read, check, build and make data sets."
+)
+
+EXIT_PROBLEMS = 2
+Folder = Annotated[Path, typer.Argument(help="A folder in the layout of LongTVQA or LongTVQA+.")]
+Split = Annotated[str, typer.Option(help="Which split.")]
+Out = Annotated[Path, typer.Option(help="The folder to write.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same.")]
+
+
+@app.command()
+def check(folder: Folder, split: Split = "val") -> None:
+    """Count what is there and tell what is wrong, by file and line; status 2 where anything is."""
+    from longvideoagent.datasets.check import check as check_data
+    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.terminal import print_counts
+
+    findings = check_data(read_longtvqa(folder, split))
+    print_counts(findings.counts)
+    _tell(findings.problems)
+
+
+@app.command()
+def build(
+    questions: Annotated[list[Path], typer.Option(help="A file of TVQA or TVQA+ questions; repeat it for each split.")],
+    subtitles: Annotated[Path, typer.Option(help="A folder of {clip}.srt, or preprocessed subtitles as JSON.")],
+    out: Out,
+    durations: Annotated[Path | None, typer.Option(help="Seconds of each clip, as one JSON object.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="A folder of {clip}/{00001}.jpg, for --video.")] = None,
+    video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
+) -> None:
+    """Build LongTVQA from TVQA, or LongTVQA+ from TVQA+."""
+    from longvideoagent.datasets.build import build as build_data
+    from longvideoagent.datasets.build import split_names, write_videos
+    from longvideoagent.terminal import print_counts, progress
+
+    if video and frames is None:
+        raise UsageError("--video needs --frames, the folder of the clips' frames")
+    with progress() as tell:
+        made = build_data(
+            split_names(questions), subtitles, out, durations, lambda share: tell("building the data set", share)
+        )
+        if video and frames is not None:
+            made.counts["videos"] = write_videos(out, frames, lambda share: tell("writing videos", share))
+    print_counts(made.counts)
+    _tell(made.problems)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
+    episodes: Annotated[int, typer.Option(help="How many episodes; the last fifth is split val.")] = 5,
+    minutes: Annotated[int, typer.Option(help="Length of an episode, 5 to 25.")] = 20,
+    seed: Seed = 0,
+    frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
+) -> None:
+    """Make a data set of made episodes, in the layout of LongTVQA+."""
+    from longvideoagent.datasets.grow import extract_frames, grow
+    from longvideoagent.terminal import print_counts, progress
+
+    with progress() as tell:
+        counts = grow(out, episodes, minutes, seed, lambda share: tell("rendering episodes", share))
+        if frames:
+            counts["clips with frames"] = extract_frames(out, lambda share: tell("writing frames", share))
+    print_counts(counts)
+
+
+@app.command()
+def sample(
+    folder: Folder,
+    out: Out,
+    n: Annotated[int, typer.Option("--n", "-n", help="How many questions, of each group.", min=1)] = 100,
+    per: Annotated[str, typer.Option(help="Groups: all, show, kind or video.")] = "all",
+    split: Split = "val",
+    seed: Seed = 0,
+) -> None:
+    """Draw a part of a data set."""
+    from longvideoagent.datasets.choose import Per, choose, write_part
+    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.terminal import print_counts
+
+    if per not in list(Per):
+        raise UsageError(f"--per {per}: no such group; give {', '.join(Per)}")
+    data = read_longtvqa(folder, split)
+    drawn = choose(data.samples, n, seed, Per(per))
+    write_part(data, drawn, out)
+    print_counts({"questions": len(drawn), "of": len(data.samples)})
+
+
+@app.command()
+def ground(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="The cache file to write, or to go on with.")],
+    split: Split = "train",
+    team: Annotated[str, typer.Option(help="Whose grounding agent: offline, a preset, or FILE.toml.")] = "offline",
+    grounding: Annotated[str | None, typer.Option(help="Another model for it, such as openai:NAME@URL.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
+) -> None:
+    """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
+    from longvideoagent.agents.load import cache_path, load_team
+    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.datasets.grounding_cache import GroundingCache
+    from longvideoagent.datasets.grounding_cache import ground as ground_data
+    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.terminal import print_counts, progress
+
+    data = read_longtvqa(folder, split)
+    cache = GroundingCache(out)
+    playing = load_team(load_roster(team).replaced(grounding=grounding), cache_path())
+    with progress() as tell:
+        failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
+    held = sum(each.question in cache for each in data.samples)
+    print_counts({"questions": len(data.samples), "grounded": held, "failed": len(failed)})
+    if failed:
+        raise DataError(f"{len(failed)} questions failed ({failed[0].cause}); run it again for those")
+
+
+@app.command()
+def export(
+    folder: Folder,
+    cache: Annotated[Path, typer.Option(help="The file that lva data ground wrote.")],
+    out: Out,
+    split: Split = "train",
+    seed: Seed = 0,
+    val_share: Annotated[float, typer.Option(help="Share of the episodes that val.parquet gets.")] = 0.1,
+    max_rounds: Annotated[int, typer.Option(help="Replies the master will have.", min=1)] = 5,
+    look_tag: Annotated[str, typer.Option(help="The spelling the prompt teaches: visual_query or search.")] = "search",
+    prompt_file: Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")] = None,
+) -> None:
+    """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
+    from longvideoagent.agents.load import read_prompt
+    from longvideoagent.datasets.export import Rows
+    from longvideoagent.datasets.export import export as export_data
+    from longvideoagent.datasets.grounding_cache import GroundingCache
+    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.terminal import print_counts
+    from longvideoagent.trace import Settings
+
+    how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share)
+    print_counts(export_data(read_longtvqa(folder, split), GroundingCache(cache), out, how))
+
+
+@app.command()
+def download(
+    name: Annotated[str, typer.Argument(help="longtvqa, longtvqa-plus or frames.")],
+    out: Out,
+    repository: Annotated[str | None, typer.Option(help="OWNER/NAME on the hub; needed for frames.")] = None,
+) -> None:
+    """Fetch a published data set from the Hugging Face hub (extra hub); goes on where it was cut off."""
+    from longvideoagent.datasets.download import download as download_data
+    from longvideoagent.terminal import note
+
+    note(f"wrote {download_data(name, out, repository)}")
+
+
+def _tell(problems: tuple[Problem, ...]) -> None:
+    """Every problem on a line of stderr; status 2 where there is one."""
+    from longvideoagent.terminal import note
+
+    for problem in problems:
+        note(str(problem))
+    if problems:
+        raise typer.Exit(EXIT_PROBLEMS)

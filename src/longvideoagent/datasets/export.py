@@ -1,0 +1,112 @@
+"""Rows for reinforcement learning: each question's first prompt and its right option, as Parquet (extra
+``parquet``), in the columns verl's trainer reads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.context import messages
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.grounding_cache import GroundingCache
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.protocol import LOOK_TAGS
+from longvideoagent.rollout import Rollout
+from longvideoagent.trace import Settings
+from longvideoagent.types import Grounded
+
+AGENT_NAME = "longvideoagent"
+"""Which agent loop verl runs for a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How rows are made: the first prompt's wording, what bounds the rollout, and the seed of all shuffling."""
+
+    prompt: str | None = None
+    look_tag: str = LOOK_TAGS[0]
+    settings: Settings = field(default_factory=Settings)
+    seed: int = 0
+    val_share: float = 0.1
+
+
+def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[str, int]:
+    """Write train.parquet and val.parquet. Options are shuffled by the seed with the right one moved along;
+    whole videos go to one of the two, so none stands in both. Returns counts.
+
+    Raises DataError where the cache does not hold every question, and UsageError without the extra.
+    """
+    if find_spec("pyarrow") is None:
+        raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
+    missing = sum(sample.question not in cache for sample in data.samples)
+    if missing:
+        raise DataError(f"{cache.path}: {missing} questions have no clip yet; run lva data ground again")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    for split, samples in split_by_video(data.samples, how.val_share, how.seed).items():
+        rows = list(rows_of(data, samples, cache, how))
+        partial = out / f"{split}.parquet.partial"
+        pq.write_table(pa.Table.from_pylist(rows), partial)
+        partial.replace(out / f"{split}.parquet")
+        counts[split] = len(rows)
+    return counts
+
+
+def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> dict[str, list[Sample]]:
+    """Train and val; each video is in one of them. Val has at least one video where there are two. Raises
+    UsageError for an impossible share."""
+    if not 0 < val_share < 1:
+        raise UsageError(f"--val-share {val_share}: no share; give more than 0 and less than 1")
+    videos = sorted({sample.video for sample in samples})
+    random.Random(seed).shuffle(videos)
+    held_out = set(videos[: max(1, round(len(videos) * val_share))] if len(videos) > 1 else [])
+    return {
+        "train": [sample for sample in samples if sample.video not in held_out],
+        "val": [sample for sample in samples if sample.video in held_out],
+    }
+
+
+def rows_of(data: DataSet, samples: Sequence[Sample], cache: GroundingCache, how: Rows) -> Iterator[dict[str, Any]]:
+    """One row for each question whose right option is known."""
+    for sample in samples:
+        if sample.gold.option_index is None:
+            continue
+        label = cache.get(sample.question)
+        mixed = shuffle_options(sample, how.seed)
+        rollout = Rollout(mixed.question, data.episode(sample.video).timeline, how.settings)
+        if how.settings.grounding:
+            rollout.receive(Grounded(label))
+        (asked,) = messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
+        yield {
+            "data_source": data.name,
+            "agent_name": AGENT_NAME,
+            "prompt": [{"role": "user", "content": asked["content"]}],
+            "ability": "long-video-qa",
+            "reward_model": {"style": "rule", "ground_truth": f"a{mixed.gold.option_index}"},
+            "extra_info": {
+                "qid": sample.question.id,
+                "video": sample.video,
+                "clip": label,
+                "question": mixed.question.text,
+                "options": list(mixed.question.options),
+                "kind": sample.kind,
+            },
+        }
+
+
+def shuffle_options(sample: Sample, seed: int) -> Sample:
+    """The question with its options in another order, always the same for a seed, the right one marked."""
+    order = list(range(len(sample.question.options)))
+    random.Random(f"{seed} {sample.question.id}").shuffle(order)
+    question = replace(sample.question, options=tuple(sample.question.options[index] for index in order))
+    right = sample.gold.option_index
+    gold = replace(sample.gold, option_index=None if right is None else order.index(right))
+    return replace(sample, question=question, gold=gold)

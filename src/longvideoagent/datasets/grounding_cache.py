@@ -1,0 +1,112 @@
+"""The first clip of every question, found beforehand: training reads it instead of asking again and again.
+
+Entries are kept by the question's id and its text, so that a data set that changed under its ids is not
+answered from the past. Failures are not kept; the next run asks for what is still owed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from longvideoagent.agents.team import Team
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.write import write_json
+from longvideoagent.errors import DataError
+from longvideoagent.rollout import Rollout
+from longvideoagent.types import Failed, Grounded, Question
+
+FORMAT = 1
+WRITTEN_EVERY = 100
+"""Questions between two writings of the file."""
+
+
+class GroundingCache:
+    """Labels of clips by question, in one JSON file. Raises DataError for a file that is no such cache."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._clips = _read(path) if path.exists() else {}
+
+    def __contains__(self, question: Question) -> bool:
+        return _key(question) in self._clips
+
+    def get(self, question: Question) -> str | None:
+        """The label found; None where grounding found nothing. Raises KeyError for a question not asked."""
+        return self._clips[_key(question)]
+
+    def put(self, question: Question, label: str | None) -> None:
+        """Keep a label until ``write``."""
+        self._clips[_key(question)] = label
+
+    def write(self) -> None:
+        """Whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, {"format": FORMAT, "clips": self._clips})
+
+
+def _key(question: Question) -> str:
+    text = "\n".join([question.text, *question.options])
+    return f"{question.id} {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def _read(path: Path) -> dict[str, str | None]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no grounding cache ({error}); delete it or name another file") from error
+    clips = told.get("clips") if isinstance(told, dict) and told.get("format") == FORMAT else None
+    if not isinstance(clips, dict):
+        raise DataError(f"{path}: no grounding cache of this version; delete it or name another file")
+    return clips
+
+
+def ground(
+    data: DataSet,
+    team: Team,
+    cache: GroundingCache,
+    at_once: int = 16,
+    progress: Callable[[float], None] | None = None,
+) -> list[Failed]:
+    """Ask the team's grounding agent where each question not yet in the cache is to be answered, so many at
+    once, writing as it goes. Returns what failed."""
+    owed = [sample for sample in data.samples if sample.question not in cache]
+    failed: list[Failed] = []
+    left = iter(enumerate(owed, 1))
+
+    async def worker() -> None:
+        for number, sample in left:
+            result = await _first_clip(data, team, sample)
+            if isinstance(result, Failed):
+                failed.append(result)
+            else:
+                cache.put(sample.question, result)
+            if number % WRITTEN_EVERY == 0:
+                cache.write()
+            if progress is not None:
+                progress(number / len(owed))
+
+    async def run() -> None:
+        try:
+            await asyncio.gather(*(worker() for _ in range(at_once)))
+        finally:
+            await team.close()
+            cache.write()
+
+    asyncio.run(run())
+    return failed
+
+
+async def _first_clip(data: DataSet, team: Team, sample: Sample) -> str | Failed | None:
+    """The label of a clip that exists, None, or the failure."""
+    episode = data.episode(sample.video)
+    request = Rollout(sample.question, episode.timeline).request
+    assert request is not None  # a rollout begins with grounding
+    result = await team.perform(request, episode.video)
+    if isinstance(result, Grounded) and result.label is not None:
+        return result.label if episode.timeline.find(result.label) else None
+    return result if isinstance(result, Failed) else None

@@ -1,0 +1,147 @@
+"""A data set of made episodes in the layout of LongTVQA+, for whoever has nothing downloaded.
+
+Options are mixed so that the right one stands equally often at each place; wrong options are right ones
+elsewhere, so neither their length nor the words of the question tell them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.longtvqa import OPTIONS
+from longvideoagent.datasets.script import SCENE_S, Scene, write_script
+from longvideoagent.datasets.synthetic import render, write_questions
+from longvideoagent.datasets.write import listed, write_json, write_subtitles, write_text
+from longvideoagent.errors import UsageError
+from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.media.video_file import VideoFile
+from longvideoagent.types import Clip, Subtitle, Timeline
+
+VAL_SHARE = 0.2
+FRAME_SIDE_PX = 640
+SEEDS_APART = 100_000
+"""Episodes of one seed are numbered below this, so that two seeds share none."""
+
+
+def grow(
+    out: Path,
+    episodes: int,
+    minutes: int = 20,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, int]:
+    """Make so many episodes of so many minutes (5 to 25) with questions, the last fifth of them, and at least
+    one where there are two, as split val. What was rendered before is kept. Returns counts. Raises
+    UsageError for impossible numbers."""
+    if not 1 <= episodes <= 1000 or not 5 <= minutes <= 25:  # five options need five scenes
+        raise UsageError(f"{episodes} episodes of {minutes} minutes: give 1 to 1000 of 5 to 25")
+    (out / "videos").mkdir(parents=True, exist_ok=True)
+    lines: dict[str, list[Subtitle]] = {}
+    clips: dict[str, list[str]] = {}
+    asked: dict[str, list[Sample]] = {}
+    for number in range(episodes):
+        name = f"s{number // 24 + 1:02}e{number % 24 + 1:02}"
+        scenes = write_script(seed * SEEDS_APART + number, minutes)
+        render(scenes, out / "videos" / f"{name}.mp4", _part(progress, number, episodes))
+        timeline = scene_timeline(name, scenes)
+        asked[name] = [replace(each, video=name) for each in write_questions(scenes, timeline, seed, 3)]
+        clips[name] = [clip.label for clip in timeline.clips]
+        lines |= {clip.label: _from_its_start(clip) for clip in timeline.clips}
+    asked = balance(asked, seed)
+    held_out = max(1, round(episodes * VAL_SHARE)) if episodes > 1 else 0
+    splits = {"train": list(asked)[: episodes - held_out], "val": list(asked)[episodes - held_out :]}
+    for split, names in splits.items():
+        made = [record(sample, number) for name in names for number, sample in enumerate(asked[name])]
+        write_text(out / f"LongTVQA_plus_{split}.json", listed(made, as_list=True))
+    write_subtitles(out, "LongTVQA_plus", clips, lines)
+    write_json(out / "clip_durations.json", {clip: SCENE_S for names in clips.values() for clip in names})
+    return {
+        "episodes": episodes,
+        **{f"{split} questions": sum(len(asked[n]) for n in splits[split]) for split in splits},
+    }
+
+
+def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:
+    """One clip a scene, named as TVQA names clips."""
+    clips = []
+    for scene in scenes:
+        lines = tuple(Subtitle(line.start_s, line.end_s, f"{line.speaker}: {line.text}") for line in scene.lines)
+        clips.append(Clip(f"{name}_seg01_clip_{scene.index:02}", scene.start_s, scene.end_s, lines))
+    return Timeline(tuple(clips))
+
+
+def balance(asked: dict[str, list[Sample]], seed: int) -> dict[str, list[Sample]]:
+    """The questions with their right options moved so that each place comes equally often."""
+    rng = random.Random(seed)
+    places = _places(rng)
+    return {name: [_moved(sample, next(places)) for sample in samples] for name, samples in asked.items()}
+
+
+def _places(rng: random.Random) -> Iterator[int]:
+    while True:
+        yield from rng.sample(range(len(OPTIONS)), len(OPTIONS))
+
+
+def _moved(sample: Sample, place: int) -> Sample:
+    options, index = list(sample.question.options), sample.gold.option_index or 0
+    options[index], options[place] = options[place], options[index]
+    question = replace(sample.question, options=tuple(options))
+    return replace(sample, question=question, gold=replace(sample.gold, option_index=place))
+
+
+def record(sample: Sample, number: int) -> dict[str, Any]:
+    """A question as the release writes it: times within the clip, boxes by frame."""
+    gold = sample.gold
+    clip_start_s = int((gold.clip or "").rpartition("_")[2]) * SCENE_S
+    span = [round((time_s or 0.0) - clip_start_s, 3) for time_s in (gold.start_s, gold.end_s)]
+    boxes: dict[str, list[dict[str, Any]]] = {}
+    for box in gold.boxes:
+        frame = int((box.time_s - clip_start_s) * TVQA_FRAMES_PER_S) + 1
+        place = {"left": box.left, "top": box.top, "width": box.width, "height": box.height, "label": box.label}
+        boxes.setdefault(str(frame), []).append({"img_id": frame, **place})
+    return {
+        "qid": f"{sample.video}-{number}",
+        "q": sample.question.text,
+        **dict(zip(OPTIONS, sample.question.options, strict=True)),
+        "answer": OPTIONS[gold.option_index or 0],
+        "ts": span,
+        "episode_name": sample.video,
+        "occur_clip": gold.clip,
+        "kind": sample.kind,
+        "bbox": boxes,
+    }
+
+
+def extract_frames(out: Path, progress: Callable[[float], None] | None = None) -> int:
+    """Write the frames of every episode, at 3 a second, as ``frames/{clip}/{00001}.jpg``; clips already there
+    are kept. Returns how many clips were written."""
+    durations = json.loads((out / "clip_durations.json").read_text(encoding="utf-8"))
+    missing = [clip for clip in durations if not (out / "frames" / clip).is_dir()]
+    for done, clip in enumerate(missing):
+        video = VideoFile(out / "videos" / f"{clip.partition('_')[0]}.mp4")
+        start_s = int(clip.rpartition("_")[2]) * SCENE_S
+        times_s = [start_s + index / TVQA_FRAMES_PER_S for index in range(int(durations[clip] * TVQA_FRAMES_PER_S))]
+        partial = out / "frames" / f"{clip}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        for number, frame in enumerate(video.frames(times_s, FRAME_SIDE_PX), 1):
+            (partial / f"{number:05}.jpg").write_bytes(frame.jpeg())
+        partial.rename(out / "frames" / clip)
+        if progress is not None:
+            progress((done + 1) / len(missing))
+    return len(missing)
+
+
+def _from_its_start(clip: Clip) -> list[Subtitle]:
+    return [
+        replace(line, start_s=line.start_s - clip.start_s, end_s=line.end_s - clip.start_s) for line in clip.subtitles
+    ]
+
+
+def _part(progress: Callable[[float], None] | None, number: int, count: int) -> Callable[[float], None] | None:
+    return None if progress is None else lambda share: progress((number + share) / count)

@@ -1,0 +1,63 @@
+"""An episode whose frames lie in one folder for each of its clips, as TVQA's do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from longvideoagent.errors import DataError
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.types import Timeline
+
+
+class ClipFolders:
+    """Frames of ``{root}/{clip}/{00001}.jpg`` on the axis of the whole episode. With no root, or where a
+    clip has no folder, there is nothing to be seen, and the warnings say so."""
+
+    def __init__(self, root: Path | None, timeline: Timeline) -> None:
+        self.path = root if root is not None else Path(timeline.clips[0].label)
+        self._root = root
+        self._timeline = timeline
+        self._folders: dict[str, FrameFolder | None] = {}
+
+    @property
+    def duration_s(self) -> float:
+        """The end of the last clip."""
+        return self._timeline.duration_s
+
+    @property
+    def keyframes_s(self) -> Sequence[float]:
+        """Clips begin where pictures do."""
+        return [clip.start_s for clip in self._timeline.clips]
+
+    @cached_property
+    def warnings(self) -> Sequence[str]:
+        """Clips without frames."""
+        bare = [clip.label for clip in self._timeline.clips if self._folder(clip.label) is None]
+        if not bare or self._root is None:
+            return []
+        return [f"{self._root}: {len(bare)} clips have no frames, {bare[0]} first"]
+
+    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
+        """The stored frames shown at these times; see ``Video.frames``. Times in clips without frames are
+        left out."""
+        shown: list[Frame] = []
+        for clip, inside in groupby(times_s, self._timeline.at):
+            folder = self._folder(clip.label)
+            if folder is not None:
+                stored = folder.frames([time_s - clip.start_s for time_s in inside], max_side_px)
+                moved = {frame: frame.moved(clip.start_s) for frame in stored}
+                shown += [moved[frame] for frame in stored]
+        return shown
+
+    def _folder(self, label: str) -> FrameFolder | None:
+        if label not in self._folders:
+            path = self._root / label if self._root is not None else None
+            try:
+                self._folders[label] = FrameFolder(path) if path is not None and path.is_dir() else None
+            except DataError:  # a folder without a numbered frame
+                self._folders[label] = None
+        return self._folders[label]
