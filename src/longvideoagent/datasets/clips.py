@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise, zip_longest
 
 from longvideoagent.types import Clip, Subtitle, Timeline
 
@@ -73,14 +73,13 @@ def lay_out(
     """The clips of one episode, given in their order, with their lines moved to the episode's axis. Lines
     carry times from the start of their clip."""
     lengths = [durations_s.get(name, USUAL_CLIP_S) for name in names]
-    ends = list(accumulate(lengths))
+    times = pairwise(accumulate(lengths, initial=0.0))
     clips = []
-    for name, end_s, length_s in zip(names, ends, lengths, strict=True):
-        start_s = end_s - length_s
+    for name, (start_s, end_s) in zip(names, times, strict=True):
         moved = tuple(
             Subtitle(start_s + line.start_s, min(end_s, start_s + line.end_s), line.text, line.source)
             for line in lines.get(name, ())
-            if line.start_s < length_s
+            if start_s + line.start_s < end_s
         )
         clips.append(Clip(name, start_s, end_s, moved))
     return Timeline(tuple(clips))
@@ -94,7 +93,7 @@ def split_transcript(text: str, duration_s: float) -> list[Subtitle]:
         return []
     found = list(_SPEAKER.finditer(text))
     told = [text[: found[0].start()].strip()] if found else [text]
-    for this, following in zip(found, [*found[1:], None], strict=True):
+    for this, following in zip_longest(found, found[1:]):
         words = text[this.end() : following.start() if following else len(text)].strip()
         told.append(f"{this['name']}: {words}")
     spoken = [line for line in told if line]

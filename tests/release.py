@@ -1,0 +1,51 @@
+"""Makes folders in the layout of a release, small and made up, for tests to spoil."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+CLIPS = ("s01e01_seg01_clip_00", "s01e01_seg01_clip_01", "s01e01_seg02_clip_00", "s01e02_seg01_clip_00")
+TEXTS = {
+    CLIPS[0]: "Mira : The bakery is closed. Otto : Is it? Dr. Lund : It is.",
+    CLIPS[1]: "Otto : Here is the red lantern.",
+    CLIPS[2]: "Mira : We are late because the bus broke down.",
+    CLIPS[3]: "Lena : Another day.",
+}
+DURATIONS = {CLIPS[0]: 60.0, CLIPS[1]: 50.0, CLIPS[2]: 65.5, CLIPS[3]: 61.0}
+
+
+def question(number: int = 1, **changed: Any) -> dict[str, Any]:
+    """One record of LongTVQA+; a value of None takes the field away."""
+    whole: dict[str, Any] = {
+        "qid": number,
+        "q": "What does Otto hold ?",
+        **{f"a{index}": text for index, text in enumerate(("A rope", "A lantern", "A saw", "A kite", "A book"))},
+        "answer": "a1",
+        "ts": [2.0, 5.5],
+        "episode_name": "s01e01",
+        "occur_clip": CLIPS[1],
+        "bbox": {"7": [{"img_id": 7, "top": 1, "left": 2, "width": 3, "height": 4, "label": "Otto"}]},
+    } | changed
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def write_release(folder: Path, records: list[dict[str, Any]] | None = None, split: str = "val") -> Path:
+    """A LongTVQA+ folder with these questions."""
+    folder.mkdir(exist_ok=True)
+    rows = [json.dumps(each) for each in (records if records is not None else [question()])]
+    (folder / f"LongTVQA_plus_{split}.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(TEXTS))
+    (folder / "clip_durations.json").write_text(json.dumps(DURATIONS))
+    return folder
+
+
+def write_frames(folder: Path, count: int = 6) -> None:
+    """A few frames a clip; their grey tells the clip."""
+    for number, clip in enumerate(CLIPS):
+        (folder / clip).mkdir(parents=True)
+        for index in range(1, count + 1):
+            Image.new("RGB", (64, 48), (40 + 50 * number,) * 3).save(folder / clip / f"{index:05}.jpg")

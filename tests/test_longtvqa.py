@@ -1,0 +1,257 @@
+"""The release layout, read whole and read broken."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent import Settings, answer, load_team
+from longvideoagent.datasets.check import check
+from longvideoagent.datasets.clips import ClipName, split_transcript
+from longvideoagent.datasets.longtvqa import read_longtvqa, read_span
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError
+from longvideoagent.trace import Agents, Outcome
+from tests.conftest import SHARED
+from tests.release import CLIPS, TEXTS, question, write_frames, write_release
+
+REAL = SHARED / "data" / "longtvqa_plus"
+
+
+def test_a_question_comes_with_its_gold_on_the_episodes_axis(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    (sample,) = data.samples
+    assert data.problems == ()
+    assert (sample.question.id, sample.question.text) == ("1", "What does Otto hold ?")
+    assert sample.question.options[1] == "A lantern"
+    assert (sample.video, sample.kind) == ("s01e01", "what")
+    assert (sample.gold.option_index, sample.gold.clip) == (1, CLIPS[1])
+    assert (sample.gold.start_s, sample.gold.end_s) == (62.0, 65.5)
+    (box,) = data.boxes(sample) or ()
+    assert (box.time_s, box.left, box.top, box.width, box.height, box.label) == (62.0, 2, 1, 3, 4, "Otto")
+
+
+def test_an_episode_is_its_clips_in_order_with_their_lines(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    timeline = data.timeline("s01e01")
+    assert [clip.label for clip in timeline.clips] == list(CLIPS[:3])
+    assert [clip.start_s for clip in timeline.clips] == [0.0, 60.0, 110.0]
+    assert timeline.duration_s == 175.5
+    assert [line.text for line in timeline.clips[0].subtitles] == [
+        "Mira: The bakery is closed.",
+        "Otto: Is it?",
+        "Dr. Lund: It is.",
+    ]
+    assert timeline.clips[1].subtitles[0].start_s == 60.0
+    assert data.timeline("s01e01") is timeline
+
+
+@pytest.mark.parametrize(
+    ("told", "right"),
+    [({"answer": "a3"}, 3), ({"answer": None, "answer_idx": 2}, 2), ({"answer": None, "answer_idx": "4"}, 4),
+     ({"answer": None}, None), ({"answer": ""}, None)],
+)  # fmt: skip
+def test_answers_come_in_several_forms_or_not_at_all(told: dict[str, Any], right: int | None, tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(**told)]))
+    assert data.samples[0].gold.option_index == right
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "span"),
+    [([48.62, 60.0], (48.62, 60.0)), ("48.62-60.02", (48.62, 60.02)), ("NaN-NaN", None), (["1", "2"], (1.0, 2.0)),
+     ([5, 2], None), ([-1, 2], None), ([1], None), (7, None), ([True, 2], None), ([float("nan"), 2.0], None)],
+)  # fmt: skip
+def test_times_come_in_several_forms(told: object, span: tuple[float, float] | None) -> None:
+    assert read_span(told) == span
+
+
+@pytest.mark.parametrize(
+    ("fault", "field", "told", "is_kept"),
+    [
+        ({"q": ""}, "q", "no question", False),
+        ({"a2": " "}, "a0..a4", "missing or empty", False),
+        ({"a2": 7}, "a0..a4", "missing or empty", False),
+        ({"qid": None}, "qid", "no id", False),
+        ({"occur_clip": "../../etc/passwd"}, "occur_clip", "no clip's name", False),
+        ({"occur_clip": "s01e01/clip"}, "occur_clip", "no clip's name", False),
+        ({"occur_clip": "s09e01_seg01_clip_00"}, "occur_clip", "no subtitles", False),
+        ({"answer": "a7"}, "answer", "none of a0 to a4", True),
+        ({"answer": {"x": 1}}, "answer", "none of a0 to a4", True),
+        ({"ts": "NaN-NaN"}, "ts", "no span of seconds", True),
+    ],
+)
+def test_what_is_wrong_is_told_by_line_and_field_and_never_dropped_silently(
+    fault: dict[str, Any], field: str, told: str, is_kept: bool, tmp_path: Path
+) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2, **fault), question(3)]))
+    (problem,) = data.problems
+    assert (problem.line, problem.record, problem.field) == (3, 2, field)
+    assert told in problem.told
+    assert str(problem).startswith(f"{data.questions}:3: record 2: {field}: ")
+    assert len(data.samples) == (3 if is_kept else 2)
+
+
+def test_an_id_that_stands_twice_is_told_with_both_places(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2), question(1)]))
+    assert [sample.question.id for sample in data.samples] == ["1", "2"]
+    assert "line 2 (record 1)" in str(data.problems[0])
+
+
+def test_one_broken_line_of_json_lines_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    write_release(tmp_path / "d")
+    (tmp_path / "d" / "LongTVQA_plus_val.json").unlink()
+    rows = [json.dumps(question(1)), '{"qid": 2, "q": "cut off', "", "[]", json.dumps(question(3))]
+    (tmp_path / "d" / "LongTVQA_val.jsonl").write_text("\n".join(rows))
+    data = read_longtvqa(tmp_path / "d")
+    assert [sample.question.id for sample in data.samples] == ["1", "3"]
+    assert [problem.line for problem in data.problems] == [2, 4]
+    data = read_longtvqa(write_release(tmp_path / "e", [question(1), question(1)]))
+    assert data.name == "LongTVQA_plus"
+
+
+@pytest.mark.parametrize("text", ['[\n{"qid": 1},\n{"qid": 2, "q": "wh', "[", "{", '{"a": '])
+def test_a_file_cut_short_is_refused_with_its_line(text: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_val.json").write_text(text)
+    if text.startswith("["):
+        with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json:\d+: broken JSON"):
+            read_longtvqa(folder)
+    else:
+        assert read_longtvqa(folder).problems
+
+
+def test_impossible_folders_are_refused(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    with pytest.raises(DataError, match="no split 'test'; there are val"):
+        read_longtvqa(folder, "test")
+    with pytest.raises(DataError, match="no folder"):
+        read_longtvqa(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="give a folder with"):
+        open_dataset(tmp_path)
+    with (folder / "LongTVQA_plus_val.json").open("r+b") as file:
+        os.ftruncate(file.fileno(), 2_000_000_000)  # sparse, so that it takes no room
+    with pytest.raises(DataError, match=r"2\.0 GB"):
+        read_longtvqa(folder)
+
+
+@pytest.mark.parametrize("shape", ["object", "lines", "single keys", "list", "episode"])
+def test_subtitles_come_in_several_shapes(shape: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    by_clip = folder / "LongTVQA_plus_subtitle_clip_level.json"
+    by_clip.unlink()
+    rows = [{"clip": clip, "subtitle": text} for clip, text in TEXTS.items()]
+    if shape == "object":
+        by_clip.write_text(json.dumps(TEXTS))
+    elif shape == "lines":
+        by_clip.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, rows)))
+    elif shape == "single keys":
+        by_clip.with_suffix(".jsonl").write_text("\n".join(json.dumps({clip: text}) for clip, text in TEXTS.items()))
+    elif shape == "list":
+        by_clip.write_text(json.dumps(rows))
+    else:
+        whole = {
+            episode: "\n".join(f"<{clip}>{TEXTS[clip]}</{clip}>" for clip in CLIPS if clip.startswith(episode))
+            for episode in ("s01e01", "s01e02")
+        }
+        (folder / "LongTVQA_plus_subtitle_episode_level.json").write_text(json.dumps(whole))
+    data = read_longtvqa(folder)
+    assert data.problems == ()
+    assert [line.text for line in data.timeline("s01e01").subtitles][
+        -1
+    ] == "Mira: We are late because the bus broke down."
+
+
+def test_without_durations_a_clip_is_a_minute(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: "NaN", CLIPS[1]: -3}))
+    data = read_longtvqa(folder)
+    assert data.timeline("s01e01").duration_s == 180.0
+    assert {problem.field for problem in data.problems} == {CLIPS[0], CLIPS[1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "episode"),
+    [
+        ("s01e02_seg02_clip_12", "s01e02"),
+        ("friends_s06e12_seg02_clip_16", "friends_s06e12"),
+        ("friends_s06e24-25_seg02_clip_40", "friends_s06e24-25"),
+        ("../s01e02_seg02_clip_12", None),
+        ("s01e02_seg02_clip_12/..", None),
+        ("s01e02_seg02_clip_12\n", None),
+        ("", None),
+        (7, None),
+    ],
+)
+def test_names_of_clips(name: object, episode: str | None) -> None:
+    clip = ClipName.parse(name)
+    assert (clip.episode_name if clip else None) == episode
+
+
+@given(st.text(max_size=200), st.floats(1, 200))
+def test_any_transcript_is_laid_over_its_clip(text: str, duration_s: float) -> None:
+    lines = split_transcript(text, duration_s)
+    assert all(0 <= line.start_s <= line.end_s <= duration_s + 1e-6 for line in lines)
+    assert "".join("".join(line.text.split()) for line in lines).replace(":", "") == "".join(text.split()).replace(
+        ":", ""
+    )
+
+
+def test_frames_of_clips_are_an_episodes_pictures(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    write_frames(folder / "frames")
+    episode = read_longtvqa(folder).episode("s01e01")
+    shades = [int(frame.rgb().mean()) for frame in episode.video.frames([0.5, 59.0, 61.0, 174.0])]
+    assert all(abs(shade - told) < 3 for shade, told in zip(shades, (40, 40, 90, 140), strict=True))
+    assert [round(frame.time_s, 2) for frame in episode.video.frames([0.5, 61.0])] == [0.33, 61.0]
+
+
+def test_without_frames_the_loop_still_answers(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    for agents in Agents:
+        trace = answer(data.samples[0].question, data.episode("s01e01"), load_team(), Settings(agents=agents))
+        assert trace.outcome is Outcome.ANSWERED
+
+
+def test_a_check_counts_and_tells_of_frames(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1), question(2, occur_clip=CLIPS[3], bbox={"1": [{"img_id": 1}]})])
+    write_frames(folder / "frames")
+    assert check(read_longtvqa(folder)).counts["clips without frames"] == 0
+    (folder / "frames" / CLIPS[0] / "00003.jpg").unlink()
+    (folder / "frames" / CLIPS[1] / "cover.jpg").write_bytes(b"\xff\xd8 cut")
+    (folder / "frames" / CLIPS[2] / "00001.jpg").write_bytes(b"")
+    for file in (folder / "frames" / CLIPS[3]).iterdir():
+        file.unlink()
+    findings = check(read_longtvqa(folder))
+    told = [str(problem) for problem in findings.problems]
+    for part in (
+        "1 frames are missing (00003.jpg first)",
+        "cover.jpg first",
+        "no whole JPEG",
+        "no numbered frame",
+        "bbox",
+    ):
+        assert any(part in line for line in told), part
+    assert (findings.counts["questions"], findings.counts["episodes"], findings.counts["clips"]) == (2, 2, 4)
+    assert findings.counts["unreadable frames"] == 2
+
+
+@pytest.mark.shared
+def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
+    data = read_longtvqa(REAL)
+    findings = check(data)
+    assert findings.problems == ()
+    assert [findings.counts[name] for name in ("questions", "episodes", "clips")] == [1575, 94, 1798]
+    for video in data.videos:
+        timeline = data.timeline(video)
+        assert all(clip.subtitles for clip in timeline.clips)
+    for sample in data.samples:
+        clip = data.timeline(sample.video).find(sample.gold.clip or "")
+        assert clip is not None
+        assert clip.start_s <= (sample.gold.start_s or 0)

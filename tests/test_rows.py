@@ -1,0 +1,285 @@
+"""Made data sets, parts of them, first clips found beforehand, and rows for training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from longvideoagent.agents.load import load_team
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.offline import OfflineVision
+from longvideoagent.agents.team import Team
+from longvideoagent.context import messages
+from longvideoagent.datasets.check import check
+from longvideoagent.datasets.choose import Per, choose, write_part
+from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.grounding_cache import GroundingCache, ground
+from longvideoagent.datasets.grow import balance, extract_frames, grow, scene_timeline
+from longvideoagent.datasets.longtvqa import LongTVQA, read_longtvqa
+from longvideoagent.datasets.script import write_script
+from longvideoagent.datasets.synthetic import KINDS, write_questions
+from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.media.video import Video
+from longvideoagent.models.scripted import ScriptedModel
+from longvideoagent.rollout import AskGrounding, Rollout
+from longvideoagent.types import Grounded
+from tests.release import CLIPS, question, write_release
+
+LVA = Path(sys.executable).parent / "lva"
+
+
+@pytest.fixture(scope="session")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grown")
+    grow(folder, episodes=3, minutes=5, seed=4)
+    return folder
+
+
+def test_a_made_set_is_whole_and_in_the_release_layout(grown: Path) -> None:
+    val, train = read_longtvqa(grown, "val"), read_longtvqa(grown, "train")
+    for data in (val, train):
+        assert check(data).problems == ()
+        assert {sample.kind for sample in data.samples} == set(KINDS)
+    assert (len(train.samples), len(val.samples)) == (24, 12)
+    assert not set(train.videos) & set(val.videos)
+    sample = next(sample for sample in val.samples if sample.kind == "pixels")
+    episode = val.episode(sample.video)
+    (box,) = val.boxes(sample) or ()
+    assert episode.video.frames([box.time_s])[0].is_readable()
+    clip = episode.timeline.find(sample.gold.clip or "")
+    assert clip is not None
+    assert clip.start_s <= (sample.gold.start_s or 0) < (sample.gold.end_s or 0) <= clip.end_s
+
+
+def test_a_made_set_is_kept_where_it_is_the_same(grown: Path) -> None:
+    video = grown / "videos" / "s01e01.mp4"
+    before = video.stat().st_mtime_ns
+    told = {path.name: path.read_bytes() for path in grown.glob("*.json")}
+    grow(grown, episodes=3, minutes=5, seed=4)
+    assert video.stat().st_mtime_ns == before
+    assert {path.name: path.read_bytes() for path in grown.glob("*.json")} == told
+
+
+def test_frames_of_a_made_set_can_be_written(grown: Path, tmp_path: Path) -> None:
+    grow(tmp_path, episodes=1, minutes=5, seed=4)
+    assert extract_frames(tmp_path) == 5
+    assert extract_frames(tmp_path) == 0
+    data = read_longtvqa(tmp_path, "train")
+    assert check(data).problems == ()
+    folders, film = data.episode("s01e01").video, read_longtvqa(grown, "train").episode("s01e01").video
+    seen, filmed = (video.frames([75.0])[0].rgb().astype(float) for video in (folders, film))
+    assert abs(seen - filmed).mean() < 6
+
+
+@pytest.mark.parametrize(("episodes", "minutes"), [(0, 10), (1, 4), (1, 26), (1001, 10)])
+def test_impossible_sets_are_refused(episodes: int, minutes: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give 1 to 1000"):
+        grow(tmp_path, episodes, minutes)
+
+
+# --- no shortcut leads to the answer -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many() -> list[Sample]:
+    asked = {}
+    for seed in range(90):
+        scenes = write_script(seed, 20)
+        asked[str(seed)] = list(write_questions(scenes, scene_timeline(f"s01e{seed:02}", scenes), seed, 3))
+    return [sample for samples in balance(asked, 0).values() for sample in samples]
+
+
+def share_right(samples: list[Sample], picks: list[int]) -> float:
+    right = [pick == sample.gold.option_index for pick, sample in zip(picks, samples, strict=True)]
+    return sum(right) / len(right)
+
+
+def test_neither_place_nor_length_tells_the_answer(many: list[Sample]) -> None:
+    samples = many[:500]
+    places = Counter(sample.gold.option_index for sample in samples)
+    assert max(places.values()) - min(places.values()) <= 1
+    lengths = [[len(option) for option in sample.question.options] for sample in samples]
+    assert abs(share_right(samples, [each.index(max(each)) for each in lengths]) - 0.2) < 0.03
+    assert abs(share_right(samples, [each.index(min(each)) for each in lengths]) - 0.2) < 0.03
+
+
+def test_the_words_of_the_question_alone_do_not_tell_the_answer(many: list[Sample]) -> None:
+    """Which options went with which words in other episodes is of no use."""
+    learnt, samples = many[:-500], many[-500:]
+    together: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample in learnt:
+        for index, option in enumerate(sample.question.options):
+            for word in set(sample.question.text.split()):
+                together[word][option] += 4 if index == sample.gold.option_index else -1
+    picks = []
+    for sample in samples:
+        words = set(sample.question.text.split())
+        scores = [sum(together[word][option] for word in words) for option in sample.question.options]
+        picks.append(scores.index(max(scores)))
+    assert abs(share_right(samples, picks) - 0.2) < 0.03
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def test_a_part_is_drawn_by_its_seed(grown: Path, tmp_path: Path) -> None:
+    data = read_longtvqa(grown, "train")
+    drawn = choose(data.samples, 2, 1, Per.KIND)
+    assert Counter(sample.kind for sample in drawn) == dict.fromkeys(KINDS, 2)
+    assert choose(data.samples, 2, 1, Per.KIND) == drawn
+    assert choose(data.samples, 2, 2, Per.KIND) != drawn
+    assert len(choose(data.samples, 5, 0, Per.VIDEO)) == 10
+    assert len(choose(data.samples, 999, 0)) == 24
+    write_part(data, drawn, tmp_path / "part")
+    part = read_longtvqa(tmp_path / "part", "train")
+    assert [sample.question for sample in part.samples] == [sample.question for sample in drawn]
+    assert part.timeline(drawn[0].video) == data.timeline(drawn[0].video)
+    with pytest.raises(UsageError, match="already"):
+        write_part(data, drawn, tmp_path / "part")
+
+
+# --- first clips ---------------------------------------------------------------------------------
+
+
+class ShakyGrounding:
+    """Fails at every other question, else names the first clip."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def locate(self, request: AskGrounding, video: Video) -> Grounded:  # noqa: ARG002
+        self.asked += 1
+        if self.asked % 2:
+            raise ModelError("HTTP 503")
+        return Grounded(request.timeline.clips[0].label)
+
+
+def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(n) for n in range(6)]))
+    agent = ShakyGrounding()
+    team = Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision())
+    path = tmp_path / "cache.json"
+    shares: list[float] = []
+    assert len(ground(data, team, GroundingCache(path), 1, shares.append)) == 3
+    assert len(ground(data, team, GroundingCache(path), 1)) == 2
+    assert agent.asked == 6 + 3
+    assert shares[-1] == 1.0
+    assert GroundingCache(path).get(data.samples[1].question) == CLIPS[0]
+    assert sum(sample.question in GroundingCache(path) for sample in data.samples) == 4
+
+
+def test_a_question_that_changed_under_its_id_is_asked_anew(tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    before = read_longtvqa(write_release(tmp_path / "d", [question(1)]))
+    ground(before, load_team(), GroundingCache(path))
+    after = read_longtvqa(write_release(tmp_path / "e", [question(1, q="Where is Mira ?")]))
+    assert before.samples[0].question in GroundingCache(path)
+    assert after.samples[0].question not in GroundingCache(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
+def test_a_file_that_is_no_cache_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "cache.json").write_text(text)
+    with pytest.raises(DataError, match=r"cache\.json: no grounding cache"):
+        GroundingCache(tmp_path / "cache.json")
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LongTVQA, GroundingCache]:
+    data = read_longtvqa(grown, "train")
+    cache = GroundingCache(tmp_path_factory.mktemp("cache") / "cache.json")
+    assert ground(data, load_team(), cache) == []
+    return data, cache
+
+
+def test_rows_hold_the_very_prompt_the_loop_would_show(
+    grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path
+) -> None:
+    data, cache = grounded
+    how = Rows(look_tag="search", seed=3, val_share=0.5)
+    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12}
+    rows = [row for split in ("train", "val") for row in pq.read_table(tmp_path / f"{split}.parquet").to_pylist()]
+    by_id = {sample.question.id: sample for sample in data.samples}
+    for row in rows:
+        sample = by_id[row["extra_info"]["qid"]]
+        rollout = Rollout(shuffle_options(sample, 3).question, data.timeline(sample.video))
+        rollout.receive(Grounded(cache.get(sample.question)))
+        assert row["prompt"] == messages(rollout.trace, look_tag="search")
+        right = int(row["reward_model"]["ground_truth"][1:])
+        assert row["extra_info"]["options"][right] == sample.question.options[sample.gold.option_index or 0]
+        assert row["agent_name"] == "longvideoagent"
+
+
+def test_no_episode_stands_in_both_splits(grounded: tuple[LongTVQA, GroundingCache]) -> None:
+    data, _ = grounded
+    for seed in range(5):
+        split = split_by_video(data.samples, 0.1, seed)
+        assert split["val"]
+        assert not {sample.video for sample in split["train"]} & {sample.video for sample in split["val"]}
+    with pytest.raises(UsageError, match="val-share"):
+        split_by_video(data.samples, 1.5, 0)
+
+
+def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, GroundingCache]) -> None:
+    data, _ = grounded
+    mixed = [shuffle_options(sample, 1) for sample in data.samples]
+    assert mixed == [shuffle_options(sample, 1) for sample in data.samples]
+    assert {sample.gold.option_index for sample in mixed} == {0, 1, 2, 3, 4}
+    assert mixed != [shuffle_options(sample, 2) for sample in data.samples]
+
+
+def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="24 questions have no clip yet"):
+        export(grounded[0], GroundingCache(tmp_path / "none.json"), tmp_path / "out", Rows())
+
+
+# --- the commands --------------------------------------------------------------------------------
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LVA, "data", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_commands_go_from_files_to_rows(grown: Path, tmp_path: Path) -> None:
+    for arguments, told in (
+        (("check", grown), "questions"),
+        (("ground", grown, "--out", tmp_path / "g.json"), "grounded   24"),
+        (("export", grown, "--cache", tmp_path / "g.json", "--out", tmp_path / "rl"), "train"),
+        (("sample", grown, "--out", tmp_path / "part", "--n", "1", "--per", "kind"), "questions  4"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+    assert (tmp_path / "rl" / "train.parquet").exists()
+
+
+def test_a_check_that_finds_something_ends_with_status_2(tmp_path: Path) -> None:
+    done = run("check", write_release(tmp_path / "d", [question(1), question(2, answer="a9")]))
+    assert done.returncode == 2
+    assert "LongTVQA_plus_val.json:3: record 2: answer:" in done.stderr
+    assert "answers out of range         1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check nowhere",
+        "download nothing --out x",
+        "download frames --out x",
+        "sample nowhere --out x --per colour",
+        "synth x --episodes 0",
+        "build --questions x_val.json --subtitles y --out z",
+    ],
+)
+def test_impossible_commands_are_refused_in_one_line(line: str, tmp_path: Path) -> None:
+    done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

@@ -1,0 +1,145 @@
+"""Each other set in its published annotation format, made up small."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.video_sets import read_clock_span
+from longvideoagent.errors import DataError
+
+OPTIONS = ["red", "green", "blue", "grey", "pink"]
+ASKED = {"question": "What colour?"}
+
+
+def longvideobench(folder: Path, **changed: Any) -> None:
+    place = {"video_id": "abc", "video_path": "talk.mp4", "subtitle_path": "talk_en.json", "duration_group": 600}
+    record = {**ASKED, **place, "candidates": OPTIONS, "correct_choice": 2, "id": "abc_0", "question_category": "T2A"}
+    (folder / "lvb_val.json").write_text(json.dumps([record | changed]))
+
+
+def videomme(folder: Path, **changed: Any) -> None:
+    place = {"video_id": "001", "duration": "long", "domain": "Life", "videoID": "talk", "question_id": "001-1"}
+    options = [f"{letter}. {text}" for letter, text in zip("ABCD", OPTIONS, strict=False)]
+    record = {**ASKED, **place, "task_type": "Counting", "answer": "C", "options": options}
+    other = record | {"duration": "short", "question_id": "002-1"}
+    (folder / "videomme").mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([record | changed, other]), folder / "videomme" / "test-00000-of-00001.parquet")
+
+
+def mlvu(folder: Path, **changed: Any) -> None:
+    record = {**ASKED, "video": "talk.mp4", "duration": 480.0, "candidates": OPTIONS[:4], "answer": "blue"}
+    (folder / "json").mkdir(exist_ok=True)
+    (folder / "json" / "1_plotQA.json").write_text(json.dumps([record | {"question_type": "plotQA"} | changed]))
+
+
+def lvbench(folder: Path, **changed: Any) -> None:
+    text = "What colour?\n(A) red\n(B) green\n(C) blue\n(D) grey"
+    asked = {"uid": "0", "question": text, "answer": "C", "question_type": ["entity"], "time_reference": "00:15-01:19"}
+    (folder / "video_info.meta.jsonl").write_text(json.dumps({"key": "talk", "type": "sport", "qa": [asked | changed]}))
+
+
+def egoschema(folder: Path, **changed: Any) -> None:
+    options = {f"option {index}": text for index, text in enumerate(OPTIONS)}
+    record = {"q_uid": "talk", "google_drive_id": "x", **ASKED, **options}
+    answers = {"talk": changed.pop("answer", 2)}
+    (folder / "questions.json").write_text(json.dumps([record | changed, record | {"q_uid": "kept back"}]))
+    (folder / "subset_answers.json").write_text(json.dumps(answers))
+
+
+def nextqa(folder: Path, **changed: Any) -> None:
+    options = {f"a{index}": text for index, text in enumerate(OPTIONS)}
+    row = {"video": "123", "frame_count": 900, **ASKED, "answer": 2, "qid": 7, "type": "CW", **options} | changed
+    with (folder / "val.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        writer.writeheader()
+        writer.writerow(row)
+    (folder / "map_vid_vidorID.json").write_text(json.dumps({"123": "1164/talk"}))
+
+
+def nextgqa(folder: Path, **changed: Any) -> None:
+    nextqa(folder, **{"answer": "blue"} | changed)
+    spans = {"123": {"duration": 30, "location": {"7": [[1.5, 4.0], [9, 10]]}}}
+    (folder / "gsub_val.json").write_text(json.dumps(spans))
+
+
+Maker = Callable[..., None]
+SETS: list[tuple[Maker, str, str]] = [
+    (longvideobench, "val", "LongVideoBench"),
+    (videomme, "long", "Video-MME"),
+    (mlvu, "val", "MLVU"),
+    (lvbench, "val", "LVBench"),
+    (egoschema, "subset", "EgoSchema"),
+    (nextqa, "val", "NExT-QA"),
+    (nextgqa, "val", "NExT-GQA"),
+]
+each_set = pytest.mark.parametrize(("make", "split", "name"), SETS, ids=[name for _, _, name in SETS])
+
+
+@each_set
+def test_a_set_is_known_by_its_files_and_read(
+    make: Maker, split: str, name: str, tmp_path: Path, short_video: Path
+) -> None:
+    make(tmp_path)
+    data = open_dataset(tmp_path, split)
+    assert data.name == name
+    assert data.problems == []
+    (sample,) = data.samples
+    assert sample.question.text == "What colour?"
+    assert sample.question.options[:4] == tuple(OPTIONS[:4])
+    assert sample.gold.option_index == 2
+    with pytest.raises(DataError, match="no video"):
+        data.episode(sample.video)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "talk.mp4").write_bytes(short_video.read_bytes())
+    assert data.episode(sample.video).video.duration_s == pytest.approx(10.0)
+
+
+@each_set
+def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
+    make(tmp_path, **{"correct_choice" if make is longvideobench else "answer": "Z9"})
+    data = open_dataset(tmp_path, split)
+    assert data.samples[0].gold.option_index is None
+    assert "names none of" in str(data.problems[0])
+    make(tmp_path, question="")
+    data = open_dataset(tmp_path, split)
+    assert data.samples == []
+    assert "no question" in str(data.problems[0])
+
+
+def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
+    for make, span in ((lvbench, (15.0, 79.0)), (nextgqa, (1.5, 4.0))):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        make(folder)
+        gold = open_dataset(folder).samples[0].gold
+        assert (gold.start_s, gold.end_s) == span
+    assert read_clock_span("01:02:03-01:02:09") == (3723.0, 3729.0)
+    assert [read_clock_span(told) for told in ("", None, "00:19-00:15", "a-b", "1")] == [None] * 5
+
+
+def test_answers_that_are_kept_back_are_no_problem(tmp_path: Path) -> None:
+    egoschema(tmp_path)
+    data = open_dataset(tmp_path, "all")
+    assert [sample.gold.option_index for sample in data.samples] == [2, None]
+    assert data.problems == []
+
+
+@pytest.mark.parametrize("name", ["../secret", "..", "*", "secret/../../secret", "?ecret"])
+def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "secret.mp4").write_bytes(b"x")
+    (tmp_path / "videos" / "other.mp4").write_bytes(b"x")
+    egoschema(tmp_path, q_uid=name)
+    (tmp_path / "subset_answers.json").write_text(json.dumps({name: 1}))
+    data = open_dataset(tmp_path, "subset")
+    with pytest.raises(DataError, match="no video"):
+        data.episode(data.samples[0].video)
