@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -322,6 +323,35 @@ def test_looks_behind_the_first_that_shows_it_are_given_up() -> None:
     assert seen.usage.calls == 3
 
 
+def test_finished_looks_behind_the_first_hit_are_paid_for() -> None:
+    seen = looked(SlowEyes("c01"), "c01", "c02", "c03")
+    assert isinstance(seen, Seen)
+    assert "c02" not in seen.text
+    assert seen.usage.calls == 3
+
+
+def test_without_a_readable_frame_no_model_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "00001.jpg").write_bytes(b"no picture")
+    script = ScriptedModel([])
+    clip = Clip("c01", 0.0, 1.0)
+    seen = asyncio.run(ModelVision(script).look(AskVision("x", (clip,)), FrameFolder(tmp_path)))
+    assert (seen.shows_it, script.heard) == (False, [])
+
+
+def test_a_thought_names_no_clip_and_a_fence_hides_none() -> None:
+    assert parse_clips("<think>surely not <clip>c03</clip>") == []
+    assert parse_clips('```json\n{"clips": [{"label": "c01", "reason": "x"}]}\n```') == [("c01", "x")]
+    assert parse_clips("see {note} <clip>c02</clip> there") == [("c02", "there")]
+
+
+def test_threads_can_share_a_team(short_video: Path) -> None:
+    with serving(say("<answer>grey</answer>")) as (url, _):
+        team = load_team(Roster().replaced(master=f"openai:tiny@{url}"))
+        with ThreadPoolExecutor(6) as pool:
+            traces = list(pool.map(lambda _: ask(short_video, "What colour?", team=team), range(12)))
+    assert [trace.answer for trace in traces] == ["grey"] * 12
+
+
 def test_a_candidate_that_cannot_be_looked_at_is_an_outage() -> None:
     failed = looked(SlowEyes(slow=["c03"]), "c01", "broken", "c03")
     assert isinstance(failed, Failed)
@@ -372,7 +402,9 @@ def test_a_vision_agent_without_eyes_ends_as_failed(short_video: Path, tmp_path:
     assert "does not take images" in trace.cause
 
 
-@pytest.mark.parametrize("spec", ["", "openai:", "scripted:", "oracle:x", "openai:m@host:80"])
+@pytest.mark.parametrize(
+    "spec", ["", "openai:", "openai:m@", "scripted:", "oracle:x", "openai:m@host:80", "openai:m@http://h:x/v1"]
+)
 def test_a_spec_that_means_nothing_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match=r"no such model|no address"):
         load_team(Roster().replaced(master=spec))
@@ -408,6 +440,9 @@ def test_a_team_file_says_how_each_role_is_asked(short_video: Path, tmp_path: Pa
         ("[master]\ntemperature = -1", r"master\.temperature: "),
         ("[vision]\nkey = 'sk-secret'", r"vision\.key: "),
         ("look_tag = 'stare'", r"look_tag: "),
+        ("[master]\nextra_body = { d = 2024-01-01 }", r"master\.extra_body: .*no JSON"),
+        ("[master]\nextra_body = { messages = [] }", r"master\.extra_body: .*by the loop"),
+        ("[vision]\nkey_variable = 'sk-secret'", r"vision\.key_variable: "),
     ],
 )
 def test_a_team_file_that_cannot_be_used_names_line_or_field(text: str, told: str, tmp_path: Path) -> None:

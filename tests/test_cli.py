@@ -300,7 +300,7 @@ def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: P
 
 def test_a_budget_ends_the_loop_as_spent(short_video: Path) -> None:
     found = told(short_video, "What colour?", "-o", "harbor", "-o", "castle", "--max-calls", "1")
-    assert (found["outcome"], found["cause"]) == ("spent", "1 of 1 calls used")
+    assert (found["outcome"], found["cause"]) == ("spent", "2 of 1 calls used")
 
 
 def test_a_budget_leaves_the_last_word_to_the_master(short_video: Path, tmp_path: Path) -> None:

@@ -168,14 +168,6 @@ def test_an_agent_that_is_down_is_never_an_answer(results: list[Result], agent: 
     assert trace.answer == ""
 
 
-@pytest.mark.parametrize("settings", [Settings(max_calls=2), Settings(max_tokens=20)])
-def test_a_used_up_budget_ends_the_rollout(settings: Settings) -> None:
-    cost = Usage(calls=1, prompt_tokens=10)
-    rollout = drive(Grounded("c02", usage=cost), Reply(LOOK.text, usage=cost), settings=settings)
-    assert rollout.trace.outcome is Outcome.SPENT
-    assert "2 of 2 calls" in rollout.trace.cause or "20 of 20 tokens" in rollout.trace.cause
-
-
 CALL = Usage(calls=1)
 
 
@@ -212,9 +204,27 @@ def test_tokens_and_dollars_keep_back_what_the_latest_reply_took() -> None:
     assert [is_hurried(Settings(max_usd=most)) for most in (1.0, 1.49, 1.5)] == [True, True, False]
 
 
-def test_a_budget_within_which_no_reply_is_left_ends_without_an_answer() -> None:
-    trace = drive(Grounded("c02", usage=CALL), settings=Settings(max_calls=1)).trace
-    assert (trace.outcome, trace.answer, trace.cause) == (Outcome.SPENT, "", "1 of 1 calls used")
+def test_the_last_reply_is_asked_for_even_where_a_budget_is_used_up() -> None:
+    for settings in (Settings(max_calls=1), Settings(max_tokens=5), Settings(max_usd=0.1)):
+        rollout = drive(Grounded("c02", usage=Usage(calls=1, prompt_tokens=9, usd=0.2)), settings=settings)
+        assert isinstance(rollout.request, AskMaster)
+        assert rollout.request.trace.is_last_round
+        rollout.receive(replace(ANSWER, usage=CALL))
+        assert (rollout.trace.outcome, rollout.trace.answer) == (Outcome.SPENT, "blue")
+
+
+def test_an_action_dearer_than_the_rest_of_a_budget_is_not_begun_twice() -> None:
+    look, reply = Usage(calls=1, prompt_tokens=100), Usage(calls=1, prompt_tokens=10)
+    done = (Grounded("c02"), replace(LOOK, usage=reply), Seen("x", usage=look), replace(LOOK, usage=reply))
+    assert isinstance(drive(*done, settings=Settings(max_tokens=230)).request, AskVision)
+    assert "budget" in last_notice(drive(*done, settings=Settings(max_tokens=229)).trace)
+
+
+def test_a_look_ahead_counts_all_of_its_calls() -> None:
+    found = Grounded("c02", others=CANDIDATES, usage=CALL)
+    asked = replace(LOOK, usage=CALL)
+    assert isinstance(drive(found, asked, settings=Settings(max_calls=6, look_ahead=3)).request, AskVision)
+    assert "budget" in last_notice(drive(found, asked, settings=Settings(max_calls=5, look_ahead=3)).trace)
 
 
 def test_an_answer_within_the_budget_is_an_answer() -> None:
@@ -242,7 +252,7 @@ def ahead(settings: Settings, *before: Result) -> list[list[str]]:
 def test_a_look_takes_in_the_next_candidates() -> None:
     assert ahead(Settings()) == []
     assert ahead(Settings(look_ahead=3)) == [["c04"], ["c01"]]
-    assert ahead(Settings(look_ahead=9, window=2)) == [["c03", "c04"], ["c01", "c02"], ["c03", "c04"]]
+    assert ahead(Settings(look_ahead=9, window=2)) == [["c03", "c04"], ["c01", "c02"]]
 
 
 def test_candidates_already_visited_are_not_looked_at_again() -> None:

@@ -1,9 +1,9 @@
 """What a rollout may still spend: pure functions of its trace.
 
-One more reply of the master is always kept back, so that a budget ends a rollout with the best answer
-it can give and not in the middle of an action. What that reply takes is known for calls (one) and
-taken from the latest reply for tokens and dollars, which is only near the truth: each prompt is
-longer than the one before.
+An action is begun only where the budgets bear it and one reply of the master behind it, so that a rollout
+ends with the best answer it can give. Calls are known beforehand. What tokens and dollars an action takes
+is judged by the dearest of its kind so far, and of the first of a kind nothing is known; that last reply
+is therefore asked for even where a budget turns out to be used up.
 """
 
 from __future__ import annotations
@@ -11,32 +11,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from longvideoagent.trace import Trace
+from longvideoagent.types import AgentName, Seen, Usage
 
 
-def replies_left(trace: Trace) -> int:
-    """How many more replies of the master its budgets bear: 0, 1, or 2 for two and more."""
-    return min((left for left, _ in _budgets(trace)), default=2)
+def bears(trace: Trace, agent: AgentName, calls: int = 1) -> bool:
+    """Whether the budgets bear a request of that agent, of so many calls, and one more reply behind it."""
+    return all(left >= needed for _, left, needed in _budgets(trace, agent, calls))
 
 
 def told_budget(trace: Trace) -> str:
-    """What is used of the budget that bears fewest replies; empty where nothing is bounded."""
-    return min(_budgets(trace), key=lambda budget: budget[0], default=(2, ""))[1]
+    """What is used of the budget that has least left for its need; empty where nothing is bounded."""
+    budgets = sorted(_budgets(trace, "master", 1), key=lambda budget: budget[1] - budget[2])
+    return budgets[0][0] if budgets else ""
 
 
-def _budgets(trace: Trace) -> Iterator[tuple[int, str]]:
+def _budgets(trace: Trace, agent: AgentName, calls: int) -> Iterator[tuple[str, float, float]]:
+    """For each budget: what is used of it, in words, what is left, and what is needed."""
     used, bounds = trace.usage, trace.settings
-    latest = trace.rounds[-1].reply.usage if trace.rounds else None
+    reply, action = _dearest(trace, "master"), _dearest(trace, agent)
     if bounds.max_calls is not None:
-        yield _replies(bounds.max_calls - used.calls, 1), f"{used.calls} of {bounds.max_calls} calls used"
+        yield f"{used.calls} of {bounds.max_calls} calls used", bounds.max_calls - used.calls, calls + 1
     if bounds.max_tokens is not None:
-        left = _replies(bounds.max_tokens - used.tokens, latest.tokens if latest else 0)
-        yield left, f"{used.tokens} of {bounds.max_tokens} tokens used"
+        told = f"{used.tokens} of {bounds.max_tokens} tokens used"
+        yield told, bounds.max_tokens - used.tokens, max(1, action.tokens + reply.tokens)
     if bounds.max_usd is not None:
-        left = _replies(bounds.max_usd - used.usd, latest.usd if latest else 0.0)
-        yield left, f"{used.usd:.4f} of {bounds.max_usd:.4f} dollars used"
+        told = f"{used.usd:.4f} of {bounds.max_usd:.4f} dollars used"
+        yield told, bounds.max_usd - used.usd, max(1e-9, action.usd + reply.usd)
 
 
-def _replies(left: float, each: float) -> int:
-    if left <= 0 or left < each:
-        return 0
-    return 1 if left < 2 * each else 2
+def _dearest(trace: Trace, agent: AgentName) -> Usage:
+    """The costliest result of an agent so far; of the master the latest, whose prompt is the longest."""
+    if agent == "master":
+        return trace.rounds[-1].reply.usage if trace.rounds else Usage()
+    found = [each.usage for each in trace.observations if isinstance(each, Seen) == (agent == "vision")]
+    return max(found, key=lambda usage: (usage.usd, usage.tokens), default=Usage())

@@ -89,10 +89,10 @@ def ask(
     )
     check_prices(roster, bounds)
     with live_words(quiet=json) as live:
-        playing = load_team(roster, None if no_cache else cache_path(), live.hear)
+        playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear)
         with progress() as tell:
             episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
-        if dry_run:
+        if playing is None:
             print_forecast(forecast(asked, episode, roster, bounds))
             return
         show = Steps(asked, episode, live, quiet=json)
@@ -118,6 +118,8 @@ def transcribe(
     from longvideoagent.media.speech import chosen_model, transcribe, write_srt
     from longvideoagent.terminal import note, progress
 
+    if not video.is_file():
+        raise UsageError(f"{video}: no such video file; check the path")
     written = out or video.with_suffix(".srt")
     if written.exists():
         raise UsageError(f"{written}: is there already; delete it or choose another --out")
@@ -126,7 +128,7 @@ def transcribe(
             video, model or chosen_model(), fetch=True, progress=lambda share: tell("listening to the speech", share)
         )
     if not lines:
-        note(f"nothing is said in {video}; no subtitles were written")
+        note(f"nothing is said in {video}, or it has no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)
     write_srt(written, lines)
     note(f"wrote {len(lines)} lines to {written}")

@@ -16,6 +16,7 @@ operating system's own errors.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -67,6 +68,9 @@ EXIT_NOBODY_READS = 1
 @contextmanager
 def boundary() -> Iterator[None]:
     """Print this package's errors, and the system's, as one line on stderr and exit with status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a code page without our marks is no reason to fall
     try:
         try:
             yield

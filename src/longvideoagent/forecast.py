@@ -8,10 +8,11 @@ cheaper.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from longvideoagent.agents.grounding import MOST_CANDIDATES, grounding_prompt, subtitle_block
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
+from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
+from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
 from longvideoagent.agents.roster import OFFLINE, Role, Roster
 from longvideoagent.context import Style, master_prompt, render_opening
@@ -28,6 +29,8 @@ BYTES_PER_TOKEN = 3
 TOKENS_PER_PICTURE = 1_100
 """A 768-pixel frame is 400 to 1,100 tokens to today's models."""
 TOKENS_PER_OFFLINE_LOOK = 2_000
+TOKENS_OF_A_REQUEST = 500
+"""What the master may ask grounding for, and the words around it."""
 REPAIRED = 2
 """A grounding model is asked a second time where it names no clip that is there."""
 
@@ -53,16 +56,18 @@ def check_prices(roster: Roster, settings: Settings) -> None:
 
 
 def forecast(question: Question, episode: Episode, roster: Roster, settings: Settings) -> tuple[Forecast, ...]:
-    """The most that each role may use, and the most in all, which is less than their sum: a round that
-    looks does not relocate."""
+    """The most that each role may use, and the most in all. Tokens and calls in all are less than their
+    sum, since a round that looks does not relocate."""
     actions = settings.max_rounds - 1
-    grounding = _one_grounding(episode.timeline, roster.grounding, settings) if settings.grounding else Usage()
+    grounding = (
+        _one_grounding(question, episode.timeline, roster.grounding, settings) if settings.grounding else Usage()
+    )
     look = _one_look(roster.vision, settings) if settings.vision else Usage()
     master = _all_replies(question, episode.timeline, roster, settings)
     used = {"master": master, "grounding": _times(grounding, settings.max_rounds), "vision": _times(look, actions)}
     roles = {"master": roster.master, "grounding": roster.grounding, "vision": roster.vision}
     told = [Forecast(name, roles[name].model, most, _usd(roles[name], most, roster)) for name, most in used.items()]
-    dearer = max((grounding, look), key=lambda usage: usage.tokens)
+    dearer = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
     total = master + grounding + _times(dearer, actions)
     prices = [each.usd for each in told]
     usd = None if None in prices else sum(price for price in prices if price is not None)
@@ -75,7 +80,8 @@ def _all_replies(question: Question, timeline: Timeline, roster: Roster, setting
         return Usage(calls=settings.max_rounds)
     reply = role.max_tokens or MASTER_SETTINGS.max_tokens
     window = _widest(timeline, settings)
-    opening = render_opening(Trace(question, settings, window), master_prompt(settings.agents), roster.look_tag)
+    wording = read_prompt(roster.prompt_file) or master_prompt(settings.agents)
+    opening = render_opening(Trace(question, settings, window), wording, roster.look_tag)
     observed = max(_tokens(render_located(window)), _look_tokens(roster.vision) * settings.look_ahead)
     grows = observed + (0 if roster.style is Style.ACCUMULATED else reply)
     rounds = settings.max_rounds
@@ -83,12 +89,14 @@ def _all_replies(question: Question, timeline: Timeline, roster: Roster, setting
     return Usage(rounds, prompts, rounds * reply)
 
 
-def _one_grounding(timeline: Timeline, role: Role, settings: Settings) -> Usage:
+def _one_grounding(question: Question, timeline: Timeline, role: Role, settings: Settings) -> Usage:
     if role.model == OFFLINE:
         return Usage(calls=1)
     sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
-    told_of_visited = 120 * settings.max_rounds
-    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + MOST_CANDIDATES + told_of_visited
+    asked = _tokens("\n".join([question.text, *question.options])) + TOKENS_OF_A_REQUEST
+    labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # told where a label has to be repaired
+    told_of_visited = 120 * settings.max_rounds + labels
+    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + asked + told_of_visited
     reply = role.max_tokens or GROUNDING_SETTINGS.max_tokens
     return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), REPAIRED)
 

@@ -41,13 +41,14 @@ ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)
 """Where a server may stop a master that is not thinking."""
 NOT_SHOWN = "NOT SHOWN"
 """How a vision agent's reply begins where the frames do not show what was asked for."""
-OBSERVATION_TAGS = ("information", "New_clip", "clip")
+OBSERVATION_TAGS = ("information", "New_clip", "clip", "subtitles")
 
 _REASONING_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(REASONING_TAGS)})\s*+>", re.IGNORECASE)
 _ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
 _OPEN_THOUGHT = re.compile(rf"<{TEMPLATE_TAG}>\s*\Z")
 _ANY_TAG = re.compile(
-    rf"<(?=\||\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
+    r"<(?=[|｜]|/?s>|(?:start|end)_of_turn>|"
+    rf"\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
     re.IGNORECASE,
 )
 _CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
@@ -59,6 +60,7 @@ class Parsed:
     """A reply taken apart."""
 
     thought: str
+    """All that it says before its action, inside reasoning tags and outside."""
     action: Action
     text: str
     """The reply up to the end of its action, or all of it where there is none."""
@@ -73,15 +75,26 @@ def parse(reply: str, reasoning: str = "") -> Parsed:
     for start, end in spoken:
         found = _first_action(reply, start, end)
         if found is not None:
-            action, end_of_action = found
-            said = [reply[a:b] for a, b in thoughts if b <= start]
-            return Parsed(_join(reasoning, *said), action, reply[:end_of_action])
+            action, begins, ends = found
+            said = _thought(reply[:begins], thoughts, spoken)
+            return Parsed(_join(reasoning, *said), action, reply[:ends])
     reason = (
         f"the reasoning tag <{open_tag}> was never closed"
         if open_tag
         else "the reply holds no complete action outside its reasoning"
     )
-    return Parsed(_join(reasoning, *(reply[a:b] for a, b in thoughts)), Invalid(reason), reply)
+    said = _thought(reply, thoughts, spoken)
+    return Parsed(_join(reasoning, *said), Invalid(reason), reply)
+
+
+def _thought(reply: str, thoughts: list[tuple[int, int]], spoken: list[tuple[int, int]]) -> list[str]:
+    """What a reply says that is no action, piece by piece: its reasoning, and prose up to the first tag of an
+    action."""
+    said = []
+    for start, end in sorted([*thoughts, *spoken]):
+        piece = reply[start:end]
+        said.append(piece if (start, end) in thoughts else _ACTION_TAG.split(piece, maxsplit=1)[0])
+    return said
 
 
 def _split_reasoning(reply: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]], str]:
@@ -109,17 +122,19 @@ def _split_reasoning(reply: str) -> tuple[list[tuple[int, int]], list[tuple[int,
     return thoughts, spoken, inside
 
 
-def _first_action(reply: str, start: int, end: int) -> tuple[Action, int] | None:
-    opened: dict[str, int] = {}
+def _first_action(reply: str, start: int, end: int) -> tuple[Action, int, int] | None:
+    """The action, where it begins and where it ends."""
+    opened: dict[str, re.Match[str]] = {}
     for tag in _ACTION_TAG.finditer(reply, start, end):
         name = tag[2].lower()
         if tag[3]:  # <request_grounding/>
             if name == GROUND_TAG and not tag[1]:
-                return Relocate(""), tag.end()
+                return Relocate(""), tag.start(), tag.end()
         elif not tag[1]:
-            opened[name] = tag.end()
+            opened[name] = tag
         elif name in opened:
-            return _action(name, reply[opened[name] : tag.start()].strip()), tag.end()
+            first = opened[name]
+            return _action(name, reply[first.end() : tag.start()].strip()), first.start(), tag.end()
     return None
 
 
@@ -148,9 +163,12 @@ def parse_clips(reply: str) -> list[tuple[str, str]]:
     ``<clip>c01</clip> reason``, or ``{"clips": [{"label": "c01", "reason": "…"}]}``; a reply that is
     nothing but one word is a label too. Never raises. Labels are what the model wrote: look them up
     before use."""
-    text = spoken(reply)
-    if text.startswith("{"):
-        return _clips_in_json(text)
+    _, spans, _ = _split_reasoning(reply)
+    text = "\n".join(reply[start:end] for start, end in spans).strip()
+    opens, closes = text.find("{"), text.rfind("}")
+    in_json = _clips_in_json(text[opens : closes + 1]) if 0 <= opens < closes else []
+    if in_json:
+        return in_json
     named = {label.strip(): reason.strip(" \t-–:") for label, reason in reversed(_CLIP.findall(text))}
     if not named and len(text.split()) == 1:
         return [(text.strip(" \t\r\n\"'.,[]()`*"), "")]

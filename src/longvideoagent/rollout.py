@@ -19,8 +19,8 @@ LOOK       Seen                            ASK, what was seen observed
 GROUND     Grounded, a clip not visited    ASK, the new clip observed
 GROUND     Grounded, anything else         ASK, a notice; the current clip stays
 any        Failed                          DONE failed(agent, cause)
-any        a budget bears one more reply   ASK, last; an action under way is given up with a notice
-any        a budget is used up             DONE spent, unless that very result answered
+any        a budget does not bear the      ASK, last; an action is given up with a notice
+           request and a reply behind it
 =========  ==============================  ==========================================================
 
 START is GROUND before the first round. Without a grounding agent there is no START: the
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longvideoagent.budget import replies_left, told_budget
+from longvideoagent.budget import bears, told_budget
 from longvideoagent.errors import ProtocolError
 from longvideoagent.protocol import parse
 from longvideoagent.scoring import match_option
@@ -179,12 +179,14 @@ class Rollout:
     def _windows_ahead(self, current: Located) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
         found = [self._timeline.find(other.label) for other in current.others[: settings.look_ahead - 1]]
-        return tuple(self._timeline.window(clip, settings.window) for clip in found if clip is not None)
+        windows = [self._timeline.window(clip, settings.window) for clip in found if clip is not None]
+        return tuple(window for window in dict.fromkeys(windows) if window != current.clips)
 
     def _locate(self, result: Grounded) -> Located | Notice:
         self._warn(result.warnings)
         if result.label is None:
-            return Notice("Grounding found no further clip.", result.usage)
+            why = f": {result.reason}" if result.reason else ""
+            return Notice(f"Grounding found no {'further ' if self._trace.visited else ''}clip{why}.", result.usage)
         clip = self._timeline.find(result.label)
         if clip is None:
             return Notice(f"Grounding named {result.label!r}, which is no clip of this video.", result.usage)
@@ -205,17 +207,17 @@ class Rollout:
         self._request = AskMaster(self._trace)
 
     def _check_budget(self) -> None:
+        """Where the budgets do not bear the request and a reply behind it, ask for the last reply."""
         if self._request is None or self._trace.is_hurried:
             return
-        left = replies_left(self._trace)
-        if left == 0:
-            self._end(Outcome.SPENT, told_budget(self._trace))
-        elif left == 1:
-            self._trace = replace(self._trace, is_hurried=True)
-            if isinstance(self._request, AskMaster):
-                self._request = AskMaster(self._trace)
-            else:
-                self._observe(Notice("The budget does not bear this action any more."))
+        calls = 1 + len(self._request.ahead) if isinstance(self._request, AskVision) else 1
+        if bears(self._trace, _AGENT_OF[type(self._request)], calls):
+            return
+        self._trace = replace(self._trace, is_hurried=True)
+        if isinstance(self._request, AskMaster):
+            self._request = AskMaster(self._trace)
+        else:
+            self._observe(Notice("The budget does not bear this action any more."))
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         told = tuple(dict.fromkeys((*self._trace.warnings, *warnings)))

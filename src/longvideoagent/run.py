@@ -35,7 +35,8 @@ def answer(
     settings: Settings | None = None,
     on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
-    """Run one rollout to its end, telling ``on_step`` after each step."""
+    """Run one rollout to its end, telling ``on_step`` after each step. Threads that share a team wait for
+    each other; rollouts that shall run side by side belong in one event loop, through ``steps``."""
 
     async def run() -> Trace:
         try:
@@ -44,12 +45,13 @@ def answer(
             await team.close()
         return told[-1]
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(run())
-    with ThreadPoolExecutor(1) as aside:  # a notebook's loop runs in this thread already
-        return aside.submit(asyncio.run, run()).result()
+    with team.in_use:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(run())
+        with ThreadPoolExecutor(1) as aside:  # a notebook's loop runs in this thread already
+            return aside.submit(asyncio.run, run()).result()
 
 
 async def _telling(traces: AsyncIterator[Trace], on_step: Callable[[Trace], None] | None) -> AsyncIterator[Trace]:

@@ -191,7 +191,7 @@ def print_forecast(told: Sequence[Forecast]) -> None:
     """What a question may cost at most, as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("at most", "model"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("calls", "images", "prompt tokens", "reply tokens", "dollars"):
         table.add_column(name, justify="right")
     for each in told:

@@ -9,14 +9,14 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from longvideoagent.agents.shorten import ask_shortened
+from longvideoagent.agents.shorten import LEAST_SHARE, ask_shortened
 from longvideoagent.media.sheet import contact_sheets
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.protocol import clock, defuse, parse_clips
 from longvideoagent.rollout import AskGrounding
 from longvideoagent.trace import Trace
-from longvideoagent.types import Candidate, Clip, Evidence, Grounded, Message, Picture, Reply, Seen, Timeline
+from longvideoagent.types import Candidate, Clip, Evidence, Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 
 SETTINGS = CallSettings(max_tokens=512)
 MOST_CANDIDATES = 3
@@ -45,6 +45,7 @@ class ModelGrounding:
         settings = replace(self.settings, schema=_schema(left)) if self.is_guided else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
+        least = 1.0 if sheets else LEAST_SHARE  # sheets cannot be shortened
         message = self._message(request, sheets, 1.0)
 
         async def ask(share: float) -> Reply:
@@ -52,17 +53,23 @@ class ModelGrounding:
             message = self._message(request, sheets, share)
             return await self.model.complete([message], settings)
 
-        reply = await ask_shortened("grounding", ask)
-        named, usage = parse_clips(reply.text), reply.usage
+        async def ask_again(share: float) -> Reply:
+            asked = message if share == 1.0 else self._message(request, sheets, share)
+            return await self.model.complete(_repair(asked, reply, left), settings)
+
+        reply = await ask_shortened("grounding", ask, least)
+        named, usage = parse_clips(reply.text), reply.usage + Usage(images=len(sheets))
+        warnings = reply.warnings
         if not _open(named, left):
-            again = await self.model.complete(_repair(message, reply, left), settings)
-            named, usage = parse_clips(again.text) or named, usage + again.usage
+            again = await ask_shortened("grounding", ask_again, least)
+            named, usage = parse_clips(again.text) or named, usage + again.usage + Usage(images=len(sheets))
+            warnings = tuple(dict.fromkeys((*warnings, *again.warnings)))
         if not named:
-            return Grounded(None, "the grounding agent named no clip", usage=usage, warnings=reply.warnings)
+            return Grounded(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
         (label, reason), *others = _open(named, left) or named
         lines = _lines(request.timeline.find(label))
         candidates = tuple(Candidate(other, why) for other, why in others)
-        return Grounded(label, reason, lines, usage, candidates, reply.warnings)
+        return Grounded(label, reason, lines, usage, candidates, warnings)
 
     def _message(self, request: AskGrounding, sheets: tuple[Picture, ...], share: float) -> Message:
         question = request.trace.question
@@ -111,15 +118,18 @@ def subtitle_block(timeline: Timeline, share: float = 1.0) -> str:
 
 def _clip_block(clip: Clip) -> str:
     head = f"[{clip.label}] {clock(clip.start_s)} to {clock(clip.end_s)}"
-    return "\n".join([head, *(defuse(line.text) for line in clip.subtitles)])
+    return "\n".join([head, *(f"- {defuse(line.text)}" for line in clip.subtitles)])
 
 
 def _told_visited(trace: Trace) -> str:
     """Which clips have been visited and what was seen there."""
     if not trace.visited:
         return ""
-    seen = {each.clip: each.observation.text for each in trace.rounds if isinstance(each.observation, Seen)}
-    told = [f"- {label}: {defuse(' '.join(seen.get(label, 'not looked at').split())[:300])}" for label in trace.visited]
+    seen: dict[str, list[str]] = {}
+    for each in trace.rounds:
+        if isinstance(each.observation, Seen) and each.clip is not None:
+            seen.setdefault(each.clip, []).append(" ".join(each.observation.text.split())[:300])
+    told = [f"- {label}: {defuse(' / '.join(seen.get(label, ['not looked at'])))}" for label in trace.visited]
     return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(told)
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import ModelGrounding
@@ -31,6 +32,7 @@ def load_team(roster: str | Roster = OFFLINE, cache: Path | None = None, hear: H
     replies as they grow. Raises UsageError or DataError where a part of it cannot be."""
     if isinstance(roster, str):
         roster = load_roster(roster)
+    read_prompt(roster.prompt_file)  # a missing one is told whoever plays the master
     roles = (roster.master, roster.grounding, roster.vision)
     store = ReplyStore(cache) if cache is not None and any(role.model.startswith("openai:") for role in roles) else None
     models: dict[tuple[object, ...], Model] = {}
@@ -87,7 +89,8 @@ def _load_model(role: Role, store: ReplyStore | None, roster: Roster) -> Model:
             _need("transformers", "torch", "transformers")
             from longvideoagent.models.transformers import TransformersModel
 
-            return TransformersModel(target, role.most_at_once, role.context_tokens)
+            most = role.most_at_once if "most_at_once" in role.model_fields_set else TransformersModel.most_at_once
+            return TransformersModel(target, most, role.context_tokens)
         case "vllm":
             _need("vllm", "vllm")
             from longvideoagent.models.vllm import VLLMModel
@@ -104,11 +107,19 @@ def _need(extra: str, *packages: str) -> None:
 
 
 def _on_server(role: Role, store: ReplyStore | None, roster: Roster) -> Model:
-    name, _, url = role.model.removeprefix("openai:").partition("@")
-    if not name:
+    name, at, url = role.model.removeprefix("openai:").partition("@")
+    if not name or (at and not url):
         raise UsageError(f"{role.model}: no such model; give {SPECS}")
     if url and not url.startswith(("http://", "https://")):
         raise UsageError(f"{role.model}: {url!r} is no address; begin it with http:// or https://")
+    try:
+        is_address = not url or (urlsplit(url).hostname is not None and (urlsplit(url).port or 1) > 0)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise UsageError(f"{role.model}: {url!r} is no address; give http://HOST:PORT/v1")
+    if not url and not os.environ.get("OPENAI_BASE_URL") and not os.environ.get(role.key_variable):
+        raise UsageError(f"{role.key_variable} is not set; export it, or name a server: {role.model}@URL")
     from longvideoagent.models.openai import OpenAIModel  # takes a second to import
 
     cost = roster.prices.get(name)

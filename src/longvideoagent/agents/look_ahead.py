@@ -26,16 +26,19 @@ async def look_ahead(request: AskVision, look: Callable[[AskVision], Awaitable[S
     finally:
         for under_way in looks:
             under_way.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
-    return _merge(windows, seen)
+        ended = await asyncio.gather(*looks, return_exceptions=True)
+    behind = ended[len(seen) :]
+    spent = sum((each.usage for each in behind if isinstance(each, Seen)), Usage())
+    # A server may have begun the looks that were given up, so they count as calls.
+    given_up = Usage(calls=sum(not isinstance(each, Seen) for each in behind))
+    return _merge(windows, seen, spent + given_up)
 
 
-def _merge(windows: Sequence[tuple[Clip, ...]], seen: Sequence[Seen]) -> Seen:
-    """Each text under the label of its window. Looks that were given up count as calls, since a server
-    may have begun them."""
+def _merge(windows: Sequence[tuple[Clip, ...]], seen: Sequence[Seen], more: Usage) -> Seen:
+    """Each text under the label of its window; ``more`` is what the looks behind them cost."""
     told = [f"{_title(clips)}\n{each.text}" for clips, each in zip(windows, seen, strict=False)]
     evidence = tuple(dict.fromkeys(found for each in seen for found in each.evidence))
-    usage = sum((each.usage for each in seen), Usage(calls=len(windows) - len(seen)))
+    usage = sum((each.usage for each in seen), more)
     return Seen("\n\n".join(told), evidence, usage, any(each.shows_it for each in seen))
 
 

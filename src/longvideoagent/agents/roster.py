@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from longvideoagent.agents.vision import FRAMES, HEAVIEST_LOOK
 from longvideoagent.context import Style
@@ -35,7 +36,7 @@ class Role(BaseModel):
     """Whether the model thinks before it speaks; its server then does not stop at an action."""
     completion_prompt: str | None = None
     """The chat template written out, with $prompt, to ask a server's text completions with."""
-    key_variable: str = "OPENAI_API_KEY"
+    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """The name of the environment variable that holds the key; the key itself stands nowhere."""
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     most_at_once: Annotated[int, Field(ge=1)] = 64
@@ -50,6 +51,17 @@ class Role(BaseModel):
     """Frames shown in one look (vision)."""
     most_bytes: Annotated[int, Field(ge=1)] = HEAVIEST_LOOK
     """Bytes of frames shown in one look (vision)."""
+
+    @field_validator("extra_body")
+    @classmethod
+    def _is_json(cls, told: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(told, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"no JSON ({error})") from error
+        if {"messages", "model", "prompt", "stream"} & told.keys():
+            raise ValueError("holds what is set by the loop itself")
+        return told
 
     @property
     def model_name(self) -> str:
@@ -131,4 +143,5 @@ def load_roster(name: str) -> Roster:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{name}: {field}: {first['msg']}; mend that field") from error
+        told = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise DataError(f"{name}: {field}: {told}; mend that field") from error

@@ -13,7 +13,7 @@ LEAST_SHARE = 1 / 16
 """Of each clip's lines; below it a model's context is of no use for the video."""
 
 
-async def ask_shortened(agent: str, ask: Callable[[float], Awaitable[Reply]]) -> Reply:
+async def ask_shortened(agent: str, ask: Callable[[float], Awaitable[Reply]], least: float = LEAST_SHARE) -> Reply:
     """The reply to the longest of ``ask(1)``, ``ask(1/2)``, … that fits the model, with a warning where
     it is not the first. Raises ContextOverflowError where none fits."""
     share = 1.0
@@ -22,7 +22,7 @@ async def ask_shortened(agent: str, ask: Callable[[float], Awaitable[Reply]]) ->
             reply = await ask(share)
         except ContextOverflowError:
             share /= 2
-            if share < LEAST_SHARE:
+            if share < least:
                 raise
         else:
             if share == 1.0:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from longvideoagent.agents.look_ahead import look_ahead
@@ -49,6 +50,8 @@ class Team:
     vision: Vision
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
+    in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    """Held while one event loop asks the team: its connections belong to that loop."""
 
     async def close(self) -> None:
         """Let go of the models' connections; they come back when the team is asked again."""

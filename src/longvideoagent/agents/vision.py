@@ -35,6 +35,8 @@ class ModelVision:
         """What the model says of frames spread evenly over the window, with the lines that carry a
         time as evidence. Raises ModelError when the model is down."""
         frames = await asyncio.to_thread(self._frames, request.clips, video)
+        if not frames:
+            return Seen("No frame of these clips can be read.", shows_it=False)
         text = Template(self.prompt if self.prompt is not None else vision_prompt()).safe_substitute(
             query=defuse(request.query)
         )

@@ -70,6 +70,9 @@ def make_episode(
     render(scenes, video, progress)
     subtitles = video.with_suffix(".srt")
     samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
+    listing = video.with_suffix(".json")
+    told = json.loads(listing.read_text(encoding="utf-8")) | {"samples": [asdict(sample) for sample in samples]}
+    listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
     return SampleEpisode(video, subtitles, samples)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ from longvideoagent.types import Subtitle
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """What faster-whisper's models weigh."""
 DEFAULT_MODEL = "small"
+FORMAT = 1
+"""Part of every transcript's name; raise it when one would be read differently."""
 
 
 def is_installed() -> bool:
@@ -50,14 +53,14 @@ def transcribe(
         raise UsageError("faster-whisper is not installed; pip install 'longvideoagent[asr]'")
     if not has_sound(path):
         return []
-    weights = _weights(model, fetch)
     kept = _kept_at(path, model)
     remembered = _recall(kept)
     if remembered:
         return remembered
-    lines = _listen(path, weights, progress)
+    lines = _listen(path, _weights(model, fetch), progress)
     if lines:
-        _write_whole(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
+        with suppress(OSError):  # what was heard is worth more than its keeping
+            _write_whole(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
     return lines
 
 
@@ -120,9 +123,18 @@ def _kept_at(path: Path, model: str) -> Path:
     """Where the transcript of that content by that model is kept."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "blake2b")
-    digest.update(model.encode())
+    digest.update(f"{FORMAT} {_identity(model)}".encode())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "longvideoagent" / "speech" / f"{digest.hexdigest()[:40]}.json"
+
+
+def _identity(model: str) -> str:
+    """A size by its name; a folder by what lies in it, since it may hold other weights tomorrow."""
+    weights = Path(model) / "model.bin"
+    if not weights.is_file():
+        return model
+    about = weights.stat()
+    return f"{weights.resolve()} {about.st_size} {about.st_mtime_ns}"
 
 
 def _recall(kept: Path) -> list[Subtitle]:

@@ -38,8 +38,11 @@ class ReplyStore:
         rows = self._run("SELECT reply FROM replies WHERE key = ?", key)
         if not rows:
             return None
-        told = json.loads(rows[0][0])
-        return Reply(told["text"], told["reasoning"])
+        try:
+            told = json.loads(rows[0][0])
+            return Reply(str(told["text"]), str(told["reasoning"]))
+        except (ValueError, TypeError, KeyError):  # a damaged row is none; it will be written anew
+            return None
 
     def put(self, key: bytes, reply: Reply) -> None:
         """Remember a reply."""

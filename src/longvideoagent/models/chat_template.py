@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jinja2 import TemplateError
+
 from longvideoagent.errors import ModelError
 from longvideoagent.protocol import opened_thought
 from longvideoagent.types import Message
@@ -20,7 +22,10 @@ def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
     asked = messages[:-1] if continued else messages
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"{tokenizer.name_or_path} has no chat template; take a model that was trained to chat")
-    prompt: str = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
+    try:
+        prompt: str = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:  # templates refuse what they do not provide for
+        raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses ({error})") from error
     return join_continuation(prompt, continued)
 
 

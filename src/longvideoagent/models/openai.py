@@ -7,6 +7,7 @@ One call is one request; trying again, waiting and remembering are ``models.retr
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,9 @@ class OpenAIModel:
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
-        key = os.environ.get(self.key_variable)
+        key = os.environ.get(self.key_variable, "").strip()
+        if not key.isascii():
+            raise UsageError(f"{self.key_variable} holds marks that no key has; export it again")
         if not key and self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
             raise UsageError(f"{self.key_variable} is not set; export it, or name a server: openai:{self.name}@URL")
         return openai.AsyncOpenAI(
@@ -91,12 +94,15 @@ class OpenAIModel:
             body = completion_body(self.name, self.completion_prompt, messages, asked)
             opened = opened_thought(body["prompt"])
         said = await self._send(body, hear)
-        if not self._sees:
-            await self._check_eyes(body, said)
+        if not said.is_whole:
+            raise TransientError(f"{self.where}: a reply that breaks off")
+        if not said.text.strip() and not said.reasoning.strip():
+            raise TransientError(f"{self.where}: an empty reply")
+        probed = Usage() if self._sees else await self._check_eyes(body, said)
         text = restore_end(said.text) if stop_at_action and said.is_stopped else said.text
         if not opened and messages[-1]["role"] == "user" and self._began_in_thought(said):
             opened = f"<{TEMPLATE_TAG}>\n"
-        usage = Usage(1, said.prompt_tokens, said.completion_tokens)
+        usage = Usage(1, said.prompt_tokens, said.completion_tokens) + probed
         return Reply(
             opened + text, said.reasoning, usage=replace(usage, usd=self.price.usd(usage) if self.price else 0)
         )
@@ -113,26 +119,34 @@ class OpenAIModel:
             return False
         return f"</{TEMPLATE_TAG}>" in said.text or said.is_cut
 
-    async def _check_eyes(self, body: Mapping[str, Any], said: Said) -> None:
+    async def _check_eyes(self, body: Mapping[str, Any], said: Said) -> Usage:
         """Some servers drop the pictures that a text model is sent, and it then makes things up. Where
         the count of tokens leaves it open, the text is sent alone: if it counts the same, nothing was
-        seen. Raises ModelError then."""
+        seen. Gives what the check cost; raises ModelError where nothing was seen."""
         blind = without_pictures(body)
         if blind is None or not said.prompt_tokens:
-            return
+            return Usage()
+        cost = Usage()
         if said.prompt_tokens <= text_bytes(blind) + TEMPLATE_TOKENS:
             alone = await self._send({**blind, "max_tokens": 1}, None)
+            cost = Usage(1, alone.prompt_tokens, alone.completion_tokens)
             if alone.prompt_tokens == said.prompt_tokens:
                 raise ModelError(f"{self.where}: {self.name!r} takes no notice of pictures; name a model that sees")
         self._sees.append(True)
+        return cost
 
     async def _send(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
+        if hear is not None:
+            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         while True:
             accepted = _without(body, self._refused)
             try:
-                said = await self._request(accepted, hear)
-            except openai.APITimeoutError as error:
-                raise TransientError(f"{self.where}: no reply within {self.timeout_s:.0f} s") from error
+                async with asyncio.timeout(self.timeout_s):
+                    said = await self._request(accepted, hear)
+            except (openai.APITimeoutError, TimeoutError) as error:
+                is_unreached = "Connect" in type(error.__cause__).__name__
+                told = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
+                raise TransientError(f"{self.where}: {told}") from error
             except openai.APIStatusError as error:
                 refused = _refused_field(error, accepted)
                 if refused is None:
@@ -152,12 +166,9 @@ class OpenAIModel:
         if hear is None:
             said = read_whole(await self._client.post(path, cast_to=object, body=body))
         else:
-            streamed = _without({**body, "stream": True, "stream_options": {"include_usage": True}}, self._refused)
             chunks = openai.AsyncStream[object]
-            opened = self._client.post(path, cast_to=object, body=streamed, stream=True, stream_cls=chunks)
+            opened = self._client.post(path, cast_to=object, body=body, stream=True, stream_cls=chunks)
             said = await read_stream(await opened, hear)
-        if not said.text.strip() and not said.reasoning.strip():
-            raise TransientError(f"{self.where}: an empty reply")
         if said.is_endless:
             raise ModelError(f"{self.where}: a reply of {said.length} characters or more; it ignores max_tokens")
         return said

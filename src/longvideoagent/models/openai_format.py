@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,8 @@ class Said:
     """Whether it may have been stopped at a text that was asked for."""
     is_cut: bool = False
     """Whether max_tokens ended it."""
+    is_whole: bool = True
+    """False for a stream that ended without saying why."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -103,7 +105,8 @@ async def read_stream(chunks: AsyncIterable[object], hear: Hear) -> Said:
         used = _part(chunk, "usage") or used
         if len(text) + len(reasoning) > LONGEST_REPLY:
             break
-    return _said(text, reasoning, ended, used)
+    said = _said(text, reasoning, ended, used)
+    return said if ended or used or said.is_endless else replace(said, is_whole=False)
 
 
 def _part(told: object, name: str) -> Mapping[str, Any]:
@@ -122,7 +125,12 @@ def _words(message: Mapping[str, Any]) -> tuple[str, str]:
     """Text and reasoning of a message, of a piece of one, or of a text completion."""
     text = message.get("content") or message.get("text")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
-    return text if isinstance(text, str) else "", reasoning if isinstance(reasoning, str) else ""
+    return _readable(text), _readable(reasoning)
+
+
+def _readable(told: object) -> str:
+    """JSON can hold halves of characters, which nothing can print or send on."""
+    return told.encode("utf-8", "replace").decode() if isinstance(told, str) else ""
 
 
 def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[str, Any]) -> Said:
@@ -134,8 +142,8 @@ def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[st
         reasoning,
         finish == "stop" and not is_end_of_turn,
         finish == "length",
-        prompt_tokens if isinstance(prompt_tokens, int) else 0,
-        completion_tokens if isinstance(completion_tokens, int) else 0,
+        prompt_tokens=prompt_tokens if isinstance(prompt_tokens, int) else 0,
+        completion_tokens=completion_tokens if isinstance(completion_tokens, int) else 0,
     )
 
 
@@ -174,7 +182,7 @@ def text_bytes(body: Mapping[str, Any]) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def data_url(picture: Picture) -> str:
     """The picture as a data URL, built once for as long as it is in use."""
     return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")

@@ -64,7 +64,7 @@ class Gate:
             self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._busy < int(self.width):
+        while self._waiting and self._busy < min(int(self.width), self.most):
             place = self._waiting.popleft()
             if not place.cancelled():
                 self._busy += 1

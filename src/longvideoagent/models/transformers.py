@@ -41,6 +41,8 @@ class _Request:
     new_tokens: int = 0
     failure: ModelError | None = None
     is_done: bool = False
+    is_whole: bool = False
+    """Whether it ended by a rule of its own and not by a failure of its batch."""
 
     @property
     def terms(self) -> str:
@@ -74,11 +76,14 @@ class TransformersModel:
         try:
             await loop.run_in_executor(self._thread, self._work_until_done, request)
         finally:
+            request.hear = None  # nobody listens any more where the call was cancelled
             with self._lock:
                 if request in self._waiting:
                     self._waiting.remove(request)
         if request.failure is not None:
             raise request.failure
+        if not request.is_whole:
+            raise ModelError(f"transformers:{self.path}: its batch failed")
         if not request.text.strip():
             raise ModelError(f"transformers:{self.path}: an empty reply")
         return Reply(request.opened + request.text, usage=Usage(1, len(request.ids), request.new_tokens))
@@ -128,10 +133,13 @@ class TransformersModel:
                 self._waiting = [each for each in self._waiting if each not in batch]
             try:
                 self._generate(batch)
-            except (RuntimeError, ValueError, TypeError) as error:  # out of memory, an option that cannot be
+            except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:  # out of memory, …
                 told = " ".join(str(error).split())[:300]
                 for each in batch:
                     each.failure = ModelError(f"transformers:{self.path}: {told}")
+            else:
+                for each in batch:
+                    each.is_whole = True
             finally:
                 for each in batch:
                     each.is_done = True

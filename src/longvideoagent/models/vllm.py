@@ -36,6 +36,8 @@ class VLLMModel:
         """The reply, given up at its first action where nothing more is wanted. Raises ModelError where
         the engine cannot be started or refuses."""
         engine, tokenizer = self._started
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
         prompt = render_prompt(tokenizer, messages)
         opened = opened_thought(prompt)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -50,7 +52,7 @@ class VLLMModel:
                         hear(opened + said.text)
                     if settings.stop_at_action and ">" in fresh and holds_action(opened + said.text):
                         break
-        except (RuntimeError, ValueError) as error:  # vLLM's own errors are of these
+        except (RuntimeError, ValueError, TypeError, EngineDeadError, EngineGenerateError) as error:
             raise self._refusal(error) from error
         if said is None or not said.text.strip():
             raise ModelError(f"vllm:{self.path}: an empty reply")

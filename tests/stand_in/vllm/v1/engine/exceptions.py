@@ -1,0 +1,6 @@
+class EngineGenerateError(Exception):
+    pass
+
+
+class EngineDeadError(Exception):
+    pass
