@@ -90,11 +90,11 @@ def parse(reply: str, reasoning: str = "") -> Parsed:
 def _thought(reply: str, thoughts: list[tuple[int, int]], spoken: list[tuple[int, int]]) -> list[str]:
     """What a reply says that is no action, piece by piece: its reasoning, and prose up to the first tag of an
     action."""
-    said = []
-    for start, end in sorted([*thoughts, *spoken]):
-        piece = reply[start:end]
-        said.append(piece if (start, end) in thoughts else _ACTION_TAG.split(piece, maxsplit=1)[0])
-    return said
+    pieces = [(start, reply[start:end]) for start, end in thoughts]
+    for start, end in spoken:
+        tag = _ACTION_TAG.search(reply, start, end)
+        pieces.append((start, reply[start : tag.start() if tag else end]))
+    return [piece for _, piece in sorted(pieces)]
 
 
 def _split_reasoning(reply: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]], str]:
