@@ -1,6 +1,6 @@
 """Accuracy of the offline team on a data set in the layout of LongTVQA, from its subtitles alone.
 
-    python benchmarks/real_accuracy.py FOLDER
+python benchmarks/real_accuracy.py FOLDER
 """
 
 from __future__ import annotations

@@ -91,6 +91,17 @@ def test_the_line_of_each_back_end_works(
         assert "spent" in done.stdout  # a tiny model with random weights answers nothing
 
 
+def test_the_commands_for_data_sets_work_one_after_the_other(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / "data.md", "bash")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for line in block.splitlines():
+        done = subprocess.run(
+            shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rows" / "train.parquet").exists()
+
+
 def test_every_command_of_the_readme_is_covered() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"lva", "make", "pip"}
 
