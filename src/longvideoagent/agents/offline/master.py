@@ -105,7 +105,7 @@ def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
 
 def _ask_an_agent(trace: Trace, reading: Reading, is_settled: bool, told: str) -> Reply | None:
     """A look or a relocation, where one is allowed and could help; else None."""
-    if trace.rounds_left <= 1:
+    if trace.is_last_round or trace.rounds_left < 1:
         return None
     can_look = trace.settings.vision and trace.current is not None and not _has_looked(trace)
     if can_look and (reading.asked.wants_picture or not is_settled):
