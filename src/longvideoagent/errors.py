@@ -60,6 +60,11 @@ class ProtocolError(LongVideoAgentError):
     """A rollout was driven in the wrong order."""
 
 
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What an error of a library says, on one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]
+
+
 EXIT_BAD_INPUT = 2
 EXIT_NOBODY_READS = 1
 """The reader of a pipe has gone, as with ``| head``; nothing is wrong."""

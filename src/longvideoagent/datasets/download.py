@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, one_line
 
 REPOSITORIES: dict[str, str | None] = {
     "longtvqa": "longvideoagent/LongTVQA",
@@ -42,7 +42,7 @@ def download(name: str, out: Path, repository: str | None = None) -> Path:
         fetched = Path(hub.snapshot_download(repository, repo_type="dataset", revision=commit, local_dir=out))
         told = list(hub.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True))
     except (OSError, ValueError, HfHubHTTPError, *_transport_errors()) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise DataError(f"{repository}: cannot be fetched ({reason}); check the connection and run it again") from error
     for entry in told:
         if hasattr(entry, "blob_id"):

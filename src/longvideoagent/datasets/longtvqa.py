@@ -5,7 +5,7 @@ LongTVQA_plus): one folder with questions, subtitles and, where they are at hand
 ``*_{split}.json`` or ``.jsonl``  questions: qid, q, a0..a4, answer, ts, episode_name, occur_clip, bbox
 ``*subtitle_clip_level*``         text of each clip, as one object, or one line or element a clip
 ``*subtitle_episode_level*``      the same by episode; read where there are none by clip
-``clip_durations.json``           seconds of each clip; else its frames tell, else a minute is taken
+``clip_durations.json``           seconds of each clip; where it tells none a minute is taken
 ``clip_subtitles.json``           lines of each clip with times [start, end, text], as ``data build`` writes
 ``frames/{clip}/{00001}.jpg``     frames at 3 a second
 ``videos/{episode}.mp4``          films of whole episodes, where there are no frames

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, one_line
 
 LARGEST_BYTES = 1_000_000_000
 """A file above this is no annotation file; TVQA's own are a few dozen megabytes."""
@@ -105,7 +105,7 @@ class RecordFile:
         try:
             return cls(path, "", rows=pq.read_table(path).to_pylist())
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: no Parquet table ({' '.join(str(error).split())[:200]}); get it again") from error
+            raise DataError(f"{path}: no Parquet table ({one_line(error, 200)}); get it again") from error
 
     @cached_property
     def opening(self) -> str:

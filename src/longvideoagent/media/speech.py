@@ -19,7 +19,7 @@ from typing import Any
 
 import pysubs2
 
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.media.container import has_sound
 from longvideoagent.types import Subtitle
 
@@ -91,7 +91,7 @@ def _weights(model: str, fetch: bool) -> str:
         if not fetch:
             mend = "lva transcribe fetches it, LVA_SPEECH_MODEL names another or a folder"
             raise DataError(f"the speech model {model!r} ({size}) is not at hand; {mend}") from error
-        told = " ".join(str(error).split())[:200]
+        told = one_line(error, 200)
         mend = f"give one of {', '.join(MODELS_MB)} and a connection, or a folder"
         raise DataError(f"the speech model {model!r} ({size}) cannot be fetched ({told}); {mend}") from error
 
@@ -107,7 +107,7 @@ def _listen(path: Path, weights: str, progress: Callable[[float], None] | None) 
             if progress is not None:
                 progress(min(1.0, segment.end / about.duration))
     except (OSError, ValueError, RuntimeError, IndexError) as error:
-        told = " ".join(str(error).split())[:200]
+        told = one_line(error, 200)
         raise DataError(f"{path}: its sound cannot be transcribed ({told}); give subtitles instead") from error
     return lines
 

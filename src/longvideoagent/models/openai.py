@@ -17,7 +17,7 @@ from typing import Any
 
 import openai
 
-from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
+from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Price
 from longvideoagent.models.openai_format import (
     Said,
@@ -210,7 +210,7 @@ def _cause(error: BaseException) -> str:
     """The innermost reason, on one line and not too long."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from longvideoagent.errors import ContextOverflowError, ModelError
+from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.protocol import holds_action, opened_thought
@@ -106,7 +106,7 @@ class TransformersModel:
             tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="left")
             model = AutoModelForCausalLM.from_pretrained(self.path, dtype="auto").to(device).eval()
         except (OSError, ValueError, RuntimeError) as error:
-            told = " ".join(str(error).split())[:300]
+            told = one_line(error)
             raise ModelError(f"transformers:{self.path}: cannot be loaded ({told})") from error
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -134,7 +134,7 @@ class TransformersModel:
             try:
                 self._generate(batch)
             except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:  # out of memory, …
-                told = " ".join(str(error).split())[:300]
+                told = one_line(error)
                 for each in batch:
                     each.failure = ModelError(f"transformers:{self.path}: {told}")
             else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from longvideoagent.errors import ContextOverflowError, ModelError
+from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.protocol import holds_action, opened_thought
@@ -75,11 +75,11 @@ class VLLMModel:
             engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self.path, max_model_len=self.context_tokens))
             return engine, AutoTokenizer.from_pretrained(self.path)
         except (RuntimeError, ValueError, OSError) as error:
-            told = " ".join(str(error).split())[:300]
+            told = one_line(error)
             raise ModelError(f"vllm:{self.path}: cannot be started ({told})") from error
 
     def _refusal(self, error: Exception) -> ModelError:
-        told = " ".join(str(error).split())[:300]
+        told = one_line(error)
         is_overflow = "model length" in told or "context length" in told
         return (ContextOverflowError if is_overflow else ModelError)(f"vllm:{self.path}: {told}")
 
