@@ -23,6 +23,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/calls.py
+	$(BIN)/python benchmarks/data.py
 
 accuracy: $(READY)
 	$(BIN)/python benchmarks/offline_accuracy.py

@@ -28,6 +28,7 @@ from longvideoagent.models.retry import Gate, PatientModel
 from longvideoagent.run import steps
 from longvideoagent.trace import Agents, Outcome, Settings
 from longvideoagent.types import Clip, Message, Question, Subtitle, Timeline
+from table import row
 
 LATENCY_MS = 50
 ROLLOUTS, ROUNDS, AT_ONCE = 1000, 3, 128
@@ -157,5 +158,5 @@ def measure() -> Iterator[tuple[str, str, str]]:
 
 
 if __name__ == "__main__":
-    for what, figure, aim in measure():
-        print(f"| {what} | {figure} | {aim} |", flush=True)
+    for each in measure():
+        row(*each)

@@ -8,13 +8,8 @@ several pairs measured in turn, because shared machines drift.
 
 from __future__ import annotations
 
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +20,7 @@ from longvideoagent.datasets.synthetic import make_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
 from longvideoagent.media.timeline import build_timeline, find_quiet
 from longvideoagent.media.video_file import VideoFile
+from table import peak_mb, ratio, row, run_python, seconds
 
 FRAMES_PER_S = 25
 MINUTES = 60
@@ -95,31 +91,6 @@ def fetch_bare(path: Path, times_s: list[float]) -> int:
     return found
 
 
-def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """How long it takes."""
-    started = clock()
-    work()
-    return clock() - started
-
-
-def ratio(ours: Callable[[], object], bare: Callable[[], object], pairs: int) -> str:
-    """Median of ours / bare over pairs run in turn, with both medians in seconds."""
-    ours(), bare()
-    timed = [(seconds(ours), seconds(bare)) for _ in range(pairs)]
-    ours_s, bare_s = (statistics.median(column) for column in zip(*timed, strict=True))
-    return f"{statistics.median(a / b for a, b in timed):.2f}x ({ours_s:.2f} s / {bare_s:.2f} s)"
-
-
-def run_python(code: str) -> None:
-    """In a process of its own."""
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
-def row(what: str, figure: str, aim: str) -> None:
-    """One line of the table, as soon as it is known."""
-    print(f"| {what} | {figure} | {aim} |", flush=True)
-
-
 def measure(folder: Path) -> None:
     """All rows."""
     hour = folder / "hour.mp4"
@@ -154,13 +125,9 @@ def _peak_mb(hour: Path) -> float:
     hour.with_suffix(".srt").write_text("\n".join(lines))
     code = (
         "import sys; sys.argv = ['lva', 'ask', sys.argv[1], 'What does the sign say after Mira tells about item 31?',"
-        " '-o', 'HARBOR', '-o', 'CASTLE', '--json']; from longvideoagent.cli import main; main()"
+        " '-o', 'HARBOR', '-o', 'CASTLE', '--json']; from longvideoagent.cli import app; app(standalone_mode=False)"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    subprocess.run([sys.executable, "-c", code, str(hour)], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert after > before, "an earlier child used more memory; the figure would be its"
-    return after / 1024
+    return peak_mb(code, hour)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.agents.offline.grounding import locate
+from longvideoagent.agents.offline.likelihood import option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide
 from longvideoagent.agents.offline.reading import Reading, take_apart
 from longvideoagent.agents.offline.terms import terms
@@ -289,6 +290,56 @@ def test_misread_letters_still_match() -> None:
 def test_a_whole_word_is_worth_more_than_a_part_of_one() -> None:
     supports = Reading(Question("Which?", ("rain", "train")), [seen_at(1, "text: “TRAIN”")]).supports()
     assert supports[1].value > supports[0].value
+
+
+TALK = [
+    "Lena: The soup is cold.",
+    "Otto: I sold the boat.",
+    "Lena: You did not!",
+    *[f"Hugo: The trees are green, number {number}." for number in range(8)],
+    "Mira: I lost the keys of the boat.",
+    "Otto: Then the keys are with Hugo.",
+    "Mira: With Hugo and his keys.",
+]
+
+
+def likely(text: str, *options: str, lines: list[str] = TALK) -> list[float]:
+    return option_likelihoods(Question(text, options), lines, is_excerpt=False)
+
+
+def test_an_option_is_likely_where_its_words_meet_the_questions() -> None:
+    sold, keys, trees = likely("What does Lena hear after the soup is cold?", "He sold it", "The keys", "The trees")
+    assert sold > 2 * max(keys, trees)
+    assert sold + keys + trees == pytest.approx(1)
+
+
+def test_every_place_that_supports_an_option_counts() -> None:
+    said = ["Otto: A rope.", "Hugo: Yes.", "Lena: No.", "Mira: Well."]
+    once, twice = likely("What?", "a kite", "a rope", lines=["Mira: A kite.", *said, "Lena: Fine.", *said])
+    assert twice > once
+
+
+def test_a_word_that_is_said_all_over_tells_little() -> None:
+    lines = ["Mira: At the harbour are a rope and a boat.", *["Hugo: The boat again."] * 8]
+    said_once, said_all_over = likely("What is at the harbour?", "a rope", "a boat", lines=lines)
+    assert said_once > 1.5 * said_all_over
+
+
+def test_what_all_options_share_tells_nothing_apart() -> None:
+    bare = likely("What is cold?", "soup", "keys")
+    assert likely("What is cold?", "Otto soup", "Otto keys") == pytest.approx(bare)
+
+
+def test_nothing_said_of_any_option_leaves_all_equal_whatever_their_length() -> None:
+    assert likely("What is cold?", "a very long and winding river", "snow") == [0.5, 0.5]
+
+
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=5), st.text(max_size=30), st.lists(st.text(max_size=30)))
+def test_likelihoods_are_probabilities_of_any_text(options: list[str], text: str, lines: list[str]) -> None:
+    for is_excerpt in (True, False):
+        told = option_likelihoods(Question(text, tuple(options)), lines, is_excerpt)
+        assert len(told) == len(options)
+        assert sum(told) == pytest.approx(1)
 
 
 def master_after(*facts: Evidence, question: Question, settings: Settings | None = None) -> Trace:

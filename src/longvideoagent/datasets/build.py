@@ -17,7 +17,7 @@ from typing import Any
 from longvideoagent.datasets.clips import USUAL_CLIP_S, ClipName, clip_starts, in_order, lay_out
 from longvideoagent.datasets.longtvqa import OPTIONS, read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.datasets.write import Lines, listed, write_json, write_subtitles, write_text
+from longvideoagent.datasets.write import Lines, as_json, listed, write_json, write_subtitles, write_text
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.encode import encode_frames
@@ -57,12 +57,14 @@ def build(
     name = "LongTVQA"
     for place, (split, path) in enumerate(sorted(questions.items())):
         file = RecordFile.read(path)
-        made = list(_questions(file, starts_s, problems))
+        rows, is_plus = [], False
+        for question in _questions(file, starts_s, problems):
+            is_plus |= "bbox" in question
+            rows.append(as_json(question))
         problems += file.problems
-        is_plus = any("bbox" in question for question in made)
         name = "LongTVQA_plus" if is_plus else "LongTVQA"
-        write_text(out / f"{name}_{split}.{'json' if is_plus else 'jsonl'}", listed(made, as_list=is_plus))
-        counts[f"{split} questions"] = len(made)
+        write_text(out / f"{name}_{split}.{'json' if is_plus else 'jsonl'}", listed(rows, as_list=is_plus))
+        counts[f"{split} questions"] = len(rows)
         if progress is not None:
             progress((place + 1) / len(questions))
     write_subtitles(out, name, clips, lines)

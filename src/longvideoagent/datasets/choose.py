@@ -11,7 +11,7 @@ from pathlib import Path
 from longvideoagent.datasets.clips import ClipName
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa import LongTVQA
-from longvideoagent.datasets.write import listed, write_json, write_text
+from longvideoagent.datasets.write import as_json, listed, write_json, write_text
 from longvideoagent.errors import UsageError
 
 
@@ -61,5 +61,5 @@ def write_part(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     write_json(out / (f"{data.name}_subtitle_clip_level.json" if is_plain else "clip_subtitles.json"), texts)
     known = {clip: data.durations_s[clip] for clip in clips if clip in data.durations_s}
     write_json(out / "clip_durations.json", known)
-    records = [data.records[sample.question.id].values for sample in samples]
-    write_text(target, listed(records, as_list=target.suffix == ".json"))
+    rows = [as_json(data.records[sample.question.id].values) for sample in samples]
+    write_text(target, listed(rows, as_list=target.suffix == ".json"))

@@ -17,7 +17,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa import OPTIONS
 from longvideoagent.datasets.script import SCENE_S, Scene, write_script
 from longvideoagent.datasets.synthetic import render, write_questions
-from longvideoagent.datasets.write import listed, write_json, write_subtitles, write_text
+from longvideoagent.datasets.write import as_json, listed, write_json, write_subtitles, write_text
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.video_file import VideoFile
@@ -57,8 +57,8 @@ def grow(
     held_out = max(1, round(episodes * VAL_SHARE)) if episodes > 1 else 0
     splits = {"train": list(asked)[: episodes - held_out], "val": list(asked)[episodes - held_out :]}
     for split, names in splits.items():
-        made = [record(sample, number) for name in names for number, sample in enumerate(asked[name])]
-        write_text(out / f"LongTVQA_plus_{split}.json", listed(made, as_list=True))
+        rows = [as_json(record(sample, number)) for name in names for number, sample in enumerate(asked[name])]
+        write_text(out / f"LongTVQA_plus_{split}.json", listed(rows, as_list=True))
     write_subtitles(out, "LongTVQA_plus", clips, lines)
     write_json(out / "clip_durations.json", {clip: SCENE_S for names in clips.values() for clip in names})
     return {

@@ -161,10 +161,7 @@ class RecordFile:
         return told if isinstance(told, list) else []
 
     def _of_lines(self) -> Iterator[Record]:
-        index = 0
-        for number, line in enumerate(self.text.split("\n"), 1):
-            if not line.strip():
-                continue
+        for index, (number, line) in enumerate(_lines(self.text)):
             try:
                 values = json.loads(line)
             except (ValueError, RecursionError) as error:
@@ -174,7 +171,6 @@ class RecordFile:
                     yield Record(values, index, self)
                 else:
                     self.problems.append(Problem(self.path, number, "", "no JSON object; mend or delete the line"))
-            index += 1
 
     def _broken(self, error: Exception) -> DataError:
         line = getattr(error, "lineno", 0)
@@ -199,7 +195,20 @@ def _lines_of_list(text: str) -> list[int]:
 
 
 def _lines_of_lines(text: str) -> list[int]:
-    return [number for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [number for number, _ in _lines(text)]
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, numbered from 1, one at a time: the text is large."""
+    start = number = 0
+    while start < len(text):
+        number += 1
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        line = text[start:end]
+        if line.strip():
+            yield number, line
+        start = end + 1
 
 
 def finite(value: object) -> float | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from longvideoagent.types import Subtitle
 
@@ -28,19 +27,34 @@ def _text(lines: Sequence[Subtitle]) -> str:
     return " ".join(line.text.replace(": ", " : ", 1) for line in lines)
 
 
-def listed(made: Sequence[Mapping[str, Any]], *, as_list: bool) -> str:
-    """Records one a line, as a JSON list or as JSON lines."""
-    rows = [json.dumps(each, ensure_ascii=False) for each in made]
-    return "[\n" + ",\n".join(rows) + "\n]\n" if as_list else "".join(f"{row}\n" for row in rows)
+def listed(rows: Sequence[str], *, as_list: bool) -> Iterator[str]:
+    """Records, each as JSON already, one a line: a JSON list or JSON lines."""
+    if as_list:
+        yield from _enclosed("[]", rows)
+    else:
+        yield from (f"{row}\n" for row in rows)
 
 
-def write_json(path: Path, told: object) -> None:
-    """One value, a member a line."""
-    write_text(path, json.dumps(told, ensure_ascii=False, indent=0) + "\n")
+def as_json(value: object) -> str:
+    """On one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_json(path: Path, told: Mapping[str, object]) -> None:
+    """One JSON object, a member a line."""
+    write_text(path, _enclosed("{}", (f"{as_json(name)}: {as_json(value)}" for name, value in told.items())))
+
+
+def _enclosed(brackets: str, rows: Iterable[str]) -> Iterator[str]:
+    yield brackets[0]
+    for number, row in enumerate(rows):
+        yield f",\n{row}" if number else f"\n{row}"
+    yield f"\n{brackets[1]}\n"
+
+
+def write_text(path: Path, parts: Iterable[str]) -> None:
     """Whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
     partial.replace(path)

@@ -42,7 +42,7 @@ class OfflineMaster:
 
 def decide(trace: Trace) -> Reply:
     """See ``OfflineMaster``."""
-    reading = Reading(trace.question, known_facts(trace))
+    reading = Reading(trace.question, known_facts(trace), trace.settings.grounding)
     if trace.question.options:
         return _choose(trace, reading)
     return _tell(trace, reading)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.types import Evidence, Question
 
@@ -49,6 +50,8 @@ _LOOK_ALIKES = str.maketrans("l1!0", "iiio")
 
 PICTURE_DISCOUNT = 0.5
 """What a spoken line is worth where the question asks for something to be seen."""
+HEARD_SHARE = 0.5
+"""What the likelihood of an option given all lines adds to the support by its best fact."""
 QUESTION_SHARE = 0.65
 """How much of a fact's support depends on its match with the question."""
 FAR_S = 15.0
@@ -138,8 +141,9 @@ def _fold(text: str) -> str:
 class Reading:
     """One question read against the facts at hand (lines and what was seen), in order of time."""
 
-    def __init__(self, question: Question, facts: Sequence[Evidence]) -> None:
+    def __init__(self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True) -> None:
         self.question = question
+        self.is_excerpt = is_excerpt
         self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
         self.asked = take_apart(question.text)
         self._words = [Words.of(fact) for fact in self.facts]
@@ -227,13 +231,21 @@ class Reading:
         return sum(self.rarity(term) for term in set(terms(fact.text)))
 
     def supports(self) -> list[Support]:
-        """Support for each option, in their order."""
-        return [self._support(option) for option in self.question.options]
+        """Support for each option, in their order: that of the best single fact, and more where the
+        lines as a whole make the option likelier than chance."""
+        heard = [fact.text for fact in self.facts if fact.kind == "subtitle"]
+        single = [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
+        if self.asked.wants_picture or not heard:
+            return single
+        likely = option_likelihoods(self.question, heard, self.is_excerpt)
+        gains = [HEARD_SHARE * max(0.0, each - 1 / len(likely)) for each in likely]
+        return [
+            Support(support.value + gain, support.fact) if support.fact else support
+            for support, gain in zip(single, gains, strict=True)
+        ]
 
-    def _support(self, option: str) -> Support:
-        own = set(terms(option))
-        fresh = own - set(terms(self.question.text)) or own
-        weights = {term: self.rarity(term) for term in fresh}
+    def _best_fact(self, wanted: Iterable[str]) -> Support:
+        weights = {term: self.rarity(term) for term in wanted}
         total = sum(weights.values())
         best = Support(0.0, None)
         for fact, words, relevance in zip(self.facts, self._words, self.relevance, strict=True):
