@@ -232,10 +232,11 @@ class Reading:
 
     def supports(self) -> list[Support]:
         """Support for each option, in their order: that of the best single fact, and more where the
-        lines as a whole make the option likelier than chance."""
+        lines as a whole make the option likelier than chance. They are not asked where the question is
+        of something seen, or of a setting, which is named once and then talked on in."""
         heard = [fact.text for fact in self.facts if fact.kind == "subtitle"]
         single = [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
-        if self.asked.wants_picture or not heard:
+        if self.asked.wants_picture or self.asked.relation == "during" or not heard:
             return single
         likely = option_likelihoods(self.question, heard, self.is_excerpt)
         gains = [HEARD_SHARE * max(0.0, each - 1 / len(likely)) for each in likely]
