@@ -25,7 +25,7 @@ MOST_PARAMETERS = 5
 
 # From the ground up; a room may use those before it and, within a line, its neighbours but for cycles.
 FLOORS = [
-    ["types", "errors"],
+    ["types", "errors", "files"],
     ["trace"],
     ["protocol", "scoring", "prompts", "budget"],
     ["rollout", "context"],

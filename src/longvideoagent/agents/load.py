@@ -17,6 +17,7 @@ from longvideoagent.agents.roster import OFFLINE, Role, Roster, load_roster
 from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.files import cache_folder
 from longvideoagent.models.base import DEFAULTS, Hear, Model, Price
 from longvideoagent.models.cache import RememberingModel, ReplyStore
 from longvideoagent.models.retry import Gate, PatientModel
@@ -56,7 +57,7 @@ def load_team(roster: str | Roster = OFFLINE, cache: Path | None = None, hear: H
 
 def cache_path() -> Path:
     """Where replies are remembered: in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longvideoagent" / "replies.sqlite"
+    return cache_folder() / "replies.sqlite"
 
 
 def read_prompt(path: Path | None) -> str | None:

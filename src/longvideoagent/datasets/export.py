@@ -15,6 +15,7 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.files import whole
 from longvideoagent.protocol import LOOK_TAGS
 from longvideoagent.rollout import Rollout
 from longvideoagent.trace import Settings
@@ -53,9 +54,8 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     counts = {}
     for split, samples in split_by_video(data.samples, how.val_share, how.seed).items():
         rows = list(rows_of(data, samples, cache, how))
-        partial = out / f"{split}.parquet.partial"
-        pq.write_table(pa.Table.from_pylist(rows), partial)
-        partial.replace(out / f"{split}.parquet")
+        with whole(out / f"{split}.parquet") as partial:
+            pq.write_table(pa.Table.from_pylist(rows), partial)
         counts[split] = len(rows)
     return counts
 

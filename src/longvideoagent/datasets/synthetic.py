@@ -26,6 +26,7 @@ from longvideoagent.datasets.script import (
     write_script,
 )
 from longvideoagent.datasets.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
+from longvideoagent.files import whole
 from longvideoagent.media.episode import open_episode
 from longvideoagent.types import Question, Timeline
 
@@ -83,13 +84,9 @@ def render(scenes: Sequence[Scene], video: Path, progress: Callable[[float], Non
     script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
     if video.is_file() and subtitles.is_file() and _read_script(listing) == script:
         return
-    partial = video.with_suffix(".partial.mp4")
     listing.unlink(missing_ok=True)  # from here to its rewriting the set is not whole
-    try:
+    with whole(video) as partial:
         film(scenes, partial, progress)
-        partial.replace(video)
-    finally:
-        partial.unlink(missing_ok=True)
     write_srt(scenes, subtitles)
     listing.write_text(json.dumps({"script": script}, indent=1, ensure_ascii=False), encoding="utf-8")
 

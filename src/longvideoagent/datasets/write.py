@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from longvideoagent.files import whole
 from longvideoagent.types import Subtitle
 
 Lines = dict[str, list[Subtitle]]
@@ -54,7 +55,5 @@ def _enclosed(brackets: str, rows: Iterable[str]) -> Iterator[str]:
 
 def write_text(path: Path, parts: Iterable[str]) -> None:
     """Whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(parts)
-    partial.replace(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from longvideoagent.files import whole
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.video import Video
@@ -15,12 +16,8 @@ from longvideoagent.media.video import Video
 
 def encode_frames(video: Video, duration_s: float, path: Path) -> None:
     """Write what is shown three times a second as h264, whole or not at all; black where nothing is."""
-    partial = path.with_suffix(".partial.mp4")
-    try:
+    with whole(path) as partial:
         _encode(video, duration_s, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _encode(video: Video, duration_s: float, path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import pysubs2
 
 from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.files import cache_folder, whole
 from longvideoagent.media.container import has_sound
 from longvideoagent.types import Subtitle
 
@@ -60,7 +61,7 @@ def transcribe(
     lines = _listen(path, _weights(model, fetch), progress)
     if lines:
         with suppress(OSError):  # what was heard is worth more than its keeping
-            _write_whole(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
+            _write(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
     return lines
 
 
@@ -71,7 +72,12 @@ def write_srt(path: Path, lines: Sequence[Subtitle]) -> None:
     events = [pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines]
     written = pysubs2.SSAFile()
     written.events.extend(events)
-    _write_whole(path, written.to_string("srt"))
+    _write(path, written.to_string("srt"))
+
+
+def _write(path: Path, text: str) -> None:
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _ms(time_s: float) -> int:
@@ -124,8 +130,7 @@ def _kept_at(path: Path, model: str) -> Path:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "blake2b")
     digest.update(f"{FORMAT} {_identity(model)}".encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "longvideoagent" / "speech" / f"{digest.hexdigest()[:40]}.json"
+    return cache_folder() / "speech" / f"{digest.hexdigest()[:40]}.json"
 
 
 def _identity(model: str) -> str:
@@ -145,13 +150,3 @@ def _recall(kept: Path) -> list[Subtitle]:
         return lines if len(lines) == told["count"] else []
     except (OSError, ValueError, TypeError, KeyError):
         return []
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from longvideoagent.files import whole
 from longvideoagent.media.episode import Episode
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, observation_text
@@ -33,10 +34,8 @@ class _Picture:
 
 def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
     """Write one page with all traces about one video. Raises OSError where it cannot be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(render_page(title, episode, traces), encoding="utf-8")
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_text(render_page(title, episode, traces), encoding="utf-8")
 
 
 def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:

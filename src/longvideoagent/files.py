@@ -1,0 +1,26 @@
+"""Files written whole or not at all, and where this program keeps what it remembers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to, which takes its name when the block ends well and is deleted
+    otherwise; so nobody ever reads half a file. Its suffix is kept, for writers that go by it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this program; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longvideoagent"
