@@ -33,8 +33,11 @@ FLOORS = [
     ["agents"],
     ["run", "report", "forecast"],
     ["datasets"],
+    ["evaluation"],
     ["terminal", "demo", "doctor"],
-    ["cli", "cli_data"],
+    ["terminal_eval", "cli_options"],
+    ["cli_data", "cli_eval"],
+    ["cli"],
 ]
 
 

@@ -89,7 +89,7 @@ def test_the_offline_team_costs_nothing(episode: Episode) -> None:
 def test_dollars_cannot_be_bounded_without_prices() -> None:
     roster = Roster(master=Role(model="openai:a@http://127.0.0.1:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):
-        check_prices(roster, Settings(max_usd=1.0))
-    check_prices(roster, Settings())
-    check_prices(roster.model_copy(update={"prices": {"a": Cost(prompt=0, completion=0)}}), Settings(max_usd=1.0))
-    check_prices(Roster(), Settings(max_usd=1.0))
+        check_prices(roster, 1.0)
+    check_prices(roster, None)
+    check_prices(roster.model_copy(update={"prices": {"a": Cost(prompt=0, completion=0)}}), 1.0)
+    check_prices(Roster(), 1.0)

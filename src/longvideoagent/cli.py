@@ -11,6 +11,19 @@ from typing import Annotated
 import typer
 
 from longvideoagent.cli_data import app as data_app
+from longvideoagent.cli_eval import app as eval_app
+from longvideoagent.cli_options import (
+    DryRun,
+    Grounding,
+    LookAhead,
+    Master,
+    MaxRounds,
+    NoCache,
+    PromptFile,
+    Team,
+    Vision,
+    Window,
+)
 from longvideoagent.errors import UsageError, boundary
 
 app = typer.Typer(
@@ -22,6 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app)
+app.add_typer(eval_app)
 
 EXIT_FAILED = 1
 """An agent was down, an answer of the demo is wrong, or something needed is broken."""
@@ -52,19 +66,19 @@ def ask(
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="An answer choice; repeat it.")] = None,
     subtitles: Annotated[Path | None, typer.Option(help="Subtitles; else found beside or inside the video.")] = None,
     frames_per_s: Annotated[float, typer.Option(help="Rate of a folder of frames.", min=0.01)] = 3.0,
-    team: Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")] = "offline",
-    master: Annotated[str | None, typer.Option(help="openai:NAME[@URL], transformers:PATH, vllm:PATH, …")] = None,
-    grounding: Annotated[str | None, typer.Option(help="The same for the grounding agent.")] = None,
-    vision: Annotated[str | None, typer.Option(help="The same for the vision agent.")] = None,
-    prompt_file: Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")] = False,
-    max_rounds: Annotated[int, typer.Option(help="Replies the master may give.", min=1)] = 5,
+    team: Team = "offline",
+    master: Master = None,
+    grounding: Grounding = None,
+    vision: Vision = None,
+    prompt_file: PromptFile = None,
+    no_cache: NoCache = False,
+    max_rounds: MaxRounds = 5,
     max_calls: Annotated[int | None, typer.Option(help="Calls of agents it must do with.", min=1)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens it must do with.", min=1)] = None,
     max_usd: Annotated[float | None, typer.Option(help="Dollars it must do with, by the team's prices.")] = None,
-    window: Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)] = 1,
-    look_ahead: Annotated[int, typer.Option(help="Candidate clips looked at at once.", min=1)] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it may cost at most; ask nothing.")] = False,
+    window: Window = 1,
+    look_ahead: LookAhead = 1,
+    dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
@@ -87,7 +101,7 @@ def ask(
     bounds = Settings(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, look_ahead=look_ahead
     )
-    check_prices(roster, bounds)
+    check_prices(roster, max_usd)
     with live_words(quiet=json) as live:
         playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear)
         with progress() as tell:

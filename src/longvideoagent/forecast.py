@@ -45,9 +45,9 @@ class Forecast:
     usd: float | None
 
 
-def check_prices(roster: Roster, settings: Settings) -> None:
+def check_prices(roster: Roster, max_usd: float | None) -> None:
     """Refuse a bound in dollars where a price is missing. Raises UsageError naming the model."""
-    if settings.max_usd is not None and roster.unpriced:
+    if max_usd is not None and roster.unpriced:
         name = roster.unpriced[0]
         raise UsageError(
             f"no price is known for {name}, so --max-usd means nothing; "

@@ -238,8 +238,10 @@ def _render_clip(clip: Clip, titled: bool) -> str:
 
 def defuse(text: str) -> str:
     """``text`` with the brackets of protocol tags, and of chat templates' ``<|…|>``, replaced, so that
-    data cannot pose as protocol or as another turn."""
-    return _ANY_TAG.sub("‹", text)
+    data cannot pose as protocol or as another turn; and with a mark for each half of a character, which
+    JSON can hold and nobody can send on."""
+    whole = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return _ANY_TAG.sub("‹", whole)
 
 
 def clock(time_s: float) -> str:

@@ -186,12 +186,14 @@ class Rollout:
         self._warn(result.warnings)
         if result.label is None:
             why = f": {result.reason}" if result.reason else ""
-            return Notice(f"Grounding found no {'further ' if self._trace.visited else ''}clip{why}.", result.usage)
+            return Notice(
+                f"Grounding found no {'further ' if self._trace.visited else ''}clip{why}.", result.usage, result
+            )
         clip = self._timeline.find(result.label)
         if clip is None:
-            return Notice(f"Grounding named {result.label!r}, which is no clip of this video.", result.usage)
+            return Notice(f"Grounding named {result.label!r}, which is no clip of this video.", result.usage, result)
         if clip.label in self._trace.visited:
-            return Notice(f"Grounding pointed at {clip.label} again, which was already visited.", result.usage)
+            return Notice(f"Grounding pointed at {clip.label} again, which was already visited.", result.usage, result)
         clips = self._timeline.window(clip, self._trace.settings.window)
         past = {*self._trace.visited, clip.label}
         others = tuple(each for each in result.others if each.label not in past and self._timeline.find(each.label))

@@ -274,6 +274,8 @@ class Notice:
 
     text: str
     usage: Usage = Usage()
+    grounded: Grounded | None = None
+    """What the grounding agent returned, where that is what the notice is about."""
 
 
 Observation = Located | Seen | Notice

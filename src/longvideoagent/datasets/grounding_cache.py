@@ -32,6 +32,13 @@ class GroundingCache:
         self.path = path
         self._clips = _read(path) if path.exists() else {}
 
+    @classmethod
+    def existing(cls, path: Path) -> GroundingCache:
+        """Raises DataError where there is no such file."""
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; lva data ground writes one")
+        return cls(path)
+
     def __contains__(self, question: Question) -> bool:
         return _key(question) in self._clips
 

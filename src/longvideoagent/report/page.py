@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from longvideoagent.files import whole
 from longvideoagent.media.episode import Episode
@@ -42,13 +43,10 @@ def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
     """The page as text."""
     wanted = {time_s for trace in traces for time_s in _frame_times(trace)}
     frames = dict(zip(sorted(wanted), episode.video.frames(sorted(wanted), THUMBNAIL_PX), strict=True))
-    urls = {time_s: _data_url(frame.jpeg()) for time_s, frame in frames.items()}
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["clock"] = clock
-    template = environment.from_string(
-        resources.files("longvideoagent.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
+    urls = {time_s: data_url(frame.jpeg()) for time_s, frame in frames.items()}
+    return render(
+        "longvideoagent.report",
+        "page.html.j2",
         title=title,
         video=episode.video.path.name,
         timeline=episode.timeline,
@@ -57,7 +55,17 @@ def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
     )
 
 
-def _data_url(jpeg: bytes) -> str:
+def render(room: str, template: str, **values: Any) -> str:
+    """A page from the template of a room, in the house's style. All values are escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["clock"] = clock
+    style = resources.files("longvideoagent.report").joinpath("style.css").read_text(encoding="utf-8")
+    text = resources.files(room).joinpath(template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(style=Markup(style), **values)
+
+
+def data_url(jpeg: bytes) -> str:
+    """A picture inside a page."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
@@ -65,11 +73,11 @@ def _frame_times(trace: Trace) -> set[float]:
     """When the frames that the page shows are: those of the answer's evidence and a few of each look."""
     times = {each.time_s for each in trace.evidence if each.kind == "frame"}
     for observation in trace.observations:
-        times |= set(_few_times(observation))
+        times |= set(few_times(observation))
     return times
 
 
-def _few_times(observation: Observation | None) -> list[float]:
+def few_times(observation: Observation | None) -> list[float]:
     """Times of a few telling frames of a look, spread over what was seen."""
     if not isinstance(observation, Seen):
         return []
@@ -113,7 +121,7 @@ def _observed(observation: Observation, urls: dict[float, str]) -> dict[str, Any
         "clip": located.clip if located else None,
         "reason": located.reason if located else "",
         "lines": observation_text(observation).splitlines(),
-        "pictures": [_Picture(time_s, urls[time_s]) for time_s in _few_times(observation)],
+        "pictures": [_Picture(time_s, urls[time_s]) for time_s in few_times(observation)],
     }
 
 

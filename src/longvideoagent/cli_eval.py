@@ -1,0 +1,184 @@
+"""The commands around evaluations: parse, call one function, print."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+
+from longvideoagent.cli_options import (
+    DryRun,
+    Grounding,
+    LookAhead,
+    Master,
+    MaxRounds,
+    NoCache,
+    PromptFile,
+    Team,
+    Vision,
+    Window,
+)
+from longvideoagent.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+EXIT_STOPPED = 1
+EXIT_INTERRUPTED = 130
+RunPath = Annotated[Path, typer.Argument(help="The folder of a run.")]
+
+
+@app.command("eval")
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
+    split: Annotated[str, typer.Option(help="Which split.")] = "val",
+    team: Team = "offline",
+    master: Master = None,
+    grounding: Grounding = None,
+    vision: Vision = None,
+    prompt_file: PromptFile = None,
+    no_cache: NoCache = False,
+    run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
+    max_rounds: MaxRounds = 5,
+    window: Window = 1,
+    look_ahead: LookAhead = 1,
+    agents: Annotated[str, typer.Option(help="none, grounding or grounding+vision.")] = "grounding+vision",
+    baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
+    first_clip: Annotated[str, typer.Option(help="ground, random, gold or cache=FILE.")] = "ground",
+    boxes: Annotated[bool, typer.Option("--boxes", help="Tell the gold boxes with each look.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)] = None,
+    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
+    max_usd: Annotated[float | None, typer.Option(help="Dollars this command may spend, by the team's prices.")] = None,
+    retry: Annotated[str | None, typer.Option(help="failed: ask those again that failed, and no other.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
+    from longvideoagent.agents.load import cache_path
+    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.evaluation.config import default_run, make_protocol
+    from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
+    from longvideoagent.evaluation.runner import Bounds
+    from longvideoagent.terminal import note, print_forecast
+    from longvideoagent.terminal_eval import print_summary, run_progress
+    from longvideoagent.trace import Settings
+
+    if retry not in (None, "failed"):
+        raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
+    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
+    bounds = Settings(max_rounds, window, look_ahead=look_ahead)
+    switches = {"agents": agents, "baseline": baseline, "first_clip": first_clip, "boxes": boxes, "limit": limit}
+    protocol = make_protocol(data, split, roster, bounds, switches)
+    if dry_run:
+        print_forecast(forecast_run(protocol))
+        return
+    path = run or default_run(protocol, team)
+    with run_progress() as watch:
+        remembered = None if no_cache else cache_path()
+        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", lambda: _stop(path))
+        result = run_evaluation(protocol, path, how, watch)
+    print_summary(result.summary, protocol)
+    if result.unusable:
+        records = "record" if result.unusable == 1 else "records"
+        note(f"{result.unusable} {records} of the data set cannot be used; lva data check {data} tells which")
+    note(f"wrote {path}; lva report {path} makes its page")
+    if result.stopped:
+        note(f"stopped early: {result.stopped}; the same command goes on")
+        raise typer.Exit(EXIT_STOPPED)
+    if result.summary["outcomes"]["failed"]:
+        raise typer.Exit(EXIT_STOPPED)
+
+
+@app.command()
+def ablate(
+    axis: Annotated[str, typer.Argument(help="rounds, window, agents or vision.")],
+    data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
+    value: Annotated[list[str] | None, typer.Option(help="A value to try; repeat it. Else the paper's.")] = None,
+    split: Annotated[str, typer.Option(help="Which split.")] = "val",
+    team: Team = "offline",
+    master: Master = None,
+    grounding: Grounding = None,
+    vision: Vision = None,
+    no_cache: NoCache = False,
+    run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
+    max_rounds: MaxRounds = 5,
+    window: Window = 1,
+    limit: Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)] = None,
+    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
+) -> None:
+    """Evaluate once for each value of one setting, and show what it does."""
+    from longvideoagent.agents.load import cache_path
+    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.evaluation.ablate import PAGE, Axis, grid, run_grid
+    from longvideoagent.evaluation.config import default_run, make_protocol
+    from longvideoagent.evaluation.evaluate import How
+    from longvideoagent.evaluation.runner import Bounds
+    from longvideoagent.terminal import note
+    from longvideoagent.terminal_eval import print_grid, run_progress
+    from longvideoagent.trace import Settings
+
+    if axis not in get_args(Axis):
+        raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
+    chosen = cast(Axis, axis)
+    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision)
+    protocol = make_protocol(data, split, roster, Settings(max_rounds, window), {"limit": limit})
+    base = default_run(protocol, team)
+    folder = run or base.with_name(f"{base.name}-{axis}")
+    how = How(Bounds(concurrency), None if no_cache else cache_path(), on_interrupt=lambda: _stop(folder))
+    with run_progress() as watch:
+        rows = dict(run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch))
+    print_grid(rows, axis)
+    note(f"wrote {folder / PAGE}")
+
+
+def _stop(path: Path) -> None:
+    """End at once: threads of offline agents that are still busy would be waited for."""
+    from longvideoagent.terminal import note
+
+    note(f"interrupted; what was finished is in {path}, and the same command goes on")
+    os._exit(EXIT_INTERRUPTED)
+
+
+@app.command()
+def compare(one: RunPath, other: RunPath) -> None:
+    """Tell why two runs differ: settings, flipped questions, and whether chance could have done it."""
+    from longvideoagent.evaluation.compare import compare as compare_runs
+    from longvideoagent.terminal_eval import print_comparison
+
+    print_comparison(compare_runs(one, other))
+
+
+@app.command()
+def report(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run's folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
+) -> None:
+    """Write a run as one HTML page: numbers, plots, and every trajectory."""
+    from longvideoagent.evaluation.page import write_report
+    from longvideoagent.terminal import note, progress
+
+    with progress() as tell:
+        path = write_report(run, out, data, lambda share: tell("writing the page", share))
+    note(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+@app.command()
+def replay(
+    run: RunPath,
+    question: Annotated[str, typer.Argument(help="The id of a question of it.")],
+    data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved.")] = None,
+) -> None:
+    """Drive a recorded trajectory through the loop again, without models and without a network."""
+    from longvideoagent.evaluation.replay import find_trace, open_recorded
+    from longvideoagent.evaluation.replay import replay as replay_trace
+    from longvideoagent.terminal import Steps, note
+
+    recorded = find_trace(run, question)
+    episode = open_recorded(run, question, data)
+    show = Steps(recorded.question, episode)
+    is_same = replay_trace(recorded, episode.timeline, show)
+    show.finish(recorded)
+    if not is_same:
+        note("the loop or the data have changed since this was recorded: it ends in another trace today")
+        raise typer.Exit(EXIT_STOPPED)

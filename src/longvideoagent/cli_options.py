@@ -1,0 +1,19 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Team = Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")]
+Master = Annotated[str | None, typer.Option(help="openai:NAME[@URL], transformers:PATH, vllm:PATH, …")]
+Grounding = Annotated[str | None, typer.Option(help="The same for the grounding agent.")]
+Vision = Annotated[str | None, typer.Option(help="The same for the vision agent.")]
+PromptFile = Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")]
+MaxRounds = Annotated[int, typer.Option(help="Replies the master may give.", min=1)]
+Window = Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)]
+LookAhead = Annotated[int, typer.Option(help="Candidate clips looked at at once.", min=1)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what it may cost at most; ask nothing.")]

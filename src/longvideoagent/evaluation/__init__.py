@@ -1,0 +1,1 @@
+"""Whole data sets asked, measured, compared and shown."""

@@ -1,0 +1,136 @@
+"""One evaluation from its protocol to its summary: opened, gone on with, asked, measured, written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.agents.load import load_team
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError
+from longvideoagent.evaluation.config import Protocol, resolve
+from longvideoagent.evaluation.judge import Judged, judge
+from longvideoagent.evaluation.metrics import summarize
+from longvideoagent.evaluation.runner import Bounds, Runner
+from longvideoagent.evaluation.store import SUMMARY, open_run, read_samples, read_traces
+from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
+from longvideoagent.files import whole
+from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
+from longvideoagent.trace import Outcome, Trace
+from longvideoagent.types import Usage
+
+Watch = Callable[[Collection[Judged], int], None]
+"""Told all questions judged so far, and how many there are, whenever one is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run is carried out; none of it changes the numbers."""
+
+    bounds: Bounds = field(default_factory=Bounds)
+    cache: Path | None = None
+    """Remembered replies."""
+    retry_failed: bool = False
+    """Ask those that failed again, and nothing else."""
+    on_interrupt: Callable[[], None] | None = None
+    """Called when Ctrl-C has been pressed and all that was finished is kept. It may end the process, which
+    would otherwise wait for offline agents that are still busy in threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to."""
+
+    summary: dict[str, Any]
+    stopped: str
+    """Why it stopped before its end; empty where it did not."""
+    unusable: int = 0
+    """Records of the data set that are not as they should be."""
+
+
+def read_asked(protocol: Protocol) -> tuple[DataSet, list[Sample]]:
+    """The data set, and the questions that the protocol asks of it. Raises DataError where there are none."""
+    data = open_dataset(protocol.data, protocol.split)
+    samples = list(data.samples)[: protocol.limit]
+    if not samples:
+        raise DataError(f"{protocol.data}: no question of split {protocol.split!r} can be used; see lva data check")
+    return data, samples
+
+
+def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Result:
+    """Begin a run in the folder ``path`` or go on with it, and write its summary. Questions that the folder holds
+    are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
+    was finished kept, where it is interrupted."""
+    check_prices(protocol.roster, how.bounds.max_usd)
+    data, samples = read_asked(protocol)
+    switches = Switches.of(protocol, data, samples)
+    team = load_team(protocol.roster, how.cache)
+    with open_run(path, resolve(protocol, data.name, samples), samples) as run:
+        judged = {each.id: each for each in judge_run(path)}
+        owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]
+
+        def on_finish(sample: Sample, trace: Trace) -> None:
+            judged[sample.question.id] = judge(sample, trace)
+            watch(judged.values(), len(samples))
+
+        async def ask() -> str:
+            try:
+                return await Runner(switches, team, run, how.bounds, on_finish).ask(owed)
+            except asyncio.CancelledError:
+                run.close()
+                if how.on_interrupt is not None:
+                    how.on_interrupt()
+                raise
+
+        watch(judged.values(), len(samples))
+        stopped = asyncio.run(ask()) if owed else ""
+        return Result(write_summary(path), stopped, len(data.problems))
+
+
+def _is_owed(judged: Judged | None, retry_failed: bool) -> bool:
+    if judged is None:
+        return not retry_failed
+    return retry_failed and judged.outcome is Outcome.FAILED
+
+
+def judge_run(path: Path) -> list[Judged]:
+    """Every finished question of a run, judged, in the order of its questions. One trace is held at a time."""
+    samples = read_samples(path)
+    judged = {trace.question.id: judge(samples[trace.question.id], trace) for trace in read_traces(path)}
+    return [judged[name] for name in samples if name in judged]
+
+
+def write_summary(path: Path) -> dict[str, Any]:
+    """Measure a run and write its summary.json."""
+    summary = summarize(judge_run(path), len(read_samples(path)))
+    with whole(path / SUMMARY) as partial:
+        partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def forecast_run(protocol: Protocol) -> tuple[Forecast, ...]:
+    """The most that a whole run may use, by role and in all; nothing is asked."""
+    data, samples = read_asked(protocol)
+    Switches.of(protocol, data, samples)
+    totals: list[Forecast] = []
+    for sample in samples:
+        told = forecast(sample.question, data.episode(sample.video), protocol.roster, protocol.settings)
+        totals = [_add(*pair) for pair in zip(totals, told, strict=True)] if totals else list(told)
+    if protocol.baseline == "subtitles+frames":
+        pictures = len(samples) * BASELINE_FRAMES
+        more = Usage(prompt_tokens=pictures * TOKENS_PER_PICTURE, images=pictures)
+        totals = [
+            _add(each, Forecast("", "", more, 0.0)) if each.role in ("master", "in all") else each for each in totals
+        ]
+    return tuple(totals)
+
+
+def _add(one: Forecast, other: Forecast) -> Forecast:
+    usd = None if one.usd is None or other.usd is None else one.usd + other.usd
+    return Forecast(one.role, one.model, one.most + other.most, usd)

@@ -1,0 +1,128 @@
+"""One finished question in numbers: what its trace is worth against its gold answer.
+
+All metrics are sums over these, so a run of any size is measured without holding its traces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.scoring import score
+from longvideoagent.trace import Outcome, Trace
+from longvideoagent.types import AgentName, Answer, Clip, Invalid, Located, Look, Relocate, Seen, Usage
+
+ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")
+_WORD = re.compile(r"\b(what|who|whose|where|when|why|how|which)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Whether the clips that grounding pointed at are right. Each is None where it cannot be told."""
+
+    first: bool | None = None
+    last: bool | None = None
+    any: bool | None = None
+    window: bool | None = None
+    """Whether the gold clip is in the last evidence window."""
+    iou: float | None = None
+    """Overlap of the last window with the gold span, intersection over union of time."""
+    covered: float | None = None
+    """Share of the gold span that lies in the last window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One question of a run, judged."""
+
+    id: str
+    video: str
+    kind: str
+    word: str
+    """The question word: what, who, …; other where there is none."""
+    outcome: Outcome
+    is_known: bool
+    """Whether there is a gold option to judge by."""
+    is_correct: bool
+    is_invalid: bool
+    """Answered, but with a text that names no option."""
+    confidence: float | None
+    grounding: Grounding
+    rounds: int
+    looks: int
+    relocations: int
+    invalid_rounds: int
+    usage: tuple[Usage, Usage, Usage]
+    """Of master, grounding and vision."""
+
+    @property
+    def spent(self) -> Usage:
+        """Of all roles."""
+        return sum(self.usage, Usage())
+
+
+def judge(sample: Sample, trace: Trace) -> Judged:
+    """Judge a finished trace against its gold answer."""
+    found = _WORD.search(sample.question.text)
+    scored = score(trace, sample.gold.option_index)
+    actions = [type(said.action) for said in trace.rounds]
+    has_options = bool(sample.question.options)
+    return Judged(
+        id=sample.question.id,
+        video=sample.video,
+        kind=sample.kind,
+        word=found[1].lower() if found else "other",
+        outcome=trace.outcome or Outcome.SPENT,
+        is_known=sample.gold.option_index is not None,
+        is_correct=scored.correct,
+        is_invalid=scored.answered and has_options and trace.option_index is None,
+        confidence=trace.final.reply.confidence if trace.final and isinstance(trace.final.action, Answer) else None,
+        grounding=_grounding(sample.gold, trace) if trace.settings.grounding else Grounding(),
+        rounds=len(trace.rounds),
+        looks=actions.count(Look),
+        relocations=actions.count(Relocate),
+        invalid_rounds=actions.count(Invalid),
+        usage=(_used(trace, "master"), _used(trace, "grounding"), _used(trace, "vision")),
+    )
+
+
+def _grounding(gold: Gold, trace: Trace) -> Grounding:
+    visited = trace.visited
+    window = trace.current.clips if trace.current else ()
+    iou = covered = None
+    if gold.start_s is not None and gold.end_s is not None:
+        iou, covered = _overlap(window, gold.start_s, gold.end_s)
+    if gold.clip is None:
+        return Grounding(iou=iou, covered=covered)
+    return Grounding(
+        first=visited[:1] == (gold.clip,) and isinstance(trace.first, Located),
+        last=visited[-1:] == (gold.clip,),
+        any=gold.clip in visited,
+        window=any(clip.label == gold.clip for clip in window),
+        iou=iou,
+        covered=covered,
+    )
+
+
+def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> tuple[float, float]:
+    """Intersection over union, and share of the gold span covered; a span without length is a moment."""
+    if not window:
+        return 0.0, 0.0
+    first_s, last_s = window[0].start_s, window[-1].end_s
+    if end_s <= start_s:
+        return 0.0, float(first_s <= start_s <= last_s)
+    shared_s = max(0.0, min(end_s, last_s) - max(start_s, first_s))
+    union_s = (last_s - first_s) + (end_s - start_s) - shared_s
+    return shared_s / union_s, shared_s / (end_s - start_s)
+
+
+def _used(trace: Trace, role: AgentName) -> Usage:
+    parts = [trace.failure.usage] if trace.failure is not None and trace.failure.agent == role else []
+    if role == "master":
+        parts += [said.reply.usage for said in trace.rounds]
+    else:
+        is_vision = role == "vision"
+        parts += [each.usage for each in trace.observations if isinstance(each, Seen) is is_vision]
+    return sum(parts, Usage())

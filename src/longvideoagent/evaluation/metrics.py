@@ -1,0 +1,152 @@
+"""The numbers of a run: pure functions on judged questions. Every share has its standard error.
+
+Questions about one episode are not independent, so errors are clustered by episode: the spread of the
+episodes' sums of deviations, over the number of questions. Keys of ``summarize`` are stable and documented
+in docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from longvideoagent.evaluation.judge import ROLES, Judged
+from longvideoagent.trace import Outcome
+from longvideoagent.types import Usage
+
+Z_95 = 1.959964
+BINS = 10
+COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over questions, as a share of one, and its standard error clustered by episode."""
+
+    mean: float
+    error: float
+    n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, within 0 and 1."""
+        return max(0.0, self.mean - Z_95 * self.error), min(1.0, self.mean + Z_95 * self.error)
+
+
+def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
+    """The mean of values, each told with its episode; None of none. With a single episode nothing is known of
+    the spread between episodes, and the error is that of independent questions."""
+    clusters: dict[str, list[float]] = defaultdict(list)
+    for cluster, value in values:
+        clusters[cluster].append(value)
+    flat = [value for group in clusters.values() for value in group]
+    if not flat:
+        return None
+    mean, n, count = math.fsum(flat) / len(flat), len(flat), len(clusters)
+    if count > 1:
+        squares = math.fsum(math.fsum(value - mean for value in group) ** 2 for group in clusters.values())
+        return Estimate(mean, math.sqrt(squares * count / (count - 1)) / n, n)
+    squares = math.fsum((value - mean) ** 2 for value in flat)
+    return Estimate(mean, math.sqrt(squares / (n - 1) / n) if n > 1 else 0.0, n)
+
+
+def accuracy(judged: Iterable[Judged]) -> Estimate | None:
+    """The share of right answers among questions whose answer is known. Nothing is left out: what was
+    abstained from, spent or failed is not right."""
+    return estimate((each.video, float(each.is_correct)) for each in judged if each.is_known)
+
+
+def summarize(judged: Sequence[Judged], total: int) -> dict[str, Any]:
+    """All numbers of a run of ``total`` questions, as plain values."""
+    answered = [each for each in judged if each.outcome is Outcome.ANSWERED]
+    return {
+        "questions": total,
+        "finished": len(judged),
+        "outcomes": {str(outcome): sum(each.outcome is outcome for each in judged) for outcome in Outcome},
+        "invalid_answers": sum(each.is_invalid for each in judged),
+        "accuracy": plain(accuracy(judged)),
+        "accuracy_answered": plain(accuracy(answered)),
+        "accuracy_not_failed": plain(accuracy(each for each in judged if each.outcome is not Outcome.FAILED)),
+        "by_word": by(judged, lambda each: each.word),
+        "by_kind": by(judged, lambda each: each.kind),
+        "grounding": {name: plain(_grounding(judged, name)) for name in _GROUNDING},
+        "per_question": {name: plain(_mean(judged, name)) for name in _COUNTS},
+        "roles": {role: _used(judged, place) for place, role in enumerate(ROLES)},
+        "calibration": calibration(answered),
+    }
+
+
+_GROUNDING = ("first", "last", "any", "window", "iou", "covered")
+_COUNTS = ("rounds", "looks", "relocations", "invalid_rounds")
+
+
+def by(judged: Iterable[Judged], group_of: Callable[[Judged], str]) -> dict[str, Any]:
+    """Accuracy of each group, the largest first."""
+    groups: dict[str, list[Judged]] = defaultdict(list)
+    for each in judged:
+        groups[group_of(each)].append(each)
+    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return {name: plain(accuracy(group)) for name, group in ranked}
+
+
+def calibration(answered: Sequence[Judged]) -> dict[str, Any]:
+    """How far confidence can be trusted: expected calibration error over ten bins of equal width, the bins,
+    and the accuracy of the most confident share of the answers. Only answers that state a confidence."""
+    sure = [(each.confidence, each.is_correct) for each in answered if each.confidence is not None and each.is_known]
+    bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
+    for confidence, is_correct in sure:
+        bins[min(BINS - 1, max(0, int(confidence * BINS)))].append((confidence, is_correct))
+    told = [
+        {
+            "from": place / BINS,
+            "n": len(group),
+            "confidence": _rounded(_share(confidence for confidence, _ in group)),
+            "accuracy": _rounded(_share(is_correct for _, is_correct in group)),
+        }
+        for place, group in enumerate(bins)
+        if group
+    ]
+    gaps = [each["n"] * abs(each["confidence"] - each["accuracy"]) for each in told]
+    ranked = sorted(sure, key=lambda pair: -pair[0])
+    best = {share: ranked[: math.ceil(share * len(ranked))] for share in COVERAGES if ranked}
+    return {
+        "n": len(sure),
+        "ece": _rounded(math.fsum(gaps) / len(sure)) if sure else None,
+        "bins": told,
+        "accuracy_at_coverage": {
+            str(share): _rounded(_share(is_correct for _, is_correct in group)) for share, group in best.items()
+        },
+    }
+
+
+def plain(told: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as plain values."""
+    if told is None:
+        return None
+    return {"mean": _rounded(told.mean), "error": _rounded(told.error), "n": told.n}
+
+
+def _grounding(judged: Iterable[Judged], name: str) -> Estimate | None:
+    values = ((each.video, getattr(each.grounding, name)) for each in judged)
+    return estimate((video, float(value)) for video, value in values if value is not None)
+
+
+def _mean(judged: Iterable[Judged], name: str) -> Estimate | None:
+    return estimate((each.video, float(getattr(each, name))) for each in judged)
+
+
+def _used(judged: Iterable[Judged], place: int) -> dict[str, Any]:
+    total = asdict(sum((each.usage[place] for each in judged), Usage()))
+    return {name: _rounded(value) if isinstance(value, float) else value for name, value in total.items()}
+
+
+def _share(values: Iterable[float]) -> float:
+    told = list(values)
+    return math.fsum(told) / len(told)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,174 @@
+"""A run as one HTML page that needs nothing from outside: numbers, plots, a filter, every trajectory.
+
+The page's own script builds a trajectory when it is opened, and puts all text in as text. Clips are told
+once an episode; frames are embedded, small, until ``PICTURE_BYTES`` are used up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError
+from longvideoagent.evaluation.evaluate import judge_run, write_summary
+from longvideoagent.evaluation.judge import Judged
+from longvideoagent.evaluation.metrics import Z_95
+from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
+from longvideoagent.files import whole
+from longvideoagent.media.episode import Episode
+from longvideoagent.report.json import action_content, action_name
+from longvideoagent.report.page import data_url, few_times, render
+from longvideoagent.trace import Round, Trace
+from longvideoagent.types import Clip, Located, Observation, Seen
+
+PICTURE_BYTES = 12_000_000
+PICTURE_SIDE_PX = 200
+PICTURES_PER_LOOK = 2
+
+
+def write_report(
+    run: Path, out: Path | None = None, data: Path | None = None, progress: Callable[[float], None] | None = None
+) -> Path:
+    """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
+    ``data``; without it the page has none. Raises DataError where the folder holds no run."""
+    config, summary = read_config(run), write_summary(run)
+    pages = _Pages(read_samples(run), {each.id: each for each in judge_run(run)}, _open(config, data))
+    blocks = list(pages.blocks(read_traces(run), progress))
+    path = out or run / REPORT
+    with whole(path) as partial:
+        text = render(
+            "longvideoagent.evaluation",
+            "report.html.j2",
+            title=f"{config['set']} · {config['split']}",
+            config=config,
+            summary=summary,
+            z=Z_95,
+            rows=_script([pages.row(name) for name in pages.judged]),
+            clips=_script(pages.clips),
+            blocks=blocks,
+        )
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def _open(config: dict[str, Any], data: Path | None) -> DataSet | None:
+    folder = data or Path(config["data"])
+    try:
+        return open_dataset(folder, config["split"])
+    except DataError:
+        if data is not None:
+            raise
+        return None
+
+
+@dataclass
+class _Pages:
+    samples: dict[str, Sample]
+    judged: dict[str, Judged]
+    data: DataSet | None
+    clips: dict[str, list[Any]] = field(default_factory=dict)
+    """By label: start, end, and lines as [second, text]. Labels of data sets name their episode."""
+    picture_bytes: int = 0
+
+    def row(self, name: str) -> dict[str, Any]:
+        """What the list shows of a question."""
+        judged = self.judged[name]
+        return {
+            "id": name,
+            "q": self.samples[name].question.text,
+            "video": judged.video,
+            "kind": judged.kind,
+            "outcome": str(judged.outcome),
+            "right": judged.is_correct if judged.is_known else None,
+            "confidence": judged.confidence,
+            "rounds": judged.rounds,
+        }
+
+    def blocks(self, traces: Iterable[Trace], progress: Callable[[float], None] | None) -> Iterable[tuple[str, Markup]]:
+        """Each question's trajectory as JSON, in the order of the rows; the last trace of a question counts."""
+        last = dict.fromkeys(self.judged, Markup())
+        for done, trace in enumerate(traces, 1):
+            last[trace.question.id] = _script(self._block(trace))
+            if progress is not None:
+                progress(min(1.0, done / len(self.judged)))
+        return last.items()
+
+    def _block(self, trace: Trace) -> dict[str, Any]:
+        sample = self.samples[trace.question.id]
+        pictures = self._pictures(sample, trace)
+        return {
+            "options": trace.question.options,
+            "gold": sample.gold.option_index,
+            "goldText": sample.gold.answer,
+            "span": [sample.gold.clip, sample.gold.start_s, sample.gold.end_s],
+            "answer": trace.answer,
+            "chosen": trace.option_index,
+            "cause": trace.cause,
+            "warnings": trace.warnings,
+            "evidence": [
+                [each.time_s, each.kind, each.clip, each.text, pictures.get(each.time_s)] for each in trace.evidence
+            ],
+            "first": trace.first and self._observed(trace, trace.first, pictures),
+            "rounds": [self._round(trace, said, pictures) for said in trace.rounds],
+            "tokens": trace.usage.tokens,
+            "usd": round(trace.usage.usd, 6),
+            "seconds": round(trace.usage.seconds, 2),
+        }
+
+    def _round(self, trace: Trace, said: Round, pictures: dict[float, str]) -> dict[str, Any]:
+        return {
+            "thought": said.thought,
+            "action": action_name(said.action),
+            "content": action_content(said.action),
+            "clip": said.clip,
+            "seconds": round(said.reply.usage.seconds, 2),
+            "observed": said.observation and self._observed(trace, said.observation, pictures),
+        }
+
+    def _observed(self, trace: Trace, observed: Observation, pictures: dict[float, str]) -> dict[str, Any]:
+        told: dict[str, Any] = {"seconds": round(observed.usage.seconds, 2)}
+        if isinstance(observed, Located):
+            for clip in observed.clips if trace.settings.grounding else ():
+                self.clips.setdefault(clip.label, _lines(clip))
+            labels = [clip.label for clip in observed.clips]
+            return told | {"kind": "grounding", "clip": observed.clip.label, "clips": labels, "reason": observed.reason}
+        kind = "vision" if isinstance(observed, Seen) else "notice"
+        shown = [pictures[time_s] for time_s in few_times(observed) if time_s in pictures]
+        return told | {"kind": kind, "text": observed.text, "pictures": shown}
+
+    def _pictures(self, sample: Sample, trace: Trace) -> dict[float, str]:
+        """Small frames of the looks and of the evidence, by their time, while there is room for them."""
+        times = {each.time_s for each in trace.evidence if each.kind == "frame"}
+        for observed in trace.observations:
+            times |= set(few_times(observed)[:PICTURES_PER_LOOK])
+        episode = self._episode(sample.video) if times and self.picture_bytes < PICTURE_BYTES else None
+        if episode is None:
+            return {}
+        frames = zip(sorted(times), episode.video.frames(sorted(times), PICTURE_SIDE_PX), strict=True)
+        urls = {time_s: data_url(frame.jpeg()) for time_s, frame in frames if frame.is_readable()}
+        self.picture_bytes += sum(map(len, urls.values()))
+        return urls
+
+    def _episode(self, video: str) -> Episode | None:
+        try:
+            return self.data.episode(video) if self.data is not None else None
+        except DataError:
+            return None
+
+
+def _lines(clip: Clip) -> list[Any]:
+    return [clip.start_s, clip.end_s, [[round(line.start_s, 1), line.text] for line in clip.subtitles]]
+
+
+def _script(told: object) -> Markup:
+    """JSON that can stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))

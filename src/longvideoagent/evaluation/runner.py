@@ -1,0 +1,120 @@
+"""Asks a whole data set: many rollouts side by side in one event loop, each kept as soon as it is done.
+
+Questions are asked episode by episode, so that a server's prefix cache and our own open videos serve the
+next question of the same episode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from longvideoagent.agents.team import Team
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.errors import DataError
+from longvideoagent.evaluation.store import RunFolder
+from longvideoagent.evaluation.switches import Switches
+from longvideoagent.media.episode import Episode
+from longvideoagent.run import steps
+from longvideoagent.trace import Outcome, Trace
+
+OPEN_EPISODES = 8
+MOST_FAILURES_IN_A_ROW = 25
+"""Questions that may fail one after another before the run stops: by then the agent is down, and what is left
+is better asked later."""
+
+OnFinish = Callable[[Sample, Trace], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a run may use."""
+
+    concurrency: int = 16
+    max_usd: float | None = None
+    """Dollars, after which no further question is begun."""
+
+
+def in_order(samples: Sequence[Sample]) -> list[Sample]:
+    """Episode by episode, in the order in which episodes first occur."""
+    place = {video: number for number, video in enumerate(dict.fromkeys(sample.video for sample in samples))}
+    return sorted(samples, key=lambda sample: place[sample.video])
+
+
+class Runner:
+    """Asks a team the questions it is given, and keeps each trace in the run as soon as it is finished."""
+
+    def __init__(self, switches: Switches, team: Team, run: RunFolder, bounds: Bounds, on_finish: OnFinish) -> None:
+        self._switches = switches
+        self._team = team
+        self._run = run
+        self._bounds = bounds
+        self._on_finish = on_finish
+        self._episodes = _Episodes(switches.data)
+        self._usd = 0.0
+        self._failures_in_a_row = 0
+        self._stopped = ""
+
+    async def ask(self, samples: Sequence[Sample]) -> str:
+        """Ask every sample once. Returns why it stopped early; empty where it did not. Cancelled, it has kept
+        all that was finished. Raises OSError where a trace cannot be kept."""
+        left = iter(in_order(samples))
+        workers = [asyncio.create_task(self._work(left)) for _ in range(min(self._bounds.concurrency, len(samples)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await self._team.close()
+        return self._stopped
+
+    async def _work(self, left: Iterator[Sample]) -> None:
+        for sample in left:
+            trace = await self._ask(sample)
+            self._run.add(trace)
+            self._on_finish(sample, trace)
+            self._check(trace)
+            if self._stopped:
+                return
+
+    async def _ask(self, sample: Sample) -> Trace:
+        """The finished trace. A video that cannot be read is a failure of that question alone."""
+        settings = self._switches.protocol.settings
+        trace = Trace(sample.question, settings)
+        try:
+            episode = await self._episodes.get(sample.video)
+            team = self._switches.team_for(sample, episode, self._team)
+            async for trace in steps(sample.question, episode, team, settings):  # noqa: B007
+                pass
+        except DataError as error:
+            return replace(trace, outcome=Outcome.FAILED, cause=f"data: {error}")
+        return trace
+
+    def _check(self, trace: Trace) -> None:
+        self._usd += trace.usage.usd
+        self._failures_in_a_row = self._failures_in_a_row + 1 if trace.failure is not None else 0
+        if self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW:
+            self._stopped = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
+        if self._bounds.max_usd is not None and self._usd >= self._bounds.max_usd:
+            self._stopped = f"{self._usd:.2f} dollars are spent"
+
+
+class _Episodes:
+    """Episodes opened once for all questions that wait for them; the latest few are kept."""
+
+    def __init__(self, data: DataSet) -> None:
+        self._data = data
+        self._open: OrderedDict[str, asyncio.Task[Episode]] = OrderedDict()
+
+    async def get(self, video: str) -> Episode:
+        """Raises DataError where the video cannot be had."""
+        if video not in self._open:
+            self._open[video] = asyncio.create_task(asyncio.to_thread(self._data.episode, video))
+        self._open.move_to_end(video)
+        while len(self._open) > OPEN_EPISODES:
+            self._open.popitem(last=False)
+        return await asyncio.shield(self._open[video])

@@ -1,0 +1,198 @@
+"""A run on disk: nothing finished is lost, nothing is asked twice.
+
+    RUN/config.json      what decides the numbers
+    RUN/questions.jsonl  the questions with their gold answers, so that a run can be read without its data
+    RUN/traces.jsonl     one line a finished question, appended and synced; the last line of an id counts
+    RUN/summary.json     the numbers
+    RUN/report.html      the page
+
+A run that was killed may leave half a line; opening the run cuts it off.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.config import FORMAT, differences
+from longvideoagent.files import whole
+from longvideoagent.trace import Trace
+from longvideoagent.types import Question
+
+CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
+SUMMARY, REPORT, LOCK = "summary.json", "report.html", ".lock"
+
+_TRACE = TypeAdapter(Trace)
+_GOLD = TypeAdapter(Gold)
+
+
+class RunFolder:
+    """A run open for writing; see ``open_run``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BufferedWriter | None = (path / TRACES).open("ab")
+
+    def add(self, trace: Trace) -> None:
+        """Write a finished trace; it is on the disk when this returns. Raises OSError where it cannot be, and
+        from then on."""
+        if self._file is None:
+            raise OSError(errno.EIO, "no longer written to", str(self.path / TRACES))
+        at = self._file.tell()
+        try:
+            self._file.write(trace_line(trace).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):  # what it still holds cannot be written either
+                self.close()
+            os.truncate(self.path / TRACES, at)
+            raise
+
+    def close(self) -> None:
+        """Let the file go."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+@contextmanager
+def open_run(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> Iterator[RunFolder]:
+    """Begin a run, or go on with it; one process at a time. Raises UsageError where the folder holds a run of
+    other settings, something else, or is being written to."""
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (CONFIG, LOCK)):
+        raise UsageError(f"{path}: holds other files and no run; choose another --run")
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{path}: another process is writing this run; wait or choose another --run") from None
+    try:
+        _begin(path, config, samples)
+        run = RunFolder(path)
+        try:
+            yield run
+        finally:
+            run.close()
+    finally:
+        lock.release()
+
+
+def _begin(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> None:
+    if (path / CONFIG).exists():
+        changed = differences(read_config(path), json.loads(json.dumps(config)))
+        if changed:
+            told = "; ".join(changed[:6]) + ("; …" if len(changed) > 6 else "")
+            raise UsageError(f"{path}: holds a run of other settings ({told}); choose another --run")
+    else:
+        with whole(path / QUESTIONS) as partial:
+            partial.write_text("".join(f"{_question_line(sample)}\n" for sample in samples), encoding="utf-8")
+        with whole(path / CONFIG) as partial:
+            partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    cut_half_line(path / TRACES)
+
+
+def trace_line(trace: Trace) -> str:
+    """A whole trace on one line. Holds no gold."""
+    told = _TRACE.dump_python(trace)
+    for located in _located(told):
+        if located["clip"] in located["clips"]:  # its lines need not be told twice
+            located["clip"] = located["clips"].index(located["clip"])
+    return json.dumps(told, separators=(",", ":"))
+
+
+def _located(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The groundings of a trace as plain values."""
+    for observed in (told["first"], *(said["observation"] for said in told["rounds"])):
+        if observed is not None and "clips" in observed:
+            yield observed
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A run's settings. Raises DataError where the folder holds no run that can be read."""
+    try:
+        told = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: holds no run ({CONFIG} is missing); check the path") from None
+    except ValueError as error:
+        raise DataError(f"{path / CONFIG}: no JSON ({error}); begin the run anew in another folder") from error
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise DataError(f"{path / CONFIG}: not of format {FORMAT}; it was written by another version")
+    return told
+
+
+def read_samples(path: Path) -> dict[str, Sample]:
+    """A run's questions with their gold answers, by id, in the order they are asked."""
+    samples = {}
+    for line in _lines(path / QUESTIONS):
+        told = line["question"]
+        question = Question(told["text"], tuple(told["options"]), told["id"])
+        samples[question.id] = Sample(question, _GOLD.validate_python(line["gold"]), line["kind"], line["video"])
+    return samples
+
+
+def read_traces(path: Path) -> Iterator[Trace]:
+    """Every line's trace, one at a time; a question asked again is told more than once, the last time last.
+    Raises DataError naming the line that cannot be read."""
+    for number, told in enumerate(_lines(path / TRACES), 1):
+        try:
+            for located in _located(told):
+                if isinstance(located["clip"], int):
+                    located["clip"] = located["clips"][located["clip"]]
+            yield _TRACE.validate_python(told)
+        except (ValidationError, LookupError, TypeError) as error:
+            field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else str(error)
+            raise DataError(
+                f"{path / TRACES}:{number}: no trace ({field}); was it written by another version?"
+            ) from None
+
+
+def cut_half_line(path: Path) -> None:
+    """Cut off what a killed process left of a line."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end and not _ends_line(file, end):
+            end -= 1
+        if end < size:
+            file.truncate(end)
+
+
+def _ends_line(file: Any, end: int) -> bool:
+    file.seek(end - 1)
+    return bool(file.read(1) == b"\n")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):  # being written, or left by a killed process
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise DataError(f"{path}:{number}: no JSON ({error}); delete that line and run it again") from error
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; is its folder a run?") from None
+
+
+def _question_line(sample: Sample) -> str:
+    question = sample.question
+    told = {"id": question.id, "text": question.text, "options": question.options}
+    gold = asdict(sample.gold)
+    return json.dumps({"question": told, "video": sample.video, "kind": sample.kind, "gold": gold})

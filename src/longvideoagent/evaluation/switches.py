@@ -1,0 +1,139 @@
+"""The switches of a protocol, as agents around the team's own: where the first clip comes from, whether gold
+boxes are told, and the paper's baselines. This is the only place where an agent can be handed gold."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.team import Grounding, Team, Vision
+from longvideoagent.context import messages
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Box, Sample
+from longvideoagent.datasets.grounding_cache import GroundingCache
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.config import Protocol
+from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Video
+from longvideoagent.rollout import AskGrounding, AskVision
+from longvideoagent.trace import Trace
+from longvideoagent.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
+
+BASELINE_FRAMES = 16
+"""Middle frames of clips, shown at once (paper: up to 16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenFirst:
+    """Grounding whose first clip is given; the agent itself is asked from the second on."""
+
+    label: str | None
+    reason: str
+    agent: Grounding
+
+    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+        """See the class."""
+        if request.trace.first is None:
+            return Grounded(self.label, self.reason)
+        return await self.agent.locate(request, video)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBoxes:
+    """Vision that is told the gold boxes of the clips it looks at, and tells them on."""
+
+    boxes: Sequence[Box]
+    agent: Vision
+
+    async def look(self, request: AskVision, video: Video) -> Seen:
+        """See the class."""
+        start_s, end_s = request.clips[0].start_s, request.clips[-1].end_s
+        shown = [box for box in self.boxes if start_s <= box.time_s < end_s]
+        if not shown:
+            return await self.agent.look(request, video)
+        told = "Marked on the frames (left, top, width, height in pixels):\n" + "\n".join(
+            f"- {box.time_s:.1f} s: {box.label} at {box.left}, {box.top}, {box.width}, {box.height}" for box in shown
+        )
+        seen = await self.agent.look(replace(request, query=f"{request.query}\n{told}"), video)
+        return replace(seen, text=f"{seen.text}\n{told}")
+
+
+@dataclass(frozen=True, slots=True)
+class SeeingMaster:
+    """A master that is shown frames with its first message: the baseline of subtitles and frames."""
+
+    master: ModelMaster
+    episode: Episode
+
+    async def reply(self, trace: Trace) -> Reply:
+        """The model's answer. Raises ModelError when the model is down."""
+        pictures = await asyncio.to_thread(middle_frames, self.episode)
+        first, *others = messages(trace, self.master.style, self.master.prompt, self.master.look_tag)
+        shown = Message(role="user", content=(*pictures, str(first["content"])))
+        reply = await self.master.model.complete([shown, *others], self.master.settings)
+        return replace(reply, usage=reply.usage + Usage(images=len(pictures)))
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The team as a protocol has it, made for each question."""
+
+    protocol: Protocol
+    data: DataSet
+    cache: GroundingCache | None = None
+
+    @classmethod
+    def of(cls, protocol: Protocol, data: DataSet, samples: Sequence[Sample]) -> Switches:
+        """Raises UsageError or DataError where a switch cannot be had."""
+        kind, _, file = protocol.first_clip.partition("=")
+        if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
+            raise UsageError(f"--first-clip {protocol.first_clip}: give ground, random, gold or cache=FILE")
+        if protocol.boxes and not hasattr(data, "boxes"):
+            raise UsageError(f"--boxes: {data.name} has no boxes; leave it out")
+        if protocol.baseline == "subtitles+frames" and protocol.roster.master.model == "offline":
+            raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
+        if kind == "gold" and any(sample.gold.clip is None for sample in samples):
+            raise UsageError(f"--first-clip gold: {data.name} does not tell the gold clip of every question")
+        if kind != "cache":
+            return cls(protocol, data)
+        cache = GroundingCache.existing(Path(file))
+        missing = sum(sample.question not in cache for sample in samples)
+        if missing:
+            raise DataError(f"{file}: {missing} of these questions have no clip; run lva data ground again")
+        return cls(protocol, data, cache)
+
+    def team_for(self, sample: Sample, episode: Episode, team: Team) -> Team:
+        """The team for one question."""
+        given = self._first(sample, episode.timeline)
+        if given is not None:
+            team = replace(team, grounding=GivenFirst(*given, team.grounding))
+        if self.protocol.boxes:
+            boxes = self.data.boxes(sample) or ()  # type: ignore[attr-defined]  # checked in ``of``
+            team = replace(team, vision=ToldBoxes(boxes, team.vision))
+        if self.protocol.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
+            team = replace(team, master=SeeingMaster(team.master, episode))
+        return team
+
+    def _first(self, sample: Sample, timeline: Timeline) -> tuple[str | None, str] | None:
+        if self.cache is not None:
+            return self.cache.get(sample.question), "found beforehand"
+        match self.protocol.first_clip:
+            case "gold":
+                return sample.gold.clip, "given"
+            case "random":
+                return random.Random(sample.question.id).choice(timeline.clips).label, "drawn by chance"
+            case _:
+                return None
+
+
+def middle_frames(episode: Episode) -> tuple[Picture, ...]:
+    """The middle frame of up to ``BASELINE_FRAMES`` clips, spread evenly, in order."""
+    clips = episode.timeline.clips
+    count = min(BASELINE_FRAMES, len(clips))
+    chosen = [clips[int((index + 0.5) * len(clips) / count)] for index in range(count)]
+    frames = episode.video.frames([(clip.start_s + clip.end_s) / 2 for clip in chosen])
+    return tuple(Picture(frame.jpeg()) for frame in frames if frame.is_readable())

@@ -1,0 +1,148 @@
+"""What a person sees of an evaluation in the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from longvideoagent.evaluation.compare import Comparison
+from longvideoagent.evaluation.config import Protocol
+from longvideoagent.evaluation.evaluate import Watch
+from longvideoagent.evaluation.judge import Judged
+from longvideoagent.evaluation.metrics import Z_95, Estimate, accuracy
+from longvideoagent.types import Usage
+
+REDRAWN_EVERY_S = 0.5
+TOLD_EVERY_S = 30.0
+BAR = 24
+FLIPS_SHOWN = 20
+
+
+@contextmanager
+def run_progress() -> Iterator[Watch]:
+    """A line on stderr: how many are done, how well so far, what it has cost, how long it will take. Where stderr
+    is no terminal, a line now and then."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = bar.add_task("", total=None)
+    drawn_s = begun_s = time.monotonic()
+    every_s = REDRAWN_EVERY_S if console.is_terminal else TOLD_EVERY_S
+
+    def watch(judged: Collection[Judged], total: int) -> None:
+        nonlocal drawn_s
+        bar.update(task, total=total, completed=len(judged))
+        if time.monotonic() - drawn_s < every_s and len(judged) < total:
+            return
+        drawn_s = time.monotonic()
+        bar.update(task, description=_so_far(judged))
+        if not console.is_terminal and drawn_s - begun_s >= TOLD_EVERY_S:
+            console.print(f"{len(judged)}/{total} {_so_far(judged)}", soft_wrap=True, highlight=False)
+
+    with bar:
+        yield watch
+
+
+def _so_far(judged: Collection[Judged]) -> str:
+    spent = sum((each.spent for each in judged), Usage())
+    right = accuracy(judged)
+    parts = [f"{percent(right)} right" if right else "", f"{spent.calls:,} calls"]
+    parts += [f"{spent.tokens:,} tokens"] if spent.tokens else []
+    parts += [f"${spent.usd:.2f}"] if spent.usd else []
+    return " · ".join(part for part in parts if part)
+
+
+def percent(told: Estimate | Mapping[str, Any] | None) -> str:
+    """A share with its 95 % half interval, in percent."""
+    if told is None:
+        return "–"
+    mean, error = (told.mean, told.error) if isinstance(told, Estimate) else (told["mean"], told["error"])
+    return f"{100 * mean:.1f} ± {100 * Z_95 * error:.1f} %"
+
+
+def print_summary(summary: Mapping[str, Any], protocol: Protocol) -> None:
+    """The numbers of a run, with its protocol beside them."""
+    console = Console(highlight=False)
+    right = summary["accuracy"]
+    console.print(Text.assemble((f"{percent(right)} right", "bold green"), f" of {summary['finished']:,} questions"))
+    console.print(Text(_told_protocol(protocol), style="dim"), soft_wrap=True)
+    for told in protocol.tells_gold:
+        console.print(Text(f"GOLD IS TOLD: {told}", style="bold red"))
+    outcomes = {**summary["outcomes"], "invalid answers": summary["invalid_answers"]}
+    console.print(", ".join(f"{name} {count:,}" for name, count in outcomes.items() if count), soft_wrap=True)
+    _print_groups(console, summary["by_kind"])
+    grounding = {name: told for name, told in summary["grounding"].items() if told}
+    if grounding:
+        told = ", ".join(f"{name} {percent(value)}" for name, value in grounding.items())
+        console.print(f"grounding: {told}", soft_wrap=True)
+    counts = summary["per_question"].items()
+    console.print(
+        "a question: " + ", ".join(f"{told['mean']:.2f} {name.replace('_', ' ')}" for name, told in counts if told)
+    )
+    for role, used in summary["roles"].items():
+        if used["calls"]:
+            tokens = f", {used['prompt_tokens'] + used['completion_tokens']:,} tokens, {used['images']:,} pictures"
+            cost = f", ${used['usd']:.2f}" if used["usd"] else ""
+            console.print(f"{role}: {used['calls']:,} calls{tokens}{cost}, {used['seconds']:,.0f} s", soft_wrap=True)
+    if summary["calibration"]["ece"] is not None:
+        console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
+
+
+def _told_protocol(protocol: Protocol) -> str:
+    settings = protocol.settings
+    parts = [
+        protocol.baseline or f"agents {settings.agents}",
+        f"{settings.max_rounds} rounds",
+        f"window {settings.window}",
+    ]
+    parts += [f"first clip {protocol.first_clip}", f"boxes {'told' if protocol.boxes else 'not told'}"]
+    roles = [protocol.roster.master, protocol.roster.grounding, protocol.roster.vision]
+    names = ", ".join(dict.fromkeys(role.model for role in roles))
+    return " · ".join([names, f"style {protocol.roster.style}", *parts, "± is 95 %, clustered by episode"])
+
+
+def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, told in groups.items():
+        if told:
+            table.add_row(name, percent(told), f"n={told['n']:,}", Text("█" * round(BAR * told["mean"]), style="green"))
+    console.print(table)
+
+
+def print_comparison(told: Comparison) -> None:
+    """Settings that differ, the gain with its interval, and what flipped."""
+    console = Console(highlight=False)
+    for line in told.settings:
+        console.print(Text(line, style="dim"), soft_wrap=True)
+    low, high = told.interval
+    console.print(f"{told.common:,} common questions: {percent(told.first)} → {percent(told.second)}")
+    gain = f"{100 * told.gain:+.1f} points, 95 % from {100 * low:+.1f} to {100 * high:+.1f} (episodes resampled)"
+    console.print(Text(f"{gain}, McNemar p = {told.p:.3g}", style="bold"), soft_wrap=True)
+    gained = sum(flip.gained for flip in told.flips)
+    console.print(f"{gained:,} questions gained, {len(told.flips) - gained:,} lost")
+    for flip in told.flips[:FLIPS_SHOWN]:
+        mark, style = ("+", "green") if flip.gained else ("-", "red")
+        console.print(
+            Text.assemble((f"{mark} {flip.sample.question.id} ", style), flip.sample.question.text), soft_wrap=True
+        )
+    if len(told.flips) > FLIPS_SHOWN:
+        console.print(Text(f"… {len(told.flips) - FLIPS_SHOWN} more", style="dim"))
+
+
+def print_grid(rows: Mapping[str, Mapping[str, Any]], what: str) -> None:
+    """One line a run of an ablation, with its bar."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in (what, "accuracy", "grounding", "calls", ""):
+        table.add_column(name)
+    for name, summary in rows.items():
+        calls = sum(used["calls"] for used in summary["roles"].values())
+        bar = Text("█" * round(BAR * (summary["accuracy"] or {"mean": 0})["mean"]), style="green")
+        table.add_row(name, percent(summary["accuracy"]), percent(summary["grounding"]["window"]), f"{calls:,}", bar)
+    Console(highlight=False).print(table)

@@ -1,0 +1,535 @@
+"""Runs over data sets: nothing lost, nothing asked twice, nothing told that is not to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.roster import Role, Roster, load_roster
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.compare import compare
+from longvideoagent.evaluation.config import Protocol, make_protocol, resolve
+from longvideoagent.evaluation.evaluate import How, forecast_run, read_asked, run_evaluation
+from longvideoagent.evaluation.page import write_report
+from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
+from longvideoagent.evaluation.runner import Bounds, in_order
+from longvideoagent.evaluation.store import cut_half_line, open_run, read_traces, trace_line
+from longvideoagent.evaluation.switches import SeeingMaster, Switches, ToldBoxes
+from longvideoagent.models.scripted import ScriptedModel
+from longvideoagent.rollout import AskVision, Rollout
+from longvideoagent.trace import Agents, Outcome, Settings, Trace
+from longvideoagent.types import Grounded, Picture, Question, Reply, Seen
+from tests.conftest import SHARED, make_timeline
+from tests.faulty_server import say, serving, status
+from tests.release import CLIPS, question, write_frames, write_release
+
+LVA = Path(sys.executable).parent / "lva"
+Json = dict[str, Any]
+
+
+def some(count: int) -> list[Json]:
+    """Questions over all clips, in an order that jumps between the episodes."""
+    return [
+        question(
+            number,
+            occur_clip=CLIPS[number % 4],
+            episode_name=CLIPS[number % 4][:6],
+            q=f"What does Otto hold in scene {number} ?",
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    return write_release(tmp_path / "data", some(12))
+
+
+def asked(folder: Path, team: Roster | None = None, **switches: Any) -> Protocol:
+    return make_protocol(folder, "val", team or Roster(), Settings(), {"agents": "grounding", **switches})
+
+
+def run(protocol: Protocol, path: Path, **how: Any) -> Json:
+    return run_evaluation(protocol, path, How(**how), lambda *_: None).summary
+
+
+def lines(path: Path) -> list[Json]:
+    return [json.loads(line) for line in (path / "traces.jsonl").read_text().splitlines()]
+
+
+def ids(path: Path) -> list[str]:
+    return [line["question"]["id"] for line in lines(path)]
+
+
+# --- a run and its resumption ---------------------------------------------------------------------
+
+
+def test_every_question_is_asked_once_and_measured(release: Path, tmp_path: Path) -> None:
+    summary = run(asked(release), tmp_path / "run")
+    assert sorted(ids(tmp_path / "run")) == sorted(str(number) for number in range(12))
+    assert (summary["questions"], summary["finished"], summary["accuracy"]["n"]) == (12, 12, 12)
+    assert summary == json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: Path) -> None:
+    first = run(asked(release), tmp_path / "run")
+    before = (tmp_path / "run" / "traces.jsonl").read_bytes()
+    assert run(asked(release), tmp_path / "run") == first
+    assert (tmp_path / "run" / "traces.jsonl").read_bytes() == before
+
+
+def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    _, samples = read_asked(asked(release))
+    assert ids(tmp_path / "run") == [sample.question.id for sample in in_order(samples)]
+    videos = [sample.video for sample in in_order(samples)]
+    assert videos == sorted(videos)
+    assert videos != [sample.video for sample in samples]
+
+
+def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "traces.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 300])
+    assert run(asked(release), tmp_path / "run")["finished"] == 12
+    assert len(set(ids(tmp_path / "run"))) == len(ids(tmp_path / "run")) == 12
+
+
+@pytest.mark.parametrize(("text", "left"), [(b"", b""), (b"half", b""), (b"one\nhalf", b"one\n"), (b"one\n", b"one\n")])
+def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(text)
+    cut_half_line(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == left
+
+
+def test_another_setting_is_refused_by_name(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    other = make_protocol(release, "val", Roster(), Settings(max_rounds=3), {"agents": "grounding"})
+    with pytest.raises(UsageError, match=r"settings\.max_rounds: 5 -> 3"):
+        run(other, tmp_path / "run")
+
+
+def test_changed_data_is_refused(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    write_release(release, [question(number, answer="a2") for number in range(12)])
+    with pytest.raises(UsageError, match="questions_sha256"):
+        run(asked(release), tmp_path / "run")
+
+
+def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:
+    data, samples = read_asked(asked(release))
+    config = resolve(asked(release), data.name, samples)
+    with open_run(tmp_path / "run", config, samples), pytest.raises(UsageError, match="another process"):
+        run(asked(release), tmp_path / "run")
+
+
+def test_a_folder_of_other_things_is_refused(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        run(asked(release), tmp_path / "run")
+
+
+def test_no_key_is_written(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with serving(say("<answer>a1</answer>")) as (url, _):
+        run(asked(release, Roster(master=Role(model=f"openai:m@{url}"))), tmp_path / "run")
+    assert all(b"sk-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: Path) -> None:
+    replies: list[Any] = [status(400, "broken")] * 5 + [say("<answer>a1</answer>")]
+    with serving(*replies) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
+        first = run(protocol, tmp_path / "run", bounds=Bounds(concurrency=1))
+        assert first["outcomes"] == {"answered": 7, "abstained": 0, "spent": 0, "failed": 5}
+        assert run(protocol, tmp_path / "run")["outcomes"]["failed"] == 5
+        again = run(protocol, tmp_path / "run", retry_failed=True)
+    assert again["outcomes"]["answered"] == again["finished"] == 12
+    assert len(lines(tmp_path / "run")) == 17
+
+
+def test_a_server_that_is_away_for_a_while_loses_nothing(release: Path, tmp_path: Path) -> None:
+    replies: list[Any] = [status(503, "restarting")] * 10 + [say("<answer>a1</answer>")]
+    with serving(*replies) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
+        assert run(protocol, tmp_path / "run", bounds=Bounds(concurrency=4))["outcomes"]["answered"] == 12
+
+
+def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(60))
+    with serving(status(401, "no")) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
+        result = run_evaluation(protocol, tmp_path / "run", How(Bounds(concurrency=1)), lambda *_: None)
+    assert "25 questions in a row failed" in result.stopped
+    assert result.summary["finished"] == 25
+
+
+def test_a_run_stops_at_its_dollars(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(20))
+    with serving(say("<answer>a1</answer>")) as (url, _):
+        model = f"openai:m@{url}"
+        roster = Roster.model_validate({"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}})
+        bounds = Bounds(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
+        result = run_evaluation(asked(release, roster), tmp_path / "run", How(bounds), lambda *_: None)
+    assert (result.summary["finished"], result.stopped) == (4, "12.00 dollars are spent")
+
+
+def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> None:
+    records = some(30)
+    records[7] = question(7, a3="")
+    release = write_release(tmp_path / "data", records)
+    told = subprocess.run(
+        [LVA, "eval", release, "--run", tmp_path / "run", "--agents", "grounding"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0
+    assert "1 record of the data set cannot be used" in told.stderr
+    assert len(ids(tmp_path / "run")) == 29
+
+
+def test_a_video_that_cannot_be_read_fails_its_questions_alone(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(8))
+    (release / "videos").mkdir()
+    (release / "videos" / "s01e02.mp4").write_text("no film")
+    outcomes = run(asked(release), tmp_path / "run")["outcomes"]
+    assert (outcomes["failed"], outcomes["answered"]) == (2, 6)
+    causes = [line["cause"] for line in lines(tmp_path / "run") if line["outcome"] == "failed"]
+    assert all("s01e02.mp4" in cause for cause in causes)
+
+
+def start(release: Path, path: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
+    command = [str(LVA), "eval", str(release), "--run", str(path), "--agents", "grounding", *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **how)
+
+
+def wait_for_lines(path: Path, count: int) -> None:
+    end_s = time.monotonic() + 60
+    while not (path / "traces.jsonl").exists() or (path / "traces.jsonl").read_bytes().count(b"\n") < count:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(40))
+    path = tmp_path / "run"
+    full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # noqa: E731
+    with start(release, path, preexec_fn=full) as process:
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == 2
+    assert told.count("\n") == 1
+    assert told.startswith("lva: error:")
+    done = ids(path)  # every line is whole
+    assert 0 < len(done) < 40
+    with start(release, path) as process:
+        assert process.wait() == 0
+    assert len(ids(path)) == len(set(ids(path))) == 40
+
+
+def slow_release(tmp_path: Path, count: int) -> Path:
+    """Long enough to be interrupted: each question goes through fifty clips."""
+    names = [f"s01e01_seg01_clip_{number:02}" for number in range(50)]
+    records = [question(number, occur_clip=names[0], q=f"What of number {number} ?") for number in range(count)]
+    release = write_release(tmp_path / "data", records)
+    words = {name: f"Mira : number {number}. Otto : A rope. Mira : A saw." for number, name in enumerate(names)}
+    (release / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(words))
+    (release / "clip_durations.json").write_text(json.dumps(dict.fromkeys(names, 60.0)))
+    return release
+
+
+def test_ctrl_c_ends_at_once_with_all_that_was_finished(tmp_path: Path) -> None:
+    release, path = slow_release(tmp_path, 3000), tmp_path / "run"
+    with start(release, path) as process:
+        wait_for_lines(path, 5)
+        process.send_signal(signal.SIGINT)
+        sent_s = time.monotonic()
+        assert process.wait(timeout=20) == 130
+        assert time.monotonic() - sent_s < 2
+        assert process.stderr is not None
+        assert "the same command goes on" in process.stderr.read()
+    done = ids(path)
+    assert 5 <= len(done) < 3000
+    assert len(set(done)) == len(done)
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_holds_every_question_once(tmp_path: Path) -> None:
+    release, path = slow_release(tmp_path, 400), tmp_path / "run"
+    dice = random.Random(5)
+    for _ in range(20):
+        before = (path / "traces.jsonl").read_bytes().count(b"\n") if path.exists() else 0
+        with start(release, path) as process:
+            wait_for_lines(path, before + 1)
+            time.sleep(dice.random() * 0.1)
+            process.kill()
+        if (path / "traces.jsonl").read_bytes().count(b"\n") > 350:
+            break
+    with start(release, path) as process:
+        assert process.wait() == 0
+    assert sorted(ids(path), key=int) == [str(number) for number in range(400)]
+    assert json.loads((path / "summary.json").read_text())["finished"] == 400
+
+
+# --- what agents are told --------------------------------------------------------------------------
+
+
+def test_scrambled_gold_gives_the_very_same_traces(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "plain", bounds=Bounds(concurrency=1))
+    other = {"s01e01": CLIPS[0], "s01e02": CLIPS[3]}
+    scrambled = [
+        {**record, "answer": "a4", "ts": [30.0, 31.0], "occur_clip": other[record["episode_name"]], "bbox": {}}
+        for record in some(12)
+    ]
+    write_release(release, scrambled)
+    run(asked(release), tmp_path / "scrambled", bounds=Bounds(concurrency=1))
+    told, again = (
+        re.sub(r'"seconds":[\d.e-]+', "", (tmp_path / name / "traces.jsonl").read_text())
+        for name in ("plain", "scrambled")
+    )
+    assert told == again
+    one, other_one = ((tmp_path / name / "summary.json").read_text() for name in ("plain", "scrambled"))
+    assert json.loads(one)["accuracy"] != json.loads(other_one)["accuracy"]
+
+
+def first_clips(path: Path) -> list[str]:
+    return [line["first"]["clips"][0]["label"] for line in lines(path)]
+
+
+def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_path: Path) -> None:
+    run(asked(release, first_clip="gold"), tmp_path / "gold", bounds=Bounds(concurrency=1))
+    _, samples = read_asked(asked(release))
+    assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in in_order(samples)]
+    assert asked(release, first_clip="gold").tells_gold == ("the first clip is the gold clip",)
+    run(asked(release, first_clip="random"), tmp_path / "random", bounds=Bounds(concurrency=1))
+    assert len(set(first_clips(tmp_path / "random"))) == 4
+    assert (
+        subprocess.run(
+            [LVA, "data", "ground", release, "--split", "val", "--out", tmp_path / "c.json"], check=False
+        ).returncode
+        == 0
+    )
+    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", bounds=Bounds(concurrency=1))
+    run(asked(release), tmp_path / "ground", bounds=Bounds(concurrency=1))
+    assert first_clips(tmp_path / "cache") == first_clips(tmp_path / "ground")
+
+
+@pytest.mark.parametrize(
+    ("switch", "told"),
+    [
+        ({"first_clip": "best"}, "give ground, random, gold or cache=FILE"),
+        ({"first_clip": "cache=nowhere.json"}, "no such file"),
+        ({"agents": "all"}, "--agents all"),
+        ({"baseline": "frames"}, "--baseline frames"),
+        ({"baseline": "subtitles+frames"}, "needs a master that sees"),
+    ],
+)
+def test_impossible_switches_are_refused(switch: Json, told: str, release: Path, tmp_path: Path) -> None:
+    with pytest.raises((UsageError, DataError), match=re.escape(told)):
+        run(asked(release, **switch), tmp_path / "run")
+
+
+class Eyes:
+    """Vision that tells what it was asked."""
+
+    async def look(self, request: AskVision, video: object) -> Seen:  # noqa: ARG002
+        return Seen(request.query)
+
+
+def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> None:
+    protocol = asked(release, boxes=True)
+    data, samples = read_asked(protocol)
+    sample, episode = samples[1], data.episode(samples[1].video)
+    team = Switches.of(protocol, data, samples).team_for(sample, episode, offline_team())
+    assert isinstance(team.vision, ToldBoxes)
+    clip = episode.timeline.find(sample.gold.clip or "")
+    assert clip is not None
+    eyes = ToldBoxes(team.vision.boxes, Eyes())
+    seen = asyncio.run(eyes.look(AskVision("what?", (clip,)), episode.video))
+    assert "Otto at 2, 1, 3, 4" in seen.text
+    other = next(each for each in episode.timeline.clips if each.label != clip.label)
+    assert (
+        asyncio.run(ToldBoxes(team.vision.boxes, Eyes()).look(AskVision("what?", (other,)), episode.video)).text
+        == "what?"
+    )
+    plain = Switches.of(asked(release), data, samples).team_for(sample, episode, offline_team())
+    assert not isinstance(plain.vision, ToldBoxes)
+
+
+def test_the_subtitle_baseline_is_one_prompt_with_the_whole_episode(release: Path, tmp_path: Path) -> None:
+    with serving(say("<answer>a1</answer>")) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")), baseline="subtitles")
+        summary = run(protocol, tmp_path / "run")
+    assert summary["per_question"]["rounds"]["mean"] == 1.0
+    assert summary["roles"]["grounding"]["calls"] == 0
+    assert {len(line["first"]["clips"][0]["subtitles"]) for line in lines(tmp_path / "run")} == {1, 5}
+
+
+def test_the_frame_baseline_shows_middle_frames_with_the_subtitles(release: Path) -> None:
+    write_frames(release / "frames")
+    data, samples = read_asked(asked(release))
+    model = ScriptedModel(["<answer>a1</answer>"])
+    episode = data.episode("s01e01")
+    master = SeeingMaster(ModelMaster(model), episode)
+    trace = Rollout(samples[0].question, episode.timeline, Settings(1, agents=Agents.NONE)).trace
+    reply = asyncio.run(master.reply(trace))
+    content = model.heard[0][0]["content"]
+    assert isinstance(content, tuple)
+    assert [type(part) for part in content] == [Picture, Picture, Picture, str]
+    assert reply.usage.images == 3
+
+
+def test_a_whole_run_is_forecast(release: Path) -> None:
+    one = forecast_run(asked(release, load_roster("qwen3-4b"), limit=1))
+    all_ = forecast_run(asked(release, load_roster("qwen3-4b")))
+    assert all_[-1].most.calls == 12 * one[-1].most.calls
+    assert all_[-1].most.prompt_tokens > 11 * one[-1].most.prompt_tokens / 2
+
+
+# --- compare, replay, report ------------------------------------------------------------------------
+
+
+def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Path) -> None:
+    with serving(*[say("<answer>a1</answer>")] * 12, *[say("<answer>a2</answer>")] * 12) as (url, _):
+        roster = Roster(master=Role(model=f"openai:m@{url}"))
+        run(asked(release, roster), tmp_path / "right")
+        run(asked(release, roster, limit=8), tmp_path / "wrong")
+    told = compare(tmp_path / "right", tmp_path / "wrong")
+    assert (told.common, told.gain, told.interval) == (8, -1.0, (-1.0, -1.0))
+    assert told.p == pytest.approx(2 / 2**8)
+    assert [flip.gained for flip in told.flips] == [False] * 8
+    assert any(line.startswith("limit: null -> 8") for line in told.settings)
+
+
+def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "one")
+    other = write_release(tmp_path / "other", [question(99)])
+    run(asked(other), tmp_path / "two")
+    with pytest.raises(DataError, match="share no finished question"):
+        compare(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", [str(number) for number in range(4)])
+def test_a_replay_ends_in_the_recorded_trace(name: str, release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    recorded = find_trace(tmp_path / "run", name)
+    steps: list[Trace] = []
+    assert replay(recorded, open_recorded(tmp_path / "run", name).timeline, steps.append)
+    assert steps[-1] == recorded
+
+
+def test_what_grounding_got_wrong_is_replayed_too() -> None:
+    timeline = make_timeline(["Mira: Hello."], ["Otto: A rope."])
+    rollout = Rollout(Question("Who?", ("Mira", "Otto"), "q"), timeline, Settings(6))
+    again = Reply("<request_grounding></request_grounding>")
+    for result in (Grounded("nowhere"), again, Grounded("c01"), again, Grounded("c01"), again, Grounded(None, "tired")):
+        rollout.receive(result)
+    for reply in (Reply("no action"), Reply("<visual_query>x</visual_query>"), Seen("y"), Reply("<answer>a0</answer>")):
+        rollout.receive(reply)
+    assert replay(rollout.trace, timeline, lambda _: None)
+
+
+def test_traces_survive_the_file(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    for trace, line in zip(
+        read_traces(tmp_path / "run"), (tmp_path / "run" / "traces.jsonl").read_text().splitlines(), strict=True
+    ):
+        assert trace_line(trace) == line
+        assert trace.outcome is Outcome.ANSWERED
+
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"
+
+
+def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_path: Path) -> None:
+    records = [question(1, q=HOSTILE, a2=HOSTILE), question(2)]
+    release = write_release(tmp_path / "data", records)
+    with serving(*[say(f"<think>{HOSTILE[:-1]}</think><answer>a2</answer>")] * 4) as (url, _):
+        run(asked(release, Roster(master=Role(model=f"openai:m@{url}"))), tmp_path / "run")
+    page = write_report(tmp_path / "run").read_text()
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", page)
+    rows = json.loads(page.split('id="rows">')[1].split("</script>")[0])
+    assert [row["q"] for row in rows] == [HOSTILE, "What does Otto hold ?"]
+    blocks = [json.loads(block) for block in re.findall(r'id="t\d+">(.*?)</script>', page)]
+    assert blocks[0]["options"][2] == HOSTILE
+    assert [block["answer"] for block in blocks] == [HOSTILE, "A saw"]
+
+
+def test_a_report_shows_frames_of_what_was_looked_at(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(4))
+    write_frames(release / "frames")
+    run(asked(release, agents="grounding+vision"), tmp_path / "run")
+    assert "data:image/jpeg;base64," in write_report(tmp_path / "run").read_text()
+
+
+# --- the commands ----------------------------------------------------------------------------------
+
+
+def lva(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LVA, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    told = lva("eval", release, "--run", path, "--agents", "grounding")
+    assert "% right of 12 questions" in told.stdout
+    assert "first clip ground · boxes not told" in told.stdout
+    assert lva("compare", path, path).stdout.count("0 lost") == 1
+    assert lva("report", path).returncode == 0
+    assert "a1" in lva("replay", path, "3").stdout
+    told = lva("ablate", "agents", release, "--run", tmp_path / "grid", "--value", "none", "--value", "grounding")
+    assert told.returncode == 0
+    assert json.loads((tmp_path / "grid" / "ablation.json").read_text())["rows"].keys() == {"none", "grounding"}
+    assert "<svg" in (tmp_path / "grid" / "ablation.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "mend"),
+    [
+        ("eval nowhere", "no folder"),
+        ("eval DATA --split test", "there are val"),
+        ("eval DATA --retry all", "give --retry failed"),
+        ("eval DATA --max-usd 1 --master openai:gpt@http://127.0.0.1:9/v1", "no price is known for gpt"),
+        ("ablate colour DATA", "give rounds, window, agents, vision"),
+        ("ablate vision DATA", "--value openai:NAME"),
+        ("ablate rounds DATA --value few", "no such value"),
+        ("compare DATA DATA", "holds no run"),
+        ("report DATA", "holds no run"),
+        ("replay DATA 1", "no such file"),
+    ],
+)
+def test_impossible_commands_are_refused_in_one_line(line: str, mend: str, release: Path, tmp_path: Path) -> None:
+    words = [str(release) if word == "DATA" else word for word in line.split()]
+    told = subprocess.run([LVA, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert told.returncode == 2
+    assert mend in told.stderr
+    assert told.stderr.count("\n") == 1
+
+
+@pytest.mark.shared
+def test_a_real_set_is_answered_better_than_by_its_longest_options(tmp_path: Path) -> None:
+    data = SHARED / "data" / "longtvqa_plus"
+    summary = run(asked(data), tmp_path / "run")
+    assert summary["finished"] == 1575
+    assert summary["accuracy"]["mean"] > 0.49

@@ -1,0 +1,156 @@
+"""The numbers of a run, against values worked out by hand and against plain restatements."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.evaluation.compare import bootstrap, mcnemar
+from longvideoagent.evaluation.judge import Grounding, Judged, judge
+from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
+from longvideoagent.rollout import Rollout
+from longvideoagent.trace import Outcome, Settings, Trace
+from longvideoagent.types import Failed, Grounded, Question, Reply, Seen, Usage
+from tests.conftest import make_timeline
+
+TIMELINE = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Lena: A kite."])
+QUESTION = Question("What does Otto hold?", ("a rope", "a kite"), "q1")
+GOLD = Gold(0, "c02", TIMELINE.clips[1].start_s + 1, TIMELINE.clips[1].start_s + 3)
+
+
+def finish(*results: Reply | Grounded | Seen | Failed, settings: Settings | None = None) -> Trace:
+    rollout = Rollout(QUESTION, TIMELINE, settings)
+    for result in results:
+        rollout.receive(result)
+    assert rollout.request is None
+    return rollout.trace
+
+
+def judged(video: str, right: bool, confidence: float | None = None, outcome: Outcome = Outcome.ANSWERED) -> Judged:
+    nothing = (Usage(), Usage(), Usage())
+    return Judged(
+        f"{video}{right}",
+        video,
+        "what",
+        "what",
+        outcome,
+        True,
+        right,
+        False,
+        confidence,
+        Grounding(),
+        1,
+        0,
+        0,
+        0,
+        nothing,
+    )
+
+
+def test_a_trace_is_judged_by_its_own_end() -> None:
+    trace = finish(
+        Grounded("c01", usage=Usage(calls=1)),
+        Reply("<request_grounding>rope</request_grounding>", usage=Usage(calls=1, prompt_tokens=5)),
+        Grounded("c02", usage=Usage(calls=2)),
+        Reply("<visual_query>a rope?</visual_query>", usage=Usage(calls=1)),
+        Seen("a rope", usage=Usage(calls=1, images=15)),
+        Reply("<answer>a0</answer>", confidence=0.75, usage=Usage(calls=1)),
+    )
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (told.is_correct, told.confidence, told.word) == (True, 0.75, "what")
+    assert (told.rounds, told.looks, told.relocations) == (3, 1, 1)
+    assert (told.grounding.first, told.grounding.last, told.grounding.any) == (False, True, True)
+    assert told.grounding.covered == 1.0
+    clip = TIMELINE.clips[1]
+    assert told.grounding.iou == pytest.approx(2 / (clip.end_s - clip.start_s))
+    master, grounding, vision = told.usage
+    assert (master.calls, grounding.calls, vision.calls, vision.images, master.prompt_tokens) == (3, 3, 1, 15, 5)
+
+
+def test_the_neighbours_of_the_located_clip_count_as_window() -> None:
+    trace = finish(Grounded("c01"), Reply("<answer>a0</answer>"), settings=Settings(window=3))
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace).grounding
+    assert (told.first, told.window) == (False, True)
+
+
+def test_an_outage_is_told_apart_and_its_cost_is_the_agents() -> None:
+    trace = finish(Grounded("c02"), Failed("master", "down", Usage(calls=6)))
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (told.outcome, told.is_correct, told.usage[0].calls) == (Outcome.FAILED, False, 6)
+
+
+def test_an_answer_that_names_no_option_is_invalid_and_wrong() -> None:
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), finish(Grounded("c02"), Reply("<answer>a boat</answer>")))
+    assert (told.is_invalid, told.is_correct, told.outcome) == (True, False, Outcome.ANSWERED)
+
+
+def test_without_gold_nothing_is_claimed() -> None:
+    told = judge(Sample(QUESTION, Gold(None), "what", "v"), finish(Grounded("c02"), Reply("<answer>a0</answer>")))
+    assert accuracy([told]) is None
+    assert told.grounding == Grounding()
+
+
+def test_questions_of_one_episode_count_less_than_independent_ones() -> None:
+    apart = estimate((f"v{number}", float(number % 2)) for number in range(40))
+    together = estimate((f"v{number // 10}", float(number // 10 % 2)) for number in range(40))
+    assert apart is not None
+    assert together is not None
+    assert apart.mean == together.mean == 0.5
+    assert apart.error == pytest.approx(math.sqrt(0.25 / 39))
+    assert together.error == pytest.approx(math.sqrt(0.25 / 3))
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=60))
+def test_one_question_an_episode_gives_the_usual_standard_error(rights: list[bool]) -> None:
+    told = estimate((str(number), float(right)) for number, right in enumerate(rights))
+    assert told is not None
+    share = sum(rights) / len(rights)
+    assert told.error == pytest.approx(math.sqrt(share * (1 - share) / (len(rights) - 1)))
+    assert 0 <= told.interval[0] <= told.mean <= told.interval[1] <= 1
+
+
+def test_failures_stand_in_both_denominators() -> None:
+    told = [judged("a", True), judged("b", False), judged("c", False, outcome=Outcome.FAILED)]
+    summary = summarize(told, 4)
+    assert summary["accuracy"]["mean"] == pytest.approx(1 / 3)
+    assert summary["accuracy_not_failed"]["mean"] == pytest.approx(1 / 2)
+    assert (summary["questions"], summary["finished"], summary["outcomes"]["failed"]) == (4, 3, 1)
+
+
+def test_calibration_by_hand() -> None:
+    sure = [judged("a", True, 0.95), judged("b", False, 0.95), judged("c", True, 0.25), judged("d", True, 1.0)]
+    told = calibration(sure)
+    high = 3 * abs((0.95 + 0.95 + 1.0) / 3 - 2 / 3)
+    assert told["ece"] == pytest.approx((high + abs(0.25 - 1)) / 4)
+    assert [each["n"] for each in told["bins"]] == [1, 3]
+    assert told["accuracy_at_coverage"]["0.2"] == 1.0  # the surest one
+    assert told["accuracy_at_coverage"]["1.0"] == 0.75
+
+
+def test_calibration_of_a_master_that_states_none_is_empty() -> None:
+    assert calibration([judged("a", True)])["ece"] is None
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"), [(0, 0, 1.0), (5, 5, 1.0), (8, 1, 0.0390625), (10, 2, 0.03857421875), (0, 6, 0.03125)]
+)
+def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
+    assert mcnemar(gained, lost) == pytest.approx(p)
+    assert mcnemar(lost, gained) == pytest.approx(p)
+
+
+def test_the_bootstrap_draws_episodes_and_not_questions() -> None:
+    apart = [(judged(f"v{n}", False), judged(f"v{n}", n % 2 == 0)) for n in range(100)]
+    together = [
+        (replace(a, video=f"v{n // 50}"), replace(b, video=f"v{n // 50}", is_correct=n < 50))
+        for n, (a, b) in enumerate(apart)
+    ]
+    narrow, wide = bootstrap(apart), bootstrap(together)
+    assert narrow[0] == pytest.approx(0.4, abs=0.03)
+    assert narrow[1] == pytest.approx(0.6, abs=0.03)
+    assert wide == (0.0, 1.0)
