@@ -24,6 +24,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/evaluation.py
 
 accuracy: $(READY)
 	$(BIN)/python benchmarks/offline_accuracy.py

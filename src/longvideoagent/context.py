@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from importlib import resources
 from string import Template
 
@@ -34,6 +35,7 @@ _PROMPT_FILES = {
 }
 
 
+@cache
 def master_prompt(agents: Agents) -> str:
     """The shipped wording for those agents, a ``string.Template`` with max_rounds, look_tag,
     answer_form, located, question and options."""

@@ -53,6 +53,7 @@ from longvideoagent.types import (
     Result,
     Seen,
     Timeline,
+    Usage,
 )
 
 
@@ -184,18 +185,12 @@ class Rollout:
 
     def _locate(self, result: Grounded) -> Located | Notice:
         self._warn(result.warnings)
-        if result.label is None:
-            why = f": {result.reason}" if result.reason else ""
-            return Notice(
-                f"Grounding found no {'further ' if self._trace.visited else ''}clip{why}.", result.usage, result
-            )
-        clip = self._timeline.find(result.label)
-        if clip is None:
-            return Notice(f"Grounding named {result.label!r}, which is no clip of this video.", result.usage, result)
-        if clip.label in self._trace.visited:
-            return Notice(f"Grounding pointed at {clip.label} again, which was already visited.", result.usage, result)
-        clips = self._timeline.window(clip, self._trace.settings.window)
-        past = {*self._trace.visited, clip.label}
+        trace = self._trace
+        clip = self._timeline.find(result.label) if result.label is not None else None
+        if clip is None or clip.label in trace.visited:
+            return Notice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
+        clips = self._timeline.window(clip, trace.settings.window)
+        past = {*trace.visited, clip.label}
         others = tuple(each for each in result.others if each.label not in past and self._timeline.find(each.label))
         return Located(clip, clips, result.reason, result.evidence, result.usage, others)
 
@@ -228,3 +223,12 @@ class Rollout:
     def _end(self, outcome: Outcome, cause: str = "") -> None:
         self._trace = replace(self._trace, outcome=outcome, cause=cause)
         self._request = None
+
+
+def _why_not_located(result: Grounded, trace: Trace) -> str:
+    if result.label is None:
+        why = f": {result.reason}" if result.reason else ""
+        return f"Grounding found no {'further ' if trace.visited else ''}clip{why}."
+    if result.label in trace.visited:
+        return f"Grounding pointed at {result.label} again, which was already visited."
+    return f"Grounding named {result.label!r}, which is no clip of this video."

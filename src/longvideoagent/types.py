@@ -275,7 +275,7 @@ class Notice:
     text: str
     usage: Usage = Usage()
     grounded: Grounded | None = None
-    """What the grounding agent returned, where that is what the notice is about."""
+    """What the grounding agent returned, but for its usage, where that is what the notice is about."""
 
 
 Observation = Located | Seen | Notice

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib import resources
 from string import Template
 from typing import Any
@@ -106,13 +107,15 @@ def _schema(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
+@cache
 def grounding_prompt() -> str:
     """The shipped wording."""
     return resources.files("longvideoagent.prompts").joinpath("grounding.txt").read_text(encoding="utf-8")
 
 
+@lru_cache(maxsize=16)
 def subtitle_block(timeline: Timeline, share: float = 1.0) -> str:
-    """All clips with their lines, or with that share of them."""
+    """All clips with their lines, or with that share of them; built once for the questions about a video."""
     return "\n".join(_clip_block(clip.thinned(share)) for clip in timeline.clips)
 
 

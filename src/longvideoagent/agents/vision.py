@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from string import Template
 
@@ -51,12 +52,13 @@ class ModelVision:
         start_s, end_s = clips[0].start_s, clips[-1].end_s
         step_s = (end_s - start_s) / self.most_frames
         taken = video.frames([start_s + (index + 0.5) * step_s for index in range(self.most_frames)])
-        frames = [frame for frame in dict.fromkeys(taken) if frame.is_readable()]
+        frames = [frame for frame in dict.fromkeys(taken) if frame.is_whole()]
         while len(frames) > 1 and sum(len(frame.jpeg()) for frame in frames) > self.most_bytes:
             frames = frames[::2]
         return frames
 
 
+@cache
 def vision_prompt() -> str:
     """The shipped wording."""
     return resources.files("longvideoagent.prompts").joinpath("vision.txt").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.datasets.open import open_dataset
@@ -70,4 +71,4 @@ def _grounded(observed: Observation) -> Grounded:
         return Grounded(observed.clip.label, observed.reason, observed.evidence, observed.usage, observed.others)
     assert isinstance(observed, Notice)
     assert observed.grounded is not None
-    return observed.grounded
+    return replace(observed.grounded, usage=observed.usage)

@@ -136,4 +136,4 @@ def middle_frames(episode: Episode) -> tuple[Picture, ...]:
     count = min(BASELINE_FRAMES, len(clips))
     chosen = [clips[int((index + 0.5) * len(clips) / count)] for index in range(count)]
     frames = episode.video.frames([(clip.start_s + clip.end_s) / 2 for clip in chosen])
-    return tuple(Picture(frame.jpeg()) for frame in frames if frame.is_readable())
+    return tuple(Picture(frame.jpeg()) for frame in frames if frame.is_whole())

@@ -14,6 +14,9 @@ Pixels = NDArray[np.uint8]
 """RGB, shape (height_px, width_px, 3)."""
 
 JPEG_QUALITY = 85
+START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
+LONGEST_TRAILER = 1024
+"""Some writers add bytes behind the end of the image."""
 MAX_SIDE_PX = 768
 """Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
@@ -69,6 +72,12 @@ class Frame:
         except DataError:
             return False
         return True
+
+    def is_whole(self) -> bool:
+        """False where stored bytes cannot be a JPEG that was written to its end. Nothing is decoded."""
+        if self._jpeg is None:
+            return True
+        return self._jpeg.startswith(START_OF_IMAGE) and END_OF_IMAGE in self._jpeg[-LONGEST_TRAILER:]
 
     def jpeg(self) -> bytes:
         """The frame as a JPEG file."""
