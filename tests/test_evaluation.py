@@ -21,8 +21,8 @@ from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.config import Protocol, make_protocol, resolve
-from longvideoagent.evaluation.evaluate import How, forecast_run, read_asked, run_evaluation
+from longvideoagent.evaluation.config import Protocol, make_protocol, read_asked, resolve
+from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.runner import Bounds, in_order
@@ -247,9 +247,12 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def slow_release(tmp_path: Path, count: int) -> Path:
-    """Long enough to be interrupted: each question goes through fifty clips."""
-    names = [f"s01e01_seg01_clip_{number:02}" for number in range(50)]
-    records = [question(number, occur_clip=names[0], q=f"What of number {number} ?") for number in range(count)]
+    """Long enough to be interrupted: each question goes through many clips."""
+    names = [f"s01e{number // 50 + 1:02}_seg01_clip_{number % 50:02}" for number in range(400)]
+    records = [
+        question(number, occur_clip=names[number % 400], episode_name=names[number % 400][:6], q=f"What of {number} ?")
+        for number in range(count)
+    ]
     release = write_release(tmp_path / "data", records)
     words = {name: f"Mira : number {number}. Otto : A rope. Mira : A saw." for number, name in enumerate(names)}
     (release / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(words))

@@ -51,6 +51,7 @@ def evaluate(
     concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
     max_usd: Annotated[float | None, typer.Option(help="Dollars this command may spend, by the team's prices.")] = None,
     retry: Annotated[str | None, typer.Option(help="failed: ask those again that failed, and no other.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Ask on a Ray cluster: auto or ADDRESS (extra ray).")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
@@ -75,7 +76,7 @@ def evaluate(
     path = run or default_run(protocol, team)
     with run_progress() as watch:
         remembered = None if no_cache else cache_path()
-        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", lambda: _stop(path))
+        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", ray, lambda: _stop(path))
         result = run_evaluation(protocol, path, how, watch)
     print_summary(result.summary, protocol)
     if result.unusable:

@@ -23,6 +23,7 @@ WHAT_EXTRAS_ADD = {
     "asr": "speech to text for videos without subtitles",
     "hub": "fetching the published data sets",
     "parquet": "rows for reinforcement learning, and data sets that are published so",
+    "ray": "evaluations on a cluster",
     "transformers": "models in this process, batched",
     "vllm": "models in this process on a GPU, batched continuously",
     "dev": "the project's own checks and tests",

@@ -14,8 +14,10 @@ from typing import Any, Literal, get_args
 from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.roster import OFFLINE, Roster
 from longvideoagent.context import master_prompt
+from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.errors import UsageError
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.trace import Agents, Settings
 from longvideoagent.types import Question
 
@@ -46,6 +48,15 @@ class Protocol:
         """The switches that hand gold to the agents, to be printed beside every number."""
         told = ["the first clip is the gold clip"] if self.first_clip == "gold" else []
         return (*told, "gold boxes are told with each look") if self.boxes else tuple(told)
+
+
+def read_asked(protocol: Protocol) -> tuple[DataSet, list[Sample]]:
+    """The data set, and the questions that the protocol asks of it. Raises DataError where there are none."""
+    data = open_dataset(protocol.data, protocol.split)
+    samples = list(data.samples)[: protocol.limit]
+    if not samples:
+        raise DataError(f"{protocol.data}: no question of split {protocol.split!r} can be used; see lva data check")
+    return data, samples
 
 
 def resolve(protocol: Protocol, name: str, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.load import load_team
-from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.open import open_dataset
-from longvideoagent.errors import DataError
-from longvideoagent.evaluation.config import Protocol, resolve
+from longvideoagent.evaluation.config import Protocol, read_asked, resolve
+from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import Bounds, Runner
@@ -38,6 +36,8 @@ class How:
     """Remembered replies."""
     retry_failed: bool = False
     """Ask those that failed again, and nothing else."""
+    ray: str | None = None
+    """The address of a Ray cluster, or auto, to ask on."""
     on_interrupt: Callable[[], None] | None = None
     """Called when Ctrl-C has been pressed and all that was finished is kept. It may end the process, which
     would otherwise wait for offline agents that are still busy in threads."""
@@ -52,15 +52,6 @@ class Result:
     """Why it stopped before its end; empty where it did not."""
     unusable: int = 0
     """Records of the data set that are not as they should be."""
-
-
-def read_asked(protocol: Protocol) -> tuple[DataSet, list[Sample]]:
-    """The data set, and the questions that the protocol asks of it. Raises DataError where there are none."""
-    data = open_dataset(protocol.data, protocol.split)
-    samples = list(data.samples)[: protocol.limit]
-    if not samples:
-        raise DataError(f"{protocol.data}: no question of split {protocol.split!r} can be used; see lva data check")
-    return data, samples
 
 
 def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Result:
@@ -79,7 +70,7 @@ def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Re
             judged[sample.question.id] = judge(sample, trace)
             watch(judged.values(), len(samples))
 
-        async def ask() -> str:
+        async def ask_here() -> str:
             try:
                 return await Runner(switches, team, run, how.bounds, on_finish).ask(owed)
             except asyncio.CancelledError:
@@ -89,7 +80,12 @@ def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Re
                 raise
 
         watch(judged.values(), len(samples))
-        stopped = asyncio.run(ask()) if owed else ""
+        stopped = ""
+        if owed and how.ray is not None:
+            work = Work(protocol, how.bounds, how.cache)
+            stopped = ask_on_ray(how.ray, owed, work, run, on_finish)
+        elif owed:
+            stopped = asyncio.run(ask_here())
         return Result(write_summary(path), stopped, len(data.problems))
 
 

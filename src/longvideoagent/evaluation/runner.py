@@ -10,12 +10,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from longvideoagent.agents.team import Team
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.media.episode import Episode
 from longvideoagent.run import steps
@@ -25,6 +25,14 @@ OPEN_EPISODES = 8
 MOST_FAILURES_IN_A_ROW = 25
 """Questions that may fail one after another before the run stops: by then the agent is down, and what is left
 is better asked later."""
+
+
+class Keeper(Protocol):
+    """Where finished traces go."""
+
+    def add(self, trace: Trace) -> None:
+        """Keep it. Raises OSError where that cannot be."""
+
 
 OnFinish = Callable[[Sample, Trace], None]
 
@@ -47,7 +55,7 @@ def in_order(samples: Sequence[Sample]) -> list[Sample]:
 class Runner:
     """Asks a team the questions it is given, and keeps each trace in the run as soon as it is finished."""
 
-    def __init__(self, switches: Switches, team: Team, run: RunFolder, bounds: Bounds, on_finish: OnFinish) -> None:
+    def __init__(self, switches: Switches, team: Team, run: Keeper, bounds: Bounds, on_finish: OnFinish) -> None:
         self._switches = switches
         self._team = team
         self._run = run

@@ -1,0 +1,101 @@
+"""Evaluations on a real Ray cluster on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.evaluation.distributed import cut
+from longvideoagent.types import Question
+from tests.test_evaluation import LVA, ids, slow_release, wait_for_lines
+
+needs_ray = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs Ray: make test-all installs it"),
+]
+
+
+def test_shards_keep_episodes_together_and_lose_nothing() -> None:
+    samples = [Sample(Question("?", (), str(n)), Gold(None), "", f"v{n % 7}") for n in range(100)]
+    shards = list(cut(samples, 3))
+    assert 1 < len(shards) <= 3
+    assert sorted(sample.question.id for shard in shards for sample in shard) == sorted(str(n) for n in range(100))
+    videos = [{sample.video for sample in shard} for shard in shards]
+    assert sum(map(len, videos)) == 7
+
+
+NODE = """
+import sys, time, ray
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+other = cluster.add_node(num_cpus=1, object_store_memory=10**8)
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    if line.strip() == "kill":
+        cluster.remove_node(other, allow_graceful=False)
+        print("killed", flush=True)
+"""
+
+
+@pytest.fixture
+def cluster() -> Iterator[subprocess.Popen[str]]:
+    """Two nodes; one dies when it is told to."""
+    environment = {**os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_DEDUP_LOGS": "0"}
+    command = [sys.executable, "-c", NODE]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
+        yield process
+        process.kill()
+        subprocess.run([Path(sys.executable).parent / "ray", "stop", "--force"], capture_output=True, check=False)
+
+
+def scored(path: Path) -> list[Any]:
+    """The traces by question, without their times."""
+    text = re.sub(r'"seconds":[\d.e-]+', "", (path / "traces.jsonl").read_text())
+    return sorted(text.splitlines())
+
+
+class TestOnACluster:
+    pytestmark = needs_ray
+
+    def test_a_node_that_dies_costs_nothing_that_was_finished(
+        self, cluster: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        assert cluster.stdout is not None
+        assert cluster.stdin is not None
+        address = cluster.stdout.readline().strip()
+        release = slow_release(tmp_path, 240)
+        command = [str(LVA), "eval", str(release), "--agents", "grounding"]
+        with subprocess.Popen(
+            [*command, "--ray", address, "--run", str(tmp_path / "ray")], stderr=subprocess.PIPE, text=True
+        ) as run:
+            wait_for_lines(tmp_path / "ray", 20)
+            cluster.stdin.write("kill\n")
+            cluster.stdin.flush()
+            assert "killed" in cluster.stdout.readline()
+            done = len(ids(tmp_path / "ray"))
+            assert run.wait(timeout=240) == 0, run.stderr.read() if run.stderr else ""
+        assert done < 240
+        assert sorted(ids(tmp_path / "ray"), key=int) == [str(number) for number in range(240)]
+        subprocess.run([*command, "--run", str(tmp_path / "here")], check=True, capture_output=True)
+        assert scored(tmp_path / "ray") == scored(tmp_path / "here")
+        one, other = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("ray", "here"))
+        assert (one["accuracy"], one["grounding"]) == (other["accuracy"], other["grounding"])
+
+    def test_a_cluster_that_is_not_there_is_told_in_one_line(self, tmp_path: Path) -> None:
+        release = slow_release(tmp_path, 4)
+        command = [str(LVA), "eval", str(release), "--ray", "127.0.0.1:1", "--run", str(tmp_path / "run")]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert told.returncode == 2
+        assert "no such cluster" in told.stderr
