@@ -22,6 +22,7 @@ from longvideoagent.errors import UsageError
 WHAT_EXTRAS_ADD = {
     "asr": "speech to text for videos without subtitles",
     "hub": "fetching the published data sets",
+    "inspect": "evaluations run by Inspect",
     "parquet": "rows for reinforcement learning, and data sets that are published so",
     "ray": "evaluations on a cluster",
     "transformers": "models in this process, batched",

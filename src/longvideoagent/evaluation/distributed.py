@@ -93,9 +93,8 @@ def _connect(address: str) -> None:
     try:
         if address != "auto":
             place = urlsplit(address if "//" in address else f"//{address}")
-            socket.create_connection(
-                (place.hostname or "", place.port or 0), CONNECT_S
-            ).close()  # Ray tries for minutes
+            where = place.hostname or "", place.port or 0
+            socket.create_connection(where, CONNECT_S).close()  # Ray itself tries for minutes
         try:
             ray.init(address, **quiet)
         except ConnectionError:

@@ -1,0 +1,85 @@
+"""A task for Inspect, the UK AI Security Institute's evaluation framework (extra ``inspect``).
+
+    inspect eval longvideoagent/longvideo --model none/none -T data=FOLDER -T master=openai:NAME@URL
+
+The loop, the agents and the notion of a right answer are this package's own; Inspect schedules the questions,
+keeps its log and shows it. The trace of each question stands in the log's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset
+from inspect_ai.dataset import Sample as InspectSample
+from inspect_ai.model import ModelOutput
+from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Target, accuracy, scorer, stderr
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+from longvideoagent.agents.load import load_team
+from longvideoagent.agents.roster import load_roster
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.evaluation.store import trace_line
+from longvideoagent.report.json import to_json
+from longvideoagent.run import steps
+from longvideoagent.trace import Agents, Outcome, Settings
+from longvideoagent.types import Question
+
+
+@task
+def longvideo(data: str, split: str = "val", team: str = "offline", master: str | None = None, **settings: Any) -> Task:
+    """All questions of a data set whose answer is known. ``settings`` are ``max_rounds``, ``window`` and
+    ``agents``."""
+    known = open_dataset(Path(data), split)
+    samples = [
+        InspectSample(
+            input=sample.question.text,
+            choices=list(sample.question.options),
+            target=f"a{sample.gold.option_index}",
+            id=sample.question.id,
+            metadata={"video": sample.video, "kind": sample.kind},
+        )
+        for sample in known.samples
+        if sample.gold.option_index is not None
+    ]
+    agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
+    bounds = Settings(agents=agents, **{name: int(value) for name, value in settings.items()})
+    return Task(MemoryDataset(samples, known.name), solver=rollout(known, team, master, bounds), scorer=own_score())
+
+
+@solver
+def rollout(data: DataSet, team: str, master: str | None, settings: Settings) -> Solver:
+    """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
+    playing = load_team(load_roster(team).replaced(master=master))
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001 (the team has its own models)
+        question = Question(state.input_text, tuple(choice.value for choice in state.choices), str(state.sample_id))
+        trace = None
+        async for trace in steps(question, data.episode(state.metadata["video"]), playing, settings):  # noqa: B007
+            pass
+        assert trace is not None
+        if trace.outcome is Outcome.FAILED:
+            raise RuntimeError(trace.cause)
+        told = to_json(trace)
+        state.metadata["trace"] = json.loads(trace_line(trace))
+        state.output = ModelOutput.from_content("longvideoagent", told["option"] or told["answer"])
+        state.completed = True
+        return state
+
+    return solve
+
+
+@scorer(metrics=[accuracy(), stderr(cluster="video")])
+def own_score() -> Scorer:
+    """Right where the option that the loop decided on is the gold one."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        answer = state.output.completion
+        value = CORRECT if answer == target.text else INCORRECT if answer else NOANSWER
+        return Score(value=value, answer=answer, explanation=state.metadata["trace"]["rounds"][-1]["reply"]["text"])
+
+    return score

@@ -1,0 +1,48 @@
+"""The task for Inspect, run by Inspect."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.evaluation.evaluate import How, run_evaluation
+from tests.release import write_release
+from tests.test_evaluation import asked, some
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("inspect_ai"), reason="needs Inspect: make test-all installs it"),
+]
+
+
+def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(12))
+    inspect = str(Path(sys.executable).parent / "inspect")
+    command = [inspect, "eval", "longvideoagent/longvideo", "--model", "none/none", "-T", f"data={release}"]
+    command += [
+        "-T",
+        "agents=grounding",
+        "--log-format",
+        "json",
+        "--log-dir",
+        str(tmp_path / "logs"),
+        "--display",
+        "none",
+    ]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "logs").glob("*.json")
+    log = json.loads(path.read_text())
+    assert log["status"] == "success", log.get("error")
+    metrics = log["results"]["scores"][0]["metrics"]
+    ours = run_evaluation(asked(release), tmp_path / "run", How(), lambda *_: None).summary
+    assert metrics["accuracy"]["value"] == pytest.approx(ours["accuracy"]["mean"])
+    assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["error"], rel=0.5)
+    assert all(sample["metadata"]["trace"]["outcome"] == "answered" for sample in log["samples"])
