@@ -9,7 +9,9 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +19,12 @@ from PIL import Image
 
 from longvideoagent.agents.roster import Cost, Role, Roster
 from longvideoagent.datasets.synthetic import make_episode
+from longvideoagent.evaluation.ablate import Axis, grid
+from longvideoagent.evaluation.config import make_protocol
+from longvideoagent.evaluation.metrics import summarize
+from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
+from tests.release import write_release
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -91,15 +98,55 @@ def test_the_line_of_each_back_end_works(
         assert "spent" in done.stdout  # a tiny model with random weights answers nothing
 
 
-def test_the_commands_for_data_sets_work_one_after_the_other(tmp_path: Path) -> None:
-    (block,) = blocks(ROOT / "docs" / "data.md", "bash")
+@pytest.mark.parametrize(
+    ("document", "written"),
+    [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/made-val-offline-agents/ablation.html")],
+)
+def test_the_commands_of_a_document_work_one_after_the_other(document: str, written: str, tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / document, "bash")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for line in block.splitlines():
         done = subprocess.run(
             shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "rows" / "train.parquet").exists()
+    assert (tmp_path / written).exists()
+
+
+def test_the_evaluation_document_names_every_number() -> None:
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    told = summarize([], 0)
+    names = [*told, *told["outcomes"], *told["grounding"], *told["per_question"], *told["roles"]["master"]]
+    for name in (*names, *told["calibration"]):
+        assert f"`{name}`" in text, name
+
+
+COMMANDS_OF_REPRODUCE = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "docs" / "reproduce.md").read_text())
+
+
+@pytest.mark.parametrize("command", COMMANDS_OF_REPRODUCE)
+def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -> None:
+    write_release(tmp_path / "plus")
+    for name in ("gpt5-mini", "grok", "deepseek-r1", "qwen3b-base", "qwen7b-base", "TEAM"):
+        (tmp_path / f"{name}.toml").write_text('[master]\nmodel = "openai:some-model@http://127.0.0.1:9/v1"\n')
+    arguments = shlex.split(command.replace("@URL", "@http://127.0.0.1:9/v1"))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "key"}
+    if arguments[1] == "ablate":  # it has no dry run: what it would run is enough
+        values = [value for flag, value in pairwise(arguments) if flag == "--value"]
+        assert (
+            len(
+                grid(
+                    make_protocol(tmp_path / "plus", "val", Roster(), Settings(), {}), cast(Axis, arguments[2]), values
+                )
+            )
+            >= 2
+        )
+        return
+    done = subprocess.run(
+        [*arguments, "--dry-run"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was asked" in done.stdout
 
 
 def test_every_command_of_the_readme_is_covered() -> None:

@@ -114,7 +114,14 @@ class _Pages:
             "cause": trace.cause,
             "warnings": trace.warnings,
             "evidence": [
-                [each.time_s, each.kind, each.clip, each.text, pictures.get(each.time_s)] for each in trace.evidence
+                [
+                    each.time_s,
+                    each.kind,
+                    each.clip,
+                    each.text,
+                    pictures.get(each.time_s) if each.kind == "frame" else None,
+                ]
+                for each in trace.evidence
             ],
             "first": trace.first and self._observed(trace, trace.first, pictures),
             "rounds": [self._round(trace, said, pictures) for said in trace.rounds],
