@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from longvideoagent.datasets.build import build
-from longvideoagent.datasets.grow import grow
 from longvideoagent.datasets.longtvqa import OPTIONS, read_longtvqa
+from longvideoagent.datasets.made.grow import grow
 from table import peak_mb, ratio, row, seconds
 
 CLIPS_PER_EPISODE = 24

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.progress import track
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
-from longvideoagent.datasets.synthetic import KINDS, make_episode
+from longvideoagent.datasets.made.synthetic import KINDS, make_episode
 from longvideoagent.trace import Agents
 
 Tally = Mapping[tuple[Agents, str, int], list[bool]]

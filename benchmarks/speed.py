@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from longvideoagent.datasets.synthetic import make_episode
+from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
 from longvideoagent.media.timeline import build_timeline, find_quiet
 from longvideoagent.media.video_file import VideoFile

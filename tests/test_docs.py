@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from longvideoagent.agents.roster import Cost, Role, Roster
-from longvideoagent.datasets.synthetic import make_episode
+from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.evaluation.ablate import Axis, grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.metrics import summarize

@@ -20,10 +20,10 @@ from longvideoagent.datasets.choose import Per, choose, write_part
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
-from longvideoagent.datasets.grow import balance, extract_frames, grow, scene_timeline
 from longvideoagent.datasets.longtvqa import LongTVQA, read_longtvqa
-from longvideoagent.datasets.script import write_script
-from longvideoagent.datasets.synthetic import KINDS, write_questions
+from longvideoagent.datasets.made.grow import balance, extract_frames, grow, scene_timeline
+from longvideoagent.datasets.made.script import write_script
+from longvideoagent.datasets.made.synthetic import KINDS, write_questions
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel

@@ -70,7 +70,7 @@ def synth(
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Make a data set of made episodes, in the layout of LongTVQA+."""
-    from longvideoagent.datasets.grow import extract_frames, grow
+    from longvideoagent.datasets.made.grow import extract_frames, grow
     from longvideoagent.terminal import print_counts, progress
 
     with progress() as tell:

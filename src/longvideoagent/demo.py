@@ -8,7 +8,7 @@ from rich.console import Console
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.synthetic import make_episode
+from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.episode import open_episode
 from longvideoagent.protocol import clock
 from longvideoagent.report.page import write_page

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.gold import Box, Gold, Sample
-from longvideoagent.datasets.script import (
+from longvideoagent.datasets.made.script import (
     COLOUR_RGB,
     NAMES,
     REASONS,
@@ -25,7 +25,7 @@ from longvideoagent.datasets.script import (
     Scene,
     write_script,
 )
-from longvideoagent.datasets.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
+from longvideoagent.datasets.made.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
 from longvideoagent.files import whole
 from longvideoagent.media.episode import open_episode
 from longvideoagent.types import Question, Timeline
