@@ -8,6 +8,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -171,6 +172,40 @@ def test_a_server_that_is_away_for_a_while_loses_nothing(release: Path, tmp_path
     with serving(*replies) as (url, _):
         protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
         assert run(protocol, tmp_path / "run", bounds=Bounds(concurrency=4))["outcomes"]["answered"] == 12
+
+
+SERVER = """
+import sys
+from aiohttp import web
+said = {"index": 0, "message": {"role": "assistant", "content": "<answer>a1</answer>"}, "finish_reason": "stop"}
+async def answer(request):
+    return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [said]})
+app = web.Application()
+app.router.add_post("/v1/chat/completions", answer)
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+"""
+
+
+@pytest.mark.slow
+def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> None:
+    release, path = write_release(tmp_path / "data", some(400)), tmp_path / "run"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", SERVER, str(port)]
+    model = f"openai:m@http://127.0.0.1:{port}/v1"
+    with subprocess.Popen(command) as server:
+        run = start(release, path, "--master", model, "--no-cache", "--concurrency", "2")
+        wait_for_lines(path, 5)
+        server.kill()
+    time.sleep(60)
+    with subprocess.Popen(command) as server:
+        assert run.wait(timeout=200) == 0, run.stderr and run.stderr.read()
+        server.kill()
+    assert run.stderr is not None
+    run.stderr.close()
+    assert {line["outcome"] for line in lines(path)} == {"answered"}
+    assert len(ids(path)) == 400
 
 
 def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:

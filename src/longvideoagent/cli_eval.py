@@ -59,8 +59,9 @@ def evaluate(
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
+    from longvideoagent.evaluation.page import write_report
     from longvideoagent.evaluation.runner import Bounds
-    from longvideoagent.terminal import note, print_forecast
+    from longvideoagent.terminal import note, print_forecast, progress
     from longvideoagent.terminal_eval import print_summary, run_progress
     from longvideoagent.trace import Settings
 
@@ -82,7 +83,9 @@ def evaluate(
     if result.unusable:
         records = "record" if result.unusable == 1 else "records"
         note(f"{result.unusable} {records} of the data set cannot be used; lva data check {data} tells which")
-    note(f"wrote {path}; lva report {path} makes its page")
+    with progress() as tell:
+        page = write_report(path, progress=lambda share: tell("writing the page", share))
+    note(f"wrote {page}")
     if result.stopped:
         note(f"stopped early: {result.stopped}; the same command goes on")
         raise typer.Exit(EXIT_STOPPED)

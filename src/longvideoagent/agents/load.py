@@ -20,17 +20,24 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.files import cache_folder
 from longvideoagent.models.base import DEFAULTS, Hear, Model, Price
 from longvideoagent.models.cache import RememberingModel, ReplyStore
-from longvideoagent.models.retry import Gate, PatientModel
+from longvideoagent.models.retry import Gate, Patience, PatientModel
 from longvideoagent.models.scripted import ScriptedModel
 
+PATIENCE = Patience()
 SPECS = "offline, openai:NAME, openai:NAME@URL, transformers:PATH, vllm:PATH or scripted:FILE"
 
 
-def load_team(roster: str | Roster = OFFLINE, cache: Path | None = None, hear: Hear | None = None) -> Team:
+def load_team(
+    roster: str | Roster = OFFLINE,
+    cache: Path | None = None,
+    hear: Hear | None = None,
+    patience: Patience = PATIENCE,
+) -> Team:
     """The team of a roster or of its name. Roles with the same model on the same terms share it.
     ``cache`` is a file of remembered replies; None asks anew every time. Models in this process are
     not remembered, since a folder may hold other weights tomorrow. ``hear`` is told a model master's
-    replies as they grow. Raises UsageError or DataError where a part of it cannot be."""
+    replies as they grow; ``patience`` is had with servers. Raises UsageError or DataError where a part of it
+    cannot be."""
     if isinstance(roster, str):
         roster = load_roster(roster)
     read_prompt(roster.prompt_file)  # a missing one is told whoever plays the master
@@ -39,7 +46,7 @@ def load_team(roster: str | Roster = OFFLINE, cache: Path | None = None, hear: H
     models: dict[tuple[object, ...], Model] = {}
     for role in roles:
         if role.model != OFFLINE and _terms(role) not in models:
-            models[_terms(role)] = _load_model(role, store, roster)
+            models[_terms(role)] = _load_model(role, store, roster, patience)
     master, grounding, vision = (models.get(_terms(role)) for role in roles)
     team = offline_team()
     if master is not None:
@@ -79,13 +86,13 @@ def _master(roster: Roster, model: Model, hear: Hear | None) -> ModelMaster:
     return ModelMaster(model, roster.style, prompt, roster.look_tag, roster.master.settings(MASTER_SETTINGS), hear)
 
 
-def _load_model(role: Role, store: ReplyStore | None, roster: Roster) -> Model:
+def _load_model(role: Role, store: ReplyStore | None, roster: Roster, patience: Patience) -> Model:
     kind, _, target = role.model.partition(":")
     match kind if target else "":
         case "scripted":
             return ScriptedModel.from_file(Path(target))
         case "openai":
-            return _on_server(role, store, roster)
+            return _on_server(role, store, roster, patience)
         case "transformers":
             _need("transformers", "torch", "transformers")
             from longvideoagent.models.transformers import TransformersModel
@@ -107,7 +114,7 @@ def _need(extra: str, *packages: str) -> None:
         raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[{extra}]'")
 
 
-def _on_server(role: Role, store: ReplyStore | None, roster: Roster) -> Model:
+def _on_server(role: Role, store: ReplyStore | None, roster: Roster, patience: Patience) -> Model:
     name, at, url = role.model.removeprefix("openai:").partition("@")
     if not name or (at and not url):
         raise UsageError(f"{role.model}: no such model; give {SPECS}")
@@ -128,7 +135,7 @@ def _on_server(role: Role, store: ReplyStore | None, roster: Roster) -> Model:
     server = OpenAIModel(
         name, url or None, role.key_variable, role.timeout_s, role.thinks, role.completion_prompt, price
     )
-    patient = PatientModel(server, gate=Gate(role.most_at_once, most_per_minute=role.most_per_minute))
+    patient = PatientModel(server, patience, gate=Gate(role.most_at_once, most_per_minute=role.most_per_minute))
     if store is None:
         return patient
     return RememberingModel(patient, store, f"{name}@{server.where} {role.thinks} {role.completion_prompt}")

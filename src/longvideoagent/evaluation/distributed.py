@@ -23,7 +23,7 @@ from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import Protocol, read_asked
-from longvideoagent.evaluation.runner import Bounds, OnFinish, Runner, in_order
+from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, in_order
 from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.trace import Trace
@@ -159,7 +159,7 @@ def ask_shard(names: list[str], work: Work) -> Iterator[Trace | str]:
     wanted = set(names)
     shard = [sample for sample in samples if sample.question.id in wanted]
     switches = Switches.of(work.protocol, data, shard)
-    team = load_team(work.protocol.roster, work.cache)
+    team = load_team(work.protocol.roster, work.cache, patience=PATIENCE)
     sink = _Sink()
     runner = Runner(switches, team, sink, work.bounds, lambda *_: None)
 

@@ -15,7 +15,7 @@ from longvideoagent.evaluation.config import Protocol, read_asked, resolve
 from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
-from longvideoagent.evaluation.runner import Bounds, Runner
+from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
 from longvideoagent.evaluation.store import SUMMARY, open_run, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.files import whole
@@ -61,7 +61,7 @@ def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Re
     check_prices(protocol.roster, how.bounds.max_usd)
     data, samples = read_asked(protocol)
     switches = Switches.of(protocol, data, samples)
-    team = load_team(protocol.roster, how.cache)
+    team = load_team(protocol.roster, how.cache, patience=PATIENCE)
     with open_run(path, resolve(protocol, data.name, samples), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]

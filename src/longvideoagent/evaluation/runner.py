@@ -18,10 +18,13 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.media.episode import Episode
+from longvideoagent.models.retry import Patience
 from longvideoagent.run import steps
 from longvideoagent.trace import Outcome, Trace
 
 OPEN_EPISODES = 8
+PATIENCE = Patience(tries=9)
+"""Had with servers in a run: a minute at least, long enough for one to be started anew."""
 MOST_FAILURES_IN_A_ROW = 25
 """Questions that may fail one after another before the run stops: by then the agent is down, and what is left
 is better asked later."""
