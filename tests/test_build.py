@@ -64,7 +64,7 @@ def test_tvqa_plus_becomes_longtvqa_plus(tmp_path: Path) -> None:
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=False)
     made = build({"val": asked}, lines, tmp_path / "out", write_durations(tmp_path / "d.json"))
     assert made.problems == ()
-    assert made.counts == {"episodes": 2, "clips": 4, "val questions": 2}
+    assert made.counts == {"episodes": 2, "clips": 4, "clips without a told duration": 0, "val questions": 2}
     data = read_longtvqa(tmp_path / "out")
     assert (data.name, data.problems) == ("LongTVQA_plus", ())
     sample = data.samples[0]
@@ -149,3 +149,13 @@ def test_inputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
     for wrong in ([Path("questions.json")], [asked, asked]):
         with pytest.raises(UsageError, match="does not tell one split"):
             split_names(wrong)
+
+
+def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
+    subtitles = write_srts(tmp_path / "srt")
+    with_boxes = write_questions(tmp_path / "plus_val.json", raw(1))
+    build({"val": with_boxes}, subtitles, tmp_path / "out")
+    build({"val": with_boxes}, subtitles, tmp_path / "out")
+    without = write_questions(tmp_path / "val.json", raw(1, bbox=None))
+    with pytest.raises(UsageError, match="holds another data set"):
+        build({"val": without}, subtitles, tmp_path / "out")

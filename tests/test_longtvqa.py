@@ -78,6 +78,9 @@ def test_times_come_in_several_forms(told: object, span: tuple[float, float] | N
         ({"q": ""}, "q", "no question", False),
         ({"a2": " "}, "a0..a4", "missing or empty", False),
         ({"a2": 7}, "a0..a4", "missing or empty", False),
+        ({"a0": None}, "a0..a4", "missing or empty", False),
+        ({"ts": [900.0, 901.0]}, "ts", "begins after the clip ends", True),
+        ({"ts": [1.0, 10**400]}, "ts", "no span of seconds", True),
         ({"qid": None}, "qid", "no id", False),
         ({"occur_clip": "../../etc/passwd"}, "occur_clip", "no clip's name", False),
         ({"occur_clip": "s01e01/clip"}, "occur_clip", "no clip's name", False),
@@ -255,3 +258,15 @@ def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
         clip = data.timeline(sample.video).find(sample.gold.clip or "")
         assert clip is not None
         assert clip.start_s <= (sample.gold.start_s or 0)
+
+
+@pytest.mark.parametrize("boxes", [{"1": 5}, {"1": None}, "x", [1]])
+def test_boxes_of_another_form_are_told(boxes: object, tmp_path: Path) -> None:
+    findings = check(read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])))
+    assert [problem.field for problem in findings.problems if problem.field == "bbox"] == ["bbox"]
+
+
+def test_a_set_without_questions_or_frames_is_no_whole_one(tmp_path: Path) -> None:
+    findings = check(read_longtvqa(write_release(tmp_path / "d", [])))
+    assert "holds no question" in str(findings.problems[0])
+    assert check(read_longtvqa(write_release(tmp_path / "e"))).counts["clips without frames"] == 3

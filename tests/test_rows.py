@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -206,7 +207,7 @@ def test_rows_hold_the_very_prompt_the_loop_would_show(
 ) -> None:
     data, cache = grounded
     how = Rows(look_tag="search", seed=3, val_share=0.5)
-    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12}
+    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12, "left out, without an answer": 0}
     rows = [row for split in ("train", "val") for row in pq.read_table(tmp_path / f"{split}.parquet").to_pylist()]
     by_id = {sample.question.id: sample for sample in data.samples}
     for row in rows:
@@ -266,7 +267,7 @@ def test_a_check_that_finds_something_ends_with_status_2(tmp_path: Path) -> None
     done = run("check", write_release(tmp_path / "d", [question(1), question(2, answer="a9")]))
     assert done.returncode == 2
     assert "LongTVQA_plus_val.json:3: record 2: answer:" in done.stderr
-    assert "answers out of range         1" in done.stdout
+    assert re.search(r"answers out of range +1\n", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -283,3 +284,25 @@ def test_a_check_that_finds_something_ends_with_status_2(tmp_path: Path) -> None
 def test_impossible_commands_are_refused_in_one_line(line: str, tmp_path: Path) -> None:
     done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_a_cache_is_of_one_grounder(tmp_path: Path) -> None:
+    data = write_release(tmp_path / "d")
+    assert run("ground", data, "--split", "val", "--out", tmp_path / "c.json").returncode == 0
+    other = run(
+        "ground", data, "--split", "val", "--out", tmp_path / "c.json", "--grounding", "openai:m@http://127.0.0.1:9"
+    )
+    assert other.returncode == 2
+    assert "filled by offline" in other.stderr
+
+
+def test_records_that_are_left_out_are_told_by_every_command(tmp_path: Path) -> None:
+    data = write_release(tmp_path / "d", [question(1), question(2, q="")])
+    told = run("ground", data, "--split", "val", "--out", tmp_path / "c.json").stderr
+    told += run("sample", data, "--out", tmp_path / "s").stderr
+    assert told.count("1 record is not as it should be") == 2
+
+
+def test_a_folder_of_another_made_set_is_refused(grown: Path) -> None:
+    with pytest.raises(UsageError, match="holds something else"):
+        grow(grown, episodes=3, minutes=5, seed=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,50 @@ def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
     data = open_dataset(tmp_path, "subset")
     with pytest.raises(DataError, match="no video"):
         data.episode(data.samples[0].video)
+
+
+@pytest.mark.parametrize("make", [videomme, egoschema])
+def test_a_split_that_is_not_there_is_refused_by_name(make: Maker, tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(DataError, match="no split 'val'; there are"):
+        open_dataset(str(tmp_path))
+
+
+def test_json_subtitles_are_moved_to_the_videos_own_start(tmp_path: Path, short_video: Path) -> None:
+    longvideobench(tmp_path, starting_timestamp_for_subtitles=100.0)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "subtitles").mkdir()
+    shutil.copy(short_video, tmp_path / "videos" / "talk.mp4")
+    lines = [
+        {"start": "00:01:30.000", "end": "00:01:31.000", "line": "before it begins"},
+        {"start": "00:01:41.500", "end": "00:01:43.000", "line": "Hello"},
+        {"timestamp": [102.5, 103.0], "text": "again"},
+        {"line": "no times"},
+    ]
+    (tmp_path / "subtitles" / "talk_en.json").write_text(json.dumps(lines))
+    data = open_dataset(tmp_path)
+    episode = data.episode(data.samples[0].video)
+    assert [(line.start_s, line.text) for line in episode.timeline.subtitles] == [(1.5, "Hello"), (2.5, "again")]
+    assert "1 lines have no times" in episode.warnings[-1]
+
+
+@pytest.mark.parametrize("asked", [["x"], 5, None])
+def test_questions_of_another_form_are_told(asked: object, tmp_path: Path) -> None:
+    (tmp_path / "video_info.meta.jsonl").write_text(json.dumps({"key": "talk", "qa": asked}))
+    data = open_dataset(tmp_path)
+    assert not data.samples
+    assert len(data.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "spans", [{"123": 5}, {"123": {"location": {"7": [["a", "b"]]}}}, {"123": {"location": {"7": [[9, 1]]}}}]
+)
+def test_times_of_another_form_are_none(spans: object, tmp_path: Path) -> None:
+    nextgqa(tmp_path)
+    (tmp_path / "gsub_val.json").write_text(json.dumps(spans))
+    assert open_dataset(tmp_path).samples[0].gold.start_s is None
+
+
+def test_an_answer_that_is_a_number_names_the_option_that_says_so(tmp_path: Path) -> None:
+    nextgqa(tmp_path, **{f"a{index}": str(index + 1) for index in range(5)}, answer="2")
+    assert open_dataset(tmp_path).samples[0].gold.option_index == 1

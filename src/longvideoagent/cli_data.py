@@ -10,6 +10,7 @@ import typer
 from longvideoagent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from longvideoagent.datasets.dataset import DataSet
     from longvideoagent.datasets.records import Problem
 
 app = typer.Typer(
@@ -27,10 +28,10 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same.")]
 def check(folder: Folder, split: Split = "val") -> None:
     """Count what is there and tell what is wrong, by file and line; status 2 where anything is."""
     from longvideoagent.datasets.check import check as check_data
-    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.datasets.open import open_dataset
     from longvideoagent.terminal import print_counts
 
-    findings = check_data(read_longtvqa(folder, split))
+    findings = check_data(open_dataset(folder, split))
     print_counts(findings.counts)
     _tell(findings.problems)
 
@@ -49,8 +50,8 @@ def build(
     from longvideoagent.datasets.build import split_names, write_videos
     from longvideoagent.terminal import print_counts, progress
 
-    if video and frames is None:
-        raise UsageError("--video needs --frames, the folder of the clips' frames")
+    if video != (frames is not None):
+        raise UsageError("--video and --frames, the folder of the clips' frames, need each other")
     with progress() as tell:
         made = build_data(
             split_names(questions), subtitles, out, durations, lambda share: tell("building the data set", share)
@@ -97,6 +98,7 @@ def sample(
     if per not in list(Per):
         raise UsageError(f"--per {per}: no such group; give {', '.join(Per)}")
     data = read_longtvqa(folder, split)
+    _note_unusable(data)
     drawn = choose(data.samples, n, seed, Per(per))
     write_part(data, drawn, out)
     print_counts({"questions": len(drawn), "of": len(data.samples)})
@@ -120,8 +122,10 @@ def ground(
     from longvideoagent.terminal import print_counts, progress
 
     data = read_longtvqa(folder, split)
-    cache = GroundingCache(out)
-    playing = load_team(load_roster(team).replaced(grounding=grounding), cache_path())
+    _note_unusable(data)
+    roster = load_roster(team).replaced(grounding=grounding)
+    cache = GroundingCache(out, roster.grounding.model)
+    playing = load_team(roster, cache_path())
     with progress() as tell:
         failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
     held = sum(each.question in cache for each in data.samples)
@@ -148,11 +152,19 @@ def export(
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.longtvqa import read_longtvqa
-    from longvideoagent.terminal import print_counts
+    from longvideoagent.protocol import LOOK_TAGS
+    from longvideoagent.terminal import note, print_counts
     from longvideoagent.trace import Settings
 
+    if look_tag not in LOOK_TAGS:
+        raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
+    data = read_longtvqa(folder, split)
+    _note_unusable(data)
     how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share)
-    print_counts(export_data(read_longtvqa(folder, split), GroundingCache(cache), out, how))
+    counts = export_data(data, GroundingCache.existing(cache), out, how)
+    print_counts(counts)
+    if not counts["val"]:
+        note("val.parquet is empty: there is one episode only")
 
 
 @app.command()
@@ -166,6 +178,15 @@ def download(
     from longvideoagent.terminal import note
 
     note(f"wrote {download_data(name, out, repository)}")
+
+
+def _note_unusable(data: DataSet) -> None:
+    """Say how many records are not as they should be, where some are."""
+    from longvideoagent.terminal import note
+
+    if data.problems:
+        told = "record is" if len(data.problems) == 1 else "records are"
+        note(f"{len(data.problems)} {told} not as it should be; lva data check tells which")
 
 
 def _tell(problems: tuple[Problem, ...]) -> None:

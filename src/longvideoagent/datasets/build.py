@@ -49,20 +49,17 @@ def build(
     lines). Raises DataError where an input cannot be read."""
     problems: list[Problem] = []
     lines = read_clip_lines(subtitles, problems)
-    durations_s = _durations(durations, lines)
+    told_s = _told_durations(durations)
+    durations_s = _ends(lines) | told_s
     clips = in_order(lines.keys() | durations_s.keys())
     starts_s = clip_starts(clips, durations_s)
-    out.mkdir(parents=True, exist_ok=True)
-    counts = {"episodes": len(clips), "clips": sum(map(len, clips.values()))}
+    untold = sum(clip not in told_s for names in clips.values() for clip in names)
+    counts = {"episodes": len(clips), "clips": sum(map(len, clips.values())), "clips without a told duration": untold}
     name = "LongTVQA"
     for place, (split, path) in enumerate(sorted(questions.items())):
-        file = RecordFile.read(path)
-        rows, is_plus = [], False
-        for question in _questions(file, starts_s, problems):
-            is_plus |= "bbox" in question
-            rows.append(as_json(question))
-        problems += file.problems
+        rows, is_plus = _read_rows(path, starts_s, problems)
         name = "LongTVQA_plus" if is_plus else "LongTVQA"
+        _refuse_other(out, name)
         write_text(out / f"{name}_{split}.{'json' if is_plus else 'jsonl'}", listed(rows, as_list=is_plus))
         counts[f"{split} questions"] = len(rows)
         if progress is not None:
@@ -70,12 +67,30 @@ def build(
     write_subtitles(out, name, clips, lines)
     lengths = {clip: durations_s[clip] for names in clips.values() for clip in names}
     write_json(out / "clip_durations.json", lengths)
-    inputs = {**questions, "subtitles": subtitles}
-    if durations is not None:
-        inputs["durations"] = durations
+    inputs = {**questions, "subtitles": subtitles} | ({"durations": durations} if durations is not None else {})
     hashes = {what: _digest(path) for what, path in sorted(inputs.items())}
     write_json(out / MANIFEST, {"format": FORMAT, "inputs_sha256": hashes, "counts": counts})
     return Built(counts, tuple(problems))
+
+
+def _read_rows(path: Path, starts_s: Mapping[str, float], problems: list[Problem]) -> tuple[list[str], bool]:
+    """The questions of a file, each as JSON already since that is smaller, and whether any has boxes."""
+    file = RecordFile.read(path)
+    rows, is_plus = [], False
+    for question in _questions(file, starts_s, problems):
+        is_plus |= "bbox" in question
+        rows.append(as_json(question))
+    problems += file.problems
+    if not rows:
+        problems.append(Problem(path, 0, "", "holds no question that can be used"))
+    return rows, is_plus
+
+
+def _refuse_other(out: Path, name: str) -> None:
+    """Raise UsageError where the folder holds the other set: their subtitles and lengths would mix."""
+    there = [path.name for path in out.glob("LongTVQA*")]
+    if any(each.startswith("LongTVQA_plus_") != (name == "LongTVQA_plus") for each in there):
+        raise UsageError(f"{out}: holds another data set; choose another --out")
 
 
 def split_names(questions: Sequence[Path]) -> dict[str, Path]:
@@ -193,12 +208,14 @@ def _line(told: object) -> Subtitle | None:
     return Subtitle(start_s, end_s, " ".join(told["text"].split()))
 
 
-def _durations(path: Path | None, lines: Lines) -> dict[str, float]:
-    """Seconds of each clip; where none are told, the end of its last line, or the usual minute."""
+def _told_durations(path: Path | None) -> dict[str, float]:
     told = (RecordFile.read(path).mapping() or {}) if path is not None else {}
-    known = {name: seconds for name, value in told.items() if (seconds := finite(value)) and ClipName.parse(name)}
-    ends = {name: max((line.end_s for line in spoken), default=USUAL_CLIP_S) for name, spoken in lines.items()}
-    return ends | known
+    return {name: seconds for name, value in told.items() if (seconds := finite(value)) and ClipName.parse(name)}
+
+
+def _ends(lines: Lines) -> dict[str, float]:
+    """Where no length of a clip is told: the end of its last line, or the usual minute."""
+    return {name: max((line.end_s for line in spoken), default=USUAL_CLIP_S) for name, spoken in lines.items()}
 
 
 def _digest(path: Path) -> str:

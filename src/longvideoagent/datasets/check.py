@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.longtvqa import LongTVQA
 from longvideoagent.datasets.records import Problem
 
@@ -19,11 +20,20 @@ class Findings:
     problems: tuple[Problem, ...]
 
 
-def check(data: LongTVQA) -> Findings:
+def check(data: DataSet) -> Findings:
     """Count what is there and collect what is wrong: broken records, bad times, answers out of range,
-    duplicate ids, clips without text or frames, unreadable frames."""
+    duplicate ids, clips without text or frames, unreadable frames. Of other sets than LongTVQA, whose videos
+    are their publishers', the records alone are checked."""
+    if not isinstance(data, LongTVQA):
+        counts = {
+            "questions": len(data.samples),
+            "videos": len({sample.video for sample in data.samples}),
+            "questions without an answer": sum(sample.gold.option_index is None for sample in data.samples),
+        }
+        return Findings(counts, tuple(data.problems))
     problems = [*data.problems, *_box_problems(data), *_bare_clips(data), *_frame_problems(data)]
     by_field = Counter(problem.field for problem in problems)
+    has_videos = (data.folder / "videos").is_dir()
     clips = [clip for video in data.videos for clip in data.clips[video]]
     counts = {
         "questions": len(data.samples),
@@ -36,7 +46,8 @@ def check(data: LongTVQA) -> Findings:
         "duplicate ids": sum("already" in problem.told for problem in problems if problem.field == "qid"),
         "questions with boxes": sum(bool(data.boxes(sample)) for sample in data.samples),
         "clips without subtitles": by_field["subtitles"],
-        "clips without frames": by_field["frames"],
+        "clips without a told duration": sum(clip not in data.durations_s for clip in clips),
+        "clips without frames": by_field["frames"] if data.frames is not None or has_videos else len(clips),
         "unreadable frames": by_field["frame"],
     }
     return Findings(counts, tuple(problems))
@@ -86,6 +97,8 @@ def _folder_problems(folder: Path) -> Iterator[Problem]:
 
 def _is_whole(path: Path) -> bool:
     """Whether a file begins and ends as a JPEG does, which a cut one does not."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         begins = file.read(2)
         if file.seek(0, 2) < 4:

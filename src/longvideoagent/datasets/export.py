@@ -51,13 +51,14 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     import pyarrow.parquet as pq
 
     out.mkdir(parents=True, exist_ok=True)
-    counts = {}
+    counts, without_answer = {}, 0
     for split, samples in split_by_video(data.samples, how.val_share, how.seed).items():
         rows = list(rows_of(data, samples, cache, how))
+        without_answer += len(samples) - len(rows)
         with whole(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows), partial)
         counts[split] = len(rows)
-    return counts
+    return counts | {"left out, without an answer": without_answer}
 
 
 def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> dict[str, list[Sample]]:

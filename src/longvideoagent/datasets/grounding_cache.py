@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from longvideoagent.agents.team import Team
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.write import write_json
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.rollout import Rollout
 from longvideoagent.types import Failed, Grounded, Question
 
@@ -26,11 +27,16 @@ WRITTEN_EVERY = 100
 
 
 class GroundingCache:
-    """Labels of clips by question, in one JSON file. Raises DataError for a file that is no such cache."""
+    """Labels of clips by question, in one JSON file. Raises DataError for a file that is no such cache, and
+    UsageError for one that another ``grounder`` has filled; None takes whatever is there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, grounder: str | None = None) -> None:
         self.path = path
-        self._clips = _read(path) if path.exists() else {}
+        told = _read(path) if path.exists() else {"clips": {}, "grounder": grounder}
+        self._clips: dict[str, str | None] = told["clips"]
+        self._grounder = told.get("grounder")
+        if grounder is not None and self._grounder != grounder:
+            raise UsageError(f"{path}: filled by {self._grounder}, not {grounder}; choose another --out")
 
     @classmethod
     def existing(cls, path: Path) -> GroundingCache:
@@ -53,7 +59,7 @@ class GroundingCache:
     def write(self) -> None:
         """Whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {"format": FORMAT, "clips": self._clips})
+        write_json(self.path, {"format": FORMAT, "grounder": self._grounder, "clips": self._clips})
 
 
 def _key(question: Question) -> str:
@@ -61,15 +67,15 @@ def _key(question: Question) -> str:
     return f"{question.id} {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
-def _read(path: Path) -> dict[str, str | None]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no grounding cache ({error}); delete it or name another file") from error
+        raise DataError(f"{path}: no grounding cache ({error}); name another file") from error
     clips = told.get("clips") if isinstance(told, dict) and told.get("format") == FORMAT else None
     if not isinstance(clips, dict):
         raise DataError(f"{path}: no grounding cache of this version; delete it or name another file")
-    return clips
+    return told
 
 
 def ground(

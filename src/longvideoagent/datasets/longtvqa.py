@@ -116,8 +116,10 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     clips = in_order({*texts, *durations_s})
     starts_s = clip_starts(clips, durations_s)
     file = RecordFile.read(questions)
-    read = list(_samples(file, starts_s, problems))
+    read = list(_samples(file, starts_s, durations_s, problems))
     problems = [*file.problems, *problems]
+    if not read and not problems:
+        problems = [Problem(questions, 0, "", "holds no question; get it again")]
     records = {sample.question.id: record for sample, record in read}
     samples = tuple(sample for sample, _ in read)
     return LongTVQA(folder, split, questions, samples, tuple(problems), clips, durations_s, starts_s, records, texts)
@@ -139,11 +141,11 @@ def find_questions(folder: Path, split: str) -> Path:
 
 
 def _samples(
-    file: RecordFile, starts_s: Mapping[str, float], problems: list[Problem]
+    file: RecordFile, starts_s: Mapping[str, float], durations_s: Mapping[str, float], problems: list[Problem]
 ) -> Iterator[tuple[Sample, Record]]:
     seen: dict[str, int] = {}
     for record in file.records():
-        reader = _Reader(record, starts_s, problems)
+        reader = _Reader(record, starts_s, durations_s, problems)
         sample = reader.sample()
         if sample is None:
             continue
@@ -165,6 +167,7 @@ class _Reader:
 
     record: Record
     starts_s: Mapping[str, float]
+    durations_s: Mapping[str, float]
     problems: list[Problem]
 
     def complain(self, name: str, told: str) -> None:
@@ -185,11 +188,12 @@ class _Reader:
     def question(self) -> Question:
         values = self.record.values
         text, number = values.get("q"), values.get("qid")
-        options = [told.strip() for name in OPTIONS if isinstance(told := values.get(name), str)]
+        told = [name for name in OPTIONS if name in values]
+        options = [option.strip() for name in told if isinstance(option := values[name], str)]
         if not isinstance(text, str) or not text.strip():
             raise _UnusableError("q", "no question")
-        is_short = len(options) < len(OPTIONS) and len(options) < sum(name in values for name in OPTIONS)
-        if is_short or len(options) < 2 or not all(options):
+        is_gapless = tuple(told) == OPTIONS[: len(told)]  # else the answer would name another option
+        if not is_gapless or len(options) < max(2, len(told)) or not all(options):
             raise _UnusableError("a0..a4", "an option is missing or empty")
         if number is None or isinstance(number, dict | list):
             raise _UnusableError("qid", "no id")
@@ -234,6 +238,10 @@ class _Reader:
         span = read_span(told)
         if span is None and told is not None:
             self.complain("ts", f"{str(told)[:40]} is no span of seconds; the question has no times")
+        length_s = self.durations_s.get(str(self.clip_name))
+        if span is not None and length_s is not None and span[0] > length_s:
+            self.complain("ts", f"{str(told)[:40]} begins after the clip ends ({length_s:.1f} s); it has no times")
+            return None
         return span
 
 
@@ -249,8 +257,11 @@ def read_span(told: object) -> tuple[float, float] | None:
 
 def read_boxes(told: object, clip_start_s: float) -> tuple[Box, ...] | None:
     """The boxes of a record, on the episode's axis; None where one of them is not whole."""
-    frames = told.values() if isinstance(told, dict) else ()
-    made = [_box(box, clip_start_s) for boxes in frames for box in boxes]
+    if told is None:
+        return ()
+    if not isinstance(told, dict) or not all(isinstance(boxes, list) for boxes in told.values()):
+        return None
+    made = [_box(box, clip_start_s) for boxes in told.values() for box in boxes]
     whole = tuple(box for box in made if box is not None)
     return whole if len(whole) == len(made) else None
 

@@ -22,10 +22,11 @@ _MARKS: tuple[tuple[str, Callable[[Path, str], DataSet]], ...] = (
 """The file that each set is known by."""
 
 
-def open_dataset(folder: Path, split: str = "val") -> DataSet:
+def open_dataset(folder: str | Path, split: str = "val") -> DataSet:
     """Read one split of the data set in a folder, known by its files. ``split`` is a group of durations for
     Video-MME (short, medium, long, all) and subset or all for EgoSchema; MLVU and LVBench have one. Raises
     DataError where there is no data set, or not that split."""
+    folder = Path(folder)
     for mark, read in _MARKS:
         if any(folder.glob(mark)):
             return read(folder, split)

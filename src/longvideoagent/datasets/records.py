@@ -219,6 +219,6 @@ def finite(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer can have more digits than a float holds
         return None
     return number if math.isfinite(number) else None

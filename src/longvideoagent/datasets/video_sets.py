@@ -16,13 +16,15 @@ NExT-QA, -GQA     ``{split}.csv``, ``gsub_{split}.json``,                    ``v
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.datasets.longtvqa import read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
+from longvideoagent.datasets.timed_json import open_with_lines
 from longvideoagent.errors import DataError
 from longvideoagent.media.episode import Episode, open_episode
 from longvideoagent.types import Question
@@ -39,6 +41,8 @@ class VideoSet:
     folder: Path
     samples: Sequence[Sample]
     problems: Sequence[Problem]
+    starts_s: Mapping[str, float] = field(default_factory=dict)
+    """Where a video begins on the axis of its JSON subtitles."""
 
     def episode(self, video: str) -> Episode:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
@@ -53,6 +57,9 @@ class VideoSet:
                 f"{self.folder}: no video {video!r} in videos/, data/ or video/; get it from its publishers"
             )
         beside = [self.folder / place / f"{found[0].stem}.srt" for place in ("subtitle", "subtitles")]
+        timed = [self.folder / "subtitles" / f"{found[0].stem}{ending}.json" for ending in ("_en", "")]
+        if subtitles := next((path for path in timed if path.exists()), None):
+            return open_with_lines(found[0], subtitles, self.starts_s.get(video, 0.0))
         return open_episode(found[0], next((path for path in beside if path.exists()), None))
 
 
@@ -155,6 +162,7 @@ def _unlettered(options: object) -> list[object]:
 
 def read_longvideobench(folder: Path, split: str) -> VideoSet:
     """LongVideoBench: candidates, correct_choice, video_path."""
+    starts_s: dict[str, float] = {}
 
     def reader(record: Record) -> Iterator[_Draft]:
         values = record.values
@@ -164,13 +172,16 @@ def read_longvideobench(folder: Path, split: str) -> VideoSet:
             "video_id"
         )
         kind = values.get("question_category")
+        starts_s[str(video)] = finite(values.get("starting_timestamp_for_subtitles")) or 0.0
         yield _Draft(values.get("id"), values.get("question"), options, right, kind, video, fault=fault)
 
-    return read_video_set("LongVideoBench", [RecordFile.read(folder / f"lvb_{split}.json")], reader, folder)
+    read = read_video_set("LongVideoBench", [RecordFile.read(folder / f"lvb_{split}.json")], reader, folder)
+    return replace(read, starts_s=starts_s)
 
 
 def read_videomme(folder: Path, split: str = "long") -> VideoSet:
-    """Video-MME; ``split`` is a group of durations: short, medium, long or all."""
+    """Video-MME; ``split`` is a group of durations: short, medium, long or all. Raises DataError for another."""
+    _check_split(folder, split, ("short", "medium", "long", "all"))
 
     def reader(record: Record) -> Iterator[_Draft]:
         values = record.values
@@ -206,7 +217,9 @@ def read_lvbench(folder: Path, split: str = "") -> VideoSet:  # noqa: ARG001 (it
     """LVBench: one line a video, its questions with the options inside their text."""
 
     def reader(record: Record) -> Iterator[_Draft]:
-        for asked in record.values.get("qa") or []:
+        told = record.values.get("qa")
+        for asked in told if isinstance(told, list) else [{}]:
+            asked = asked if isinstance(asked, dict) else {}
             text, *options = re.split(r"\n(?=\s*\([A-J]\))", str(asked.get("question") or ""))
             plain = _unlettered(options)
             right, fault = _by_letter(asked.get("answer"), plain)
@@ -218,8 +231,10 @@ def read_lvbench(folder: Path, split: str = "") -> VideoSet:  # noqa: ARG001 (it
 
 
 def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
-    """EgoSchema; ``split`` is subset, the part whose answers are public, or all."""
-    answers = RecordFile.read(folder / "subset_answers.json").mapping() or {}
+    """EgoSchema; ``split`` is subset, the part whose answers are public, or all. Raises DataError for another."""
+    _check_split(folder, split, ("subset", "all"))
+    public = folder / "subset_answers.json"
+    answers = _mapping(public) if split == "all" else RecordFile.read(public).mapping() or {}
 
     def reader(record: Record) -> Iterator[_Draft]:
         values = record.values
@@ -242,11 +257,11 @@ def read_nextqa(folder: Path, split: str) -> VideoSet:
         values = record.values
         options = [values.get(f"a{index}") for index in range(5)]
         told = values.get("answer")  # a number in NExT-QA, a text in NExT-GQA
-        right, fault = (_by_index if finite(told) is not None else _by_text)(told, options)
+        right, fault = (_by_text if told in options else _by_index if finite(told) is not None else _by_text)(
+            told, options
+        )
         video = str(values.get("video") or values.get("video_id") or "")
-        located = spans.get(video, {}).get("location", {}).get(str(values.get("qid"))) or [None]
-        first = located[0] if isinstance(located[0], list) and len(located[0]) == 2 else None
-        span = (float(first[0]), float(first[1])) if first else None
+        span = _first_span(spans.get(video), str(values.get("qid")))
         file = str(places.get(video, video))
         number, text = f"{video}-{values.get('qid')}", values.get("question")
         yield _Draft(number, text, options, right, values.get("type"), file, span, fault)
@@ -256,8 +271,20 @@ def read_nextqa(folder: Path, split: str) -> VideoSet:
     )
 
 
+def _check_split(folder: Path, split: str, there: Sequence[str]) -> None:
+    if split not in there:
+        raise DataError(f"{folder}: no split {split!r}; there are {', '.join(there)}")
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     return (RecordFile.read(path).mapping() or {}) if path.exists() else {}
+
+
+def _first_span(told: object, number: str) -> tuple[float, float] | None:
+    """The first of the spans that NExT-GQA tells of a question; None where it tells none that is one."""
+    located = told.get("location") if isinstance(told, dict) else None
+    spans = located.get(number) if isinstance(located, dict) else None
+    return read_span(spans[0]) if isinstance(spans, list) and spans else None
 
 
 def read_clock_span(told: object) -> tuple[float, float] | None:

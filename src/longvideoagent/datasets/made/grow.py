@@ -24,6 +24,8 @@ from longvideoagent.media.video_file import VideoFile
 from longvideoagent.types import Clip, Subtitle, Timeline
 
 VAL_SHARE = 0.2
+MADE = "made.json"
+"""What a folder was made with, so that an interrupted making goes on and another one is refused."""
 FRAME_SIDE_PX = 640
 SEEDS_APART = 100_000
 """Episodes of one seed are numbered below this, so that two seeds share none."""
@@ -41,7 +43,11 @@ def grow(
     UsageError for impossible numbers."""
     if not 1 <= episodes <= 1000 or not 5 <= minutes <= 25:  # five options need five scenes
         raise UsageError(f"{episodes} episodes of {minutes} minutes: give 1 to 1000 of 5 to 25")
+    asked_for = {"episodes": episodes, "minutes": minutes, "seed": seed}
+    if out.is_dir() and any(out.iterdir()) and _read(out / MADE) != asked_for:
+        raise UsageError(f"{out}: holds something else than this very set; choose another folder")
     (out / "videos").mkdir(parents=True, exist_ok=True)
+    write_json(out / MADE, asked_for)
     lines: dict[str, list[Subtitle]] = {}
     clips: dict[str, list[str]] = {}
     asked: dict[str, list[Sample]] = {}
@@ -65,6 +71,13 @@ def grow(
         "episodes": episodes,
         **{f"{split} questions": sum(len(asked[n]) for n in splits[split]) for split in splits},
     }
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:
