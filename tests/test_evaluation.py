@@ -145,6 +145,27 @@ def test_a_folder_of_other_things_is_refused(release: Path, tmp_path: Path) -> N
         run(asked(release), tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        ("{broken", ":3: no JSON"),
+        ('{"x": 1}', ":3: no trace"),
+        ("another question's", ":3: question 'other-"),
+    ],
+)
+def test_a_line_that_was_spoilt_is_named(spoilt: str, told: str, release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "traces.jsonl"
+    written = path.read_text().splitlines(keepends=True)
+    other = written[2].replace('"id":"', '"id":"other-')
+    written[2] = other if spoilt.startswith("another") else f"{spoilt}\n"
+    path.write_text("".join(written))
+    with pytest.raises(DataError, match=told):
+        run(asked(release), tmp_path / "run")
+    with pytest.raises(DataError, match=told):
+        write_report(tmp_path / "run")
+
+
 def test_no_key_is_written(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     with serving(say("<answer>a1</answer>")) as (url, _):
@@ -547,6 +568,8 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
     [
         ("eval nowhere", "no folder"),
         ("eval DATA --split test", "there are val"),
+        ("eval DATA --max-usd 0", "give more than 0"),
+        ("eval DATA --run DATA/LongTVQA_plus_val.json", "is a file"),
         ("eval DATA --retry all", "give --retry failed"),
         ("eval DATA --max-usd 1 --master openai:gpt@http://127.0.0.1:9/v1", "no price is known for gpt"),
         ("ablate colour DATA", "give rounds, window, agents, vision"),
@@ -558,7 +581,7 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
     ],
 )
 def test_impossible_commands_are_refused_in_one_line(line: str, mend: str, release: Path, tmp_path: Path) -> None:
-    words = [str(release) if word == "DATA" else word for word in line.split()]
+    words = [word.replace("DATA", str(release)) for word in line.split()]
     told = subprocess.run([LVA, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert told.returncode == 2
     assert mend in told.stderr

@@ -72,6 +72,8 @@ class RunFolder:
 def open_run(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> Iterator[RunFolder]:
     """Begin a run, or go on with it; one process at a time. Raises UsageError where the folder holds a run of
     other settings, something else, or is being written to."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file; choose another --run")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (CONFIG, LOCK)):
         raise UsageError(f"{path}: holds other files and no run; choose another --run")
     path.mkdir(parents=True, exist_ok=True)
@@ -146,18 +148,23 @@ def read_samples(path: Path) -> dict[str, Sample]:
 
 def read_traces(path: Path) -> Iterator[Trace]:
     """Every line's trace, one at a time; a question asked again is told more than once, the last time last.
-    Raises DataError naming the line that cannot be read."""
+    Raises DataError naming the line that cannot be read, or is of no question of the run."""
+    known = read_samples(path)
     for number, told in enumerate(_lines(path / TRACES), 1):
         try:
             for located in _located(told):
                 if isinstance(located["clip"], int):
                     located["clip"] = located["clips"][located["clip"]]
-            yield _TRACE.validate_python(told)
+            trace = _TRACE.validate_python(told)
         except (ValidationError, LookupError, TypeError) as error:
             field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else str(error)
             raise DataError(
                 f"{path / TRACES}:{number}: no trace ({field}); was it written by another version?"
             ) from None
+        if trace.question.id not in known:
+            told_id = str(trace.question.id)[:80]
+            raise DataError(f"{path / TRACES}:{number}: question {told_id!r} is not of this run; delete that line")
+        yield trace
 
 
 def cut_half_line(path: Path) -> None:
