@@ -22,7 +22,7 @@ from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.config import Protocol, make_protocol, read_asked, resolve
+from longvideoagent.evaluation.config import EvalProtocol, make_protocol, read_asked, resolve
 from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
@@ -59,11 +59,11 @@ def release(tmp_path: Path) -> Path:
     return write_release(tmp_path / "data", some(12))
 
 
-def asked(folder: Path, team: Roster | None = None, **switches: Any) -> Protocol:
+def asked(folder: Path, team: Roster | None = None, **switches: Any) -> EvalProtocol:
     return make_protocol(folder, "val", team or Roster(), Settings(), {"agents": "grounding", **switches})
 
 
-def run(protocol: Protocol, path: Path, **how: Any) -> Json:
+def run(protocol: EvalProtocol, path: Path, **how: Any) -> Json:
     return run_evaluation(protocol, path, How(**how), lambda *_: None).summary
 
 

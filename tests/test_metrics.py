@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar
-from longvideoagent.evaluation.judge import Grounding, Judged, judge
+from longvideoagent.evaluation.judge import GroundingScore, Judged, judge
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
 from longvideoagent.rollout import Rollout
 from longvideoagent.trace import Outcome, Settings, Trace
@@ -43,7 +43,7 @@ def judged(video: str, right: bool, confidence: float | None = None, outcome: Ou
         right,
         False,
         confidence,
-        Grounding(),
+        GroundingScore(),
         1,
         0,
         0,
@@ -92,7 +92,7 @@ def test_an_answer_that_names_no_option_is_invalid_and_wrong() -> None:
 def test_without_gold_nothing_is_claimed() -> None:
     told = judge(Sample(QUESTION, Gold(None), "what", "v"), finish(Grounded("c02"), Reply("<answer>a0</answer>")))
     assert accuracy([told]) is None
-    assert told.grounding == Grounding()
+    assert told.grounding == GroundingScore()
 
 
 def test_questions_of_one_episode_count_less_than_independent_ones() -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.evaluation.compare import Comparison
-from longvideoagent.evaluation.config import Protocol
+from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import Watch
 from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Z_95, Estimate, accuracy
@@ -67,7 +67,7 @@ def percent(told: Estimate | Mapping[str, Any] | None) -> str:
     return f"{100 * mean:.1f} ± {100 * Z_95 * error:.1f} %"
 
 
-def print_summary(summary: Mapping[str, Any], protocol: Protocol) -> None:
+def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
     """The numbers of a run, with its protocol beside them."""
     console = Console(highlight=False)
     right = summary["accuracy"]
@@ -95,7 +95,7 @@ def print_summary(summary: Mapping[str, Any], protocol: Protocol) -> None:
         console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
 
 
-def _told_protocol(protocol: Protocol) -> str:
+def _told_protocol(protocol: EvalProtocol) -> str:
     settings = protocol.settings
     parts = [
         protocol.baseline or f"agents {settings.agents}",

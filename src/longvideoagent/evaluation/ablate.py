@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import Protocol
+from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.files import whole
@@ -26,7 +26,7 @@ _USUAL: Mapping[Axis, Sequence[str]] = {
 """The values of the paper's tables."""
 
 
-def grid(protocol: Protocol, axis: Axis, values: Sequence[str]) -> dict[str, Protocol]:
+def grid(protocol: EvalProtocol, axis: Axis, values: Sequence[str]) -> dict[str, EvalProtocol]:
     """A protocol for each value of the axis; without values, those of the paper. Raises UsageError for a value
     that cannot be."""
     chosen = values or _USUAL.get(axis, ())
@@ -35,7 +35,7 @@ def grid(protocol: Protocol, axis: Axis, values: Sequence[str]) -> dict[str, Pro
     return {value: _changed(protocol, axis, value) for value in chosen}
 
 
-def _changed(protocol: Protocol, axis: Axis, value: str) -> Protocol:
+def _changed(protocol: EvalProtocol, axis: Axis, value: str) -> EvalProtocol:
     settings = protocol.settings
     try:
         match axis:
@@ -52,7 +52,7 @@ def _changed(protocol: Protocol, axis: Axis, value: str) -> Protocol:
 
 
 def run_grid(
-    protocols: Mapping[str, Protocol], axis: Axis, folder: Path, how: How, watch: Watch
+    protocols: Mapping[str, EvalProtocol], axis: Axis, folder: Path, how: How, watch: Watch
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run, or go on with, each protocol of a grid in a folder of its own; each value with its summary as soon
     as it is known. In the end the table and its plot are written. Raises what ``run_evaluation`` raises."""

@@ -28,7 +28,7 @@ Baseline = Literal["subtitles", "subtitles+frames"]
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class EvalProtocol:
     """What is asked, of whom, and what they are told beforehand. Gold is told only where a switch says so."""
 
     data: Path
@@ -50,7 +50,7 @@ class Protocol:
         return (*told, "gold boxes are told with each look") if self.boxes else tuple(told)
 
 
-def read_asked(protocol: Protocol) -> tuple[DataSet, list[Sample]]:
+def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
     """The data set, and the questions that the protocol asks of it. Raises DataError where there are none."""
     data = open_dataset(protocol.data, protocol.split)
     samples = list(data.samples)[: protocol.limit]
@@ -59,7 +59,7 @@ def read_asked(protocol: Protocol) -> tuple[DataSet, list[Sample]]:
     return data, samples
 
 
-def resolve(protocol: Protocol, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
+def resolve(protocol: EvalProtocol, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
     """The protocol as plain values, with digests of what lies outside of it: prompts, questions and gold
     answers. Holds no key: a roster names the variable that holds one."""
     master = protocol.roster.master.model
@@ -114,7 +114,9 @@ def _told(question: Question) -> str:
     return json.dumps([question.id, question.text, *question.options])
 
 
-def make_protocol(data: Path, split: str, roster: Roster, bounds: Settings, switches: Mapping[str, Any]) -> Protocol:
+def make_protocol(
+    data: Path, split: str, roster: Roster, bounds: Settings, switches: Mapping[str, Any]
+) -> EvalProtocol:
     """A protocol from words: switches are ``agents``, ``baseline``, ``first_clip``, ``boxes`` and ``limit``. A
     baseline has no agents and one round. Raises UsageError for a word that is none."""
     agents, baseline = switches.get("agents", Agents.GROUNDING_VISION), switches.get("baseline")
@@ -126,9 +128,9 @@ def make_protocol(data: Path, split: str, roster: Roster, bounds: Settings, swit
     if baseline is not None:
         settings = replace(settings, agents=Agents.NONE, max_rounds=1)
     rest = {name: switches[name] for name in ("first_clip", "boxes", "limit") if name in switches}
-    return Protocol(data, split, roster, settings, baseline=baseline, **rest)
+    return EvalProtocol(data, split, roster, settings, baseline=baseline, **rest)
 
 
-def default_run(protocol: Protocol, team: str) -> Path:
+def default_run(protocol: EvalProtocol, team: str) -> Path:
     """Where a run is kept if nothing else is said."""
     return Path("runs") / "-".join([protocol.data.resolve().name, protocol.split, Path(team).stem])

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError, one_line
-from longvideoagent.evaluation.config import Protocol, read_asked
+from longvideoagent.evaluation.config import EvalProtocol, read_asked
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, in_order
 from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
@@ -39,7 +39,7 @@ MOST_TRIES = 5
 class Work:
     """What a worker needs to know. Travels to other machines."""
 
-    protocol: Protocol
+    protocol: EvalProtocol
     bounds: Bounds
     cache: Path | None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.evaluation.config import Protocol, read_asked, resolve
+from longvideoagent.evaluation.config import EvalProtocol, read_asked, resolve
 from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
@@ -54,7 +54,7 @@ class Result:
     """Records of the data set that are not as they should be."""
 
 
-def run_evaluation(protocol: Protocol, path: Path, how: How, watch: Watch) -> Result:
+def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -> Result:
     """Begin a run in the folder ``path`` or go on with it, and write its summary. Questions that the folder holds
     are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
     was finished kept, where it is interrupted."""
@@ -110,7 +110,7 @@ def write_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def forecast_run(protocol: Protocol) -> tuple[Forecast, ...]:
+def forecast_run(protocol: EvalProtocol) -> tuple[Forecast, ...]:
     """The most that a whole run may use, by role and in all; nothing is asked."""
     data, samples = read_asked(protocol)
     Switches.of(protocol, data, samples)

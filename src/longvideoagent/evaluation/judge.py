@@ -19,7 +19,7 @@ _WORD = re.compile(r"\b(what|who|whose|where|when|why|how|which)\b", re.IGNORECA
 
 
 @dataclass(frozen=True, slots=True)
-class Grounding:
+class GroundingScore:
     """Whether the clips that grounding pointed at are right. Each is None where it cannot be told."""
 
     first: bool | None = None
@@ -49,7 +49,7 @@ class Judged:
     is_invalid: bool
     """Answered, but with a text that names no option."""
     confidence: float | None
-    grounding: Grounding
+    grounding: GroundingScore
     rounds: int
     looks: int
     relocations: int
@@ -79,7 +79,7 @@ def judge(sample: Sample, trace: Trace) -> Judged:
         is_correct=scored.correct,
         is_invalid=scored.answered and has_options and trace.option_index is None,
         confidence=trace.final.reply.confidence if trace.final and isinstance(trace.final.action, Answer) else None,
-        grounding=_grounding(sample.gold, trace) if trace.settings.grounding else Grounding(),
+        grounding=_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
         rounds=len(trace.rounds),
         looks=actions.count(Look),
         relocations=actions.count(Relocate),
@@ -88,15 +88,15 @@ def judge(sample: Sample, trace: Trace) -> Judged:
     )
 
 
-def _grounding(gold: Gold, trace: Trace) -> Grounding:
+def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited
     window = trace.current.clips if trace.current else ()
     iou = covered = None
     if gold.start_s is not None and gold.end_s is not None:
         iou, covered = _overlap(window, gold.start_s, gold.end_s)
     if gold.clip is None:
-        return Grounding(iou=iou, covered=covered)
-    return Grounding(
+        return GroundingScore(iou=iou, covered=covered)
+    return GroundingScore(
         first=visited[:1] == (gold.clip,) and isinstance(trace.first, Located),
         last=visited[-1:] == (gold.clip,),
         any=gold.clip in visited,

@@ -16,7 +16,7 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import Protocol
+from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
 from longvideoagent.rollout import AskGrounding, AskVision
@@ -82,12 +82,12 @@ class SeeingMaster:
 class Switches:
     """The team as a protocol has it, made for each question."""
 
-    protocol: Protocol
+    protocol: EvalProtocol
     data: DataSet
     cache: GroundingCache | None = None
 
     @classmethod
-    def of(cls, protocol: Protocol, data: DataSet, samples: Sequence[Sample]) -> Switches:
+    def of(cls, protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> Switches:
         """Raises UsageError or DataError where a switch cannot be had."""
         kind, _, file = protocol.first_clip.partition("=")
         if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
