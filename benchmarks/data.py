@@ -76,11 +76,10 @@ def write_tvqa(folder: Path, clips: int, questions: int, with_boxes: bool) -> tu
 
 
 def load_bare(folder: Path) -> None:
-    """The same files with nothing but their parser."""
-    for path in folder.glob("*.json"):
-        if path.name != "manifest.json":
-            with path.open(encoding="utf-8") as file:
-                json.load(file)
+    """The files that are read, with nothing but their parser."""
+    for name in ("LongTVQA_plus_val.json", "clip_durations.json", "clip_subtitles.json"):
+        with (folder / name).open(encoding="utf-8") as file:
+            json.load(file)
 
 
 def measure(folder: Path) -> None:
@@ -90,7 +89,7 @@ def measure(folder: Path) -> None:
     build({"val": asked}, said, plus)
     figure = ratio(lambda: read_longtvqa(plus), lambda: load_bare(plus), 7)
     what = f"read {PLUS_QUESTIONS:,} questions and {PLUS_CLIPS:,} clips"
-    row(f"{what}, against json.load of the same files", figure, "< 1.5x")
+    row(f"{what}, against json.load of the files that are read", figure, "< 1.5x")
     row("peak memory of that", f"{peak_mb(READ, plus):.0f} MB", "< 500 MB")
     asked, said = write_tvqa(folder, TVQA_CLIPS, TVQA_QUESTIONS, with_boxes=False)
     taken_s = seconds(lambda: build({"train": asked}, said, folder / "built"))

@@ -58,6 +58,14 @@ def test_a_made_set_is_whole_and_in_the_release_layout(grown: Path) -> None:
     assert clip.start_s <= (sample.gold.start_s or 0) < (sample.gold.end_s or 0) <= clip.end_s
 
 
+def test_the_number_of_a_question_does_not_tell_its_clip(grown: Path) -> None:
+    clips: dict[str, list[str]] = defaultdict(list)
+    for split in ("train", "val"):
+        for sample in read_longtvqa(grown, split).samples:
+            clips[sample.video].append((sample.gold.clip or "").rpartition("_")[2])
+    assert len({tuple(each) for each in clips.values()}) == len(clips) == 3
+
+
 def test_a_made_set_is_kept_where_it_is_the_same(grown: Path) -> None:
     video = grown / "videos" / "s01e01.mp4"
     before = video.stat().st_mtime_ns

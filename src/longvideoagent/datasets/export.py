@@ -68,7 +68,7 @@ def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> di
         raise UsageError(f"--val-share {val_share}: no share; give more than 0 and less than 1")
     videos = sorted({sample.video for sample in samples})
     random.Random(seed).shuffle(videos)
-    held_out = set(videos[: max(1, round(len(videos) * val_share))] if len(videos) > 1 else [])
+    held_out = set(videos[: min(len(videos) - 1, max(1, round(len(videos) * val_share)))] if len(videos) > 1 else [])
     return {
         "train": [sample for sample in samples if sample.video not in held_out],
         "val": [sample for sample in samples if sample.video in held_out],

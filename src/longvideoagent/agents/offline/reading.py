@@ -3,8 +3,9 @@
 The question is taken apart into what is asked and the moment it is asked of ("…when Otto says X").
 The moment is found first, as the line that shares most rare terms with it (the anchor). A fact then
 supports an option by the rare terms they share, more so where it also shares terms with the question
-and stands in the asked relation (when, before, after) to the anchor. Option length and position play
-no part.
+and stands in the asked relation (when, before, after) to the anchor. The position of an
+option plays no part, and its length none for its own sake: but each of its terms that is not heard speaks
+against it, so of two options with equal hits the one with fewer terms is preferred.
 """
 
 from __future__ import annotations

@@ -46,17 +46,17 @@ def grow(
     asked_for = {"episodes": episodes, "minutes": minutes, "seed": seed}
     if out.is_dir() and any(out.iterdir()) and _read(out / MADE) != asked_for:
         raise UsageError(f"{out}: holds something else than this very set; choose another folder")
-    (out / "videos").mkdir(parents=True, exist_ok=True)
     write_json(out / MADE, asked_for)
     lines: dict[str, list[Subtitle]] = {}
     clips: dict[str, list[str]] = {}
     asked: dict[str, list[Sample]] = {}
     for number in range(episodes):
         name = f"s{number // 24 + 1:02}e{number % 24 + 1:02}"
-        scenes = write_script(seed * SEEDS_APART + number, minutes)
+        own_seed = seed * SEEDS_APART + number  # with one for all, a question's number would tell its clip
+        scenes = write_script(own_seed, minutes)
         render(scenes, out / "videos" / f"{name}.mp4", _part(progress, number, episodes))
         timeline = scene_timeline(name, scenes)
-        asked[name] = [replace(each, video=name) for each in write_questions(scenes, timeline, seed, 3)]
+        asked[name] = [replace(each, video=name) for each in write_questions(scenes, timeline, own_seed, 3)]
         clips[name] = [clip.label for clip in timeline.clips]
         lines |= {clip.label: _from_its_start(clip) for clip in timeline.clips}
     asked = balance(asked, seed)
