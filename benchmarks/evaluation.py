@@ -25,7 +25,7 @@ from PIL import Image
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.datasets.longtvqa import read_longtvqa
-from longvideoagent.evaluation.runner import in_order
+from longvideoagent.evaluation.runner import by_episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskGrounding, Rollout
 from table import row, run_python
@@ -96,7 +96,7 @@ def _jpeg(rng: np.random.Generator) -> bytes:
 def shared_prefix(folder: Path) -> float:
     """Share of the characters of grounding prompts that the previous question of the same episode began with."""
     data = read_longtvqa(folder)
-    asked = in_order(data.samples)
+    asked = by_episode(data.samples)
 
     async def ask() -> list[str]:
         model = ScriptedModel(["<clip>none</clip>"] * 2 * len(asked))

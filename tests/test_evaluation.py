@@ -26,7 +26,7 @@ from longvideoagent.evaluation.config import EvalProtocol, make_protocol, read_a
 from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
-from longvideoagent.evaluation.runner import Bounds, in_order
+from longvideoagent.evaluation.runner import Bounds, by_episode
 from longvideoagent.evaluation.store import cut_half_line, open_run, read_traces, trace_line
 from longvideoagent.evaluation.switches import SeeingMaster, Switches, ToldBoxes
 from longvideoagent.models.scripted import ScriptedModel
@@ -95,8 +95,8 @@ def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: P
 def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
     _, samples = read_asked(asked(release))
-    assert ids(tmp_path / "run") == [sample.question.id for sample in in_order(samples)]
-    videos = [sample.video for sample in in_order(samples)]
+    assert ids(tmp_path / "run") == [sample.question.id for sample in by_episode(samples)]
+    videos = [sample.video for sample in by_episode(samples)]
     assert videos == sorted(videos)
     assert videos != [sample.video for sample in samples]
 
@@ -377,7 +377,7 @@ def first_clips(path: Path) -> list[str]:
 def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_path: Path) -> None:
     run(asked(release, first_clip="gold"), tmp_path / "gold", bounds=Bounds(concurrency=1))
     _, samples = read_asked(asked(release))
-    assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in in_order(samples)]
+    assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in by_episode(samples)]
     assert asked(release, first_clip="gold").tells_gold == ("the first clip is the gold clip",)
     run(asked(release, first_clip="random"), tmp_path / "random", bounds=Bounds(concurrency=1))
     assert len(set(first_clips(tmp_path / "random"))) == 4

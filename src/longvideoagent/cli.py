@@ -94,14 +94,12 @@ def ask(
 
     if html is not None:
         check_page(html)
-    if max_usd is not None and not max_usd > 0:
-        raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
     asked, ignored = make_question(question, option or [])
     roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
+    check_prices(roster, max_usd)
     bounds = Settings(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, look_ahead=look_ahead
     )
-    check_prices(roster, max_usd)
     with live_words(quiet=json) as live:
         playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear)
         with progress() as tell:

@@ -67,8 +67,6 @@ def evaluate(
 
     if retry not in (None, "failed"):
         raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
-    if max_usd is not None and not max_usd > 0:
-        raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
     roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
     bounds = Settings(max_rounds, window, look_ahead=look_ahead)
     switches = {"agents": agents, "baseline": baseline, "first_clip": first_clip, "boxes": boxes, "limit": limit}

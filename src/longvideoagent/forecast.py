@@ -46,7 +46,9 @@ class Forecast:
 
 
 def check_prices(roster: Roster, max_usd: float | None) -> None:
-    """Refuse a bound in dollars where a price is missing. Raises UsageError naming the model."""
+    """Refuse a bound in dollars that is none, or one where a price is missing. Raises UsageError."""
+    if max_usd is not None and not max_usd > 0:
+        raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
     if max_usd is not None and roster.unpriced:
         name = roster.unpriced[0]
         raise UsageError(

@@ -50,7 +50,6 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    out.mkdir(parents=True, exist_ok=True)
     counts, without_answer = {}, 0
     for split, samples in split_by_video(data.samples, how.val_share, how.seed).items():
         rows = list(rows_of(data, samples, cache, how))

@@ -58,7 +58,6 @@ class GroundingCache:
 
     def write(self) -> None:
         """Whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {"format": FORMAT, "grounder": self._grounder, "clips": self._clips})
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.datasets.longtvqa import read_span
+from longvideoagent.datasets.longtvqa import VIDEO_SUFFIXES, read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.datasets.timed_json import open_with_lines
 from longvideoagent.errors import DataError
@@ -50,7 +50,7 @@ class VideoSet:
             path
             for place in ("videos", "data", "video")
             for path in (self.folder / place).rglob(f"{_plain(video)}.*")
-            if path.suffix.lower() in (".mp4", ".mkv", ".webm", ".avi", ".mov")
+            if path.suffix.lower() in VIDEO_SUFFIXES
         )
         if not found:
             raise DataError(

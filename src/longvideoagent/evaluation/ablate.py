@@ -12,7 +12,7 @@ from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
-from longvideoagent.files import whole
+from longvideoagent.files import write_whole
 from longvideoagent.report.page import render
 from longvideoagent.trace import Agents
 
@@ -64,9 +64,7 @@ def run_grid(
             raise UsageError(f"{axis} {value} stopped early: {result.stopped}; the same command goes on")
         rows[value] = result.summary
         yield value, result.summary
-    with whole(folder / TABLE) as partial:
-        partial.write_text(json.dumps({"axis": axis, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    with whole(folder / PAGE) as partial:
-        title = f"{next(iter(protocols.values())).data.name}: {axis}"
-        page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=axis, rows=rows, z=Z_95)
-        partial.write_text(page, encoding="utf-8")
+    write_whole(folder / TABLE, json.dumps({"axis": axis, "rows": rows}, indent=1) + "\n")
+    title = f"{next(iter(protocols.values())).data.name}: {axis}"
+    page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=axis, rows=rows, z=Z_95)
+    write_whole(folder / PAGE, page)

@@ -23,7 +23,7 @@ from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalProtocol, read_asked
-from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, in_order
+from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, by_episode
 from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.trace import Trace
@@ -108,7 +108,7 @@ def _connect(address: str) -> None:
 
 def cut(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
     """At most so many shards of about equal size; the questions of an episode stay together."""
-    ordered = in_order(samples)
+    ordered = by_episode(samples)
     size = -(-len(ordered) // most)
     shard: list[Sample] = []
     for sample in ordered:

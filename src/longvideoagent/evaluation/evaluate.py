@@ -18,7 +18,7 @@ from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
 from longvideoagent.evaluation.store import SUMMARY, open_run, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
-from longvideoagent.files import whole
+from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
 from longvideoagent.trace import Outcome, Trace
 from longvideoagent.types import Usage
@@ -86,7 +86,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
             stopped = ask_on_ray(how.ray, owed, work, run, on_finish)
         elif owed:
             stopped = asyncio.run(ask_here())
-        return Result(write_summary(path), stopped, len(data.problems))
+        return Result(write_summary(path, judge_run(path), len(samples)), stopped, len(data.problems))
 
 
 def _is_owed(judged: Judged | None, retry_failed: bool) -> bool:
@@ -102,11 +102,10 @@ def judge_run(path: Path) -> list[Judged]:
     return [judged[name] for name in samples if name in judged]
 
 
-def write_summary(path: Path) -> dict[str, Any]:
-    """Measure a run and write its summary.json."""
-    summary = summarize(judge_run(path), len(read_samples(path)))
-    with whole(path / SUMMARY) as partial:
-        partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+def write_summary(path: Path, judged: Collection[Judged], total: int) -> dict[str, Any]:
+    """Measure a run of so many questions and write its summary.json."""
+    summary = summarize(list(judged), total)
+    write_whole(path / SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 

@@ -22,7 +22,7 @@ from longvideoagent.evaluation.evaluate import judge_run, write_summary
 from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
-from longvideoagent.files import whole
+from longvideoagent.files import write_whole
 from longvideoagent.media.episode import Episode
 from longvideoagent.report.json import action_content, action_name
 from longvideoagent.report.page import data_url, few_times, render
@@ -39,23 +39,23 @@ def write_report(
 ) -> Path:
     """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
     ``data``; without it the page has none. Raises DataError where the folder holds no run."""
-    config, summary = read_config(run), write_summary(run)
-    pages = _Pages(read_samples(run), {each.id: each for each in judge_run(run)}, _open(config, data))
+    config, samples, judged = read_config(run), read_samples(run), judge_run(run)
+    summary = write_summary(run, judged, len(samples))
+    pages = _Pages(samples, {each.id: each for each in judged}, _open(config, data))
     blocks = list(pages.blocks(read_traces(run), progress))
     path = out or run / REPORT
-    with whole(path) as partial:
-        text = render(
-            "longvideoagent.evaluation",
-            "report.html.j2",
-            title=f"{config['set']} · {config['split']}",
-            config=config,
-            summary=summary,
-            z=Z_95,
-            rows=_script([pages.row(name) for name in pages.judged]),
-            clips=_script(pages.clips),
-            blocks=blocks,
-        )
-        partial.write_text(text, encoding="utf-8")
+    text = render(
+        "longvideoagent.evaluation",
+        "report.html.j2",
+        title=f"{config['set']} · {config['split']}",
+        config=config,
+        summary=summary,
+        z=Z_95,
+        rows=_script([pages.row(name) for name in pages.judged]),
+        clips=_script(pages.clips),
+        blocks=blocks,
+    )
+    write_whole(path, text)
     return path
 
 

@@ -49,7 +49,7 @@ class Bounds:
     """Dollars, after which no further question is begun."""
 
 
-def in_order(samples: Sequence[Sample]) -> list[Sample]:
+def by_episode(samples: Sequence[Sample]) -> list[Sample]:
     """Episode by episode, in the order in which episodes first occur."""
     place = {video: number for number, video in enumerate(dict.fromkeys(sample.video for sample in samples))}
     return sorted(samples, key=lambda sample: place[sample.video])
@@ -72,7 +72,7 @@ class Runner:
     async def ask(self, samples: Sequence[Sample]) -> str:
         """Ask every sample once. Returns why it stopped early; empty where it did not. Cancelled, it has kept
         all that was finished. Raises OSError where a trace cannot be kept."""
-        left = iter(in_order(samples))
+        left = iter(by_episode(samples))
         workers = [asyncio.create_task(self._work(left)) for _ in range(min(self._bounds.concurrency, len(samples)))]
         try:
             await asyncio.gather(*workers)

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences
-from longvideoagent.files import whole
+from longvideoagent.files import write_whole
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 
@@ -100,10 +100,8 @@ def _begin(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> Non
             told = "; ".join(changed[:6]) + ("; …" if len(changed) > 6 else "")
             raise UsageError(f"{path}: holds a run of other settings ({told}); choose another --run")
     else:
-        with whole(path / QUESTIONS) as partial:
-            partial.write_text("".join(f"{_question_line(sample)}\n" for sample in samples), encoding="utf-8")
-        with whole(path / CONFIG) as partial:
-            partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        write_whole(path / QUESTIONS, "".join(f"{_question_line(sample)}\n" for sample in samples))
+        write_whole(path / CONFIG, json.dumps(config, indent=1) + "\n")
     cut_half_line(path / TRACES)
 
 

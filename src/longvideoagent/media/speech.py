@@ -20,7 +20,7 @@ from typing import Any
 import pysubs2
 
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.files import cache_folder, whole
+from longvideoagent.files import cache_folder, write_whole
 from longvideoagent.media.container import has_sound
 from longvideoagent.types import Subtitle
 
@@ -61,7 +61,7 @@ def transcribe(
     lines = _listen(path, _weights(model, fetch), progress)
     if lines:
         with suppress(OSError):  # what was heard is worth more than its keeping
-            _write(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
+            write_whole(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
     return lines
 
 
@@ -72,12 +72,7 @@ def write_srt(path: Path, lines: Sequence[Subtitle]) -> None:
     events = [pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines]
     written = pysubs2.SSAFile()
     written.events.extend(events)
-    _write(path, written.to_string("srt"))
-
-
-def _write(path: Path, text: str) -> None:
-    with whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_whole(path, written.to_string("srt"))
 
 
 def _ms(time_s: float) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from longvideoagent.files import whole
+from longvideoagent.files import write_whole
 from longvideoagent.media.episode import Episode
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, observation_text
@@ -35,8 +35,7 @@ class _Picture:
 
 def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
     """Write one page with all traces about one video. Raises OSError where it cannot be written."""
-    with whole(path) as partial:
-        partial.write_text(render_page(title, episode, traces), encoding="utf-8")
+    write_whole(path, render_page(title, episode, traces))
 
 
 def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:

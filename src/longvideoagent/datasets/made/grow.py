@@ -16,7 +16,7 @@ from typing import Any
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa import OPTIONS
 from longvideoagent.datasets.made.script import SCENE_S, Scene, write_script
-from longvideoagent.datasets.made.synthetic import render, write_questions
+from longvideoagent.datasets.made.synthetic import read_json, render, write_questions
 from longvideoagent.datasets.write import as_json, listed, write_json, write_subtitles, write_text
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
@@ -44,7 +44,7 @@ def grow(
     if not 1 <= episodes <= 1000 or not 5 <= minutes <= 25:  # five options need five scenes
         raise UsageError(f"{episodes} episodes of {minutes} minutes: give 1 to 1000 of 5 to 25")
     asked_for = {"episodes": episodes, "minutes": minutes, "seed": seed}
-    if out.is_dir() and any(out.iterdir()) and _read(out / MADE) != asked_for:
+    if out.is_dir() and any(out.iterdir()) and read_json(out / MADE) != asked_for:
         raise UsageError(f"{out}: holds something else than this very set; choose another folder")
     write_json(out / MADE, asked_for)
     lines: dict[str, list[Subtitle]] = {}
@@ -71,13 +71,6 @@ def grow(
         "episodes": episodes,
         **{f"{split} questions": sum(len(asked[n]) for n in splits[split]) for split in splits},
     }
-
-
-def _read(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:

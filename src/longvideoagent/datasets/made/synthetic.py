@@ -93,11 +93,16 @@ def render(scenes: Sequence[Scene], video: Path, progress: Callable[[float], Non
 
 def _read_script(listing: Path) -> object:
     """The script that a listing was written for; None where there is no readable listing."""
+    told = read_json(listing)
+    return told.get("script") if isinstance(told, dict) else None
+
+
+def read_json(path: Path) -> object:
+    """What a file of ours holds; None where it is missing or broken, and so to be made anew."""
     try:
-        told = json.loads(listing.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return told.get("script") if isinstance(told, dict) else None
 
 
 def write_questions(
