@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from longvideoagent.datasets.build import build
-from longvideoagent.datasets.longtvqa import OPTIONS, read_longtvqa
+from longvideoagent.datasets.longtvqa.build import build
+from longvideoagent.datasets.longtvqa.read import OPTIONS, read_longtvqa
 from longvideoagent.datasets.made.grow import grow
 from table import peak_mb, ratio, row, seconds
 
@@ -29,13 +29,13 @@ WORDS = "we went over to his place last night and she said that it was never abo
 READ = """
 import sys
 from pathlib import Path
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 read_longtvqa(Path(sys.argv[1]))
 """
 BUILD = """
 import sys
 from pathlib import Path
-from longvideoagent.datasets.build import build
+from longvideoagent.datasets.longtvqa.build import build
 build({'train': Path(sys.argv[1])}, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.evaluation.runner import by_episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskGrounding, Rollout

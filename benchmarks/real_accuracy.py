@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.progress import track
 
 from longvideoagent import Settings, load_team, score
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.run import steps
 from longvideoagent.trace import Agents
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.datasets.build import build, split_names, write_videos
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.build import build, split_names, write_videos
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.video import open_video
 from tests.release import CLIPS, DURATIONS, question, write_frames

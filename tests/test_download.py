@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from tests.hub_server import Hub, serving
 from tests.release import DURATIONS, TEXTS, question
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from longvideoagent import Settings, answer, load_team
 from longvideoagent.datasets.check import check
-from longvideoagent.datasets.clips import ClipName, split_transcript
-from longvideoagent.datasets.longtvqa import read_longtvqa, read_span
+from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
+from longvideoagent.datasets.longtvqa.read import read_longtvqa, read_span
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.trace import Agents, Outcome

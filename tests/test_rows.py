@@ -17,11 +17,11 @@ from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.agents.team import Team
 from longvideoagent.context import messages
 from longvideoagent.datasets.check import check
-from longvideoagent.datasets.choose import Per, choose, write_part
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
-from longvideoagent.datasets.longtvqa import LongTVQA, read_longtvqa
+from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
+from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
 from longvideoagent.datasets.made.grow import balance, extract_frames, grow, scene_timeline
 from longvideoagent.datasets.made.script import write_script
 from longvideoagent.datasets.made.synthetic import KINDS, write_questions

@@ -46,8 +46,8 @@ def build(
     video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
 ) -> None:
     """Build LongTVQA from TVQA, or LongTVQA+ from TVQA+."""
-    from longvideoagent.datasets.build import build as build_data
-    from longvideoagent.datasets.build import split_names, write_videos
+    from longvideoagent.datasets.longtvqa.build import build as build_data
+    from longvideoagent.datasets.longtvqa.build import split_names, write_videos
     from longvideoagent.terminal import print_counts, progress
 
     if video != (frames is not None):
@@ -91,8 +91,8 @@ def sample(
     seed: Seed = 0,
 ) -> None:
     """Draw a part of a data set."""
-    from longvideoagent.datasets.choose import Per, choose, write_part
-    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.datasets.longtvqa.read import read_longtvqa
+    from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
     from longvideoagent.terminal import print_counts
 
     if per not in list(Per):
@@ -118,7 +118,7 @@ def ground(
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.grounding_cache import ground as ground_data
-    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.datasets.longtvqa.read import read_longtvqa
     from longvideoagent.terminal import print_counts, progress
 
     data = read_longtvqa(folder, split)
@@ -151,7 +151,7 @@ def export(
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.grounding_cache import GroundingCache
-    from longvideoagent.datasets.longtvqa import read_longtvqa
+    from longvideoagent.datasets.longtvqa.read import read_longtvqa
     from longvideoagent.protocol import LOOK_TAGS
     from longvideoagent.terminal import note, print_counts
     from longvideoagent.trace import Settings

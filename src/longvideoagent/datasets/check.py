@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.dataset import DataSet
-from longvideoagent.datasets.longtvqa import LongTVQA
+from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.datasets.records import Problem
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from longvideoagent.agents.team import Team
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.write import write_json
+from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.rollout import Rollout
 from longvideoagent.types import Failed, Grounded, Question

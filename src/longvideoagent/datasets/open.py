@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longvideoagent.datasets import video_sets
 from longvideoagent.datasets.dataset import DataSet
-from longvideoagent.datasets.longtvqa import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 
 _MARKS: tuple[tuple[str, Callable[[Path, str], DataSet]], ...] = (
     ("LongTVQA*", read_longtvqa),

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.datasets.longtvqa import VIDEO_SUFFIXES, read_span
+from longvideoagent.datasets.longtvqa.read import VIDEO_SUFFIXES, read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.datasets.timed_json import open_with_lines
 from longvideoagent.errors import DataError

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.clips import USUAL_CLIP_S, ClipName, clip_starts, in_order, lay_out
-from longvideoagent.datasets.longtvqa import OPTIONS, read_span
+from longvideoagent.datasets.longtvqa.clips import USUAL_CLIP_S, ClipName, clip_starts, in_order, lay_out
+from longvideoagent.datasets.longtvqa.read import OPTIONS, read_span
+from longvideoagent.datasets.longtvqa.write import Lines, as_json, listed, write_json, write_subtitles, write_text
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.datasets.write import Lines, as_json, listed, write_json, write_subtitles, write_text
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.encode import encode_frames

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from longvideoagent.datasets.clips import ClipName
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.longtvqa import LongTVQA
-from longvideoagent.datasets.write import as_json, listed, write_json, write_text
+from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.datasets.longtvqa.read import LongTVQA
+from longvideoagent.datasets.longtvqa.write import as_json, listed, write_json, write_text
 from longvideoagent.errors import UsageError
 
 

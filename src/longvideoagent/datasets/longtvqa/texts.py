@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.clips import split_transcript
+from longvideoagent.datasets.longtvqa.clips import split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile, finite
 from longvideoagent.types import Subtitle
 

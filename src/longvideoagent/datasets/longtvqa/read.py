@@ -24,10 +24,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.clips import USUAL_CLIP_S, ClipName, clip_starts, in_order, lay_out
 from longvideoagent.datasets.gold import Box, Gold, Sample
+from longvideoagent.datasets.longtvqa.clips import USUAL_CLIP_S, ClipName, clip_starts, in_order, lay_out
+from longvideoagent.datasets.longtvqa.texts import read_durations, read_lines, read_texts
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.datasets.texts import read_durations, read_lines, read_texts
 from longvideoagent.errors import DataError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
