@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from longvideoagent.datasets.longtvqa.build import build, split_names, write_videos
+from longvideoagent.datasets.check import check
+from longvideoagent.datasets.longtvqa.build import Built, Source, build, split_names
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.video import open_video
@@ -62,7 +65,7 @@ def write_durations(path: Path) -> Path:
 def test_tvqa_plus_becomes_longtvqa_plus(tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "tvqa_plus_val.json", raw(1), raw(2, CLIPS[3]))
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=False)
-    made = build({"val": asked}, lines, tmp_path / "out", write_durations(tmp_path / "d.json"))
+    made = build(Source({"val": asked}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out")
     assert made.problems == ()
     assert made.counts == {"episodes": 2, "clips": 4, "clips without a told duration": 0, "val questions": 2}
     data = read_longtvqa(tmp_path / "out")
@@ -72,7 +75,7 @@ def test_tvqa_plus_becomes_longtvqa_plus(tmp_path: Path) -> None:
     assert (sample.gold.start_s, sample.gold.end_s) == (62.0, 65.5)
     assert len(data.boxes(sample) or ()) == 1
     told = [(round(line.start_s, 3), line.text) for line in data.timeline("s01e01").subtitles]
-    assert told[1:3] == [(3.0, "(Otto:)Is it?"), (60.5, "Here is the red lantern.")]
+    assert told[1:3] == [(3.0, "Otto: Is it?"), (60.5, "Here is the red lantern.")]
     stored, _ = json.loads((tmp_path / "out" / "LongTVQA_plus_val.json").read_text())
     assert (stored["ts"], stored["episode_ts"]) == ([2.0, 5.5], [62.0, 65.5])
 
@@ -81,7 +84,9 @@ def test_tvqa_becomes_longtvqa(tmp_path: Path) -> None:
     kept_back = {name: value for name, value in raw(3, bbox=None).items() if name != "answer_idx"}
     records = [raw(1, bbox=None, ts="2.0-5.5", answer_idx="3"), raw(2, bbox=None, ts="NaN-NaN"), kept_back]
     asked = write_questions(tmp_path / "tvqa_test.jsonl", *records, as_lines=True)
-    made = build({"test": asked}, write_srts(tmp_path / "srt"), tmp_path / "out", write_durations(tmp_path / "d.json"))
+    made = build(
+        Source({"test": asked}, write_srts(tmp_path / "srt"), write_durations(tmp_path / "d.json")), tmp_path / "out"
+    )
     assert made.problems == ()
     data = read_longtvqa(tmp_path / "out", "test")
     assert data.questions.name == "LongTVQA_test.jsonl"
@@ -95,7 +100,7 @@ def test_the_same_inputs_give_the_same_bytes(as_lines: bool, tmp_path: Path) -> 
     asked = write_questions(tmp_path / "q_val.json", raw(1), raw(2))
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=as_lines)
     for out in ("a", "b"):
-        build({"val": asked}, lines, tmp_path / out)
+        build(Source({"val": asked}, lines), tmp_path / out)
     first, second = ({path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("a", "b"))
     assert first == second
     assert len(first) == 6
@@ -105,46 +110,152 @@ def test_the_same_inputs_give_the_same_bytes(as_lines: bool, tmp_path: Path) -> 
 def test_double_episodes_and_shows_are_kept_apart_and_in_order(tmp_path: Path) -> None:
     lines = write_srts(tmp_path / "srt", {clip: [(0.0, 30.0, clip)] for clip in SHOWS})
     asked = write_questions(tmp_path / "q_val.json", raw(1, SHOWS[0]), raw(2, SHOWS[2]))
-    build({"val": asked}, lines, tmp_path / "out")
+    build(Source({"val": asked}, lines), tmp_path / "out")
     data = read_longtvqa(tmp_path / "out")
-    assert data.clips == {"friends_s06e24-25": [SHOWS[1], SHOWS[0]], "met_s02e03": [SHOWS[2]]}
-    assert data.samples[0].gold.start_s == 32.0
+    assert data.episodes.clips == {"friends_s06e24-25": [SHOWS[1], SHOWS[0]], "met_s02e03": [SHOWS[2]]}
+    assert data.samples[0].gold.start_s == 62.0
 
 
-def test_records_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+def test_records_that_are_not_as_they_should_be_are_told(tmp_path: Path) -> None:
     records = [raw(1), raw(2, "../x"), raw(3, "s09e09_seg01_clip_00"), raw(4, answer_idx=9), raw(5, a1=""), raw(1)]
-    asked = write_questions(tmp_path / "q_val.jsonl", *records, as_lines=True)
+    asked = write_questions(tmp_path / "q_val.jsonl", *records, raw(6, ts="once"), as_lines=True)
     with asked.open("a") as file:
         file.write("\n{broken")
-    made = build({"val": asked}, write_srts(tmp_path / "srt"), tmp_path / "out")
+    made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
     told = [str(problem) for problem in made.problems]
-    assert made.counts["val questions"] == 1
-    for line, field in ((2, "vid_name"), (3, "vid_name"), (4, "answer_idx"), (5, "a1"), (6, "qid"), (7, "")):
+    assert made.counts["val questions"] == 3
+    places = ((2, "vid_name"), (3, "vid_name"), (4, "answer_idx"), (5, "a0..a4"), (6, "qid"), (7, "ts"), (8, ""))
+    for line, field in places:
         assert any(f"q_val.jsonl:{line}: " in each and field in each for each in told), (line, told)
+    data = read_longtvqa(tmp_path / "out")
+    assert [(sample.question.id, sample.gold.option_index) for sample in data.samples] == [
+        ("1", 1),
+        ("4", None),
+        ("6", 1),
+    ]
 
 
-def test_one_film_an_episode_is_made_of_its_frames(tmp_path: Path) -> None:
-    asked = write_questions(tmp_path / "q_val.json", raw(1))
+def test_lengths_that_are_none_are_told_and_guessed(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1, ts=[80.0, 81.0]))
     durations = tmp_path / "d.json"
-    durations.write_text(json.dumps(dict.fromkeys(CLIPS, 2.0)))
-    build({"val": asked}, write_srts(tmp_path / "srt"), tmp_path / "out", durations)
+    durations.write_text(json.dumps({CLIPS[0]: -3, CLIPS[2]: 50}))
+    subtitles = write_srts(tmp_path / "srt", {CLIPS[0]: [(1.0, 30.0, "Hi.")], CLIPS[1]: [(2.0, 15.0, "Hi.")]})
+    made = build(Source({"val": asked}, subtitles, durations), tmp_path / "out")
+    assert [str(problem) for problem in made.problems] == [
+        f"{durations}: {CLIPS[0]}: no length in seconds; it is not used"
+    ]
+    assert made.counts["clips without a told duration"] == 2
+    data = read_longtvqa(tmp_path / "out")
+    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [60.0, 120.0, 170.0]
+    assert (data.problems, data.samples[0].gold.start_s) == ((), 140.0)  # no guess contradicts the record
+    durations.write_text("[]")
+    with pytest.raises(DataError, match="no JSON object"):
+        build(Source({"val": asked}, subtitles, durations), tmp_path / "out")
+
+
+def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1))
+    folder = write_srts(tmp_path / "srt")
+    (folder / f"{CLIPS[0]}.srt").write_bytes(b"\0\1\2" * 100)
+    (folder / f"{CLIPS[3]}.srt").write_bytes(b"")
+    (folder / "notes.srt").write_text("1\n")
+    made = build(Source({"val": asked}, folder), tmp_path / "out")
+    assert {(problem.path.stem, problem.told.split(";")[0]) for problem in made.problems} == {
+        (CLIPS[0], "binary data and no subtitle text"), ("notes", "its name is no clip's"),
+    }  # fmt: skip
+    twice = tmp_path / "twice.json"
+    rows = [{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": text}]} for text in ("First.", "Second.")]
+    twice.write_text(json.dumps([*rows, {"vid_name": "x", "sub": []}]))
+    made = build(Source({"val": asked}, twice), tmp_path / "twice")
+    assert [(problem.record, problem.field) for problem in made.problems] == [(2, "vid_name"), (3, "vid_name")]
+    assert [line.text for line in read_longtvqa(tmp_path / "twice").timeline("s01e01").subtitles] == ["First."]
+
+
+@pytest.mark.parametrize(
+    "spelt", ["(Mira:)The bakery.", "( Mira : ) The bakery.", "Mira : The bakery.", "Mira: The bakery."]
+)
+def test_a_speaker_leads_a_line_however_it_was_spelt(spelt: str, tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1))
+    build(Source({"val": asked}, write_srts(tmp_path / "srt", {CLIPS[1]: [(1.0, 2.0, spelt)]})), tmp_path / "out")
+    assert [line.text for line in read_longtvqa(tmp_path / "out").timeline("s01e01").subtitles] == ["Mira: The bakery."]
+    texts = json.loads((tmp_path / "out" / "LongTVQA_plus_subtitle_clip_level.json").read_text())
+    assert texts == {CLIPS[1]: "Mira : The bakery."}
+
+
+def build_films(tmp_path: Path) -> Built:
+    """Of frames that show two seconds a clip."""
+    asked = write_questions(tmp_path / "q_val.json", raw(1, ts=[0.5, 1.5]))
+    subtitles = tmp_path / "srt"
+    if not subtitles.is_dir():
+        write_srts(subtitles, {clip: [(0.0, 1.5, "Hi.")] for clip in CLIPS})
+    return build(Source({"val": asked}, subtitles, None, tmp_path / "frames"), tmp_path / "out", films=True)
+
+
+def test_frames_stay_with_the_set_and_tell_how_long_clips_are(tmp_path: Path) -> None:
     write_frames(tmp_path / "frames")
-    assert write_videos(tmp_path / "out", tmp_path / "frames") == 2
-    video = open_video(tmp_path / "out" / "videos" / "s01e01.mp4")
+    made = build_films(tmp_path)
+    assert (made.counts["clips without a told duration"], made.counts["films"], made.problems) == (0, 2, ())
+    data = read_longtvqa(tmp_path / "out")
+    assert data.timeline("s01e01").duration_s == 6.0
+    episode = data.episode("s01e01")
+    assert [int(frame.rgb().mean()) for frame in episode.video.frames([1.0, 3.0])] == [40, 90]
+    assert data.film("s01e01") is None  # stored frames come before a film that was made of them
+    (tmp_path / "other").mkdir()
+    asked = tmp_path / "q_val.json"
+    with pytest.raises(UsageError, match="is there already and is not"):
+        build(Source({"val": asked}, tmp_path / "srt", None, tmp_path / "other"), tmp_path / "out")
+
+
+def test_one_film_an_episode_is_made_of_its_frames_and_anew_when_they_change(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    for index in range(1, 7):  # a clip of another size
+        Image.new("RGB", (128, 96), (90,) * 3).save(tmp_path / "frames" / CLIPS[1] / f"{index:05}.jpg")
+    build_films(tmp_path)
+    film = tmp_path / "out" / "videos" / "s01e01.mp4"
+    video = open_video(film)
     assert abs(video.duration_s - 6.0) < 0.4
-    shades = [int(frame.rgb().mean()) for frame in video.frames([1.0, 3.0, 5.0])]
-    assert all(abs(shade - told) < 8 for shade, told in zip(shades, (40, 90, 140), strict=True))
-    assert write_videos(tmp_path / "out", tmp_path / "frames") == 0
-    assert read_longtvqa(tmp_path / "out").episode("s01e01").video.path.name == "s01e01.mp4"
+    shown = [frame.rgb() for frame in video.frames([1.0, 3.0, 5.0])]
+    assert {picture.shape for picture in shown} == {(48, 64, 3)}
+    assert all(abs(int(picture.mean()) - told) < 8 for picture, told in zip(shown, (40, 90, 140), strict=True))
+    first = film.stat().st_mtime_ns
+    build_films(tmp_path)
+    assert film.stat().st_mtime_ns == first
+    Image.new("RGB", (64, 48), (250,) * 3).save(tmp_path / "frames" / CLIPS[2] / "00005.jpg")
+    build_films(tmp_path)
+    assert film.stat().st_mtime_ns != first
+
+
+def test_what_a_film_lacks_is_told_and_an_episode_without_frames_gets_none(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    shutil.rmtree(tmp_path / "frames" / CLIPS[0])
+    shutil.rmtree(tmp_path / "frames" / CLIPS[3])
+    made = build_films(tmp_path)
+    assert made.counts["films"] == 1
+    assert [problem.path.stem for problem in made.problems] == ["s01e01", "s01e02"]
+    shown = open_video(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 61.0])
+    assert all(abs(int(frame.rgb().mean()) - told) < 8 for frame, told in zip(shown, (0, 90), strict=True))
+
+
+def test_a_film_serves_where_an_episode_has_no_frames(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    build_films(tmp_path)
+    (tmp_path / "out" / "frames").unlink()
+    shutil.rmtree(tmp_path / "frames" / CLIPS[3])
+    (tmp_path / "frames").rename(tmp_path / "out" / "frames")
+    (tmp_path / "out" / "videos" / "s01e02.77.partial.mp4").write_bytes(b"killed")
+    data = read_longtvqa(tmp_path / "out")
+    assert (data.film("s01e01"), data.episode("s01e02").video.path.name) == (None, "s01e02.mp4")
+    findings = check(data)
+    assert (findings.problems, findings.counts["clips without frames"]) == ((), 0)
 
 
 def test_inputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "q_val.json", raw(1))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no subtitles of clips"):
-        build({"val": asked}, tmp_path / "empty", tmp_path / "out")
+        build(Source({"val": asked}, tmp_path / "empty"), tmp_path / "out")
     with pytest.raises(DataError, match="no such file"):
-        build({"val": tmp_path / "none.json"}, write_srts(tmp_path / "srt"), tmp_path / "out")
+        build(Source({"val": tmp_path / "none.json"}, write_srts(tmp_path / "srt")), tmp_path / "out")
     assert split_names([asked, Path("x_train.jsonl")]) == {"val": asked, "train": Path("x_train.jsonl")}
     for wrong in ([Path("questions.json")], [asked, asked]):
         with pytest.raises(UsageError, match="does not tell one split"):
@@ -154,8 +265,8 @@ def test_inputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
 def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
     subtitles = write_srts(tmp_path / "srt")
     with_boxes = write_questions(tmp_path / "plus_val.json", raw(1))
-    build({"val": with_boxes}, subtitles, tmp_path / "out")
-    build({"val": with_boxes}, subtitles, tmp_path / "out")
+    build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
+    build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
     without = write_questions(tmp_path / "val.json", raw(1, bbox=None))
     with pytest.raises(UsageError, match="holds another data set"):
-        build({"val": without}, subtitles, tmp_path / "out")
+        build(Source({"val": without}, subtitles), tmp_path / "out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,17 @@ from hypothesis import strategies as st
 from longvideoagent import Settings, answer, load_team
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
-from longvideoagent.datasets.longtvqa.read import read_longtvqa, read_span
+from longvideoagent.datasets.longtvqa.questions import read_span
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
+from longvideoagent.media.encode import encode_frames
+from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.trace import Agents, Outcome
 from tests.conftest import SHARED
 from tests.release import CLIPS, TEXTS, question, write_frames, write_release
 
+HERE = json.dumps({"clip": CLIPS[1], "subtitle": "Otto : Here."})
 REAL = SHARED / "data" / "longtvqa_plus"
 
 
@@ -55,7 +60,7 @@ def test_an_episode_is_its_clips_in_order_with_their_lines(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("told", "right"),
     [({"answer": "a3"}, 3), ({"answer": None, "answer_idx": 2}, 2), ({"answer": None, "answer_idx": "4"}, 4),
-     ({"answer": None}, None), ({"answer": ""}, None)],
+     ({"answer": None}, None), ({"answer": ""}, None), ({"answer": "A2"}, 2), ({"answer": 0}, 0)],
 )  # fmt: skip
 def test_answers_come_in_several_forms_or_not_at_all(told: dict[str, Any], right: int | None, tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(**told)]))
@@ -84,10 +89,12 @@ def test_times_come_in_several_forms(told: object, span: tuple[float, float] | N
         ({"qid": None}, "qid", "no id", False),
         ({"occur_clip": "../../etc/passwd"}, "occur_clip", "no clip's name", False),
         ({"occur_clip": "s01e01/clip"}, "occur_clip", "no clip's name", False),
-        ({"occur_clip": "s09e01_seg01_clip_00"}, "occur_clip", "no subtitles", False),
+        ({"occur_clip": "s09e01_seg01_clip_00"}, "occur_clip", "neither subtitles nor a length", False),
         ({"answer": "a7"}, "answer", "none of a0 to a4", True),
         ({"answer": {"x": 1}}, "answer", "none of a0 to a4", True),
-        ({"ts": "NaN-NaN"}, "ts", "no span of seconds", True),
+        ({"ts": [float("nan"), 2.0]}, "ts", "no span of seconds", True),
+        ({"ts": [1.0, 51.0]}, "ts", "ends after the clip", True),
+        ({"episode_name": "s01e02"}, "episode_name", "its clip is of s01e01", True),
     ],
 )
 def test_what_is_wrong_is_told_by_line_and_field_and_never_dropped_silently(
@@ -99,6 +106,27 @@ def test_what_is_wrong_is_told_by_line_and_field_and_never_dropped_silently(
     assert told in problem.told
     assert str(problem).startswith(f"{data.questions}:3: record 2: {field}: ")
     assert len(data.samples) == (3 if is_kept else 2)
+
+
+def test_null_is_as_good_as_absent(tmp_path: Path) -> None:
+    """Tables turned into JSON have every column in every record."""
+    folder = write_release(tmp_path / "d", [])
+    told = question(1) | {"answer": None, "answer_idx": 3, "occur_clip": None, "vid_name": CLIPS[1], "ts": None}
+    (folder / "LongTVQA_plus_val.json").write_text(json.dumps([told | {"bbox": None, "episode_name": None}]))
+    data = read_longtvqa(folder)
+    assert (data.problems, data.boxes(data.samples[0])) == ((), ())
+    assert (data.samples[0].gold.option_index, data.samples[0].gold.clip) == (3, CLIPS[1])
+
+
+def test_tvqas_way_to_tell_no_times_is_no_fault(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1, ts="NaN-NaN")]))
+    assert (data.problems, data.samples[0].gold.start_s) == ((), None)
+    assert check(data).counts["questions without times"] == 1
+
+
+def test_a_span_ends_with_its_clip(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1, ts=[2.0, 50.2])]))
+    assert (data.problems, data.samples[0].gold.end_s) == ((), 110.0)
 
 
 def test_an_id_that_stands_twice_is_told_with_both_places(tmp_path: Path) -> None:
@@ -138,6 +166,15 @@ def test_impossible_folders_are_refused(tmp_path: Path) -> None:
         read_longtvqa(tmp_path / "nowhere")
     with pytest.raises(DataError, match="give a folder with"):
         open_dataset(tmp_path)
+    (folder / "LongTVQA_val.jsonl").write_text(json.dumps(question()))
+    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are of one split"):
+        read_longtvqa(folder)
+    (folder / "LongTVQA_val.jsonl").unlink()
+    for name in ("clip_durations.json", "clip_subtitles.json"):
+        (folder / name).write_text("[]")
+        with pytest.raises(DataError, match=f"{name}: no JSON object"):
+            read_longtvqa(folder)
+        (folder / name).unlink()
     with (folder / "LongTVQA_plus_val.json").open("r+b") as file:
         os.ftruncate(file.fileno(), 2_000_000_000)  # sparse, so that it takes no room
     with pytest.raises(DataError, match=r"2\.0 GB"):
@@ -171,6 +208,43 @@ def test_subtitles_come_in_several_shapes(shape: str, tmp_path: Path) -> None:
     ] == "Mira: We are late because the bus broke down."
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here."}), []),
+        ("clip_level.jsonl", f"{HERE}\n{HERE}", ["stands twice"]),
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["no clip's name"]),
+        ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["no JSON"]),
+        ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
+         ["marks no clip"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_subtitles_is_told_and_the_rest_is_read(
+    name: str, text: str, told: list[str], tmp_path: Path
+) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    (folder / f"LongTVQA_plus_subtitle_{name}").write_text(text)
+    data = read_longtvqa(folder)
+    assert [line.text for line in data.timeline("s01e01").subtitles] == ["Otto: Here."]
+    assert len(data.problems) == len(told)
+    assert all(part in str(problem) for part, problem in zip(told, data.problems, strict=True))
+
+
+def test_lines_with_times_are_kept_and_what_is_wrong_with_them_is_told(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    lines = {CLIPS[0]: [[1, 2, "Mira: Hi."], [61, 63, "Late."], ["x", 2, "No."]], CLIPS[1]: [[70.0, 75.0, "Long."]]}
+    (folder / "clip_subtitles.json").write_text(json.dumps(lines))
+    (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: 60.0}))
+    data = read_longtvqa(folder)
+    assert data.timeline("s01e01").duration_s == 135.0  # a clip of no told length lasts as long as its lines
+    assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
+    told = [problem.told for problem in check(data).problems if problem.field == "lines"]
+    assert [part.partition(": ")[2].split(";")[0] for part in told] == [
+        "1 lines without times or text", "1 lines begin after it ends (60.0 s) and are put at its end",
+    ]  # fmt: skip
+
+
 def test_without_durations_a_clip_is_a_minute(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: "NaN", CLIPS[1]: -3}))
@@ -195,6 +269,28 @@ def test_without_durations_a_clip_is_a_minute(tmp_path: Path) -> None:
 def test_names_of_clips(name: object, episode: str | None) -> None:
     clip = ClipName.parse(name)
     assert (clip.episode_name if clip else None) == episode
+
+
+SAID = st.lists(
+    st.tuples(
+        st.sampled_from(["Mira", "Dr. Lund", "Man on TV", "Otto"]),
+        st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,5}\.", fullmatch=True),
+    ),
+    max_size=12,
+)
+
+
+@given(SAID, st.floats(1, 200))
+def test_every_line_of_a_transcript_is_found_again(said: list[tuple[str, str]], duration_s: float) -> None:
+    lines = split_transcript(" ".join(f"{name} : {words}" for name, words in said), duration_s)
+    assert [line.text for line in lines] == [f"{name}: {words}" for name, words in said]
+    assert all(line.end_s == following.start_s for line, following in pairwise(lines))
+    assert not lines or (lines[0].start_s, round(lines[-1].end_s, 6)) == (0.0, round(duration_s, 6))
+
+
+def test_a_long_text_without_a_speaker_takes_no_time() -> None:
+    (line,) = split_transcript("We " * 100_000, 60.0)  # minutes, were names of any length looked for
+    assert line.end_s == 60.0
 
 
 @given(st.text(max_size=200), st.floats(1, 200))
@@ -228,21 +324,39 @@ def test_a_check_counts_and_tells_of_frames(tmp_path: Path) -> None:
     assert check(read_longtvqa(folder)).counts["clips without frames"] == 0
     (folder / "frames" / CLIPS[0] / "00003.jpg").unlink()
     (folder / "frames" / CLIPS[1] / "cover.jpg").write_bytes(b"\xff\xd8 cut")
+    (folder / "frames" / CLIPS[1] / "00002.jpg").write_bytes(b"\xff\xd8 cut")
     (folder / "frames" / CLIPS[2] / "00001.jpg").write_bytes(b"")
+    (folder / "frames" / CLIPS[2] / "00002.jpg").unlink()
+    os.mkfifo(folder / "frames" / CLIPS[2] / "00002.jpg")  # reading it would never end
     for file in (folder / "frames" / CLIPS[3]).iterdir():
         file.unlink()
     findings = check(read_longtvqa(folder))
     told = [str(problem) for problem in findings.problems]
     for part in (
         "1 frames are missing (00003.jpg first)",
-        "cover.jpg first",
+        "1 frames are missing (00002.jpg first)",
+        "1 frames have no number",
         "no whole JPEG",
-        "no numbered frame",
+        "no folder of numbered frames",
         "bbox",
     ):
         assert any(part in line for line in told), part
     assert (findings.counts["questions"], findings.counts["episodes"], findings.counts["clips"]) == (2, 2, 4)
     assert findings.counts["unreadable frames"] == 2
+    assert findings.counts["clips without frames"] == 1
+
+
+def test_a_check_tells_of_films_that_are_cut(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1)])
+    (folder / "videos").mkdir()
+    film = folder / "videos" / "s01e01.mp4"
+    write_frames(tmp_path / "frames")
+    encode_frames(FrameFolder(tmp_path / "frames" / CLIPS[0]), film)
+    (problem,) = check(read_longtvqa(folder)).problems
+    assert (problem.path, "of 175.5 s; was it cut short?" in problem.told) == (film, True)
+    film.write_bytes(film.read_bytes()[:300])
+    (problem,) = check(read_longtvqa(folder)).problems
+    assert (problem.path, problem.field) == (film, "video")
 
 
 @pytest.mark.shared
@@ -251,6 +365,7 @@ def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
     findings = check(data)
     assert findings.problems == ()
     assert [findings.counts[name] for name in ("questions", "episodes", "clips")] == [1575, 94, 1798]
+    assert findings.counts["questions whose right option stands twice"] == 1
     for video in data.videos:
         timeline = data.timeline(video)
         assert all(clip.subtitles for clip in timeline.clips)
@@ -260,7 +375,7 @@ def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
         assert clip.start_s <= (sample.gold.start_s or 0)
 
 
-@pytest.mark.parametrize("boxes", [{"1": 5}, {"1": None}, "x", [1]])
+@pytest.mark.parametrize("boxes", [{"1": [question()["bbox"]["7"][0] | {"width": 0}]}, {"1": 5}, {"1": None}, "x", [1]])
 def test_boxes_of_another_form_are_told(boxes: object, tmp_path: Path) -> None:
     findings = check(read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])))
     assert [problem.field for problem in findings.problems if problem.field == "bbox"] == ["bbox"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -151,6 +153,26 @@ def test_a_part_is_drawn_by_its_seed(grown: Path, tmp_path: Path) -> None:
     assert part.timeline(drawn[0].video) == data.timeline(drawn[0].video)
     with pytest.raises(UsageError, match="already"):
         write_part(data, drawn, tmp_path / "part")
+
+
+def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tmp_path: Path) -> None:
+    splits = {split: read_longtvqa(grown, split) for split in ("train", "val")}
+    for data in splits.values():
+        write_part(data, data.samples[:2], tmp_path / "part")
+    for split, whole in splits.items():
+        part, video = read_longtvqa(tmp_path / "part", split), whole.samples[0].video
+        assert part.timeline(video) == whole.timeline(video)
+        assert part.episode(video).video.duration_s == whole.episode(video).video.duration_s
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "part", other, symlinks=True)
+    (other / "LongTVQA_plus_val.json").unlink()
+    texts = json.loads((other / "clip_subtitles.json").read_text())
+    (other / "clip_subtitles.json").write_text(json.dumps({clip: [[0.0, 1.0, "Else."]] for clip in texts}))
+    with pytest.raises(UsageError, match="of another set"):
+        write_part(splits["val"], splits["val"].samples, other)
+    with pytest.raises(UsageError, match="no question to draw"):
+        write_part(splits["val"], [], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 # --- first clips ---------------------------------------------------------------------------------

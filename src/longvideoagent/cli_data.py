@@ -42,22 +42,19 @@ def build(
     subtitles: Annotated[Path, typer.Option(help="A folder of {clip}.srt, or preprocessed subtitles as JSON.")],
     out: Out,
     durations: Annotated[Path | None, typer.Option(help="Seconds of each clip, as one JSON object.")] = None,
-    frames: Annotated[Path | None, typer.Option(help="A folder of {clip}/{00001}.jpg, for --video.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="A folder of {clip}/{00001}.jpg; linked, not copied.")] = None,
     video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
 ) -> None:
     """Build LongTVQA from TVQA, or LongTVQA+ from TVQA+."""
+    from longvideoagent.datasets.longtvqa.build import Source, split_names
     from longvideoagent.datasets.longtvqa.build import build as build_data
-    from longvideoagent.datasets.longtvqa.build import split_names, write_videos
     from longvideoagent.terminal import print_counts, progress
 
-    if video != (frames is not None):
-        raise UsageError("--video and --frames, the folder of the clips' frames, need each other")
+    if video and frames is None:
+        raise UsageError("--video: needs --frames, the folder of the clips' frames")
     with progress() as tell:
-        made = build_data(
-            split_names(questions), subtitles, out, durations, lambda share: tell("building the data set", share)
-        )
-        if video and frames is not None:
-            made.counts["videos"] = write_videos(out, frames, lambda share: tell("writing videos", share))
+        source = Source(split_names(questions), subtitles, durations, frames)
+        made = build_data(source, out, films=video, progress=tell)
     print_counts(made.counts)
     _tell(made.problems)
 

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA
+from longvideoagent.datasets.longtvqa.texts import read_lines
 from longvideoagent.datasets.records import Problem
+from longvideoagent.errors import DataError
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.video import open_video
+
+CUT_FILM_S = 2.0
+"""A film that ends so much before the clips of its episode was cut, or is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +30,8 @@ class Findings:
 
 def check(data: DataSet) -> Findings:
     """Count what is there and collect what is wrong: broken records, bad times, answers out of range,
-    duplicate ids, clips without text or frames, unreadable frames. Of other sets than LongTVQA, whose videos
-    are their publishers', the records alone are checked."""
+    duplicate ids, clips without text or frames, unreadable frames, films that are cut. Of other sets than
+    LongTVQA, whose videos are their publishers', the records alone are checked."""
     if not isinstance(data, LongTVQA):
         counts = {
             "questions": len(data.samples),
@@ -31,77 +39,98 @@ def check(data: DataSet) -> Findings:
             "questions without an answer": sum(sample.gold.option_index is None for sample in data.samples),
         }
         return Findings(counts, tuple(data.problems))
-    problems = [*data.problems, *_box_problems(data), *_bare_clips(data), *_frame_problems(data)]
+    problems = [*data.problems, *_box_problems(data), *_text_problems(data), *_picture_problems(data)]
     by_field = Counter(problem.field for problem in problems)
-    has_videos = (data.folder / "videos").is_dir()
-    clips = [clip for video in data.videos for clip in data.clips[video]]
+    clips = [clip for video in data.videos for clip in data.episodes.clips[video]]
     counts = {
         "questions": len(data.samples),
         "episodes": len(data.videos),
         "clips": len(clips),
         "questions without an answer": sum(sample.gold.option_index is None for sample in data.samples),
         "questions without times": sum(sample.gold.start_s is None for sample in data.samples),
-        "answers out of range": by_field["answer"],
+        "questions whose right option stands twice": sum(map(_is_ambiguous, data.samples)),
+        "answers out of range": by_field["answer"] + by_field["answer_idx"],
         "bad times": by_field["ts"],
-        "duplicate ids": sum("already" in problem.told for problem in problems if problem.field == "qid"),
+        "missing or duplicate ids": by_field["qid"],
         "questions with boxes": sum(bool(data.boxes(sample)) for sample in data.samples),
         "clips without subtitles": by_field["subtitles"],
-        "clips without a told duration": sum(clip not in data.durations_s for clip in clips),
-        "clips without frames": by_field["frames"] if data.frames is not None or has_videos else len(clips),
+        "clips without a told duration": sum(clip not in data.episodes.told_s for clip in clips),
+        "clips without frames": sum(_bare_clips(data, video) for video in data.videos),
         "unreadable frames": by_field["frame"],
     }
     return Findings(counts, tuple(problems))
 
 
+def _is_ambiguous(sample: Sample) -> bool:
+    right = sample.gold.option_index
+    return right is not None and sample.question.options.count(sample.question.options[right]) > 1
+
+
+def _bare_clips(data: LongTVQA, video: str) -> int:
+    """How many clips of an episode can not be looked at."""
+    clips = data.episodes.clips[video]
+    if data.film(video) is not None:
+        return 0
+    return sum(data.frames is None or _open(data.frames / clip) is None for clip in clips)
+
+
+def _open(folder: Path) -> FrameFolder | None:
+    try:
+        return FrameFolder(folder)
+    except DataError:
+        return None
+
+
 def _box_problems(data: LongTVQA) -> Iterator[Problem]:
     for sample in data.samples:
         if data.boxes(sample) is None:
-            told = "a box is without img_id, left, top, width, height or label; none of its boxes is used"
+            told = "a box lacks img_id, left, top, width, height or label, or has no area; none of its boxes is used"
             yield data.records[sample.question.id].problem("bbox", told)
 
 
-def _bare_clips(data: LongTVQA) -> Iterator[Problem]:
+def _text_problems(data: LongTVQA) -> Iterator[Problem]:
     for video in data.videos:
         for clip in data.timeline(video).clips:
+            length_s, told = data.episodes.lengths_s[clip.label], data.texts.get(clip.label)
             if not clip.subtitles:
                 yield Problem(data.folder, 0, "subtitles", f"{clip.label} has no text")
+            elif isinstance(told, list) and len(told) > len(clip.subtitles):
+                lost = len(told) - len(clip.subtitles)
+                yield Problem(data.folder, 0, "lines", f"{clip.label}: {lost} lines without times or text; left out")
+            late = sum(line.start_s > length_s for line in read_lines(told, length_s))
+            if late:
+                told = f"{clip.label}: {late} lines begin after it ends ({length_s:.1f} s) and are put at its end"
+                yield Problem(data.folder, 0, "lines", told)
 
 
-def _frame_problems(data: LongTVQA) -> Iterator[Problem]:
-    if data.frames is None:
-        return
+def _picture_problems(data: LongTVQA) -> Iterator[Problem]:
     for video in data.videos:
-        for clip in data.clips[video]:
-            folder = data.frames / clip
-            if folder.is_dir():
-                yield from _folder_problems(folder)
-            else:
-                yield Problem(folder, 0, "frames", "no folder of frames for this clip; get it, or look without it")
+        film = data.film(video)
+        if film is not None:
+            yield from _film_problems(film, data.timeline(video).duration_s)
+        elif data.frames is not None:
+            for clip in data.episodes.clips[video]:
+                yield from _folder_problems(data.frames / clip)
 
 
-def _folder_problems(folder: Path) -> Iterator[Problem]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-    numbers = {int(path.stem) for path in files if path.stem.isdecimal()}
-    odd = [path.name for path in files if not path.stem.isdecimal()]
-    if odd:
-        yield Problem(folder, 0, "frames", f"{len(odd)} names are no numbers ({odd[0]} first); name them 00001.jpg, …")
-    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
+def _film_problems(film: Path, duration_s: float) -> Iterator[Problem]:
+    try:
+        there_s = open_video(film).duration_s
+    except DataError as error:
+        yield Problem(film, 0, "video", str(error).removeprefix(f"{film}: "))
+        return
+    if there_s < duration_s - CUT_FILM_S:
+        yield Problem(film, 0, "video", f"lasts {there_s:.1f} s of {duration_s:.1f} s; was it cut short? get it again")
+
+
+def _folder_problems(path: Path) -> Iterator[Problem]:
+    folder = _open(path)
+    if folder is None:
+        yield Problem(path, 0, "frames", "no folder of numbered frames for this clip; get it, or look without it")
+        return
+    yield from (Problem(path, 0, "frame names", warning) for warning in folder.warnings)
+    missing = folder.missing()
     if missing:
-        yield Problem(folder, 0, "frames", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
-    elif not numbers:
-        yield Problem(folder, 0, "frames", "no numbered frame in it")
-    for path in files:
-        if not _is_whole(path):
-            yield Problem(path, 0, "frame", "no whole JPEG; extract it again")
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file begins and ends as a JPEG does, which a cut one does not."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        begins = file.read(2)
-        if file.seek(0, 2) < 4:
-            return False
-        file.seek(-2, 2)
-        return begins == b"\xff\xd8" and file.read(2) == b"\xff\xd9"
+        yield Problem(path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
+    for file in folder.broken():
+        yield Problem(file, 0, "frame", "no whole JPEG; extract it again")

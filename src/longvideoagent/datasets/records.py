@@ -117,6 +117,8 @@ class RecordFile:
         """The objects, in order. Raises DataError where a JSON list breaks off or is none."""
         if self.rows is not None:
             yield from (Record(values, index, self) for index, values in enumerate(self.rows))
+        elif self.opening == "{" and (whole := self._object()) is not None:
+            yield Record(whole, 0, self)
         elif self.opening == "[":
             for index, values in enumerate(self._whole()):
                 if isinstance(values, dict):
@@ -136,10 +138,31 @@ class RecordFile:
         try:
             told = json.loads(self.text)
         except (ValueError, RecursionError) as error:
-            if "Extra data" in str(error):  # one object a line
+            if self._is_lines(error):
                 return None
             raise self._broken(error) from error
         return told if isinstance(told, dict) else None
+
+    def members(self) -> dict[str, Any]:
+        """The members of a file that has to be one JSON object. Raises DataError where it is none."""
+        told = self.mapping()
+        if told is None:
+            raise DataError(f"{self.path}: no JSON object of names; get it again")
+        return told
+
+    def _object(self) -> dict[str, Any] | None:
+        """The file as one object, on however many lines; None where it is not one."""
+        try:
+            return self.mapping()
+        except DataError:
+            return None
+
+    def _is_lines(self, error: Exception) -> bool:
+        """Whether what is no JSON as a whole is one object a line: its first line is complete, or is broken
+        itself and others follow."""
+        read = self.text[: getattr(error, "pos", 0)].strip()
+        first, _, rest = self.text.strip().partition("\n")
+        return "Extra data" in str(error) or ("\n" not in read and first.strip() != "{" and bool(rest.strip()))
 
     def line_of(self, index: int) -> int:
         """The line on which a record begins, from 1; of a table's, under its line of names."""

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.datasets.longtvqa.read import VIDEO_SUFFIXES, read_span
+from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.datasets.timed_json import open_with_lines
 from longvideoagent.errors import DataError
 from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.media.video import VIDEO_SUFFIXES
 from longvideoagent.types import Question
 
 LETTERS = "ABCDEFGHIJ"

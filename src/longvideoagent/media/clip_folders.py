@@ -41,6 +41,11 @@ class ClipFolders:
             return []
         return [f"{self._root}: {len(bare)} clips have no frames, {bare[0]} first"]
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether any clip has frames."""
+        return any(self._folder(clip.label) is not None for clip in self._timeline.clips)
+
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """The stored frames shown at these times; see ``Video.frames``. Times in clips without frames are
         left out."""

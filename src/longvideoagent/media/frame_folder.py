@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.media.frames import LONGEST_TRAILER, MAX_SIDE_PX, Frame, is_whole_jpeg
 
 TVQA_FRAMES_PER_S = 3.0
 FASTEST_FRAMES_PER_S = 100_000
@@ -29,9 +30,7 @@ class FrameFolder:
         self.warnings: list[str] = []
         numbered: dict[int, Path] = {}
         unnamed = 0
-        for file in sorted(path.iterdir()):
-            if file.suffix.lower() not in (".jpg", ".jpeg"):
-                continue
+        for file in _pictures(path):
             number = re.search(r"(\d+)$", file.stem)
             if number is None or int(number[1]) in numbered:
                 unnamed += 1
@@ -69,6 +68,19 @@ class FrameFolder:
             shown.append(made[place])
         return shown
 
+    def missing(self) -> list[int]:
+        """Numbers below the last that no frame has, from 1 on."""
+        return sorted(set(range(1, self._numbers[-1])) - set(self._numbers))
+
+    def broken(self) -> Iterator[Path]:
+        """Files that were not written to their end. Only the ends of each are read."""
+        for file in self._files:
+            with file.open("rb") as stored:
+                begins = stored.read(LONGEST_TRAILER)
+                stored.seek(-min(LONGEST_TRAILER, file.stat().st_size), os.SEEK_END)
+                if not is_whole_jpeg(begins, stored.read()):
+                    yield file
+
     def _read(self, place: int, max_side_px: int) -> Frame:
         file = self._files[place]
         time_s = (self._numbers[place] - self._first) / self.frames_per_s
@@ -76,3 +88,13 @@ class FrameFolder:
             return Frame(time_s, jpeg=file.read_bytes(), name=str(file), max_side_px=max_side_px)
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The JPEG files of a folder by name. Raises DataError where there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file()]  # a pipe would never end
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); check the path") from error
+    return [folder / name for name in sorted(names) if name.lower().endswith((".jpg", ".jpeg"))]

@@ -21,6 +21,11 @@ MAX_SIDE_PX = 768
 """Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
 
+def is_whole_jpeg(begins: bytes, ends: bytes) -> bool:
+    """Whether bytes that begin and end so can be a JPEG that was written to its end."""
+    return begins.startswith(START_OF_IMAGE) and END_OF_IMAGE in ends
+
+
 class Frame:
     """A frame and the second at which it is shown.
 
@@ -77,7 +82,7 @@ class Frame:
         """False where stored bytes cannot be a JPEG that was written to its end. Nothing is decoded."""
         if self._jpeg is None:
             return True
-        return self._jpeg.startswith(START_OF_IMAGE) and END_OF_IMAGE in self._jpeg[-LONGEST_TRAILER:]
+        return is_whole_jpeg(self._jpeg, self._jpeg[-LONGEST_TRAILER:])
 
     def jpeg(self) -> bytes:
         """The frame as a JPEG file."""

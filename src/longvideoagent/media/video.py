@@ -18,6 +18,9 @@ from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S, FrameFolder
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
 from longvideoagent.media.video_file import VideoFile
 
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+"""Of the files in which data sets keep their videos."""
+
 
 class Video(Protocol):
     """What the system needs of a video."""

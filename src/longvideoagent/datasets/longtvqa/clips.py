@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, zip_longest
+from itertools import accumulate, zip_longest
 
 from longvideoagent.types import Clip, Subtitle, Timeline
 
 _CLIP = re.compile(
     r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})"
 )
-_SPEAKER = re.compile(
-    r"(?:^|(?<=\s))"
-    r"(?P<name>(?:(?:Dr|Mrs|Mr|Ms|Prof)\.? )?[A-Z][\w'’-]*(?: (?:[A-Z][\w'’-]*|from|the|of|and|on|in|&))*) ?: "
+_NAME = (
+    r"(?P<name>(?:(?:Dr|Mrs|Mr|Ms|Prof)\.? )?[A-Z][\w'’-]{0,40}"
+    r"(?: (?:[A-Z][\w'’-]{0,40}|from|the|of|and|on|in|&)){0,7})"
 )
+_SPEAKER = re.compile(rf"(?:^|(?<=\s)){_NAME} ?: ")
+_LEAD = re.compile(rf"\(? ?{_NAME} ?:(?: ?\) ?| )")
 USUAL_CLIP_S = 60.0
 """Length of a clip where nothing tells it (data set card: about a minute)."""
 
@@ -49,40 +51,52 @@ class ClipName:
         return f"{self.show}_{self.episode}" if self.show else self.episode
 
 
-def in_order(names: Iterable[str]) -> dict[str, list[str]]:
-    """The clips of each episode in the order of the film; names of no clip are left out."""
-    parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
-    episodes: dict[str, list[str]] = {}
-    for name in sorted(parsed, key=lambda name: parsed[name].place):
-        episodes.setdefault(parsed[name].episode_name, []).append(name)
-    return episodes
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """Which clips make each episode, in the order of its film, and where each of them begins."""
 
-
-def clip_starts(episodes: Mapping[str, Sequence[str]], durations_s: Mapping[str, float]) -> dict[str, float]:
+    clips: Mapping[str, Sequence[str]]
+    told_s: Mapping[str, float]
+    """Lengths of the clips for which one is told."""
+    lengths_s: Mapping[str, float]
+    """Of every clip. Where none is told it is a minute, or as long as its lines last."""
+    starts_s: Mapping[str, float]
     """The second at which each clip begins in its episode."""
-    starts_s: dict[str, float] = {}
-    for names in episodes.values():
-        lengths = [durations_s.get(name, USUAL_CLIP_S) for name in names]
-        starts_s |= zip(names, accumulate(lengths, initial=0.0), strict=False)
-    return starts_s
+
+    @classmethod
+    def of(cls, names: Iterable[str], told_s: Mapping[str, float], ends_s: Mapping[str, float]) -> Episodes:
+        """Put clips together by their names; ``ends_s`` tells where the last line of a clip ends. Names of no
+        clip are left out."""
+        parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
+        clips: dict[str, list[str]] = {}
+        for name in sorted(parsed, key=lambda name: parsed[name].place):
+            clips.setdefault(parsed[name].episode_name, []).append(name)
+        lengths_s = {name: told_s.get(name) or max(USUAL_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
+        starts_s: dict[str, float] = {}
+        for inside in clips.values():
+            starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
+        return cls(clips, told_s, lengths_s, starts_s)
+
+    def lay_out(self, episode: str, lines: Mapping[str, Sequence[Subtitle]]) -> Timeline:
+        """The clips of an episode with their lines, timed from the start of their clip, moved to its axis. What
+        is said past the end of its clip is put at that end."""
+        clips = []
+        for name in self.clips[episode]:
+            start_s = self.starts_s[name]
+            end_s = start_s + self.lengths_s[name]
+            moved = tuple(
+                Subtitle(min(end_s, start_s + line.start_s), min(end_s, start_s + line.end_s), line.text, line.source)
+                for line in lines.get(name, ())
+            )
+            clips.append(Clip(name, start_s, end_s, moved))
+        return Timeline(tuple(clips))
 
 
-def lay_out(
-    names: Sequence[str], durations_s: Mapping[str, float], lines: Mapping[str, Sequence[Subtitle]]
-) -> Timeline:
-    """The clips of one episode, given in their order, with their lines moved to the episode's axis. Lines
-    carry times from the start of their clip."""
-    lengths = [durations_s.get(name, USUAL_CLIP_S) for name in names]
-    times = pairwise(accumulate(lengths, initial=0.0))
-    clips = []
-    for name, (start_s, end_s) in zip(names, times, strict=True):
-        moved = tuple(
-            Subtitle(start_s + line.start_s, min(end_s, start_s + line.end_s), line.text, line.source)
-            for line in lines.get(name, ())
-            if start_s + line.start_s < end_s
-        )
-        clips.append(Clip(name, start_s, end_s, moved))
-    return Timeline(tuple(clips))
+def lead_with_speaker(text: str, mark: str = ":") -> str:
+    """A line with its speaker, where it has one, as ``Mira: words``, however it was spelt (``(Mira:)words``,
+    ``Mira : words``); ``mark`` stands between the two."""
+    found = _LEAD.match(text)
+    return f"{found['name']}{mark} {text[found.end() :].lstrip()}" if found else text
 
 
 def split_transcript(text: str, duration_s: float) -> list[Subtitle]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.longtvqa.clips import split_transcript
+from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile, finite
 from longvideoagent.types import Subtitle
 
@@ -15,40 +15,56 @@ _EPISODE_CLIP = re.compile(r"<([^<>/\s]{1,80})>(.*?)</\1>", re.DOTALL)
 
 
 def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
-    """Seconds of each clip; empty where there is no such file."""
-    if not path.exists():
-        return {}
-    file = RecordFile.read(path)
-    told = file.mapping() or {}
+    """Seconds of each clip. Raises DataError where the file is missing or no JSON object."""
+    told = RecordFile.read(path).members()
     kept = {name: seconds for name, value in told.items() if (seconds := finite(value)) is not None and seconds > 0}
-    problems += [Problem(path, 0, name, "no length in seconds; a minute is taken") for name in told if name not in kept]
+    problems += [Problem(path, 0, name, "no length in seconds; it is not used") for name in told if name not in kept]
     return kept
 
 
 def read_texts(folder: Path, problems: list[Problem]) -> dict[str, Any]:
     """The text of each clip, or its lines with times where the folder has them."""
     timed = folder / "clip_subtitles.json"
-    if timed.exists():
-        return RecordFile.read(timed).mapping() or {}
     by_clip, by_episode = (_first(folder, f"*subtitle_{level}_level*") for level in ("clip", "episode"))
-    if by_clip is not None:
-        return dict(_texts_of(RecordFile.read(by_clip), problems))
-    if by_episode is None:
+    path = timed if timed.exists() else by_clip or by_episode
+    if path is None:
         problems.append(Problem(folder, 0, "", "no subtitle file; give *_subtitle_clip_level.json"))
         return {}
-    whole = dict(_texts_of(RecordFile.read(by_episode), problems))
-    return {clip: text for told in whole.values() for clip, text in _EPISODE_CLIP.findall(told)}
+    if path == timed:
+        told: Iterator[tuple[str, Any]] = iter(RecordFile.read(timed).members().items())
+    else:
+        told = _texts_of(RecordFile.read(path), problems)
+    if path == by_episode:
+        told = _by_clip(path, told, problems)
+    texts: dict[str, Any] = {}
+    for name, text in told:
+        if ClipName.parse(name) is None:
+            problems.append(Problem(path, 0, name[:80], "is no clip's name; its text is left out"))
+        elif name in texts:
+            problems.append(Problem(path, 0, name, "stands twice; the first is taken"))
+        else:
+            texts[name] = text
+    return texts
 
 
 def _first(folder: Path, pattern: str) -> Path | None:
     return next(iter(sorted(folder.glob(pattern))), None)
 
 
+def _by_clip(path: Path, told: Iterator[tuple[str, str]], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """The clips that the text of each episode marks as <clip>…</clip>."""
+    for episode, text in told:
+        found = _EPISODE_CLIP.findall(text)
+        if text.strip() and not found:
+            problems.append(Problem(path, 0, episode[:80], "marks no clip as <clip>…</clip>; its text is left out"))
+        yield from found
+
+
 def _texts_of(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, str]]:
     """Names and texts in any of the shapes subtitle files come in: one object, or a line or element for each
     {clip, subtitle}, {clip: text} or {vid_name, sub}."""
     whole = file.mapping()
-    if whole is not None and len(whole) != 1 and not {"clip", "subtitle"} & whole.keys():
+    if whole is not None and _named_text(whole) is None:
         for name, text in whole.items():
             if isinstance(text, str):
                 yield name, text
@@ -76,13 +92,21 @@ def _named_text(values: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def read_lines(told: Any, duration_s: float) -> list[Subtitle]:
-    """Lines of a clip, timed from its start."""
+    """Lines of a clip, timed from its start; those without times or text are left out."""
     if isinstance(told, str):
         return split_transcript(told, duration_s)
-    lines = []
-    for each in told if isinstance(told, list) else []:
-        if isinstance(each, list) and len(each) == 3 and isinstance(each[2], str):
-            start_s, end_s = finite(each[0]), finite(each[1])
-            if start_s is not None and end_s is not None and 0 <= start_s <= end_s:
-                lines.append(Subtitle(start_s, end_s, each[2]))
-    return lines
+    return [line for each in (told if isinstance(told, list) else []) if (line := _line(each)) is not None]
+
+
+def _line(told: object) -> Subtitle | None:
+    if not isinstance(told, list) or len(told) != 3 or not isinstance(told[2], str):
+        return None
+    start_s, end_s = finite(told[0]), finite(told[1])
+    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
+        return None
+    return Subtitle(start_s, end_s, told[2])
+
+
+def last_end_s(told: Any) -> float:
+    """Where the last line of a clip ends; 0 for text without times."""
+    return max((line.end_s for line in read_lines(told, 0.0)), default=0.0) if isinstance(told, list) else 0.0

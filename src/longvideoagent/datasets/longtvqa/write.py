@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from longvideoagent.datasets.longtvqa.clips import lead_with_speaker
 from longvideoagent.files import whole
 from longvideoagent.types import Subtitle
 
@@ -25,7 +26,7 @@ def write_subtitles(out: Path, name: str, clips: Mapping[str, Sequence[str]], li
 
 
 def _text(lines: Sequence[Subtitle]) -> str:
-    return " ".join(line.text.replace(": ", " : ", 1) for line in lines)
+    return " ".join(lead_with_speaker(line.text, " :") for line in lines)
 
 
 def listed(rows: Sequence[str], *, as_list: bool) -> Iterator[str]:
@@ -44,6 +45,14 @@ def as_json(value: object) -> str:
 def write_json(path: Path, told: Mapping[str, object]) -> None:
     """One JSON object, a member a line."""
     write_text(path, _enclosed("{}", (f"{as_json(name)}: {as_json(value)}" for name, value in told.items())))
+
+
+def read_json(path: Path) -> object:
+    """What a file of ours holds; None where it is missing or broken, and so to be made anew."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _enclosed(brackets: str, rows: Iterable[str]) -> Iterator[str]:

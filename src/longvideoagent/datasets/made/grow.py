@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.longtvqa.read import OPTIONS
-from longvideoagent.datasets.longtvqa.write import as_json, listed, write_json, write_subtitles, write_text
+from longvideoagent.datasets.longtvqa.questions import OPTIONS
+from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, write_json, write_subtitles, write_text
 from longvideoagent.datasets.made.script import SCENE_S, Scene, write_script
-from longvideoagent.datasets.made.synthetic import read_json, render, write_questions
+from longvideoagent.datasets.made.synthetic import render, write_questions
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.video_file import VideoFile

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.gold import Box, Gold, Sample
+from longvideoagent.datasets.longtvqa.write import read_json
 from longvideoagent.datasets.made.script import (
     COLOUR_RGB,
     NAMES,
@@ -95,14 +96,6 @@ def _read_script(listing: Path) -> object:
     """The script that a listing was written for; None where there is no readable listing."""
     told = read_json(listing)
     return told.get("script") if isinstance(told, dict) else None
-
-
-def read_json(path: Path) -> object:
-    """What a file of ours holds; None where it is missing or broken, and so to be made anew."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def write_questions(
