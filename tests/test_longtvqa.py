@@ -213,7 +213,7 @@ def test_subtitles_come_in_several_shapes(shape: str, tmp_path: Path) -> None:
     [
         ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here."}), []),
         ("clip_level.jsonl", f"{HERE}\n{HERE}", ["stands twice"]),
-        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["no clip's name"]),
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["../x: is no clip's name"]),
         ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["no JSON"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
          ["marks no clip"]),

@@ -65,10 +65,10 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
     problems: list[Problem] = []
     lines = read_clip_lines(source.subtitles, problems)
     told_s = read_durations(source.durations, problems) if source.durations is not None else {}
-    ends_s = {clip: max((line.end_s for line in spoken), default=0.0) for clip, spoken in lines.items()}
+    ends_s = {clip: spoken[-1].end_s for clip, spoken in lines.items() if spoken}
     if source.frames is not None:
         counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in told_s])
-        told_s |= {clip: max(length_s, ends_s[clip]) for clip, length_s in counted_s.items()}
+        told_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
     episodes = Episodes.of(lines.keys() | told_s.keys(), told_s, ends_s)
     untold = sum(clip not in told_s for clip in episodes.starts_s)
     counts = {"episodes": len(episodes.clips), "clips": len(episodes.starts_s), "clips without a told duration": untold}
@@ -176,7 +176,7 @@ def _of_json(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, l
         lines = [line for each in told if (line := _line(each)) is not None]
         if len(lines) < len(told):
             problems.append(record.problem("sub", f"{len(told) - len(lines)} lines without times or text; left out"))
-        yield name, lines
+        yield name, sorted(lines, key=lambda line: line.start_s)
     problems += file.problems
 
 

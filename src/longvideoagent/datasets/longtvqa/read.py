@@ -27,7 +27,7 @@ from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.questions import read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import last_end_s, read_durations, read_lines, read_texts
-from longvideoagent.datasets.records import Problem, Record, RecordFile
+from longvideoagent.datasets.records import Problem, Record, RecordFile, collector_paused
 from longvideoagent.errors import DataError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
@@ -100,6 +100,7 @@ class LongTVQA:
         return Episode(film, timeline, "the data set's subtitles", tuple(film.warnings))
 
 
+@collector_paused()
 def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     """Read one split. Raises DataError where the folder holds no such split or a file breaks off."""
     questions = find_questions(folder, split)
@@ -109,6 +110,11 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     texts = read_texts(folder, problems)
     ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in told_s}
     episodes = Episodes.of({*texts, *told_s}, told_s, ends_s)
+    problems += [
+        Problem(folder, 0, name[:80], "is no clip's name; its text is left out")
+        for name in texts
+        if name not in episodes.starts_s
+    ]
     read = list(read_questions(RecordFile.read(questions), episodes, problems))
     if not read and not problems:
         problems = [Problem(questions, 0, "", "holds no question; get it again")]
