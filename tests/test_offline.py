@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.agents.offline.grounding import locate
-from longvideoagent.agents.offline.likelihood import option_likelihoods
+from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide
 from longvideoagent.agents.offline.reading import Reading, take_apart
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.agents.offline.vision import look, sample_times, times_in
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
@@ -23,8 +27,20 @@ from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_
 from longvideoagent.protocol import parse
 from longvideoagent.rollout import AskGrounding, AskVision, Rollout
 from longvideoagent.trace import Outcome, Settings, Trace
-from longvideoagent.types import Answer, Clip, Evidence, Grounded, Look, Question, Relocate, Reply, Seen, Timeline
-from tests.conftest import make_timeline
+from longvideoagent.types import (
+    Answer,
+    Clip,
+    Evidence,
+    Grounded,
+    Look,
+    Question,
+    Relocate,
+    Reply,
+    Seen,
+    Subtitle,
+    Timeline,
+)
+from tests.conftest import SHARED, make_timeline
 
 
 def ground(timeline: Timeline, question: Question, request: str = "", visited: tuple[str, ...] = ()) -> Grounded:
@@ -303,8 +319,16 @@ TALK = [
 ]
 
 
-def likely(text: str, *options: str, lines: list[str] = TALK) -> list[float]:
-    return option_likelihoods(Question(text, options), lines, is_excerpt=False)
+def spoken(lines: Sequence[str], pause_s: float = 0.0) -> list[Evidence]:
+    """Lines of three seconds, so far apart."""
+    starts_s = [number * (3.0 + pause_s) for number in range(len(lines))]
+    return [
+        Evidence.of_line("c01", Subtitle(at_s, at_s + 3.0, line)) for at_s, line in zip(starts_s, lines, strict=True)
+    ]
+
+
+def likely(text: str, *options: str, lines: list[str] = TALK, pause_s: float = 0.0) -> list[float]:
+    return option_likelihoods(Question(text, options), spoken(lines, pause_s), is_excerpt=False)
 
 
 def test_an_option_is_likely_where_its_words_meet_the_questions() -> None:
@@ -330,6 +354,36 @@ def test_what_all_options_share_tells_nothing_apart() -> None:
     assert likely("What is cold?", "Otto soup", "Otto keys") == pytest.approx(bare)
 
 
+def test_lines_minutes_apart_are_of_different_moments() -> None:
+    sold, keys = likely("What does Lena hear after the soup is cold?", "He sold it", "The keys", pause_s=120.0)
+    assert sold == pytest.approx(keys, rel=0.3)
+    asked = Question("What did Otto do about the soup?", ("sold it", "ate it"))
+    said = ["Lena: The soup is cold.", "Otto: I sold it."]
+    together, apart = (Reading(asked, spoken(said, pause_s)).relevance[1] for pause_s in (0.0, 600.0))
+    assert together > apart
+
+
+@pytest.mark.shared
+def test_the_length_of_an_option_is_no_evidence() -> None:
+    """Offered the options of some other question, the team prefers neither long ones nor short ones."""
+    data = read_longtvqa(SHARED / "data" / "longtvqa_plus")
+    rng = random.Random(0)
+    chosen: dict[Callable[..., int], list[float]] = {max: [], min: []}
+    for sample in data.samples[::2]:
+        options = rng.choice(data.samples).question.options
+        question = replace(sample.question, options=options)
+        lines = [Evidence.of_line("", line) for line in data.timeline(sample.video).subtitles]
+        values = [support.value for support in Reading(question, lines, is_excerpt=False).supports()]
+        best = [index for index, value in enumerate(values) if value == max(values)]
+        lengths = [len(wanted) for wanted in distinctive_terms(question)]
+        for extreme, seen in chosen.items():
+            of_it = [index for index, length in enumerate(lengths) if length == extreme(lengths)]
+            hits = sum(index in of_it for index in best) / len(best)
+            seen.append(hits - len(of_it) / len(lengths))  # against choosing at random
+    assert abs(sum(chosen[max]) / len(chosen[max])) < 0.05
+    assert abs(sum(chosen[min]) / len(chosen[min])) < 0.05
+
+
 def test_nothing_said_of_any_option_leaves_all_equal_whatever_their_length() -> None:
     assert likely("What is cold?", "a very long and winding river", "snow") == [0.5, 0.5]
 
@@ -337,7 +391,7 @@ def test_nothing_said_of_any_option_leaves_all_equal_whatever_their_length() -> 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5), st.text(max_size=30), st.lists(st.text(max_size=30)))
 def test_likelihoods_are_probabilities_of_any_text(options: list[str], text: str, lines: list[str]) -> None:
     for is_excerpt in (True, False):
-        told = option_likelihoods(Question(text, tuple(options)), lines, is_excerpt)
+        told = option_likelihoods(Question(text, tuple(options)), spoken(lines), is_excerpt)
         assert len(told) == len(options)
         assert sum(told) == pytest.approx(1)
 

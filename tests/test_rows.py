@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -153,6 +155,19 @@ def test_a_part_is_drawn_by_its_seed(grown: Path, tmp_path: Path) -> None:
     assert part.timeline(drawn[0].video) == data.timeline(drawn[0].video)
     with pytest.raises(UsageError, match="already"):
         write_part(data, drawn, tmp_path / "part")
+
+
+def test_a_command_that_is_stopped_says_so_and_goes_on_later(tmp_path: Path) -> None:
+    command: list[str | Path] = [LVA, "data", "synth", tmp_path / "made", "--minutes", "5", "--episodes", "40"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob("made/*/*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == "lva: stopped\n"
+    assert process.returncode == 130
+    assert not list(tmp_path.glob("made/LongTVQA*"))
 
 
 def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid
 
 @contextmanager
 def progress() -> Iterator[Tell]:
-    """A progress line on stderr for as long as something is being told to it."""
+    """A progress line on stderr for as long as something is being told to it; a word where it is stopped."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -50,8 +50,12 @@ def progress() -> Iterator[Tell]:
             tasks[doing] = bar.add_task(doing, total=1.0)
         bar.update(tasks[doing], completed=share)
 
-    with bar:
-        yield tell
+    try:
+        with bar:
+            yield tell
+    except KeyboardInterrupt:
+        note("stopped")
+        raise
 
 
 def note(text: str) -> None:

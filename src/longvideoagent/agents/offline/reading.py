@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
+from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.types import Evidence, Question
 
@@ -235,7 +235,7 @@ class Reading:
         """Support for each option, in their order: that of the best single fact, and more where the
         lines as a whole make the option likelier than chance. They are not asked where the question is
         of something seen, or of a setting, which is named once and then talked on in."""
-        heard = [fact.text for fact in self.facts if fact.kind == "subtitle"]
+        heard = [fact for fact in self.facts if fact.kind == "subtitle"]
         single = [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
         if self.asked.wants_picture or self.asked.relation == "during" or not heard:
             return single
@@ -260,11 +260,13 @@ class Reading:
 
 
 def _lend(facts: Sequence[Evidence], own: Sequence[float]) -> list[float]:
-    """For each line, the better match of the spoken lines right before and after it. What is seen
-    on a frame stands for itself."""
+    """For each line, the better match of its neighbours among the spoken lines. What is seen on a frame stands
+    for itself."""
     lent = [0.0] * len(facts)
     spoken = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
     for before, after in pairwise(spoken):
+        if not are_neighbours(facts[before], facts[after]):
+            continue
         lent[before] = max(lent[before], own[after])
         lent[after] = max(lent[after], own[before])
     return lent
