@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import resource
@@ -12,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.runner import Bounds, by_episode
 from longvideoagent.evaluation.store import cut_half_line, open_run, read_traces, trace_line
 from longvideoagent.evaluation.switches import SeeingMaster, Switches, ToldBoxes
+from longvideoagent.files import write_whole
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskVision, Rollout
 from longvideoagent.trace import Agents, Outcome, Settings, Trace
@@ -110,7 +114,19 @@ def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -
     assert len(set(ids(tmp_path / "run"))) == len(ids(tmp_path / "run")) == 12
 
 
-@pytest.mark.parametrize(("text", "left"), [(b"", b""), (b"half", b""), (b"one\nhalf", b"one\n"), (b"one\n", b"one\n")])
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (b"", b""),
+        (b"half", b""),
+        (b"one\nhalf", b"one\n"),
+        (b"one\n", b"one\n"),
+        (b"one\n" + b"x" * 3_000_000, b"one\n"),
+        (b"x" * 3_000_000, b""),
+        (b"x" * 2_000_000 + b"\n" + b"y" * (1 << 20), b"x" * 2_000_000 + b"\n"),
+    ],
+    ids=lambda told: f"{len(told)} bytes",
+)
 def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(text)
     cut_half_line(tmp_path / "file")
@@ -124,17 +140,177 @@ def test_another_setting_is_refused_by_name(release: Path, tmp_path: Path) -> No
         run(other, tmp_path / "run")
 
 
-def test_changed_data_is_refused(release: Path, tmp_path: Path) -> None:
+def changed_questions(release: Path) -> None:
+    write_release(release, [record | {"q": "What does Otto drop ?"} for record in some(12)])
+
+
+def changed_gold(release: Path) -> None:
+    write_release(release, [record | {"answer": "a2"} for record in some(12)])
+
+
+def changed_lines(release: Path) -> None:
+    path = release / "LongTVQA_plus_subtitle_clip_level.json"
+    path.write_text(path.read_text().replace("lantern", "saw"))
+
+
+def changed_lengths(release: Path) -> None:
+    (release / "clip_durations.json").write_text(json.dumps(dict.fromkeys(CLIPS, 59.0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (changed_questions, "questions_sha256"),
+        (changed_gold, "gold_sha256"),
+        (changed_lines, "subtitles_sha256"),
+        (changed_lengths, "subtitles_sha256"),
+    ],
+)
+def test_changed_data_is_refused_by_name(
+    change: Callable[[Path], None], told: str, release: Path, tmp_path: Path
+) -> None:
     run(asked(release), tmp_path / "run")
-    write_release(release, [question(number, answer="a2") for number in range(12)])
-    with pytest.raises(UsageError, match="questions_sha256"):
+    change(release)
+    with pytest.raises(UsageError, match=told):
         run(asked(release), tmp_path / "run")
+
+
+def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: Path) -> None:
+    plain, told = asked(release), asked(release, agents="grounding+vision", boxes=True)
+    run(plain, tmp_path / "plain")
+    run(told, tmp_path / "told")
+    write_release(release, [record | {"bbox": {}} for record in some(12)])
+    run(plain, tmp_path / "plain")
+    with pytest.raises(UsageError, match="gold_sha256"):
+        run(told, tmp_path / "told")
+
+
+def test_changed_first_clips_are_refused(release: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "c.json"
+    subprocess.run([LVA, "data", "ground", release, "--split", "val", "--out", cache], check=True)
+    run(asked(release, first_clip=f"cache={cache}"), tmp_path / "run")
+    cache.write_text(cache.read_text().replace(CLIPS[1], CLIPS[0]))
+    with pytest.raises(UsageError, match="first_clips_sha256"):
+        run(asked(release, first_clip=f"cache={cache}"), tmp_path / "run")
+
+
+def test_another_server_is_refused(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = asked(release, Roster(master=Role(model="openai:m")))
+    with serving(say("<answer>a1</answer>")) as (url, server):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        run(protocol, tmp_path / "run")
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:9/v1")
+        with pytest.raises(UsageError, match=rf'servers\.master: "{url}" -> "http://127\.0\.0\.1:9/v1"'):
+            run(protocol, tmp_path / "run")
+    assert len(server.got) == 12
+
+
+def test_more_questions_are_asked_in_the_same_run(release: Path, tmp_path: Path) -> None:
+    assert run(asked(release, limit=5), tmp_path / "run")["finished"] == 5
+    assert run(asked(release, limit=8), tmp_path / "run")["questions"] == 8
+    assert run(asked(release), tmp_path / "run")["finished"] == 12
+    assert sorted(ids(tmp_path / "run"), key=int) == [str(number) for number in range(12)]
+    with pytest.raises(UsageError, match=r"limit: null -> 8; questions: 12 -> 8"):
+        run(asked(release, limit=8), tmp_path / "run")
+
+
+def test_more_questions_behind_others_are_refused(release: Path, tmp_path: Path) -> None:
+    run(asked(release, limit=5), tmp_path / "run")
+    changed_questions(release)
+    with pytest.raises(UsageError, match="questions_sha256"):
+        run(asked(release, limit=8), tmp_path / "run")
+
+
+def test_a_run_that_was_stopped_while_it_grew_is_read_as_it_was(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(asked(release, limit=5), path)
+    before = (path / "config.json").read_bytes()
+    run(asked(release), path)
+    (path / "config.json").write_bytes(before)
+    (path / "traces.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(path)[:4]))
+    assert run(asked(release, limit=5), path)["finished"] == 5
+
+
+def test_traces_without_their_settings_are_refused(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(UsageError, match=r"config\.json is gone"):
+        run(asked(release), tmp_path / "run")
+
+
+def other_gold(text: str) -> str:
+    return text.replace('"option_index": 1', '"option_index": 2')
+
+
+def without_the_second_line(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:1] + text.splitlines(keepends=True)[2:])
+
+
+def broken_off(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (other_gold, "its gold answers were changed since"),
+        (without_the_second_line, "its questions were changed since"),
+        (broken_off, "its questions were changed since"),
+    ],
+)
+def test_questions_that_were_changed_in_a_run_are_not_believed(
+    spoil: Callable[[str], str], told: str, release: Path, tmp_path: Path
+) -> None:
+    run(asked(release), tmp_path / "run")
+    run(asked(release), tmp_path / "other")
+    path = tmp_path / "run" / "questions.jsonl"
+    path.write_text(spoil(path.read_text()))
+    for read in (
+        lambda: compare(tmp_path / "other", tmp_path / "run"),
+        lambda: compare(tmp_path / "run", tmp_path / "other"),
+        lambda: write_report(tmp_path / "run"),
+        lambda: run(asked(release), tmp_path / "run"),
+        lambda: find_trace(tmp_path / "run", "1"),
+    ):
+        with pytest.raises(DataError, match=rf"questions\.jsonl: {told}"):
+            read()
+
+
+def test_each_trace_is_on_the_disk_before_the_next_question(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "traces.jsonl"
+    on_disk: list[int] = []
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        sync(file)
+        if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
+            on_disk.append(path.read_bytes().count(b"\n"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    assert on_disk == list(range(1, 13))
+
+
+def test_a_file_is_on_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[int, int]] = []
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        sync(file)
+        synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
+        assert not (tmp_path / "told.txt").exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(tmp_path / "told.txt", "everything")
+    assert ((tmp_path / "told.txt").stat().st_ino, 10) in synced
 
 
 def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:
     data, samples = read_asked(asked(release))
-    config = resolve(asked(release), data.name, samples)
-    with open_run(tmp_path / "run", config, samples), pytest.raises(UsageError, match="another process"):
+    configure = partial(resolve, asked(release), data.name)
+    with open_run(tmp_path / "run", configure, samples), pytest.raises(UsageError, match="another process"):
         run(asked(release), tmp_path / "run")
 
 
@@ -577,7 +753,7 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
         ("ablate rounds DATA --value few", "no such value"),
         ("compare DATA DATA", "holds no run"),
         ("report DATA", "holds no run"),
-        ("replay DATA 1", "no such file"),
+        ("replay DATA 1", "holds no run"),
     ],
 )
 def test_impossible_commands_are_refused_in_one_line(line: str, mend: str, release: Path, tmp_path: Path) -> None:

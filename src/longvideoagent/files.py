@@ -11,11 +11,14 @@ from pathlib import Path
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its name when the block ends well and is deleted
-    otherwise; so nobody ever reads half a file. Its suffix is kept, for writers that go by it."""
+    otherwise; so nobody ever reads half a file, even after a power loss: it is on the disk before it is named.
+    Its suffix is kept, for writers that go by it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from longvideoagent.agents.load import read_prompt
-from longvideoagent.agents.roster import OFFLINE, Roster
+from longvideoagent.agents.roster import OFFLINE, Role, Roster
 from longvideoagent.context import master_prompt
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.trace import Agents, Settings
-from longvideoagent.types import Question
 
-FORMAT = 1
+FORMAT = 2
 
 Baseline = Literal["subtitles", "subtitles+frames"]
 """The paper's runs without agents: the whole episode's subtitles in one prompt, alone or with 16 frames."""
@@ -44,6 +46,12 @@ class EvalProtocol:
     """Questions asked, the first ones of the set; None for all."""
 
     @property
+    def first_clips(self) -> Path | None:
+        """The file of first clips found beforehand; None where they come from elsewhere."""
+        kind, _, file = self.first_clip.partition("=")
+        return Path(file) if kind == "cache" else None
+
+    @property
     def tells_gold(self) -> tuple[str, ...]:
         """The switches that hand gold to the agents, to be printed beside every number."""
         told = ["the first clip is the gold clip"] if self.first_clip == "gold" else []
@@ -51,36 +59,90 @@ class EvalProtocol:
 
 
 def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
-    """The data set, and the questions that the protocol asks of it. Raises DataError where there are none."""
+    """The data set, and the questions that the protocol asks of it, with their boxes where it tells them. Raises
+    DataError where there are none, and UsageError where boxes are to be told and the set has none."""
     data = open_dataset(protocol.data, protocol.split)
     samples = list(data.samples)[: protocol.limit]
     if not samples:
         raise DataError(f"{protocol.data}: no question of split {protocol.split!r} can be used; see lva data check")
-    return data, samples
+    if not protocol.boxes:
+        return data, samples
+    if not hasattr(data, "boxes"):
+        raise UsageError(f"--boxes: {data.name} has no boxes; leave it out")
+    return data, [replace(each, gold=replace(each.gold, boxes=data.boxes(each) or ())) for each in samples]
 
 
 def resolve(protocol: EvalProtocol, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
-    """The protocol as plain values, with digests of what lies outside of it: prompts, questions and gold
-    answers. Holds no key: a roster names the variable that holds one."""
-    master = protocol.roster.master.model
+    """The protocol as plain values, with digests of what lies outside of it: prompt, subtitles, questions, gold
+    answers, and first clips found beforehand. Holds no key: a roster names the variable that holds one."""
+    roster = protocol.roster
     prompt = (
-        "" if master == OFFLINE else read_prompt(protocol.roster.prompt_file) or master_prompt(protocol.settings.agents)
+        ""
+        if roster.master.model == OFFLINE
+        else read_prompt(roster.prompt_file) or master_prompt(protocol.settings.agents)
     )
+    roles = {"master": roster.master, "grounding": roster.grounding, "vision": roster.vision}
     return {
         "format": FORMAT,
         "data": str(protocol.data.resolve()),
         "set": name,
         "split": protocol.split,
         "limit": protocol.limit,
+        "questions": len(samples),
         "baseline": protocol.baseline,
         "first_clip": protocol.first_clip,
         "boxes": protocol.boxes,
         "settings": asdict(protocol.settings),
-        "team": protocol.roster.model_dump(mode="json"),
+        "team": roster.model_dump(mode="json"),
+        "servers": {role: _server(told) for role, told in roles.items() if told.model.startswith("openai:")},
         "prompt_sha256": digest([prompt]),
-        "questions_sha256": digest(_told(sample.question) for sample in samples),
-        "gold_sha256": digest(repr(sample.gold) for sample in samples),
+        "subtitles_sha256": digest(_texts(protocol.data)),
+        "first_clips_sha256": _first_clips(protocol.first_clips, samples),
+        **digests([record_of(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
+    }
+
+
+def _server(role: Role) -> str:
+    """Where a model is asked, without a password that may stand in the address."""
+    from longvideoagent.models.openai import OpenAIModel  # takes a second to import
+
+    where = OpenAIModel(role.model_name, role.model.partition("@")[2] or None).where
+    place = urlsplit(where)
+    return place._replace(netloc=place.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    """The files from which lines and lengths of clips are read, wherever a set keeps them: name and digest of each."""
+    found = [*folder.glob("*subtitle*"), folder / "clip_durations.json"]
+    found += [path for place in ("subtitle", "subtitles") for path in (folder / place).rglob("*")]
+    beside = [path for place in ("videos", "video", "data") for path in (folder / place).rglob("*")]
+    found += [path for path in beside if path.suffix.lower() in SUFFIXES]
+    for path in sorted(path for path in found if path.is_file()):
+        with path.open("rb") as file:
+            yield f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _first_clips(path: Path | None, samples: Sequence[Sample]) -> str | None:
+    if path is None:
+        return None
+    cache = GroundingCache.existing(path)
+    return digest(str(cache.get(sample.question)) for sample in samples)
+
+
+def record_of(sample: Sample) -> dict[str, Any]:
+    """A question with its gold answer as plain values: what a run keeps of it."""
+    question = sample.question
+    told = {"id": question.id, "text": question.text, "options": question.options}
+    return {"question": told, "video": sample.video, "kind": sample.kind, "gold": asdict(sample.gold)}
+
+
+def digests(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A digest of the questions and one of their gold answers."""
+    asked = ({name: told for name, told in record.items() if name != "gold"} for record in records)
+    return {
+        "questions_sha256": digest(json.dumps(told, sort_keys=True) for told in asked),
+        "gold_sha256": digest(json.dumps(record.get("gold"), sort_keys=True) for record in records),
     }
 
 
@@ -108,10 +170,6 @@ def _flat(told: dict[str, Any], under: str = "") -> dict[str, Any]:
     for name, value in told.items():
         flat |= _flat(value, f"{under}{name}.") if isinstance(value, dict) and value else {f"{under}{name}": value}
     return flat
-
-
-def _told(question: Question) -> str:
-    return json.dumps([question.id, question.text, *question.options])
 
 
 def make_protocol(

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
     data, samples = read_asked(protocol)
     switches = Switches.of(protocol, data, samples)
     team = load_team(protocol.roster, how.cache, patience=PATIENCE)
-    with open_run(path, resolve(protocol, data.name, samples), samples) as run:
+    with open_run(path, partial(resolve, protocol, data.name), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from io import BufferedWriter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import FORMAT, differences
+from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of
 from longvideoagent.files import write_whole
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT, LOCK = "summary.json", "report.html", ".lock"
+
+BLOCK_BYTES = 1 << 20
 
 _TRACE = TypeAdapter(Trace)
 _GOLD = TypeAdapter(Gold)
@@ -68,10 +70,15 @@ class RunFolder:
             file.close()
 
 
+Configure = Callable[[Sequence[Sample]], dict[str, Any]]
+"""The settings of a run that asks these questions."""
+
+
 @contextmanager
-def open_run(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> Iterator[RunFolder]:
-    """Begin a run, or go on with it; one process at a time. Raises UsageError where the folder holds a run of
-    other settings, something else, or is being written to."""
+def open_run(path: Path, configure: Configure, samples: Sequence[Sample]) -> Iterator[RunFolder]:
+    """Begin a run, or go on with it; one process at a time. A run grows where it is opened with more questions
+    behind those that it has. Raises UsageError where the folder holds a run of other settings, something else,
+    or is being written to."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file; choose another --run")
     if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (CONFIG, LOCK)):
@@ -83,7 +90,7 @@ def open_run(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> I
     except Timeout:
         raise UsageError(f"{path}: another process is writing this run; wait or choose another --run") from None
     try:
-        _begin(path, config, samples)
+        _begin(path, configure, samples)
         run = RunFolder(path)
         try:
             yield run
@@ -93,16 +100,34 @@ def open_run(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> I
         lock.release()
 
 
-def _begin(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> None:
+def _begin(path: Path, configure: Configure, samples: Sequence[Sample]) -> None:
     if (path / CONFIG).exists():
-        changed = differences(read_config(path), json.loads(json.dumps(config)))
-        if changed:
-            told = "; ".join(changed[:6]) + ("; …" if len(changed) > 6 else "")
-            raise UsageError(f"{path}: holds a run of other settings ({told}); choose another --run")
+        _go_on(path, configure, samples)
+    elif (path / TRACES).exists():
+        raise UsageError(f"{path}: holds traces, but its {CONFIG} is gone; put it back or choose another --run")
     else:
-        write_whole(path / QUESTIONS, "".join(f"{_question_line(sample)}\n" for sample in samples))
-        write_whole(path / CONFIG, json.dumps(config, indent=1) + "\n")
+        _write_settings(path, configure(samples), samples)
     cut_half_line(path / TRACES)
+
+
+def _go_on(path: Path, configure: Configure, samples: Sequence[Sample]) -> None:
+    before = read_config(path)
+    known = before["questions"]
+    now = configure(samples[:known])
+    if len(samples) >= known:
+        now["limit"] = before["limit"]  # what is asked counts, not how it was bounded
+    changed = differences(before, json.loads(json.dumps(now)))
+    if changed:
+        told = "; ".join(changed[:6]) + ("; …" if len(changed) > 6 else "")
+        raise UsageError(f"{path}: holds a run of other settings ({told}); choose another --run")
+    if len(samples) > known:
+        _write_settings(path, configure(samples) | {"versions": before["versions"]}, samples)
+
+
+def _write_settings(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> None:
+    """The questions first: of them, only as many count as the settings tell."""
+    write_whole(path / QUESTIONS, "".join(f"{json.dumps(record_of(sample))}\n" for sample in samples))
+    write_whole(path / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def trace_line(trace: Trace) -> str:
@@ -135,12 +160,20 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_samples(path: Path) -> dict[str, Sample]:
-    """A run's questions with their gold answers, by id, in the order they are asked."""
+    """A run's questions with their gold answers, by id, in the order they are asked. Raises DataError where they
+    are not those that the run was begun with."""
+    config = read_config(path)
+    records = list(islice(_lines(path / QUESTIONS), config["questions"]))
+    for name, told in digests([each for each in records if isinstance(each, dict)]).items():
+        if told != config[name]:
+            what = "gold answers" if name == "gold_sha256" else "questions"
+            raise DataError(f"{path / QUESTIONS}: its {what} were changed since; put the file back, or begin a new run")
     samples = {}
-    for line in _lines(path / QUESTIONS):
-        told = line["question"]
+    for record in records:
+        told = record["question"]
         question = Question(told["text"], tuple(told["options"]), told["id"])
-        samples[question.id] = Sample(question, _GOLD.validate_python(line["gold"]), line["kind"], line["video"])
+        gold = _GOLD.validate_python(record["gold"])
+        samples[question.id] = Sample(question, gold, record["kind"], record["video"])
     return samples
 
 
@@ -171,15 +204,15 @@ def cut_half_line(path: Path) -> None:
         return
     with path.open("rb+") as file:
         size = end = file.seek(0, os.SEEK_END)
-        while end and not _ends_line(file, end):
-            end -= 1
+        while end:
+            begin = max(0, end - BLOCK_BYTES)
+            file.seek(begin)
+            last = file.read(end - begin).rfind(b"\n")
+            end = begin + last + 1
+            if last >= 0:
+                break
         if end < size:
             file.truncate(end)
-
-
-def _ends_line(file: Any, end: int) -> bool:
-    file.seek(end - 1)
-    return bool(file.read(1) == b"\n")
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -194,10 +227,3 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     raise DataError(f"{path}:{number}: no JSON ({error}); delete that line and run it again") from error
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; is its folder a run?") from None
-
-
-def _question_line(sample: Sample) -> str:
-    question = sample.question
-    told = {"id": question.id, "text": question.text, "options": question.options}
-    gold = asdict(sample.gold)
-    return json.dumps({"question": told, "video": sample.video, "kind": sample.kind, "gold": gold})

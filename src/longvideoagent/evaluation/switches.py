@@ -92,8 +92,6 @@ class Switches:
         kind, _, file = protocol.first_clip.partition("=")
         if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
             raise UsageError(f"--first-clip {protocol.first_clip}: give ground, random, gold or cache=FILE")
-        if protocol.boxes and not hasattr(data, "boxes"):
-            raise UsageError(f"--boxes: {data.name} has no boxes; leave it out")
         if protocol.baseline == "subtitles+frames" and protocol.roster.master.model == "offline":
             raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
         if kind == "gold" and any(sample.gold.clip is None for sample in samples):
@@ -112,8 +110,7 @@ class Switches:
         if given is not None:
             team = replace(team, grounding=GivenFirst(*given, team.grounding))
         if self.protocol.boxes:
-            boxes = self.data.boxes(sample) or ()  # type: ignore[attr-defined]  # checked in ``of``
-            team = replace(team, vision=ToldBoxes(boxes, team.vision))
+            team = replace(team, vision=ToldBoxes(sample.gold.boxes, team.vision))
         if self.protocol.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
             team = replace(team, master=SeeingMaster(team.master, episode))
         return team
