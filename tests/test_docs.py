@@ -24,7 +24,7 @@ from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
-from tests.release import write_release
+from tests.release import write_frames, write_release
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -126,7 +126,7 @@ COMMANDS_OF_REPRODUCE = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "do
 
 @pytest.mark.parametrize("command", COMMANDS_OF_REPRODUCE)
 def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -> None:
-    write_release(tmp_path / "plus")
+    write_frames(write_release(tmp_path / "plus") / "frames")
     for name in ("gpt5-mini", "grok", "deepseek-r1", "qwen3b-base", "qwen7b-base", "TEAM"):
         (tmp_path / f"{name}.toml").write_text('[master]\nmodel = "openai:some-model@http://127.0.0.1:9/v1"\n')
     arguments = shlex.split(command.replace("@URL", "@http://127.0.0.1:9/v1"))

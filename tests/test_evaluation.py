@@ -8,35 +8,38 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.config import EvalProtocol, make_protocol, read_asked, resolve
-from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
+from longvideoagent.evaluation.evaluate import How, forecast_run, judge_run, run_evaluation
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.runner import Bounds, by_episode
 from longvideoagent.evaluation.store import cut_half_line, open_run, read_traces, trace_line
-from longvideoagent.evaluation.switches import SeeingMaster, Switches, ToldBoxes
+from longvideoagent.evaluation.switches import Switches, ToldBoxes
 from longvideoagent.files import write_whole
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskVision, Rollout
-from longvideoagent.trace import Agents, Outcome, Settings, Trace
-from longvideoagent.types import Grounded, Picture, Question, Reply, Seen
+from longvideoagent.trace import Outcome, Settings, Trace
+from longvideoagent.types import Grounded, Message, Picture, Question, Reply, Seen
 from tests.conftest import SHARED, make_timeline
 from tests.faulty_server import say, serving, status
 from tests.release import CLIPS, question, write_frames, write_release
@@ -64,7 +67,8 @@ def release(tmp_path: Path) -> Path:
 
 
 def asked(folder: Path, team: Roster | None = None, **switches: Any) -> EvalProtocol:
-    return make_protocol(folder, "val", team or Roster(), Settings(), {"agents": "grounding", **switches})
+    agents = {} if "baseline" in switches else {"agents": "grounding"}
+    return make_protocol(folder, "val", team or Roster(), Settings(), agents | switches)
 
 
 def run(protocol: EvalProtocol, path: Path, **how: Any) -> Json:
@@ -528,22 +532,65 @@ def test_a_run_killed_again_and_again_holds_every_question_once(tmp_path: Path) 
 # --- what agents are told --------------------------------------------------------------------------
 
 
-def test_scrambled_gold_gives_the_very_same_traces(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "plain", bounds=Bounds(concurrency=1))
+async def play(request: web.Request) -> web.StreamResponse:
+    """Plays all three roles, each in a way that depends on every word of what it is asked."""
+    told = json.loads(await request.read())
+    text = json.dumps(told["messages"])
+    dice = random.Random(text)
+    labels = re.findall(r"\[(s01e\w+)\]", text)
+    turns = ["<visual_query>What is it?</visual_query>", "<request_grounding></request_grounding>"]
+    replies = {
+        "master": [*turns, f"<answer>a{dice.randrange(5)}</answer>"][min(2, text.count('"assistant"'))],
+        "baseline": f"<answer>a{dice.randrange(5)}</answer>",
+        "grounding": f"<clip>{dice.choice(labels or [''])}</clip>",
+        "vision": f"0.5 s: {dice.random()}",
+    }
+    return cast(web.StreamResponse, await say(replies[told["model"]])(request))
+
+
+def models_at(url: str, master: str) -> Roster:
+    roles = {"master": master, "grounding": "grounding", "vision": "vision"}
+    return Roster.model_validate({role: {"model": f"openai:{name}@{url}"} for role, name in roles.items()})
+
+
+@pytest.mark.parametrize(
+    ("master", "switches"),
+    [
+        ("", {"agents": "grounding"}),
+        ("", {"agents": "grounding+vision"}),
+        ("master", {"agents": "none"}),
+        ("master", {"agents": "grounding+vision"}),
+        ("master", {"agents": "grounding+vision", "first_clip": "random"}),
+        ("baseline", {"baseline": "subtitles"}),
+        ("baseline", {"baseline": "subtitles+frames"}),
+    ],
+    ids=str,
+)
+def test_scrambled_gold_gives_the_very_same_traces(master: str, switches: Json, release: Path, tmp_path: Path) -> None:
+    write_frames(release / "frames")
     other = {"s01e01": CLIPS[0], "s01e02": CLIPS[3]}
     scrambled = [
         {**record, "answer": "a4", "ts": [30.0, 31.0], "occur_clip": other[record["episode_name"]], "bbox": {}}
         for record in some(12)
     ]
-    write_release(release, scrambled)
-    run(asked(release), tmp_path / "scrambled", bounds=Bounds(concurrency=1))
+    with serving(play) as (url, server):
+        protocol = asked(release, models_at(url, master) if master else None, **switches)
+        run(protocol, tmp_path / "plain", bounds=Bounds(concurrency=1))
+        write_release(release, scrambled)
+        run(protocol, tmp_path / "scrambled", bounds=Bounds(concurrency=1))
+    half = len(server.got) // 2
+    assert server.got[:half] == server.got[half:]
+    assert bool(half) == bool(master)
     told, again = (
         re.sub(r'"seconds":[\d.e-]+', "", (tmp_path / name / "traces.jsonl").read_text())
         for name in ("plain", "scrambled")
     )
     assert told == again
-    one, other_one = ((tmp_path / name / "summary.json").read_text() for name in ("plain", "scrambled"))
-    assert json.loads(one)["accuracy"] != json.loads(other_one)["accuracy"]
+    assert '"outcome":"failed"' not in told
+    right, by_scrambled_gold = (
+        [each.is_correct for each in judge_run(tmp_path / name)] for name in ("plain", "scrambled")
+    )
+    assert right != by_scrambled_gold
 
 
 def first_clips(path: Path) -> list[str]:
@@ -576,11 +623,34 @@ def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_pa
         ({"agents": "all"}, "--agents all"),
         ({"baseline": "frames"}, "--baseline frames"),
         ({"baseline": "subtitles+frames"}, "needs a master that sees"),
+        ({"limit": 0}, "--limit 0: give 1 or more"),
+        ({"limit": -1}, "--limit -1: give 1 or more"),
+        ({"box": True}, "box: no such switch; there are agents, baseline, first_clip, boxes, limit"),
+        ({"boxes": True}, "--boxes --agents grounding: nobody looks"),
+        ({"agents": "none", "first_clip": "gold"}, "--first-clip gold --agents none: nobody asks for clips"),
+        ({"baseline": "subtitles", "agents": "none"}, "--baseline subtitles --agents: a baseline is one reply"),
+        ({"baseline": "subtitles", "first_clip": "gold"}, "leave out --first-clip"),
+        ({"baseline": "subtitles", "boxes": True}, "leave out --boxes"),
     ],
 )
 def test_impossible_switches_are_refused(switch: Json, told: str, release: Path, tmp_path: Path) -> None:
     with pytest.raises((UsageError, DataError), match=re.escape(told)):
         run(asked(release, **switch), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "switch", "told"),
+    [
+        (Settings(max_rounds=3), {"baseline": "subtitles"}, "leave out --max-rounds"),
+        (Settings(window=2), {"baseline": "subtitles"}, "leave out --window"),
+        (Settings(look_ahead=2), {"baseline": "subtitles"}, "leave out --look-ahead"),
+        (Settings(window=2), {"agents": "none"}, "--window 2 --agents none: the whole video is one clip"),
+        (Settings(look_ahead=2), {"agents": "grounding"}, "--look-ahead --agents grounding: nobody looks"),
+    ],
+)
+def test_bounds_that_mean_nothing_are_refused(bounds: Settings, switch: Json, told: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(told)):
+        make_protocol(Path("data"), "val", Roster(), bounds, switch)
 
 
 class Eyes:
@@ -591,7 +661,7 @@ class Eyes:
 
 
 def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> None:
-    protocol = asked(release, boxes=True)
+    protocol = asked(release, agents="grounding+vision", boxes=True)
     data, samples = read_asked(protocol)
     sample, episode = samples[1], data.episode(samples[1].video)
     team = Switches.of(protocol, data, samples).team_for(sample, episode, offline_team())
@@ -619,18 +689,68 @@ def test_the_subtitle_baseline_is_one_prompt_with_the_whole_episode(release: Pat
     assert {len(line["first"]["clips"][0]["subtitles"]) for line in lines(tmp_path / "run")} == {1, 5}
 
 
-def test_the_frame_baseline_shows_middle_frames_with_the_subtitles(release: Path) -> None:
+def shown_frames(release: Path, *replies: str | ModelError) -> tuple[Reply, list[list[Message]]]:
+    """What a baseline with frames answers, and what its model was sent."""
     write_frames(release / "frames")
-    data, samples = read_asked(asked(release))
-    model = ScriptedModel(["<answer>a1</answer>"])
+    protocol = asked(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
+    data, samples = read_asked(protocol)
+    model = ScriptedModel(replies)
     episode = data.episode("s01e01")
-    master = SeeingMaster(ModelMaster(model), episode)
-    trace = Rollout(samples[0].question, episode.timeline, Settings(1, agents=Agents.NONE)).trace
-    reply = asyncio.run(master.reply(trace))
-    content = model.heard[0][0]["content"]
+    team = replace(offline_team(), master=ModelMaster(model))
+    team = Switches.of(protocol, data, samples).team_for(samples[0], episode, team)
+    trace = Rollout(samples[0].question, episode.timeline, protocol.settings).trace
+    return asyncio.run(team.master.reply(trace)), model.heard
+
+
+def test_the_frame_baseline_shows_middle_frames_with_the_subtitles(release: Path) -> None:
+    reply, heard = shown_frames(release, "<answer>a1</answer>")
+    content = heard[0][0]["content"]
     assert isinstance(content, tuple)
     assert [type(part) for part in content] == [Picture, Picture, Picture, str]
     assert reply.usage.images == 3
+
+
+def test_the_frame_baseline_is_shortened_where_it_does_not_fit(release: Path) -> None:
+    reply, heard = shown_frames(release, ContextOverflowError("too long"), "<answer>a1</answer>")
+    whole, short = (messages[0]["content"] for messages in heard)
+    assert whole[:3] == short[:3]
+    assert len(str(short[3])) < len(str(whole[3]))
+    assert reply.warnings == ("only 50% of each clip's subtitles fitted the master model's context",)
+
+
+def test_the_frame_baseline_is_refused_without_frames(release: Path, tmp_path: Path) -> None:
+    protocol = asked(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
+    with pytest.raises(UsageError, match="has no frames of what is asked about; put them in its folder frames"):
+        run(protocol, tmp_path / "run")
+
+
+def test_an_episode_without_frames_is_not_asked_as_if_it_were_text(release: Path, tmp_path: Path) -> None:
+    write_frames(release / "frames")
+    shutil.rmtree(release / "frames" / CLIPS[3])
+    with serving(play) as (url, _):
+        run(asked(release, models_at(url, "baseline"), baseline="subtitles+frames"), tmp_path / "run")
+    failed = [line for line in lines(tmp_path / "run") if line["outcome"] == "failed"]
+    assert sorted(line["question"]["id"] for line in failed) == ["11", "3", "7"]
+    assert "has no frame to show" in failed[0]["cause"]
+
+
+def test_a_run_without_frames_says_that_vision_sees_nothing(release: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    run(asked(release, agents="grounding+vision", limit=1), tmp_path / "bare", warn=told.append)
+    assert [line.partition(": ")[2] for line in told] == [
+        "has no frames of what is asked about, so vision sees nothing; put them in its folder frames, "
+        "or give --agents grounding"
+    ]
+    run(asked(release, limit=1), tmp_path / "grounding", warn=told.append)
+    write_frames(release / "frames")
+    run(asked(release, agents="grounding+vision", limit=1), tmp_path / "seen", warn=told.append)
+    assert len(told) == 1
+
+
+def test_nothing_is_retried_where_there_is_no_run(release: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--retry failed: .* holds no run"):
+        run(asked(release), tmp_path / "run", retry_failed=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_whole_run_is_forecast(release: Path) -> None:
@@ -746,7 +866,10 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
         ("eval DATA --split test", "there are val"),
         ("eval DATA --max-usd 0", "give more than 0"),
         ("eval DATA --run DATA/LongTVQA_plus_val.json", "is a file"),
+        ("eval DATA --max-usd nan", "give more than 0"),
         ("eval DATA --retry all", "give --retry failed"),
+        ("eval DATA --retry failed", "holds no run"),
+        ("eval DATA --baseline subtitles --agents grounding", "leave out --agents"),
         ("eval DATA --max-usd 1 --master openai:gpt@http://127.0.0.1:9/v1", "no price is known for gpt"),
         ("ablate colour DATA", "give rounds, window, agents, vision"),
         ("ablate vision DATA", "--value openai:NAME"),

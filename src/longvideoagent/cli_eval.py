@@ -43,7 +43,7 @@ def evaluate(
     max_rounds: MaxRounds = 5,
     window: Window = 1,
     look_ahead: LookAhead = 1,
-    agents: Annotated[str, typer.Option(help="none, grounding or grounding+vision.")] = "grounding+vision",
+    agents: Annotated[str | None, typer.Option(help="none, grounding or grounding+vision (if not given).")] = None,
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
     first_clip: Annotated[str, typer.Option(help="ground, random, gold or cache=FILE.")] = "ground",
     boxes: Annotated[bool, typer.Option("--boxes", help="Tell the gold boxes with each look.")] = False,
@@ -77,7 +77,7 @@ def evaluate(
     path = run or default_run(protocol, team)
     with run_progress() as watch:
         remembered = None if no_cache else cache_path()
-        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", ray, lambda: _stop(path))
+        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
         result = run_evaluation(protocol, path, how, watch)
     print_summary(result.summary, protocol)
     if result.unusable:
@@ -128,7 +128,7 @@ def ablate(
     protocol = make_protocol(data, split, roster, Settings(max_rounds, window), {"limit": limit})
     base = default_run(protocol, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
-    how = How(Bounds(concurrency), None if no_cache else cache_path(), on_interrupt=lambda: _stop(folder))
+    how = How(Bounds(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder))
     with run_progress() as watch:
         rows = dict(run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch))
     print_grid(rows, axis)

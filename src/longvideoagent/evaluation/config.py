@@ -54,8 +54,11 @@ class EvalProtocol:
     @property
     def tells_gold(self) -> tuple[str, ...]:
         """The switches that hand gold to the agents, to be printed beside every number."""
-        told = ["the first clip is the gold clip"] if self.first_clip == "gold" else []
-        return (*told, "gold boxes are told with each look") if self.boxes else tuple(told)
+        told = (
+            ("the first clip is the gold clip", self.first_clip == "gold" and self.settings.grounding),
+            ("gold boxes are told with each look", self.boxes and self.settings.vision),
+        )
+        return tuple(what for what, is_told in told if is_told)
 
 
 def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
@@ -172,21 +175,61 @@ def _flat(told: dict[str, Any], under: str = "") -> dict[str, Any]:
     return flat
 
 
+SWITCHES = ("agents", "baseline", "first_clip", "boxes", "limit")
+
+
 def make_protocol(
     data: Path, split: str, roster: Roster, bounds: Settings, switches: Mapping[str, Any]
 ) -> EvalProtocol:
-    """A protocol from words: switches are ``agents``, ``baseline``, ``first_clip``, ``boxes`` and ``limit``. A
-    baseline has no agents and one round. Raises UsageError for a word that is none."""
-    agents, baseline = switches.get("agents", Agents.GROUNDING_VISION), switches.get("baseline")
+    """A protocol from words, ``SWITCHES``; None is a switch not given. A baseline has no agents and one round.
+    Raises UsageError for a word that is none, and for words that mean nothing together."""
+    given = {name: told for name, told in switches.items() if told is not None}
+    unknown = [name for name in given if name not in SWITCHES]
+    if unknown:
+        raise UsageError(f"{unknown[0]}: no such switch; there are {', '.join(SWITCHES)}")
+    agents, baseline = given.pop("agents", Agents.GROUNDING_VISION), given.get("baseline")
     if agents not in list(Agents):
         raise UsageError(f"--agents {agents}: give {', '.join(Agents)}")
     if baseline not in (None, *get_args(Baseline)):
         raise UsageError(f"--baseline {baseline}: give {' or '.join(get_args(Baseline))}")
+    if given.get("limit", 1) < 1:
+        raise UsageError(f"--limit {given['limit']}: give 1 or more")
     settings = replace(bounds, agents=Agents(agents))
     if baseline is not None:
+        _check_baseline(baseline, bounds, switches)
         settings = replace(settings, agents=Agents.NONE, max_rounds=1)
-    rest = {name: switches[name] for name in ("first_clip", "boxes", "limit") if name in switches}
-    return EvalProtocol(data, split, roster, settings, baseline=baseline, **rest)
+    protocol = EvalProtocol(data, split, roster, settings, **given)
+    _check_agents(protocol)
+    return protocol
+
+
+def _check_baseline(baseline: str, bounds: Settings, switches: Mapping[str, Any]) -> None:
+    """Refuse what a baseline has no use for."""
+    usual = Settings()
+    told = {
+        "--agents": switches.get("agents") is not None,
+        "--first-clip": switches.get("first_clip") not in (None, "ground"),
+        "--boxes": bool(switches.get("boxes")),
+        "--max-rounds": bounds.max_rounds not in (1, usual.max_rounds),
+        "--window": bounds.window != usual.window,
+        "--look-ahead": bounds.look_ahead != usual.look_ahead,
+    }
+    for name, is_given in told.items():
+        if is_given:
+            raise UsageError(f"--baseline {baseline} {name}: a baseline is one reply without agents; leave out {name}")
+
+
+def _check_agents(protocol: EvalProtocol) -> None:
+    """Refuse what an agent that is not there would be told."""
+    settings = protocol.settings
+    agents = f"--agents {settings.agents}"
+    if protocol.first_clip != "ground" and not settings.grounding:
+        raise UsageError(f"--first-clip {protocol.first_clip} {agents}: nobody asks for clips; leave out --first-clip")
+    if settings.window > 1 and not settings.grounding:
+        raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
+    for name, is_given in (("--boxes", protocol.boxes), ("--look-ahead", settings.look_ahead > 1)):
+        if is_given and not settings.vision:
+            raise UsageError(f"{name} {agents}: nobody looks; leave out {name}, or give --agents grounding+vision")
 
 
 def default_run(protocol: EvalProtocol, team: str) -> Path:

@@ -12,12 +12,13 @@ from typing import Any
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol, read_asked, resolve
 from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
-from longvideoagent.evaluation.store import SUMMARY, open_run, read_samples, read_traces
+from longvideoagent.evaluation.store import CONFIG, SUMMARY, open_run, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
@@ -39,6 +40,8 @@ class How:
     """Ask those that failed again, and nothing else."""
     ray: str | None = None
     """The address of a Ray cluster, or auto, to ask on."""
+    warn: Callable[[str], None] = lambda _: None
+    """Told what a person should know before anything is asked."""
     on_interrupt: Callable[[], None] | None = None
     """Called when Ctrl-C has been pressed and all that was finished is kept. It may end the process, which
     would otherwise wait for offline agents that are still busy in threads."""
@@ -60,6 +63,8 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
     are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
     was finished kept, where it is interrupted."""
     check_prices(protocol.roster, how.bounds.max_usd)
+    if how.retry_failed and not (path / CONFIG).exists():
+        raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
     data, samples = read_asked(protocol)
     switches = Switches.of(protocol, data, samples)
     team = load_team(protocol.roster, how.cache, patience=PATIENCE)
@@ -80,6 +85,8 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
                     how.on_interrupt()
                 raise
 
+        for told in switches.warnings if owed else ():
+            how.warn(told)
         watch(judged.values(), len(samples))
         stopped = ""
         if owed and how.ray is not None:

@@ -7,20 +7,20 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.roster import OFFLINE
 from longvideoagent.agents.team import Grounding, Team, Vision
-from longvideoagent.context import messages
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
+from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
+from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
 from longvideoagent.rollout import AskGrounding, AskVision
-from longvideoagent.trace import Trace
 from longvideoagent.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 
 BASELINE_FRAMES = 16
@@ -63,19 +63,27 @@ class ToldBoxes:
 
 
 @dataclass(frozen=True, slots=True)
-class SeeingMaster:
-    """A master that is shown frames with its first message: the baseline of subtitles and frames."""
+class SeeingModel:
+    """A model that is shown frames of an episode with its first message: the baseline of subtitles and frames."""
 
-    master: ModelMaster
+    model: Model
     episode: Episode
 
-    async def reply(self, trace: Trace) -> Reply:
-        """The model's answer. Raises ModelError when the model is down."""
+    async def complete(
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+    ) -> Reply:
+        """The model's reply. Raises DataError where the episode has no frame to show."""
         pictures = await asyncio.to_thread(middle_frames, self.episode)
-        first, *others = messages(trace, self.master.style, self.master.prompt, self.master.look_tag)
+        if not pictures:
+            raise DataError(f"{self.episode.video.path}: has no frame to show; get its frames, or ask without them")
+        first, *others = messages
         shown = Message(role="user", content=(*pictures, str(first["content"])))
-        reply = await self.master.model.complete([shown, *others], self.master.settings)
+        reply = await self.model.complete([shown, *others], settings, hear)
         return replace(reply, usage=reply.usage + Usage(images=len(pictures)))
+
+    async def close(self) -> None:
+        """Close the model."""
+        await self.model.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class Switches:
     protocol: EvalProtocol
     data: DataSet
     cache: GroundingCache | None = None
+    warnings: tuple[str, ...] = ()
+    """What a person should know before anything is asked."""
 
     @classmethod
     def of(cls, protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> Switches:
@@ -92,17 +102,9 @@ class Switches:
         kind, _, file = protocol.first_clip.partition("=")
         if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
             raise UsageError(f"--first-clip {protocol.first_clip}: give ground, random, gold or cache=FILE")
-        if protocol.baseline == "subtitles+frames" and protocol.roster.master.model == "offline":
-            raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
         if kind == "gold" and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: {data.name} does not tell the gold clip of every question")
-        if kind != "cache":
-            return cls(protocol, data)
-        cache = GroundingCache.existing(Path(file))
-        missing = sum(sample.question not in cache for sample in samples)
-        if missing:
-            raise DataError(f"{file}: {missing} of these questions have no clip; run lva data ground again")
-        return cls(protocol, data, cache)
+        return cls(protocol, data, _read_first_clips(protocol, samples), _check_frames(protocol, data, samples))
 
     def team_for(self, sample: Sample, episode: Episode, team: Team) -> Team:
         """The team for one question."""
@@ -112,7 +114,7 @@ class Switches:
         if self.protocol.boxes:
             team = replace(team, vision=ToldBoxes(sample.gold.boxes, team.vision))
         if self.protocol.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
-            team = replace(team, master=SeeingMaster(team.master, episode))
+            team = replace(team, master=replace(team.master, model=SeeingModel(team.master.model, episode)))
         return team
 
     def _first(self, sample: Sample, timeline: Timeline) -> tuple[str | None, str] | None:
@@ -125,6 +127,40 @@ class Switches:
                 return random.Random(sample.question.id).choice(timeline.clips).label, "drawn by chance"
             case _:
                 return None
+
+
+def _read_first_clips(protocol: EvalProtocol, samples: Sequence[Sample]) -> GroundingCache | None:
+    if protocol.first_clips is None:
+        return None
+    cache = GroundingCache.existing(protocol.first_clips)
+    missing = sum(sample.question not in cache for sample in samples)
+    if missing:
+        raise DataError(f"{protocol.first_clips}: {missing} of these questions have no clip; run lva data ground again")
+    return cache
+
+
+def _check_frames(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Refuse a baseline that has nothing to show, and warn where vision has nothing to see."""
+    shows = protocol.baseline == "subtitles+frames"
+    if shows and protocol.roster.master.model == OFFLINE:
+        raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
+    if not (shows or protocol.settings.vision) or _has_frames(data, samples):
+        return ()
+    told = f"{protocol.data}: has no frames of what is asked about"
+    if shows:
+        raise UsageError(f"{told}; put them in its folder frames, or give --baseline subtitles")
+    return (f"{told}, so vision sees nothing; put them in its folder frames, or give --agents grounding",)
+
+
+def _has_frames(data: DataSet, samples: Sequence[Sample]) -> bool:
+    """Whether anything can be seen. Other sets than LongTVQA are videos."""
+    if not isinstance(data, LongTVQA):
+        return True
+    videos = dict.fromkeys(sample.video for sample in samples)
+    if any(data.film(video) for video in videos):
+        return True
+    clips = (clip.label for video in videos for clip in data.timeline(video).clips)
+    return data.frames is not None and any((data.frames / label).is_dir() for label in clips)
 
 
 def middle_frames(episode: Episode) -> tuple[Picture, ...]:
