@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from aiohttp import web
 
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.distributed import cut
+from longvideoagent.errors import DataError
+from longvideoagent.evaluation.distributed import Work, ask_shard, cut
+from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.trace import Trace
 from longvideoagent.types import Question
-from tests.test_evaluation import LVA, ids, slow_release, wait_for_lines
+from tests.faulty_server import say, serving
+from tests.release import write_release
+from tests.test_evaluation import LVA, asked, ids, lines, slow_release, some, start, wait_for_lines
 
 needs_ray = [
     pytest.mark.slow,
@@ -32,6 +40,13 @@ def test_shards_keep_episodes_together_and_lose_nothing() -> None:
     assert sorted(sample.question.id for shard in shards for sample in shard) == sorted(str(n) for n in range(100))
     videos = [{sample.video for sample in shard} for shard in shards]
     assert sum(map(len, videos)) == 7
+
+
+def test_a_worker_whose_data_lack_questions_says_so(tmp_path: Path) -> None:
+    work = Work(asked(write_release(tmp_path / "data", some(4))), Bounds(), None)
+    assert {each.question.id for each in ask_shard(["3", "1"], work) if isinstance(each, Trace)} == {"3", "1"}
+    with pytest.raises(DataError, match=r"lacks 2 of the questions, 7, 9 first; copy the same data set to every node"):
+        list(ask_shard(["1", "7", "9"], work))
 
 
 NODE = """
@@ -58,6 +73,15 @@ def cluster() -> Iterator[subprocess.Popen[str]]:
         yield process
         process.kill()
         subprocess.run([Path(sys.executable).parent / "ray", "stop", "--force"], capture_output=True, check=False)
+
+
+TEAM = """
+[master]
+model = "openai:m@{url}"
+[prices.m]
+prompt = 0
+completion = 1e6  # a reply has three tokens, a dollar each
+"""
 
 
 def scored(path: Path) -> list[Any]:
@@ -99,3 +123,38 @@ class TestOnACluster:
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         assert told.returncode == 2
         assert "no such cluster" in told.stderr
+
+    def test_ctrl_c_ends_soon_and_keeps_what_was_finished(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        release, path = slow_release(tmp_path, 3000), tmp_path / "run"
+        with start(release, path, "--ray", address) as process:
+            wait_for_lines(path, 5)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=20) == 130
+            assert process.stderr is not None
+            assert "the same command goes on" in process.stderr.read()
+        assert 5 <= len(ids(path)) < 3000
+        assert len(set(ids(path))) == len(ids(path))
+
+    def test_what_is_paid_for_is_kept_where_the_dollars_are_spent(
+        self, cluster: subprocess.Popen[str], tmp_path: Path
+    ) -> None:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        release = slow_release(tmp_path, 300)
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(0.5)
+            return cast(web.StreamResponse, await say("<answer>a1</answer>")(request))
+
+        with serving(slow) as (url, server):
+            (tmp_path / "team.toml").write_text(TEAM.format(url=url))
+            switches = ["--team", str(tmp_path / "team.toml"), "--concurrency", "4", "--max-usd", "30"]
+            with start(release, tmp_path / "run", "--ray", address, *switches, "--no-cache") as run:
+                assert run.stderr is not None
+                told = run.stderr.read()
+            assert run.returncode == 1
+        assert "dollars are spent" in told
+        assert 10 <= len(ids(tmp_path / "run")) == len(server.got) < 30
+        assert {line["outcome"] for line in lines(tmp_path / "run")} == {"answered"}

@@ -1,8 +1,9 @@
 """A run on a Ray cluster: shards of episodes as tasks, each with the same runner; one run folder at the driver.
 
 Every finished trace is sent to the driver at once and kept there, so a worker that dies loses what was under
-way and nothing else: its shard is given out again without what is finished. The data set and the files that
-a team names must lie at the same path on every node.
+way and nothing else: its shard is given out again without what is finished. Where the run stops, no worker
+begins another question, and what is under way comes to its end. The data set and the files that a team names
+must lie at the same path on every node.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import asyncio
 import queue
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError, one_line
+from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalProtocol, read_asked
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, by_episode
 from longvideoagent.evaluation.store import RunFolder
@@ -44,10 +46,29 @@ class Work:
     cache: Path | None
 
 
+class Brake:
+    """Lives on the cluster and tells all workers when to begin no further question."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._pulled = asyncio.Event()
+
+    async def pull(self, reason: str) -> None:
+        """Stop all workers."""
+        self._reason = reason
+        self._pulled.set()
+
+    async def wait(self) -> str:
+        """The reason, once it is pulled."""
+        await self._pulled.wait()
+        return self._reason
+
+
 def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFolder, on_finish: OnFinish) -> str:
     """Ask every sample once on the cluster at ``address``; ``auto`` is the one that this machine belongs to, or
     else this machine alone. Returns why it stopped early; empty where it did not. Raises UsageError where there
-    is no such cluster, and ModelError where one shard kills every worker."""
+    is no such cluster, ModelError where one shard kills every worker, and what a worker raises, when all that was
+    under way is kept. Interrupted, it has kept all that had come in."""
     if find_spec("ray") is None:
         raise UsageError("ray is not installed; pip install 'longvideoagent[ray]'")
     import ray
@@ -55,33 +76,27 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFold
     _connect(address)
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting = {sample.question.id: sample for sample in samples}
-    done: queue.Queue[Trace | str | Exception | None] = queue.Queue()
-    stop = threading.Event()
+    shards = _Shards(work, ray.remote(num_cpus=0)(Brake).remote())
+
+    def keep(trace: Trace) -> None:
+        run.add(trace)
+        on_finish(waiting[trace.question.id], trace)
+
     pool = ThreadPoolExecutor(cpus, "shard")
-    shards = list(cut(samples, cpus * SHARDS_PER_CPU))
-    for shard in shards:
-        pool.submit(_follow, [sample.question.id for sample in shard], work, done, stop)
-    stopped, left, usd = "", len(shards), 0.0
+    given = [pool.submit(shards.follow, shard) for shard in cut(samples, cpus * SHARDS_PER_CPU)]
     try:
-        while left:
-            match done.get():
-                case None:
-                    left -= 1
-                case Exception() as error:
-                    raise error
-                case str(reason):
-                    stopped = stopped or reason
-                    stop.set()
-                case trace:
-                    run.add(trace)
-                    on_finish(waiting[trace.question.id], trace)
-                    usd += trace.usage.usd
-                    if work.bounds.max_usd is not None and usd >= work.bounds.max_usd and not stopped:
-                        stopped = f"{usd:.2f} dollars are spent"
-                        stop.set()
+        while shards.ended < len(given):
+            shards.take(shards.told.get(), keep)
+    except KeyboardInterrupt:
+        while not shards.told.empty():
+            shards.take(shards.told.get(), keep)
+        raise
     finally:
-        stop.set()
+        stopped = shards.stopped
+        shards.stop("nobody waits for it")
         pool.shutdown(wait=False, cancel_futures=True)
+    if shards.error is not None:
+        raise shards.error
     return stopped
 
 
@@ -120,44 +135,78 @@ def cut(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
         yield shard
 
 
-def _follow(
-    names: list[str], work: Work, done: queue.Queue[Trace | str | Exception | None], stop: threading.Event
-) -> None:
-    """Hand out a shard, pass on what comes of it, and hand out again what a worker that died left undone."""
-    import ray
+@dataclass
+class _Shards:
+    """Shards given out to workers, each followed by a thread, and what comes of them."""
 
-    owed = dict.fromkeys(names)
-    task = ray.remote(max_retries=0, num_cpus=1)(ask_shard)
-    for tries in range(1, MOST_TRIES + 1):
-        if stop.is_set() or not owed:
-            break
-        told = task.options(num_returns="streaming").remote(list(owed), work)
-        try:
-            for reference in told:
-                result = ray.get(reference)
-                if isinstance(result, Trace):
-                    owed.pop(result.question.id, None)
-                done.put(result)
-                if stop.is_set():
-                    ray.cancel(told, force=True)
-                    break
-            else:
+    work: Work
+    brake: Any
+    told: queue.Queue[Trace | str | Exception | None] = field(default_factory=queue.Queue)
+    """Traces, why a worker stopped, what it raised, and None where a shard has come to its end."""
+    ended: int = 0
+    usd: float = 0.0
+    stopped: str = ""
+    error: Exception | None = None
+
+    def stop(self, reason: str) -> None:
+        """Begin no further question anywhere."""
+        if not self.stopped:
+            self.stopped = reason
+            self.brake.pull.remote(reason)
+
+    def take(self, told: Trace | str | Exception | None, keep: Callable[[Trace], None]) -> None:
+        """Take note of what a thread tells."""
+        match told:
+            case None:
+                self.ended += 1
+            case str(reason):
+                self.stop(reason)
+            case Exception() as error:
+                self.error = self.error or error
+                self.stop(str(error))
+            case trace:
+                keep(trace)
+                self.usd += trace.usage.usd
+                if self.work.bounds.max_usd is not None and self.usd >= self.work.bounds.max_usd:
+                    self.stop(f"{self.usd:.2f} dollars are spent")
+
+    def follow(self, shard: Sequence[Sample]) -> None:
+        """Hand out a shard, pass on what comes of it, and hand out again what a worker that died left undone."""
+        import ray
+
+        owed = dict.fromkeys(sample.question.id for sample in shard)
+        task = ray.remote(max_retries=0, num_cpus=1)(ask_shard)
+        for tries in range(1, MOST_TRIES + 1):
+            if self.stopped or not owed:
                 break
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            done.put(cause if isinstance(cause, LongVideoAgentError) else error)
-            break
-        except ray.exceptions.RayError as error:
-            if tries == MOST_TRIES and not stop.is_set():
-                done.put(ModelError(f"{tries} workers died on one shard, the last: {error}; see the nodes' memory"))
-    done.put(None)
+            try:
+                for reference in task.options(num_returns="streaming").remote(list(owed), self.work, self.brake):
+                    result = ray.get(reference)
+                    if isinstance(result, Trace):
+                        owed.pop(result.question.id, None)
+                    self.told.put(result)
+                break
+            except ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                self.told.put(cause if isinstance(cause, LongVideoAgentError) else error)
+                break
+            except ray.exceptions.RayError as error:
+                if tries == MOST_TRIES:
+                    told = f"{tries} workers died on one shard, the last: {error}; see the nodes' memory"
+                    self.told.put(ModelError(told))
+        self.told.put(None)
 
 
-def ask_shard(names: list[str], work: Work) -> Iterator[Trace | str]:
-    """In a worker: each trace as soon as it is finished, and in the end why the runner stopped early, if so."""
+def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace | str]:
+    """In a worker: each trace as soon as it is finished, and in the end why the runner stopped early, if so.
+    Raises DataError where the worker's data set lacks one of the questions."""
     data, samples = read_asked(work.protocol)
-    wanted = set(names)
-    shard = [sample for sample in samples if sample.question.id in wanted]
+    known = {sample.question.id: sample for sample in samples}
+    missing = [name for name in names if name not in known]
+    if missing:
+        lacks = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
+        raise DataError(f"{work.protocol.data}: {lacks}; copy the same data set to every node")
+    shard = [known[name] for name in names]
     switches = Switches.of(work.protocol, data, shard)
     team = load_team(work.protocol.roster, work.cache, patience=PATIENCE)
     sink = _Sink()
@@ -170,12 +219,22 @@ def ask_shard(names: list[str], work: Work) -> Iterator[Trace | str]:
             sink.told.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
+    if brake is not None:
+        threading.Thread(target=_obey, args=(brake, runner), daemon=True).start()
     while isinstance(told := sink.told.get(), Trace):
         yield told
     if isinstance(told, Exception):
         raise told
     if told:
         yield told
+
+
+def _obey(brake: Any, runner: Runner) -> None:
+    """Stop the runner when the brake is pulled."""
+    import ray
+
+    with suppress(ray.exceptions.RayError):  # the brake's node died: each worker still has its own bounds
+        runner.stop(ray.get(brake.wait.remote()))
 
 
 class _Sink:

@@ -18,7 +18,7 @@ from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
-from longvideoagent.evaluation.store import CONFIG, SUMMARY, open_run, read_samples, read_traces
+from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
@@ -80,9 +80,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
             try:
                 return await Runner(switches, team, run, how.bounds, on_finish).ask(owed)
             except asyncio.CancelledError:
-                run.close()
-                if how.on_interrupt is not None:
-                    how.on_interrupt()
+                _end(run, how)
                 raise
 
         for told in switches.warnings if owed else ():
@@ -90,11 +88,21 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
         watch(judged.values(), len(samples))
         stopped = ""
         if owed and how.ray is not None:
-            work = Work(protocol, how.bounds, how.cache)
-            stopped = ask_on_ray(how.ray, owed, work, run, on_finish)
+            try:
+                stopped = ask_on_ray(how.ray, owed, Work(protocol, how.bounds, how.cache), run, on_finish)
+            except KeyboardInterrupt:
+                _end(run, how)
+                raise
         elif owed:
             stopped = asyncio.run(ask_here())
-        return Result(write_summary(path, judge_run(path), len(samples)), stopped, len(data.problems))
+        finished = [judged[sample.question.id] for sample in samples if sample.question.id in judged]
+        return Result(write_summary(path, finished, len(samples)), stopped, len(data.problems))
+
+
+def _end(run: RunFolder, how: How) -> None:
+    run.close()
+    if how.on_interrupt is not None:
+        how.on_interrupt()
 
 
 def _is_owed(judged: Judged | None, retry_failed: bool) -> bool:

@@ -83,14 +83,18 @@ class Runner:
             await self._team.close()
         return self._stopped
 
+    def stop(self, reason: str) -> None:
+        """Begin no further question; those under way come to their end. May be called from another thread."""
+        self._stopped = reason
+
     async def _work(self, left: Iterator[Sample]) -> None:
         for sample in left:
+            if self._stopped:
+                return
             trace = await self._ask(sample)
             self._run.add(trace)
             self._on_finish(sample, trace)
             self._check(trace)
-            if self._stopped:
-                return
 
     async def _ask(self, sample: Sample) -> Trace:
         """The finished trace. A video that cannot be read is a failure of that question alone."""
