@@ -90,6 +90,8 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFold
     except KeyboardInterrupt:
         while not shards.told.empty():
             shards.take(shards.told.get(), keep)
+        shards.stop("interrupted")
+        ray.shutdown()  # the process may be ended without its own clearing up
         raise
     finally:
         stopped = shards.stopped
