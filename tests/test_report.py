@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-from longvideoagent.media.episode import open_episode
+from longvideoagent.media.clip_folders import ClipFolders
+from longvideoagent.media.episode import Episode, open_episode
 from longvideoagent.report.json import to_json
 from longvideoagent.report.page import render_page
 from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Trace
-from longvideoagent.types import Evidence, Failed, Grounded, Question, Reply, Seen
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
+from tests.release import CLIPS, write_frames
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 
@@ -68,6 +71,20 @@ def test_a_failed_trace_is_told_as_failed(short_video: Path) -> None:
         None,
     )
     assert "grounding: HTTP 503" in render_page("t", episode, [rollout.trace])
+
+
+def test_a_page_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> None:
+    write_frames(tmp_path)
+    timeline = Timeline(tuple(Clip(label, 60.0 * n, 60.0 * n + 60.0) for n, label in enumerate(CLIPS)))
+    rollout = Rollout(Question("What?"), timeline, Settings(window=2))
+    rollout.receive(Grounded(CLIPS[0]))
+    rollout.receive(Reply("<visual_query>What?</visual_query>"))
+    seen = [Evidence(CLIPS[n], 60.0 * n, 60.0 * n + 1.0, "frame", 60.0 * n, "grey") for n in (0, 1)]
+    rollout.receive(Seen("Grey.", tuple(seen)))
+    rollout.receive(Reply("<answer>Grey</answer>"))
+    shutil.rmtree(tmp_path / CLIPS[1])
+    page = render_page("t", Episode(ClipFolders(tmp_path, timeline), timeline, "nowhere"), [rollout.trace])
+    assert page.count("<img ") == page.count("the frame is gone") == 2  # in the look, and as evidence
 
 
 def test_json_survives_a_round_trip(short_video: Path, tmp_path: Path) -> None:

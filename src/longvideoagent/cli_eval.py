@@ -160,8 +160,10 @@ def report(
 ) -> None:
     """Write a run as one HTML page: numbers, plots, and every trajectory."""
     from longvideoagent.evaluation.page import write_report
-    from longvideoagent.terminal import note, progress
+    from longvideoagent.terminal import check_page, note, progress
 
+    if out is not None:
+        check_page(out, "--out")
     with progress() as tell:
         path = write_report(run, out, data, lambda share: tell("writing the page", share))
     note(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -219,11 +219,11 @@ def print_json(trace: Trace) -> None:
     sys.stdout.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
 
 
-def check_page(path: Path) -> None:
-    """Refuse a place where the page cannot go, before any work is done. Leaves nothing behind but the
-    folder. Raises UsageError."""
+def check_page(path: Path, option: str = "--html") -> None:
+    """Refuse a place where the page that ``option`` names cannot go, before any work is done. Leaves nothing
+    behind but the folder. Raises UsageError."""
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
-        raise UsageError(f"{path}: no name for a page; let --html end in .html")
+        raise UsageError(f"{path}: no name for a page; let {option} end in .html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
@@ -231,4 +231,4 @@ def check_page(path: Path) -> None:
         if is_new:
             path.unlink()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another --html path") from error
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose another {option} path") from error

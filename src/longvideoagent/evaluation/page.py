@@ -23,9 +23,8 @@ from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.files import write_whole
-from longvideoagent.media.episode import Episode
 from longvideoagent.report.json import action_content, action_name
-from longvideoagent.report.page import data_url, few_times, render
+from longvideoagent.report.page import few_times, render, thumbnails
 from longvideoagent.trace import Round, Trace
 from longvideoagent.types import Clip, Located, Observation, Seen
 
@@ -74,8 +73,8 @@ class _Pages:
     samples: dict[str, Sample]
     judged: dict[str, Judged]
     data: DataSet | None
-    clips: dict[str, list[Any]] = field(default_factory=dict)
-    """By label: start, end, and lines as [second, text]. Labels of data sets name their episode."""
+    clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    """By video and label: start, end, and lines as [second, text]."""
     picture_bytes: int = 0
 
     def row(self, name: str) -> dict[str, Any]:
@@ -103,7 +102,7 @@ class _Pages:
 
     def _block(self, trace: Trace) -> dict[str, Any]:
         sample = self.samples[trace.question.id]
-        pictures = self._pictures(sample, trace)
+        pictures, missing = self._pictures(sample, trace)
         return {
             "options": trace.question.options,
             "gold": sample.gold.option_index,
@@ -113,6 +112,7 @@ class _Pages:
             "chosen": trace.option_index,
             "cause": trace.cause,
             "warnings": trace.warnings,
+            "missing": missing,
             "evidence": [
                 [
                     each.time_s,
@@ -144,31 +144,27 @@ class _Pages:
         told: dict[str, Any] = {"seconds": round(observed.usage.seconds, 2)}
         if isinstance(observed, Located):
             for clip in observed.clips if trace.settings.grounding else ():
-                self.clips.setdefault(clip.label, _lines(clip))
+                self.clips.setdefault(self.judged[trace.question.id].video, {}).setdefault(clip.label, _lines(clip))
             labels = [clip.label for clip in observed.clips]
             return told | {"kind": "grounding", "clip": observed.clip.label, "clips": labels, "reason": observed.reason}
         kind = "vision" if isinstance(observed, Seen) else "notice"
         shown = [pictures[time_s] for time_s in few_times(observed) if time_s in pictures]
         return told | {"kind": kind, "text": observed.text, "pictures": shown}
 
-    def _pictures(self, sample: Sample, trace: Trace) -> dict[float, str]:
-        """Small frames of the looks and of the evidence, by their time, while there is room for them."""
+    def _pictures(self, sample: Sample, trace: Trace) -> tuple[dict[float, str], int]:
+        """Small frames of the looks and of the evidence, by their time, while there is room for them; and how many
+        are not at hand."""
         times = {each.time_s for each in trace.evidence if each.kind == "frame"}
         for observed in trace.observations:
             times |= set(few_times(observed)[:PICTURES_PER_LOOK])
-        episode = self._episode(sample.video) if times and self.picture_bytes < PICTURE_BYTES else None
-        if episode is None:
-            return {}
-        frames = zip(sorted(times), episode.video.frames(sorted(times), PICTURE_SIDE_PX), strict=True)
-        urls = {time_s: data_url(frame.jpeg()) for time_s, frame in frames if frame.is_readable()}
-        self.picture_bytes += sum(map(len, urls.values()))
-        return urls
-
-    def _episode(self, video: str) -> Episode | None:
+        if not times or self.picture_bytes >= PICTURE_BYTES:
+            return {}, 0
         try:
-            return self.data.episode(video) if self.data is not None else None
+            urls = thumbnails(self.data.episode(sample.video).video, times, PICTURE_SIDE_PX) if self.data else {}
         except DataError:
-            return None
+            urls = {}
+        self.picture_bytes += sum(map(len, urls.values()))
+        return urls, len(times) - len(urls)
 
 
 def _lines(clip: Clip) -> list[Any]:

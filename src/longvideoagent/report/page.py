@@ -7,7 +7,7 @@ is shown as text and never run.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from longvideoagent.files import write_whole
 from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Video
 from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, observation_text
 from longvideoagent.trace import Trace
@@ -30,7 +31,8 @@ FRAMES_PER_OBSERVATION = 4
 @dataclass(frozen=True, slots=True)
 class _Picture:
     time_s: float
-    data_url: str
+    data_url: str | None
+    """None where the frame is gone."""
 
 
 def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
@@ -40,9 +42,7 @@ def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]
 
 def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
     """The page as text."""
-    wanted = {time_s for trace in traces for time_s in _frame_times(trace)}
-    frames = dict(zip(sorted(wanted), episode.video.frames(sorted(wanted), THUMBNAIL_PX), strict=True))
-    urls = {time_s: data_url(frame.jpeg()) for time_s, frame in frames.items()}
+    urls = thumbnails(episode.video, {time_s for trace in traces for time_s in _frame_times(trace)}, THUMBNAIL_PX)
     return render(
         "longvideoagent.report",
         "page.html.j2",
@@ -63,8 +63,19 @@ def render(room: str, template: str, **values: Any) -> str:
     return environment.from_string(text).render(style=Markup(style), **values)
 
 
-def data_url(jpeg: bytes) -> str:
-    """A picture inside a page."""
+def thumbnails(video: Video, times_s: Collection[float], side_px: int) -> dict[float, str]:
+    """Pictures inside a page by their times. Those that can no longer be read, or whose clips have lost their
+    frames, are missing."""
+    times = sorted(times_s)
+    frames = video.frames(times, side_px)
+    if len(frames) == len(times):
+        shown = dict(zip(times, frames, strict=True))
+    else:  # a reader leaves out what it does not have
+        shown = {time_s: frame for time_s in times for frame in video.frames([time_s], side_px)}
+    return {time_s: _data_url(frame.jpeg()) for time_s, frame in shown.items() if frame.is_readable()}
+
+
+def _data_url(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
@@ -120,7 +131,7 @@ def _observed(observation: Observation, urls: dict[float, str]) -> dict[str, Any
         "clip": located.clip if located else None,
         "reason": located.reason if located else "",
         "lines": observation_text(observation).splitlines(),
-        "pictures": [_Picture(time_s, urls[time_s]) for time_s in few_times(observation)],
+        "pictures": [_Picture(time_s, urls.get(time_s)) for time_s in few_times(observation)],
     }
 
 
