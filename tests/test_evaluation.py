@@ -440,7 +440,7 @@ def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> No
         check=False,
     )
     assert told.returncode == 0
-    assert "1 record of the data set cannot be used" in told.stderr
+    assert f"the data set has 1 problem; lva data check {release} tells what, and what is left out" in told.stderr
     assert len(ids(tmp_path / "run")) == 29
 
 
@@ -804,6 +804,18 @@ def test_what_grounding_got_wrong_is_replayed_too() -> None:
     assert replay(rollout.trace, timeline, lambda _: None)
 
 
+def test_a_question_that_failed_for_its_data_is_not_replayed(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(8))
+    (release / "videos").mkdir()
+    (release / "videos" / "s01e02.mp4").write_text("no film")
+    run(asked(release), tmp_path / "run")
+    shutil.rmtree(release / "videos")
+    with pytest.raises(DataError, match=r"question '3' failed for its data \(.*s01e02\.mp4.*\); mend them and --retry"):
+        find_trace(tmp_path / "run", "3")
+    assert run(asked(release), tmp_path / "run", retry_failed=True)["outcomes"]["failed"] == 0
+    assert find_trace(tmp_path / "run", "3").outcome is Outcome.ANSWERED
+
+
 def test_traces_survive_the_file(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
     for trace, line in zip(
@@ -905,6 +917,15 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
     assert "<svg" in (tmp_path / "grid" / "ablation.html").read_text()
 
 
+def test_an_ablation_asks_as_an_evaluation_does(release: Path, tmp_path: Path) -> None:
+    with serving(status(400, "broken")) as (url, _):
+        switches = ["--limit", "2", "--first-clip", "random", "--agents", "grounding", "--master", f"openai:m@{url}"]
+        told = lva("ablate", "rounds", release, "--run", tmp_path / "grid", "--value", "2", *switches)
+    assert told.returncode == 1  # questions have failed
+    config = json.loads((tmp_path / "grid" / "rounds-2" / "config.json").read_text())
+    assert (config["first_clip"], config["settings"]["agents"]) == ("random", "grounding")
+
+
 @pytest.mark.parametrize(
     ("line", "mend"),
     [
@@ -920,6 +941,9 @@ def test_the_commands_go_from_data_to_report(release: Path, tmp_path: Path) -> N
         ("ablate colour DATA", "give rounds, window, agents, vision"),
         ("ablate vision DATA", "--value openai:NAME"),
         ("ablate rounds DATA --value few", "no such value"),
+        ("ablate agents DATA --agents none", "leave out --agents"),
+        ("ablate vision DATA --agents grounding --value offline", "leave out --agents"),
+        ("ablate window DATA --agents none", "leave out --agents"),
         ("compare DATA DATA", "holds no run"),
         ("report DATA", "holds no run"),
         ("replay DATA 1", "holds no run"),

@@ -9,13 +9,19 @@ from typing import Annotated, cast, get_args
 import typer
 
 from longvideoagent.cli_options import (
+    AskedAgents,
+    Boxes,
+    Concurrency,
     DryRun,
+    FirstClip,
     Grounding,
+    Limit,
     LookAhead,
     Master,
     MaxRounds,
     NoCache,
     PromptFile,
+    Split,
     Team,
     Vision,
     Window,
@@ -32,7 +38,7 @@ RunPath = Annotated[Path, typer.Argument(help="The folder of a run.")]
 @app.command("eval")
 def evaluate(
     data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
-    split: Annotated[str, typer.Option(help="Which split.")] = "val",
+    split: Split = "val",
     team: Team = "offline",
     master: Master = None,
     grounding: Grounding = None,
@@ -43,12 +49,12 @@ def evaluate(
     max_rounds: MaxRounds = 5,
     window: Window = 1,
     look_ahead: LookAhead = 1,
-    agents: Annotated[str | None, typer.Option(help="none, grounding or grounding+vision (if not given).")] = None,
+    agents: AskedAgents = None,
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
-    first_clip: Annotated[str, typer.Option(help="ground, random, gold or cache=FILE.")] = "ground",
-    boxes: Annotated[bool, typer.Option("--boxes", help="Tell the gold boxes with each look.")] = False,
-    limit: Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)] = None,
-    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
+    first_clip: FirstClip = "ground",
+    boxes: Boxes = False,
+    limit: Limit = None,
+    concurrency: Concurrency = 16,
     max_usd: Annotated[float | None, typer.Option(help="Dollars this command may spend, by the team's prices.")] = None,
     retry: Annotated[str | None, typer.Option(help="failed: ask those again that failed, and no other.")] = None,
     ray: Annotated[str | None, typer.Option(help="Ask on a Ray cluster: auto or ADDRESS (extra ray).")] = None,
@@ -80,9 +86,9 @@ def evaluate(
         how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
         result = run_evaluation(protocol, path, how, watch)
     print_summary(result.summary, protocol)
-    if result.unusable:
-        records = "record" if result.unusable == 1 else "records"
-        note(f"{result.unusable} {records} of the data set cannot be used; lva data check {data} tells which")
+    if result.problems:
+        problems = "problem" if result.problems == 1 else "problems"
+        note(f"the data set has {result.problems} {problems}; lva data check {data} tells what, and what is left out")
     with progress() as tell:
         page = write_report(path, progress=lambda share: tell("writing the page", share))
     note(f"wrote {page}")
@@ -98,17 +104,22 @@ def ablate(
     axis: Annotated[str, typer.Argument(help="rounds, window, agents or vision.")],
     data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
     value: Annotated[list[str] | None, typer.Option(help="A value to try; repeat it. Else the paper's.")] = None,
-    split: Annotated[str, typer.Option(help="Which split.")] = "val",
+    split: Split = "val",
     team: Team = "offline",
     master: Master = None,
     grounding: Grounding = None,
     vision: Vision = None,
+    prompt_file: PromptFile = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = 5,
     window: Window = 1,
-    limit: Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)] = None,
-    concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
+    look_ahead: LookAhead = 1,
+    agents: AskedAgents = None,
+    first_clip: FirstClip = "ground",
+    boxes: Boxes = False,
+    limit: Limit = None,
+    concurrency: Concurrency = 16,
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.load import cache_path
@@ -124,8 +135,14 @@ def ablate(
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
-    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision)
-    protocol = make_protocol(data, split, roster, Settings(max_rounds, window), {"limit": limit})
+    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
+    bounds = Settings(max_rounds, window, look_ahead=look_ahead)
+    switches = {"agents": agents, "first_clip": first_clip, "boxes": boxes, "limit": limit}
+    protocol = make_protocol(data, split, roster, bounds, switches)
+    settings = protocol.settings
+    clashes = {"agents": agents is not None, "window": not settings.grounding, "vision": not settings.vision}
+    if clashes.get(axis):
+        raise UsageError(f"lva ablate {axis} --agents {agents}: there would be nothing to compare; leave out --agents")
     base = default_run(protocol, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
     how = How(Bounds(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder))
@@ -133,6 +150,8 @@ def ablate(
         rows = dict(run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch))
     print_grid(rows, axis)
     note(f"wrote {folder / PAGE}")
+    if any(summary["outcomes"]["failed"] for summary in rows.values()):
+        raise typer.Exit(EXIT_STOPPED)
 
 
 def _stop(path: Path) -> None:

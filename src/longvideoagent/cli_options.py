@@ -17,3 +17,10 @@ MaxRounds = Annotated[int, typer.Option(help="Replies the master may give.", min
 Window = Annotated[int, typer.Option(help="Neighbouring clips looked at together.", min=1)]
 LookAhead = Annotated[int, typer.Option(help="Candidate clips looked at at once.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what it may cost at most; ask nothing.")]
+
+Split = Annotated[str, typer.Option(help="Which split.")]
+AskedAgents = Annotated[str | None, typer.Option("--agents", help="none, grounding, or else grounding+vision.")]
+FirstClip = Annotated[str, typer.Option(help="ground, random, gold or cache=FILE.")]
+Boxes = Annotated[bool, typer.Option("--boxes", help="Tell the gold boxes with each look.")]
+Limit = Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)]
+Concurrency = Annotated[int, typer.Option(help="Questions at once.", min=1)]

@@ -54,8 +54,8 @@ class Result:
     summary: dict[str, Any]
     stopped: str
     """Why it stopped before its end; empty where it did not."""
-    unusable: int = 0
-    """Records of the data set that are not as they should be."""
+    problems: int = 0
+    """What is wrong with records and files of the data set, whether they could be used or not."""
 
 
 def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -> Result:

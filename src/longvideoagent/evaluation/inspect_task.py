@@ -26,7 +26,7 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.evaluation.store import trace_line
 from longvideoagent.report.json import to_json
 from longvideoagent.run import steps
-from longvideoagent.trace import Agents, Outcome, Settings
+from longvideoagent.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.types import Question
 
 
@@ -55,13 +55,22 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
 def rollout(data: DataSet, team: str, master: str | None, settings: Settings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
     playing = load_team(load_roster(team).replaced(master=master))
+    under_way = 0
+
+    async def play(question: Question, video: str) -> Trace:
+        """The finished trace. Who ends last lets go of the team's connections."""
+        nonlocal under_way
+        under_way += 1
+        try:
+            return [trace async for trace in steps(question, data.episode(video), playing, settings)][-1]
+        finally:
+            under_way -= 1
+            if not under_way:
+                await playing.close()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001 (the team has its own models)
         question = Question(state.input_text, tuple(choice.value for choice in state.choices), str(state.sample_id))
-        trace = None
-        async for trace in steps(question, data.episode(state.metadata["video"]), playing, settings):  # noqa: B007
-            pass
-        assert trace is not None
+        trace = await play(question, state.metadata["video"])
         if trace.outcome is Outcome.FAILED:
             raise RuntimeError(trace.cause)
         told = to_json(trace)

@@ -11,12 +11,13 @@ from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.evaluation.store import read_config, read_samples, read_traces
 from longvideoagent.media.episode import Episode
 from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Trace
+from longvideoagent.trace import Outcome, Trace
 from longvideoagent.types import Grounded, Located, Notice, Observation, Result, Seen, Timeline
 
 
 def find_trace(path: Path, name: str) -> Trace:
-    """The trace of a question of a run. Raises DataError where it has none."""
+    """The trace of a question of a run. Raises DataError where it has none, or one that ended at its data: what
+    could not be read then cannot be driven through the loop."""
     found = None
     for trace in read_traces(path):
         if trace.question.id == name:
@@ -24,6 +25,8 @@ def find_trace(path: Path, name: str) -> Trace:
     if found is None:
         there = "it is not finished yet" if name in read_samples(path) else "there is no such question"
         raise DataError(f"{path}: no trace of question {name!r}; {there}")
+    if found.outcome is Outcome.FAILED and found.failure is None:
+        raise DataError(f"{path}: question {name!r} failed for its data ({found.cause}); mend them and --retry failed")
     return found
 
 
