@@ -7,7 +7,7 @@ once an episode; frames are embedded, small, until ``PICTURE_BYTES`` are used up
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.evaluate import judge_run, write_summary
-from longvideoagent.evaluation.judge import Judged
+from longvideoagent.evaluation.evaluate import write_summary
+from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.files import write_whole
@@ -38,10 +38,14 @@ def write_report(
 ) -> Path:
     """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
     ``data``; without it the page has none. Raises DataError where the folder holds no run."""
-    config, samples, judged = read_config(run), read_samples(run), judge_run(run)
-    summary = write_summary(run, judged, len(samples))
-    pages = _Pages(samples, {each.id: each for each in judged}, _open(config, data))
-    blocks = list(pages.blocks(read_traces(run), progress))
+    config, samples = read_config(run), read_samples(run)
+    pages = _Pages(samples, _open(config, data))
+    for done, trace in enumerate(read_traces(run), 1):
+        pages.add(trace)
+        if progress is not None:
+            progress(min(1.0, done / len(samples)))
+    finished = [name for name in samples if name in pages.judged]
+    summary = write_summary(run, [pages.judged[name] for name in finished], len(samples))
     path = out or run / REPORT
     text = render(
         "longvideoagent.evaluation",
@@ -50,9 +54,9 @@ def write_report(
         config=config,
         summary=summary,
         z=Z_95,
-        rows=_script([pages.row(name) for name in pages.judged]),
+        rows=_script([pages.row(name) for name in finished]),
         clips=_script(pages.clips),
-        blocks=blocks,
+        blocks=[pages.blocks[name] for name in finished],
     )
     write_whole(path, text)
     return path
@@ -70,12 +74,22 @@ def _open(config: dict[str, Any], data: Path | None) -> DataSet | None:
 
 @dataclass
 class _Pages:
+    """What is shown of each question, by its id; of one asked again, what came last."""
+
     samples: dict[str, Sample]
-    judged: dict[str, Judged]
     data: DataSet | None
+    judged: dict[str, Judged] = field(default_factory=dict)
+    blocks: dict[str, Markup] = field(default_factory=dict)
+    """Trajectories as JSON."""
     clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     """By video and label: start, end, and lines as [second, text]."""
     picture_bytes: int = 0
+
+    def add(self, trace: Trace) -> None:
+        """Take in a finished question."""
+        name = trace.question.id
+        self.judged[name] = judge(self.samples[name], trace)
+        self.blocks[name] = _script(self._block(trace))
 
     def row(self, name: str) -> dict[str, Any]:
         """What the list shows of a question."""
@@ -90,15 +104,6 @@ class _Pages:
             "confidence": judged.confidence,
             "rounds": judged.rounds,
         }
-
-    def blocks(self, traces: Iterable[Trace], progress: Callable[[float], None] | None) -> Iterable[tuple[str, Markup]]:
-        """Each question's trajectory as JSON, in the order of the rows; the last trace of a question counts."""
-        last = dict.fromkeys(self.judged, Markup())
-        for done, trace in enumerate(traces, 1):
-            last[trace.question.id] = _script(self._block(trace))
-            if progress is not None:
-                progress(min(1.0, done / len(self.judged)))
-        return last.items()
 
     def _block(self, trace: Trace) -> dict[str, Any]:
         sample = self.samples[trace.question.id]
@@ -144,7 +149,7 @@ class _Pages:
         told: dict[str, Any] = {"seconds": round(observed.usage.seconds, 2)}
         if isinstance(observed, Located):
             for clip in observed.clips if trace.settings.grounding else ():
-                self.clips.setdefault(self.judged[trace.question.id].video, {}).setdefault(clip.label, _lines(clip))
+                self.clips.setdefault(self.samples[trace.question.id].video, {}).setdefault(clip.label, _lines(clip))
             labels = [clip.label for clip in observed.clips]
             return told | {"kind": "grounding", "clip": observed.clip.label, "clips": labels, "reason": observed.reason}
         kind = "vision" if isinstance(observed, Seen) else "notice"
