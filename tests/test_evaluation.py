@@ -770,8 +770,9 @@ def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Pat
         run(asked(release, roster), tmp_path / "right")
         run(asked(release, roster, limit=8), tmp_path / "wrong")
     told = compare(tmp_path / "right", tmp_path / "wrong")
-    assert (told.common, told.gain, told.interval) == (8, -1.0, (-1.0, -1.0))
-    assert told.p == pytest.approx(2 / 2**8)
+    assert (told.common, told.gain, told.interval) == (8, -1.0, None)
+    assert told.p == pytest.approx(2 / 2**2)  # two episodes
+    assert told.p_mcnemar == pytest.approx(2 / 2**8)
     assert [flip.gained for flip in told.flips] == [False] * 8
     assert any(line.startswith("limit: null -> 8") for line in told.settings)
 
@@ -782,6 +783,39 @@ def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> N
     run(asked(other), tmp_path / "two")
     with pytest.raises(DataError, match="share no finished question"):
         compare(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"answer": "a2"}, "disagree about the right answer of question 7"), ({"q": "Who?"}, "ask question 7 in other")],
+)
+def test_runs_that_differ_in_what_a_question_is_are_not_compared(
+    changed: Json, told: str, release: Path, tmp_path: Path
+) -> None:
+    run(asked(release), tmp_path / "one")
+    records = some(12)
+    records[7] |= changed
+    run(asked(write_release(tmp_path / "other", records)), tmp_path / "two")
+    with pytest.raises(DataError, match=told):
+        compare(tmp_path / "one", tmp_path / "two")
+
+
+def test_gold_and_versions_are_told_of_both_runs(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "plain")
+    run(asked(release, first_clip="gold", boxes=True), tmp_path / "gold")
+    config = json.loads((tmp_path / "gold" / "config.json").read_text())
+    config["versions"]["longvideoagent"] = "0.0.1"
+    (tmp_path / "gold" / "config.json").write_text(json.dumps(config))
+    told = compare(tmp_path / "gold", tmp_path / "plain")
+    assert told.tells_gold == (
+        f"{tmp_path / 'gold'}: the first clip is the gold clip",
+        f"{tmp_path / 'gold'}: gold boxes are told with each look",
+    )
+    assert {"boxes: true -> false", 'first_clip: "gold" -> "ground"'} <= set(told.settings)
+    assert any(line.startswith('version of longvideoagent: "0.0.1" -> ') for line in told.settings)
+    assert len(compare(tmp_path / "gold", tmp_path / "gold").tells_gold) == 4
+    shown = subprocess.run([LVA, "compare", "gold", "plain"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert shown.stdout.count("GOLD IS TOLD IN gold") == 2
 
 
 @pytest.mark.parametrize("name", [str(number) for number in range(4)])

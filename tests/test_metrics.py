@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import replace
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.compare import bootstrap, mcnemar
+from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.judge import GroundingScore, Judged, judge
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
 from longvideoagent.rollout import Rollout
@@ -111,7 +112,23 @@ def test_one_question_an_episode_gives_the_usual_standard_error(rights: list[boo
     assert told is not None
     share = sum(rights) / len(rights)
     assert told.error == pytest.approx(math.sqrt(share * (1 - share) / (len(rights) - 1)))
-    assert 0 <= told.interval[0] <= told.mean <= told.interval[1] <= 1
+    low, high = told.interval or (0, 0)
+    assert 0 <= low <= told.mean <= high <= 1
+    assert low < high
+
+
+@pytest.mark.parametrize(("share", "interval"), [(1.0, (0.05**0.1, 1.0)), (0.0, (0.0, 1 - 0.05**0.1)), (0.5, None)])
+def test_episodes_that_do_not_differ_are_not_certain(share: float, interval: tuple[float, float] | None) -> None:
+    told = estimate((f"v{number // 2}", float(number % 2 < 2 * share)) for number in range(20))
+    assert told is not None
+    assert (told.mean, told.error, told.interval) == (share, 0.0, interval and pytest.approx(interval))
+
+
+@pytest.mark.parametrize("rights", [[1.0], [1.0, 1.0], [1.0, 0.0, 0.0]])
+def test_a_single_episode_tells_no_error(rights: list[float]) -> None:
+    told = estimate(("v", right) for right in rights)
+    assert told is not None
+    assert (told.error, told.interval, told.n) == (None, None, len(rights))
 
 
 def test_failures_stand_in_both_denominators() -> None:
@@ -132,6 +149,40 @@ def test_calibration_by_hand() -> None:
     assert told["accuracy_at_coverage"]["1.0"] == 0.75
 
 
+def test_answers_of_equal_confidence_have_no_order() -> None:
+    told = [judged(f"v{n}", right, 0.5) for n, right in enumerate([True] * 5 + [False] * 5)]
+    told += [judged("sure", True, 0.9), judged("unsure", False, 0.1)]
+    for seed in range(5):
+        random.Random(seed).shuffle(told)
+        best = calibration(told)["accuracy_at_coverage"]
+        assert best["0.1"] == pytest.approx((1 + 0.5) / 2)  # two of twelve: the sure one, and any of the ten
+        assert (best["0.8"], best["1.0"]) == (pytest.approx((1 + 9 * 0.5) / 10), 0.5)
+
+
+@pytest.mark.parametrize("stated", [math.nan, math.inf, -0.1, 1.5])
+def test_a_confidence_that_is_no_probability_counts_as_none(stated: float) -> None:
+    trace = finish(Grounded("c02"), Reply("<answer>a0</answer>", confidence=stated))
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert told.confidence is None
+    assert summarize([told], 1)["calibration"]["n"] == 0
+
+
+def test_a_moment_is_in_the_window_or_not_and_has_no_overlap() -> None:
+    middle_s = TIMELINE.clips[1].start_s + 1
+    moment = Gold(0, "c02", middle_s, middle_s)
+    for label, covered in (("c02", 1.0), ("c01", 0.0), (None, 0.0)):
+        told = judge(Sample(QUESTION, moment, "what", "v"), finish(Grounded(label), Reply("<answer>a0</answer>")))
+        assert (told.grounding.iou, told.grounding.covered) == (None, covered)
+        assert told.grounding.last is (label == "c02")
+
+
+def test_what_was_answered_when_the_budget_was_spent_counts_like_any_answer() -> None:
+    settings = Settings(max_calls=2)
+    trace = finish(Grounded("c02", usage=Usage(calls=1)), Reply("<answer>a0</answer>"), settings=settings)
+    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (told.outcome, told.is_correct) == (Outcome.SPENT, True)
+
+
 def test_calibration_of_a_master_that_states_none_is_empty() -> None:
     assert calibration([judged("a", True)])["ece"] is None
 
@@ -144,13 +195,28 @@ def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
     assert mcnemar(lost, gained) == pytest.approx(p)
 
 
+@given(st.lists(st.integers(-3, 3), max_size=9))
+def test_the_sign_flip_test_counts_every_way_to_swap_the_runs_of_an_episode(gains: list[int]) -> None:
+    ways = [sum(signs) for signs in itertools.product(*((gain, -gain) for gain in gains))]
+    far = sum(abs(way) >= abs(sum(gains)) for way in ways)
+    assert sign_flip(gains) == pytest.approx(far / len(ways))
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(8, 1), (10, 2), (0, 6), (0, 0)])
+def test_with_one_question_an_episode_it_is_mcnemars_test(gained: int, lost: int) -> None:
+    assert sign_flip([1] * gained + [-1] * lost + [0] * 5) == pytest.approx(mcnemar(gained, lost))
+
+
+def test_one_episode_shows_nothing_however_many_questions_it_has() -> None:
+    assert sign_flip([20]) == 1.0
+    assert bootstrap([(20, 20)]) is None
+
+
 def test_the_bootstrap_draws_episodes_and_not_questions() -> None:
-    apart = [(judged(f"v{n}", False), judged(f"v{n}", n % 2 == 0)) for n in range(100)]
-    together = [
-        (replace(a, video=f"v{n // 50}"), replace(b, video=f"v{n // 50}", is_correct=n < 50))
-        for n, (a, b) in enumerate(apart)
-    ]
-    narrow, wide = bootstrap(apart), bootstrap(together)
-    assert narrow[0] == pytest.approx(0.4, abs=0.03)
-    assert narrow[1] == pytest.approx(0.6, abs=0.03)
-    assert wide == (0.0, 1.0)
+    narrow = bootstrap([(number % 2, 1) for number in range(100)])
+    assert narrow == pytest.approx((0.4, 0.6), abs=0.03)
+    assert bootstrap([(50, 50), (0, 50)]) == (0.0, 1.0)
+
+
+def test_episodes_that_all_gain_alike_are_not_certain() -> None:
+    assert bootstrap([(1, 2), (2, 4)]) is None

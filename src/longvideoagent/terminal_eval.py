@@ -16,7 +16,7 @@ from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import Watch
 from longvideoagent.evaluation.judge import Judged
-from longvideoagent.evaluation.metrics import Z_95, Estimate, accuracy
+from longvideoagent.evaluation.metrics import Z_95, accuracy, plain
 from longvideoagent.types import Usage
 
 REDRAWN_EVERY_S = 0.5
@@ -52,19 +52,23 @@ def run_progress() -> Iterator[Watch]:
 
 def _so_far(judged: Collection[Judged]) -> str:
     spent = sum((each.spent for each in judged), Usage())
-    right = accuracy(judged)
+    right = plain(accuracy(judged))
     parts = [f"{percent(right)} right" if right else "", f"{spent.calls:,} calls"]
     parts += [f"{spent.tokens:,} tokens"] if spent.tokens else []
     parts += [f"${spent.usd:.2f}"] if spent.usd else []
     return " · ".join(part for part in parts if part)
 
 
-def percent(told: Estimate | Mapping[str, Any] | None) -> str:
-    """A share with its 95 % half interval, in percent."""
+def percent(told: Mapping[str, Any] | None) -> str:
+    """A share in percent with its 95 % half interval, or from where to where it reaches if it lies to one side."""
     if told is None:
         return "–"
-    mean, error = (told.mean, told.error) if isinstance(told, Estimate) else (told["mean"], told["error"])
-    return f"{100 * mean:.1f} ± {100 * Z_95 * error:.1f} %"
+    mean = f"{100 * told['mean']:.1f}"
+    if told["error"]:
+        return f"{mean} ± {100 * Z_95 * told['error']:.1f} %"
+    if told["interval"] is None:
+        return f"{mean} ± – %"
+    return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in told["interval"]))
 
 
 def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
@@ -121,10 +125,14 @@ def print_comparison(told: Comparison) -> None:
     console = Console(highlight=False)
     for line in told.settings:
         console.print(Text(line, style="dim"), soft_wrap=True)
-    low, high = told.interval
-    console.print(f"{told.common:,} common questions: {percent(told.first)} → {percent(told.second)}")
-    gain = f"{100 * told.gain:+.1f} points, 95 % from {100 * low:+.1f} to {100 * high:+.1f} (episodes resampled)"
-    console.print(Text(f"{gain}, McNemar p = {told.p:.3g}", style="bold"), soft_wrap=True)
+    for line in told.tells_gold:
+        console.print(Text(f"GOLD IS TOLD IN {line}", style="bold red"), soft_wrap=True)
+    first, second = percent(plain(told.first)), percent(plain(told.second))
+    console.print(f"{told.common:,} common questions: {first} → {second}", soft_wrap=True)
+    reach = "from {:+.1f} to {:+.1f}".format(*(100 * bound for bound in told.interval)) if told.interval else "–"
+    gain = f"{100 * told.gain:+.1f} points, 95 % {reach}, p = {told.p:.3g} by episode"
+    console.print(Text(gain, style="bold"), soft_wrap=True)
+    console.print(f"McNemar p = {told.p_mcnemar:.3g}, if questions about one episode were independent")
     gained = sum(flip.gained for flip in told.flips)
     console.print(f"{gained:,} questions gained, {len(told.flips) - gained:,} lost")
     for flip in told.flips[:FLIPS_SHOWN]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from longvideoagent.types import Question
 
+QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
+"""What questions are told apart by where their set names no kinds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

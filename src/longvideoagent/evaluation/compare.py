@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,43 +36,91 @@ class Comparison:
     """Two runs on the questions that both have finished and whose answers are known."""
 
     settings: tuple[str, ...]
-    """Fields that differ, ``name: first -> second``."""
+    """Fields that differ, versions among them, ``name: first -> second``."""
+    tells_gold: tuple[str, ...]
+    """Each way in which a run hands gold to the agents, with the run's folder."""
     common: int
     first: Estimate | None
     second: Estimate | None
     gain: float
     """The second accuracy less the first, as a share of one."""
-    interval: tuple[float, float]
-    """95 % of the gain over resampled episodes."""
+    interval: tuple[float, float] | None
+    """95 % of the gain over resampled episodes; None where they all gain alike, or there is but one."""
     p: float
-    """Exact McNemar test, two-sided: how likely chance alone splits the flips so unevenly."""
+    """Exact and two-sided: how likely the gain is if the runs were swapped by chance, episode by episode."""
+    p_mcnemar: float
+    """McNemar's exact test, two-sided: the same with questions swapped one by one, as if they were independent."""
     flips: tuple[Flip, ...]
 
 
 def compare(one: Path, other: Path) -> Comparison:
-    """Compare two runs. Raises DataError where they share no question or disagree about a right answer."""
-    changed = differences(read_config(one), read_config(other))
-    samples, others = read_samples(one), read_samples(other)
-    first, second = ({each.id: each for each in judge_run(path) if each.is_known} for path in (one, other))
-    common = [name for name in first if name in second and samples[name].question == others[name].question]
-    if not common:
-        raise DataError(f"{one} and {other} share no finished question; compare runs of one data set")
-    unlike = [name for name in common if samples[name].gold.option_index != others[name].gold.option_index]
-    if unlike:
-        raise DataError(f"{one} and {other} disagree about the right answer of question {unlike[0]}; check the data")
-    pairs = [(first[name], second[name]) for name in common]
+    """Compare two runs. Raises DataError where they share no question or disagree about what one is."""
+    before, now = read_config(one), read_config(other)
+    samples, pairs = read_samples(one), _pairs(one, other)
+    gains = _gains(pairs)
     flips = [Flip(samples[a.id], b.is_correct) for a, b in pairs if a.is_correct != b.is_correct]
     gained = sum(flip.gained for flip in flips)
     return Comparison(
-        settings=tuple(changed),
-        common=len(common),
+        settings=_changed(before, now),
+        tells_gold=(*_gold_told(one, before), *_gold_told(other, now)),
+        common=len(pairs),
         first=accuracy(a for a, _ in pairs),
         second=accuracy(b for _, b in pairs),
-        gain=(2 * gained - len(flips)) / len(common),
-        interval=bootstrap(pairs),
-        p=mcnemar(gained, len(flips) - gained),
+        gain=(2 * gained - len(flips)) / len(pairs),
+        interval=bootstrap(gains),
+        p=sign_flip(gain for gain, _ in gains),
+        p_mcnemar=mcnemar(gained, len(flips) - gained),
         flips=tuple(flips),
     )
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    versions = differences(before["versions"], now["versions"])
+    return (*differences(before, now), *(f"version of {line}" for line in versions))
+
+
+def _gold_told(run: Path, config: dict[str, Any]) -> Iterable[str]:
+    if config["first_clip"] == "gold":
+        yield f"{run}: the first clip is the gold clip"
+    if config["boxes"]:
+        yield f"{run}: gold boxes are told with each look"
+
+
+def _pairs(one: Path, other: Path) -> list[tuple[Judged, Judged]]:
+    """The questions with a known answer that both runs have finished."""
+    samples, others = read_samples(one), read_samples(other)
+    first, second = ({each.id: each for each in judge_run(path) if each.is_known} for path in (one, other))
+    common = [name for name in first if name in second]
+    if not common:
+        raise DataError(f"{one} and {other} share no finished question; compare runs of one data set")
+    for name in common:
+        if samples[name].question != others[name].question:
+            raise DataError(f"{one} and {other} ask question {name} in other words; compare runs of one data set")
+        if samples[name].gold.option_index != others[name].gold.option_index:
+            raise DataError(f"{one} and {other} disagree about the right answer of question {name}; check the data")
+    return [(first[name], second[name]) for name in common]
+
+
+def _gains(pairs: Iterable[tuple[Judged, Judged]]) -> list[tuple[int, int]]:
+    """Of each episode, how many more questions the second run has right, and how many there are."""
+    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for one, other in pairs:
+        gain, count = sums[one.video]
+        sums[one.video] = gain + other.is_correct - one.is_correct, count + 1
+    return list(sums.values())
+
+
+def sign_flip(gains: Iterable[int]) -> float:
+    """Two-sided exact p of gains, by episode, whose signs are left to a fair coin each: the share of all outcomes
+    that lie at least as far from nothing. With one question an episode it is McNemar's test."""
+    moved = [gain for gain in gains if gain]
+    reach = sum(map(abs, moved))
+    chances = np.zeros(2 * reach + 1)  # of each sum from -reach to reach
+    chances[reach] = 1
+    for gain in moved:
+        chances = (np.roll(chances, gain) + np.roll(chances, -gain)) / 2
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(moved))
+    return min(1.0, float(chances[far].sum()))
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -81,15 +130,14 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(min(1.0, 2 * tail / 2**flips))
 
 
-def bootstrap(pairs: Sequence[tuple[Judged, Judged]], resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
-    """The middle 95 % of the difference in accuracy when episodes are drawn with replacement, each with all of
-    its questions."""
-    sums: Mapping[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for one, other in pairs:
-        sums[one.video][0] += other.is_correct - one.is_correct
-        sums[one.video][1] += 1
-    table = np.array(list(sums.values()))
+def bootstrap(
+    gains: Sequence[tuple[int, int]], resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """The middle 95 % of the gain when episodes, each told as gain and questions, are drawn with replacement. None
+    where all gain alike: what does not vary here may still vary elsewhere."""
+    if len({gain / count for gain, count in gains}) == 1:
+        return None
+    table = np.array(gains)
     drawn = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), resamples)
-    differences_ = (drawn @ table[:, 0]) / (drawn @ table[:, 1])
-    low, high = np.quantile(differences_, (0.025, 0.975))
+    low, high = np.quantile((drawn @ table[:, 0]) / (drawn @ table[:, 1]), (0.025, 0.975))
     return float(low), float(high)

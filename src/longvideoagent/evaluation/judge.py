@@ -9,13 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 from longvideoagent.scoring import score
 from longvideoagent.trace import Outcome, Trace
-from longvideoagent.types import AgentName, Answer, Clip, Invalid, Located, Look, Relocate, Seen, Usage
+from longvideoagent.types import AgentName, Clip, Invalid, Located, Look, Relocate, Seen, Usage
 
 ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")
-_WORD = re.compile(r"\b(what|who|whose|where|when|why|how|which)\b", re.IGNORECASE)
+_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class GroundingScore:
     window: bool | None = None
     """Whether the gold clip is in the last evidence window."""
     iou: float | None = None
-    """Overlap of the last window with the gold span, intersection over union of time."""
+    """Overlap of the last window with the gold span, intersection over union of time; None of a moment."""
     covered: float | None = None
-    """Share of the gold span that lies in the last window."""
+    """Share of the gold span that lies in the last window; a moment, a span without length, does or does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Judged:
     is_invalid: bool
     """Answered, but with a text that names no option."""
     confidence: float | None
+    """As stated with the answer; what is no probability counts as none."""
     grounding: GroundingScore
     rounds: int
     looks: int
@@ -78,7 +79,7 @@ def judge(sample: Sample, trace: Trace) -> Judged:
         is_known=sample.gold.option_index is not None,
         is_correct=scored.correct,
         is_invalid=scored.answered and has_options and trace.option_index is None,
-        confidence=trace.final.reply.confidence if trace.final and isinstance(trace.final.action, Answer) else None,
+        confidence=_confidence(trace),
         grounding=_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
         rounds=len(trace.rounds),
         looks=actions.count(Look),
@@ -86,6 +87,11 @@ def judge(sample: Sample, trace: Trace) -> Judged:
         invalid_rounds=actions.count(Invalid),
         usage=(_used(trace, "master"), _used(trace, "grounding"), _used(trace, "vision")),
     )
+
+
+def _confidence(trace: Trace) -> float | None:
+    told = trace.final.reply.confidence if trace.final else None
+    return told if told is not None and 0 <= told <= 1 else None
 
 
 def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
@@ -106,13 +112,14 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     )
 
 
-def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> tuple[float, float]:
-    """Intersection over union, and share of the gold span covered; a span without length is a moment."""
+def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> tuple[float | None, float]:
+    """Intersection over union, and share of the gold span covered."""
+    is_moment = end_s <= start_s
     if not window:
-        return 0.0, 0.0
+        return None if is_moment else 0.0, 0.0
     first_s, last_s = window[0].start_s, window[-1].end_s
-    if end_s <= start_s:
-        return 0.0, float(first_s <= start_s <= last_s)
+    if is_moment:
+        return None, float(first_s <= start_s <= last_s)
     shared_s = max(0.0, min(end_s, last_s) - max(start_s, first_s))
     union_s = (last_s - first_s) + (end_s - start_s) - shared_s
     return shared_s / union_s, shared_s / (end_s - start_s)

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from longvideoagent.datasets.gold import Box, Gold, Sample
+from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.types import Question
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
-KINDS = ("what", "who", "where", "when", "why", "how", "which")
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
 OVERHANG_S = 0.5
@@ -74,7 +73,7 @@ class _Reader:
     def kind(self, question: Question) -> str:
         told = self.record.values.get("kind")
         first = question.text.split()[0].lower().strip("'\"")
-        return told if isinstance(told, str) and told else first if first in KINDS else "other"
+        return told if isinstance(told, str) and told else first if first in QUESTION_WORDS else "other"
 
     def question(self) -> Question:
         values = self.record.values
