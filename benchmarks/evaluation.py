@@ -35,7 +35,7 @@ EPISODES, CLIPS, CLIP_S, LINES = 13, 24, 20.0, 18
 JPEG_BYTES = 50_000
 PAIRS = 3
 RUN = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.evaluation.config import make_protocol

@@ -1,7 +1,8 @@
 """Accuracy of the offline team on made episodes, for each set of agents.
 
 Renders one 20-minute episode a seed and asks its twelve questions with no agents (all subtitles as
-one clip), with grounding, and with grounding and vision. Prints a Markdown table by kind.
+one clip), with grounding, and with grounding and vision. Prints a Markdown table by kind; ± is 95 %, clustered
+by episode.
 
     python benchmarks/offline_accuracy.py --seeds 20
 """
@@ -9,44 +10,37 @@ one clip), with grounding, and with grounding and vision. Prints a Markdown tabl
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 from rich.progress import track
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
 from longvideoagent.datasets.made.synthetic import KINDS, make_episode
+from longvideoagent.evaluation.metrics import estimate, plain
+from longvideoagent.terminal_eval import percent
 from longvideoagent.trace import Agents
 
-Tally = Mapping[tuple[Agents, str, int], list[bool]]
-"""Right or wrong, by agents, kind and seed."""
+Told = list[tuple[str, float]]
+"""The episode of a question, and 1 where it was answered right, else 0."""
 
 
-def measure(folder: Path, seeds: range, minutes: int) -> Tally:
-    """Ask every question of every episode once for each set of agents."""
+def measure(folder: Path, seeds: range, minutes: int) -> Mapping[tuple[Agents, str], Told]:
+    """Ask every question of every episode once for each set of agents; what came of it, by agents and kind."""
     team = load_team("offline")
-    tally: dict[tuple[Agents, str, int], list[bool]] = defaultdict(list)
+    told: dict[tuple[Agents, str], Told] = defaultdict(list)
     for seed in track(seeds, "episodes"):
         made = make_episode(folder, seed, minutes)
         episode = open_episode(made.video, made.subtitles)
         for agents in Agents:
             for sample in made.samples:
                 trace = answer(sample.question, episode, team, Settings(agents=agents))
-                tally[agents, sample.kind, seed].append(score(trace, sample.gold.option_index).correct)
-    return tally
-
-
-def accuracy(tally: Tally, agents: Agents, kinds: tuple[str, ...]) -> tuple[float, float, int]:
-    """Percent right, its standard error clustered by episode, and the number of questions."""
-    seeds = sorted({seed for _, _, seed in tally})
-    groups = [[right for kind in kinds for right in tally[agents, kind, seed]] for seed in seeds]
-    count = sum(len(group) for group in groups)
-    share = sum(sum(group) for group in groups) / count
-    spread = math.sqrt(sum((sum(group) - share * len(group)) ** 2 for group in groups)) / count
-    return 100 * share, 100 * spread, count
+                is_right = score(trace, sample.gold.option_index).correct
+                told[agents, sample.kind].append((str(seed), float(is_right)))
+    return told
 
 
 def main() -> None:
@@ -57,12 +51,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=20)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally = measure(Path(folder), range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.minutes)
+        told = measure(Path(folder), range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.minutes)
     print("| agents | " + " | ".join((*KINDS, "all")) + " |")
     print("|---|" + "---|" * (len(KINDS) + 1))
     for agents in Agents:
-        cells = [accuracy(tally, agents, kinds) for kinds in (*((kind,) for kind in KINDS), KINDS)]
-        print(f"| {agents} | " + " | ".join(f"{share:.1f} ± {spread:.1f} (n={n})" for share, spread, n in cells) + " |")
+        cells = [told[agents, kind] for kind in KINDS]
+        cells.append(list(chain(*cells)))
+        print(f"| {agents} | " + " | ".join(percent(plain(estimate(cell))) for cell in cells) + " |")
 
 
 if __name__ == "__main__":
