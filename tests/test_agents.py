@@ -116,6 +116,13 @@ def test_questions_about_one_video_share_the_beginning_of_the_prompt() -> None:
     assert prompts[0][:shared] == prompts[1][:shared]
 
 
+def test_videos_of_one_length_keep_their_own_lines() -> None:
+    one, other = make_timeline(["Mira: Hello."]), make_timeline(["Otto: Bye."])
+    assert "Hello" in subtitle_block(one)
+    assert "Bye" in subtitle_block(other)
+    assert len({one, other, make_timeline(["Mira: Hello."])}) == 2
+
+
 def test_asked_again_it_is_told_what_was_visited_and_seen(video: Video) -> None:
     found, script = located(video, asked_again(), "<clip>c02</clip> again\n<clip>c03</clip> elsewhere")
     assert found.label == "c03"

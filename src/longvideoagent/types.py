@@ -77,6 +77,10 @@ class Timeline:
         if len({clip.label for clip in self.clips}) != len(self.clips):
             raise ValueError("two clips of a timeline share a label")
 
+    def __hash__(self) -> int:
+        """Of a few marks: what is kept for a timeline is looked up often, and a walk through every line takes long."""
+        return hash((len(self.clips), self.clips[0].label, self.duration_s))
+
     @property
     def duration_s(self) -> float:
         """The end of the last clip."""

@@ -47,7 +47,7 @@ class ModelGrounding:
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
         least = 1.0 if sheets else LEAST_SHARE  # sheets cannot be shortened
-        message = self._message(request, sheets, 1.0)
+        message: Message
 
         async def ask(share: float) -> Reply:
             nonlocal message
