@@ -28,6 +28,7 @@ from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
+from longvideoagent.evaluation.ablate import grid, run_grid
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.config import EvalProtocol, make_protocol, read_asked, resolve
 from longvideoagent.evaluation.evaluate import How, forecast_run, judge_run, run_evaluation
@@ -39,7 +40,8 @@ from longvideoagent.evaluation.switches import Switches, ToldBoxes
 from longvideoagent.files import write_whole
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskVision, Rollout
-from longvideoagent.trace import Outcome, Settings, Trace
+from longvideoagent.terminal_eval import percent
+from longvideoagent.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.types import Grounded, Message, Picture, Question, Reply, Seen
 from tests.conftest import SHARED, make_timeline
 from tests.faulty_server import say, serving, status
@@ -775,6 +777,28 @@ def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Pat
     assert told.p_mcnemar == pytest.approx(2 / 2**8)
     assert [flip.gained for flip in told.flips] == [False] * 8
     assert any(line.startswith("limit: null -> 8") for line in told.settings)
+
+
+def test_numbers_of_one_episode_or_all_alike_are_shown_without_certainty(release: Path, tmp_path: Path) -> None:
+    with serving(*[say("<answer>a1</answer>")] * 24) as (url, _):
+        roster = Roster(master=Role(model=f"openai:m@{url}"))
+        both = run(asked(release, roster), tmp_path / "both")
+        one = run(asked(release, roster, limit=1), tmp_path / "one")
+    assert percent(both["accuracy"]) == "100.0 % (22.4 to 100.0)"  # two episodes bear out no more
+    assert percent(one["accuracy"]) == "100.0 ± – %"
+    assert '100.0 <span class="soft">(22.4 to 100.0)</span>' in write_report(tmp_path / "both").read_text()
+    assert '100.0 <span class="soft">± –</span>' in write_report(tmp_path / "one").read_text()
+    told = subprocess.run([LVA, "compare", "one", "both"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "+0.0 points, 95 % –, p = 1 by episode" in told.stdout
+
+
+def test_an_ablation_tells_how_many_questions_failed(release: Path, tmp_path: Path) -> None:
+    with serving(*[status(400, "broken")] * 12) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
+        grid_of_one = grid(protocol, "agents", ["grounding"])
+        rows = dict(run_grid(grid_of_one, "agents", tmp_path / "grid", How(), lambda *_: None))
+    assert rows["grounding"]["outcomes"]["failed"] == 12
+    assert "<td>12</td><td>12</td></tr>" in (tmp_path / "grid" / "ablation.html").read_text()
 
 
 def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> None:
