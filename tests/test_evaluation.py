@@ -41,7 +41,7 @@ from longvideoagent.files import write_whole
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskVision, Rollout
 from longvideoagent.terminal_eval import percent
-from longvideoagent.trace import Agents, Outcome, Settings, Trace
+from longvideoagent.trace import Outcome, Settings, Trace
 from longvideoagent.types import Grounded, Message, Picture, Question, Reply, Seen
 from tests.conftest import SHARED, make_timeline
 from tests.faulty_server import say, serving, status

@@ -137,7 +137,7 @@ def bootstrap(
     where all gain alike: what does not vary here may still vary elsewhere."""
     if len({gain / count for gain, count in gains}) == 1:
         return None
-    table = np.array(gains)
-    drawn = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), resamples)
-    low, high = np.quantile((drawn @ table[:, 0]) / (drawn @ table[:, 1]), (0.025, 0.975))
+    alike, counts = np.unique(gains, axis=0, return_counts=True)  # however many episodes, few differ in this
+    drawn = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)
+    low, high = np.quantile((drawn @ alike[:, 0]) / (drawn @ alike[:, 1]), (0.025, 0.975))
     return float(low), float(high)
