@@ -79,6 +79,16 @@ def test_the_neighbours_of_the_located_clip_count_as_window() -> None:
     assert (told.first, told.window) == (False, True)
 
 
+def test_any_of_several_gold_spans_will_do() -> None:
+    first, second, third = ((clip.start_s, clip.end_s) for clip in TIMELINE.clips)
+    gold = Gold(0, None, *first, more_spans=(second, (third[0], third[0] + 1)))
+    for label, iou in (("c01", 1.0), ("c02", 1.0), ("c03", 1 / 60)):
+        trace = finish(Grounded(label), Reply("<answer>a0</answer>"))
+        told = judge(Sample(QUESTION, gold, "what", "v"), trace).grounding
+        assert told.iou == pytest.approx(iou)
+        assert told.covered == 1.0
+
+
 def test_an_outage_is_told_apart_and_its_cost_is_the_agents() -> None:
     trace = finish(Grounded("c02"), Failed("master", "down", Usage(calls=6)))
     told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.datasets.open import open_dataset
-from longvideoagent.datasets.video_sets import read_clock_span
+from longvideoagent.datasets.timed_json import read_clock_spans
 from longvideoagent.errors import DataError
 
 OPTIONS = ["red", "green", "blue", "grey", "pink"]
@@ -117,14 +117,26 @@ def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str,
 
 
 def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
-    for make, span in ((lvbench, (15.0, 79.0)), (nextgqa, (1.5, 4.0))):
+    for make, spans in ((lvbench, ((15.0, 79.0),)), (nextgqa, ((1.5, 4.0), (9.0, 10.0)))):
         folder = tmp_path / make.__name__
         folder.mkdir()
         make(folder)
-        gold = open_dataset(folder).samples[0].gold
-        assert (gold.start_s, gold.end_s) == span
-    assert read_clock_span("01:02:03-01:02:09") == (3723.0, 3729.0)
-    assert [read_clock_span(told) for told in ("", None, "00:19-00:15", "a-b", "1")] == [None] * 5
+        assert open_dataset(folder).samples[0].gold.spans == spans
+    assert read_clock_spans("01:02:03-01:02:09") == ((3723.0, 3729.0),)
+    assert read_clock_spans("00:15") == ((15.0, 15.0),)
+    assert read_clock_spans("00:15 – 00:19, 01:00-01:02.5") == ((15.0, 19.0), (60.0, 62.5))
+    odd = ("", None, 15, "00:19-00:15", "a-b", "1", "00:15-", "00:15-00:19-00:20", "00:15, soon")
+    assert [read_clock_spans(told) for told in odd] == [()] * len(odd)
+
+
+@pytest.mark.parametrize("told", ["at the end", 15, ["00:15"]])
+def test_times_that_cannot_be_read_are_told_and_the_question_is_kept(told: object, tmp_path: Path) -> None:
+    lvbench(tmp_path, time_reference=told)
+    data = open_dataset(tmp_path)
+    (sample,) = data.samples
+    assert (sample.gold.option_index, sample.gold.spans) == (2, ())
+    (problem,) = data.problems
+    assert (problem.field, problem.line) == ("time_reference", 1)
 
 
 def test_answers_that_are_kept_back_are_no_problem(tmp_path: Path) -> None:
@@ -134,7 +146,7 @@ def test_answers_that_are_kept_back_are_no_problem(tmp_path: Path) -> None:
     assert data.problems == []
 
 
-@pytest.mark.parametrize("name", ["../secret", "..", "*", "secret/../../secret", "?ecret"])
+@pytest.mark.parametrize("name", ["../secret", "..", "*", "secret/../../secret", "?ther"])
 def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "secret.mp4").write_bytes(b"x")
@@ -146,11 +158,97 @@ def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
         data.episode(data.samples[0].video)
 
 
-@pytest.mark.parametrize("make", [videomme, egoschema])
-def test_a_split_that_is_not_there_is_refused_by_name(make: Maker, tmp_path: Path) -> None:
+@each_set
+def test_a_split_that_is_not_there_is_refused_by_name(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
     make(tmp_path)
-    with pytest.raises(DataError, match="no split 'val'; there are"):
-        open_dataset(str(tmp_path))
+    with pytest.raises(DataError, match=f"no split 'weather'; there (is|are) .*{split}"):
+        open_dataset(tmp_path, "weather")
+
+
+def test_the_split_without_answers_of_longvideobench_is_test(tmp_path: Path) -> None:
+    longvideobench(tmp_path, correct_choice=None)
+    (tmp_path / "lvb_val.json").rename(tmp_path / "lvb_test_wo_gt.json")
+    data = open_dataset(tmp_path, "test")
+    assert [sample.gold.option_index for sample in data.samples] == [None]
+    assert data.problems == []
+
+
+@pytest.mark.parametrize("make", [longvideobench, mlvu])
+@pytest.mark.parametrize("candidates", [7, "red", None, {"a": "red", "b": "green"}])
+def test_options_that_are_no_list_are_told(make: Maker, candidates: object, tmp_path: Path) -> None:
+    make(tmp_path, candidates=candidates)
+    data = open_dataset(tmp_path)
+    assert data.samples == []
+    assert [problem.field for problem in data.problems] == ["options"]
+
+
+@pytest.mark.parametrize("kind", ["entity", ["entity", "event"]])
+def test_a_kind_may_be_one_or_a_list(kind: object, tmp_path: Path) -> None:
+    lvbench(tmp_path, question_type=kind)
+    assert open_dataset(tmp_path).samples[0].kind == "entity"
+
+
+def test_open_tasks_of_mlvu_are_told_once_a_file(tmp_path: Path) -> None:
+    mlvu(tmp_path)
+    record = {**ASKED, "video": "talk.mp4", "answer": "It is blue.", "question_type": "summary"}
+    (tmp_path / "json" / "9_summary.json").write_text(json.dumps([record] * 3))
+    data = open_dataset(tmp_path)
+    assert [sample.kind for sample in data.samples] == ["plotQA"]
+    (problem,) = data.problems
+    assert "9_summary.json: candidates: 3 questions have no options" in str(problem)
+
+
+def test_mlvu_is_found_as_it_is_published(tmp_path: Path, short_video: Path) -> None:
+    root = tmp_path / "MLVU"
+    root.mkdir()
+    mlvu(root)
+    (root / "video" / "1_plotQA").mkdir(parents=True)
+    shutil.copy(short_video, root / "video" / "1_plotQA" / "talk.mp4")
+    data = open_dataset(tmp_path)
+    assert data.name == "MLVU"
+    assert data.episode(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+
+
+def test_videos_of_nextqa_are_found_as_they_are_published(tmp_path: Path, short_video: Path) -> None:
+    nextqa(tmp_path)
+    (tmp_path / "NExTVideo" / "1164").mkdir(parents=True)
+    shutil.copy(short_video, tmp_path / "NExTVideo" / "1164" / "talk.mp4")
+    data = open_dataset(tmp_path)
+    assert data.episode(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+
+
+def test_a_video_is_found_by_its_whole_name(tmp_path: Path, short_video: Path) -> None:
+    nextqa(tmp_path)
+    (tmp_path / "videos").mkdir()
+    shutil.copy(short_video, tmp_path / "videos" / "talk.f137.mp4")
+    data = open_dataset(tmp_path)
+    with pytest.raises(DataError, match="no video"):
+        data.episode(data.samples[0].video)
+
+
+def test_all_tables_of_videomme_are_read_and_no_other(tmp_path: Path) -> None:
+    videomme(tmp_path)
+    whole = tmp_path / "videomme" / "test-00000-of-00001.parquet"
+    table = pq.read_table(whole)
+    for number in range(2):
+        pq.write_table(table.slice(number, 1), whole.with_name(f"test-0000{number}-of-00002.parquet"))
+    whole.unlink()
+    pq.write_table(pa.table({"prompt": ["What?"], "answer": ["A"]}), tmp_path / "train.parquet")
+    data = open_dataset(tmp_path, "all")
+    assert [sample.question.id for sample in data.samples] == ["001-1", "002-1"]
+    assert data.problems == []
+
+
+def test_rows_for_training_are_no_data_set(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"prompt": ["What?"], "data_source": ["x"]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="no split 'val'; give a folder with"):
+        open_dataset(tmp_path)
+
+
+def test_a_table_that_is_cut_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="no Parquet table"):
+        open_dataset(tmp_path, "long")
 
 
 def test_json_subtitles_are_moved_to_the_videos_own_start(tmp_path: Path, short_video: Path) -> None:
@@ -182,10 +280,25 @@ def test_questions_of_another_form_are_told(asked: object, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "spans", [{"123": 5}, {"123": {"location": {"7": [["a", "b"]]}}}, {"123": {"location": {"7": [[9, 1]]}}}]
 )
-def test_times_of_another_form_are_none(spans: object, tmp_path: Path) -> None:
+def test_times_of_another_form_are_told(spans: object, tmp_path: Path) -> None:
     nextgqa(tmp_path)
     (tmp_path / "gsub_val.json").write_text(json.dumps(spans))
-    assert open_dataset(tmp_path).samples[0].gold.start_s is None
+    data = open_dataset(tmp_path)
+    assert data.samples[0].gold.spans == ()
+    assert "val.csv:2: record 1: gsub_val.json:" in str(data.problems[0])
+
+
+def test_a_question_without_times_of_its_own_is_no_problem(tmp_path: Path) -> None:
+    nextgqa(tmp_path, qid=8)
+    data = open_dataset(tmp_path)
+    assert (data.samples[0].gold.spans, data.problems) == ((), [])
+
+
+def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
+    nextgqa(tmp_path)
+    (tmp_path / "gsub_val.json").write_text("[]")
+    with pytest.raises(DataError, match=r"gsub_val\.json: no JSON object"):
+        open_dataset(tmp_path)
 
 
 def test_an_answer_that_is_a_number_names_the_option_that_says_so(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from longvideoagent.types import Question
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
 """What questions are told apart by where their set names no kinds."""
 
+Span = tuple[float, float]
+"""Where it begins and where it ends, in seconds; both are the same for a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -35,6 +38,14 @@ class Gold:
     boxes: tuple[Box, ...] = ()
     answer: str = ""
     """The answer's text, for open questions."""
+    more_spans: tuple[Span, ...] = ()
+    """Further spans of the episode that show it as well as the first does."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All spans that show it."""
+        first = () if self.start_s is None or self.end_s is None else ((self.start_s, self.end_s),)
+        return (*first, *self.more_spans)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,30 @@ from longvideoagent.datasets import video_sets
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 
-_MARKS: tuple[tuple[str, Callable[[Path, str], DataSet]], ...] = (
-    ("LongTVQA*", read_longtvqa),
-    ("lvb_*.json", video_sets.read_longvideobench),
-    ("video_info.meta.jsonl", video_sets.read_lvbench),
-    ("questions.json", video_sets.read_egoschema),
-    ("json/*.json", video_sets.read_mlvu),
-    ("videomme.json", video_sets.read_videomme),
-    ("**/*.parquet", video_sets.read_videomme),
-    ("*.csv", video_sets.read_nextqa),
+
+def _has(mark: str) -> Callable[[Path], bool]:
+    return lambda folder: any(folder.glob(mark))
+
+
+_SETS: tuple[tuple[Callable[[Path], object], Callable[[Path, str], DataSet]], ...] = (
+    (_has("LongTVQA*"), read_longtvqa),
+    (_has("lvb_*.json"), video_sets.read_longvideobench),
+    (_has("video_info.meta.jsonl"), video_sets.read_lvbench),
+    (_has("questions.json"), video_sets.read_egoschema),
+    (_has("json/*.json"), video_sets.read_mlvu),
+    (_has("MLVU/json/*.json"), video_sets.read_mlvu),
+    (video_sets.find_videomme, video_sets.read_videomme),
+    (_has("*.csv"), video_sets.read_nextqa),
 )
-"""The file that each set is known by."""
+"""What each set is known by."""
 
 
 def open_dataset(folder: str | Path, split: str = "val") -> DataSet:
     """Read one split of the data set in a folder, known by its files. ``split`` is a group of durations for
-    Video-MME (short, medium, long, all) and subset or all for EgoSchema; MLVU and LVBench have one. Raises
-    DataError where there is no data set, or not that split."""
+    Video-MME (short, medium, long, all) and subset or all for EgoSchema; the one split of MLVU and of LVBench is
+    called val. Raises DataError where there is no data set, or not that split."""
     folder = Path(folder)
-    for mark, read in _MARKS:
-        if any(folder.glob(mark)):
+    for is_it, read in _SETS:
+        if is_it(folder):
             return read(folder, split)
     return read_longtvqa(folder, split)

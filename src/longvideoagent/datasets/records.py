@@ -112,15 +112,8 @@ class RecordFile:
     @classmethod
     def read_parquet(cls, path: Path) -> RecordFile:
         """A Parquet table. Raises DataError where it cannot be read, and UsageError without the extra."""
-        if find_spec("pyarrow") is None:
-            raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            return cls(path, "", rows=pq.read_table(path).to_pylist())
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: no Parquet table ({one_line(error, 200)}); get it again") from error
+        with _parquet(path) as parquet:
+            return cls(path, "", rows=parquet.read_table(path).to_pylist())
 
     @cached_property
     def opening(self) -> str:
@@ -213,6 +206,27 @@ class RecordFile:
     def _broken(self, error: Exception) -> DataError:
         line = getattr(error, "lineno", 0)
         return DataError(f"{self.path}:{line}: broken JSON ({error}); is the file cut short? get it again")
+
+
+def columns_of(path: Path) -> set[str]:
+    """The names of a Parquet table's columns. Raises DataError where it cannot be read, and UsageError without the
+    extra."""
+    with _parquet(path) as parquet:
+        return set(parquet.read_schema(path).names)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    """The reader of Parquet, its errors told as ours."""
+    if find_spec("pyarrow") is None:
+        raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        yield pq
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: no Parquet table ({one_line(error, 200)}); get it again") from error
 
 
 def _lines_of_list(text: str) -> list[int]:

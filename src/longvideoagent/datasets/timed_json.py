@@ -1,4 +1,5 @@
-"""Subtitles of LongVideoBench: a JSON list of lines, timed on the axis of a longer, original video."""
+"""Times as other sets write them, and the subtitles of LongVideoBench: a JSON list of lines, timed on the axis of a
+longer, original video."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import RecordFile, finite
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.timeline import build_timeline
@@ -47,7 +49,26 @@ def read_lines(path: Path) -> Iterator[Subtitle | None]:
 
 def seconds(told: Any) -> float | None:
     """Seconds of a number or of ``hh:mm:ss.fff``; None for anything else."""
-    found = _CLOCK.fullmatch(told.strip()) if isinstance(told, str) else None
-    if found is None:
-        return finite(told)
-    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2]) + float(found[3])
+    on_clock = _clock_seconds(told) if isinstance(told, str) else None
+    return finite(told) if on_clock is None else on_clock
+
+
+def read_clock_spans(told: object) -> tuple[Span, ...]:
+    """Seconds of ``00:15-00:19`` or ``01:02:03-01:02:09``, of a moment as ``00:15``, or of several of them with
+    commas between; empty where any of it is none of these."""
+    spans = [_clock_span(each) for each in re.split("[,;]", told)] if isinstance(told, str) else []
+    read = tuple(span for span in spans if span is not None)
+    return read if len(read) == len(spans) else ()
+
+
+def _clock_span(told: str) -> Span | None:
+    ends = [_clock_seconds(end) for end in re.split("[-–~]", told)]
+    start_s, end_s = ends[0], ends[-1]
+    return (
+        (start_s, end_s) if len(ends) <= 2 and start_s is not None and end_s is not None and start_s <= end_s else None
+    )
+
+
+def _clock_seconds(told: str) -> float | None:
+    found = _CLOCK.fullmatch(told.strip())
+    return 3600.0 * int(found[1] or 0) + 60.0 * int(found[2]) + float(found[3]) if found else None

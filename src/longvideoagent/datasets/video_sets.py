@@ -3,12 +3,12 @@
 ================  =========================================================  ================================
 set               annotations                                                videos, subtitles
 ================  =========================================================  ================================
-LongVideoBench    ``lvb_{split}.json``                                       ``videos/``, ``subtitles/*.json``
-Video-MME         ``*.parquet`` or ``videomme.json``; long videos alone      ``data/{videoID}.*``, ``subtitle/*.srt``
-MLVU              ``json/*.json``, one a task                                ``video/{task}/``
+LongVideoBench    ``lvb_{split}.json``, ``lvb_{split}_wo_gt.json``           ``videos/``, ``subtitles/*.json``
+Video-MME         Parquet with its columns, or ``videomme.json``             ``data/{videoID}.*``, ``subtitle/*.srt``
+MLVU              ``json/*.json``, one a task; also under ``MLVU/``          ``video/{task}/``
 LVBench           ``video_info.meta.jsonl``                                  ``videos/{key}.*``
 EgoSchema         ``questions.json``, ``subset_answers.json``                ``videos/{q_uid}.*``
-NExT-QA, -GQA     ``{split}.csv``, ``gsub_{split}.json``,                    ``videos/``
+NExT-QA, -GQA     ``{split}.csv``, ``gsub_{split}.json``,                    ``videos/`` or ``NExTVideo/{folder}/``
                   ``map_vid_vidorID.json``
 ================  =========================================================  ================================
 """
@@ -16,22 +16,25 @@ NExT-QA, -GQA     ``{split}.csv``, ``gsub_{split}.json``,                    ``v
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.datasets.drafts import Draft, Reader, by_index, by_letter, by_text, listed, read_drafts, unlettered
+from longvideoagent.datasets.gold import Sample, Span
 from longvideoagent.datasets.longtvqa.questions import read_span
-from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.datasets.timed_json import open_with_lines
+from longvideoagent.datasets.records import Problem, Record, RecordFile, columns_of, finite
+from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans
 from longvideoagent.errors import DataError
 from longvideoagent.media.episode import Episode, open_episode
 from longvideoagent.media.video import VIDEO_SUFFIXES
-from longvideoagent.types import Question
 
-LETTERS = "ABCDEFGHIJ"
-_LETTERED = re.compile(r"^\s*\(?([A-J])[.):]\s*(.*)$", re.DOTALL)
+VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
+VIDEOMME_COLUMNS = {"videoID", "question_id", "duration", "question", "options", "answer"}
+ONLY_SPLIT = "val"
+"""What the one split of a set that has no more is called."""
 
 
 @dataclass(frozen=True)
@@ -47,251 +50,184 @@ class VideoSet:
 
     def episode(self, video: str) -> Episode:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
+        stem = video.rpartition("/")[2]
         found = sorted(
             path
-            for place in ("videos", "data", "video")
-            for path in (self.folder / place).rglob(f"{_plain(video)}.*")
-            if path.suffix.lower() in VIDEO_SUFFIXES
+            for place in VIDEO_FOLDERS
+            for path in (self.folder / place).rglob("*.*")
+            if path.stem == stem and path.suffix.lower() in VIDEO_SUFFIXES
         )
         if not found:
-            raise DataError(
-                f"{self.folder}: no video {video!r} in videos/, data/ or video/; get it from its publishers"
-            )
-        beside = [self.folder / place / f"{found[0].stem}.srt" for place in ("subtitle", "subtitles")]
-        timed = [self.folder / "subtitles" / f"{found[0].stem}{ending}.json" for ending in ("_en", "")]
+            places = ", ".join(f"{place}/" for place in VIDEO_FOLDERS)
+            raise DataError(f"{self.folder}: no video {video!r} in {places}; get it from its publishers")
+        beside = [self.folder / place / f"{stem}.srt" for place in ("subtitle", "subtitles")]
+        timed = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
         if subtitles := next((path for path in timed if path.exists()), None):
             return open_with_lines(found[0], subtitles, self.starts_s.get(video, 0.0))
         return open_episode(found[0], next((path for path in beside if path.exists()), None))
 
 
-def _plain(video: str) -> str:
-    """A video's name as a pattern of one file's name: never a path."""
-    name = video.rpartition("/")[2]
-    return re.sub(r"([*?\[])", r"[\1]", name) if name not in ("", ".", "..") else "[.]"
+def _read(name: str, folder: Path, files: Sequence[RecordFile], reader: Reader) -> VideoSet:
+    return VideoSet(name, folder, *read_drafts(files, reader))
 
 
-@dataclass
-class _Draft:
-    """What a record says of a question, before it is checked."""
-
-    number: object
-    text: object
-    options: Sequence[object]
-    right: int | None
-    kind: object
-    video: object
-    span: tuple[float, float] | None = None
-    fault: str = ""
-    """What is wrong with its answer, where something is."""
-
-
-Reader = Callable[[Record], Iterator[_Draft]]
-
-
-def read_video_set(name: str, files: Sequence[RecordFile], reader: Reader, folder: Path) -> VideoSet:
-    """Read records by a set's reader; what cannot be asked is a problem and no sample."""
-    samples: list[Sample] = []
-    problems: list[Problem] = []
-    seen: set[str] = set()
-    for file in files:
-        for record in file.records():
-            for draft in reader(record):
-                told = _check(draft, seen)
-                if told is not None:
-                    problems.append(record.problem(*told))
-                if told is None or told[0] == "answer":
-                    samples.append(_sample(draft))
-        problems += file.problems
-    return VideoSet(name, folder, samples, problems)
-
-
-def _check(draft: _Draft, seen: set[str]) -> tuple[str, str] | None:
-    """The field that is wrong and why; None where all is well."""
-    if not isinstance(draft.text, str) or not draft.text.strip():
-        return "question", "no question; it is left out"
-    if len(draft.options) < 2 or not all(isinstance(option, str) and option.strip() for option in draft.options):
-        return "options", "an option is missing or empty; it is left out"
-    if not isinstance(draft.video, str) or not draft.video.strip():
-        return "video", "no video; it is left out"
-    if draft.number is None or str(draft.number) in seen:
-        return "id", f"{draft.number} is no id of its own; it is left out"
-    seen.add(str(draft.number))
-    return ("answer", draft.fault) if draft.fault else None
-
-
-def _sample(draft: _Draft) -> Sample:
-    options = tuple(str(option).strip() for option in draft.options)
-    start_s, end_s = draft.span or (None, None)
-    gold = Gold(draft.right, None, start_s, end_s)
-    question = Question(str(draft.text).strip(), options, str(draft.number))
-    return Sample(question, gold, str(draft.kind or "other"), str(draft.video))
-
-
-def _by_index(told: object, options: Sequence[object]) -> tuple[int | None, str]:
-    """The option of that number, from 0, and what is wrong where there is none."""
-    number = finite(told)
-    return _found(int(number) if number is not None and number == int(number) else None, told, options)
-
-
-def _by_letter(told: object, options: Sequence[object]) -> tuple[int | None, str]:
-    """The option of that letter, from A."""
-    letter = str(told or "").strip().strip("().").upper()
-    return _found(LETTERS.find(letter) if len(letter) == 1 else None, told, options)
-
-
-def _by_text(told: object, options: Sequence[object]) -> tuple[int | None, str]:
-    """The option that says just that."""
-    return _found(options.index(told) if told in options else None, told, options)
-
-
-def _found(index: int | None, told: object, options: Sequence[object]) -> tuple[int | None, str]:
-    if told is None or told == "":
-        return None, ""  # answers are kept back
-    if index is not None and 0 <= index < len(options):
-        return index, ""
-    return None, f"{str(told)[:40]!r} names none of {len(options)} options; mend it"
-
-
-def _unlettered(options: object) -> list[object]:
-    """Options without the letters before them."""
-    told = options if isinstance(options, list) else []
-    return [found[2] if isinstance(each, str) and (found := _LETTERED.match(each)) else each for each in told]
+def _check_split(folder: Path, split: str, there: Sequence[str]) -> None:
+    if split not in there:
+        raise DataError(f"{folder}: no split {split!r}; there {'is' if len(there) == 1 else 'are'} {', '.join(there)}")
 
 
 # --- the sets ------------------------------------------------------------------------------------
 
 
 def read_longvideobench(folder: Path, split: str) -> VideoSet:
-    """LongVideoBench: candidates, correct_choice, video_path."""
+    """LongVideoBench: candidates, correct_choice, video_path. Answers of a split ``wo_gt`` are kept back. Raises
+    DataError for a split that is not there."""
+    splits = {
+        path.stem.removeprefix("lvb_").removesuffix("_wo_gt"): path
+        for path in sorted(folder.glob("lvb_*.json"), reverse=True)
+    }
+    _check_split(folder, split, sorted(splits))
     starts_s: dict[str, float] = {}
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         values = record.values
-        options = list(values.get("candidates") or [])
-        right, fault = _by_index(values.get("correct_choice"), options)
-        video = str(values.get("video_path") or values.get("video_id") or "").rpartition(".")[0] or values.get(
-            "video_id"
-        )
+        options = listed(values.get("candidates"))
+        right, fault = by_index(values.get("correct_choice"), options)
+        video = str(values.get("video_path") or "").rpartition(".")[0] or values.get("video_id")
         kind = values.get("question_category")
         starts_s[str(video)] = finite(values.get("starting_timestamp_for_subtitles")) or 0.0
-        yield _Draft(values.get("id"), values.get("question"), options, right, kind, video, fault=fault)
+        faults = {"correct_choice": fault}
+        yield Draft(values.get("id"), values.get("question"), options, right, kind, video, faults=faults)
 
-    read = read_video_set("LongVideoBench", [RecordFile.read(folder / f"lvb_{split}.json")], reader, folder)
+    read = _read("LongVideoBench", folder, [RecordFile.read(splits[split])], reader)
     return replace(read, starts_s=starts_s)
+
+
+def find_videomme(folder: Path) -> list[Path]:
+    """Video-MME's files of questions, in their order; tables are known by their columns. Raises DataError for a
+    table that cannot be read, and UsageError for one without the extra."""
+    if (folder / "videomme.json").exists():
+        return [folder / "videomme.json"]
+    tables = sorted([*folder.glob("*.parquet"), *folder.glob("*/*.parquet")])
+    return [path for path in tables if columns_of(path) >= VIDEOMME_COLUMNS]
 
 
 def read_videomme(folder: Path, split: str = "long") -> VideoSet:
     """Video-MME; ``split`` is a group of durations: short, medium, long or all. Raises DataError for another."""
     _check_split(folder, split, ("short", "medium", "long", "all"))
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         values = record.values
         if split not in ("all", values.get("duration")):
             return
-        options = _unlettered(values.get("options"))
-        right, fault = _by_letter(values.get("answer"), options)
+        options = unlettered(values.get("options"))
+        right, fault = by_letter(values.get("answer"), options)
         video = values.get("videoID") or values.get("video_id")
         number, kind = values.get("question_id"), values.get("task_type")
-        yield _Draft(number, values.get("question"), options, right, kind, video, fault=fault)
+        yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
-    parquet = sorted(folder.rglob("*.parquet"))
-    file = RecordFile.read_parquet(parquet[0]) if parquet else RecordFile.read(folder / "videomme.json")
-    return read_video_set("Video-MME", [file], reader, folder)
+    read = {".json": RecordFile.read, ".parquet": RecordFile.read_parquet}
+    return _read("Video-MME", folder, [read[path.suffix](path) for path in find_videomme(folder)], reader)
 
 
-def read_mlvu(folder: Path, split: str = "") -> VideoSet:  # noqa: ARG001 (it has one)
-    """MLVU's multiple choice: candidates, answer as text, one file a task."""
+def read_mlvu(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
+    """MLVU's multiple choice: candidates, answer as text, one file a task. Open tasks are told once a file. Raises
+    DataError for another split than the one."""
+    _check_split(folder, split, (ONLY_SPLIT,))
+    root = folder / "MLVU" if (folder / "MLVU" / "json").is_dir() else folder
+    without_options: Counter[Path] = Counter()
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         values = record.values
-        options = list(values.get("candidates") or [])
-        right, fault = _by_text(values.get("answer"), options)
+        if "candidates" not in values:
+            without_options[record.file.path] += 1
+            return
+        options = listed(values["candidates"])
+        right, fault = by_text(values.get("answer"), options)
         video, kind = str(values.get("video") or "").rpartition(".")[0], values.get("question_type")
         number = values.get("question_id") or f"{kind}-{record.index}"
-        yield _Draft(number, values.get("question"), options, right, kind, video, fault=fault)
+        yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
-    files = [RecordFile.read(path) for path in sorted((folder / "json").glob("*.json"))]
-    return read_video_set("MLVU", files, reader, folder)
+    read = _read("MLVU", root, [RecordFile.read(path) for path in sorted((root / "json").glob("*.json"))], reader)
+    told = "questions have no options, and only those with options are asked; they are left out"
+    open_ended = [Problem(path, 0, "candidates", f"{count} {told}") for path, count in without_options.items()]
+    return replace(read, problems=[*read.problems, *open_ended])
 
 
-def read_lvbench(folder: Path, split: str = "") -> VideoSet:  # noqa: ARG001 (it has one)
-    """LVBench: one line a video, its questions with the options inside their text."""
+def read_lvbench(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
+    """LVBench: one line a video, its questions with the options inside their text. Raises DataError for another
+    split than the one."""
+    _check_split(folder, split, (ONLY_SPLIT,))
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         told = record.values.get("qa")
         for asked in told if isinstance(told, list) else [{}]:
             asked = asked if isinstance(asked, dict) else {}
             text, *options = re.split(r"\n(?=\s*\([A-J]\))", str(asked.get("question") or ""))
-            plain = _unlettered(options)
-            right, fault = _by_letter(asked.get("answer"), plain)
-            kinds = asked.get("question_type") or ["other"]
-            span = read_clock_span(asked.get("time_reference"))
-            yield _Draft(asked.get("uid"), text, plain, right, kinds[0], record.values.get("key"), span, fault)
+            plain = unlettered(options)
+            right, fault = by_letter(asked.get("answer"), plain)
+            kind, *_ = listed(asked.get("question_type")) or [asked.get("question_type")]
+            times = asked.get("time_reference")
+            spans = read_clock_spans(times)
+            untimed = f"{str(times)[:40]!r} are no times; the question has none" if times and not spans else ""
+            faults = {"answer": fault, "time_reference": untimed}
+            yield Draft(asked.get("uid"), text, plain, right, kind, record.values.get("key"), spans, faults)
 
-    return read_video_set("LVBench", [RecordFile.read(folder / "video_info.meta.jsonl")], reader, folder)
+    return _read("LVBench", folder, [RecordFile.read(folder / "video_info.meta.jsonl")], reader)
 
 
 def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
     """EgoSchema; ``split`` is subset, the part whose answers are public, or all. Raises DataError for another."""
     _check_split(folder, split, ("subset", "all"))
     public = folder / "subset_answers.json"
-    answers = _mapping(public) if split == "all" else RecordFile.read(public).mapping() or {}
+    answers = _members(public) if split == "all" else RecordFile.read(public).members()
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         values = record.values
         number = values.get("q_uid")
-        if split == "subset" and number not in answers:
+        if split == "subset" and str(number) not in answers:
             return
         options = [values[name] for name in (f"option {index}" for index in range(5)) if name in values]
-        right, fault = _by_index(answers.get(str(number)), options)
-        yield _Draft(number, values.get("question"), options, right, "other", number, fault=fault)
+        right, fault = by_index(answers.get(str(number)), options)
+        yield Draft(number, values.get("question"), options, right, "other", number, faults={"answer": fault})
 
-    return read_video_set("EgoSchema", [RecordFile.read(folder / "questions.json")], reader, folder)
+    return _read("EgoSchema", folder, [RecordFile.read(folder / "questions.json")], reader)
 
 
 def read_nextqa(folder: Path, split: str) -> VideoSet:
-    """NExT-QA, and NExT-GQA where the times of its answers lie beside."""
-    spans = _mapping(folder / f"gsub_{split}.json")
-    places = _mapping(folder / "map_vid_vidorID.json")
+    """NExT-QA, and NExT-GQA where the times of its answers lie beside. Raises DataError for a split that is not
+    there."""
+    splits = {path.stem: path for path in sorted(folder.glob("*.csv"))}
+    _check_split(folder, split, list(splits))
+    located = _members(folder / f"gsub_{split}.json")
+    places = _members(folder / "map_vid_vidorID.json")
 
-    def reader(record: Record) -> Iterator[_Draft]:
+    def reader(record: Record) -> Iterator[Draft]:
         values = record.values
         options = [values.get(f"a{index}") for index in range(5)]
         told = values.get("answer")  # a number in NExT-QA, a text in NExT-GQA
-        right, fault = (_by_text if told in options else _by_index if finite(told) is not None else _by_text)(
-            told, options
-        )
+        right, fault = (by_text if told in options or finite(told) is None else by_index)(told, options)
         video = str(values.get("video") or values.get("video_id") or "")
-        span = _first_span(spans.get(video), str(values.get("qid")))
-        file = str(places.get(video, video))
-        number, text = f"{video}-{values.get('qid')}", values.get("question")
-        yield _Draft(number, text, options, right, values.get("type"), file, span, fault)
+        spans, untimed = _gold_spans(located.get(video), str(values.get("qid")))
+        number, file = f"{video}-{values.get('qid')}", str(places.get(video, video))
+        faults = {"answer": fault, f"gsub_{split}.json": untimed}
+        yield Draft(number, values.get("question"), options, right, values.get("type"), file, spans, faults)
 
-    return read_video_set(
-        "NExT-GQA" if spans else "NExT-QA", [RecordFile.read_csv(folder / f"{split}.csv")], reader, folder
-    )
+    return _read("NExT-GQA" if located else "NExT-QA", folder, [RecordFile.read_csv(splits[split])], reader)
 
 
-def _check_split(folder: Path, split: str, there: Sequence[str]) -> None:
-    if split not in there:
-        raise DataError(f"{folder}: no split {split!r}; there are {', '.join(there)}")
+def _members(path: Path) -> dict[str, Any]:
+    """The members of a file that need not be there."""
+    return RecordFile.read(path).members() if path.exists() else {}
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    return (RecordFile.read(path).mapping() or {}) if path.exists() else {}
-
-
-def _first_span(told: object, number: str) -> tuple[float, float] | None:
-    """The first of the spans that NExT-GQA tells of a question; None where it tells none that is one."""
+def _gold_spans(told: object, number: str) -> tuple[list[Span], str]:
+    """The spans that NExT-GQA tells of a question of a video, and what is wrong with them where anything is."""
+    if told is None:
+        return [], ""
     located = told.get("location") if isinstance(told, dict) else None
-    spans = located.get(number) if isinstance(located, dict) else None
-    return read_span(spans[0]) if isinstance(spans, list) and spans else None
-
-
-def read_clock_span(told: object) -> tuple[float, float] | None:
-    """Seconds of ``00:15-00:19`` or ``01:02:03-01:02:09``; None for anything else."""
-    ends = [re.fullmatch(r"\s*(?:(\d+):)?(\d+):(\d+)\s*", end) for end in str(told or "").split("-")]
-    if len(ends) != 2 or None in ends:
-        return None
-    start_s, end_s = (3600.0 * int(end[1] or 0) + 60.0 * int(end[2]) + float(end[3]) for end in ends if end is not None)
-    return (start_s, end_s) if start_s <= end_s else None
+    spans = located.get(number, []) if isinstance(located, dict) else None
+    read = [read_span(span) for span in spans] if isinstance(spans, list) else [None]
+    if None in read:
+        return [], f"{str(spans)[:40]} are no spans of seconds; the question has no times"
+    return [span for span in read if span is not None], ""

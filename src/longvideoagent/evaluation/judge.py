@@ -98,8 +98,8 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited
     window = trace.current.clips if trace.current else ()
     iou = covered = None
-    if gold.start_s is not None and gold.end_s is not None:
-        iou, covered = _overlap(window, gold.start_s, gold.end_s)
+    if gold.spans:  # any of them will do
+        iou, covered = max(_overlap(window, *span) for span in gold.spans)
     if gold.clip is None:
         return GroundingScore(iou=iou, covered=covered)
     return GroundingScore(
