@@ -24,8 +24,8 @@ from PIL import Image
 
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
+from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.evaluation.runner import by_episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskGrounding, Rollout
 from table import row, run_python

@@ -26,7 +26,9 @@ from aiohttp import web
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
+from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.ablate import grid, run_grid
 from longvideoagent.evaluation.compare import compare
@@ -34,7 +36,7 @@ from longvideoagent.evaluation.config import EvalProtocol, make_protocol, read_a
 from longvideoagent.evaluation.evaluate import How, forecast_run, judge_run, run_evaluation
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
-from longvideoagent.evaluation.runner import Bounds, by_episode
+from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.evaluation.store import cut_half_line, open_run, read_traces, trace_line
 from longvideoagent.evaluation.switches import Switches, ToldBoxes
 from longvideoagent.files import write_whole
@@ -616,6 +618,18 @@ def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_pa
     run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", bounds=Bounds(concurrency=1))
     run(asked(release), tmp_path / "ground", bounds=Bounds(concurrency=1))
     assert first_clips(tmp_path / "cache") == first_clips(tmp_path / "ground")
+
+
+def test_a_first_clip_that_is_no_more_is_a_failure_and_no_answer(release: Path, tmp_path: Path) -> None:
+    _, samples = read_asked(asked(release))
+    cache = GroundingCache(tmp_path / "c.json")
+    for sample in samples:
+        cache.put(sample.question, "s09e09_seg01_clip_00")
+    cache.write()
+    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "run")
+    told = lines(tmp_path / "run")
+    assert {line["outcome"] for line in told} == {"failed"}
+    assert "has no clip s09e09_seg01_clip_00; delete the file" in told[0]["cause"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.agents.team import Team
 from longvideoagent.context import messages
 from longvideoagent.datasets.check import check
+from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
@@ -30,6 +32,7 @@ from longvideoagent.datasets.made.grow import balance, extract_frames, grow, sce
 from longvideoagent.datasets.made.script import write_script
 from longvideoagent.datasets.made.synthetic import KINDS, write_questions
 from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.rollout import AskGrounding, Rollout
@@ -229,6 +232,41 @@ def test_a_question_that_changed_under_its_id_is_asked_anew(tmp_path: Path) -> N
     assert after.samples[0].question not in GroundingCache(path)
 
 
+class Watched:
+    """A data set that remembers which videos were opened."""
+
+    def __init__(self, data: DataSet) -> None:
+        self.name, self.samples, self.problems = data.name, data.samples, data.problems
+        self.opened: list[str] = []
+        self._data = data
+
+    def episode(self, video: str) -> Episode:
+        self.opened.append(video)
+        return self._data.episode(video)
+
+
+def test_an_episode_is_opened_once_for_all_its_questions(grown: Path, tmp_path: Path) -> None:
+    data = Watched(read_longtvqa(grown, "train"))
+    videos = sorted({sample.video for sample in data.samples})
+    cache = GroundingCache(tmp_path / "cache.json")
+    assert ground(data, load_team(), cache) == []
+    assert sorted(data.opened) == videos
+    data.opened.clear()
+    export(data, cache, tmp_path, Rows())
+    assert sorted(data.opened) == videos
+
+
+def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+    data, _ = grounded
+    cache = GroundingCache(tmp_path / "cache.json")
+    for sample in data.samples:
+        cache.put(sample.question, "s09e09_seg01_clip_00")
+    told = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; delete"
+    with pytest.raises(DataError, match=told):
+        export(data, cache, tmp_path / "out", Rows(val_share=0.5))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
 def test_a_file_that_is_no_cache_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(text)
@@ -288,6 +326,15 @@ def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, Groundin
         export(grounded[0], GroundingCache(tmp_path / "none.json"), tmp_path / "out", Rows())
 
 
+def test_an_empty_split_has_the_columns_of_the_other(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+    data, cache = grounded
+    one = replace(data, samples=[sample for sample in data.samples if sample.video == data.videos[0]])
+    assert export(one, cache, tmp_path, Rows())["val"] == 0
+    train, val = (pq.read_table(tmp_path / f"{split}.parquet") for split in ("train", "val"))
+    assert val.schema == train.schema
+    assert (train.num_rows, val.num_rows) == (12, 0)
+
+
 # --- the commands --------------------------------------------------------------------------------
 
 
@@ -313,6 +360,29 @@ def test_a_check_that_finds_something_ends_with_status_2(tmp_path: Path) -> None
     assert done.returncode == 2
     assert "LongTVQA_plus_val.json:3: record 2: answer:" in done.stderr
     assert re.search(r"answers out of range +1\n", done.stdout)
+
+
+def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: Path) -> None:
+    data, clips, rows = tmp_path / "data", tmp_path / "c.json", tmp_path / "rl"
+    (data / "videos").mkdir(parents=True)
+    (data / "subtitles").mkdir()
+    options = {f"option {index}": text for index, text in enumerate(("red", "green", "blue", "grey", "pink"))}
+    asked = [{"q_uid": video, "question": "What is blue?", **options} for video in ("lost", "talk")]
+    (data / "questions.json").write_text(json.dumps(asked))
+    (data / "subset_answers.json").write_text(json.dumps({"lost": 2, "talk": 2}))
+    shutil.copy(short_video, data / "videos" / "talk.mp4")
+    for name in ("lost", "talk"):
+        (data / "subtitles" / f"{name}.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nIt is blue.\n")
+    done = run("ground", data, "--split", "subset", "--out", clips)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "1 questions failed" in done.stderr
+    assert "no video 'lost'" in done.stderr
+    assert re.search(r"grounded +1\n", done.stdout)
+    shutil.copy(short_video, data / "videos" / "lost.mp4")
+    assert run("ground", data, "--split", "subset", "--out", clips).returncode == 0
+    assert run("export", data, "--split", "subset", "--cache", clips, "--out", rows).returncode == 0
+    told = [pq.read_table(rows / f"{split}.parquet").to_pylist() for split in ("train", "val")]
+    assert sorted(row["extra_info"]["qid"] for each in told for row in each) == ["lost", "talk"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 EXIT_PROBLEMS = 2
-Folder = Annotated[Path, typer.Argument(help="A folder in the layout of LongTVQA or LongTVQA+.")]
+Folder = Annotated[Path, typer.Argument(help="The folder of a data set.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same.")]
@@ -80,7 +80,7 @@ def synth(
 
 @app.command()
 def sample(
-    folder: Folder,
+    folder: Annotated[Path, typer.Argument(help="A folder in the layout of LongTVQA or LongTVQA+.")],
     out: Out,
     n: Annotated[int, typer.Option("--n", "-n", help="How many questions, of each group.", min=1)] = 100,
     per: Annotated[str, typer.Option(help="Groups: all, show, kind or video.")] = "all",
@@ -115,20 +115,23 @@ def ground(
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.grounding_cache import ground as ground_data
-    from longvideoagent.datasets.longtvqa.read import read_longtvqa
+    from longvideoagent.datasets.open import open_dataset
     from longvideoagent.terminal import print_counts, progress
 
-    data = read_longtvqa(folder, split)
+    data = open_dataset(folder, split)
     _note_unusable(data)
     roster = load_roster(team).replaced(grounding=grounding)
     cache = GroundingCache(out, roster.grounding.model)
     playing = load_team(roster, cache_path())
     with progress() as tell:
         failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
-    held = sum(each.question in cache for each in data.samples)
-    print_counts({"questions": len(data.samples), "grounded": held, "failed": len(failed)})
+    labels = [cache.get(each.question) for each in data.samples if each.question in cache]
+    found = len(labels) - labels.count(None)
+    print_counts(
+        {"questions": len(data.samples), "grounded": found, "no clip": labels.count(None), "failed": len(failed)}
+    )
     if failed:
-        raise DataError(f"{len(failed)} questions failed ({failed[0].cause}); run it again for those")
+        raise DataError(f"{len(failed)} questions failed ({failed[0]}); run it again for those")
 
 
 @app.command()
@@ -148,14 +151,14 @@ def export(
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.grounding_cache import GroundingCache
-    from longvideoagent.datasets.longtvqa.read import read_longtvqa
+    from longvideoagent.datasets.open import open_dataset
     from longvideoagent.protocol import LOOK_TAGS
     from longvideoagent.terminal import note, print_counts
     from longvideoagent.trace import Settings
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
-    data = read_longtvqa(folder, split)
+    data = open_dataset(folder, split)
     _note_unusable(data)
     how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share)
     counts = export_data(data, GroundingCache.existing(cache), out, how)

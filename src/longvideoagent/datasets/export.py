@@ -19,7 +19,7 @@ from longvideoagent.files import whole
 from longvideoagent.protocol import LOOK_TAGS
 from longvideoagent.rollout import Rollout
 from longvideoagent.trace import Settings
-from longvideoagent.types import Grounded
+from longvideoagent.types import Grounded, Timeline
 
 AGENT_NAME = "longvideoagent"
 """Which agent loop verl runs for a row."""
@@ -40,7 +40,8 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     """Write train.parquet and val.parquet. Options are shuffled by the seed with the right one moved along;
     whole videos go to one of the two, so none stands in both. Returns counts.
 
-    Raises DataError where the cache does not hold every question, and UsageError without the extra.
+    Raises DataError where the cache does not hold every question, or holds a clip that its video has not, and
+    UsageError without the extra. Nothing is written then.
     """
     if find_spec("pyarrow") is None:
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
@@ -50,14 +51,13 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    counts, without_answer = {}, 0
-    for split, samples in split_by_video(data.samples, how.val_share, how.seed).items():
-        rows = list(rows_of(data, samples, cache, how))
-        without_answer += len(samples) - len(rows)
+    splits = split_by_video(data.samples, how.val_share, how.seed)
+    made = {split: list(rows_of(data, samples, cache, how)) for split, samples in splits.items()}
+    for split, rows in made.items():
         with whole(out / f"{split}.parquet") as partial:
-            pq.write_table(pa.Table.from_pylist(rows), partial)
-        counts[split] = len(rows)
-    return counts | {"left out, without an answer": without_answer}
+            pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
+    counts = {split: len(rows) for split, rows in made.items()}
+    return counts | {"left out, without an answer": len(data.samples) - sum(counts.values())}
 
 
 def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> dict[str, list[Sample]]:
@@ -75,13 +75,17 @@ def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> di
 
 
 def rows_of(data: DataSet, samples: Sequence[Sample], cache: GroundingCache, how: Rows) -> Iterator[dict[str, Any]]:
-    """One row for each question whose right option is known."""
+    """One row for each question whose right option is known. Raises DataError where a video cannot be read, or
+    has not the clip that the cache tells."""
+    timelines: dict[str, Timeline] = {}
     for sample in samples:
         if sample.gold.option_index is None:
             continue
-        label = cache.get(sample.question)
+        if sample.video not in timelines:
+            timelines[sample.video] = data.episode(sample.video).timeline
+        label = cache.find(sample.question, timelines[sample.video])
         mixed = shuffle_options(sample, how.seed)
-        rollout = Rollout(mixed.question, data.episode(sample.video).timeline, how.settings)
+        rollout = Rollout(mixed.question, timelines[sample.video], how.settings)
         if how.settings.grounding:
             rollout.receive(Grounded(label))
         (asked,) = messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
@@ -100,6 +104,24 @@ def rows_of(data: DataSet, samples: Sequence[Sample], cache: GroundingCache, how
                 "kind": sample.kind,
             },
         }
+
+
+def _schema() -> Any:
+    """The columns of a file of rows, however many it has."""
+    import pyarrow as pa
+
+    text, texts = pa.string(), pa.list_(pa.string())
+    info = {"qid": text, "video": text, "clip": text, "question": text, "options": texts, "kind": text}
+    return pa.schema(
+        {
+            "data_source": text,
+            "agent_name": text,
+            "prompt": pa.list_(pa.struct({"role": text, "content": text})),
+            "ability": text,
+            "reward_model": pa.struct({"style": text, "ground_truth": text}),
+            "extra_info": pa.struct(info),
+        }
+    )
 
 
 def shuffle_options(sample: Sample, seed: int) -> Sample:

@@ -15,11 +15,12 @@ from typing import Any
 
 from longvideoagent.agents.team import Team
 from longvideoagent.datasets.dataset import DataSet
-from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.longtvqa.write import write_json
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.media.episode import Episode
 from longvideoagent.rollout import Rollout
-from longvideoagent.types import Failed, Grounded, Question
+from longvideoagent.types import Failed, Grounded, Question, Timeline
 
 FORMAT = 1
 WRITTEN_EVERY = 100
@@ -52,6 +53,15 @@ class GroundingCache:
         """The label found; None where grounding found nothing. Raises KeyError for a question not asked."""
         return self._clips[_key(question)]
 
+    def find(self, question: Question, timeline: Timeline) -> str | None:
+        """As ``get``, the label of a clip of its video. Raises DataError where the video has no such clip, as when
+        the data set was built anew."""
+        label = self.get(question)
+        if label is not None and timeline.find(label) is None:
+            told = f"{self.path}: the video of question {question.id} has no clip {label}"
+            raise DataError(f"{told}; delete the file and run lva data ground again")
+        return label
+
     def put(self, question: Question, label: str | None) -> None:
         """Keep a label until ``write``."""
         self._clips[_key(question)] = label
@@ -83,28 +93,30 @@ def ground(
     cache: GroundingCache,
     at_once: int = 16,
     progress: Callable[[float], None] | None = None,
-) -> list[Failed]:
+) -> list[str]:
     """Ask the team's grounding agent where each question not yet in the cache is to be answered, so many at
-    once, writing as it goes. Returns what failed."""
-    owed = [sample for sample in data.samples if sample.question not in cache]
-    failed: list[Failed] = []
+    once, writing as it goes. Returns the cause of each failure; a video that cannot be read fails its own
+    questions alone."""
+    owed = by_episode([sample for sample in data.samples if sample.question not in cache])
+    failed: list[str] = []
     left = iter(enumerate(owed, 1))
 
-    async def worker() -> None:
+    async def worker(episodes: OpenEpisodes) -> None:
         for number, sample in left:
-            result = await _first_clip(data, team, sample)
-            if isinstance(result, Failed):
-                failed.append(result)
-            else:
-                cache.put(sample.question, result)
+            try:
+                episode = await episodes.get(sample.video)
+                cache.put(sample.question, await _first_clip(sample.question, episode, team))
+            except (DataError, ModelError) as error:
+                failed.append(str(error))
             if number % WRITTEN_EVERY == 0:
                 cache.write()
             if progress is not None:
                 progress(number / len(owed))
 
     async def run() -> None:
+        episodes = OpenEpisodes(data)
         try:
-            await asyncio.gather(*(worker() for _ in range(at_once)))
+            await asyncio.gather(*(worker(episodes) for _ in range(at_once)))
         finally:
             await team.close()
             cache.write()
@@ -113,12 +125,13 @@ def ground(
     return failed
 
 
-async def _first_clip(data: DataSet, team: Team, sample: Sample) -> str | Failed | None:
-    """The label of a clip that exists, None, or the failure."""
-    episode = data.episode(sample.video)
-    request = Rollout(sample.question, episode.timeline).request
+async def _first_clip(question: Question, episode: Episode, team: Team) -> str | None:
+    """The label of a clip; None where grounding found none, or named what is none, which the loop takes alike.
+    Raises ModelError where the agent is down."""
+    request = Rollout(question, episode.timeline).request
     assert request is not None  # a rollout begins with grounding
     result = await team.perform(request, episode.video)
-    if isinstance(result, Grounded) and result.label is not None:
-        return result.label if episode.timeline.find(result.label) else None
-    return result if isinstance(result, Failed) else None
+    if isinstance(result, Failed):
+        raise ModelError(result.cause)
+    label = result.label if isinstance(result, Grounded) else None
+    return label if label is not None and episode.timeline.find(label) is not None else None

@@ -22,10 +22,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.load import load_team
+from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalProtocol, read_asked
-from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner, by_episode
+from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner
 from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.trace import Trace

@@ -7,22 +7,19 @@ next question of the same episode.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longvideoagent.agents.team import Team
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.switches import Switches
-from longvideoagent.media.episode import Episode
 from longvideoagent.models.retry import Patience
 from longvideoagent.run import steps
 from longvideoagent.trace import Outcome, Trace
 
-OPEN_EPISODES = 8
 PATIENCE = Patience(tries=9)
 """Had with servers in a run: a minute at least, long enough for one to be started anew."""
 MOST_FAILURES_IN_A_ROW = 25
@@ -49,12 +46,6 @@ class Bounds:
     """Dollars, after which no further question is begun."""
 
 
-def by_episode(samples: Sequence[Sample]) -> list[Sample]:
-    """Episode by episode, in the order in which episodes first occur."""
-    place = {video: number for number, video in enumerate(dict.fromkeys(sample.video for sample in samples))}
-    return sorted(samples, key=lambda sample: place[sample.video])
-
-
 class Runner:
     """Asks a team the questions it is given, and keeps each trace in the run as soon as it is finished."""
 
@@ -64,7 +55,7 @@ class Runner:
         self._run = run
         self._bounds = bounds
         self._on_finish = on_finish
-        self._episodes = _Episodes(switches.data)
+        self._episodes = OpenEpisodes(switches.data)
         self._usd = 0.0
         self._failures_in_a_row = 0
         self._stopped = ""
@@ -116,20 +107,3 @@ class Runner:
             self._stopped = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
         if self._bounds.max_usd is not None and self._usd >= self._bounds.max_usd:
             self._stopped = f"{self._usd:.2f} dollars are spent"
-
-
-class _Episodes:
-    """Episodes opened once for all questions that wait for them; the latest few are kept."""
-
-    def __init__(self, data: DataSet) -> None:
-        self._data = data
-        self._open: OrderedDict[str, asyncio.Task[Episode]] = OrderedDict()
-
-    async def get(self, video: str) -> Episode:
-        """Raises DataError where the video cannot be had."""
-        if video not in self._open:
-            self._open[video] = asyncio.create_task(asyncio.to_thread(self._data.episode, video))
-        self._open.move_to_end(video)
-        while len(self._open) > OPEN_EPISODES:
-            self._open.popitem(last=False)
-        return await asyncio.shield(self._open[video])

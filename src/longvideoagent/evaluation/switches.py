@@ -119,7 +119,7 @@ class Switches:
 
     def _first(self, sample: Sample, timeline: Timeline) -> tuple[str | None, str] | None:
         if self.cache is not None:
-            return self.cache.get(sample.question), "found beforehand"
+            return self.cache.find(sample.question, timeline), "found beforehand"
         match self.protocol.first_clip:
             case "gold":
                 return sample.gold.clip, "given"
