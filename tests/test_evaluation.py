@@ -840,7 +840,7 @@ def test_runs_that_differ_in_what_a_question_is_are_not_compared(
 
 def test_gold_and_versions_are_told_of_both_runs(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "plain")
-    run(asked(release, first_clip="gold", boxes=True), tmp_path / "gold")
+    run(asked(release, agents="grounding+vision", first_clip="gold", boxes=True), tmp_path / "gold")
     config = json.loads((tmp_path / "gold" / "config.json").read_text())
     config["versions"]["longvideoagent"] = "0.0.1"
     (tmp_path / "gold" / "config.json").write_text(json.dumps(config))
