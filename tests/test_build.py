@@ -67,7 +67,9 @@ def test_tvqa_plus_becomes_longtvqa_plus(tmp_path: Path) -> None:
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=False)
     made = build(Source({"val": asked}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out")
     assert made.problems == ()
-    assert made.counts == {"episodes": 2, "clips": 4, "clips without a told duration": 0, "val questions": 2}
+    assert made.counts == {
+        "episodes": 2, "clips": 4, "clips without a line": 1, "clips without a told duration": 0, "val questions": 2,
+    }  # fmt: skip
     data = read_longtvqa(tmp_path / "out")
     assert (data.name, data.problems) == ("LongTVQA_plus", ())
     sample = data.samples[0]
@@ -124,7 +126,7 @@ def test_records_that_are_not_as_they_should_be_are_told(tmp_path: Path) -> None
     made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
     told = [str(problem) for problem in made.problems]
     assert made.counts["val questions"] == 3
-    places = ((2, "vid_name"), (3, "vid_name"), (4, "answer_idx"), (5, "a0..a4"), (6, "qid"), (7, "ts"), (8, ""))
+    places = ((2, "vid_name"), (3, "vid_name"), (4, "answer_idx"), (5, "a1"), (6, "qid"), (7, "ts"), (8, ""))
     for line, field in places:
         assert any(f"q_val.jsonl:{line}: " in each and field in each for each in told), (line, told)
     data = read_longtvqa(tmp_path / "out")
@@ -150,7 +152,7 @@ def test_lengths_that_are_none_are_told_and_guessed(tmp_path: Path) -> None:
     assert (data.problems, data.samples[0].gold.start_s) == ((), 140.0)  # no guess contradicts the record
     durations.write_text("[]")
     with pytest.raises(DataError, match="no JSON object"):
-        build(Source({"val": asked}, subtitles, durations), tmp_path / "out")
+        build(Source({"val": asked}, subtitles, durations), tmp_path / "other")
 
 
 def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
@@ -158,16 +160,20 @@ def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     folder = write_srts(tmp_path / "srt")
     (folder / f"{CLIPS[0]}.srt").write_bytes(b"\0\1\2" * 100)
     (folder / f"{CLIPS[3]}.srt").write_bytes(b"")
+    with (folder / f"{CLIPS[2]}.srt").open("a") as file:
+        file.write("\n2\n00:00:1x,000 --> 00:00:14,000\nThe bus.\n")
     (folder / "notes.srt").write_text("1\n")
     made = build(Source({"val": asked}, folder), tmp_path / "out")
     assert {(problem.path.stem, problem.told.split(";")[0]) for problem in made.problems} == {
         (CLIPS[0], "binary data and no subtitle text"), ("notes", "its name is no clip's"),
+        (CLIPS[2], "1 subtitle cues have times that cannot be read and were put to the cue before"),
     }  # fmt: skip
     twice = tmp_path / "twice.json"
     rows = [{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": text}]} for text in ("First.", "Second.")]
     twice.write_text(json.dumps([*rows, {"vid_name": "x", "sub": []}]))
     made = build(Source({"val": asked}, twice), tmp_path / "twice")
-    assert [(problem.record, problem.field) for problem in made.problems] == [(2, "vid_name"), (3, "vid_name")]
+    places = [(problem.record, problem.field) for problem in made.problems]
+    assert places == [(2, "vid_name"), (3, "vid_name"), (0, "clips")]
     assert [line.text for line in read_longtvqa(tmp_path / "twice").timeline("s01e01").subtitles] == ["First."]
 
 
@@ -251,15 +257,21 @@ def test_a_film_serves_where_an_episode_has_no_frames(tmp_path: Path) -> None:
 
 def test_inputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "q_val.json", raw(1))
+    more = write_questions(tmp_path / "x_train.jsonl", raw(1))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no subtitles of clips"):
         build(Source({"val": asked}, tmp_path / "empty"), tmp_path / "out")
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="No such file"):
         build(Source({"val": tmp_path / "none.json"}, write_srts(tmp_path / "srt")), tmp_path / "out")
-    assert split_names([asked, Path("x_train.jsonl")]) == {"val": asked, "train": Path("x_train.jsonl")}
-    for wrong in ([Path("questions.json")], [asked, asked]):
-        with pytest.raises(UsageError, match="does not tell one split"):
+    assert split_names([asked, more]) == {"val": asked, "train": more}
+    nameless = write_questions(tmp_path / "questions.json", raw(1))
+    faults = (([nameless], "does not tell one split"), ([asked, asked], "one file of each"), ([Path("x")], "no such"))
+    for wrong, told in faults:
+        with pytest.raises(UsageError, match=told):
             split_names(wrong)
+    with pytest.raises(UsageError, match="no folder"):
+        build(Source({"val": asked}, tmp_path / "srt", None, tmp_path / "none"), tmp_path / "other")
+    assert not list((tmp_path / "other").glob("LongTVQA*"))
 
 
 def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
@@ -267,6 +279,48 @@ def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
     with_boxes = write_questions(tmp_path / "plus_val.json", raw(1))
     build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
     build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
-    without = write_questions(tmp_path / "val.json", raw(1, bbox=None))
-    with pytest.raises(UsageError, match="holds another data set"):
-        build(Source({"val": without}, subtitles), tmp_path / "out")
+    first = (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes()
+    for changed in ({"bbox": None}, {"q": "Who came?"}):
+        other = write_questions(tmp_path / "val.json", raw(1, **changed))
+        with pytest.raises(UsageError, match="holds a data set not built of these files"):
+            build(Source({"val": other}, subtitles), tmp_path / "out")
+    assert (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes() == first
+    bare = write_questions(tmp_path / "train.json", raw(1, bbox=None))
+    with pytest.raises(UsageError, match="some files have boxes"):
+        build(Source({"train": bare, "val": with_boxes}, subtitles), tmp_path / "mixed")
+
+
+def test_clips_missing_from_the_inside_of_a_segment_are_told(tmp_path: Path) -> None:
+    clips = {CLIPS[0]: [(1.0, 2.0, "Hi.")], "s01e01_seg01_clip_03": [(1.0, 2.0, "Bye.")]}
+    asked = write_questions(tmp_path / "q_val.json", raw(1, CLIPS[0]))
+    made = build(Source({"val": asked}, write_srts(tmp_path / "srt", clips)), tmp_path / "out")
+    (problem,) = made.problems
+    assert (problem.field, problem.told.split(";")[0]) == ("clips", f"2 of s01e01 are missing ({CLIPS[1]} first)")
+    assert "2 of s01e01 are missing" in str(check(read_longtvqa(tmp_path / "out")).problems[0])
+
+
+def test_boxes_that_are_none_are_told_and_not_written(tmp_path: Path) -> None:
+    box = {"img_id": 7, "top": float("nan"), "left": 2, "width": 3, "height": 4, "label": "Otto"}
+    asked = write_questions(tmp_path / "q_val.json", raw(1, bbox={"7": [box]}), raw(2))
+    made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
+    assert [(problem.record, problem.field) for problem in made.problems] == [(1, "bbox")]
+    assert check(read_longtvqa(tmp_path / "out")).counts["questions with boxes"] == 1
+
+
+def test_frames_that_cannot_be_read_are_told_when_a_film_is_made(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    (tmp_path / "frames" / CLIPS[0] / "00002.jpg").write_bytes(b"no picture")
+    (tmp_path / "frames" / CLIPS[1] / "00003.jpg").unlink()
+    told = [str(problem) for problem in build_films(tmp_path).problems]
+    assert len(told) == 2
+    assert told[0].endswith("00002.jpg: frame: no whole JPEG; extract it again")
+    assert "1 frames are missing (00003.jpg first)" in told[1]
+
+
+def test_a_film_that_is_cut_is_found_behind_frames_too(tmp_path: Path) -> None:
+    write_frames(tmp_path / "frames")
+    build_films(tmp_path)
+    film = tmp_path / "out" / "videos" / "s01e01.mp4"
+    shutil.copy(tmp_path / "out" / "videos" / "s01e02.mp4", film)
+    (problem,) = check(read_longtvqa(tmp_path / "out")).problems
+    assert (problem.path, problem.field) == (film, "video")

@@ -69,11 +69,11 @@ def test_another_repository_can_be_named(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "s01e01" / "00001.jpg").read_bytes() == b"jpeg"
 
 
-@pytest.mark.parametrize("url", [None, "http://127.0.0.1:9"])
-def test_what_cannot_be_fetched_is_told_in_one_line(url: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("url", "told"), [(None, "is not on the hub"), ("http://127.0.0.1:9", "cannot be fetched")])
+def test_what_cannot_be_fetched_is_told_in_one_line(url: str | None, told: str, tmp_path: Path) -> None:
     with serving(Hub("somebody/else", {})) as other:
         done = fetch(url or other, tmp_path / "out", "longtvqa")
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("lva: ")]
-    assert "longvideoagent/LongTVQA: cannot be fetched" in line
+    assert f"longvideoagent/LongTVQA: {told}" in line
     assert "Traceback" not in done.stderr

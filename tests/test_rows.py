@@ -374,8 +374,8 @@ def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: P
     for name in ("lost", "talk"):
         (data / "subtitles" / f"{name}.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nIt is blue.\n")
     done = run("ground", data, "--split", "subset", "--out", clips)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "1 questions failed" in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
+    assert "1 failed: " in done.stderr
     assert "no video 'lost'" in done.stderr
     assert re.search(r"grounded +1\n", done.stdout)
     shutil.copy(short_video, data / "videos" / "lost.mp4")
@@ -391,6 +391,7 @@ def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: P
         "check nowhere",
         "download nothing --out x",
         "download frames --out x",
+        "download longtvqa --repository x --out y",
         "sample nowhere --out x --per colour",
         "synth x --episodes 0",
         "build --questions x_val.json --subtitles y --out z",
@@ -416,6 +417,16 @@ def test_records_that_are_left_out_are_told_by_every_command(tmp_path: Path) -> 
     told = run("ground", data, "--split", "val", "--out", tmp_path / "c.json").stderr
     told += run("sample", data, "--out", tmp_path / "s").stderr
     assert told.count("1 record is not as it should be") == 2
+
+
+def test_a_set_without_a_question_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("video,question,answer,qid,type,a0,a1,a2,a3,a4\n")
+    done = run("check", tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "val.csv: holds no question of this split" in done.stderr
+    done = run("ground", tmp_path, "--split", "val", "--out", tmp_path / "c.json")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no question that can be asked" in done.stderr
 
 
 def test_a_folder_of_another_made_set_is_refused(grown: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from longvideoagent.datasets.check import check
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.timed_json import read_clock_spans
 from longvideoagent.errors import DataError
@@ -101,7 +102,7 @@ def test_a_set_is_known_by_its_files_and_read(
         data.episode(sample.video)
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "talk.mp4").write_bytes(short_video.read_bytes())
-    assert data.episode(sample.video).video.duration_s == pytest.approx(10.0)
+    assert open_dataset(tmp_path, split).episode(sample.video).video.duration_s == pytest.approx(10.0)
 
 
 @each_set
@@ -114,6 +115,39 @@ def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str,
     data = open_dataset(tmp_path, split)
     assert data.samples == []
     assert "no question" in str(data.problems[0])
+
+
+def test_a_group_of_durations_that_is_none_is_told(tmp_path: Path) -> None:
+    videomme(tmp_path, duration="epic")
+    for split, count in (("short", 1), ("all", 2)):
+        data = open_dataset(tmp_path, split)
+        assert len(data.samples) == count
+        assert "'epic' is none of short, medium, long" in str(data.problems[0])
+
+
+def test_a_question_is_named_where_a_record_holds_several(tmp_path: Path) -> None:
+    lvbench(tmp_path, answer="Z", uid="u7")
+    assert "question u7: 'Z' names none of 4 options" in str(open_dataset(tmp_path).problems[0])
+
+
+def test_options_that_are_missing_or_stand_twice_are_told(tmp_path: Path) -> None:
+    egoschema(tmp_path, **{"option 4": "blue"})
+    data = open_dataset(tmp_path, "subset")
+    assert "option 3, the right one, stands twice" in str(data.problems[0])
+    asked = json.loads((tmp_path / "questions.json").read_text())
+    del asked[0]["option 4"]
+    (tmp_path / "questions.json").write_text(json.dumps(asked))
+    data = open_dataset(tmp_path, "subset")
+    assert data.samples == []
+    assert "option 5 is missing or empty" in str(data.problems[0])
+
+
+def test_videos_that_are_not_at_hand_are_counted(tmp_path: Path, short_video: Path) -> None:
+    mlvu(tmp_path)
+    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 1
+    (tmp_path / "video" / "1_plotQA").mkdir(parents=True)
+    shutil.copy(short_video, tmp_path / "video" / "1_plotQA" / "talk.mp4")
+    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 0
 
 
 def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from longvideoagent.cli_options import (
     Vision,
     Window,
 )
-from longvideoagent.errors import UsageError, boundary
+from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(
     name="lva",
@@ -36,9 +36,6 @@ app = typer.Typer(
 
 app.add_typer(data_app)
 app.add_typer(eval_app)
-
-EXIT_FAILED = 1
-"""An agent was down, an answer of the demo is wrong, or something needed is broken."""
 
 
 def main() -> None:

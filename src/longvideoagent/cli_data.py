@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:
     from longvideoagent.datasets.dataset import DataSet
@@ -18,6 +19,8 @@ app = typer.Typer(
 )
 
 EXIT_PROBLEMS = 2
+MOST_CAUSES = 5
+"""Causes of failures that are told; each question may have its own."""
 Folder = Annotated[Path, typer.Argument(help="The folder of a data set.")]
 Split = Annotated[str, typer.Option(help="Which split.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
@@ -62,7 +65,7 @@ def build(
 @app.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
-    episodes: Annotated[int, typer.Option(help="How many episodes; the last fifth is split val.")] = 5,
+    episodes: Annotated[int, typer.Option(help="How many episodes, 1 to 1000; the last fifth is split val.")] = 5,
     minutes: Annotated[int, typer.Option(help="Length of an episode, 5 to 25.")] = 20,
     seed: Seed = 0,
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
@@ -116,7 +119,7 @@ def ground(
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.grounding_cache import ground as ground_data
     from longvideoagent.datasets.open import open_dataset
-    from longvideoagent.terminal import print_counts, progress
+    from longvideoagent.terminal import note, print_counts, progress
 
     data = open_dataset(folder, split)
     _note_unusable(data)
@@ -130,8 +133,11 @@ def ground(
     print_counts(
         {"questions": len(data.samples), "grounded": found, "no clip": labels.count(None), "failed": len(failed)}
     )
+    for cause, count in Counter(failed).most_common(MOST_CAUSES):
+        note(f"{count} failed: {cause}")
     if failed:
-        raise DataError(f"{len(failed)} questions failed ({failed[0]}); run it again for those")
+        note("run it again for those that failed")
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -164,7 +170,7 @@ def export(
     counts = export_data(data, GroundingCache.existing(cache), out, how)
     print_counts(counts)
     if not counts["val"]:
-        note("val.parquet is empty: there is one episode only")
+        note("val.parquet is empty: only one episode has questions with answers")
 
 
 @app.command()
@@ -181,9 +187,11 @@ def download(
 
 
 def _note_unusable(data: DataSet) -> None:
-    """Say how many records are not as they should be, where some are."""
+    """Say how many records are not as they should be, where some are. Raises DataError where nothing can be asked."""
     from longvideoagent.terminal import note
 
+    if not data.samples:
+        raise DataError(f"{data.name}: no question that can be asked; lva data check tells why")
     if data.problems:
         told = "record is" if len(data.problems) == 1 else "records are"
         note(f"{len(data.problems)} {told} not as it should be; lva data check tells which")

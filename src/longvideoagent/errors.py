@@ -66,6 +66,8 @@ def one_line(error: BaseException, most: int = 300) -> str:
 
 
 EXIT_BAD_INPUT = 2
+EXIT_FAILED = 1
+"""An agent was down, an answer of the demo is wrong, or something needed is broken."""
 EXIT_NOBODY_READS = 1
 """The reader of a pipe has gone, as with ``| head``; nothing is wrong."""
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.dataset import DataSet
-from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.longtvqa.films import frame_problems
+from longvideoagent.datasets.longtvqa.questions import BROKEN_BOXES
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.datasets.longtvqa.texts import read_lines
 from longvideoagent.datasets.records import Problem
+from longvideoagent.datasets.video_sets import VideoSet
 from longvideoagent.errors import DataError
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.video import open_video
@@ -33,11 +35,14 @@ def check(data: DataSet) -> Findings:
     duplicate ids, clips without text or frames, unreadable frames, films that are cut. Of other sets than
     LongTVQA, whose videos are their publishers', the records alone are checked."""
     if not isinstance(data, LongTVQA):
+        videos = {sample.video for sample in data.samples}
         counts = {
             "questions": len(data.samples),
-            "videos": len({sample.video for sample in data.samples}),
+            "videos": len(videos),
             "questions without an answer": sum(sample.gold.option_index is None for sample in data.samples),
         }
+        if isinstance(data, VideoSet):
+            counts["videos not at hand"] = sum(data.video_file(video) is None for video in videos)
         return Findings(counts, tuple(data.problems))
     problems = [*data.problems, *_box_problems(data), *_text_problems(data), *_picture_problems(data)]
     by_field = Counter(problem.field for problem in problems)
@@ -48,7 +53,7 @@ def check(data: DataSet) -> Findings:
         "clips": len(clips),
         "questions without an answer": sum(sample.gold.option_index is None for sample in data.samples),
         "questions without times": sum(sample.gold.start_s is None for sample in data.samples),
-        "questions whose right option stands twice": sum(map(_is_ambiguous, data.samples)),
+        "questions whose right option stands twice": by_field["options"],
         "answers out of range": by_field["answer"] + by_field["answer_idx"],
         "bad times": by_field["ts"],
         "missing or duplicate ids": by_field["qid"],
@@ -59,11 +64,6 @@ def check(data: DataSet) -> Findings:
         "unreadable frames": by_field["frame"],
     }
     return Findings(counts, tuple(problems))
-
-
-def _is_ambiguous(sample: Sample) -> bool:
-    right = sample.gold.option_index
-    return right is not None and sample.question.options.count(sample.question.options[right]) > 1
 
 
 def _bare_clips(data: LongTVQA, video: str) -> int:
@@ -84,12 +84,14 @@ def _open(folder: Path) -> FrameFolder | None:
 def _box_problems(data: LongTVQA) -> Iterator[Problem]:
     for sample in data.samples:
         if data.boxes(sample) is None:
-            told = "a box lacks img_id, left, top, width, height or label, or has no area; none of its boxes is used"
-            yield data.records[sample.question.id].problem("bbox", told)
+            yield data.records[sample.question.id].problem("bbox", BROKEN_BOXES)
 
 
 def _text_problems(data: LongTVQA) -> Iterator[Problem]:
     for video in data.videos:
+        if missing := data.episodes.holes(video):
+            hole = f"{len(missing)} of {video} are missing ({missing[0]} first); what follows them stands too early"
+            yield Problem(data.folder, 0, "clips", hole)
         for clip in data.timeline(video).clips:
             length_s, told = data.episodes.lengths_s[clip.label], data.texts.get(clip.label)
             if not clip.subtitles:
@@ -105,10 +107,9 @@ def _text_problems(data: LongTVQA) -> Iterator[Problem]:
 
 def _picture_problems(data: LongTVQA) -> Iterator[Problem]:
     for video in data.videos:
-        film = data.film(video)
-        if film is not None:
-            yield from _film_problems(film, data.timeline(video).duration_s)
-        elif data.frames is not None:
+        if video in data.films:
+            yield from _film_problems(data.films[video], data.timeline(video).duration_s)
+        if data.film(video) is None and data.frames is not None:
             for clip in data.episodes.clips[video]:
                 yield from _folder_problems(data.frames / clip)
 
@@ -127,10 +128,5 @@ def _folder_problems(path: Path) -> Iterator[Problem]:
     folder = _open(path)
     if folder is None:
         yield Problem(path, 0, "frames", "no folder of numbered frames for this clip; get it, or look without it")
-        return
-    yield from (Problem(path, 0, "frame names", warning) for warning in folder.warnings)
-    missing = folder.missing()
-    if missing:
-        yield Problem(path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
-    for file in folder.broken():
-        yield Problem(file, 0, "frame", "no whole JPEG; extract it again")
+    else:
+        yield from frame_problems(folder)

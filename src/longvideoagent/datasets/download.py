@@ -7,6 +7,7 @@ here, by the hash that the hub tells of each file.
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +22,13 @@ REPOSITORIES: dict[str, str | None] = {
 }
 """Where they lie. TVQA's frames are given out by its authors on request, so no public place is known here."""
 
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
 
 def download(name: str, out: Path, repository: str | None = None) -> Path:
-    """Fetch one of them, or another repository of data, into ``out``. Raises UsageError for another name or
-    without the extra, and DataError where the hub cannot be reached, does not have it, or gave other bytes
-    than it holds."""
+    """Fetch one of them, or another repository of data, into ``out``. Raises UsageError for another name,
+    a file as ``out`` or without the extra, and DataError where the hub cannot be reached, does not have it, or
+    gave other bytes than it holds."""
     if name not in REPOSITORIES:
         raise UsageError(f"{name}: no such data set; there are {', '.join(REPOSITORIES)}")
     if find_spec("huggingface_hub") is None:
@@ -34,13 +37,20 @@ def download(name: str, out: Path, repository: str | None = None) -> Path:
     if repository is None:
         raise UsageError(f"{name}: no public repository is known; give the one you have access to as --repository")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
+    if out.is_file():
+        raise UsageError(f"{out}: is a file; give a folder as --out")
+    if REPOSITORY.fullmatch(repository) is None:
+        raise UsageError(f"--repository {repository}: no name of a repository; give OWNER/NAME")
     hub = HfApi()
     try:
         commit = hub.dataset_info(repository).sha
         fetched = Path(hub.snapshot_download(repository, repo_type="dataset", revision=commit, local_dir=out))
         told = list(hub.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True))
+    except (RepositoryNotFoundError, GatedRepoError) as error:
+        mend = "check its name, and give a token that may read it as HF_TOKEN"
+        raise DataError(f"{repository}: is not on the hub, or not for you; {mend}") from error
     except (OSError, ValueError, HfHubHTTPError, *_transport_errors()) as error:
         reason = one_line(error, 200)
         raise DataError(f"{repository}: cannot be fetched ({reason}); check the connection and run it again") from error

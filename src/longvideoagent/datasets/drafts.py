@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from longvideoagent.datasets.gold import Gold, Sample, Span
+from longvideoagent.datasets.longtvqa.questions import LEAST_OPTIONS, as_text
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.types import Question
 
@@ -42,12 +43,16 @@ def read_drafts(files: Sequence[RecordFile], reader: Reader) -> tuple[list[Sampl
             for draft in reader(record):
                 unusable = _why_unusable(draft, seen)
                 if unusable is not None:
-                    problems.append(record.problem(unusable[0], f"{unusable[1]}; it is left out"))
+                    problems.append(record.problem(unusable[0], f"{unusable[1]}; question {draft.number} is left out"))
                     continue
-                problems += [record.problem(name, told) for name, told in draft.faults.items() if told]
+                faults = {**draft.faults, "options": _why_ambiguous(draft)}
+                named = f"question {draft.number}: "
+                problems += [record.problem(name, named + told) for name, told in faults.items() if told]
                 seen.add(str(draft.number))
                 samples.append(_sample(draft))
         problems += file.problems
+    if not samples and not problems:
+        problems = [Problem(file.path, 0, "", "holds no question of this split; get it again") for file in files]
     return samples, problems
 
 
@@ -55,8 +60,9 @@ def _why_unusable(draft: Draft, seen: set[str]) -> tuple[str, str] | None:
     """The field that is wrong and why; None where it can be asked."""
     if not isinstance(draft.text, str) or not draft.text.strip():
         return "question", "no question"
-    if len(draft.options) < 2 or not all(isinstance(option, str) and option.strip() for option in draft.options):
-        return "options", "an option is missing or empty"
+    empty = [number for number, option in enumerate(draft.options, 1) if not as_text(option)]
+    if empty or len(draft.options) < LEAST_OPTIONS:
+        return "options", f"option {empty[0] if empty else len(draft.options) + 1} is missing or empty"
     if not isinstance(draft.video, str) or not draft.video.strip():
         return "video", "no video"
     if draft.number is None or str(draft.number) in seen:
@@ -64,8 +70,16 @@ def _why_unusable(draft: Draft, seen: set[str]) -> tuple[str, str] | None:
     return None
 
 
+def _why_ambiguous(draft: Draft) -> str:
+    """Empty where the right option stands once."""
+    texts, right = [as_text(option) for option in draft.options], draft.right
+    if right is None or texts.count(texts[right]) == 1:
+        return ""
+    return f"option {right + 1}, the right one, stands twice; only the one that the answer names counts as right"
+
+
 def _sample(draft: Draft) -> Sample:
-    options = tuple(str(option).strip() for option in draft.options)
+    options = tuple(map(as_text, draft.options))
     start_s, end_s = draft.spans[0] if draft.spans else (None, None)
     gold = Gold(draft.right, None, start_s, end_s, more_spans=tuple(draft.spans[1:]))
     question = Question(str(draft.text).strip(), options, str(draft.number))

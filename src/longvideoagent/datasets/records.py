@@ -133,7 +133,7 @@ class RecordFile:
                     yield Record(values, index, self)
                 else:
                     self.problems.append(
-                        Problem(self.path, self.line_of(index), "", "no JSON object; mend or delete it")
+                        Problem(self.path, self.line_of(index), "", "no JSON object; mend or delete it", index + 1)
                     )
         else:
             yield from self._of_lines()

@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from longvideoagent.media.video import VIDEO_SUFFIXES
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
 VIDEOMME_COLUMNS = {"videoID", "question_id", "duration", "question", "options", "answer"}
+VIDEOMME_GROUPS = ("short", "medium", "long")
 ONLY_SPLIT = "val"
 """What the one split of a set that has no more is called."""
 
@@ -48,23 +50,27 @@ class VideoSet:
     starts_s: Mapping[str, float] = field(default_factory=dict)
     """Where a video begins on the axis of its JSON subtitles."""
 
+    @cached_property
+    def _files(self) -> Mapping[str, Path]:
+        """The videos at hand by the stems of their names."""
+        found = (path for place in VIDEO_FOLDERS for path in (self.folder / place).rglob("*.*"))
+        return {path.stem: path for path in sorted(found, reverse=True) if path.suffix.lower() in VIDEO_SUFFIXES}
+
+    def video_file(self, video: str) -> Path | None:
+        """None where it is not at hand."""
+        return self._files.get(video.rpartition("/")[2])
+
     def episode(self, video: str) -> Episode:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
-        stem = video.rpartition("/")[2]
-        found = sorted(
-            path
-            for place in VIDEO_FOLDERS
-            for path in (self.folder / place).rglob("*.*")
-            if path.stem == stem and path.suffix.lower() in VIDEO_SUFFIXES
-        )
-        if not found:
+        found, stem = self.video_file(video), video.rpartition("/")[2]
+        if found is None:
             places = ", ".join(f"{place}/" for place in VIDEO_FOLDERS)
             raise DataError(f"{self.folder}: no video {video!r} in {places}; get it from its publishers")
         beside = [self.folder / place / f"{stem}.srt" for place in ("subtitle", "subtitles")]
         timed = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
         if subtitles := next((path for path in timed if path.exists()), None):
-            return open_with_lines(found[0], subtitles, self.starts_s.get(video, 0.0))
-        return open_episode(found[0], next((path for path in beside if path.exists()), None))
+            return open_with_lines(found, subtitles, self.starts_s.get(video, 0.0))
+        return open_episode(found, next((path for path in beside if path.exists()), None))
 
 
 def _read(name: str, folder: Path, files: Sequence[RecordFile], reader: Reader) -> VideoSet:
@@ -114,11 +120,16 @@ def find_videomme(folder: Path) -> list[Path]:
 
 def read_videomme(folder: Path, split: str = "long") -> VideoSet:
     """Video-MME; ``split`` is a group of durations: short, medium, long or all. Raises DataError for another."""
-    _check_split(folder, split, ("short", "medium", "long", "all"))
+    _check_split(folder, split, (*VIDEOMME_GROUPS, "all"))
+    ungrouped: list[Problem] = []
 
     def reader(record: Record) -> Iterator[Draft]:
         values = record.values
-        if split not in ("all", values.get("duration")):
+        group = values.get("duration")
+        if group not in VIDEOMME_GROUPS:
+            told = f"{str(group)[:40]!r} is none of {', '.join(VIDEOMME_GROUPS)}; the question is of split all alone"
+            ungrouped.append(record.problem("duration", told))
+        if split not in ("all", group):
             return
         options = unlettered(values.get("options"))
         right, fault = by_letter(values.get("answer"), options)
@@ -127,7 +138,8 @@ def read_videomme(folder: Path, split: str = "long") -> VideoSet:
         yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
     read = {".json": RecordFile.read, ".parquet": RecordFile.read_parquet}
-    return _read("Video-MME", folder, [read[path.suffix](path) for path in find_videomme(folder)], reader)
+    made = _read("Video-MME", folder, [read[path.suffix](path) for path in find_videomme(folder)], reader)
+    return replace(made, problems=[*ungrouped, *made.problems])
 
 
 def read_mlvu(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
@@ -187,7 +199,7 @@ def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
         number = values.get("q_uid")
         if split == "subset" and str(number) not in answers:
             return
-        options = [values[name] for name in (f"option {index}" for index in range(5)) if name in values]
+        options = [values.get(f"option {index}") for index in range(5)]
         right, fault = by_index(answers.get(str(number)), options)
         yield Draft(number, values.get("question"), options, right, "other", number, faults={"answer": fault})
 

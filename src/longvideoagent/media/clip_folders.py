@@ -42,9 +42,15 @@ class ClipFolders:
         return [f"{self._root}: {len(bare)} clips have no frames, {bare[0]} first"]
 
     @property
+    def folders(self) -> list[FrameFolder]:
+        """Those that there are, in the order of their clips."""
+        found = (self._folder(clip.label) for clip in self._timeline.clips)
+        return [folder for folder in found if folder is not None]
+
+    @property
     def is_seen(self) -> bool:
         """Whether any clip has frames."""
-        return any(self._folder(clip.label) is not None for clip in self._timeline.clips)
+        return bool(self.folders)
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """The stored frames shown at these times; see ``Video.frames``. Times in clips without frames are

@@ -37,6 +37,8 @@ _TIMING = re.compile(
     r"[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?[^\n]*$",
     re.MULTILINE,
 )
+_UNREAD_TIMING = re.compile(r"^[ \t]*\S{1,20}[ \t]*-->[ \t]*\S{1,20}[ \t]*$")
+"""A line that has the form of a cue's times, and no times."""
 _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]{1,200})>")
 _MARKUP = re.compile(r"</?(?:i|b|u|s|c|v|font|ruby|rt|lang|span)\b[^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
@@ -69,30 +71,35 @@ def parse_subtitles(data: bytes) -> tuple[list[Subtitle], list[str]]:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
-    cues = _read_events(text)
+    cues, unread = _read_events(text)
     lines = [Subtitle(start_s, end_s, spoken) for start_s, end_s, marked in cues if (spoken := plain_text(marked))]
     if not lines:
         raise DataError("no subtitle cue in it; give an .srt, .vtt or .ass file")
     fixed, repaired = repair(lines)
+    if unread:
+        guessed.append(f"{unread} subtitle cues have times that cannot be read and were put to the cue before")
     return fixed, guessed + repaired
 
 
-def _read_events(text: str) -> Iterable[tuple[float, float, str]]:
-    """Start, end (seconds) and marked-up text of each cue."""
+def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
+    """Start, end (seconds) and marked-up text of each cue, and how many more have times that cannot be read."""
+    unread = 0
     is_cues = _TIMING.search(text) is not None
     if is_cues:
-        text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, _blank_before_cues(text))
+        kept, unread = _blank_before_cues(text)
+        text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, kept)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it suspects a cue in any text that looks like a time
             events = pysubs2.SSAFile.from_string(text, format_="vtt" if is_cues else None)
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise DataError("no subtitle format that is known; give an .srt, .vtt or .ass file") from error
-    return [
+    cues = [
         (event.start / 1000, event.end / 1000, event.text)
         for event in events
         if not event.is_comment and not event.is_drawing
     ]
+    return cues, unread
 
 
 def _full_timing(match: re.Match[str]) -> str:
@@ -102,10 +109,11 @@ def _full_timing(match: re.Match[str]) -> str:
     return f"{stamp(*match.group(1, 2, 3, 4))} --> {stamp(*match.group(5, 6, 7, 8))}"
 
 
-def _blank_before_cues(text: str) -> str:
-    """The text without headers, notes and cue names, so that only cues are left. A blank line inside
-    a cue does not end it: what follows up to the next cue's name is still spoken."""
+def _blank_before_cues(text: str) -> tuple[str, int]:
+    """The text without headers, notes and cue names, so that only cues are left, and how many times of cues cannot
+    be read. A blank line inside a cue does not end it: what follows up to the next cue's name is still spoken."""
     kept: list[str] = []
+    unread = 0
     in_cue = after_blank = False
     lines = text.split("\n")
     for line, following in zip_longest(lines, lines[1:], fillvalue=""):
@@ -116,9 +124,15 @@ def _blank_before_cues(text: str) -> str:
             after_blank = True
         elif after_blank and _BLOCK.match(line):
             in_cue = False
-        elif in_cue and not ((after_blank or line.strip().isdigit()) and _TIMING.match(following)):
+        elif in_cue and _UNREAD_TIMING.match(line):
+            unread += 1
+        elif in_cue and not ((after_blank or line.strip().isdigit()) and _any_timing(following)):
             kept.append(_VOICE.sub(r"\1: ", line))
-    return "\n".join(kept)
+    return "\n".join(kept), unread
+
+
+def _any_timing(line: str) -> bool:
+    return bool(_TIMING.match(line) or _UNREAD_TIMING.match(line))
 
 
 def plain_text(marked: str) -> str:

@@ -16,12 +16,13 @@ from typing import Any
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes, lead_with_speaker
 from longvideoagent.datasets.longtvqa.films import lengths_by_frames, link_folder, write_films
-from longvideoagent.datasets.longtvqa.questions import OPTIONS, read_questions
+from longvideoagent.datasets.longtvqa.questions import BROKEN_BOXES, OPTIONS, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import read_durations
 from longvideoagent.datasets.longtvqa.write import (
     Lines,
     as_json,
     listed,
+    read_json,
     write_json,
     write_subtitles,
     write_text,
@@ -61,8 +62,12 @@ class Built:
 def build(source: Source, out: Path, *, films: bool = False, progress: Progress = lambda _doing, _share: None) -> Built:
     """Write a release-layout folder ``out``; ``films`` adds one mp4 an episode, made from the frames. A file with
     boxes makes LongTVQA+ (a JSON list), others LongTVQA (JSON lines). Raises DataError where an input cannot be
-    read, and UsageError where ``out`` holds another set."""
+    read, and UsageError where ``out`` holds a set that was not built of these."""
     problems: list[Problem] = []
+    inputs = {"format": FORMAT, "inputs_sha256": _digests(source)}
+    _claim(out, inputs)
+    if source.frames is not None:
+        link_folder(out / "frames", source.frames)
     lines = read_clip_lines(source.subtitles, problems)
     told_s = read_durations(source.durations, problems) if source.durations is not None else {}
     ends_s = {clip: spoken[-1].end_s for clip, spoken in lines.items() if spoken}
@@ -70,21 +75,23 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
         counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in told_s])
         told_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
     episodes = Episodes.of(lines.keys() | told_s.keys(), told_s, ends_s)
+    problems += _hole_problems(source.subtitles, episodes)
     untold = sum(clip not in told_s for clip in episodes.starts_s)
-    counts = {"episodes": len(episodes.clips), "clips": len(episodes.starts_s), "clips without a told duration": untold}
-    name = "LongTVQA"
+    silent = sum(not lines.get(clip) for clip in episodes.starts_s)
+    counts = {"episodes": len(episodes.clips), "clips": len(episodes.starts_s)}
+    counts |= {"clips without a line": silent, "clips without a told duration": untold}
+    name = ""
     for place, (split, path) in enumerate(sorted(source.questions.items()), 1):
         rows, is_plus = _read_rows(path, episodes, problems)
-        name = "LongTVQA_plus" if is_plus else "LongTVQA"
-        _refuse_other(out, name)
+        before, name = name, "LongTVQA_plus" if is_plus else "LongTVQA"
+        if before not in ("", name):
+            raise UsageError(f"{path}: some files have boxes and some have none; build each in a folder of its own")
         write_text(out / f"{name}_{split}.{'json' if is_plus else 'jsonl'}", listed(rows, as_list=is_plus))
         counts[f"{split} questions"] = len(rows)
         progress("building the data set", place / len(source.questions))
-    if source.frames is not None:
-        link_folder(out / "frames", source.frames)
     write_subtitles(out, name, episodes.clips, lines)
     write_json(out / "clip_durations.json", {clip: told_s[clip] for clip in episodes.starts_s if clip in told_s})
-    write_json(out / MANIFEST, {"format": FORMAT, "inputs_sha256": _digests(source), "counts": counts})
+    write_json(out / MANIFEST, inputs | {"counts": counts})
     if films and source.frames is not None:
         counts["films"], missing = write_films(
             out, source.frames, episodes, lambda share: progress("writing films", share)
@@ -98,7 +105,11 @@ def _read_rows(path: Path, episodes: Episodes, problems: list[Problem]) -> tuple
     rows, is_plus = [], False
     for sample, record in read_questions(RecordFile.read(path), episodes, problems):
         is_plus |= record.values.get("bbox") is not None
-        rows.append(as_json(_row(sample, record, episodes)))
+        row = _row(sample, record, episodes)
+        if read_boxes(row.get("bbox"), 0.0) is None:
+            problems.append(record.problem("bbox", BROKEN_BOXES))
+            del row["bbox"]
+        rows.append(as_json(row))
     if not rows:
         problems.append(Problem(path, 0, "", "holds no question that can be used"))
     return rows, is_plus
@@ -118,21 +129,36 @@ def _row(sample: Sample, record: Record, episodes: Episodes) -> dict[str, Any]:
     return row | ({"bbox": values["bbox"]} if values.get("bbox") is not None else {})
 
 
-def _refuse_other(out: Path, name: str) -> None:
-    """Raise UsageError where the folder holds the other set: their subtitles and lengths would mix."""
-    there = [path.name for path in out.glob("LongTVQA*")]
-    if any(each.startswith("LongTVQA_plus_") != (name == "LongTVQA_plus") for each in there):
-        raise UsageError(f"{out}: holds another data set; choose another --out")
+def _claim(out: Path, inputs: Mapping[str, object]) -> None:
+    """Say what the folder is built of before anything else is written. Raises UsageError where it holds a set that
+    was not built of just this: no question that somebody has is written over."""
+    told = read_json(out / MANIFEST)
+    is_ours = isinstance(told, dict) and all(told.get(name) == value for name, value in inputs.items())
+    if not is_ours and any(out.glob("LongTVQA*")):
+        raise UsageError(f"{out}: holds a data set not built of these files; delete it or choose another --out")
+    if not is_ours:
+        write_json(out / MANIFEST, inputs)
+
+
+def _hole_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
+    for episode in episodes.clips:
+        if missing := episodes.holes(episode):
+            told = f"{len(missing)} of {episode} are missing ({missing[0]} first); what follows them is put too early"
+            yield Problem(path, 0, "clips", told)
 
 
 def split_names(questions: Sequence[Path]) -> dict[str, Path]:
-    """Files by the split that their names tell: train, val or test. Raises UsageError where one tells none or
-    two tell the same."""
+    """Files by the split that their names tell: train, val or test. Raises UsageError where one is not there or
+    tells none, or two tell the same."""
     named: dict[str, Path] = {}
     for path in questions:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; check the path")
         told = [split for split in ("train", "val", "test") if split in path.stem]
-        if len(told) != 1 or told[0] in named:
-            raise UsageError(f"{path}: its name does not tell one split of its own; name it …_train, …_val or …_test")
+        if len(told) != 1:
+            raise UsageError(f"{path}: its name does not tell one split; name it …_train, …_val or …_test")
+        if told[0] in named:
+            raise UsageError(f"{path}: is of split {told[0]}, as {named[told[0]]} is; give one file of each split")
         named[told[0]] = path
     return named
 
@@ -155,7 +181,8 @@ def _of_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, lis
         lines: list[Subtitle] = []
         if path.stat().st_size:  # clips without a word have empty files
             try:
-                lines = read_subtitles(path)[0]
+                lines, repaired = read_subtitles(path)
+                problems += (Problem(path, 0, "", told) for told in repaired)
             except DataError as error:
                 told = str(error).removeprefix(f"{path}: ")
                 problems.append(Problem(path, 0, "", f"{told} (the clip is taken to be without a word)"))
@@ -199,5 +226,8 @@ def _digests(source: Source) -> dict[str, str]:
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.srt")) if path.is_dir() else [path]:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        try:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror}); check the path") from error
     return digest.hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, zip_longest
+from itertools import accumulate, groupby, zip_longest
 
 from longvideoagent.types import Clip, Subtitle, Timeline
 
@@ -76,6 +76,18 @@ class Episodes:
         for inside in clips.values():
             starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
         return cls(clips, told_s, lengths_s, starts_s)
+
+    def holes(self, episode: str) -> list[str]:
+        """The clips that the numbers of the others tell to be missing from the inside of an episode's segments.
+        What comes after them stands too early on its axis."""
+        named = [(name, parsed) for name in self.clips[episode] if (parsed := ClipName.parse(name)) is not None]
+        missing: list[str] = []
+        for _, inside in groupby(named, key=lambda each: each[1].segment):
+            expected = 0
+            for name, parsed in inside:
+                missing += (f"{name.rpartition('_')[0]}_{number:02}" for number in range(expected, parsed.number))
+                expected = parsed.number + 1
+        return missing
 
     def lay_out(self, episode: str, lines: Mapping[str, Sequence[Subtitle]]) -> Timeline:
         """The clips of an episode with their lines, timed from the start of their clip, moved to its axis. What

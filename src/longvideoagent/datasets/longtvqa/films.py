@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from longvideoagent.datasets.longtvqa.clips import Episodes
@@ -42,11 +42,20 @@ def lengths_by_frames(frames: Path, clips: Sequence[str]) -> dict[str, float]:
     return lengths_s
 
 
+def frame_problems(folder: FrameFolder) -> Iterator[Problem]:
+    """What is wrong with the frames of a clip: names without a number, numbers that are missing, files cut short."""
+    yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
+    if missing := folder.missing():
+        yield Problem(folder.path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
+    for file in folder.broken():
+        yield Problem(file, 0, "frame", "no whole JPEG; extract it again")
+
+
 def write_films(
     out: Path, frames: Path, episodes: Episodes, progress: Callable[[float], None] | None = None
 ) -> tuple[int, list[Problem]]:
     """One mp4 an episode, from frames in {clip}/{00001}.jpg at 3 a second, so that any video tool works on it.
-    Clips without frames are black for as long as they last; an episode without any gets no film. Films that were
+    Clips without frames and frames that cannot be read are black; an episode without any gets no film. Films that were
     made of the same are kept. Returns how many films there are, and what was missing."""
     folder = out / "videos"
     told = read_json(folder / MADE_OF)
@@ -56,6 +65,7 @@ def write_films(
         film = folder / f"{name}.mp4"
         video = ClipFolders(frames, episodes.lay_out(name, {}))
         problems += [Problem(film, 0, "frames", warning) for warning in video.warnings]
+        problems += [problem for folder in video.folders for problem in frame_problems(folder)]
         if video.is_seen:
             digest = _digest(frames, clips, episodes)
             if made_of.get(name) != digest or not film.exists():

@@ -18,8 +18,10 @@ from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.types import Question
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
+LEAST_OPTIONS = 2
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
+BROKEN_BOXES = "a box lacks img_id, left, top, width, height or label, or has no area; none of its boxes is used"
 OVERHANG_S = 0.5
 """How far a span may end past its clip: lengths and times were rounded apart."""
 _SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
@@ -41,6 +43,12 @@ def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]
         seen[sample.question.id] = record.index
         yield sample, record
     problems += file.problems
+
+
+def as_text(told: object) -> str:
+    """An option as text, numbers among them; empty for what is none."""
+    is_number = isinstance(told, int | float) and not isinstance(told, bool)
+    return told.strip() if isinstance(told, str) else str(told) if is_number else ""
 
 
 class _UnusableError(Exception):
@@ -65,10 +73,13 @@ class _Reader:
         except _UnusableError as error:
             self.complain(error.args[0], f"{error.args[1]}; the record is left out")
             return None
+        right = self.answer(question)
+        if right is not None and question.options.count(question.options[right]) > 1:
+            self.complain("options", f"a{right}, the right one, stands twice; only a{right} counts as right")
         video, told = clip.episode_name, self.record.values.get("episode_name")
         if told not in (None, "", video):
             self.complain("episode_name", f"{str(told)[:40]!r}, but its clip is of {video}, which is taken")
-        return Sample(question, self.gold(question, name), self.kind(question), video)
+        return Sample(question, self.gold(right, name), self.kind(question), video)
 
     def kind(self, question: Question) -> str:
         told = self.record.values.get("kind")
@@ -79,12 +90,13 @@ class _Reader:
         values = self.record.values
         text, number = values.get("q"), values.get("qid")
         told = [name for name in OPTIONS if name in values]
-        options = [option.strip() for name in told if isinstance(option := values[name], str)]
+        options = [as_text(values[name]) for name in told]
         if not isinstance(text, str) or not text.strip():
             raise _UnusableError("q", "no question")
         is_gapless = tuple(told) == OPTIONS[: len(told)]  # else the answer would name another option
-        if not is_gapless or len(options) < max(2, len(told)) or not all(options):
-            raise _UnusableError("a0..a4", "an option is missing or empty")
+        if not is_gapless or len(options) < LEAST_OPTIONS or not all(options):
+            empty = [name for name in OPTIONS[: max(LEAST_OPTIONS, len(told))] if not as_text(values.get(name))]
+            raise _UnusableError(empty[0], "the option is missing or empty")
         if number is None or isinstance(number, dict | list):
             raise _UnusableError("qid", "no id")
         return Question(text.strip(), tuple(options), str(number))
@@ -103,9 +115,8 @@ class _Reader:
             raise _UnusableError(field, f"{name} has neither subtitles nor a length here")
         return name, clip
 
-    def gold(self, question: Question, clip: str) -> Gold:
+    def gold(self, right: int | None, clip: str) -> Gold:
         span, clip_start_s = self.span(clip), self.episodes.starts_s[clip]
-        right = self.answer(question)
         if span is None:
             return Gold(right, clip)
         return Gold(right, clip, clip_start_s + span[0], clip_start_s + span[1])

@@ -72,8 +72,13 @@ class LongTVQA:
         """The film of an episode none of whose clips has frames; None where there is none."""
         if self.frames is not None and any((self.frames / clip).is_dir() for clip in self.episodes.clips[video]):
             return None
-        found = sorted((self.folder / "videos").glob(f"{video}.*"))
-        return next((path for path in found if path.stem == video and path.suffix.lower() in VIDEO_SUFFIXES), None)
+        return self.films.get(video)
+
+    @cached_property
+    def films(self) -> Mapping[str, Path]:
+        """Films of whole episodes by their names, whether or not frames come before them."""
+        found = sorted((self.folder / "videos").glob("*.*"), reverse=True)
+        return {path.stem: path for path in found if path.suffix.lower() in VIDEO_SUFFIXES}
 
     def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
         """Gold boxes of a question, made when they are asked for: most runs never do. Empty where it has
