@@ -810,9 +810,21 @@ def test_an_ablation_tells_how_many_questions_failed(release: Path, tmp_path: Pa
     with serving(*[status(400, "broken")] * 12) as (url, _):
         protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
         grid_of_one = grid(protocol, "agents", ["grounding"])
-        rows = dict(run_grid(grid_of_one, "agents", tmp_path / "grid", How(), lambda *_: None))
+        rows, _ = run_grid(grid_of_one, "agents", tmp_path / "grid", How(), lambda *_: None)
     assert rows["grounding"]["outcomes"]["failed"] == 12
     assert "<td>12</td><td>12</td></tr>" in (tmp_path / "grid" / "ablation.html").read_text()
+
+
+def test_an_ablation_that_stops_keeps_the_values_it_has_finished(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(26))
+    with serving(*[say("<answer>a1</answer>")] * 26, *[status(400, "broken")] * 30) as (url, _):
+        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
+        two = grid(protocol, "agents", ["none", "grounding"])
+        rows, stopped = run_grid(two, "agents", tmp_path / "grid", How(), lambda *_: None)
+    assert list(rows) == ["none"]
+    assert stopped.startswith("agents grounding stopped early: 2")
+    assert "questions in a row failed" in stopped
+    assert list(json.loads((tmp_path / "grid" / "ablation.json").read_text())["rows"]) == ["none"]
 
 
 def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> None:

@@ -147,10 +147,13 @@ def ablate(
     folder = run or base.with_name(f"{base.name}-{axis}")
     how = How(Bounds(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder))
     with run_progress() as watch:
-        rows = dict(run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch))
-    print_grid(rows, axis)
-    note(f"wrote {folder / PAGE}")
-    if any(summary["outcomes"]["failed"] for summary in rows.values()):
+        rows, stopped = run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch)
+    if rows:
+        print_grid(rows, axis)
+        note(f"wrote {folder / PAGE}")
+    if stopped:
+        note(f"{stopped}; the same command goes on")
+    if stopped or any(summary["outcomes"]["failed"] for summary in rows.values()):
         raise typer.Exit(EXIT_STOPPED)
 
 

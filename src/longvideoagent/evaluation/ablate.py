@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -53,18 +53,23 @@ def _changed(protocol: EvalProtocol, axis: Axis, value: str) -> EvalProtocol:
 
 def run_grid(
     protocols: Mapping[str, EvalProtocol], axis: Axis, folder: Path, how: How, watch: Watch
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run, or go on with, each protocol of a grid in a folder of its own; each value with its summary as soon
-    as it is known. In the end the table and its plot are written. Raises what ``run_evaluation`` raises."""
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """Run, or go on with, each protocol of a grid in a folder of its own, and write the table and its plot. Returns
+    the summary of each value that was asked to its end, and why the grid stopped before its own; empty where it did
+    not. Raises what ``run_evaluation`` raises."""
     rows: dict[str, dict[str, Any]] = {}
+    stopped = ""
     for value, protocol in protocols.items():
         name = "".join(mark if mark.isalnum() or mark in "+-." else "-" for mark in value)
         result = run_evaluation(protocol, folder / f"{axis}-{name}", how, watch)
         if result.stopped:
-            raise UsageError(f"{axis} {value} stopped early: {result.stopped}; the same command goes on")
+            stopped = f"{axis} {value} stopped early: {result.stopped}"
+            break
         rows[value] = result.summary
-        yield value, result.summary
+    if not rows:
+        return rows, stopped
     write_whole(folder / TABLE, json.dumps({"axis": axis, "rows": rows}, indent=1) + "\n")
     title = f"{next(iter(protocols.values())).data.name}: {axis}"
     page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=axis, rows=rows, z=Z_95)
     write_whole(folder / PAGE, page)
+    return rows, stopped

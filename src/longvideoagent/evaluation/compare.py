@@ -13,7 +13,7 @@ import numpy as np
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.config import differences
+from longvideoagent.evaluation.config import differences, gold_told
 from longvideoagent.evaluation.evaluate import judge_run
 from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Estimate, accuracy
@@ -80,10 +80,8 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _gold_told(run: Path, config: dict[str, Any]) -> Iterable[str]:
-    if config["first_clip"] == "gold":
-        yield f"{run}: the first clip is the gold clip"
-    if config["boxes"]:
-        yield f"{run}: gold boxes are told with each look"
+    told = gold_told(config["first_clip"], boxes=config["boxes"], agents=config["settings"]["agents"])
+    return (f"{run}: {each}" for each in told)
 
 
 def _pairs(one: Path, other: Path) -> list[tuple[Judged, Judged]]:

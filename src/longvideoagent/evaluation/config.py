@@ -54,11 +54,16 @@ class EvalProtocol:
     @property
     def tells_gold(self) -> tuple[str, ...]:
         """The switches that hand gold to the agents, to be printed beside every number."""
-        told = (
-            ("the first clip is the gold clip", self.first_clip == "gold" and self.settings.grounding),
-            ("gold boxes are told with each look", self.boxes and self.settings.vision),
-        )
-        return tuple(what for what, is_told in told if is_told)
+        return gold_told(self.first_clip, boxes=self.boxes, agents=self.settings.agents)
+
+
+def gold_told(first_clip: str, *, boxes: bool, agents: str) -> tuple[str, ...]:
+    """Each way in which these switches hand gold to the agents; one that nobody asks hands nothing over."""
+    told = (
+        ("the first clip is the gold clip", first_clip == "gold" and agents != Agents.NONE),
+        ("gold boxes are told with each look", boxes and agents == Agents.GROUNDING_VISION),
+    )
+    return tuple(what for what, is_told in told if is_told)
 
 
 def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:

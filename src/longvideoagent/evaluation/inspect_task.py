@@ -22,6 +22,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import load_roster
 from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.episodes import OpenEpisodes
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.evaluation.store import trace_line
 from longvideoagent.report.json import to_json
@@ -55,6 +56,7 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
 def rollout(data: DataSet, team: str, master: str | None, settings: Settings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
     playing = load_team(load_roster(team).replaced(master=master))
+    episodes = OpenEpisodes(data)
     under_way = 0
 
     async def play(question: Question, video: str) -> Trace:
@@ -62,7 +64,8 @@ def rollout(data: DataSet, team: str, master: str | None, settings: Settings) ->
         nonlocal under_way
         under_way += 1
         try:
-            return [trace async for trace in steps(question, data.episode(video), playing, settings)][-1]
+            episode = await episodes.get(video)
+            return [trace async for trace in steps(question, episode, playing, settings)][-1]
         finally:
             under_way -= 1
             if not under_way:

@@ -18,6 +18,7 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
+from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import Z_95
@@ -52,6 +53,7 @@ def write_report(
         "report.html.j2",
         title=f"{config['set']} · {config['split']}",
         config=config,
+        gold_told=gold_told(config["first_clip"], boxes=config["boxes"], agents=config["settings"]["agents"]),
         summary=summary,
         z=Z_95,
         rows=_script([pages.row(name) for name in finished]),
