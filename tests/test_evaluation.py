@@ -367,6 +367,7 @@ def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: 
         protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
         first = run(protocol, tmp_path / "run", bounds=Bounds(concurrency=1))
         assert first["outcomes"] == {"answered": 7, "abstained": 0, "spent": 0, "failed": 5}
+        assert sum(first["failures"].values()) == 5
         assert run(protocol, tmp_path / "run")["outcomes"]["failed"] == 5
         again = run(protocol, tmp_path / "run", retry_failed=True)
     assert again["outcomes"]["answered"] == again["finished"] == 12

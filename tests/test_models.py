@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,16 @@ def test_lasting_failures_are_told_after_the_last_try() -> None:
     with serving(status(503)) as (url, server), pytest.raises(ModelError, match=r"HTTP 503.*after 4 tries"):
         patiently(url)
     assert len(server.got) == 4
+
+
+def test_an_outage_is_told_once_while_one_waits() -> None:
+    told: list[str] = []
+    patience = replace(QUICK, warn=told.append)
+    with serving(*[status(503)] * 6, say("hi")) as (url, _):
+        assert len(patiently(url, patience, calls=2)) == 2
+    (line,) = told
+    assert url in line
+    assert "HTTP 503" in line
 
 
 def test_what_cannot_pass_is_not_tried_again() -> None:

@@ -5,6 +5,7 @@ Heavy rooms are imported inside the commands, so that ``lva --help`` answers at 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,7 @@ def ask(
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.load import cache_path, load_team
+    from longvideoagent.agents.load import PATIENCE, cache_path, load_team
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.forecast import check_prices, forecast
     from longvideoagent.media.episode import open_episode
@@ -98,7 +99,8 @@ def ask(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, look_ahead=look_ahead
     )
     with live_words(quiet=json) as live:
-        playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear)
+        patience = replace(PATIENCE, warn=note)
+        playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear, patience)
         with progress() as tell:
             episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
         if playing is None:

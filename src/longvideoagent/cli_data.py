@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +115,7 @@ def ground(
     concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
 ) -> None:
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
-    from longvideoagent.agents.load import cache_path, load_team
+    from longvideoagent.agents.load import PATIENCE, cache_path, load_team
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.grounding_cache import ground as ground_data
@@ -125,7 +126,7 @@ def ground(
     _note_unusable(data)
     roster = load_roster(team).replaced(grounding=grounding)
     cache = GroundingCache(out, roster.grounding.model)
-    playing = load_team(roster, cache_path())
+    playing = load_team(roster, cache_path(), patience=replace(PATIENCE, warn=note))
     with progress() as tell:
         failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
     labels = [cache.get(each.question) for each in data.samples if each.question in cache]

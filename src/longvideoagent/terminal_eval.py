@@ -81,6 +81,8 @@ def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
         console.print(Text(f"GOLD IS TOLD: {told}", style="bold red"))
     outcomes = {**summary["outcomes"], "invalid answers": summary["invalid_answers"]}
     console.print(", ".join(f"{name} {count:,}" for name, count in outcomes.items() if count), soft_wrap=True)
+    for cause, count in summary["failures"].items():
+        console.print(Text(f"{count:,} failed: {cause}", style="red"), soft_wrap=True)
     _print_groups(console, summary["by_kind"])
     grounding = {name: told for name, told in summary["grounding"].items() if told}
     if grounding:

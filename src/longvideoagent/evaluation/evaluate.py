@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
         raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
     data, samples = read_asked(protocol)
     switches = Switches.of(protocol, data, samples)
-    team = load_team(protocol.roster, how.cache, patience=PATIENCE)
+    team = load_team(protocol.roster, how.cache, patience=replace(PATIENCE, warn=how.warn))
     with open_run(path, partial(resolve, protocol, data.name), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]

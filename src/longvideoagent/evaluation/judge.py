@@ -57,6 +57,8 @@ class Judged:
     invalid_rounds: int
     usage: tuple[Usage, Usage, Usage]
     """Of master, grounding and vision."""
+    cause: str = ""
+    """Why it failed; empty where it did not."""
 
     @property
     def spent(self) -> Usage:
@@ -86,6 +88,7 @@ def judge(sample: Sample, trace: Trace) -> Judged:
         relocations=actions.count(Relocate),
         invalid_rounds=actions.count(Invalid),
         usage=(_used(trace, "master"), _used(trace, "grounding"), _used(trace, "vision")),
+        cause=trace.cause if trace.outcome is Outcome.FAILED else "",
     )
 
 

@@ -8,7 +8,7 @@ error. Keys of ``summarize`` are stable and documented in docs/evaluation.md.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +17,8 @@ from longvideoagent.evaluation.judge import ROLES, Judged
 from longvideoagent.trace import Outcome
 from longvideoagent.types import Usage
 
+MOST_CAUSES = 5
+"""Causes of failures that are kept; each question may have its own."""
 Z_95 = 1.959964
 BINS = 10
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
@@ -73,6 +75,7 @@ def summarize(judged: Sequence[Judged], total: int) -> dict[str, Any]:
         "questions": total,
         "finished": len(judged),
         "outcomes": {str(outcome): sum(each.outcome is outcome for each in judged) for outcome in Outcome},
+        "failures": dict(Counter(each.cause for each in judged if each.cause).most_common(MOST_CAUSES)),
         "invalid_answers": sum(each.is_invalid for each in judged),
         "accuracy": plain(accuracy(judged)),
         "accuracy_answered": plain(accuracy(answered)),

@@ -7,13 +7,16 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
 from longvideoagent.types import Message, Reply, Usage
+
+TOLD_AFTER = 3
+"""Failures after which waiting is no more a matter of a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Patience:
     tries: int = 6
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
+    warn: Callable[[str], None] = lambda _: None
+    """Told once of each outage, when a call has failed ``TOLD_AFTER`` times, why one waits."""
 
     def wait_s(self, failed_tries: int, asked_s: float | None) -> float:
         """How long to wait after so many failures."""
@@ -96,6 +101,7 @@ class PatientModel:
     model: Model
     patience: Patience = field(default_factory=Patience)
     gate: Gate = field(default_factory=Gate)
+    _is_told: bool = False
 
     async def complete(
         self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
@@ -109,10 +115,14 @@ class PatientModel:
                 if isinstance(error, ThrottledError):
                     self.gate.narrow(epoch)
                 last = error
+                if failed_tries + 1 == TOLD_AFTER and not self._is_told:
+                    self._is_told = True
+                    self.patience.warn(f"{error}; trying on, {self.patience.tries} times in all")
                 if failed_tries + 1 < self.patience.tries:
                     await asyncio.sleep(self.patience.wait_s(failed_tries + 1, error.retry_after_s))
             else:
                 self.gate.widen()
+                self._is_told = False
                 return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
         raise ModelError(f"{last} (after {self.patience.tries} tries)") from last
 
