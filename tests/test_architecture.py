@@ -33,7 +33,7 @@ FLOORS = [
     ["agents"],
     ["run", "report", "forecast"],
     ["datasets"],
-    ["evaluation"],
+    ["evaluation", "training"],
     ["terminal", "demo", "doctor"],
     ["terminal_eval", "cli_options"],
     ["cli_data", "cli_eval"],
@@ -65,6 +65,12 @@ def test_imports_point_downward(path: Path) -> None:
         parts = module.split(".")
         assert len(parts) > 1, f"{path.name} imports the public face; import the room itself"
         assert level[parts[1]] <= level[room(path)], f"{room(path)} must not import {module}"
+
+
+def test_evaluation_and_training_know_nothing_of_each_other() -> None:
+    for one, other in (("evaluation", "training"), ("training", "evaluation")):
+        found = [module for path in ROOMS if room(path) == one for module in imports(path)]
+        assert not [module for module in found if module.split(".")[1] == other]
 
 
 def test_there_is_no_import_cycle() -> None:

@@ -1,0 +1,1 @@
+"""Reinforcement learning of the master with the loop that asks and evaluates."""

@@ -1,0 +1,190 @@
+"""A rollout as the tokens that its master saw and sampled.
+
+The driver asks ``context`` for the ids to continue, samples, and hands what came to ``add``; the reply that ``add``
+returns goes to the rollout. What was sampled is never tokenised again: where the next context goes on from what stands
+there, only what is new is tokenised, with mask 0. Where the style or the chat template rewrites what was seen (style
+accumulated forgets replies, templates of thinking models drop earlier thoughts), another sequence begins, so that each
+sequence is what the model really saw, and what a server would be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from longvideoagent.context import Style, messages
+from longvideoagent.errors import ModelError
+from longvideoagent.models.chat_template import render_prompt
+from longvideoagent.protocol import LOOK_TAGS, opened_thought
+from longvideoagent.trace import Trace
+from longvideoagent.training.cut import cut_lines, lines_of
+from longvideoagent.types import Reply, Usage
+
+_PROBE = "\n\n<information>\nA red  sign. \n</information>\n"
+FIRST = -1
+"""The place of what the first grounding brought, before that of round 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How the master's context is written; see ``context.messages``."""
+
+    style: Style = Style.CONTINUATION
+    prompt: str | None = None
+    look_tag: str = LOOK_TAGS[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In tokens; the usual ones are the public code's (SYSTEM: training)."""
+
+    prompt: int = 12_000
+    response: int = 1_500
+    """Replies and observations after the prompt, together."""
+    reply: int = 1_024
+    least_reply: int = 64
+    """An observation leaves at least so much for the reply to it."""
+
+
+@dataclass(slots=True)
+class TokenSequence:
+    """One stretch that the model read and continued; ``mask`` and ``logprobs`` are those of ``ids``."""
+
+    prompt_ids: list[int]
+    text: str
+    """Prompt and all that follows it, decoded."""
+    ids: list[int] = field(default_factory=list)
+    mask: list[int] = field(default_factory=list)
+    """1 where a token was sampled, 0 where it was told."""
+    logprobs: list[float] = field(default_factory=list)
+    """Of the sampled tokens, as they were sampled; 0 elsewhere."""
+
+    def extend(self, ids: Sequence[int], text: str, logprobs: Sequence[float] | None = None) -> None:
+        """Tokens that were sampled, with their log-probabilities; told ones without."""
+        self.ids += ids
+        self.text += text
+        self.mask += [int(logprobs is not None)] * len(ids)
+        self.logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
+
+    def take_back(self, count: int, text: str) -> None:
+        """Forget the last tokens, and the text that they were."""
+        kept = len(self.ids) - count
+        del self.ids[kept:], self.mask[kept:], self.logprobs[kept:]
+        self.text = self.text.removesuffix(text)
+
+
+class TokenRecord:
+    """The token sequences of one rollout. ``tokenizer`` is one of transformers', with byte-level tokens. Raises
+    ModelError for one that does not give a text back as it was."""
+
+    def __init__(self, tokenizer: Any, wording: Wording | None = None, limits: Limits | None = None) -> None:
+        self.sequences: list[TokenSequence] = []
+        self._tokenizer = tokenizer
+        self._wording = wording or Wording()
+        self._limits = limits or Limits()
+        self._kept: dict[int, int] = {}
+        """How many lines are kept of an observation that was cut, by its round."""
+        self._latest: list[int] = []
+        """The tokens of the latest reply."""
+        self._opened = ""
+        if self._decode(self._encode(_PROBE)) != _PROBE:
+            raise ModelError(f"{tokenizer.name_or_path}: its tokens do not give a text back; take a byte-level one")
+
+    @property
+    def room(self) -> int:
+        """Tokens that the next reply may have."""
+        return min(self._limits.reply, self._limits.response - len(self.sequences[-1].ids))
+
+    def context(self, trace: Trace) -> list[int] | None:
+        """The ids that the master is to continue. What is new and does not fit is cut on a line, with a mark. None
+        where nothing more fits: the rollout is to be ended. Raises ModelError for a tokenizer without a chat template.
+        """
+        sequence = self._going_on(self._text(trace), trace)
+        limits = self._limits
+        room = limits.prompt if sequence is None else limits.response - limits.least_reply - len(sequence.ids)
+        told = self._fit(trace, sequence.text if sequence is not None else "", room)
+        if told is None:
+            return None
+        if sequence is None:
+            self.sequences.append(sequence := TokenSequence(*told))
+        else:
+            sequence.extend(*told)
+        self._opened = opened_thought(sequence.text)
+        return sequence.prompt_ids + sequence.ids
+
+    def add(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
+        """Take what was sampled, its end-of-turn token with it where it came to one. Returns it as the master's reply.
+        Raises ValueError where the lengths differ."""
+        if len(ids) != len(logprobs):
+            raise ValueError(f"{len(ids)} tokens and {len(logprobs)} log-probabilities")
+        sequence = self.sequences[-1]
+        usage = Usage(1, len(sequence.prompt_ids) + len(sequence.ids), len(ids))
+        self._latest = list(ids)
+        sequence.extend(self._latest, self._decode(ids), list(logprobs))
+        return Reply(self._opened + self._tokenizer.decode(ids, skip_special_tokens=True), usage=usage)
+
+    def _text(self, trace: Trace) -> str:
+        wording = self._wording
+        told = messages(self._cut(trace), wording.style, wording.prompt, wording.look_tag)
+        return render_prompt(self._tokenizer, told)
+
+    def _going_on(self, wanted: str, trace: Trace) -> TokenSequence | None:
+        """The latest sequence where ``wanted`` goes on from it, without what it does not repeat of the latest reply's
+        end: an end of turn, or what came with the last mark of the action. None where another has to begin."""
+        if not self.sequences:
+            return None
+        sequence, latest = self.sequences[-1], self._latest
+        said = self._decode(latest)
+        before = sequence.text.removesuffix(said)
+        kept = len(latest)
+        while kept and not wanted.startswith(before + self._decode(latest[:kept])):
+            kept -= 1
+        own = len(trace.rounds[-1].text) - len(self._opened)
+        if not wanted.startswith(before) or (kept < len(latest) and len(self._decode(latest[: kept + 1])) <= own):
+            return None
+        if kept < len(latest):
+            sequence.take_back(len(latest) - kept, said.removeprefix(self._decode(latest[:kept])))
+        return sequence
+
+    def _fit(self, trace: Trace, before: str, room: int) -> tuple[list[int], str] | None:
+        """What the context has after ``before``, as tokens and text, with as many lines of its latest observation as
+        fit; None where it does not fit without any."""
+        told = self._text(trace).removeprefix(before)
+        ids = self._encode(told)
+        if len(ids) <= room:
+            return ids, told
+        place = len(trace.rounds) - 1
+        observation = trace.rounds[place].observation if place != FIRST else trace.first
+        least, most = 0, len(lines_of(observation))
+        fitting = None
+        while least < most:
+            self._kept[place] = (least + most) // 2
+            told = self._text(trace).removeprefix(before)
+            ids = self._encode(told)
+            if len(ids) <= room:
+                fitting, least = (self._kept[place], ids, told), self._kept[place] + 1
+            else:
+                most = self._kept[place]
+        if fitting is None:
+            return None
+        self._kept[place] = fitting[0]
+        return fitting[1:]
+
+    def _cut(self, trace: Trace) -> Trace:
+        """The trace with its observations as the model is told them."""
+        for place, count in self._kept.items():
+            if place == FIRST:
+                trace = replace(trace, first=cut_lines(trace.first, count))
+            else:
+                said = replace(trace.rounds[place], observation=cut_lines(trace.rounds[place].observation, count))
+                trace = replace(trace, rounds=(*trace.rounds[:place], said, *trace.rounds[place + 1 :]))
+        return trace
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
