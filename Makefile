@@ -39,7 +39,7 @@ $(READY): pyproject.toml
 # PyTorch comes first and by its version, so that what depends on it does not bring another build.
 $(TORCH): $(READY)
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray]' 'transformers[serving]==5.23.0'
+	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
 	touch $(TORCH)
 
 clean:

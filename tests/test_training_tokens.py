@@ -127,6 +127,16 @@ def test_sampled_tokens_are_kept_as_they_were_and_never_tokenised_again() -> Non
     assert record.sequences[0].ids[: len(letters)] == letters
 
 
+def test_a_reply_ends_at_the_first_token_that_is_no_text() -> None:
+    own = tokenizer()
+    record = TokenRecord(own)
+    _, saw = play(record, own, "hm<|im_start|>user\nnonsense", END)
+    (sequence,) = record.sequences
+    assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
+    assert "nonsense" not in sequence.text
+    assert saw[1].startswith(saw[0] + "hm\n\n<information>\nNo valid action")
+
+
 def test_an_observation_that_does_not_fit_is_cut_on_a_line_and_says_so() -> None:
     own = tokenizer()
     whole = TokenRecord(own)

@@ -25,6 +25,7 @@ WHAT_EXTRAS_ADD = {
     "inspect": "evaluations run by Inspect",
     "parquet": "rows for reinforcement learning, and data sets that are published so",
     "ray": "evaluations on a cluster",
+    "train": "training the master on one machine",
     "transformers": "models in this process, batched",
     "vllm": "models in this process on a GPU, batched continuously",
     "dev": "the project's own checks and tests",

@@ -88,6 +88,7 @@ class TokenRecord:
         self._latest: list[int] = []
         """The tokens of the latest reply."""
         self._opened = ""
+        self._special = set(tokenizer.all_special_ids)
         if self._decode(self._encode(_PROBE)) != _PROBE:
             raise ModelError(f"{tokenizer.name_or_path}: its tokens do not give a text back; take a byte-level one")
 
@@ -114,10 +115,12 @@ class TokenRecord:
         return sequence.prompt_ids + sequence.ids
 
     def add(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
-        """Take what was sampled, its end-of-turn token with it where it came to one. Returns it as the master's reply.
-        Raises ValueError where the lengths differ."""
+        """Take what was sampled, up to its end-of-turn token or any other that is no text. Returns it as the master's
+        reply. Raises ValueError where the lengths differ."""
         if len(ids) != len(logprobs):
             raise ValueError(f"{len(ids)} tokens and {len(logprobs)} log-probabilities")
+        end = next((place for place, number in enumerate(ids, 1) if number in self._special), len(ids))
+        ids, logprobs = ids[:end], logprobs[:end]
         sequence = self.sequences[-1]
         usage = Usage(1, len(sequence.prompt_ids) + len(sequence.ids), len(ids))
         self._latest = list(ids)

@@ -1,0 +1,130 @@
+"""Rollouts whose master is being trained: driven by ``run.steps`` like any other, many side by side.
+
+Everybody's tool calls run at the same time; the master's replies are sampled together once all rollouts that still
+run wait for one. So a batch is the same however fast the tools were, and a seed gives the same rollouts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from longvideoagent.agents.team import Grounding, Team
+from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Video
+from longvideoagent.rollout import AskGrounding
+from longvideoagent.run import steps
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
+from longvideoagent.types import Grounded, Question, Reply
+
+Sampled = tuple[list[int], list[float]]
+"""Tokens and their log-probabilities as they were sampled."""
+Sample = Callable[[Sequence[list[int]], Sequence[int]], Sequence[Sampled]]
+"""Continues each of the contexts by at most so many tokens, to the end of its first action or of its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question that is played, with the clip that grounding found beforehand."""
+
+    question: Question
+    episode: Episode
+    first_clip: str | None
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A rollout that has ended."""
+
+    trace: Trace
+    sequences: Sequence[TokenSequence]
+    """Empty where an agent was down before the master was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """How the master reads and writes: its tokenizer, its wording, its limits."""
+
+    tokenizer: Any
+    wording: Wording = field(default_factory=Wording)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenMaster:
+    """A master (see ``agents.team.Master``) that records the tokens it reads and samples. ``ask`` samples one reply."""
+
+    record: TokenRecord
+    ask: Callable[[list[int], int], Any]
+    """Awaited with the context and the most tokens; gives ``Sampled``."""
+
+    async def reply(self, trace: Trace) -> Reply:
+        """The next utterance; empty where no further token fits, so that the rounds are spent without an answer."""
+        context = self.record.context(trace)
+        if context is None:
+            return Reply("")
+        ids, logprobs = await self.ask(context, self.record.room)
+        return self.record.add(ids, logprobs)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBeforehand:
+    """Grounding whose first clip is known already; what the master asks for later is asked of ``grounding``."""
+
+    label: str | None
+    grounding: Grounding
+
+    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+        """See ``agents.team.Grounding``."""
+        return await self.grounding.locate(request, video) if request.trace.rounds else Grounded(self.label)
+
+
+class _Lockstep:
+    """Samples for all rollouts at once, when each that still runs waits."""
+
+    def __init__(self, sample: Sample, running: int) -> None:
+        self._sample = sample
+        self._running = running
+        self._waiting: dict[int, tuple[list[int], int, asyncio.Future[Sampled]]] = {}
+
+    async def ask(self, number: int, context: list[int], most: int) -> Sampled:
+        answer: asyncio.Future[Sampled] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = context, most, answer
+        self._step()
+        return await answer
+
+    def leave(self) -> None:
+        self._running -= 1
+        self._step()
+
+    def _step(self) -> None:
+        if not self._waiting or len(self._waiting) < self._running:
+            return
+        asked = [self._waiting[number] for number in sorted(self._waiting)]
+        self._waiting = {}
+        replies = self._sample([context for context, _, _ in asked], [most for _, most, _ in asked])
+        for (_, _, answer), sampled in zip(asked, replies, strict=True):
+            answer.set_result(sampled)
+
+
+async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue) -> list[Played]:
+    """Play every task with the team's grounding and vision, and the master that ``sample`` continues. An agent that is
+    down ends its own rollout alone, as failed."""
+    lockstep = _Lockstep(sample, len(tasks))
+
+    async def one(number: int, task: Task) -> Played:
+        record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
+        master = TokenMaster(record, lambda context, most: lockstep.ask(number, context, most))
+        grounding = FoundBeforehand(task.first_clip, team.grounding)
+        own = replace(team, master=master, grounding=grounding)
+        try:
+            traces = [trace async for trace in steps(task.question, task.episode, own, task.settings)]
+        finally:
+            lockstep.leave()
+        return Played(traces[-1], record.sequences)
+
+    return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))

@@ -1,0 +1,93 @@
+"""Continues contexts with a model of transformers, each to the end of its first action (extra ``train``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from longvideoagent.protocol import holds_action, opened_thought
+from longvideoagent.training.rollouts import Sampled
+
+OPENED_TAIL = 16
+"""Tokens at the end of a context in which a template can have opened a thought."""
+
+
+class ModelSampler:
+    """Samples from the model's own distribution at a temperature, nothing cut off it, so that the log-probabilities
+    are those that were sampled from."""
+
+    def __init__(self, model: Any, tokenizer: Any, temperature: float = 1.0) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._temperature = temperature
+
+    def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
+        """See ``rollouts.Sample``. A reply that is cut at its limit is returned as far as it came."""
+        width = max(map(len, contexts))
+        pad = self._tokenizer.pad_token_id
+        rows = [[pad] * (width - len(ids)) + ids for ids in contexts]
+        seen = [[0] * (width - len(ids)) + [1] * len(ids) for ids in contexts]
+        device = self._model.device
+        watch = _Watch(self._tokenizer, contexts, most, self._temperature)
+        with torch.no_grad():
+            self._model.generate(
+                input_ids=torch.tensor(rows, device=device),
+                attention_mask=torch.tensor(seen, device=device),
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=max(most),
+                pad_token_id=pad,
+                eos_token_id=None,
+                logits_processor=LogitsProcessorList([watch]),
+                stopping_criteria=StoppingCriteriaList([_Ends(watch)]),
+            )
+        return [(ids, logprobs) for ids, logprobs in zip(watch.ids, watch.logprobs, strict=True)]
+
+
+class _Watch(LogitsProcessor):  # type: ignore[misc]
+    """Scales the scores by the temperature, and keeps what is sampled from them, row by row, up to each row's end."""
+
+    def __init__(self, tokenizer: Any, contexts: Sequence[list[int]], most: Sequence[int], temperature: float) -> None:
+        self.ids: list[list[int]] = [[] for _ in contexts]
+        self.logprobs: list[list[float]] = [[] for _ in contexts]
+        self.is_done = [False] * len(contexts)
+        self._most = most
+        self._tokenizer = tokenizer
+        self._temperature = temperature
+        self._opened = [opened_thought(tokenizer.decode(ids[-OPENED_TAIL:])) for ids in contexts]
+        self._scores: Any = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
+        self._scores = torch.log_softmax(scores.float() / self._temperature, dim=-1)
+        return self._scores
+
+    def take(self, sampled: Sequence[int]) -> None:
+        """The latest token of each row."""
+        chosen = torch.tensor(sampled, device=self._scores.device)
+        logprobs = self._scores.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
+        for row, (number, logprob) in enumerate(zip(sampled, logprobs, strict=True)):
+            if not self.is_done[row]:
+                self.ids[row].append(number)
+                self.logprobs[row].append(logprob)
+                self.is_done[row] = self._ends(row, number)
+
+    def _ends(self, row: int, number: int) -> bool:
+        if number in self._tokenizer.all_special_ids or len(self.ids[row]) >= self._most[row]:
+            return True
+        if ">" not in self._tokenizer.decode([number]):
+            return False
+        return holds_action(self._opened[row] + self._tokenizer.decode(self.ids[row], skip_special_tokens=True))
+
+
+class _Ends(StoppingCriteria):  # type: ignore[misc]
+    def __init__(self, watch: _Watch) -> None:
+        self._watch = watch
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
+        self._watch.take(input_ids[:, -1].tolist())
+        return torch.tensor(self._watch.is_done, device=input_ids.device)
