@@ -108,8 +108,8 @@ def trainer_of(
     )
     arguments = {
         "output_dir": str(folder), "per_device_train_batch_size": 4, "num_generations": 4, "max_steps": 2,
-        "use_cpu": True, "report_to": "none", "gradient_checkpointing": False, "learning_rate": 1e-3, "save_strategy": "no",
-        "seed": 1, "disable_tqdm": True, "logging_steps": 1, "bf16": False,
+        "use_cpu": True, "report_to": "none", "gradient_checkpointing": False, "learning_rate": 1e-3,
+        "save_strategy": "no", "seed": 1, "disable_tqdm": True, "logging_steps": 1, "bf16": False,
     }  # fmt: skip
     return make_trainer(model, rollouts, algorithm, arguments | given), rollouts
 
