@@ -36,7 +36,7 @@ FLOORS = [
     ["evaluation", "training"],
     ["terminal", "demo", "doctor"],
     ["terminal_eval", "cli_options"],
-    ["cli_data", "cli_eval"],
+    ["cli_data", "cli_eval", "cli_train"],
     ["cli"],
 ]
 

@@ -16,7 +16,7 @@ from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
 from longvideoagent.trace import Outcome, Settings
 from longvideoagent.training.reward import Weights
-from longvideoagent.training.rollouts import Played, Sampled, Task, Tongue, play
+from longvideoagent.training.rollouts import Lesson, Played, Sampled, Task, Tongue, play
 from longvideoagent.training.tokens import Limits, Wording
 from longvideoagent.types import Clip, Question, Subtitle, Timeline
 
@@ -98,7 +98,7 @@ def trainer_of(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from longvideoagent.training.trl import Lesson, MasterRollouts, make_trainer
+    from longvideoagent.training.trl import MasterRollouts, make_trainer
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(random_model)

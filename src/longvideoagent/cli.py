@@ -25,6 +25,7 @@ from longvideoagent.cli_options import (
     Vision,
     Window,
 )
+from longvideoagent.cli_train import app as train_app
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
 
 app.add_typer(data_app)
 app.add_typer(eval_app)
+app.add_typer(train_app)
 
 
 def main() -> None:

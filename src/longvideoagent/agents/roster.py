@@ -6,7 +6,7 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -15,6 +15,7 @@ from longvideoagent.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.base import CallSettings
 
+T = TypeVar("T", bound=BaseModel)
 OFFLINE = "offline"
 PRESETS = ("qwen3-4b", "qwen2.5-7b", "qwen2.5-3b")
 """Teams whose master is a released checkpoint."""
@@ -136,8 +137,13 @@ def load_roster(name: str) -> Roster:
             raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
     else:
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
+    return parse_toml(Roster, text, name)
+
+
+def parse_toml(kind: type[T], text: str, name: str) -> T:
+    """A typed value from TOML. Raises DataError, naming line or field of the file ``name``, where it is none."""
     try:
-        return Roster.model_validate(tomllib.loads(text))
+        return kind.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{name}: no TOML ({error}); mend that line") from error
     except ValidationError as error:

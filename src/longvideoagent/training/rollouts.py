@@ -37,6 +37,14 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """A task with its right option, which nobody who plays it is told."""
+
+    task: Task
+    gold_option: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """A rollout that has ended."""
 

@@ -14,7 +14,7 @@ from longvideoagent.agents.team import Team
 from longvideoagent.context import Style
 from longvideoagent.errors import UsageError
 from longvideoagent.training.reward import PRESETS, Reward, Weights, reward
-from longvideoagent.training.rollouts import Played, Task, Tongue, play
+from longvideoagent.training.rollouts import Lesson, Played, Task, Tongue, play
 from longvideoagent.training.sampling import ModelSampler
 from longvideoagent.types import Look, Relocate
 
@@ -31,14 +31,6 @@ rollout ends at a tag and not with an end of turn, so TRL's masking of truncated
 COMMON: Mapping[str, Any] = MappingProxyType(
     {"learning_rate": 5e-6, "warmup_steps": 0.1, "mask_truncated_completions": False, "temperature": 1.0}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A task with its right option."""
-
-    task: Task
-    gold_option: int
 
 
 @dataclass
@@ -110,9 +102,11 @@ def rollout_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns
     return told
 
 
-def make_trainer(model: Any, rollouts: MasterRollouts, algorithm: str, arguments: Mapping[str, Any]) -> Any:
-    """TRL's trainer with the algorithm's settings, and ``arguments`` of its configuration over them. Raises UsageError
-    for an unknown algorithm."""
+def make_trainer(
+    model: Any, rollouts: MasterRollouts, algorithm: str, arguments: Mapping[str, Any], adapter: Any = None
+) -> Any:
+    """TRL's trainer with the algorithm's settings, and ``arguments`` of its configuration over them; ``adapter`` is
+    peft's configuration of one. Raises UsageError for an unknown algorithm."""
     if algorithm not in ALGORITHMS:
         raise UsageError(f"{algorithm}: no such algorithm; give {' or '.join(ALGORITHMS)}")
     from datasets import Dataset
@@ -128,6 +122,7 @@ def make_trainer(model: Any, rollouts: MasterRollouts, algorithm: str, arguments
         train_dataset=Dataset.from_dict({"prompt": rows}),
         processing_class=rollouts.tongue.tokenizer,
         rollout_func=rollouts,
+        peft_config=adapter,
     )
 
 

@@ -1,0 +1,58 @@
+"""The questions a master is trained on: rows of ``lva data export``, with the videos they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.records import Record, RecordFile
+from longvideoagent.errors import DataError
+from longvideoagent.media.episode import Episode
+from longvideoagent.trace import Settings
+from longvideoagent.training.rollouts import Lesson, Task
+from longvideoagent.types import Question
+
+_COLUMNS = ("extra_info", "reward_model")
+_INFO = ("qid", "video", "clip", "question", "options")
+
+
+def read_lessons(rows: Path, data: DataSet, settings: Settings) -> list[Lesson]:
+    """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
+    or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
+    episode = lru_cache(maxsize=None)(data.episode)
+    lessons = [_lesson(record, episode(_told(record)["video"]), settings) for record in _records(rows)]
+    if not lessons:
+        raise DataError(f"{rows}: holds no row; write it anew with lva data export")
+    return lessons
+
+
+def _records(rows: Path) -> Iterator[Record]:
+    for record in RecordFile.read_parquet(rows).records():
+        missing = [name for name in _COLUMNS if not isinstance(record.values.get(name), Mapping)]
+        missing += [f"extra_info.{name}" for name in _INFO if not missing and name not in _told(record)]
+        if missing:
+            raise DataError(f"{rows}: has no column {missing[0]}; write it anew with lva data export")
+        yield record
+
+
+def _told(record: Record) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = record.values["extra_info"]
+    return told
+
+
+def _lesson(record: Record, episode: Episode, settings: Settings) -> Lesson:
+    told, right = _told(record), str(record.values["reward_model"].get("ground_truth", ""))
+    options = tuple(told["options"])
+    number = right.removeprefix("a")
+    if not number.isdecimal() or int(number) >= len(options):
+        raise DataError(
+            str(record.problem("reward_model.ground_truth", f"{right!r} names none of {len(options)} options"))
+        )
+    if told["clip"] is not None and episode.timeline.find(told["clip"]) is None:
+        why = f"its video has no clip {told['clip']!r}; was the data set built anew? export the rows again"
+        raise DataError(str(record.problem("extra_info.clip", why)))
+    question = Question(told["question"], options, str(told["qid"]))
+    return Lesson(Task(question, episode, told["clip"], settings), int(number))

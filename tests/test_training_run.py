@@ -1,0 +1,177 @@
+"""A training run from files to a model: resumed bit for bit, watched, refused where it cannot be."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from longvideoagent.agents.load import load_team
+from longvideoagent.datasets.export import Rows, export
+from longvideoagent.datasets.grounding_cache import GroundingCache, ground
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError
+from longvideoagent.trace import Settings
+from longvideoagent.training.config import read_config
+from longvideoagent.training.lessons import read_lessons
+from tests.release import question, write_release
+from tests.test_cli import LVA
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set, and beside it the rows made of it."""
+    folder = tmp_path_factory.mktemp("rows")
+    data = open_dataset(write_release(folder / "data", [question(number) for number in range(4)], "train"), "train")
+    cache = GroundingCache(folder / "clips.json", "offline")
+    ground(data, load_team(), cache)
+    export(data, cache, folder / "rows", Rows())
+    return folder
+
+
+def write_config(rows: Path, out: Path, model: Path | str, **changed: Any) -> Path:
+    told = {
+        "model": str(model), "data": str(rows / "data"), "rows": str(rows / "rows" / "train.parquet"), "out": str(out),
+        "steps": 4, "batch": 1, "group": 2, "save_every": 2, "max_rounds": 2, "learning_rate": 0.001,
+    } | changed  # fmt: skip
+    path = out.with_suffix(".toml")
+    tables = {"limits": {"prompt": 6000, "response": 900, "reply": 64, "least_reply": 8}}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
+    lines += [
+        f"[{name}]\n" + "\n".join(f"{key} = {value}" for key, value in table.items()) for name, table in tables.items()
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LVA, "train", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_rows_become_lessons(rows: Path) -> None:
+    data = open_dataset(rows / "data", "train")
+    lessons = read_lessons(rows / "rows" / "train.parquet", data, Settings(3))
+    assert len(lessons) == 4
+    for lesson, sample in zip(lessons, data.samples, strict=True):
+        right = sample.question.options[sample.gold.option_index or 0]
+        assert lesson.task.question.options[lesson.gold_option] == right
+        assert lesson.task.episode.timeline.find(lesson.task.first_clip or "") is not None
+
+
+def test_rows_that_are_none_are_named(rows: Path, tmp_path: Path) -> None:
+    data = open_dataset(rows / "data", "train")
+    whole = pq.read_table(rows / "rows" / "train.parquet").to_pylist()
+    faults: list[tuple[list[dict[str, Any]], str]] = [
+        ([], "holds no row"),
+        ([{"prompt": "x"}], "has no column extra_info"),
+        ([whole[0] | {"reward_model": {"ground_truth": "a9"}}], "'a9' names none of 5 options"),
+        ([whole[0] | {"extra_info": whole[0]["extra_info"] | {"clip": "gone"}}], "has no clip 'gone'"),
+        ([whole[0] | {"extra_info": {"qid": "1"}}], "has no column extra_info.video"),
+    ]
+    for number, (broken, told) in enumerate(faults):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.Table.from_pylist(broken), path)
+        with pytest.raises(DataError, match=told):
+            read_lessons(path, data, Settings())
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("steps = 0", "steps: "),
+        ("colour = 1", "colour: no such field"),
+        ('reward = "gold"', "no preset 'gold'"),
+        ("reward = {rihgt = 1}", "no such weight"),
+        ("steps = ", "no TOML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_told_by_its_field(line: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(f'model = "m"\ndata = "d"\nrows = "r"\nout = "o"\n{line}\n')
+    with pytest.raises(DataError, match=told):
+        _ = read_config(path).weights
+
+
+# --- with TRL ------------------------------------------------------------------------------------
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_a_run_goes_on_bit_for_bit_where_it_was_stopped(rows: Path, taught_model: Path, tmp_path: Path) -> None:
+    config = write_config(rows, tmp_path / "run", taught_model, group=6, temperature=1.1)
+    done = train("grpo", config)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if not line.startswith("lva: ")] == []
+    out = tmp_path / "run"
+    whole = (out / "model" / "model.safetensors").read_bytes()
+    assert whole != (taught_model / "model.safetensors").read_bytes()
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in metrics] == [1, 2, 3, 4]
+    assert any(each["grad_norm"] > 0 for each in metrics[2:])  # what is done again is no standing still
+    assert "holds a finished run" in train("grpo", config).stderr
+    shutil.rmtree(out / "model")
+    shutil.rmtree(out / "checkpoint-4")
+    assert "a run of other settings (algorithm: grpo -> dapo)" in train("dapo", config).stderr
+    assert train("grpo", config).returncode == 0
+    assert (out / "model" / "model.safetensors").read_bytes() == whole
+    assert [json.loads(line)["reward"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [
+        each["reward"] for each in metrics
+    ]
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_an_adapter_is_trained_where_one_is_asked_for(rows: Path, random_model: Path, tmp_path: Path) -> None:
+    config = write_config(rows, tmp_path / "run", random_model, steps=1)
+    with config.open("a") as file:
+        file.write("\n[lora]\nrank = 2\nalpha = 4\n")
+    told = train("dapo", config, "--dry-run")
+    assert told.returncode == 0, told.stderr
+    assert "rollouts a step" in told.stdout
+    assert not (tmp_path / "run").exists()
+    done = train("dapo", config)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model" / "adapter_model.safetensors").exists()
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_weights_that_are_no_numbers_stop_a_run_and_leave_its_checkpoints(
+    rows: Path, taught_model: Path, tmp_path: Path
+) -> None:
+    told = {"group": 6, "temperature": 1.1, "learning_rate": 1e30, "save_every": 1, "steps": 12}
+    done = train("grpo", write_config(rows, tmp_path / "run", taught_model, **told))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "training stopped (" in done.stderr
+    assert list((tmp_path / "run").glob("checkpoint-*"))
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_what_cannot_be_trained_is_refused_in_one_line(rows: Path, random_model: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(random_model, bare)
+    (bare / "chat_template.jinja").unlink()
+    whole = write_config(rows, tmp_path / "run", random_model).read_text()
+    faults = [
+        (whole.replace(str(random_model), str(tmp_path / "none")), "grpo", "cannot be loaded"),
+        (whole.replace(str(random_model), str(bare)), "grpo", "no chat template"),
+        (whole.replace("train.parquet", "none.parquet"), "grpo", "none.parquet"),
+        (whole, "ppo", "no such algorithm"),
+        (whole + '\n[lora]\nmodules = ["nothing_like_it"]\n', "grpo", "nothing_like_it"),
+    ]
+    for number, (text, algorithm, told) in enumerate(faults):
+        config = tmp_path / f"{number}.toml"
+        config.write_text(text)
+        done = train(algorithm, config)
+        assert done.returncode == 2, done.stderr
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
