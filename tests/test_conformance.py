@@ -18,7 +18,7 @@ from longvideoagent.agents.team import Grounding, Master, Vision
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.media.video import Video, open_video
 from longvideoagent.models.base import CallSettings, Model
-from longvideoagent.models.cache import RememberingModel, ReplyStore
+from longvideoagent.models.cache import Memory, RememberingModel
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import PatientModel
 from longvideoagent.models.scripted import ScriptedModel
@@ -71,7 +71,7 @@ def patient(places: Places) -> Iterator[Model]:
 
 @contextmanager
 def remembering(places: Places) -> Iterator[Model]:
-    store = ReplyStore(places.folder / "replies.sqlite")
+    store = Memory(places.folder / "replies.sqlite")
     with chat(places) as model:
         yield RememberingModel(model, store, "m")
     store.close()

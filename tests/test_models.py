@@ -19,7 +19,7 @@ from longvideoagent.errors import (
     UsageError,
 )
 from longvideoagent.models.base import CallSettings, Hear, Price
-from longvideoagent.models.cache import RememberingModel, ReplyStore, reply_key
+from longvideoagent.models.cache import Memory, RememberingModel, reply_key
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import Gate, Patience, PatientModel
 from longvideoagent.models.scripted import ScriptedModel
@@ -374,7 +374,7 @@ def test_half_characters_in_a_reply_are_replaced() -> None:
         assert ask(url).text == "half ?"
 
 
-def test_a_damaged_row_of_the_store_is_asked_anew(store: ReplyStore) -> None:
+def test_a_damaged_row_of_the_store_is_asked_anew(store: Memory) -> None:
     key = reply_key("m@here", HELLO, CallSettings())
     store._run("INSERT INTO replies VALUES (?, ?)", key, "{broken")
     model, _ = remembered(store, "hi")
@@ -430,18 +430,18 @@ def test_a_caller_that_gives_up_waiting_leaves_the_gate_as_it_was() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ReplyStore]:
-    opened = ReplyStore(tmp_path / "c.sqlite")
+def store(tmp_path: Path) -> Iterator[Memory]:
+    opened = Memory(tmp_path / "c.sqlite")
     yield opened
     opened.close()
 
 
-def remembered(store: ReplyStore, *replies: str | ModelError) -> tuple[RememberingModel, ScriptedModel]:
+def remembered(store: Memory, *replies: str | ModelError) -> tuple[RememberingModel, ScriptedModel]:
     script = ScriptedModel(replies)
     return RememberingModel(script, store, "m@here"), script
 
 
-def test_a_reply_is_paid_for_once(store: ReplyStore) -> None:
+def test_a_reply_is_paid_for_once(store: Memory) -> None:
     model, script = remembered(store, "hi")
     first = asyncio.run(model.complete(HELLO))
     again = asyncio.run(model.complete(HELLO))
@@ -450,7 +450,7 @@ def test_a_reply_is_paid_for_once(store: ReplyStore) -> None:
     assert len(script.heard) == 1
 
 
-def test_failures_are_never_remembered(store: ReplyStore) -> None:
+def test_failures_are_never_remembered(store: Memory) -> None:
     model, _ = remembered(store, ModelError("down"), "hi")
     with pytest.raises(ModelError):
         asyncio.run(model.complete(HELLO))
@@ -476,7 +476,7 @@ def test_everything_that_decides_a_reply_is_in_its_key() -> None:
     assert reply_key("m", pictured(b"1"), CallSettings()) == keys[7]
 
 
-def test_a_store_outlives_its_closing_and_holds_any_text(store: ReplyStore) -> None:
+def test_a_store_outlives_its_closing_and_holds_any_text(store: Memory) -> None:
     odd = "\ud800 <answer>é</answer> \0"
     model, _ = remembered(store, odd)
     asyncio.run(model.complete(HELLO))
@@ -488,8 +488,8 @@ def test_a_store_outlives_its_closing_and_holds_any_text(store: ReplyStore) -> N
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 9)
     with pytest.raises(DataError, match=r"c\.sqlite"):
-        ReplyStore(tmp_path / "c.sqlite")
+        Memory(tmp_path / "c.sqlite")
     sqlite3.connect(tmp_path / "d.sqlite").close()
-    empty = ReplyStore(tmp_path / "d.sqlite")
+    empty = Memory(tmp_path / "d.sqlite")
     assert empty.get(b"x") is None
     empty.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
+from longvideoagent.agents.load import load_team
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide
@@ -20,10 +22,13 @@ from longvideoagent.agents.offline.reading import Reading, take_apart
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.agents.offline.vision import look, sample_times, times_in
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
 from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_faces
+from longvideoagent.media.video import open_video
+from longvideoagent.models.cache import Memory
 from longvideoagent.protocol import parse
 from longvideoagent.rollout import AskGrounding, AskVision, Rollout
 from longvideoagent.trace import Outcome, Settings, Trace
@@ -471,3 +476,30 @@ def test_it_abstains_when_nothing_matches() -> None:
 def test_it_always_says_something_the_protocol_understands(text: str, options: list[str]) -> None:
     trace = master_after(*SIGNS, question=Question(text, tuple(options)))
     assert isinstance(parse(decide(trace).text).action, Look | Relocate | Answer)
+
+
+def test_what_was_seen_of_a_file_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
+    made = make_episode(tmp_path, 3, 1, 1)
+    video = open_video(made.video)
+    clip = Clip("c01", 0.0, 60.0)
+    memory = Memory(tmp_path / "memory.sqlite")
+    seen = look(AskVision("a sign", (clip,)), video, memory)
+
+    class Blind:
+        """A video whose frames nobody can fetch."""
+
+        path = made.video
+
+    assert look(AskVision("a sign", (clip,)), Blind(), memory) == seen  # type: ignore[arg-type]
+    assert look(AskVision("nothing of it", (clip,)), Blind(), memory).shows_it is False  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        look(AskVision("at 0:30", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+    os.utime(made.video, ns=(1, 1))
+    with pytest.raises(AttributeError):
+        look(AskVision("a sign", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+    memory.close()
+
+
+def test_a_memory_that_cannot_be_opened_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "c.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 9)
+    assert load_team(cache=tmp_path / "c.sqlite").memory is None

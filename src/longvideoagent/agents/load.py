@@ -19,7 +19,7 @@ from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.files import cache_folder
 from longvideoagent.models.base import DEFAULTS, Hear, Model, Price
-from longvideoagent.models.cache import RememberingModel, ReplyStore
+from longvideoagent.models.cache import Memory, RememberingModel
 from longvideoagent.models.retry import Gate, Patience, PatientModel
 from longvideoagent.models.scripted import ScriptedModel
 
@@ -34,21 +34,21 @@ def load_team(
     patience: Patience = PATIENCE,
 ) -> Team:
     """The team of a roster or of its name. Roles with the same model on the same terms share it.
-    ``cache`` is a file of remembered replies; None asks anew every time. Models in this process are
-    not remembered, since a folder may hold other weights tomorrow. ``hear`` is told a model master's
-    replies as they grow; ``patience`` is had with servers. Raises UsageError or DataError where a part of it
+    ``cache`` is a file that remembers replies, and what the offline vision saw; None asks anew every time. Models
+    in this process are not remembered, since a folder may hold other weights tomorrow. ``hear`` is told a model
+    master's replies as they grow; ``patience`` is had with servers. Raises UsageError or DataError where a part of it
     cannot be."""
     if isinstance(roster, str):
         roster = load_roster(roster)
     read_prompt(roster.prompt_file)  # a missing one is told whoever plays the master
     roles = (roster.master, roster.grounding, roster.vision)
-    store = ReplyStore(cache) if cache is not None and any(role.model.startswith("openai:") for role in roles) else None
+    memory = _open_memory(cache, is_needed=any(role.model.startswith("openai:") for role in roles))
     models: dict[tuple[object, ...], Model] = {}
     for role in roles:
         if role.model != OFFLINE and _terms(role) not in models:
-            models[_terms(role)] = _load_model(role, store, roster, patience)
+            models[_terms(role)] = _load_model(role, memory, roster, patience)
     master, grounding, vision = (models.get(_terms(role)) for role in roles)
-    team = offline_team()
+    team = offline_team(memory)
     if master is not None:
         team = replace(team, master=_master(roster, master, hear))
     if grounding is not None:
@@ -62,8 +62,19 @@ def load_team(
     return replace(team, name=name, models=tuple(models.values()))
 
 
+def _open_memory(path: Path | None, *, is_needed: bool) -> Memory | None:
+    """The memory in a file. Raises DataError where it cannot be opened and replies of servers are to be kept; the
+    offline agents do without."""
+    try:
+        return None if path is None else Memory(path)
+    except DataError:
+        if is_needed:
+            raise
+        return None
+
+
 def cache_path() -> Path:
-    """Where replies are remembered: in the user's cache folder."""
+    """Where replies and sights are remembered: in the user's cache folder."""
     return cache_folder() / "replies.sqlite"
 
 
@@ -86,13 +97,13 @@ def _master(roster: Roster, model: Model, hear: Hear | None) -> ModelMaster:
     return ModelMaster(model, roster.style, prompt, roster.look_tag, roster.master.settings(MASTER_SETTINGS), hear)
 
 
-def _load_model(role: Role, store: ReplyStore | None, roster: Roster, patience: Patience) -> Model:
+def _load_model(role: Role, memory: Memory | None, roster: Roster, patience: Patience) -> Model:
     kind, _, target = role.model.partition(":")
     match kind if target else "":
         case "scripted":
             return ScriptedModel.from_file(Path(target))
         case "openai":
-            return _on_server(role, store, roster, patience)
+            return _on_server(role, memory, roster, patience)
         case "transformers":
             _need("transformers", "torch", "transformers")
             from longvideoagent.models.transformers import TransformersModel
@@ -114,7 +125,7 @@ def _need(extra: str, *packages: str) -> None:
         raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[{extra}]'")
 
 
-def _on_server(role: Role, store: ReplyStore | None, roster: Roster, patience: Patience) -> Model:
+def _on_server(role: Role, memory: Memory | None, roster: Roster, patience: Patience) -> Model:
     name, at, url = role.model.removeprefix("openai:").partition("@")
     if not name or (at and not url):
         raise UsageError(f"{role.model}: no such model; give {SPECS}")
@@ -136,6 +147,6 @@ def _on_server(role: Role, store: ReplyStore | None, roster: Roster, patience: P
         name, url or None, role.key_variable, role.timeout_s, role.thinks, role.completion_prompt, price
     )
     patient = PatientModel(server, patience, gate=Gate(role.most_at_once, most_per_minute=role.most_per_minute))
-    if store is None:
+    if memory is None:
         return patient
-    return RememberingModel(patient, store, f"{name}@{server.where} {role.thinks} {role.completion_prompt}")
+    return RememberingModel(patient, memory, f"{name}@{server.where} {role.thinks} {role.completion_prompt}")

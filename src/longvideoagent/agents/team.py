@@ -12,6 +12,7 @@ from longvideoagent.agents.look_ahead import look_ahead
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import Model
+from longvideoagent.models.cache import Memory
 from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
 from longvideoagent.trace import Trace
 from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
@@ -50,13 +51,17 @@ class Team:
     vision: Vision
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
+    memory: Memory | None = None
+    """What has been found out before."""
     in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
     """Held while one event loop asks the team: its connections belong to that loop."""
 
     async def close(self) -> None:
-        """Let go of the models' connections; they come back when the team is asked again."""
+        """Let go of connections and files; they come back when the team is asked again."""
         for model in self.models:
             await model.close()
+        if self.memory is not None:
+            self.memory.close()
 
     async def perform(self, request: Request, video: Video) -> Result:
         """Have the agent answer the request. An agent that is down gives ``Failed``, not an answer."""

@@ -1,6 +1,6 @@
-"""Replies remembered by content, so that nothing is paid for twice.
+"""What has been found out once, remembered by content, so that nothing is paid for twice.
 
-The key is a digest of everything that decides a reply: model, messages with their pictures, settings.
+The key of a reply is a digest of everything that decides it: model, messages with their pictures, settings.
 Failures and empty replies never get in, because only a model's own replies are stored.
 """
 
@@ -23,8 +23,8 @@ FORMAT = 2
 """Part of every key; raise it when a stored reply would be read differently."""
 
 
-class ReplyStore:
-    """Replies in one SQLite file, shared by threads and processes. Raises DataError, naming the file,
+class Memory:
+    """Texts by key in one SQLite file, shared by threads and processes. Raises DataError, naming the file,
     where it cannot be read or written."""
 
     def __init__(self, path: Path) -> None:
@@ -33,21 +33,14 @@ class ReplyStore:
         self._database: sqlite3.Connection | None = None
         self._run("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID")
 
-    def get(self, key: bytes) -> Reply | None:
-        """The reply stored under a key. It costs nothing, so its usage is empty."""
+    def get(self, key: bytes) -> str | None:
+        """The text stored under a key."""
         rows = self._run("SELECT reply FROM replies WHERE key = ?", key)
-        if not rows:
-            return None
-        try:
-            told = json.loads(rows[0][0])
-            return Reply(str(told["text"]), str(told["reasoning"]))
-        except (ValueError, TypeError, KeyError):  # a damaged row is none; it will be written anew
-            return None
+        return str(rows[0][0]) if rows else None
 
-    def put(self, key: bytes, reply: Reply) -> None:
-        """Remember a reply."""
-        told = json.dumps({"text": reply.text, "reasoning": reply.reasoning}, ensure_ascii=True)
-        self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", key, told)
+    def put(self, key: bytes, text: str) -> None:
+        """Remember a text."""
+        self._run("INSERT OR REPLACE INTO replies VALUES (?, ?)", key, text)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -87,7 +80,7 @@ class RememberingModel:
     its server in the key."""
 
     model: Model
-    store: ReplyStore
+    memory: Memory
     identity: str
 
     async def complete(
@@ -95,19 +88,29 @@ class RememberingModel:
     ) -> Reply:
         """The stored reply, else the model's own, which is then stored."""
         key = reply_key(self.identity, messages, settings)
-        known = self.store.get(key)
+        known = _read_reply(self.memory.get(key))
         if known is not None:
             if hear is not None:
                 hear(known.reasoning + known.text)
             return known
         reply = await self.model.complete(messages, settings, hear)
-        self.store.put(key, reply)
+        self.memory.put(key, json.dumps({"text": reply.text, "reasoning": reply.reasoning}, ensure_ascii=True))
         return reply
 
     async def close(self) -> None:
-        """Close the model and the store's file."""
+        """Close the model and the memory's file."""
         await self.model.close()
-        self.store.close()
+        self.memory.close()
+
+
+def _read_reply(stored: str | None) -> Reply | None:
+    """A reply as it was stored, at no cost; None where there is none, or the row is damaged and is to be written
+    anew."""
+    try:
+        told = json.loads(stored or "")
+        return Reply(str(told["text"]), str(told["reasoning"]))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:

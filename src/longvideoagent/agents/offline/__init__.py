@@ -11,10 +11,11 @@ from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
 from longvideoagent.agents.offline.vision import OfflineVision
 from longvideoagent.agents.team import Team
+from longvideoagent.models.cache import Memory
 
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 
-def offline_team() -> Team:
-    """The embedded three."""
-    return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision())
+def offline_team(memory: Memory | None = None) -> Team:
+    """The embedded three. ``memory`` keeps what vision saw; see ``OfflineVision``."""
+    return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision(memory), memory=memory)

@@ -1,26 +1,36 @@
 """Vision without a model: the text on frames, what it stands on, what moves, faces and colours.
 
 What is seen is told as facts with times. A fact that holds on several frames in a row is told once,
-with its span. Times written in the query ("around 75 s", "at 1:15") are looked at more closely.
+with its span. Times written in the query ("around 75 s", "at 1:15") are looked at more closely. What was
+seen in a video file can be remembered, since the same clip is looked at for many questions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cache
+from importlib import metadata
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
+from longvideoagent.errors import DataError
+from longvideoagent.media import ocr, picture
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
 from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.video import Video
+from longvideoagent.models.cache import Memory
 from longvideoagent.protocol import clock
 from longvideoagent.rollout import AskVision
 from longvideoagent.types import Clip, Evidence, Seen, Usage
@@ -44,30 +54,84 @@ class _Fact:
     text: str
 
 
+_Sight = tuple[int, list[_Fact]]
+"""How many frames could be read, and what they show in order of time."""
+
+
 class OfflineVision:
-    """Reads, compares and measures frames."""
+    """Reads, compares and measures frames. ``memory`` keeps what was seen of video files; where it fails, one looks
+    anew."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self._memory = memory
 
     async def look(self, request: AskVision, video: Video) -> Seen:
         """Everything seen in the request's clips. The query matters only for the times it names."""
-        return await asyncio.to_thread(look, request, video)
+        return await asyncio.to_thread(look, request, video, self._memory)
 
 
-def look(request: AskVision, video: Video) -> Seen:
+def look(request: AskVision, video: Video, memory: Memory | None = None) -> Seen:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.query))
-    frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
-    runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
-    facts = sorted(runs + _colours(request.clips, frames), key=lambda fact: fact.start_s)
+    key = _key(video.path, request.clips, times_s) if memory is not None else None
+    seen = _recall(memory, key)
+    if seen is None:
+        seen = _see(request.clips, times_s, video)
+        _remember(memory, key, seen)
+    count, facts = seen
     evidence = tuple(
         Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
         for fact in facts
     )
     told = [f"{clock(fact.start_s)} to {clock(fact.end_s)}: {fact.text}" for fact in facts]
-    head = f"{len(frames)} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
-    usage = Usage(calls=1, images=len(frames))
+    head = f"{count} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
     asked = set(terms(request.query))
     shows_it = not asked or any(asked & set(terms(fact.text)) for fact in facts)
-    return Seen("\n".join([head, *(told or ["Nothing that can be told."])]), evidence, usage, shows_it)
+    text = "\n".join([head, *(told or ["Nothing that can be told."])])
+    return Seen(text, evidence, Usage(calls=1, images=count), shows_it)
+
+
+def _see(clips: Sequence[Clip], times_s: Sequence[float], video: Video) -> _Sight:
+    frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
+    runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
+    return len(frames), sorted(runs + _colours(clips, frames), key=lambda fact: fact.start_s)
+
+
+def _key(path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes | None:
+    """A digest of all that decides what is seen: the file as it is, the times, and the code that looks. None for a
+    folder, whose files may change one by one."""
+    if not path.is_file():
+        return None
+    state = path.stat()
+    spans = [(clip.start_s, clip.end_s) for clip in clips]
+    told = [str(path.resolve()), state.st_size, state.st_mtime_ns, spans, list(times_s), _eyes()]
+    return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).digest()
+
+
+@cache
+def _eyes() -> str:
+    """A digest of the code that looks, so that nothing is remembered that it would see otherwise today."""
+    code = b"".join(Path(file).read_bytes() for file in (__file__, ocr.__file__, picture.__file__))
+    engines = [metadata.version(name) for name in ("rapidocr", "opencv-python-headless", "av")]
+    return hashlib.sha256(code + " ".join(engines).encode()).hexdigest()
+
+
+def _recall(memory: Memory | None, key: bytes | None) -> _Sight | None:
+    if memory is None or key is None:
+        return None
+    try:
+        count, facts = json.loads(memory.get(key) or "")
+        return int(count), [_Fact(*fact) for fact in facts]
+    except (DataError, ValueError, TypeError):  # not there, damaged, or no memory at all: look anew
+        return None
+
+
+def _remember(memory: Memory | None, key: bytes | None, seen: _Sight) -> None:
+    if memory is None or key is None:
+        return
+    count, facts = seen
+    with suppress(DataError):  # a full disk is no reason not to tell what was seen
+        memory.put(key, json.dumps([count, [astuple(fact) for fact in facts]]))
 
 
 def times_in(query: str) -> list[float]:
