@@ -19,7 +19,7 @@ from longvideoagent.datasets.grounding_cache import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.trace import Settings
-from longvideoagent.training.config import read_config
+from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.lessons import read_lessons
 from tests.release import question, write_release
 from tests.test_cli import LVA
@@ -96,7 +96,7 @@ def test_a_configuration_that_cannot_be_is_told_by_its_field(line: str, told: st
     path = tmp_path / "c.toml"
     path.write_text(f'model = "m"\ndata = "d"\nrows = "r"\nout = "o"\n{line}\n')
     with pytest.raises(DataError, match=told):
-        _ = read_config(path).weights
+        _ = read_config(path, TrainConfig).weights
 
 
 # --- with TRL ------------------------------------------------------------------------------------

@@ -13,26 +13,58 @@ from longvideoagent.errors import UsageError
 app = typer.Typer(rich_markup_mode=None)
 
 
+ALGORITHMS = ("grpo", "dapo", "sft")
+
+
 @app.command()
 def train(
-    algorithm: Annotated[str, typer.Argument(help="grpo or dapo.")],
+    algorithm: Annotated[str, typer.Argument(help="grpo, dapo or sft.")],
     config: Annotated[Path, typer.Argument(help="A TOML file; see docs/training.md.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it needs; train nothing.")] = False,
 ) -> None:
-    """Train the master by reinforcement (extra train). The same command goes on from the latest checkpoint."""
+    """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
+    on from the latest checkpoint."""
     from longvideoagent.terminal import note, print_counts, progress
-    from longvideoagent.training.config import read_config
+    from longvideoagent.training.config import TeachConfig, TrainConfig, read_config
 
-    missing = [name for name in ("torch", "trl", "peft", "datasets") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[train,parquet]'")
-    told = read_config(config)
-    from longvideoagent.training.learn import forecast
-    from longvideoagent.training.learn import train as train_master
-
+    if algorithm not in ALGORITHMS:
+        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)}")
+    _need("torch", "trl", "peft", "datasets")
+    told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
+        from longvideoagent.training.forecast import forecast
+
         print_counts(forecast(told, algorithm))
         return
     with progress() as tell:
-        model = train_master(told, algorithm, lambda share: tell("training", share))
+        if isinstance(told, TeachConfig):
+            from longvideoagent.training.teach import teach
+
+            model = teach(told, lambda share: tell("teaching", share))
+        else:
+            from longvideoagent.training.learn import train as reinforce
+
+            model = reinforce(told, algorithm, lambda share: tell("training", share))
     note(f"wrote {model}")
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="An adapter's folder, or its safetensors file.")],
+    out: Annotated[Path, typer.Option(help="The model's folder; must be empty.")],
+    base: Annotated[str | None, typer.Option(help="Its base model; else the one that it names.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Its adapter_config.json; else the one beside it.")] = None,
+) -> None:
+    """Put a trained adapter into its base's weights, as a plain model folder (extra train)."""
+    from longvideoagent.terminal import note
+
+    _need("torch", "peft")
+    from longvideoagent.training.merge import merge as merge_adapter
+
+    note(f"wrote {merge_adapter(adapter, out, base, config)}")
+
+
+def _need(*packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[train,parquet]'")

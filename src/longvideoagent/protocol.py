@@ -151,6 +151,15 @@ def restore_end(reply: str) -> str:
     return f"{reply}</{last[2]}>"
 
 
+def respell(reply: str, look_tag: str) -> str:
+    """A reply that ends with a look, with that spelling of its tags; any other as it is."""
+    *_, last = [None, *_ACTION_TAG.finditer(reply)]
+    if last is None or not last[1] or last[2].lower() not in LOOK_TAGS or last.end() != len(reply.rstrip()):
+        return reply
+    opens = [tag for tag in _ACTION_TAG.finditer(reply) if not tag[1] and tag[2].lower() == last[2].lower()][-1]
+    return f"{reply[: opens.start()]}<{look_tag}>{reply[opens.end() : last.start()]}</{look_tag}>"
+
+
 def opened_thought(prompt: str) -> str:
     """The opening reasoning tag that a chat template has written at the prompt's end; the reply then
     begins inside it. Empty where there is none."""

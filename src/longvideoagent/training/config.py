@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,8 @@ from longvideoagent.training.reward import PRESETS, Weights
 from longvideoagent.training.tokens import Limits, Wording
 
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+C = TypeVar("C", bound="MasterConfig")
 _USUAL = Limits()
 
 
@@ -40,40 +42,31 @@ class TokenLimits(BaseModel):
     least_reply: Count = _USUAL.least_reply
 
 
-class TrainConfig(BaseModel):
-    """Paths are as given to the shell; what is left out keeps the public code's value where it tells one."""
+class MasterConfig(BaseModel):
+    """What both ways of training decide. Paths are as given to the shell; what is left out keeps the public code's
+    value where it tells one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     """The folder, or the id, of a causal language model with a chat template."""
-    data: Path
-    """The folder of the data set that the rows were made of."""
-    rows: Path
-    """train.parquet, as ``lva data export`` writes it."""
     out: Path
-    split: str = "train"
-    team: str = OFFLINE
-    """Whose grounding and vision agents the master calls."""
     style: Style = Style.CONTINUATION
     look_tag: str = "search"
     prompt_file: Path | None = None
-    max_rounds: Count = 5
-    window: Count = 1
     reward: str | dict[str, float] = "paper"
     """A preset of ``reward.PRESETS``, or the weights themselves."""
     limits: TokenLimits = TokenLimits()
     steps: Count = 401
     batch: Count = 16
     """Questions a step."""
-    group: Annotated[int | None, Field(ge=2)] = None
-    """Rollouts of each question; None: the algorithm's own."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-6
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: Positive = 5e-6
     seed: int = 0
     save_every: Count = 50
     lora: Lora | None = None
     """None trains all weights."""
+    trl: dict[str, Any] = {}
+    """Further fields of TRL's own configuration, as it names them."""
 
     @property
     def weights(self) -> Weights:
@@ -94,20 +87,53 @@ class TrainConfig(BaseModel):
         return Wording(self.style, read_prompt(self.prompt_file), self.look_tag)
 
     @property
+    def token_limits(self) -> Limits:
+        """What bounds a rollout's tokens."""
+        return Limits(**self.limits.model_dump())
+
+
+class TrainConfig(MasterConfig):
+    """Reinforcement: rollouts of the questions in ``rows``."""
+
+    data: Path
+    """The folder of the data set that the rows were made of."""
+    rows: Path
+    """train.parquet, as ``lva data export`` writes it."""
+    split: str = "train"
+    held_out: Path | None = None
+    """Rows of other episodes, val.parquet, that are asked before the first step, every ``held_out_every`` steps and
+    after the last."""
+    held_out_every: Count = 50
+    team: str = OFFLINE
+    """Whose grounding and vision agents the master calls."""
+    max_rounds: Count = 5
+    window: Count = 1
+    group: Annotated[int | None, Field(ge=2)] = None
+    """Rollouts of each question; None: the algorithm's own."""
+    temperature: Positive = 1.0
+    vllm_memory: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """Share of the GPU's memory for a vLLM beside the trainer that samples; None: transformers samples."""
+
+    @property
     def settings(self) -> Settings:
         """What bounds a rollout."""
         return Settings(self.max_rounds, self.window)
 
-    @property
-    def token_limits(self) -> Limits:
-        """What bounds its tokens."""
-        return Limits(**self.limits.model_dump())
+
+class TeachConfig(MasterConfig):
+    """Supervised fine-tuning on trajectories of a good team."""
+
+    runs: Annotated[list[Path], Field(min_length=1)]
+    """Folders of ``lva eval``."""
+    least_reward: float = 1.0
+    """Trajectories of less reward are left out; with either preset, those that are not right."""
+    learning_rate: Positive = 1e-5
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_config(path: Path, kind: type[C]) -> C:
     """Raises DataError, naming the file and the field, where it cannot be used."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); check the path") from error
-    return parse_toml(TrainConfig, text, str(path))
+    return parse_toml(kind, text, str(path))

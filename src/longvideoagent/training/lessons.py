@@ -55,4 +55,5 @@ def _lesson(record: Record, episode: Episode, settings: Settings) -> Lesson:
         why = f"its video has no clip {told['clip']!r}; was the data set built anew? export the rows again"
         raise DataError(str(record.problem("extra_info.clip", why)))
     question = Question(told["question"], options, str(told["qid"]))
-    return Lesson(Task(question, episode, told["clip"], settings), int(number))
+    task = Task(question, episode, told["clip"], settings)
+    return Lesson(task, int(number), str(told["video"]), str(told.get("kind") or ""))

@@ -18,7 +18,7 @@ from longvideoagent.rollout import AskGrounding
 from longvideoagent.run import steps
 from longvideoagent.trace import Settings, Trace
 from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
-from longvideoagent.types import Grounded, Question, Reply
+from longvideoagent.types import Grounded, Look, Question, Relocate, Reply
 
 Sampled = tuple[list[int], list[float]]
 """Tokens and their log-probabilities as they were sampled."""
@@ -42,6 +42,8 @@ class Lesson:
 
     task: Task
     gold_option: int
+    video: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +138,14 @@ async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue
         return Played(traces[-1], record.sequences)
 
     return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))
+
+
+def tool_use(played: Sequence[Played]) -> dict[str, float]:
+    """Means over rollouts: rounds, looks, relocations."""
+    actions = [[type(said.action) for said in each.trace.rounds] for each in played]
+    count = len(played) or 1
+    return {
+        "rounds": sum(map(len, actions)) / count,
+        "looks": sum(each.count(Look) for each in actions) / count,
+        "relocations": sum(each.count(Relocate) for each in actions) / count,
+    }

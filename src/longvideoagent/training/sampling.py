@@ -1,4 +1,5 @@
-"""Continues contexts with a model of transformers, each to the end of its first action (extra ``train``)."""
+"""Continues contexts, each to the end of its first action: with a model of transformers, or with vLLM beside the
+trainer (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from longvideoagent.protocol import holds_action, opened_thought
+from longvideoagent.protocol import ACTION_ENDS, holds_action, opened_thought
 from longvideoagent.training.rollouts import Sampled
 
 OPENED_TAIL = 16
@@ -91,3 +92,54 @@ class _Ends(StoppingCriteria):  # type: ignore[misc]
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
         self._watch.take(input_ids[:, -1].tolist())
         return torch.tensor(self._watch.is_done, device=input_ids.device)
+
+
+class EngineSampler:
+    """The same with the vLLM that TRL keeps beside its trainer (``vllm.LLM``, 0.11 and later), which stops at the
+    closing tag of an action. One inside a thought is talk: such a reply goes on."""
+
+    def __init__(self, engine: Any, tokenizer: Any, temperature: float = 1.0) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._temperature = temperature
+
+    def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
+        """See ``rollouts.Sample``."""
+        replies: list[Sampled] = [([], []) for _ in contexts]
+        opened = [opened_thought(self._tokenizer.decode(ids[-OPENED_TAIL:])) for ids in contexts]
+        going_on = list(range(len(contexts)))
+        while going_on:
+            said = self._continue(
+                [contexts[row] + replies[row][0] for row in going_on],
+                [most[row] - len(replies[row][0]) for row in going_on],
+            )
+            for row, (ids, logprobs) in zip(going_on, said, strict=True):
+                replies[row][0].extend(ids)
+                replies[row][1].extend(logprobs)
+            going_on = [
+                row
+                for row, (ids, _) in zip(going_on, said, strict=True)
+                if ids and not self._is_whole(replies[row][0], opened[row], most[row])
+            ]
+        return replies
+
+    def _continue(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
+        from vllm import SamplingParams
+
+        options = {"temperature": self._temperature, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "logprobs": 0}
+        stop = {"stop": list(ACTION_ENDS), "include_stop_str_in_output": True}
+        bounds = [SamplingParams(max_tokens=count, **options, **stop) for count in most]
+        outputs = self._engine.generate([{"prompt_token_ids": ids} for ids in contexts], bounds, use_tqdm=False)
+        said = [each.outputs[0] for each in outputs]
+        return [
+            (
+                list(each.token_ids),
+                [told[number].logprob for number, told in zip(each.token_ids, each.logprobs, strict=True)],
+            )
+            for each in said
+        ]
+
+    def _is_whole(self, ids: Sequence[int], opened: str, most: int) -> bool:
+        if len(ids) >= most or ids[-1] in self._tokenizer.all_special_ids:
+            return True
+        return holds_action(opened + self._tokenizer.decode(ids, skip_special_tokens=True))

@@ -6,17 +6,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.agents.team import Team
 from longvideoagent.context import Style
 from longvideoagent.errors import UsageError
+from longvideoagent.scoring import score
 from longvideoagent.training.reward import PRESETS, Reward, Weights, reward
-from longvideoagent.training.rollouts import Lesson, Played, Task, Tongue, play
-from longvideoagent.training.sampling import ModelSampler
-from longvideoagent.types import Look, Relocate
+from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, play, tool_use
+from longvideoagent.training.sampling import EngineSampler, ModelSampler
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
@@ -32,6 +32,9 @@ COMMON: Mapping[str, Any] = MappingProxyType(
     {"learning_rate": 5e-6, "warmup_steps": 0.1, "mask_truncated_completions": False, "temperature": 1.0}
 )
 
+OVERLONG_SHARE = 0.2
+"""Of the response's tokens; the public code tells none."""
+
 
 @dataclass
 class MasterRollouts:
@@ -43,17 +46,22 @@ class MasterRollouts:
     weights: Weights = field(default_factory=lambda: PRESETS["paper"])
     drops_equal_groups: bool = False
     """Whether a group whose rewards are all equal is left out of the loss (DAPO)."""
+    overlong_share: float = 0.0
+    """The last share of the response's tokens in which a rollout loses up to 1 of its reward (DAPO's soft penalty)."""
     finished: Sequence[tuple[Played, Reward | None]] = ()
+    told: Mapping[str, float] = field(default_factory=dict)
+    """Means over the last batch of all processes: tool use, parts of the reward, rollouts that an outage ended."""
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
         """One rollout for each prompt; TRL repeats a prompt for each of its group. A rollout that an outage ended has
         no reward, and its tokens no mask: it teaches nothing."""
         lessons = [self.lessons[prompt[0]["lesson"]] for prompt in prompts]
-        played = self._play([lesson.task for lesson in lessons], trainer)
-        ended = zip(played, lessons, strict=True)
+        played = self.play([lesson.task for lesson in lessons], trainer, trainer.args.temperature)
+        ended = list(zip(played, lessons, strict=True))
         rewards = [reward(each.trace, lesson.gold_option, self.weights) for each, lesson in ended]
         self.finished = list(zip(played, rewards, strict=True))
-        totals = [None if each is None else each.total for each in rewards]
+        self.told = tell(self.finished, [score(each.trace, lesson.gold_option).correct for each, lesson in ended])
+        totals = [None if worth is None else worth.total - self._overlong(each) for each, worth in self.finished]
         is_counted = [total is not None for total in totals]
         if self.drops_equal_groups and trainer.model.training:
             size = trainer.num_generations
@@ -63,17 +71,34 @@ class MasterRollouts:
         rows = [self._row(each, is_counted=counts) for each, counts in zip(played, is_counted, strict=True)]
         return {**{name: [row[name] for row in rows] for name in rows[0]}, "rollout_reward": totals}
 
-    def _play(self, tasks: Sequence[Task], trainer: Any) -> list[Played]:
+    def play(self, tasks: Sequence[Task], trainer: Any, temperature: float) -> list[Played]:
+        """The tasks played by the trainer's model as it is now."""
         from trl.models import unwrap_model_for_generation
+
+        if trainer.use_vllm:
+            if trainer.state.global_step != trainer._last_loaded_step:
+                trainer.vllm_generation.sync_weights()
+                trainer._last_loaded_step = trainer.state.global_step
+            engine = trainer.vllm_generation.llm
+            return asyncio.run(
+                _play(tasks, self.team, EngineSampler(engine, self.tongue.tokenizer, temperature), self.tongue)
+            )
 
         model, was_training = trainer.model_wrapped, trainer.model.training
         try:
             with unwrap_model_for_generation(model, trainer.accelerator) as plain:
                 plain.eval()
-                sampler = ModelSampler(plain, self.tongue.tokenizer, trainer.args.temperature)
+                sampler = ModelSampler(plain, self.tongue.tokenizer, temperature)
                 return asyncio.run(_play(tasks, self.team, sampler, self.tongue))
         finally:
             trainer.model.train(was_training)
+
+    def _overlong(self, played: Played) -> float:
+        """What a rollout loses for its length: nothing up to the last share of the limit, then evenly more, up to 1."""
+        limit = self.tongue.limits.response
+        margin = self.overlong_share * limit
+        over = max((len(each.ids) for each in played.sequences), default=0) - (limit - margin)
+        return min(1.0, max(0.0, over / margin)) if margin else 0.0
 
     def _row(self, played: Played, *, is_counted: bool) -> dict[str, Any]:
         """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several."""
@@ -89,7 +114,25 @@ class MasterRollouts:
         return {"prompt_ids": own.prompt_ids, "completion_ids": own.ids, "logprobs": own.logprobs, "env_mask": mask}
 
 
-async def _play(tasks: Sequence[Task], team: Team, sampler: ModelSampler, tongue: Tongue) -> list[Played]:
+def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
+    """Means over the rollouts of all processes."""
+    from accelerate.utils import gather_object
+
+    worth = [asdict(each) for _, each in finished if each is not None]
+    parts = {f"reward_{name}": sum(each[name] for each in worth) / len(worth) for name in (worth[0] if worth else ())}
+    own = {**tool_use([played for played, _ in finished]), **parts, "accuracy": sum(right) / (len(right) or 1)}
+    shares: list[dict[str, float]] = gather_object([own])
+    failed = sum(gather_object([sum(each is None for _, each in finished)]))
+    names = dict.fromkeys(name for share in shares for name in share)
+    means = {name: _mean([share[name] for share in shares if name in share]) for name in names}
+    return {**means, "failed": failed}
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+async def _play(tasks: Sequence[Task], team: Team, sampler: Sample, tongue: Tongue) -> list[Played]:
     try:
         return await play(tasks, team, sampler, tongue)
     finally:
@@ -112,7 +155,8 @@ def make_trainer(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    rollouts.drops_equal_groups = algorithm == "dapo"
+    if algorithm == "dapo":
+        rollouts.drops_equal_groups, rollouts.overlong_share = True, OVERLONG_SHARE
     asked = [lesson.task.question.text for lesson in rollouts.lessons]
     rows = [[{"role": "user", "content": text, "lesson": number}] for number, text in enumerate(asked)]
     return GRPOTrainer(
@@ -124,14 +168,3 @@ def make_trainer(
         rollout_func=rollouts,
         peft_config=adapter,
     )
-
-
-def tool_use(played: Sequence[Played]) -> dict[str, float]:
-    """Means over rollouts: rounds, looks, relocations."""
-    actions = [[type(said.action) for said in each.trace.rounds] for each in played]
-    count = len(played) or 1
-    return {
-        "rounds": sum(map(len, actions)) / count,
-        "looks": sum(each.count(Look) for each in actions) / count,
-        "relocations": sum(each.count(Relocate) for each in actions) / count,
-    }

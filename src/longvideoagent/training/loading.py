@@ -1,0 +1,52 @@
+"""Models and adapters to train, loaded or refused in one line (extra ``train``)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from longvideoagent.errors import DataError, one_line
+from longvideoagent.training.config import Lora
+
+
+def is_main_process() -> bool:
+    """Whether this is the one of several processes (torchrun's) that writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def load_model(path: str, *, is_adapted: bool) -> tuple[Any, Any]:
+    """Model and tokenizer. Weights that are trained have 32 bits; those under an adapter have 16 on a GPU. Raises
+    DataError where they cannot be loaded or trained."""
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    dtype = torch.bfloat16 if is_adapted and torch.cuda.is_available() else torch.float32
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check the path") from error
+    if not tokenizer.chat_template:
+        raise DataError(f"{path}: has no chat template; take a model that was trained to chat")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def adapter_of(lora: Lora | None) -> Any:
+    """peft's configuration of an adapter; None for none."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=lora.modules, task_type="CAUSAL_LM")
+
+
+def machine_arguments() -> dict[str, Any]:
+    """What the machine at hand decides of a trainer's arguments."""
+    has_gpu = torch.cuda.is_available()
+    return {"use_cpu": not has_gpu, "bf16": has_gpu, "gradient_checkpointing": has_gpu}

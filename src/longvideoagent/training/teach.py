@@ -1,0 +1,74 @@
+"""A warm start: supervised fine-tuning on trajectories of a good team, in a folder (extra ``train``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.errors import DataError, one_line
+from longvideoagent.training.config import TeachConfig
+from longvideoagent.training.folder import TrainingFolder
+from longvideoagent.training.learn import common_arguments, passes, settings_told
+from longvideoagent.training.loading import adapter_of, is_main_process, load_model
+from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.trajectories import read_good, sequences_of
+from longvideoagent.training.watch import Progress, Watch, run_trainer
+
+IGNORED = -100
+"""The label of a token that is not learnt."""
+
+
+def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path:
+    """Teach, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
+    UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
+    folder = TrainingFolder(config.out)
+    told = settings_told(config, "sft")
+    folder.check(told)
+    good = read_good(config.runs, config.weights, config.least_reward)
+    model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
+    tongue = Tongue(tokenizer, config.wording, config.token_limits)
+    sequences = [each for trace in good for each in sequences_of(trace, tongue)]
+    if not sequences:
+        raise DataError(f"{config.runs[0]}: no trajectory fits the limits; raise limits.prompt and limits.response")
+    rows = {"input_ids": [each.prompt_ids + each.ids for each in sequences]}
+    rows["labels"] = [
+        [IGNORED] * len(each.prompt_ids)
+        + [number if mask else IGNORED for number, mask in zip(each.ids, each.mask, strict=True)]
+        for each in sequences
+    ]
+    try:
+        trainer = _make_trainer(config, model, tokenizer, rows)
+    except (ValueError, TypeError) as error:  # peft and TRL tell so what does not go together
+        raise DataError(f"{config.model}: cannot be taught so ({one_line(error)}); mend the configuration") from error
+    if is_main_process():
+        folder.claim(told)
+    watch = Watch(folder, progress, lambda _step: {"trajectories": len(good), "sequences": len(sequences)})
+    run_trainer(trainer, folder, watch)
+    tokenizer.save_pretrained(folder.model)
+    return folder.model
+
+
+def _make_trainer(config: TeachConfig, model: Any, tokenizer: Any, rows: dict[str, Any]) -> Any:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    own = {
+        "output_dir": str(config.out),
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": passes(config.batch),
+        "max_steps": config.steps,
+        "max_length": None,
+        "learning_rate": config.learning_rate,
+        "warmup_steps": 0.1,
+        "seed": config.seed,
+        "save_steps": config.save_every,
+        **common_arguments(),
+        **config.trl,
+    }
+    return SFTTrainer(
+        model=model,
+        args=SFTConfig(**own),
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=tokenizer,
+        peft_config=adapter_of(config.lora),
+    )

@@ -1,0 +1,70 @@
+"""What a good team did, as token sequences to learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.errors import DataError
+from longvideoagent.protocol import opened_thought, respell
+from longvideoagent.report.line import read_trace
+from longvideoagent.trace import Trace
+from longvideoagent.training.reward import Weights, reward
+from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.tokens import TokenRecord, TokenSequence
+
+QUESTIONS, TRACES = "questions.jsonl", "traces.jsonl"
+"""Of a folder of ``lva eval`` (docs/evaluation.md)."""
+
+
+def read_good(runs: Sequence[Path], weights: Weights, least_reward: float) -> list[Trace]:
+    """The finished trajectories of the runs that earn at least so much. Raises DataError where a folder holds no run,
+    or none of them is good enough."""
+    good = []
+    for run in runs:
+        right = {told["question"]["id"]: told["gold"]["option_index"] for told in _lines(run / QUESTIONS)}
+        last = {told["question"]["id"]: told for told in _lines(run / TRACES)}
+        for name, told in last.items():
+            try:
+                trace = read_trace(told)
+            except ValueError as error:
+                raise DataError(f"{run / TRACES}: no trace ({error}); was it written by another version?") from error
+            worth = None if right.get(name) is None else reward(trace, right[name], weights)
+            if worth is not None and worth.total >= least_reward:
+                good.append(trace)
+    if not good:
+        told_runs = ", ".join(map(str, runs))
+        raise DataError(f"{told_runs}: no trajectory earns {least_reward}; lower least_reward or give better runs")
+    return good
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.endswith("\n"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); is its folder a run of lva eval?") from error
+
+
+def sequences_of(trace: Trace, tongue: Tongue) -> list[TokenSequence]:
+    """The tokens that a master with this tongue would have read and sampled, had it said what the trace's did. Each
+    reply ends its turn where the context goes on so. Empty where they do not fit the limits."""
+    record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
+    end = tongue.tokenizer.eos_token_id
+    rounds = [replace(said, text=respell(said.text, tongue.wording.look_tag)) for said in trace.rounds]
+    spoken = replace(trace, rounds=tuple(rounds))
+    for number, said in enumerate(rounds):
+        is_hurried = trace.is_hurried and number + 1 == len(rounds)
+        before = replace(spoken, rounds=spoken.rounds[:number], is_hurried=is_hurried, outcome=None)
+        if record.context(before) is None:
+            return []
+        thought = said.reply.reasoning.strip()
+        text = f"<think>\n{thought}\n</think>\n\n{said.text}" if thought else said.text
+        ids = tongue.tokenizer(text.removeprefix(opened_thought(record.sequences[-1].text)), add_special_tokens=False)
+        if len(ids["input_ids"]) >= record.room:
+            return []
+        record.add([*ids["input_ids"], end], [0.0] * (len(ids["input_ids"]) + 1))
+    return record.sequences
