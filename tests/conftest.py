@@ -20,6 +20,7 @@ import pytest
 
 from longvideoagent.media.frames import Pixels
 from longvideoagent.types import Clip, Subtitle, Timeline
+from tests.release import some, write_release
 
 needs_torch = [
     pytest.mark.torch,
@@ -109,6 +110,12 @@ def short_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "short.mp4"
     write_video(path, range(0, 10_000, 40), gop=50)
     return path
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A LongTVQA+ folder with a dozen questions over two episodes."""
+    return write_release(tmp_path / "data", some(12))
 
 
 @pytest.fixture(scope="session")

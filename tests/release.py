@@ -33,6 +33,19 @@ def question(number: int = 1, **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in whole.items() if value is not None}
 
 
+def some(count: int) -> list[dict[str, Any]]:
+    """Questions over all clips, in an order that jumps between the episodes."""
+    return [
+        question(
+            number,
+            occur_clip=CLIPS[number % 4],
+            episode_name=CLIPS[number % 4][:6],
+            q=f"What does Otto hold in scene {number} ?",
+        )
+        for number in range(count)
+    ]
+
+
 def write_release(folder: Path, records: list[dict[str, Any]] | None = None, split: str = "val") -> Path:
     """A LongTVQA+ folder with these questions."""
     folder.mkdir(exist_ok=True)
@@ -41,6 +54,20 @@ def write_release(folder: Path, records: list[dict[str, Any]] | None = None, spl
     (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(TEXTS))
     (folder / "clip_durations.json").write_text(json.dumps(DURATIONS))
     return folder
+
+
+def slow_release(tmp_path: Path, count: int) -> Path:
+    """Long enough to be interrupted: each question goes through many clips."""
+    names = [f"s01e{number // 50 + 1:02}_seg01_clip_{number % 50:02}" for number in range(400)]
+    records = [
+        question(number, occur_clip=names[number % 400], episode_name=names[number % 400][:6], q=f"What of {number} ?")
+        for number in range(count)
+    ]
+    release = write_release(tmp_path / "data", records)
+    words = {name: f"Mira : number {number}. Otto : A rope. Mira : A saw." for number, name in enumerate(names)}
+    (release / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(words))
+    (release / "clip_durations.json").write_text(json.dumps(dict.fromkeys(names, 60.0)))
+    return release
 
 
 def write_frames(folder: Path, count: int = 6) -> None:

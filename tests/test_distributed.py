@@ -24,8 +24,8 @@ from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 from tests.faulty_server import say, serving
-from tests.release import write_release
-from tests.test_evaluation import LVA, asked, ids, lines, slow_release, some, start, wait_for_lines
+from tests.release import slow_release, some, write_release
+from tests.runs import LVA, asked, ids, lines, start, wait_for_lines
 
 needs_ray = [
     pytest.mark.slow,

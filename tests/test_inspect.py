@@ -14,8 +14,8 @@ import pytest
 
 from longvideoagent.evaluation.evaluate import How, run_evaluation
 from tests.faulty_server import say, serving
-from tests.release import write_release
-from tests.test_evaluation import asked, some
+from tests.release import some, write_release
+from tests.runs import asked
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,294 @@
+"""A run's folder: nothing lost, nothing asked twice, nothing believed that was changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.datasets.episodes import by_episode
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.compare import compare
+from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
+from longvideoagent.evaluation.page import write_report
+from longvideoagent.evaluation.replay import find_trace
+from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.store import cut_half_line, open_run
+from longvideoagent.files import write_whole
+from longvideoagent.trace import Settings
+from tests.faulty_server import say, serving
+from tests.release import CLIPS, some, write_release
+from tests.runs import LVA, asked, ids, lines, run
+
+
+def test_every_question_is_asked_once_and_measured(release: Path, tmp_path: Path) -> None:
+    summary = run(asked(release), tmp_path / "run")
+    assert sorted(ids(tmp_path / "run")) == sorted(str(number) for number in range(12))
+    assert (summary["questions"], summary["finished"], summary["accuracy"]["n"]) == (12, 12, 12)
+    assert summary == json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: Path) -> None:
+    first = run(asked(release), tmp_path / "run")
+    before = (tmp_path / "run" / "traces.jsonl").read_bytes()
+    assert run(asked(release), tmp_path / "run") == first
+    assert (tmp_path / "run" / "traces.jsonl").read_bytes() == before
+
+
+def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    _, samples = read_asked(asked(release))
+    assert ids(tmp_path / "run") == [sample.question.id for sample in by_episode(samples)]
+    videos = [sample.video for sample in by_episode(samples)]
+    assert videos == sorted(videos)
+    assert videos != [sample.video for sample in samples]
+
+
+def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "traces.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 300])
+    assert run(asked(release), tmp_path / "run")["finished"] == 12
+    assert len(set(ids(tmp_path / "run"))) == len(ids(tmp_path / "run")) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (b"", b""),
+        (b"half", b""),
+        (b"one\nhalf", b"one\n"),
+        (b"one\n", b"one\n"),
+        (b"one\n" + b"x" * 3_000_000, b"one\n"),
+        (b"x" * 3_000_000, b""),
+        (b"x" * 2_000_000 + b"\n" + b"y" * (1 << 20), b"x" * 2_000_000 + b"\n"),
+    ],
+    ids=lambda told: f"{len(told)} bytes",
+)
+def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(text)
+    cut_half_line(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == left
+
+
+def test_another_setting_is_refused_by_name(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    other = make_protocol(release, "val", Roster(), Settings(max_rounds=3), {"agents": "grounding"})
+    with pytest.raises(UsageError, match=r"settings\.max_rounds: 5 -> 3"):
+        run(other, tmp_path / "run")
+
+
+def changed_questions(release: Path) -> None:
+    write_release(release, [record | {"q": "What does Otto drop ?"} for record in some(12)])
+
+
+def changed_gold(release: Path) -> None:
+    write_release(release, [record | {"answer": "a2"} for record in some(12)])
+
+
+def changed_lines(release: Path) -> None:
+    path = release / "LongTVQA_plus_subtitle_clip_level.json"
+    path.write_text(path.read_text().replace("lantern", "saw"))
+
+
+def changed_lengths(release: Path) -> None:
+    (release / "clip_durations.json").write_text(json.dumps(dict.fromkeys(CLIPS, 59.0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (changed_questions, "questions_sha256"),
+        (changed_gold, "gold_sha256"),
+        (changed_lines, "subtitles_sha256"),
+        (changed_lengths, "subtitles_sha256"),
+    ],
+)
+def test_changed_data_is_refused_by_name(
+    change: Callable[[Path], None], told: str, release: Path, tmp_path: Path
+) -> None:
+    run(asked(release), tmp_path / "run")
+    change(release)
+    with pytest.raises(UsageError, match=told):
+        run(asked(release), tmp_path / "run")
+
+
+def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: Path) -> None:
+    plain, told = asked(release), asked(release, agents="grounding+vision", boxes=True)
+    run(plain, tmp_path / "plain")
+    run(told, tmp_path / "told")
+    write_release(release, [record | {"bbox": {}} for record in some(12)])
+    run(plain, tmp_path / "plain")
+    with pytest.raises(UsageError, match="gold_sha256"):
+        run(told, tmp_path / "told")
+
+
+def test_changed_first_clips_are_refused(release: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "c.json"
+    subprocess.run([LVA, "data", "ground", release, "--split", "val", "--out", cache], check=True)
+    run(asked(release, first_clip=f"cache={cache}"), tmp_path / "run")
+    cache.write_text(cache.read_text().replace(CLIPS[1], CLIPS[0]))
+    with pytest.raises(UsageError, match="first_clips_sha256"):
+        run(asked(release, first_clip=f"cache={cache}"), tmp_path / "run")
+
+
+def test_another_server_is_refused(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = asked(release, Roster(master=Role(model="openai:m")))
+    with serving(say("<answer>a1</answer>")) as (url, server):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        run(protocol, tmp_path / "run")
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:9/v1")
+        with pytest.raises(UsageError, match=rf'servers\.master: "{url}" -> "http://127\.0\.0\.1:9/v1"'):
+            run(protocol, tmp_path / "run")
+    assert len(server.got) == 12
+
+
+def test_more_questions_are_asked_in_the_same_run(release: Path, tmp_path: Path) -> None:
+    assert run(asked(release, limit=5), tmp_path / "run")["finished"] == 5
+    assert run(asked(release, limit=8), tmp_path / "run")["questions"] == 8
+    assert run(asked(release), tmp_path / "run")["finished"] == 12
+    assert sorted(ids(tmp_path / "run"), key=int) == [str(number) for number in range(12)]
+    with pytest.raises(UsageError, match=r"limit: null -> 8; questions: 12 -> 8"):
+        run(asked(release, limit=8), tmp_path / "run")
+
+
+def test_more_questions_behind_others_are_refused(release: Path, tmp_path: Path) -> None:
+    run(asked(release, limit=5), tmp_path / "run")
+    changed_questions(release)
+    with pytest.raises(UsageError, match="questions_sha256"):
+        run(asked(release, limit=8), tmp_path / "run")
+
+
+def test_a_run_that_was_stopped_while_it_grew_is_read_as_it_was(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(asked(release, limit=5), path)
+    before = (path / "config.json").read_bytes()
+    run(asked(release), path)
+    (path / "config.json").write_bytes(before)
+    (path / "traces.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(path)[:4]))
+    assert run(asked(release, limit=5), path)["finished"] == 5
+
+
+def test_traces_without_their_settings_are_refused(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(UsageError, match=r"config\.json is gone"):
+        run(asked(release), tmp_path / "run")
+
+
+def other_gold(text: str) -> str:
+    return text.replace('"option_index": 1', '"option_index": 2')
+
+
+def without_the_second_line(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:1] + text.splitlines(keepends=True)[2:])
+
+
+def broken_off(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (other_gold, "its gold answers were changed since"),
+        (without_the_second_line, "its questions were changed since"),
+        (broken_off, "its questions were changed since"),
+    ],
+)
+def test_questions_that_were_changed_in_a_run_are_not_believed(
+    spoil: Callable[[str], str], told: str, release: Path, tmp_path: Path
+) -> None:
+    run(asked(release), tmp_path / "run")
+    run(asked(release), tmp_path / "other")
+    path = tmp_path / "run" / "questions.jsonl"
+    path.write_text(spoil(path.read_text()))
+    for read in (
+        lambda: compare(tmp_path / "other", tmp_path / "run"),
+        lambda: compare(tmp_path / "run", tmp_path / "other"),
+        lambda: write_report(tmp_path / "run"),
+        lambda: run(asked(release), tmp_path / "run"),
+        lambda: find_trace(tmp_path / "run", "1"),
+    ):
+        with pytest.raises(DataError, match=rf"questions\.jsonl: {told}"):
+            read()
+
+
+def test_each_trace_is_on_the_disk_before_the_next_question(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "traces.jsonl"
+    on_disk: list[int] = []
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        sync(file)
+        if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
+            on_disk.append(path.read_bytes().count(b"\n"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    assert on_disk == list(range(1, 13))
+
+
+def test_a_file_is_on_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[int, int]] = []
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        sync(file)
+        synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
+        assert not (tmp_path / "told.txt").exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_whole(tmp_path / "told.txt", "everything")
+    assert ((tmp_path / "told.txt").stat().st_ino, 10) in synced
+
+
+def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:
+    data, samples = read_asked(asked(release))
+    configure = partial(resolve, asked(release), data.name)
+    with open_run(tmp_path / "run", configure, samples), pytest.raises(UsageError, match="another process"):
+        run(asked(release), tmp_path / "run")
+
+
+def test_a_folder_of_other_things_is_refused(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        run(asked(release), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        ("{broken", ":3: no JSON"),
+        ('{"x": 1}', ":3: no trace"),
+        ("another question's", ":3: question 'other-"),
+    ],
+)
+def test_a_line_that_was_spoilt_is_named(spoilt: str, told: str, release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "traces.jsonl"
+    written = path.read_text().splitlines(keepends=True)
+    other = written[2].replace('"id":"', '"id":"other-')
+    written[2] = other if spoilt.startswith("another") else f"{spoilt}\n"
+    path.write_text("".join(written))
+    with pytest.raises(DataError, match=told):
+        run(asked(release), tmp_path / "run")
+    with pytest.raises(DataError, match=told):
+        write_report(tmp_path / "run")
+
+
+def test_no_key_is_written(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    with serving(say("<answer>a1</answer>")) as (url, _):
+        run(asked(release, Roster(master=Role(model=f"openai:m@{url}"))), tmp_path / "run")
+    assert all(b"sk-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())
