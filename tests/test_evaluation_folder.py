@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,7 @@ from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_release
 from tests.runs import LVA, asked, ids, lines, run
+from tests.test_video_sets import mlvu, nextqa
 
 
 def test_every_question_is_asked_once_and_measured(release: Path, tmp_path: Path) -> None:
@@ -118,6 +120,30 @@ def test_changed_data_is_refused_by_name(
     change(release)
     with pytest.raises(UsageError, match=told):
         run(asked(release), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("make", "root", "place", "name"),
+    [
+        (nextqa, "", "NExTVideo/1164", "talk.srt"),
+        (nextqa, "", "videos", "talk.en.vtt"),
+        (mlvu, "MLVU", "video/1_plotQA", "talk.srt"),
+    ],
+)
+def test_changed_lines_beside_a_film_are_refused(
+    make: Callable[[Path], None], root: str, place: str, name: str, tmp_path: Path, short_video: Path
+) -> None:
+    data = tmp_path / "data"
+    beside = data / root / place / name
+    beside.parent.mkdir(parents=True)
+    make(data / root)
+    shutil.copy(short_video, beside.with_name("talk.mp4"))
+    beside.write_text("WEBVTT\n\n00:00:01.000 --> 00:00:03.000\nOtto: A rope.\n")
+    run(asked(data), tmp_path / "run")
+    assert "Otto: A rope." in (tmp_path / "run" / "traces.jsonl").read_text()
+    beside.write_text(beside.read_text().replace("rope", "saw"))
+    with pytest.raises(UsageError, match="subtitles_sha256"):
+        run(asked(data), tmp_path / "run")
 
 
 def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: Path) -> None:
@@ -254,7 +280,7 @@ def test_a_file_is_on_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: p
 
 def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:
     data, samples = read_asked(asked(release))
-    configure = partial(resolve, asked(release), data.name)
+    configure = partial(resolve, asked(release), data)
     with open_run(tmp_path / "run", configure, samples), pytest.raises(UsageError, match="another process"):
         run(asked(release), tmp_path / "run")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.config import resolve
+from longvideoagent.evaluation.config import read_asked, resolve
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.rollout import Rollout
@@ -68,7 +68,8 @@ def test_a_report_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> N
 
 def test_a_report_keeps_clips_of_one_name_apart(release: Path, tmp_path: Path) -> None:
     samples = [Sample(Question("Who?", ("Mira", "Otto"), video), Gold(0), "who", video) for video in ("one", "two")]
-    with open_run(tmp_path / "run", partial(resolve, asked(release), "films"), samples) as folder:
+    data, _ = read_asked(asked(release))
+    with open_run(tmp_path / "run", partial(resolve, asked(release), data), samples) as folder:
         for sample in samples:
             rollout = Rollout(sample.question, make_timeline([f"Mira: This is film {sample.video}."]))
             rollout.receive(Grounded("c01"))

@@ -89,6 +89,18 @@ def test_any_of_several_gold_spans_will_do() -> None:
         assert told.covered == 1.0
 
 
+@pytest.mark.parametrize(("label", "iou", "covered"), [("c01", 0.0, 1.0), ("c02", 1 / 6, 1.0), ("c03", 0.0, 0.0)])
+@pytest.mark.parametrize("is_moment_first", [True, False])
+def test_a_moment_and_a_span_are_both_gold(label: str, iou: float, covered: float, is_moment_first: bool) -> None:
+    start_s = TIMELINE.clips[1].start_s
+    moment, span = (15.0, 15.0), (start_s + 20, start_s + 30)
+    first, second = (moment, span) if is_moment_first else (span, moment)
+    trace = finish(Grounded(label), Reply("<answer>a0</answer>"))
+    told = judge(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
+    assert told.iou == pytest.approx(iou)
+    assert told.covered == covered
+
+
 def test_an_outage_is_told_apart_and_its_cost_is_the_agents() -> None:
     trace = finish(Grounded("c02"), Failed("master", "down", Usage(calls=6)))
     told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)

@@ -236,7 +236,7 @@ class Watched:
     """A data set that remembers which videos were opened."""
 
     def __init__(self, data: DataSet) -> None:
-        self.name, self.samples, self.problems = data.name, data.samples, data.problems
+        self.name, self.folder, self.samples, self.problems = data.name, data.folder, data.samples, data.problems
         self.opened: list[str] = []
         self._data = data
 

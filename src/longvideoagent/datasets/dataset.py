@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from longvideoagent.datasets.gold import Sample
@@ -16,6 +17,10 @@ class DataSet(Protocol):
     @property
     def name(self) -> str:
         """As its publishers call it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its videos and subtitles lie."""
 
     @property
     def samples(self) -> Sequence[Sample]:

@@ -19,6 +19,7 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.trace import Agents, Settings
@@ -80,7 +81,7 @@ def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
     return data, [replace(each, gold=replace(each.gold, boxes=data.boxes(each) or ())) for each in samples]
 
 
-def resolve(protocol: EvalProtocol, name: str, samples: Sequence[Sample]) -> dict[str, Any]:
+def resolve(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> dict[str, Any]:
     """The protocol as plain values, with digests of what lies outside of it: prompt, subtitles, questions, gold
     answers, and first clips found beforehand. Holds no key: a roster names the variable that holds one."""
     roster = protocol.roster
@@ -93,7 +94,7 @@ def resolve(protocol: EvalProtocol, name: str, samples: Sequence[Sample]) -> dic
     return {
         "format": FORMAT,
         "data": str(protocol.data.resolve()),
-        "set": name,
+        "set": data.name,
         "split": protocol.split,
         "limit": protocol.limit,
         "questions": len(samples),
@@ -104,7 +105,7 @@ def resolve(protocol: EvalProtocol, name: str, samples: Sequence[Sample]) -> dic
         "team": roster.model_dump(mode="json"),
         "servers": {role: _server(told) for role, told in roles.items() if told.model.startswith("openai:")},
         "prompt_sha256": digest([prompt]),
-        "subtitles_sha256": digest(_texts(protocol.data)),
+        "subtitles_sha256": digest(_texts(data.folder)),
         "first_clips_sha256": _first_clips(protocol.first_clips, samples),
         **digests([record_of(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
@@ -124,7 +125,7 @@ def _texts(folder: Path) -> Iterator[str]:
     """The files from which lines and lengths of clips are read, wherever a set keeps them: name and digest of each."""
     found = [*folder.glob("*subtitle*"), folder / "clip_durations.json"]
     found += [path for place in ("subtitle", "subtitles") for path in (folder / place).rglob("*")]
-    beside = [path for place in ("videos", "video", "data") for path in (folder / place).rglob("*")]
+    beside = [path for place in VIDEO_FOLDERS for path in (folder / place).rglob("*")]
     found += [path for path in beside if path.suffix.lower() in SUFFIXES]
     for path in sorted(path for path in found if path.is_file()):
         with path.open("rb") as file:

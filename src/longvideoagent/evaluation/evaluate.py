@@ -68,7 +68,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
     data, samples = read_asked(protocol)
     switches = Switches.of(protocol, data, samples)
     team = load_team(protocol.roster, how.cache, patience=replace(PATIENCE, warn=how.warn))
-    with open_run(path, partial(resolve, protocol, data.name), samples) as run:
+    with open_run(path, partial(resolve, protocol, data), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]
 

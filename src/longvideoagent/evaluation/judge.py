@@ -28,9 +28,11 @@ class GroundingScore:
     window: bool | None = None
     """Whether the gold clip is in the last evidence window."""
     iou: float | None = None
-    """Overlap of the last window with the gold span, intersection over union of time; None of a moment."""
+    """Overlap of the last window with the gold span, intersection over union of time; None of a moment. Of several
+    spans the largest."""
     covered: float | None = None
-    """Share of the gold span that lies in the last window; a moment, a span without length, does or does not."""
+    """Share of the gold span that lies in the last window; a moment, a span without length, does or does not. Of
+    several spans the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,9 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited
     window = trace.current.clips if trace.current else ()
     iou = covered = None
-    if gold.spans:  # any of them will do
-        iou, covered = max(_overlap(window, *span) for span in gold.spans)
+    if gold.spans:  # any of them will do; that one is a moment takes no iou from the others
+        ious, shares = zip(*(_overlap(window, *span) for span in gold.spans), strict=True)
+        iou, covered = max((told for told in ious if told is not None), default=None), max(shares)
     if gold.clip is None:
         return GroundingScore(iou=iou, covered=covered)
     return GroundingScore(
