@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -50,6 +52,33 @@ def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -
     videos = [sample.video for sample in by_episode(samples)]
     assert videos == sorted(videos)
     assert videos != [sample.video for sample in samples]
+
+
+def wordy_release(folder: Path) -> Path:
+    """Questions, options and lines of many words each, drawn by chance, so that there is much to weigh."""
+    dice = random.Random(3)
+    words = [
+        f"{one}{other}" for one in ("bra", "dul", "fen", "gor", "kil", "mop") for other in ("ck", "st", "nd", "lf")
+    ]
+
+    def say(count: int) -> str:
+        return " ".join(dice.choices(words, k=count))
+
+    records = [record | {"q": f"What {say(9)} ?"} | {f"a{index}": say(5) for index in range(5)} for record in some(12)]
+    write_release(folder, records)
+    told = {clip: " ".join(f"Otto : {say(8)}." for _ in range(9)) for clip in CLIPS}
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_offline_agents_say_the_same_in_every_process(tmp_path: Path) -> None:
+    release = wordy_release(tmp_path / "data")
+    said = []
+    for seed in "12":
+        command = [LVA, "eval", release, "--run", tmp_path / seed, "--agents", "grounding", "--concurrency", "1"]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed})
+        said.append(re.sub(r'"seconds":[\d.e-]+', "", (tmp_path / seed / "traces.jsonl").read_text()))
+    assert said[0] == said[1]
 
 
 def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ def _fold(text: str) -> str:
 
 
 class Reading:
-    """One question read against the facts at hand (lines and what was seen), in order of time."""
+    """One question read against the facts at hand (lines and what was seen), in order of time. Weights of terms are
+    summed exactly, since sets of terms have another order in each process."""
 
     def __init__(self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True) -> None:
         self.question = question
@@ -165,10 +166,10 @@ class Reading:
         """The fact that best names the asked moment and the share of the clause it matches; lines
         are preferred, since moments are named by what is said."""
         wanted = set(terms(self.asked.clause or self.question.text))
-        total = sum(self.rarity(term) for term in wanted)
+        total = math.fsum(self.rarity(term) for term in wanted)
         best: tuple[Evidence, float] | None = None
         for fact, words in zip(self.facts, self._words, strict=True):
-            share = sum(self.rarity(term) * words.hold(term) for term in wanted) / total if total else 0.0
+            share = math.fsum(self.rarity(term) * words.hold(term) for term in wanted) / total if total else 0.0
             share *= 1.0 if fact.kind == "subtitle" else 0.8
             if share > 0 and (best is None or share > best[1]):
                 best = fact, share
@@ -188,8 +189,8 @@ class Reading:
         """For each fact, 0 to 1: its share of the question's known terms, times its nearness to the
         asked moment. A fact's neighbours lend it half of what they match."""
         known = {term: self.rarity(term) for term in self.main_terms if self.frequency(term)}
-        total = sum(known.values()) or 1.0
-        own = [sum(rarity * words.hold(term) for term, rarity in known.items()) / total for words in self._words]
+        total = math.fsum(known.values()) or 1.0
+        own = [math.fsum(rarity * words.hold(term) for term, rarity in known.items()) / total for words in self._words]
         lent = _lend(self.facts, own)
         return [
             self._discount(fact) * self.nearness(fact) * (1 - QUESTION_SHARE + QUESTION_SHARE * max(match, near / 2))
@@ -229,7 +230,7 @@ class Reading:
 
     def richness(self, fact: Evidence) -> float:
         """How much a fact tells, whatever is asked: the rarity of its terms taken together."""
-        return sum(self.rarity(term) for term in set(terms(fact.text)))
+        return math.fsum(self.rarity(term) for term in set(terms(fact.text)))
 
     def supports(self) -> list[Support]:
         """Support for each option, in their order: that of the best single fact, and more where the
@@ -248,10 +249,10 @@ class Reading:
 
     def _best_fact(self, wanted: Iterable[str]) -> Support:
         weights = {term: self.rarity(term) for term in wanted}
-        total = sum(weights.values())
+        total = math.fsum(weights.values())
         best = Support(0.0, None)
         for fact, words, relevance in zip(self.facts, self._words, self.relevance, strict=True):
-            shared = sum(weight * words.hold(term) for term, weight in weights.items())
+            shared = math.fsum(weight * words.hold(term) for term, weight in weights.items())
             if shared:
                 value = shared / total * relevance
                 if value > best.value:
