@@ -27,7 +27,7 @@ from longvideoagent.files import write_whole
 from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_release
-from tests.runs import LVA, asked, ids, lines, run
+from tests.runs import LVA, Json, asked, ids, lines, run
 from tests.test_video_sets import mlvu, nextqa
 
 
@@ -75,7 +75,8 @@ def test_offline_agents_say_the_same_in_every_process(tmp_path: Path) -> None:
     release = wordy_release(tmp_path / "data")
     said = []
     for seed in "12":
-        command = [LVA, "eval", release, "--run", tmp_path / seed, "--agents", "grounding", "--concurrency", "1"]
+        command = [str(LVA), "eval", str(release), "--run", str(tmp_path / seed)]
+        command += ["--agents", "grounding", "--concurrency", "1"]
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed})
         said.append(re.sub(r'"seconds":[\d.e-]+', "", (tmp_path / seed / "traces.jsonl").read_text()))
     assert said[0] == said[1]
@@ -114,6 +115,42 @@ def test_another_setting_is_refused_by_name(release: Path, tmp_path: Path) -> No
     other = make_protocol(release, "val", Roster(), Settings(max_rounds=3), {"agents": "grounding"})
     with pytest.raises(UsageError, match=r"settings\.max_rounds: 5 -> 3"):
         run(other, tmp_path / "run")
+
+
+def test_another_version_is_refused_by_name_and_another_python_is_not(release: Path, tmp_path: Path) -> None:
+    run(asked(release, limit=5), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"versions": config["versions"] | {"python": "3.9.0"}}))
+    assert run(asked(release, limit=8), tmp_path / "run")["finished"] == 8
+    assert json.loads(path.read_text())["versions"]["python"] == "3.9.0"
+    path.write_text(json.dumps(config | {"versions": config["versions"] | {"longvideoagent": "0.0.1"}}))
+    with pytest.raises(UsageError, match=r'versions\.longvideoagent: "0\.0\.1" -> "'):
+        run(asked(release, limit=5), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"questions": ...}, "questions cannot be read"),
+        ({"questions": "5"}, "questions cannot be read"),
+        ({"versions": 1}, r"versions\.longvideoagent, versions\.python cannot be read"),
+        ({"settings": {}}, r"settings\.agents, settings\.max_rounds, settings\.window cannot be read"),
+        ({"team": []}, r"team\.style, team\.master\.model, team\.grounding\.model cannot be read"),
+    ],
+)
+def test_settings_that_were_spoilt_are_named(changed: Json, told: str, release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text()) | changed
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
+    for read in (
+        lambda: compare(tmp_path / "run", tmp_path / "run"),
+        lambda: write_report(tmp_path / "run"),
+        lambda: run(asked(release), tmp_path / "run"),
+    ):
+        with pytest.raises(DataError, match=rf"config\.json: {told}; put the file back"):
+            read()
 
 
 def changed_questions(release: Path) -> None:
@@ -276,6 +313,14 @@ def test_questions_that_were_changed_in_a_run_are_not_believed(
             read()
 
 
+def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run")
+    path = tmp_path / "run" / "questions.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Otto", b"\xff", 1))
+    with pytest.raises(DataError, match=r"questions\.jsonl:1: no JSON .*; put the file back, or begin a new run"):
+        write_report(tmp_path / "run")
+
+
 def test_each_trace_is_on_the_disk_before_the_next_question(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +370,7 @@ def test_a_folder_of_other_things_is_refused(release: Path, tmp_path: Path) -> N
     ("spoilt", "told"),
     [
         ("{broken", ":3: no JSON"),
+        ("\udcff", ":3: no JSON .*; delete that line and run it again"),
         ('{"x": 1}', ":3: no trace"),
         ("another question's", ":3: question 'other-"),
     ],
@@ -335,7 +381,7 @@ def test_a_line_that_was_spoilt_is_named(spoilt: str, told: str, release: Path, 
     written = path.read_text().splitlines(keepends=True)
     other = written[2].replace('"id":"', '"id":"other-')
     written[2] = other if spoilt.startswith("another") else f"{spoilt}\n"
-    path.write_text("".join(written))
+    path.write_text("".join(written), errors="surrogateescape")
     with pytest.raises(DataError, match=told):
         run(asked(release), tmp_path / "run")
     with pytest.raises(DataError, match=told):

@@ -86,7 +86,7 @@ def test_gold_and_versions_are_told_of_both_runs(release: Path, tmp_path: Path) 
         f"{tmp_path / 'gold'}: gold boxes are told with each look",
     )
     assert {"boxes: true -> false", 'first_clip: "gold" -> "ground"'} <= set(told.settings)
-    assert any(line.startswith('version of longvideoagent: "0.0.1" -> ') for line in told.settings)
+    assert any(line.startswith('versions.longvideoagent: "0.0.1" -> ') for line in told.settings)
     assert len(compare(tmp_path / "gold", tmp_path / "gold").tells_gold) == 4
     shown = subprocess.run([LVA, "compare", "gold", "plain"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert shown.stdout.count("GOLD IS TOLD IN gold") == 2

@@ -61,7 +61,7 @@ def compare(one: Path, other: Path) -> Comparison:
     flips = [Flip(samples[a.id], b.is_correct) for a, b in pairs if a.is_correct != b.is_correct]
     gained = sum(flip.gained for flip in flips)
     return Comparison(
-        settings=_changed(before, now),
+        settings=tuple(differences(before, now)),
         tells_gold=(*_gold_told(one, before), *_gold_told(other, now)),
         common=len(pairs),
         first=accuracy(a for a, _ in pairs),
@@ -72,11 +72,6 @@ def compare(one: Path, other: Path) -> Comparison:
         p_mcnemar=mcnemar(gained, len(flips) - gained),
         flips=tuple(flips),
     )
-
-
-def _changed(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
-    versions = differences(before["versions"], now["versions"])
-    return (*differences(before, now), *(f"version of {line}" for line in versions))
 
 
 def _gold_told(run: Path, config: dict[str, Any]) -> Iterable[str]:

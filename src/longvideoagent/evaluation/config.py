@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -163,9 +164,27 @@ def digest(texts: Iterable[str]) -> str:
     return total.hexdigest()[:16]
 
 
+_READ: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("data", "set", "split", "first_clip", "settings.agents", "team.style"), str),
+    **dict.fromkeys(("team.master.model", "team.grounding.model", "team.vision.model"), str),
+    **dict.fromkeys(("questions_sha256", "gold_sha256", "versions.longvideoagent", "versions.python"), str),
+    **dict.fromkeys(("questions", "settings.max_rounds", "settings.window"), int),
+    "limit": int | None,
+    "baseline": str | None,
+    "boxes": bool,
+}
+"""What others read of a run's settings."""
+
+
+def spoilt(told: dict[str, Any]) -> list[str]:
+    """Those fields that are read of a run's settings and are gone, or of another kind."""
+    flat = _flat(told)
+    return [name for name, kind in _READ.items() if not isinstance(flat.get(name, ...), kind)]
+
+
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Each field that differs, as ``name: before -> now``; versions do not count."""
-    one, other = (_flat({key: told[key] for key in told if key != "versions"}) for told in (before, now))
+    """Each field that differs, as ``name: before -> now``."""
+    one, other = _flat(before), _flat(now)
     names = dict.fromkeys([*one, *other])
     return [
         f"{name}: {json.dumps(one.get(name))} -> {json.dumps(other.get(name))}"

@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of
+from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
 from longvideoagent.files import write_whole
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
@@ -116,6 +116,7 @@ def _go_on(path: Path, configure: Configure, samples: Sequence[Sample]) -> None:
     now = configure(samples[:known])
     if len(samples) >= known:
         now["limit"] = before["limit"]  # what is asked counts, not how it was bounded
+    now["versions"]["python"] = before["versions"]["python"]  # any may go on
     changed = differences(before, json.loads(json.dumps(now)))
     if changed:
         told = "; ".join(changed[:6]) + ("; …" if len(changed) > 6 else "")
@@ -156,6 +157,9 @@ def read_config(path: Path) -> dict[str, Any]:
         raise DataError(f"{path / CONFIG}: no JSON ({error}); begin the run anew in another folder") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise DataError(f"{path / CONFIG}: not of format {FORMAT}; it was written by another version")
+    if fields := spoilt(told):
+        what = f"{', '.join(fields[:3])} cannot be read"
+        raise DataError(f"{path / CONFIG}: {what}; put the file back, or begin the run anew in another folder")
     return told
 
 
@@ -163,7 +167,7 @@ def read_samples(path: Path) -> dict[str, Sample]:
     """A run's questions with their gold answers, by id, in the order they are asked. Raises DataError where they
     are not those that the run was begun with."""
     config = read_config(path)
-    records = list(islice(_lines(path / QUESTIONS), config["questions"]))
+    records = list(islice(_lines(path / QUESTIONS, "put the file back, or begin a new run"), config["questions"]))
     for name, told in digests([each for each in records if isinstance(each, dict)]).items():
         if told != config[name]:
             what = "gold answers" if name == "gold_sha256" else "questions"
@@ -181,7 +185,7 @@ def read_traces(path: Path) -> Iterator[Trace]:
     """Every line's trace, one at a time; a question asked again is told more than once, the last time last.
     Raises DataError naming the line that cannot be read, or is of no question of the run."""
     known = read_samples(path)
-    for number, told in enumerate(_lines(path / TRACES), 1):
+    for number, told in enumerate(_lines(path / TRACES, "delete that line and run it again"), 1):
         try:
             for located in _located(told):
                 if isinstance(located["clip"], int):
@@ -215,15 +219,16 @@ def cut_half_line(path: Path) -> None:
             file.truncate(end)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
+    """What stands on each whole line. Raises DataError, which names the mend, for one that is no JSON."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):  # being written, or left by a killed process
+                if not line.endswith(b"\n"):  # being written, or left by a killed process
                     return
                 try:
-                    yield json.loads(line)
+                    yield json.loads(line.decode())
                 except ValueError as error:
-                    raise DataError(f"{path}:{number}: no JSON ({error}); delete that line and run it again") from error
+                    raise DataError(f"{path}:{number}: no JSON ({error}); {mend}") from error
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; is its folder a run?") from None
