@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.evaluate import How, run_evaluation
 from longvideoagent.evaluation.runner import Bounds
 from tests.faulty_server import say, serving, status
 from tests.release import question, slow_release, some, write_release
-from tests.runs import LVA, asked, ids, lines, run, start, wait_for_lines
+from tests.runs import LVA, asked, ids, lines, lva, run, start, wait_for_lines
 
 
 def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: Path) -> None:
@@ -34,6 +35,27 @@ def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: 
         again = run(protocol, tmp_path / "run", retry_failed=True)
     assert again["outcomes"]["answered"] == again["finished"] == 12
     assert len(lines(tmp_path / "run")) == 17
+
+
+def test_nothing_is_retried_where_other_questions_are_asked(release: Path, tmp_path: Path) -> None:
+    run(asked(release, limit=5), tmp_path / "run")
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    for limit in (None, 8, 3):
+        with pytest.raises(UsageError, match=r"--retry failed: .* is a run of 5 questions; give --limit 5"):
+            run(asked(release, limit=limit), tmp_path / "run", retry_failed=True)
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+    assert run(asked(release, limit=5), tmp_path / "run", retry_failed=True)["finished"] == 5
+    run(asked(release), tmp_path / "whole")
+    assert run(asked(release, limit=12), tmp_path / "whole", retry_failed=True)["finished"] == 12
+
+
+def test_a_run_that_stopped_tells_how_many_questions_it_has_finished(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(30))
+    with serving(status(401, "no")) as (url, _):
+        switches = ["--master", f"openai:m@{url}", "--agents", "grounding", "--concurrency", "1"]
+        told = lva("eval", release, "--run", tmp_path / "run", *switches)
+    assert told.returncode == 1
+    assert "right of 25 out of 30 questions" in told.stdout
 
 
 def test_a_server_that_is_away_for_a_while_loses_nothing(release: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -215,6 +216,19 @@ def test_calibration_of_a_master_that_states_none_is_empty() -> None:
 def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
     assert mcnemar(gained, lost) == pytest.approx(p)
     assert mcnemar(lost, gained) == pytest.approx(p)
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_mcnemar_counts_every_way_in_which_a_coin_may_fall(gained: int, lost: int) -> None:
+    flips = gained + lost
+    ways = sum(math.comb(flips, heads) for heads in range(min(gained, lost) + 1))
+    assert mcnemar(gained, lost) == pytest.approx(min(1.0, 2 * ways / 2**flips), rel=1e-10)
+
+
+def test_mcnemar_of_many_flips_is_soon_told() -> None:
+    begun_s = time.monotonic()
+    assert mcnemar(9_800, 10_200) == pytest.approx(math.erfc(399 / math.sqrt(2 * 20_000)), rel=0.01)
+    assert time.monotonic() - begun_s < 2
 
 
 @given(st.lists(st.integers(-3, 3), max_size=9))

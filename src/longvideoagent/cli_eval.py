@@ -147,7 +147,7 @@ def ablate(
     folder = run or base.with_name(f"{base.name}-{axis}")
     how = How(Bounds(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder))
     with run_progress() as watch:
-        rows, stopped = run_grid(grid(protocol, chosen, value or ()), chosen, folder, how, watch)
+        rows, stopped = run_grid(grid(protocol, chosen, value or ()), folder, how, watch)
     if rows:
         print_grid(rows, axis)
         note(f"wrote {folder / PAGE}")

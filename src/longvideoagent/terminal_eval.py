@@ -74,8 +74,9 @@ def percent(told: Mapping[str, Any] | None) -> str:
 def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
     """The numbers of a run, with its protocol beside them."""
     console = Console(highlight=False)
-    right = summary["accuracy"]
-    console.print(Text.assemble((f"{percent(right)} right", "bold green"), f" of {summary['finished']:,} questions"))
+    right, finished, total = summary["accuracy"], summary["finished"], summary["questions"]
+    asked = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
+    console.print(Text.assemble((f"{percent(right)} right", "bold green"), f" of {asked} questions"))
     console.print(Text(_told_protocol(protocol), style="dim"), soft_wrap=True)
     for told in protocol.tells_gold:
         console.print(Text(f"GOLD IS TOLD: {told}", style="bold red"))

@@ -119,8 +119,9 @@ def sign_flip(gains: Iterable[int]) -> float:
 def mcnemar(gained: int, lost: int) -> float:
     """Two-sided exact p of a fair coin that falls so unevenly."""
     flips, fewer = gained + lost, min(gained, lost)
-    tail = sum(math.comb(flips, heads) for heads in range(fewer + 1))
-    return float(min(1.0, 2 * tail / 2**flips))
+    steps = np.arange(flips, flips - fewer, -1) / np.arange(1, fewer + 1)  # from each binomial coefficient to the next
+    logs = np.concatenate([[0.0], np.cumsum(np.log(steps))])
+    return min(1.0, math.exp(np.logaddexp.reduce(logs) + (1 - flips) * math.log(2)))
 
 
 def bootstrap(

@@ -257,6 +257,15 @@ def _check_agents(protocol: EvalProtocol) -> None:
             raise UsageError(f"{name} {agents}: nobody looks; leave out {name}, or give --agents grounding+vision")
 
 
+def fitted(protocol: EvalProtocol) -> EvalProtocol:
+    """The protocol without what an agent that is not there would be told."""
+    if not protocol.settings.grounding:
+        protocol = replace(protocol, first_clip="ground", settings=replace(protocol.settings, window=1))
+    if not protocol.settings.vision:
+        protocol = replace(protocol, boxes=False, settings=replace(protocol.settings, look_ahead=1))
+    return protocol
+
+
 def default_run(protocol: EvalProtocol, team: str) -> Path:
     """Where a run is kept if nothing else is said."""
     return Path("runs") / "-".join([protocol.data.resolve().name, protocol.split, Path(team).stem])

@@ -18,7 +18,7 @@ from longvideoagent.evaluation.distributed import Work, ask_on_ray
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
-from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_samples, read_traces
+from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
@@ -63,9 +63,9 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
     are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
     was finished kept, where it is interrupted."""
     check_prices(protocol.roster, how.bounds.max_usd)
-    if how.retry_failed and not (path / CONFIG).exists():
-        raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
     data, samples = read_asked(protocol)
+    if how.retry_failed:
+        _check_retry(protocol, path, len(samples))
     switches = Switches.of(protocol, data, samples)
     team = load_team(protocol.roster, how.cache, patience=replace(PATIENCE, warn=how.warn))
     with open_run(path, partial(resolve, protocol, data), samples) as run:
@@ -97,6 +97,15 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
             stopped = asyncio.run(ask_here())
         finished = [judged[sample.question.id] for sample in samples if sample.question.id in judged]
         return Result(write_summary(path, finished, len(samples)), stopped, len(data.problems))
+
+
+def _check_retry(protocol: EvalProtocol, path: Path, asked: int) -> None:
+    """Refuse to ask again in no run, and in a run of other questions: new ones would not be asked."""
+    if not (path / CONFIG).exists():
+        raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
+    known = read_config(path)["questions"]
+    if asked > known or (protocol.limit or known) < known:
+        raise UsageError(f"--retry failed: {path} is a run of {known} questions; give --limit {known}")
 
 
 def _end(run: RunFolder, how: How) -> None:
