@@ -90,6 +90,21 @@ def scored(path: Path) -> list[Any]:
     return sorted(text.splitlines())
 
 
+UNFORESEEN = """
+import sys, threading
+from pathlib import Path
+from longvideoagent.evaluation.distributed import Work, ask_on_ray
+from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.config import read_asked
+from longvideoagent.evaluation.store import RunFolder
+from tests.runs import asked
+protocol, folder = asked(Path(sys.argv[1])), Path(sys.argv[2])
+folder.mkdir()
+work = Work(protocol, Bounds(), threading.Lock())  # which cannot travel to a worker
+ask_on_ray("auto", read_asked(protocol)[1], work, RunFolder(folder), lambda *_: None)
+"""
+
+
 class TestOnACluster:
     pytestmark = needs_ray
 
@@ -123,6 +138,12 @@ class TestOnACluster:
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         assert told.returncode == 2
         assert "no such cluster" in told.stderr
+
+    def test_what_nobody_foresaw_is_raised_and_not_waited_for(self, tmp_path: Path) -> None:
+        release = write_release(tmp_path / "data", some(4))
+        command = [sys.executable, "-c", UNFORESEEN, str(release), str(tmp_path / "run")]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert "TypeError: Could not serialize" in told.stderr
 
     def test_ctrl_c_ends_soon_and_keeps_what_was_finished(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None

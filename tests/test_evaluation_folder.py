@@ -339,17 +339,33 @@ def test_each_trace_is_on_the_disk_before_the_next_question(
 
 
 def test_a_file_is_on_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[tuple[int, int]] = []
+    synced: list[tuple[int, bool]] = []
     sync = os.fsync
 
     def fsync(file: int) -> None:
         sync(file)
-        synced.append((os.fstat(file).st_ino, os.fstat(file).st_size))
-        assert not (tmp_path / "told.txt").exists()
+        synced.append((os.fstat(file).st_ino, (tmp_path / "told.txt").exists()))
 
     monkeypatch.setattr(os, "fsync", fsync)
     write_whole(tmp_path / "told.txt", "everything")
-    assert ((tmp_path / "told.txt").stat().st_ino, 10) in synced
+    assert synced == [((tmp_path / "told.txt").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+def test_the_name_of_a_new_file_of_traces_is_on_the_disk(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    synced: list[tuple[int, list[str]]] = []
+    sync = os.fsync
+
+    def fsync(file: int) -> None:
+        sync(file)
+        synced.append((os.fstat(file).st_ino, sorted(each.name for each in path.iterdir())))
+
+    data, samples = read_asked(asked(release))
+    monkeypatch.setattr(os, "fsync", fsync)
+    with open_run(path, partial(resolve, asked(release), data), samples):
+        assert synced[-1] == (path.stat().st_ino, [".lock", "config.json", "questions.jsonl", "traces.jsonl"])
 
 
 def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.config import read_asked, resolve
+from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.rollout import Rollout
+from longvideoagent.trace import Settings
 from longvideoagent.types import Grounded, Question, Reply
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, question, some, write_frames, write_release
 from tests.runs import Json, asked, lva, run
+from tests.test_video_sets import videomme
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"
 
@@ -64,6 +68,21 @@ def test_a_report_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> N
         assert set(urls) <= set(all_urls)
     release.rename(tmp_path / "moved")
     assert any(block["missing"] for block in shown_blocks(write_report(tmp_path / "run").read_text()))
+
+
+def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(tmp_path: Path, short_video: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "run"
+    (data / "videos").mkdir(parents=True)
+    videomme(data)
+    shutil.copy(short_video, data / "videos" / "talk.mp4")
+    run(make_protocol(data, "long", Roster(), Settings(), {"agents": "grounding"}), path)
+    without = "import sys; sys.modules['pyarrow'] = None; from longvideoagent.cli import main; main()"
+    for more, status in (([], 0), (["--data", str(data)], 2)):
+        command = [sys.executable, "-c", without, "report", str(path), *more]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert told.returncode == status, told.stderr
+    assert "pyarrow is not installed; pip install 'longvideoagent[parquet]'" in told.stderr
+    assert (path / "report.html").exists()
 
 
 def test_a_report_keeps_clips_of_one_name_apart(release: Path, tmp_path: Path) -> None:

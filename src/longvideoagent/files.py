@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from pathlib import Path
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to, which takes its name when the block ends well and is deleted
-    otherwise; so nobody ever reads half a file, even after a power loss: it is on the disk before it is named.
-    Its suffix is kept, for writers that go by it."""
+    otherwise; so nobody ever reads half a file, even after a power loss: it is on the disk before it is named, and
+    its name is there when the block has ended. Its suffix is kept, for writers that go by it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -20,8 +21,24 @@ def whole(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+        sync_names(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sync_names(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the system can do that: syncing a new file syncs what is in it,
+    and not that it is there."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # some file systems have no such thing
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -100,6 +100,8 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFold
         pool.shutdown(wait=False, cancel_futures=True)
     if shards.error is not None:
         raise shards.error
+    for followed in given:
+        followed.result()  # raises what nobody foresaw
     return stopped
 
 
@@ -174,7 +176,14 @@ class _Shards:
                     self.stop(f"{self.usd:.2f} dollars are spent")
 
     def follow(self, shard: Sequence[Sample]) -> None:
-        """Hand out a shard, pass on what comes of it, and hand out again what a worker that died left undone."""
+        """Hand out a shard, pass on what comes of it, and hand out again what a worker that died left undone. Tells
+        that the shard has come to its end whatever happens, since the driver waits for that."""
+        try:
+            self._follow(shard)
+        finally:
+            self.told.put(None)
+
+    def _follow(self, shard: Sequence[Sample]) -> None:
         import ray
 
         owed = dict.fromkeys(sample.question.id for sample in shard)
@@ -197,7 +206,6 @@ class _Shards:
                 if tries == MOST_TRIES:
                     told = f"{tries} workers died on one shard, the last: {error}; see the nodes' memory"
                     self.told.put(ModelError(told))
-        self.told.put(None)
 
 
 def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace | str]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.judge import Judged, judge
@@ -38,7 +38,8 @@ def write_report(
     run: Path, out: Path | None = None, data: Path | None = None, progress: Callable[[float], None] | None = None
 ) -> Path:
     """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
-    ``data``; without it the page has none. Raises DataError where the folder holds no run."""
+    ``data``; where that is gone, or cannot be read here, the page has none. Raises DataError where the folder holds
+    no run, and whatever ``data`` raises."""
     config, samples = read_config(run), read_samples(run)
     pages = _Pages(samples, _open(config, data))
     for done, trace in enumerate(read_traces(run), 1):
@@ -68,7 +69,7 @@ def _open(config: dict[str, Any], data: Path | None) -> DataSet | None:
     folder = data or Path(config["data"])
     try:
         return open_dataset(folder, config["split"])
-    except DataError:
+    except (DataError, UsageError):  # it may have been moved, or need an extra that is not here
         if data is not None:
             raise
         return None

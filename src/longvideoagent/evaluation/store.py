@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
-from longvideoagent.files import write_whole
+from longvideoagent.files import sync_names, write_whole
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 
@@ -46,6 +46,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: BufferedWriter | None = (path / TRACES).open("ab")
+        sync_names(path)
 
     def add(self, trace: Trace) -> None:
         """Write a finished trace; it is on the disk when this returns. Raises OSError where it cannot be, and
