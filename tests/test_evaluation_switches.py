@@ -27,7 +27,7 @@ from longvideoagent.trace import Settings
 from longvideoagent.types import Message, Picture, Reply, Seen
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_frames, write_release
-from tests.runs import LVA, Json, asked, lines, models_at, play, run
+from tests.runs import LVA, Json, asked, lines, lva, models_at, play, run
 
 
 @pytest.mark.parametrize(
@@ -234,6 +234,31 @@ def test_a_run_without_frames_says_that_vision_sees_nothing(release: Path, tmp_p
     write_frames(release / "frames")
     run(asked(release, agents="grounding+vision", limit=1), tmp_path / "seen", warn=told.append)
     assert len(told) == 1
+
+
+def test_a_run_tells_of_how_many_clips_it_has_no_frames(release: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    write_frames(release / "frames")
+    shutil.rmtree(release / "frames" / CLIPS[3])
+    run(asked(release, agents="grounding+vision"), tmp_path / "vision", warn=told.append)
+    with serving(play) as (url, _):
+        shown = asked(release, models_at(url, "baseline"), baseline="subtitles+frames")
+        run(shown, tmp_path / "baseline", warn=told.append)
+    assert [line.partition(": ")[2] for line in told] == [
+        "has no frames of 1 of 4 clips, so vision sees nothing there; put them in its folder frames, "
+        "or give --agents grounding",
+        "has no frames of 1 of 4 clips, which are not shown; put them in its folder frames",
+    ]
+
+
+def test_questions_that_a_cache_lacks_are_told_with_how_to_find_their_clips(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    GroundingCache(path, "offline").write()
+    told = f"{path}: 12 of these questions have no clip; lva data ground {release} --split val --out {path} finds them"
+    with pytest.raises(DataError, match=re.escape(told)):
+        run(asked(release, first_clip=f"cache={path}"), tmp_path / "run")
+    assert lva("data", "ground", release, "--split", "val", "--out", path).returncode == 0
+    assert run(asked(release, first_clip=f"cache={path}"), tmp_path / "run")["finished"] == 12
 
 
 def test_nothing_is_retried_where_there_is_no_run(release: Path, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
     missing = sum(sample.question not in cache for sample in data.samples)
     if missing:
-        raise DataError(f"{cache.path}: {missing} questions have no clip yet; run lva data ground again")
+        raise DataError(
+            f"{cache.path}: {missing} questions have no clip yet; run lva data ground again with this --split"
+        )
     import pyarrow as pa
     import pyarrow.parquet as pq
 

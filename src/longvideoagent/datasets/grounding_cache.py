@@ -59,7 +59,7 @@ class GroundingCache:
         label = self.get(question)
         if label is not None and timeline.find(label) is None:
             told = f"{self.path}: the video of question {question.id} has no clip {label}"
-            raise DataError(f"{told}; delete the file and run lva data ground again")
+            raise DataError(f"{told}; delete the file and run lva data ground again with this --split")
         return label
 
     def put(self, question: Question, label: str | None) -> None:

@@ -132,35 +132,44 @@ class Switches:
 def _read_first_clips(protocol: EvalProtocol, samples: Sequence[Sample]) -> GroundingCache | None:
     if protocol.first_clips is None:
         return None
-    cache = GroundingCache.existing(protocol.first_clips)
+    path = protocol.first_clips
+    cache = GroundingCache.existing(path)
     missing = sum(sample.question not in cache for sample in samples)
     if missing:
-        raise DataError(f"{protocol.first_clips}: {missing} of these questions have no clip; run lva data ground again")
+        mend = f"lva data ground {protocol.data} --split {protocol.split} --out {path} finds them"
+        raise DataError(f"{path}: {missing} of these questions have no clip; {mend}")
     return cache
 
 
 def _check_frames(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Refuse a baseline that has nothing to show, and warn where vision has nothing to see."""
+    """Refuse a baseline that has nothing to show, and warn of clips of which nothing can be seen."""
     shows = protocol.baseline == "subtitles+frames"
     if shows and protocol.roster.master.model == OFFLINE:
         raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
-    if not (shows or protocol.settings.vision) or _has_frames(data, samples):
+    unseen, count = _unseen_clips(data, samples) if shows or protocol.settings.vision else (0, 0)
+    if not unseen:
         return ()
-    told = f"{protocol.data}: has no frames of what is asked about"
+    what = "no frames of what is asked about" if unseen == count else f"no frames of {unseen:,} of {count:,} clips"
+    told, mend = f"{protocol.data}: has {what}", "put them in its folder frames"
+    if shows and unseen == count:
+        raise UsageError(f"{told}; {mend}, or give --baseline subtitles")
     if shows:
-        raise UsageError(f"{told}; put them in its folder frames, or give --baseline subtitles")
-    return (f"{told}, so vision sees nothing; put them in its folder frames, or give --agents grounding",)
+        return (f"{told}, which are not shown; {mend}",)
+    return (f"{told}, so vision sees nothing{'' if unseen == count else ' there'}; {mend}, or give --agents grounding",)
 
 
-def _has_frames(data: DataSet, samples: Sequence[Sample]) -> bool:
-    """Whether anything can be seen. Other sets than LongTVQA are videos."""
+def _unseen_clips(data: DataSet, samples: Sequence[Sample]) -> tuple[int, int]:
+    """Of how many clips that are asked about nothing can be seen, and how many there are. Other sets than LongTVQA
+    are videos."""
     if not isinstance(data, LongTVQA):
-        return True
-    videos = dict.fromkeys(sample.video for sample in samples)
-    if any(data.film(video) for video in videos):
-        return True
-    clips = (clip.label for video in videos for clip in data.timeline(video).clips)
-    return data.frames is not None and any((data.frames / label).is_dir() for label in clips)
+        return 0, 0
+    unseen = count = 0
+    for video in dict.fromkeys(sample.video for sample in samples):
+        clips = data.timeline(video).clips
+        count += len(clips)
+        if data.film(video) is None:
+            unseen += sum(data.frames is None or not (data.frames / clip.label).is_dir() for clip in clips)
+    return unseen, count
 
 
 def middle_frames(episode: Episode) -> tuple[Picture, ...]:
