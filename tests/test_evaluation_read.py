@@ -14,7 +14,8 @@ from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
-from longvideoagent.evaluation.store import read_traces, trace_line
+from longvideoagent.evaluation.store import read_traces
+from longvideoagent.report.line import trace_line
 from longvideoagent.rollout import Rollout
 from longvideoagent.terminal_eval import percent
 from longvideoagent.trace import Outcome, Settings, Trace

@@ -24,8 +24,8 @@ from longvideoagent.agents.roster import load_roster
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes
 from longvideoagent.datasets.open import open_dataset
-from longvideoagent.evaluation.store import trace_line
 from longvideoagent.report.json import to_json
+from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
 from longvideoagent.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.types import Question

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
 from longvideoagent.files import sync_names, write_whole
+from longvideoagent.report.line import read_trace, trace_line
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 
@@ -36,7 +37,6 @@ SUMMARY, REPORT, LOCK = "summary.json", "report.html", ".lock"
 
 BLOCK_BYTES = 1 << 20
 
-_TRACE = TypeAdapter(Trace)
 _GOLD = TypeAdapter(Gold)
 
 
@@ -132,22 +132,6 @@ def _write_settings(path: Path, config: dict[str, Any], samples: Sequence[Sample
     write_whole(path / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
-def trace_line(trace: Trace) -> str:
-    """A whole trace on one line. Holds no gold."""
-    told = _TRACE.dump_python(trace)
-    for located in _located(told):
-        if located["clip"] in located["clips"]:  # its lines need not be told twice
-            located["clip"] = located["clips"].index(located["clip"])
-    return json.dumps(told, separators=(",", ":"))
-
-
-def _located(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The groundings of a trace as plain values."""
-    for observed in (told["first"], *(said["observation"] for said in told["rounds"])):
-        if observed is not None and "clips" in observed:
-            yield observed
-
-
 def read_config(path: Path) -> dict[str, Any]:
     """A run's settings. Raises DataError where the folder holds no run that can be read."""
     try:
@@ -188,14 +172,10 @@ def read_traces(path: Path) -> Iterator[Trace]:
     known = read_samples(path)
     for number, told in enumerate(_lines(path / TRACES, "delete that line and run it again"), 1):
         try:
-            for located in _located(told):
-                if isinstance(located["clip"], int):
-                    located["clip"] = located["clips"][located["clip"]]
-            trace = _TRACE.validate_python(told)
-        except (ValidationError, LookupError, TypeError) as error:
-            field = ".".join(map(str, error.errors()[0]["loc"])) if isinstance(error, ValidationError) else str(error)
+            trace = read_trace(told)
+        except ValueError as error:
             raise DataError(
-                f"{path / TRACES}:{number}: no trace ({field}); was it written by another version?"
+                f"{path / TRACES}:{number}: no trace ({error}); was it written by another version?"
             ) from None
         if trace.question.id not in known:
             told_id = str(trace.question.id)[:80]
