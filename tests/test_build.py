@@ -324,3 +324,15 @@ def test_a_film_that_is_cut_is_found_behind_frames_too(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "out" / "videos" / "s01e02.mp4", film)
     (problem,) = check(read_longtvqa(tmp_path / "out")).problems
     assert (problem.path, problem.field) == (film, "video")
+
+
+def test_halves_of_characters_are_read_as_question_marks_and_told(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1, q="Who \ud83d?"))
+    lines = tmp_path / "subs.json"
+    lines.write_text(json.dumps([{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": "Hi \ude00"}]}]))
+    made = build(Source({"val": asked}, lines), tmp_path / "out")
+    assert [(problem.path, problem.field) for problem in made.problems] == [
+        (lines, "text"), (lines, "clips"), (asked, "q"),
+    ]  # fmt: skip
+    data = read_longtvqa(tmp_path / "out")
+    assert (data.samples[0].question.text, data.timeline("s01e01").subtitles[0].text) == ("Who ??", "Hi ?")

@@ -118,6 +118,13 @@ def test_null_is_as_good_as_absent(tmp_path: Path) -> None:
     assert (data.samples[0].gold.option_index, data.samples[0].gold.clip) == (3, CLIPS[1])
 
 
+def test_an_empty_text_is_as_good_as_absent(tmp_path: Path) -> None:
+    told = question(1, answer="", occur_clip="", answer_idx=3, vid_name=CLIPS[0])
+    data = read_longtvqa(write_release(tmp_path / "d", [told]))
+    assert data.problems == ()
+    assert (data.samples[0].gold.option_index, data.samples[0].gold.clip) == (3, CLIPS[0])
+
+
 def test_tvqas_way_to_tell_no_times_is_no_fault(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(1, ts="NaN-NaN")]))
     assert (data.problems, data.samples[0].gold.start_s) == ((), None)
@@ -156,6 +163,39 @@ def test_a_file_cut_short_is_refused_with_its_line(text: str, tmp_path: Path) ->
             read_longtvqa(folder)
     else:
         assert read_longtvqa(folder).problems
+
+
+@pytest.mark.parametrize("shape", ["list", "lines", "one line"])
+def test_halves_of_characters_and_names_that_stand_twice_are_told(shape: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    whole = json.dumps(question(1, q="Why \U0001f600 \\ud83d?"))
+    spoilt = json.dumps(question(2, q="Who came \ud83d?")).replace('"a1": "A lantern"', '"a1": "x", "a1": "A lantern"')
+    questions = folder / "LongTVQA_plus_val.json"
+    if shape == "lines":
+        questions.unlink()
+        questions = folder / "LongTVQA_plus_val.jsonl"
+        questions.write_text(f"{whole}\n\n{spoilt}\n")
+    else:
+        questions.write_text(f"[{whole},{'' if shape == 'one line' else chr(10) * 2}{spoilt}]")
+    data = read_longtvqa(folder)
+    assert [sample.question.text for sample in data.samples] == ["Why \U0001f600 \\ud83d?", "Who came ??"]
+    where = f"{questions}:{1 if shape == 'one line' else 3}: record 2"
+    told = sorted(str(problem).partition(",")[0] for problem in data.problems)
+    assert told == [f"{where}: a1: stands twice in one object", f"{where}: q: holds half of a character"]
+
+
+def test_halves_of_characters_and_clips_that_stand_twice_in_texts_are_told(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    text = f'{{"{CLIPS[0]}": "Mira : A.",\n"{CLIPS[0]}": "Mira : B \\ud83d",\n"{CLIPS[1]}": "Otto : C."}}'
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(text)
+    (folder / "clip_durations.json").write_text(f'{{"{CLIPS[0]}": 60.0,\n"{CLIPS[0]}": 61.0}}')
+    data = read_longtvqa(folder)
+    assert [line.text for line in data.timeline("s01e01").subtitles] == ["Mira: B ?", "Otto: C."]
+    assert [(problem.path.name, problem.line, problem.field, problem.told[:5]) for problem in data.problems] == [
+        ("clip_durations.json", 2, CLIPS[0], "stand"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "stand"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "holds"),
+    ]
 
 
 def test_impossible_folders_are_refused(tmp_path: Path) -> None:

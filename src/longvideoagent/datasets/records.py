@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import gc
 import io
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,10 +19,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.datasets.json_text import (
+    Decoder,
+    Place,
+    line_at,
+    line_of_name,
+    lines_of,
+    name_before,
+    places_in_list,
+    whole_characters,
+)
 from longvideoagent.errors import DataError, UsageError, one_line
 
 LARGEST_BYTES = 1_000_000_000
 """A file above this is no annotation file; TVQA's own are a few dozen megabytes."""
+STANDS_TWICE = "stands twice in one object, and the last is taken; mend it"
+HALF = "holds half of a character, which is read as ?; mend it"
 
 
 @contextmanager
@@ -35,6 +47,9 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():
+                gc.freeze()  # with the next line: all are old at once, and are not walked through here either
+                gc.unfreeze()
             gc.enable()
 
 
@@ -73,7 +88,8 @@ class Record:
 class RecordFile:
     """A file of objects: a JSON list, JSON lines, a table, or one JSON object.
 
-    ``problems`` holds the lines that are no objects; they are no records.
+    ``problems`` holds, once it has been read, the lines that are no objects, which are no records, names that stand
+    twice in an object, and halves of characters.
     """
 
     path: Path
@@ -81,33 +97,24 @@ class RecordFile:
     problems: list[Problem] = field(default_factory=list)
     rows: Sequence[Mapping[str, Any]] | None = None
     """The records of a table, which has been read already."""
-    _lines: list[int] = field(default_factory=list)
+    halves: list[int] = field(default_factory=list)
+    """Where halves of characters stood that are still to be told."""
+    _json: Decoder = field(default_factory=Decoder)
 
     @classmethod
     def read(cls, path: Path) -> RecordFile:
-        """Raises DataError where the file cannot be read at all."""
-        try:
-            if path.stat().st_size > LARGEST_BYTES:
-                raise DataError(
-                    f"{path}: {path.stat().st_size / 1e9:.1f} GB, more than any annotation file; check the path"
-                )
-            return cls(path, path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; check the path") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: no UTF-8 text (byte {error.start}); export it again as JSON") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        """JSON. Raises DataError where the file cannot be read at all."""
+        text, halves = whole_characters(_read_text(path))
+        return cls(path, text, halves=halves)
 
     @classmethod
     def read_csv(cls, path: Path) -> RecordFile:
         """A table with a line of names. Raises DataError where it cannot be read."""
-        file = cls.read(path)
+        text = _read_text(path)
         try:
-            file.rows = list(csv.DictReader(io.StringIO(file.text)))
+            return cls(path, text, rows=list(csv.DictReader(io.StringIO(text))))
         except csv.Error as error:
             raise DataError(f"{path}: no table ({error}); export it again as CSV") from error
-        return file
 
     @classmethod
     def read_parquet(cls, path: Path) -> RecordFile:
@@ -141,14 +148,21 @@ class RecordFile:
     def mapping(self) -> dict[str, Any] | None:
         """The members of a file that is one JSON object; None for any other file. Raises DataError
         where it breaks off."""
+        return self._mapping
+
+    @cached_property
+    def _mapping(self) -> dict[str, Any] | None:
         if self.opening != "{":
             return None
         try:
-            told = json.loads(self.text)
+            told, twice = self._json.read(self.text)
         except (ValueError, RecursionError) as error:
             if self._is_lines(error):
                 return None
             raise self._broken(error) from error
+        self.problems += [Problem(self.path, line_of_name(self.text, name), name, STANDS_TWICE) for name in twice]
+        halves = [(line_at(self.text, half), name_before(self.text, 0, half)) for half in self.halves]
+        self.problems += [Problem(self.path, line, name, HALF) for line, name in dict.fromkeys(halves)]
         return told if isinstance(told, dict) else None
 
     def members(self) -> dict[str, Any]:
@@ -172,13 +186,16 @@ class RecordFile:
         first, _, rest = self.text.strip().partition("\n")
         return "Extra data" in str(error) or ("\n" not in read and first.strip() != "{" and bool(rest.strip()))
 
+    @cached_property
+    def _places(self) -> list[Place]:
+        """Where each record begins."""
+        return places_in_list(self.text) if self.opening == "[" else [place for place, _ in lines_of(self.text)]
+
     def line_of(self, index: int) -> int:
         """The line on which a record begins, from 1; of a table's, under its line of names."""
         if self.rows is not None:
             return index + 2 if self.text else 0
-        if not self._lines:
-            self._lines = _lines_of_list(self.text) if self.opening == "[" else _lines_of_lines(self.text)
-        return self._lines[index] if index < len(self._lines) else 0
+        return self._places[index][1] if index < len(self._places) else 0
 
     def place_of(self, index: int) -> str:
         """A record's place in words."""
@@ -186,26 +203,57 @@ class RecordFile:
 
     def _whole(self) -> list[Any]:
         try:
-            told = json.loads(self.text)
+            told, twice = self._json.read(self.text)
         except (ValueError, RecursionError) as error:
             raise self._broken(error) from error
+        if twice:
+            for index, (start, _) in enumerate(self._places):
+                self._complain(index, self._json.read_at(self.text, start), STANDS_TWICE)
+        self._tell_halves()
         return told if isinstance(told, list) else []
 
     def _of_lines(self) -> Iterator[Record]:
-        for index, (number, line) in enumerate(_lines(self.text)):
+        for index, ((_, number), line) in enumerate(lines_of(self.text)):
             try:
-                values = json.loads(line)
+                values, twice = self._json.read(line)
             except (ValueError, RecursionError) as error:
                 self.problems.append(Problem(self.path, number, "", f"no JSON ({error}); mend or delete the line"))
             else:
+                self._complain(index, twice, STANDS_TWICE)
                 if isinstance(values, dict):
                     yield Record(values, index, self)
                 else:
                     self.problems.append(Problem(self.path, number, "", "no JSON object; mend or delete the line"))
+        self._tell_halves()
+
+    def _complain(self, index: int, names: Iterable[str], told: str) -> None:
+        """Something is wrong with members of a record."""
+        self.problems += [Problem(self.path, self.line_of(index), name, told, index + 1) for name in names]
+
+    def _tell_halves(self) -> None:
+        starts = [start for start, _ in self._places] if self.halves else []
+        inside = [(bisect_right(starts, half) - 1, half) for half in self.halves]
+        named = [(index, name_before(self.text, starts[index], half)) for index, half in inside]
+        for index, name in dict.fromkeys(named):
+            self._complain(index, [name], HALF)
 
     def _broken(self, error: Exception) -> DataError:
         line = getattr(error, "lineno", 0)
         return DataError(f"{self.path}:{line}: broken JSON ({error}); is the file cut short? get it again")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            told = f"{path.stat().st_size / 1e9:.1f} GB, more than any annotation file"
+            raise DataError(f"{path}: {told}; check the path")
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no UTF-8 text (byte {error.start}); export it again as JSON") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def columns_of(path: Path) -> set[str]:
@@ -227,40 +275,6 @@ def _parquet(path: Path) -> Iterator[Any]:
         yield pq
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: no Parquet table ({one_line(error, 200)}); get it again") from error
-
-
-def _lines_of_list(text: str) -> list[int]:
-    """The line on which each element of a JSON list begins."""
-    decoder = json.JSONDecoder()
-    lines: list[int] = []
-    line, counted = 1, 0
-    at = text.index("[") + 1
-    while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        if at >= len(text) or text[at] == "]":
-            return lines
-        line += text.count("\n", counted, at)
-        counted = at
-        lines.append(line)
-        _, at = decoder.raw_decode(text, at)
-
-
-def _lines_of_lines(text: str) -> list[int]:
-    return [number for number, _ in _lines(text)]
-
-
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, numbered from 1, one at a time: the text is large."""
-    start = number = 0
-    while start < len(text):
-        number += 1
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        line = text[start:end]
-        if line.strip():
-            yield number, line
-        start = end + 1
 
 
 def finite(value: object) -> float | None:

@@ -104,7 +104,7 @@ class _Reader:
     def told(self, *names: str) -> tuple[str, Any]:
         """The first of these fields that tells something, and what; the first of them where none does."""
         values = self.record.values
-        return next(((name, values[name]) for name in names if values.get(name) is not None), (names[0], None))
+        return next(((name, values[name]) for name in names if values.get(name) not in (None, "")), (names[0], None))
 
     def clip(self) -> tuple[str, ClipName]:
         field, name = self.told("occur_clip", "vid_name")
@@ -124,7 +124,7 @@ class _Reader:
     def answer(self, question: Question) -> int | None:
         """The right option's index; None in a split whose answers are kept back."""
         field, told = self.told("answer", "answer_idx")
-        if told is None or told == "":
+        if told is None:
             return None
         count = len(question.options)
         number = OPTIONS.index(told) if told in OPTIONS else None

@@ -16,7 +16,7 @@ _EPISODE_CLIP = re.compile(r"<([^<>/\s]{1,80})>(.*?)</\1>", re.DOTALL)
 
 def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
     """Seconds of each clip. Raises DataError where the file is missing or no JSON object."""
-    told = RecordFile.read(path).members()
+    told = _members(path, problems)
     kept = {name: seconds for name, value in told.items() if (seconds := finite(value)) is not None and seconds > 0}
     problems += [Problem(path, 0, name, "no length in seconds; it is not used") for name in told if name not in kept]
     return kept
@@ -31,7 +31,7 @@ def read_texts(folder: Path, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(folder, 0, "", "no subtitle file; give *_subtitle_clip_level.json"))
         return {}
     if path == timed:
-        told: Iterator[tuple[str, Any]] = iter(RecordFile.read(timed).members().items())
+        told: Iterator[tuple[str, Any]] = iter(_members(timed, problems).items())
     else:
         told = _texts_of(RecordFile.read(path), problems)
     if path == by_episode:
@@ -43,6 +43,13 @@ def read_texts(folder: Path, problems: list[Problem]) -> dict[str, Any]:
         else:
             texts[name] = text
     return texts
+
+
+def _members(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    file = RecordFile.read(path)
+    members = file.members()
+    problems += file.problems
+    return members
 
 
 def _first(folder: Path, pattern: str) -> Path | None:
@@ -68,6 +75,7 @@ def _texts_of(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, 
                 yield name, text
             else:
                 problems.append(Problem(file.path, 0, name, "no text; mend it"))
+        problems += file.problems
         return
     for record in file.records():
         named = _named_text(record.values)
