@@ -57,9 +57,9 @@ def egoschema(folder: Path, **changed: Any) -> None:
     (folder / "subset_answers.json").write_text(json.dumps(answers))
 
 
-def nextqa(folder: Path, **changed: Any) -> None:
+def nextqa(folder: Path, name: str = "video", **changed: Any) -> None:
     options = {f"a{index}": text for index, text in enumerate(OPTIONS)}
-    row = {"video": "123", "frame_count": 900, **ASKED, "answer": 2, "qid": 7, "type": "CW", **options} | changed
+    row = {name: "123", "frame_count": 900, **ASKED, "answer": 2, "qid": 7, "type": "CW", **options} | changed
     with (folder / "val.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, row)
         writer.writeheader()
@@ -68,7 +68,7 @@ def nextqa(folder: Path, **changed: Any) -> None:
 
 
 def nextgqa(folder: Path, **changed: Any) -> None:
-    nextqa(folder, **{"answer": "blue"} | changed)
+    nextqa(folder, name="video_id", **{"answer": "blue"} | changed)
     spans = {"123": {"duration": 30, "location": {"7": [[1.5, 4.0], [9, 10]]}}}
     (folder / "gsub_val.json").write_text(json.dumps(spans))
 
@@ -335,6 +335,53 @@ def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-def test_an_answer_that_is_a_number_names_the_option_that_says_so(tmp_path: Path) -> None:
-    nextgqa(tmp_path, **{f"a{index}": str(index + 1) for index in range(5)}, answer="2")
-    assert open_dataset(tmp_path).samples[0].gold.option_index == 1
+@pytest.mark.parametrize(("make", "right"), [(nextqa, 3), (nextgqa, 0)])
+def test_an_answer_is_a_number_in_nextqa_and_a_text_in_nextgqa(make: Maker, right: int, tmp_path: Path) -> None:
+    make(tmp_path, **{f"a{index}": text for index, text in enumerate("35241")}, answer="3")
+    assert open_dataset(tmp_path).samples[0].gold.option_index == right
+
+
+def test_videos_of_one_name_are_told_apart_by_their_task(tmp_path: Path, short_video: Path) -> None:
+    mlvu(tmp_path)
+    shutil.copy(tmp_path / "json" / "1_plotQA.json", tmp_path / "json" / "2_needle.json")
+    asked = json.loads((tmp_path / "json" / "2_needle.json").read_text())
+    (tmp_path / "json" / "2_needle.json").write_text(json.dumps([asked[0] | {"question_type": "needle"}]))
+    (tmp_path / "video" / "2_needle").mkdir(parents=True)
+    shutil.copy(short_video, tmp_path / "video" / "2_needle" / "talk.mp4")
+    plot, needle = open_dataset(tmp_path).samples
+    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 1
+    with pytest.raises(DataError, match="no video '1_plotQA/talk'"):
+        open_dataset(tmp_path).episode(plot.video)
+    assert open_dataset(tmp_path).episode(needle.video).video.path.parent.name == "2_needle"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[{"start": 1, "end": 2, "line": "Hi"}, "x", {"line": "no times"}]',
+         ["talk_en.json:1: record 2: no JSON object", "talk_en.json: 1 lines have no times or no text"]),
+        ('[{"start": 1, "end": 2, "li', ["talk_en.json: broken JSON"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_json_subtitles_is_told(text: str, told: list[str], tmp_path: Path) -> None:
+    longvideobench(tmp_path)
+    (tmp_path / "subtitles").mkdir()
+    (tmp_path / "subtitles" / "talk_en.json").write_text(text)
+    found = [str(problem) for problem in check(open_dataset(tmp_path)).problems]
+    assert len(found) == len(told)
+    assert all(part in each for part, each in zip(told, found, strict=True))
+
+
+def test_subtitles_beside_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    mlvu(tmp_path)
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "talk.srt").write_bytes(b"\0\1\2" * 100)
+    (problem,) = check(open_dataset(tmp_path)).problems
+    assert "talk.srt: binary data" in str(problem)
+
+
+def test_names_that_stand_twice_in_files_beside_are_told(tmp_path: Path) -> None:
+    egoschema(tmp_path)
+    (tmp_path / "subset_answers.json").write_text('{"talk": 1,\n"talk": 2}')
+    (problem,) = open_dataset(tmp_path, "subset").problems
+    assert "subset_answers.json:2: talk: stands twice in one object" in str(problem)

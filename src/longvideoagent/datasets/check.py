@@ -33,7 +33,7 @@ class Findings:
 def check(data: DataSet) -> Findings:
     """Count what is there and collect what is wrong: broken records, bad times, answers out of range,
     duplicate ids, clips without text or frames, unreadable frames, films that are cut. Of other sets than
-    LongTVQA, whose videos are their publishers', the records alone are checked."""
+    LongTVQA, whose videos are their publishers', the records and subtitles alone are checked."""
     if not isinstance(data, LongTVQA):
         videos = {sample.video for sample in data.samples}
         counts = {
@@ -43,7 +43,8 @@ def check(data: DataSet) -> Findings:
         }
         if isinstance(data, VideoSet):
             counts["videos not at hand"] = sum(data.video_file(video) is None for video in videos)
-        return Findings(counts, tuple(data.problems))
+        subtitles = data.subtitle_problems() if isinstance(data, VideoSet) else ()
+        return Findings(counts, (*data.problems, *subtitles))
     problems = [*data.problems, *_box_problems(data), *_text_problems(data), *_picture_problems(data)]
     by_field = Counter(problem.field for problem in problems)
     clips = [clip for video in data.videos for clip in data.episodes.clips[video]]

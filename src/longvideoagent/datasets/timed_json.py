@@ -4,13 +4,13 @@ longer, original video."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.gold import Span
-from longvideoagent.datasets.records import RecordFile, finite
+from longvideoagent.datasets.records import Problem, RecordFile, finite
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.timeline import build_timeline
 from longvideoagent.media.video import open_video
@@ -20,31 +20,35 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 
 
 def open_with_lines(video: Path, subtitles: Path, starts_s: float) -> Episode:
-    """A video with the lines of such a file, of which ``starts_s`` is the video's own start. Lines that cannot
-    be read are counted in the warnings. Raises DataError where a file cannot be read at all."""
+    """A video with the lines of such a file, of which ``starts_s`` is the video's own start. What is wrong
+    with them is told in the warnings. Raises DataError where a file cannot be read at all."""
     film = open_video(video)
-    told = list(read_lines(subtitles))
-    lines = [line for line in told if line is not None]
+    lines, problems = read_lines(subtitles)
     moved = [replace(line, start_s=line.start_s - starts_s, end_s=line.end_s - starts_s) for line in lines]
     inside = [replace(line, start_s=max(0.0, line.start_s)) for line in moved if line.end_s > 0]
     inside = sorted((line for line in inside if line.start_s < film.duration_s), key=lambda line: line.start_s)
     timeline = build_timeline(film.duration_s, inside, film.keyframes_s, [])
-    lost = len(told) - len(lines)
-    warnings = [f"{subtitles}: {lost} lines have no times or no text and were ignored"] if lost else []
-    return Episode(film, timeline, subtitles.name if inside else "nowhere", (*film.warnings, *warnings))
+    warnings = (*film.warnings, *map(str, problems))
+    return Episode(film, timeline, subtitles.name if inside else "nowhere", warnings)
 
 
-def read_lines(path: Path) -> Iterator[Subtitle | None]:
-    """Each line, ``{start, end, line}`` or ``{timestamp: [start, end], text}``; None for one that is neither."""
-    for record in RecordFile.read(path).records():
-        values = record.values
-        times = values.get("timestamp")
-        start, end = times if isinstance(times, list) and len(times) == 2 else (values.get("start"), values.get("end"))
-        text, start_s, end_s = values.get("line", values.get("text")), seconds(start), seconds(end)
-        if start_s is None or end_s is None or end_s < start_s or not isinstance(text, str) or not text.strip():
-            yield None
-        else:
-            yield Subtitle(start_s, end_s, " ".join(text.split()))
+def read_lines(path: Path) -> tuple[list[Subtitle], list[Problem]]:
+    """The lines, each ``{start, end, line}`` or ``{timestamp: [start, end], text}``, and what is wrong with the file.
+    Raises DataError where it cannot be read at all."""
+    file = RecordFile.read(path)
+    told = [_line(record.values) for record in file.records()]
+    lines = [line for line in told if line is not None]
+    lost = f"{len(told) - len(lines)} lines have no times or no text; they are left out"
+    return lines, file.problems + ([Problem(path, 0, "", lost)] if len(lines) < len(told) else [])
+
+
+def _line(values: Mapping[str, Any]) -> Subtitle | None:
+    times = values.get("timestamp")
+    start, end = times if isinstance(times, list) and len(times) == 2 else (values.get("start"), values.get("end"))
+    text, start_s, end_s = values.get("line", values.get("text")), seconds(start), seconds(end)
+    if start_s is None or end_s is None or end_s < start_s or not isinstance(text, str) or not text.strip():
+        return None
+    return Subtitle(start_s, end_s, " ".join(text.split()))
 
 
 def seconds(told: Any) -> float | None:

@@ -27,9 +27,10 @@ from longvideoagent.datasets.drafts import Draft, Reader, by_index, by_letter, b
 from longvideoagent.datasets.gold import Sample, Span
 from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, columns_of, finite
-from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans
+from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans, read_lines
 from longvideoagent.errors import DataError
 from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.media.subtitles import read_subtitles
 from longvideoagent.media.video import VIDEO_SUFFIXES
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
@@ -52,25 +53,48 @@ class VideoSet:
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
-        """The videos at hand by the stems of their names."""
+        """The videos at hand by the stems of their names, and by folder and stem in a folder that videos of the set
+        are told to be in."""
         found = (path for place in VIDEO_FOLDERS for path in (self.folder / place).rglob("*.*"))
-        return {path.stem: path for path in sorted(found, reverse=True) if path.suffix.lower() in VIDEO_SUFFIXES}
+        own = {sample.video.rpartition("/")[0] for sample in self.samples}  # what lies in one is of that one alone
+        return {
+            f"{path.parent.name}/{path.stem}" if path.parent.name in own else path.stem: path
+            for path in sorted(found, reverse=True)
+            if path.suffix.lower() in VIDEO_SUFFIXES
+        }
 
     def video_file(self, video: str) -> Path | None:
         """None where it is not at hand."""
-        return self._files.get(video.rpartition("/")[2])
+        return self._files.get(video) or self._files.get(video.rpartition("/")[2])
+
+    def subtitle_file(self, video: str) -> Path | None:
+        """None where it has none beside."""
+        stem = video.rpartition("/")[2]
+        timed = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
+        beside = [self.folder / place / f"{stem}.srt" for place in ("subtitle", "subtitles")]
+        return next((path for path in (*timed, *beside) if path.exists()), None)
+
+    def subtitle_problems(self) -> Iterator[Problem]:
+        """What is wrong with the subtitles at hand."""
+        for video in dict.fromkeys(sample.video for sample in self.samples):
+            if path := self.subtitle_file(video):
+                try:
+                    if path.suffix == ".json":
+                        yield from read_lines(path)[1]
+                    else:
+                        yield from (Problem(path, 0, "", told) for told in read_subtitles(path)[1])
+                except DataError as error:
+                    yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
 
     def episode(self, video: str) -> Episode:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
-        found, stem = self.video_file(video), video.rpartition("/")[2]
+        found, subtitles = self.video_file(video), self.subtitle_file(video)
         if found is None:
             places = ", ".join(f"{place}/" for place in VIDEO_FOLDERS)
             raise DataError(f"{self.folder}: no video {video!r} in {places}; get it from its publishers")
-        beside = [self.folder / place / f"{stem}.srt" for place in ("subtitle", "subtitles")]
-        timed = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
-        if subtitles := next((path for path in timed if path.exists()), None):
+        if subtitles is not None and subtitles.suffix == ".json":
             return open_with_lines(found, subtitles, self.starts_s.get(video, 0.0))
-        return open_episode(found, next((path for path in beside if path.exists()), None))
+        return open_episode(found, subtitles)
 
 
 def _read(name: str, folder: Path, files: Sequence[RecordFile], reader: Reader) -> VideoSet:
@@ -156,7 +180,8 @@ def read_mlvu(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
             return
         options = listed(values["candidates"])
         right, fault = by_text(values.get("answer"), options)
-        video, kind = str(values.get("video") or "").rpartition(".")[0], values.get("question_type")
+        stem, kind = str(values.get("video") or "").rpartition(".")[0], values.get("question_type")
+        video = stem and f"{record.file.path.stem}/{stem}"  # names of videos are a task's own
         number = values.get("question_id") or f"{kind}-{record.index}"
         yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
@@ -192,7 +217,8 @@ def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
     """EgoSchema; ``split`` is subset, the part whose answers are public, or all. Raises DataError for another."""
     _check_split(folder, split, ("subset", "all"))
     public = folder / "subset_answers.json"
-    answers = _members(public) if split == "all" else RecordFile.read(public).members()
+    beside: list[Problem] = []
+    answers = _members(public, beside, needed=split == "subset")
 
     def reader(record: Record) -> Iterator[Draft]:
         values = record.values
@@ -203,7 +229,8 @@ def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
         right, fault = by_index(answers.get(str(number)), options)
         yield Draft(number, values.get("question"), options, right, "other", number, faults={"answer": fault})
 
-    return _read("EgoSchema", folder, [RecordFile.read(folder / "questions.json")], reader)
+    read = _read("EgoSchema", folder, [RecordFile.read(folder / "questions.json")], reader)
+    return replace(read, problems=[*beside, *read.problems])
 
 
 def read_nextqa(folder: Path, split: str) -> VideoSet:
@@ -211,26 +238,33 @@ def read_nextqa(folder: Path, split: str) -> VideoSet:
     there."""
     splits = {path.stem: path for path in sorted(folder.glob("*.csv"))}
     _check_split(folder, split, list(splits))
-    located = _members(folder / f"gsub_{split}.json")
-    places = _members(folder / "map_vid_vidorID.json")
+    beside: list[Problem] = []
+    located = _members(folder / f"gsub_{split}.json", beside)
+    places = _members(folder / "map_vid_vidorID.json", beside)
 
     def reader(record: Record) -> Iterator[Draft]:
         values = record.values
         options = [values.get(f"a{index}") for index in range(5)]
-        told = values.get("answer")  # a number in NExT-QA, a text in NExT-GQA
-        right, fault = (by_text if told in options or finite(told) is None else by_index)(told, options)
+        answered = by_index if "video" in values else by_text  # a number in NExT-QA, a text in NExT-GQA
+        right, fault = answered(values.get("answer"), options)
         video = str(values.get("video") or values.get("video_id") or "")
         spans, untimed = _gold_spans(located.get(video), str(values.get("qid")))
         number, file = f"{video}-{values.get('qid')}", str(places.get(video, video))
         faults = {"answer": fault, f"gsub_{split}.json": untimed}
         yield Draft(number, values.get("question"), options, right, values.get("type"), file, spans, faults)
 
-    return _read("NExT-GQA" if located else "NExT-QA", folder, [RecordFile.read_csv(splits[split])], reader)
+    read = _read("NExT-GQA" if located else "NExT-QA", folder, [RecordFile.read_csv(splits[split])], reader)
+    return replace(read, problems=[*beside, *read.problems])
 
 
-def _members(path: Path) -> dict[str, Any]:
-    """The members of a file that need not be there."""
-    return RecordFile.read(path).members() if path.exists() else {}
+def _members(path: Path, problems: list[Problem], *, needed: bool = False) -> dict[str, Any]:
+    """The members of a file, which may be missing where it is not ``needed``."""
+    if not needed and not path.exists():
+        return {}
+    file = RecordFile.read(path)
+    members = file.members()
+    problems += file.problems
+    return members
 
 
 def _gold_spans(told: object, number: str) -> tuple[list[Span], str]:
