@@ -144,12 +144,13 @@ def test_lengths_that_are_none_are_told_and_guessed(tmp_path: Path) -> None:
     subtitles = write_srts(tmp_path / "srt", {CLIPS[0]: [(1.0, 30.0, "Hi.")], CLIPS[1]: [(2.0, 15.0, "Hi.")]})
     made = build(Source({"val": asked}, subtitles, durations), tmp_path / "out")
     assert [str(problem) for problem in made.problems] == [
-        f"{durations}: {CLIPS[0]}: no length in seconds; it is not used"
+        f"{durations}: {CLIPS[0]}: no length in seconds; it is not used",
+        f"{asked}:1: record 1: ts: [80.0, 81.0] begins after the clip ends (60.0 s, a guess); it has no times",
     ]
     assert made.counts["clips without a told duration"] == 2
     data = read_longtvqa(tmp_path / "out")
     assert [clip.end_s for clip in data.timeline("s01e01").clips] == [60.0, 120.0, 170.0]
-    assert (data.problems, data.samples[0].gold.start_s) == ((), 140.0)  # no guess contradicts the record
+    assert (data.problems, data.samples[0].gold.start_s) == ((), None)  # 140 s would be of the next clip
     durations.write_text("[]")
     with pytest.raises(DataError, match="no JSON object"):
         build(Source({"val": asked}, subtitles, durations), tmp_path / "other")
@@ -305,6 +306,19 @@ def test_boxes_that_are_none_are_told_and_not_written(tmp_path: Path) -> None:
     made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
     assert [(problem.record, problem.field) for problem in made.problems] == [(1, "bbox")]
     assert check(read_longtvqa(tmp_path / "out")).counts["questions with boxes"] == 1
+
+
+def test_a_clip_lasts_as_long_as_the_line_that_ends_last(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1))
+    spoken: dict[str, Any] = {CLIPS[1]: [(1.0, 59.9, "A song."), (2.0, 3.0, "Hi.")], CLIPS[0]: [(0.0, 1.0, "Hi.")]}
+    write_frames(tmp_path / "frames")
+    source = Source({"val": asked}, write_srts(tmp_path / "srt", spoken), None, tmp_path / "frames")
+    made = build(source, tmp_path / "out", films=True)
+    data = read_longtvqa(tmp_path / "out")
+    assert [round(clip.end_s - clip.start_s, 3) for clip in data.timeline("s01e01").clips] == [2.0, 59.9]
+    (problem,) = made.problems
+    assert check(data).problems[0].told == problem.told
+    assert str(problem).endswith(f"{CLIPS[1]}: frame names: the last 174 are missing; they end at 2.0 s of 59.9 s")
 
 
 def test_frames_that_cannot_be_read_are_told_when_a_film_is_made(tmp_path: Path) -> None:

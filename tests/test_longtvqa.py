@@ -136,6 +136,27 @@ def test_a_span_ends_with_its_clip(tmp_path: Path) -> None:
     assert (data.problems, data.samples[0].gold.end_s) == ((), 110.0)
 
 
+def test_a_span_after_a_clip_of_guessed_length_is_told(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1, ts=[70.0, 75.0]), question(2, ts=[50.0, 75.0])])
+    (folder / "clip_durations.json").unlink()
+    data = read_longtvqa(folder)
+    assert [problem.field for problem in data.problems] == ["ts", "ts"]
+    assert all("(60.0 s, a guess)" in problem.told for problem in data.problems)
+    assert [sample.gold.end_s for sample in data.samples] == [None, 120.0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "end_s"),
+    [([[1, 95.0, "A song."], [2, 3, "Hi."]], 95.0), ([["1", "95", "A song."], ["2", "3", "Hi."]], 95.0),
+     ([[1, 95.0, "A song."], [2, "3", "Hi."], "x"], 95.0), ([[1, 95, "A song."], [2, 1e9, 7]], 95.0), ([], 60.0)],
+)  # fmt: skip
+def test_a_guessed_clip_lasts_until_its_last_line_ends(lines: list[Any], end_s: float, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "clip_durations.json").unlink()
+    (folder / "clip_subtitles.json").write_text(json.dumps({CLIPS[0]: lines, CLIPS[1]: []}))
+    assert read_longtvqa(folder).episodes.starts_s[CLIPS[1]] == end_s
+
+
 def test_an_id_that_stands_twice_is_told_with_both_places(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2), question(1)]))
     assert [sample.question.id for sample in data.samples] == ["1", "2"]
@@ -362,6 +383,7 @@ def test_a_check_counts_and_tells_of_frames(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d", [question(1), question(2, occur_clip=CLIPS[3], bbox={"1": [{"img_id": 1}]})])
     write_frames(folder / "frames")
     assert check(read_longtvqa(folder)).counts["clips without frames"] == 0
+    assert "the last 144 are missing; they end at 2.0 s of 50.0 s" in str(check(read_longtvqa(folder)).problems)
     (folder / "frames" / CLIPS[0] / "00003.jpg").unlink()
     (folder / "frames" / CLIPS[1] / "cover.jpg").write_bytes(b"\xff\xd8 cut")
     (folder / "frames" / CLIPS[1] / "00002.jpg").write_bytes(b"\xff\xd8 cut")
@@ -413,6 +435,16 @@ def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
         clip = data.timeline(sample.video).find(sample.gold.clip or "")
         assert clip is not None
         assert clip.start_s <= (sample.gold.start_s or 0)
+
+
+def test_boxes_of_frames_after_the_clip_are_told(tmp_path: Path) -> None:
+    box = question()["bbox"]["7"][0]
+    far, edge = ({"1": [box | {"img_id": number}]} for number in (99999, 152))
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=far), question(2, bbox=edge)]))
+    (problem,) = check(data).problems
+    assert (problem.record, problem.field) == (1, "bbox")
+    assert "of a frame after its clip" in problem.told
+    assert [len(data.boxes(sample) or ()) for sample in data.samples] == [0, 1]
 
 
 @pytest.mark.parametrize("boxes", [{"1": [question()["bbox"]["7"][0] | {"width": 0}]}, {"1": 5}, {"1": None}, "x", [1]])

@@ -112,7 +112,7 @@ def _picture_problems(data: LongTVQA) -> Iterator[Problem]:
             yield from _film_problems(data.films[video], data.timeline(video).duration_s)
         if data.film(video) is None and data.frames is not None:
             for clip in data.episodes.clips[video]:
-                yield from _folder_problems(data.frames / clip)
+                yield from _folder_problems(data.frames / clip, data.episodes.told_s.get(clip, 0.0))
 
 
 def _film_problems(film: Path, duration_s: float) -> Iterator[Problem]:
@@ -125,9 +125,9 @@ def _film_problems(film: Path, duration_s: float) -> Iterator[Problem]:
         yield Problem(film, 0, "video", f"lasts {there_s:.1f} s of {duration_s:.1f} s; was it cut short? get it again")
 
 
-def _folder_problems(path: Path) -> Iterator[Problem]:
+def _folder_problems(path: Path, told_s: float) -> Iterator[Problem]:
     folder = _open(path)
     if folder is None:
         yield Problem(path, 0, "frames", "no folder of numbered frames for this clip; get it, or look without it")
     else:
-        yield from frame_problems(folder)
+        yield from frame_problems(folder, told_s)

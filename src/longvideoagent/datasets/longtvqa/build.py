@@ -70,7 +70,7 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
         link_folder(out / "frames", source.frames)
     lines = read_clip_lines(source.subtitles, problems)
     told_s = read_durations(source.durations, problems) if source.durations is not None else {}
-    ends_s = {clip: spoken[-1].end_s for clip, spoken in lines.items() if spoken}
+    ends_s = {clip: max(line.end_s for line in spoken) for clip, spoken in lines.items() if spoken}
     if source.frames is not None:
         counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in told_s])
         told_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
@@ -106,7 +106,7 @@ def _read_rows(path: Path, episodes: Episodes, problems: list[Problem]) -> tuple
     for sample, record in read_questions(RecordFile.read(path), episodes, problems):
         is_plus |= record.values.get("bbox") is not None
         row = _row(sample, record, episodes)
-        if read_boxes(row.get("bbox"), 0.0) is None:
+        if read_boxes(row.get("bbox"), 0.0, episodes.lengths_s[row["occur_clip"]]) is None:
             problems.append(record.problem("bbox", BROKEN_BOXES))
             del row["bbox"]
         rows.append(as_json(row))

@@ -15,6 +15,8 @@ from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.encode import encode_frames
 from longvideoagent.media.frame_folder import FrameFolder
 
+CUT_FRAMES_S = 1.0
+"""Frames that end so much before their clip lack the last of them; less is a length and frames counted apart."""
 MADE_OF = "made_of.json"
 """Beside the films: what each was made of, so that it is made anew when that changes."""
 
@@ -42,13 +44,21 @@ def lengths_by_frames(frames: Path, clips: Sequence[str]) -> dict[str, float]:
     return lengths_s
 
 
-def frame_problems(folder: FrameFolder) -> Iterator[Problem]:
-    """What is wrong with the frames of a clip: names without a number, numbers that are missing, files cut short."""
+def frame_problems(folder: FrameFolder, told_s: float = 0.0) -> Iterator[Problem]:
+    """What is wrong with the frames of a clip: names without a number, numbers that are missing, at the end too where
+    the clip is told to last ``told_s``, files cut short."""
     yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
     if missing := folder.missing():
         yield Problem(folder.path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
+    if (lacking_s := told_s - folder.duration_s) > CUT_FRAMES_S:
+        told = f"the last {round(lacking_s * folder.frames_per_s)} are missing; they end at {folder.duration_s:.1f} s"
+        yield Problem(folder.path, 0, "frame names", f"{told} of {told_s:.1f} s")
     for file in folder.broken():
         yield Problem(file, 0, "frame", "no whole JPEG; extract it again")
+
+
+def _problems(folder: FrameFolder, episodes: Episodes) -> Iterator[Problem]:
+    return frame_problems(folder, episodes.told_s.get(folder.path.name, 0.0))
 
 
 def write_films(
@@ -65,7 +75,7 @@ def write_films(
         film = folder / f"{name}.mp4"
         video = ClipFolders(frames, episodes.lay_out(name, {}))
         problems += [Problem(film, 0, "frames", warning) for warning in video.warnings]
-        problems += [problem for folder in video.folders for problem in frame_problems(folder)]
+        problems += [problem for folder in video.folders for problem in _problems(folder, episodes)]
         if video.is_seen:
             digest = _digest(frames, clips, episodes)
             if made_of.get(name) != digest or not film.exists():

@@ -21,9 +21,12 @@ OPTIONS = tuple(f"a{index}" for index in range(5))
 LEAST_OPTIONS = 2
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
-BROKEN_BOXES = "a box lacks img_id, left, top, width, height or label, or has no area; none of its boxes is used"
+BROKEN_BOXES = (
+    "a box lacks img_id, left, top, width, height or label, has no area or is of a frame after its clip; "
+    "none of its boxes is used"
+)
 OVERHANG_S = 0.5
-"""How far a span may end past its clip: lengths and times were rounded apart."""
+"""How far a span or a box may be past its clip: lengths and times were rounded apart."""
 _SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
 
 
@@ -144,14 +147,15 @@ class _Reader:
         if span is None:
             self.complain("ts", f"{str(told)[:40]} is no span of seconds; the question has no times")
             return None
-        length_s = self.episodes.told_s.get(clip)
-        if length_s is None or span[1] <= length_s:
+        length_s = self.episodes.lengths_s[clip]
+        lasts = f"{length_s:.1f} s{'' if clip in self.episodes.told_s else ', a guess'}"
+        if span[1] <= length_s:
             return span
         if span[0] > length_s:
-            self.complain("ts", f"{str(told)[:40]} begins after the clip ends ({length_s:.1f} s); it has no times")
+            self.complain("ts", f"{str(told)[:40]} begins after the clip ends ({lasts}); it has no times")
             return None
         if span[1] > length_s + OVERHANG_S:
-            self.complain("ts", f"{str(told)[:40]} ends after the clip ({length_s:.1f} s), whose end is taken")
+            self.complain("ts", f"{str(told)[:40]} ends after the clip ({lasts}), whose end is taken")
         return span[0], length_s
 
 
@@ -165,18 +169,19 @@ def read_span(told: object) -> tuple[float, float] | None:
     return (start_s, end_s) if start_s is not None and end_s is not None and 0 <= start_s <= end_s else None
 
 
-def read_boxes(told: object, clip_start_s: float) -> tuple[Box, ...] | None:
-    """The boxes of a record, on the episode's axis; None where one of them is not whole or has no area."""
+def read_boxes(told: object, clip_start_s: float, length_s: float) -> tuple[Box, ...] | None:
+    """The boxes of a record, on the episode's axis; None where one of them is not whole, has no area or is of a frame
+    after the clip, which lasts ``length_s``."""
     if told is None:
         return ()
     if not isinstance(told, dict) or not all(isinstance(boxes, list) for boxes in told.values()):
         return None
-    made = [_box(box, clip_start_s) for boxes in told.values() for box in boxes]
+    made = [_box(box, clip_start_s, length_s) for boxes in told.values() for box in boxes]
     whole = tuple(box for box in made if box is not None)
     return whole if len(whole) == len(made) else None
 
 
-def _box(told: object, clip_start_s: float) -> Box | None:
+def _box(told: object, clip_start_s: float, length_s: float) -> Box | None:
     if not isinstance(told, dict):
         return None
     numbers = [finite(told.get(name)) for name in ("img_id", "left", "top", "width", "height")]
@@ -184,6 +189,7 @@ def _box(told: object, clip_start_s: float) -> Box | None:
     if len(kept) < len(numbers) or not isinstance(told.get("label"), str):
         return None
     frame, left, top, width, height = kept
-    if frame < 1 or left < 0 or top < 0 or width < 1 or height < 1:
+    time_s = (frame - 1) / TVQA_FRAMES_PER_S
+    if not 0 <= time_s <= length_s + OVERHANG_S or left < 0 or top < 0 or width < 1 or height < 1:
         return None
-    return Box(clip_start_s + (frame - 1) / TVQA_FRAMES_PER_S, left, top, width, height, told["label"])
+    return Box(clip_start_s + time_s, left, top, width, height, told["label"])

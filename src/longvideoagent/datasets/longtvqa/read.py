@@ -82,9 +82,10 @@ class LongTVQA:
 
     def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
         """Gold boxes of a question, made when they are asked for: most runs never do. Empty where it has
-        none, None where one is not whole."""
+        none, None where one cannot be used."""
         told = self.records[sample.question.id].values.get("bbox")
-        return read_boxes(told, self.episodes.starts_s[sample.gold.clip or ""])
+        clip = sample.gold.clip or ""
+        return read_boxes(told, self.episodes.starts_s[clip], self.episodes.lengths_s[clip])
 
     def timeline(self, video: str) -> Timeline:
         """An episode's clips and lines, laid out once. Raises DataError for an unknown episode."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,13 @@ def _line(told: object) -> Subtitle | None:
 
 
 def last_end_s(told: Any) -> float:
-    """Where the last line of a clip ends; 0 for text without times."""
-    lines = (line for each in reversed(told) if (line := _line(each)) is not None) if isinstance(told, list) else ()
-    return next((line.end_s for line in lines), 0.0)
+    """Where the line of a clip ends that ends last; 0 for text without times."""
+    if not isinstance(told, list):
+        return 0.0
+    try:
+        latest = _line(max(told, key=itemgetter(1), default=None))
+    except (TypeError, LookupError):  # not all are lines with numbers, which is slower to see beforehand
+        latest = None
+    if latest is not None and not isinstance(told[0][1], str):
+        return latest.end_s
+    return max((line.end_s for each in told if (line := _line(each)) is not None), default=0.0)
