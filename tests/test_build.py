@@ -283,12 +283,54 @@ def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
     first = (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes()
     for changed in ({"bbox": None}, {"q": "Who came?"}):
         other = write_questions(tmp_path / "val.json", raw(1, **changed))
-        with pytest.raises(UsageError, match="holds a data set not built of these files"):
+        with pytest.raises(UsageError, match="is there already and was not built of these files"):
             build(Source({"val": other}, subtitles), tmp_path / "out")
     assert (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes() == first
     bare = write_questions(tmp_path / "train.json", raw(1, bbox=None))
     with pytest.raises(UsageError, match="some files have boxes"):
         build(Source({"train": bare, "val": with_boxes}, subtitles), tmp_path / "mixed")
+
+
+@pytest.mark.parametrize("name", ["clip_durations.json", "manifest.json", "clip_subtitles.json", "videos"])
+def test_what_somebody_has_in_a_folder_is_not_written_over(name: str, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    if name == "videos":
+        (own / name).mkdir()
+    else:
+        (own / name).write_text(json.dumps(DURATIONS))
+    before = [path.read_bytes() for path in own.iterdir() if path.is_file()]
+    durations = own / name if name == "clip_durations.json" else None
+    source = Source({"val": write_questions(tmp_path / "q_val.json", raw(1))}, write_srts(tmp_path / "srt"), durations)
+    with pytest.raises(UsageError, match=f"{name}: is there already and was not built of these files; move it away"):
+        build(source, own)
+    assert [path.read_bytes() for path in own.iterdir() if path.is_file()] == before
+    assert len(list(own.iterdir())) == 1
+
+
+def test_a_build_that_failed_is_done_again_from_mended_files(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no subtitles"):
+        build(Source({"val": asked}, tmp_path / "empty"), tmp_path / "out")
+    assert build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out").problems == ()
+
+
+def test_subtitles_of_any_format_and_spelling_are_read(tmp_path: Path) -> None:
+    asked = write_questions(tmp_path / "q_val.json", raw(1))
+    folder = write_srts(tmp_path / "srt")
+    (folder / f"{CLIPS[0]}.srt").rename(folder / f"{CLIPS[0]}.SRT")
+    (folder / f"{CLIPS[1]}.srt").unlink()
+    (folder / f"{CLIPS[1]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nA lantern.\n")
+    (folder / f"{CLIPS[2]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nNot this.\n")
+    made = build(Source({"val": asked}, folder), tmp_path / "out")
+    (problem,) = made.problems
+    assert (problem.path.suffix, f"is of the clip of {CLIPS[2]}.srt" in problem.told) == (".vtt", True)
+    spoken = [line.text for line in read_longtvqa(tmp_path / "out").timeline("s01e01").subtitles]
+    assert spoken == ["Mira: The bakery is closed.", "Otto: Is it?", "A lantern.", "We are late."]
+    (folder / f"{CLIPS[1]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nAnother.\n")
+    with pytest.raises(UsageError, match="not built of these files"):
+        build(Source({"val": asked}, folder), tmp_path / "out")
 
 
 def test_clips_missing_from_the_inside_of_a_segment_are_told(tmp_path: Path) -> None:

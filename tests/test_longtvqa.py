@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,10 @@ def test_subtitles_come_in_several_shapes(shape: str, tmp_path: Path) -> None:
         ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["no JSON"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
          ["marks no clip"]),
+        ("episode_level.json", json.dumps({"s01e01": f"Recap: <i>old <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
+         ["s01e01: 2 words stand outside of <clip>…</clip>, 'Recap:' first"]),
+        ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[0]}>Lost. <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
+         [f"s01e01: 1 words stand outside of <clip>…</clip>, '<{CLIPS[0]}>Lost.' first"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_subtitles_is_told_and_the_rest_is_read(
@@ -290,6 +295,15 @@ def test_what_is_wrong_with_subtitles_is_told_and_the_rest_is_read(
     assert [line.text for line in data.timeline("s01e01").subtitles] == ["Otto: Here."]
     assert len(data.problems) == len(told)
     assert all(part in str(problem) for part, problem in zip(told, data.problems, strict=True))
+
+
+def test_marks_without_an_end_take_no_time(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    marks = "<i>" * 200_000 + f"<{CLIPS[0]}>" * 20_000  # minutes, were an end looked for from each
+    text = f"{marks}<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"
+    (folder / "LongTVQA_plus_subtitle_episode_level.json").write_text(json.dumps({"s01e01": text}))
+    assert list(read_longtvqa(folder).texts) == [CLIPS[1]]
 
 
 def test_lines_with_times_are_kept_and_what_is_wrong_with_them_is_told(tmp_path: Path) -> None:
@@ -370,6 +384,26 @@ def test_frames_of_clips_are_an_episodes_pictures(tmp_path: Path) -> None:
     shades = [int(frame.rgb().mean()) for frame in episode.video.frames([0.5, 59.0, 61.0, 174.0])]
     assert all(abs(shade - told) < 3 for shade, told in zip(shades, (40, 40, 90, 140), strict=True))
     assert [round(frame.time_s, 2) for frame in episode.video.frames([0.5, 61.0])] == [0.33, 61.0]
+
+
+def test_an_empty_folder_of_frames_switches_no_film_off(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "videos").mkdir()
+    write_frames(tmp_path / "frames")
+    encode_frames(FrameFolder(tmp_path / "frames" / CLIPS[0]), folder / "videos" / "s01e01.mp4")
+    (folder / "frames" / CLIPS[0]).mkdir(parents=True)
+    assert read_longtvqa(folder).film("s01e01") == folder / "videos" / "s01e01.mp4"
+    shutil.copy(tmp_path / "frames" / CLIPS[0] / "00001.jpg", folder / "frames" / CLIPS[0])
+    assert read_longtvqa(folder).film("s01e01") is None
+
+
+def test_each_of_two_sets_in_a_folder_has_its_own_texts(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_train.jsonl").write_text(json.dumps(question(bbox=None)))
+    assert read_longtvqa(folder, "train").texts == TEXTS  # where it has none
+    (folder / "LongTVQA_subtitle_clip_level.jsonl").write_text(HERE)
+    assert read_longtvqa(folder, "train").texts == {CLIPS[1]: "Otto : Here."}
+    assert read_longtvqa(folder, "val").texts == TEXTS
 
 
 def test_without_frames_the_loop_still_answers(tmp_path: Path) -> None:

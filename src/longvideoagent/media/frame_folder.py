@@ -90,6 +90,14 @@ class FrameFolder:
             raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
 
 
+def holds_frames(path: Path) -> bool:
+    """Whether there is such a folder with a numbered frame in it."""
+    try:
+        return bool(FrameFolder(path).keyframes_s)
+    except DataError:
+        return False
+
+
 def _pictures(folder: Path) -> list[Path]:
     """The JPEG files of a folder by name. Raises DataError where there is no such folder."""
     try:

@@ -29,10 +29,12 @@ from longvideoagent.datasets.longtvqa.write import (
 )
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.subtitles import read_subtitles
+from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
 from longvideoagent.types import Subtitle
 
 MANIFEST = "manifest.json"
+WRITTEN = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")
+"""What a folder that is built may hold afterwards; its frames are a link."""
 FORMAT = 1
 Progress = Callable[[str, float], None]
 
@@ -44,7 +46,7 @@ class Source:
     questions: Mapping[str, Path]
     """By split."""
     subtitles: Path
-    """A folder of {clip}.srt, or a JSON file of preprocessed subtitles."""
+    """A folder of {clip}.srt or .vtt, .ass, .ssa, or a JSON file of preprocessed subtitles."""
     durations: Path | None = None
     """Seconds by clip. Where it tells none they are counted from the frames, else guessed by the reader."""
     frames: Path | None = None
@@ -62,7 +64,7 @@ class Built:
 def build(source: Source, out: Path, *, films: bool = False, progress: Progress = lambda _doing, _share: None) -> Built:
     """Write a release-layout folder ``out``; ``films`` adds one mp4 an episode, made from the frames. A file with
     boxes makes LongTVQA+ (a JSON list), others LongTVQA (JSON lines). Raises DataError where an input cannot be
-    read, and UsageError where ``out`` holds a set that was not built of these."""
+    read, and UsageError where ``out`` holds what was not built of these."""
     problems: list[Problem] = []
     inputs = {"format": FORMAT, "inputs_sha256": _digests(source)}
     _claim(out, inputs)
@@ -130,14 +132,19 @@ def _row(sample: Sample, record: Record, episodes: Episodes) -> dict[str, Any]:
 
 
 def _claim(out: Path, inputs: Mapping[str, object]) -> None:
-    """Say what the folder is built of before anything else is written. Raises UsageError where it holds a set that
-    was not built of just this: no question that somebody has is written over."""
+    """Say what the folder is built of before anything else is written. Raises UsageError where it holds anything of
+    what is written here that was not built of just this: no file that somebody has is written over."""
     told = read_json(out / MANIFEST)
-    is_ours = isinstance(told, dict) and all(told.get(name) == value for name, value in inputs.items())
-    if not is_ours and any(out.glob("LongTVQA*")):
-        raise UsageError(f"{out}: holds a data set not built of these files; delete it or choose another --out")
-    if not is_ours:
-        write_json(out / MANIFEST, inputs)
+    made_of = {name: told.get(name) for name in inputs} if isinstance(told, dict) else {}
+    if made_of == inputs:
+        return
+    there = [path for pattern in WRITTEN for path in sorted(out.glob(pattern))]
+    if made_of.get("format") == FORMAT:  # a manifest of ours, of a build that failed if nothing else is there
+        there.remove(out / MANIFEST)
+    if there:
+        fault = "is there already and was not built of these files"
+        raise UsageError(f"{there[0]}: {fault}; move it away or choose another --out")
+    write_json(out / MANIFEST, inputs)
 
 
 def _hole_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
@@ -164,8 +171,8 @@ def split_names(questions: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_clip_lines(path: Path, problems: list[Problem]) -> Lines:
-    """The lines of each clip, timed from its start: from a folder of {clip}.srt, or from TVQA's preprocessed
-    JSON, {vid_name, sub: [{start, end, text}]} as list or lines. Raises DataError where there are none."""
+    """The lines of each clip, timed from its start: from a folder of {clip}.srt or the like, or from TVQA's
+    preprocessed JSON, {vid_name, sub: [{start, end, text}]} as list or lines. Raises DataError where there are none."""
     told = _of_folder(path, problems) if path.is_dir() else _of_json(RecordFile.read(path), problems)
     lines = dict(told)
     if not lines:
@@ -174,9 +181,13 @@ def read_clip_lines(path: Path, problems: list[Problem]) -> Lines:
 
 
 def _of_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, list[Subtitle]]]:
-    for path in sorted(folder.glob("*.srt")):
+    seen: dict[str, Path] = {}
+    for path in _subtitle_files(folder):
         if ClipName.parse(path.stem) is None:
             problems.append(Problem(path, 0, "", "its name is no clip's; it is left out"))
+            continue
+        if seen.setdefault(path.stem, path) != path:
+            problems.append(Problem(path, 0, "", f"is of the clip of {seen[path.stem].name}, which is taken"))
             continue
         lines: list[Subtitle] = []
         if path.stat().st_size:  # clips without a word have empty files
@@ -187,6 +198,12 @@ def _of_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, lis
                 told = str(error).removeprefix(f"{path}: ")
                 problems.append(Problem(path, 0, "", f"{told} (the clip is taken to be without a word)"))
         yield path.stem, [Subtitle(line.start_s, line.end_s, lead_with_speaker(line.text)) for line in lines]
+
+
+def _subtitle_files(folder: Path) -> list[Path]:
+    """In the order of clips, and of several of one clip the likeliest first."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    return sorted(found, key=lambda path: (path.stem, SUFFIXES.index(path.suffix.lower()), path.name))
 
 
 def _of_json(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, list[Subtitle]]]:
@@ -225,7 +242,7 @@ def _digests(source: Source) -> dict[str, str]:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(path.glob("*.srt")) if path.is_dir() else [path]:
+    for file in _subtitle_files(path) if path.is_dir() else [path]:
         try:
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         except OSError as error:

@@ -31,6 +31,7 @@ from longvideoagent.datasets.records import Problem, Record, RecordFile, collect
 from longvideoagent.errors import DataError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
+from longvideoagent.media.frame_folder import holds_frames
 from longvideoagent.media.video import VIDEO_SUFFIXES, open_video
 from longvideoagent.types import Timeline
 
@@ -55,7 +56,7 @@ class LongTVQA:
     @property
     def name(self) -> str:
         """LongTVQA, or LongTVQA_plus."""
-        return self.questions.stem.rpartition("_")[0]
+        return set_name(self.questions)
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ class LongTVQA:
 
     def film(self, video: str) -> Path | None:
         """The film of an episode none of whose clips has frames; None where there is none."""
-        if self.frames is not None and any((self.frames / clip).is_dir() for clip in self.episodes.clips[video]):
+        if self.frames is not None and any(holds_frames(self.frames / clip) for clip in self.episodes.clips[video]):
             return None
         return self.films.get(video)
 
@@ -113,7 +114,7 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     problems: list[Problem] = []
     durations = folder / "clip_durations.json"
     told_s = read_durations(durations, problems) if durations.exists() else {}
-    texts = read_texts(folder, problems)
+    texts = read_texts(folder, set_name(questions), problems)
     ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in told_s}
     episodes = Episodes.of({*texts, *told_s}, told_s, ends_s)
     problems += [
@@ -127,6 +128,11 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     records = {sample.question.id: record for sample, record in read}
     samples = tuple(sample for sample, _ in read)
     return LongTVQA(folder, split, questions, samples, tuple(problems), episodes, records, texts)
+
+
+def set_name(questions: Path) -> str:
+    """LongTVQA, or LongTVQA_plus, as the file of its questions tells."""
+    return questions.stem.rpartition("_")[0]
 
 
 def find_questions(folder: Path, split: str) -> Path:

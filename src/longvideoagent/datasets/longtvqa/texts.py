@@ -8,11 +8,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.longtvqa.clips import split_transcript
+from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile, finite
 from longvideoagent.types import Subtitle
 
-_EPISODE_CLIP = re.compile(r"<([^<>/\s]{1,80})>(.*?)</\1>", re.DOTALL)
+_MARK = re.compile(r"<(/?)([^<>/\s]{1,80})>")
 
 
 def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
@@ -23,11 +23,13 @@ def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
     return kept
 
 
-def read_texts(folder: Path, problems: list[Problem]) -> dict[str, Any]:
-    """The text of each clip, or its lines with times where the folder has them."""
+def read_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, Any]:
+    """The text of each clip, or its lines with times where the folder has them; those of the set of that name where
+    texts of several lie in the folder."""
     timed = folder / "clip_subtitles.json"
-    by_clip, by_episode = (_first(folder, f"*subtitle_{level}_level*") for level in ("clip", "episode"))
-    path = timed if timed.exists() else by_clip or by_episode
+    by_clip, by_episode = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
+    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
+    path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
     if path is None:
         problems.append(Problem(folder, 0, "", "no subtitle file; give *_subtitle_clip_level.json"))
         return {}
@@ -35,7 +37,7 @@ def read_texts(folder: Path, problems: list[Problem]) -> dict[str, Any]:
         told: Iterator[tuple[str, Any]] = iter(_members(timed, problems).items())
     else:
         told = _texts_of(RecordFile.read(path), problems)
-    if path == by_episode:
+    if "episode_level" in path.name:
         told = _by_clip(path, told, problems)
     texts: dict[str, Any] = {}
     for name, text in told:
@@ -53,17 +55,32 @@ def _members(path: Path, problems: list[Problem]) -> dict[str, Any]:
     return members
 
 
-def _first(folder: Path, pattern: str) -> Path | None:
-    return next(iter(sorted(folder.glob(pattern))), None)
-
-
 def _by_clip(path: Path, told: Iterator[tuple[str, str]], problems: list[Problem]) -> Iterator[tuple[str, str]]:
     """The clips that the text of each episode marks as <clip>…</clip>."""
     for episode, text in told:
-        found = _EPISODE_CLIP.findall(text)
-        if text.strip() and not found:
+        found, outside = _marked(text)
+        if outside and not found:
             problems.append(Problem(path, 0, episode[:80], "marks no clip as <clip>…</clip>; its text is left out"))
+        elif outside:
+            lost = f"{len(outside)} words stand outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
+            problems.append(Problem(path, 0, episode[:80], lost))
         yield from found
+
+
+def _marked(text: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """The clips that a text marks, and the words outside of them. A clip ends with its own mark or, unread, where
+    another begins, so that every mark is looked at once."""
+    found: list[tuple[str, str]] = []
+    outside: list[str] = []
+    name, begins, start, kept = "", 0, 0, 0
+    for mark in _MARK.finditer(text):
+        if not mark[1] and ClipName.parse(mark[2]) is not None:
+            name, begins, start = mark[2], mark.start(), mark.end()
+        elif mark[1] and mark[2] == name:
+            found.append((name, text[start : mark.start()]))
+            outside += text[kept:begins].split()
+            name, kept = "", mark.end()
+    return found, outside + text[kept:].split()
 
 
 def _texts_of(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, str]]:
