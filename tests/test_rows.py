@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineVision
@@ -199,8 +200,8 @@ def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tm
 class ShakyGrounding:
     """Fails at every other question, else names the first clip."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, asked: int = 0) -> None:
+        self.asked = asked
 
     async def locate(self, request: AskGrounding, video: Video) -> Grounded:  # noqa: ARG002
         self.asked += 1
@@ -240,6 +241,9 @@ class Watched:
         self.opened: list[str] = []
         self._data = data
 
+    def clips(self, _video: str) -> None:
+        return
+
     def episode(self, video: str) -> Episode:
         self.opened.append(video)
         return self._data.episode(video)
@@ -261,10 +265,45 @@ def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, GroundingCa
     cache = GroundingCache(tmp_path / "cache.json")
     for sample in data.samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
+    with pytest.raises(DataError, match="24 of 24 questions have no clip yet; run lva data ground again"):
+        export(data, cache, tmp_path / "out", Rows())
     told = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; delete"
     with pytest.raises(DataError, match=told):
-        export(data, cache, tmp_path / "out", Rows(val_share=0.5))
+        export(Watched(data), cache, tmp_path / "out", Rows(val_share=0.5))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_clip_that_is_no_more_is_asked_for_again(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2)]))
+    cache = GroundingCache(tmp_path / "cache.json")
+    cache.put(data.samples[0].question, "s01e01_seg09_clip_00")
+    cache.put(data.samples[1].question, None)
+    agent = ShakyGrounding(asked=1)
+    assert ground(data, Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision()), cache) == []
+    assert [cache.get(sample.question) for sample in data.samples] == [CLIPS[0], None]
+
+
+def test_a_label_that_is_no_clip_is_a_failure_and_owed(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    agent = ModelGrounding(ScriptedModel(["<clip>c99</clip>"] * 2))
+    team = Team("astray", ModelMaster(ScriptedModel([])), agent, OfflineVision())
+    cache = GroundingCache(tmp_path / "cache.json")
+    (told,) = ground(data, team, cache)
+    assert "named 'c99', which is no clip" in told
+    assert data.samples[0].question not in GroundingCache(tmp_path / "cache.json")
+
+
+def test_questions_without_a_clip_can_be_left_out(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+    data, whole = grounded
+    cache = GroundingCache(tmp_path / "cache.json")
+    for sample in data.samples[1:]:
+        cache.put(sample.question, whole.get(sample.question))
+    with pytest.raises(DataError, match=r"1 of 24 questions have no clip yet; .* --skip-missing"):
+        export(data, cache, tmp_path / "out", Rows())
+    counts = export(data, cache, tmp_path / "out", Rows(skips_missing=True))
+    assert (counts["train"] + counts["val"], counts["left out, without a clip"]) == (23, 1)
+    with pytest.raises(DataError, match="24 of 24 questions have no clip"):
+        export(data, GroundingCache(tmp_path / "none.json"), tmp_path / "other", Rows(skips_missing=True))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
@@ -285,12 +324,15 @@ def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lon
     return data, cache
 
 
+NONE_LEFT_OUT = {"left out, without an answer": 0, "left out, without a clip": 0}
+
+
 def test_rows_hold_the_very_prompt_the_loop_would_show(
     grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path
 ) -> None:
     data, cache = grounded
     how = Rows(look_tag="search", seed=3, val_share=0.5)
-    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12, "left out, without an answer": 0}
+    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12} | NONE_LEFT_OUT
     rows = [row for split in ("train", "val") for row in pq.read_table(tmp_path / f"{split}.parquet").to_pylist()]
     by_id = {sample.question.id: sample for sample in data.samples}
     for row in rows:
@@ -322,7 +364,7 @@ def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, Groundi
 
 
 def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="24 questions have no clip yet"):
+    with pytest.raises(DataError, match="24 of 24 questions have no clip yet"):
         export(grounded[0], GroundingCache(tmp_path / "none.json"), tmp_path / "out", Rows())
 
 
@@ -378,6 +420,8 @@ def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: P
     assert "1 failed: " in done.stderr
     assert "no video 'lost'" in done.stderr
     assert re.search(r"grounded +1\n", done.stdout)
+    some = run("export", data, "--split", "subset", "--cache", clips, "--out", rows, "--skip-missing")
+    assert (some.returncode, some.stdout.split()[-1]) == (0, "1")
     shutil.copy(short_video, data / "videos" / "lost.mp4")
     assert run("ground", data, "--split", "subset", "--out", clips).returncode == 0
     assert run("export", data, "--split", "subset", "--cache", clips, "--out", rows).returncode == 0

@@ -129,7 +129,7 @@ def ground(
     playing = load_team(roster, cache_path(), patience=replace(PATIENCE, warn=note))
     with progress() as tell:
         failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
-    labels = [cache.get(each.question) for each in data.samples if each.question in cache]
+    labels = [cache.get(each.question) for each in data.samples if not cache.owes(each, data)]
     found = len(labels) - labels.count(None)
     print_counts(
         {"questions": len(data.samples), "grounded": found, "no clip": labels.count(None), "failed": len(failed)}
@@ -152,6 +152,7 @@ def export(
     max_rounds: Annotated[int, typer.Option(help="Replies the master will have.", min=1)] = 5,
     look_tag: Annotated[str, typer.Option(help="The spelling the prompt teaches: visual_query or search.")] = "search",
     prompt_file: Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")] = None,
+    skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.load import read_prompt
@@ -167,7 +168,7 @@ def export(
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
     data = open_dataset(folder, split)
     _note_unusable(data)
-    how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share)
+    how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share, skip_missing)
     counts = export_data(data, GroundingCache.existing(cache), out, how)
     print_counts(counts)
     if not counts["val"]:

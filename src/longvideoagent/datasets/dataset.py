@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,9 @@ class DataSet(Protocol):
     @property
     def problems(self) -> Sequence[Problem]:
         """Every record or file that is not as it should be."""
+
+    def clips(self, video: str) -> Collection[str] | None:
+        """The labels of a video's clips; None where only opening it tells them."""
 
     def episode(self, video: str) -> Episode:
         """A video made ready to be asked. Raises DataError where it is not at hand."""

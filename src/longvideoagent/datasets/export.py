@@ -34,32 +34,35 @@ class Rows:
     settings: Settings = field(default_factory=Settings)
     seed: int = 0
     val_share: float = 0.1
+    skips_missing: bool = False
+    """Whether questions without a clip are left out, rather than all refused."""
 
 
 def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[str, int]:
     """Write train.parquet and val.parquet. Options are shuffled by the seed with the right one moved along;
     whole videos go to one of the two, so none stands in both. Returns counts.
 
-    Raises DataError where the cache does not hold every question, or holds a clip that its video has not, and
-    UsageError without the extra. Nothing is written then.
+    Raises DataError where the cache owes a question and none may be skipped, or any is left, or where it holds a clip
+    that its video has not, and UsageError without the extra. Nothing is written then.
     """
     if find_spec("pyarrow") is None:
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
-    missing = sum(sample.question not in cache for sample in data.samples)
-    if missing:
-        raise DataError(
-            f"{cache.path}: {missing} questions have no clip yet; run lva data ground again with this --split"
-        )
+    kept = [sample for sample in data.samples if not cache.owes(sample, data)]
+    missing = len(data.samples) - len(kept)
+    if missing and not (kept and how.skips_missing):
+        mend = "run lva data ground again with this --split, or leave them out with --skip-missing"
+        raise DataError(f"{cache.path}: {missing} of {len(data.samples)} questions have no clip yet; {mend}")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    splits = split_by_video(data.samples, how.val_share, how.seed)
+    splits = split_by_video(kept, how.val_share, how.seed)
     made = {split: list(rows_of(data, samples, cache, how)) for split, samples in splits.items()}
     for split, rows in made.items():
         with whole(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
     counts = {split: len(rows) for split, rows in made.items()}
-    return counts | {"left out, without an answer": len(data.samples) - sum(counts.values())}
+    left_out = {"left out, without an answer": len(kept) - sum(counts.values()), "left out, without a clip": missing}
+    return counts | left_out
 
 
 def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> dict[str, list[Sample]]:

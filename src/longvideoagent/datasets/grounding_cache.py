@@ -16,6 +16,7 @@ from typing import Any
 from longvideoagent.agents.team import Team
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
+from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.episode import Episode
@@ -48,6 +49,14 @@ class GroundingCache:
 
     def __contains__(self, question: Question) -> bool:
         return _key(question) in self._clips
+
+    def owes(self, sample: Sample, data: DataSet) -> bool:
+        """Whether a question is still to be asked: it was not, or its video has the clip found no more, as when the
+        data set was built anew."""
+        if sample.question not in self:
+            return True
+        label, clips = self.get(sample.question), data.clips(sample.video)
+        return label is not None and clips is not None and label not in clips
 
     def get(self, question: Question) -> str | None:
         """The label found; None where grounding found nothing. Raises KeyError for a question not asked."""
@@ -94,10 +103,10 @@ def ground(
     at_once: int = 16,
     progress: Callable[[float], None] | None = None,
 ) -> list[str]:
-    """Ask the team's grounding agent where each question not yet in the cache is to be answered, so many at
-    once, writing as it goes. Returns the cause of each failure; a video that cannot be read fails its own
+    """Ask the team's grounding agent where each question that the cache owes is to be answered, so many at once,
+    writing as it goes. Returns the cause of each failure; a video that cannot be read fails its own
     questions alone."""
-    owed = by_episode([sample for sample in data.samples if sample.question not in cache])
+    owed = by_episode([sample for sample in data.samples if cache.owes(sample, data)])
     failed: list[str] = []
     left = iter(enumerate(owed, 1))
 
@@ -126,12 +135,14 @@ def ground(
 
 
 async def _first_clip(question: Question, episode: Episode, team: Team) -> str | None:
-    """The label of a clip; None where grounding found none, or named what is none, which the loop takes alike.
-    Raises ModelError where the agent is down."""
+    """The label of a clip; None where grounding found none. Raises ModelError where the agent is down, or named what
+    is no clip of the video."""
     request = Rollout(question, episode.timeline).request
     assert request is not None  # a rollout begins with grounding
     result = await team.perform(request, episode.video)
     if isinstance(result, Failed):
         raise ModelError(result.cause)
     label = result.label if isinstance(result, Grounded) else None
-    return label if label is not None and episode.timeline.find(label) is not None else None
+    if label is not None and episode.timeline.find(label) is None:
+        raise ModelError(f"the grounding agent named {label[:40]!r}, which is no clip of the video; ask another agent")
+    return label

@@ -86,6 +86,10 @@ class VideoSet:
                 except DataError as error:
                     yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
 
+    def clips(self, _video: str) -> None:
+        """A video is cut into clips when it is opened."""
+        return
+
     def episode(self, video: str) -> Episode:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
         found, subtitles = self.video_file(video), self.subtitle_file(video)

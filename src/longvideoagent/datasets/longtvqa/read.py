@@ -88,6 +88,10 @@ class LongTVQA:
         clip = sample.gold.clip or ""
         return read_boxes(told, self.episodes.starts_s[clip], self.episodes.lengths_s[clip])
 
+    def clips(self, video: str) -> Sequence[str]:
+        """The labels of an episode's clips."""
+        return self.episodes.clips.get(video, ())
+
     def timeline(self, video: str) -> Timeline:
         """An episode's clips and lines, laid out once. Raises DataError for an unknown episode."""
         if video not in self._timelines:
