@@ -37,10 +37,11 @@ def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_
     assert "<img src=x" not in page
     assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", page)
     rows = json.loads(page.split('id="rows">')[1].split("</script>")[0])
-    assert [row["q"] for row in rows] == [HOSTILE, "What does Otto hold ?"]
+    read = HOSTILE.replace("\ud800", "?")  # as halves of characters in a data set are
+    assert [row["q"] for row in rows] == [read, "What does Otto hold ?"]
     blocks = shown_blocks(page)
-    assert blocks[0]["options"][2] == HOSTILE
-    assert [block["answer"] for block in blocks] == [HOSTILE, "A saw"]
+    assert blocks[0]["options"][2] == read
+    assert [block["answer"] for block in blocks] == [read, "A saw"]
 
 
 def test_a_report_shows_frames_of_what_was_looked_at(tmp_path: Path) -> None:

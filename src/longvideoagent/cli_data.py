@@ -43,7 +43,7 @@ def check(folder: Folder, split: Split = "val") -> None:
 @app.command()
 def build(
     questions: Annotated[list[Path], typer.Option(help="A file of TVQA or TVQA+ questions; repeat it for each split.")],
-    subtitles: Annotated[Path, typer.Option(help="A folder of {clip}.srt, or preprocessed subtitles as JSON.")],
+    subtitles: Annotated[Path, typer.Option(help="A folder of {clip}.srt or .vtt, or preprocessed JSON.")],
     out: Out,
     durations: Annotated[Path | None, typer.Option(help="Seconds of each clip, as one JSON object.")] = None,
     frames: Annotated[Path | None, typer.Option(help="A folder of {clip}/{00001}.jpg; linked, not copied.")] = None,
