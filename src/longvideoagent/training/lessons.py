@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,28 +23,17 @@ def read_lessons(rows: Path, data: DataSet, settings: Settings) -> list[Lesson]:
     """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
     or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
     episode = lru_cache(maxsize=None)(data.episode)
-    lessons = [_lesson(record, episode(_told(record)["video"]), settings) for record in _records(rows)]
+    lessons = [lesson_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
     if not lessons:
         raise DataError(f"{rows}: holds no row; write it anew with lva data export")
     return lessons
 
 
-def _records(rows: Path) -> Iterator[Record]:
-    for record in RecordFile.read_parquet(rows).records():
-        missing = [name for name in _COLUMNS if not isinstance(record.values.get(name), Mapping)]
-        missing += [f"extra_info.{name}" for name in _INFO if not missing and name not in _told(record)]
-        if missing:
-            raise DataError(f"{rows}: has no column {missing[0]}; write it anew with lva data export")
-        yield record
-
-
-def _told(record: Record) -> Mapping[str, Any]:
-    told: Mapping[str, Any] = record.values["extra_info"]
-    return told
-
-
-def _lesson(record: Record, episode: Episode, settings: Settings) -> Lesson:
+def lesson_of(record: Record, episode_of: Callable[[str], Episode], settings: Settings) -> Lesson:
+    """The lesson of one row. Raises DataError where it is none; see ``read_lessons``."""
+    _check_columns(record)
     told, right = _told(record), str(record.values["reward_model"].get("ground_truth", ""))
+    episode = episode_of(told["video"])
     options = tuple(told["options"])
     number = right.removeprefix("a")
     if not number.isdecimal() or int(number) >= len(options):
@@ -57,3 +46,15 @@ def _lesson(record: Record, episode: Episode, settings: Settings) -> Lesson:
     question = Question(told["question"], options, str(told["qid"]))
     task = Task(question, episode, told["clip"], settings)
     return Lesson(task, int(number), str(told["video"]), str(told.get("kind") or ""))
+
+
+def _check_columns(record: Record) -> None:
+    missing = [name for name in _COLUMNS if not isinstance(record.values.get(name), Mapping)]
+    missing += [f"extra_info.{name}" for name in _INFO if not missing and name not in _told(record)]
+    if missing:
+        raise DataError(f"{record.file.path}: has no column {missing[0]}; write it anew with lva data export")
+
+
+def _told(record: Record) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = record.values["extra_info"]
+    return told

@@ -7,7 +7,7 @@ run wait for one. So a batch is the same however fast the tools were, and a seed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ Sampled = tuple[list[int], list[float]]
 """Tokens and their log-probabilities as they were sampled."""
 Sample = Callable[[Sequence[list[int]], Sequence[int]], Sequence[Sampled]]
 """Continues each of the contexts by at most so many tokens, to the end of its first action or of its turn."""
+Ask = Callable[[list[int], int], Awaitable[Sampled]]
+"""The same for one context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,10 @@ class Tongue:
 
 @dataclass(frozen=True, slots=True)
 class TokenMaster:
-    """A master (see ``agents.team.Master``) that records the tokens it reads and samples. ``ask`` samples one reply."""
+    """A master (see ``agents.team.Master``) that records the tokens it reads and samples."""
 
     record: TokenRecord
-    ask: Callable[[list[int], int], Any]
-    """Awaited with the context and the most tokens; gives ``Sampled``."""
+    ask: Ask
 
     async def reply(self, trace: Trace) -> Reply:
         """The next utterance; empty where no further token fits, so that the rounds are spent without an answer."""
@@ -121,21 +122,26 @@ class _Lockstep:
             answer.set_result(sampled)
 
 
+async def play_one(task: Task, team: Team, ask: Ask, tongue: Tongue) -> Played:
+    """Play a task with the team's grounding and vision, and the master whose replies ``ask`` samples. An agent that is
+    down ends it as failed."""
+    record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
+    grounding = FoundBeforehand(task.first_clip, team.grounding)
+    own = replace(team, master=TokenMaster(record, ask), grounding=grounding)
+    traces = [trace async for trace in steps(task.question, task.episode, own, task.settings)]
+    return Played(traces[-1], record.sequences)
+
+
 async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue) -> list[Played]:
     """Play every task with the team's grounding and vision, and the master that ``sample`` continues. An agent that is
     down ends its own rollout alone, as failed."""
     lockstep = _Lockstep(sample, len(tasks))
 
     async def one(number: int, task: Task) -> Played:
-        record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
-        master = TokenMaster(record, lambda context, most: lockstep.ask(number, context, most))
-        grounding = FoundBeforehand(task.first_clip, team.grounding)
-        own = replace(team, master=master, grounding=grounding)
         try:
-            traces = [trace async for trace in steps(task.question, task.episode, own, task.settings)]
+            return await play_one(task, team, lambda context, most: lockstep.ask(number, context, most), tongue)
         finally:
             lockstep.leave()
-        return Played(traces[-1], record.sequences)
 
     return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))
 

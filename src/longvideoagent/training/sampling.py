@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from longvideoagent.protocol import ACTION_ENDS, holds_action, opened_thought
+from longvideoagent.protocol import ACTION_ENDS
+from longvideoagent.training.reply_end import ReplyEnd
 from longvideoagent.training.rollouts import Sampled
-
-OPENED_TAIL = 16
-"""Tokens at the end of a context in which a template can have opened a thought."""
 
 
 class ModelSampler:
@@ -58,9 +56,8 @@ class _Watch(LogitsProcessor):  # type: ignore[misc]
         self.logprobs: list[list[float]] = [[] for _ in contexts]
         self.is_done = [False] * len(contexts)
         self._most = most
-        self._tokenizer = tokenizer
         self._temperature = temperature
-        self._opened = [opened_thought(tokenizer.decode(ids[-OPENED_TAIL:])) for ids in contexts]
+        self._ends = [ReplyEnd(tokenizer, ids) for ids in contexts]
         self._scores: Any = None
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
@@ -75,14 +72,8 @@ class _Watch(LogitsProcessor):  # type: ignore[misc]
             if not self.is_done[row]:
                 self.ids[row].append(number)
                 self.logprobs[row].append(logprob)
-                self.is_done[row] = self._ends(row, number)
-
-    def _ends(self, row: int, number: int) -> bool:
-        if number in self._tokenizer.all_special_ids or len(self.ids[row]) >= self._most[row]:
-            return True
-        if ">" not in self._tokenizer.decode([number]):
-            return False
-        return holds_action(self._opened[row] + self._tokenizer.decode(self.ids[row], skip_special_tokens=True))
+                said = self.ids[row]
+                self.is_done[row] = len(said) >= self._most[row] or self._ends[row].is_at(said)
 
 
 class _Ends(StoppingCriteria):  # type: ignore[misc]
@@ -106,7 +97,7 @@ class EngineSampler:
     def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
         """See ``rollouts.Sample``."""
         replies: list[Sampled] = [([], []) for _ in contexts]
-        opened = [opened_thought(self._tokenizer.decode(ids[-OPENED_TAIL:])) for ids in contexts]
+        ends = [ReplyEnd(self._tokenizer, ids) for ids in contexts]
         going_on = list(range(len(contexts)))
         while going_on:
             said = self._continue(
@@ -119,7 +110,7 @@ class EngineSampler:
             going_on = [
                 row
                 for row, (ids, _) in zip(going_on, said, strict=True)
-                if ids and not self._is_whole(replies[row][0], opened[row], most[row])
+                if ids and len(replies[row][0]) < most[row] and not ends[row].is_at(replies[row][0])
             ]
         return replies
 
@@ -138,8 +129,3 @@ class EngineSampler:
             )
             for each in said
         ]
-
-    def _is_whole(self, ids: Sequence[int], opened: str, most: int) -> bool:
-        if len(ids) >= most or ids[-1] in self._tokenizer.all_special_ids:
-            return True
-        return holds_action(opened + self._tokenizer.decode(ids, skip_special_tokens=True))
