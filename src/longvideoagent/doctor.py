@@ -27,6 +27,7 @@ WHAT_EXTRAS_ADD = {
     "ray": "evaluations on a cluster",
     "train": "training the master on one machine",
     "transformers": "models in this process, batched",
+    "verl": "training the master on many GPUs, in an environment of its own",
     "vllm": "models in this process on a GPU, batched continuously",
     "dev": "the project's own checks and tests",
 }

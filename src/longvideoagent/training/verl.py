@@ -1,0 +1,248 @@
+"""GRPO and DAPO of the master on many GPUs through verl (extra ``verl``): how verl plays one rollout, and advantages
+that outages have no part in. verl finds both through its entry point ``verl.plugins``, and this is the one file that
+knows it.
+
+``longvideoagent.config`` in verl's configuration is the path of a training configuration on every node. What counts of
+it is what a rollout is: data set, rows, team, wording, rounds, window, reward and token limits. The rest is verl's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from omegaconf import OmegaConf
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register_adv_est
+
+from longvideoagent.agents.load import cache_path, load_team
+from longvideoagent.agents.team import Team
+from longvideoagent.context import Style
+from longvideoagent.datasets.export import AGENT_NAME
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.records import Record, RecordFile
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.episode import Episode
+from longvideoagent.protocol import ACTION_ENDS
+from longvideoagent.scoring import score
+from longvideoagent.trace import Trace
+from longvideoagent.training.config import TrainConfig, read_config
+from longvideoagent.training.lessons import lesson_of
+from longvideoagent.training.reply_end import ReplyEnd
+from longvideoagent.training.reward import Weights, reward
+from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, play_one
+from longvideoagent.training.tokens import TokenSequence, Wording
+from longvideoagent.types import Invalid, Look, Relocate
+
+ADVANTAGE = "longvideoagent_grpo"
+"""The name of ``grpo_without_outages`` as verl's ``algorithm.adv_estimator``."""
+STOPS_AT_TEXT = "vllm"
+"""The engine that can be told texts to stop at; verl runs the others without a tokenizer."""
+SOME_ROW = -1
+"""The place of a row that verl has shuffled."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """What a worker opens once."""
+
+    config: TrainConfig
+    wording: Wording
+    weights: Weights
+    team: Team
+    episode: Callable[[str], Episode]
+
+
+@cache
+def open_school(path: str) -> School:
+    """Raises DataError or UsageError where the configuration, its data set or its team cannot be used."""
+    config = read_config(Path(path))
+    data = open_dataset(config.data, config.split)
+    team = load_team(config.team, cache_path())
+    return School(config, config.wording, config.weights, team, cache(data.episode))
+
+
+@dataclass
+class Asking:
+    """Samples the replies of one rollout from verl's servers; see ``rollouts.Ask``."""
+
+    client: Any
+    """verl's ``LLMServerClient``, or what speaks like it."""
+    tokenizer: Any
+    params: Mapping[str, Any]
+    """verl's sampling parameters."""
+    request: str
+    """Names the rollout, so that its requests reach the server that has its prefix."""
+    priority: int = 0
+    seconds: float = 0.0
+    preempted: int = -1
+    """As verl counts it: -1 where no server tells."""
+    versions: list[int] = field(default_factory=list)
+    """Of the weights that were sampled from."""
+
+    async def __call__(self, context: list[int], most: int) -> Sampled:
+        """Sample up to the end of the first action, of the turn or of what there is room for. A server that stopped
+        at an action's mark inside a thought goes on from there."""
+        end = ReplyEnd(self.tokenizer, context)
+        ids: list[int] = []
+        logprobs: list[float] = []
+        while True:
+            told = await self._generate(context + ids, most - len(ids))
+            before, ids = len(ids), ids + list(told.token_ids)
+            logprobs += told.log_probs or ([] if self.params.get("logprobs") else [0.0] * len(told.token_ids))
+            for count in range(before + 1, len(ids) + 1):
+                if count == most or end.is_at(ids[:count]):
+                    return ids[:count], logprobs[:count]
+            if len(ids) == before or not self._stopped_at_text(ids):
+                return ids, logprobs
+
+    async def _generate(self, context: list[int], most: int) -> Any:
+        started = time.perf_counter()
+        told = await self.client.generate(
+            request_id=self.request,
+            prompt_ids=context,
+            sampling_params={**self.params, "max_tokens": most},
+            priority=self.priority,
+        )
+        self.seconds += time.perf_counter() - started
+        if told.num_preempted is not None:
+            self.preempted = max(self.preempted, 0) + told.num_preempted
+        versions = (told.extra_fields.get(f"{each}_global_steps") for each in ("min", "max"))
+        self.versions += [version for version in versions if version is not None]
+        return told
+
+    def _stopped_at_text(self, ids: list[int]) -> bool:
+        """Whether the last token ends one of the texts that the server stops at."""
+        now, before = (self.tokenizer.decode(each) for each in (ids, ids[:-1]))
+        return any(now.count(text) > before.count(text) for text in self.params.get("stop", ()))
+
+
+@register(AGENT_NAME)
+class MasterLoop(AgentLoopBase):  # type: ignore[misc]
+    """Plays one row of ``lva data export``; verl makes one of these for every rollout. The reward is that of
+    ``reward``, less verl's penalty for responses that are too long where ``reward.reward_kwargs`` asks for one."""
+
+    async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
+        """See verl. A rollout that an outage ended has no mask, and reward 0; it is told in the log, and counted as
+        ``failed``. Raises UsageError for a style whose contexts are no single sequence, and DataError for a row that
+        is none."""
+        school = open_school(self._config_path())
+        tongue = Tongue(self.tokenizer, school.wording, school.config.token_limits)
+        self._check(tongue)
+        record = Record(row, SOME_ROW, RecordFile(school.config.rows, "", rows=()))
+        lesson = lesson_of(record, school.episode, school.config.settings)
+        priority = int(row.get("priority", 0))
+        stops = {"stop": list(ACTION_ENDS)} if self.rollout_config.name == STOPS_AT_TEXT else {}
+        request = f"det-{priority}" if self.rollout_config.get("full_determinism") else uuid4().hex
+        asking = Asking(self.server_manager, self.tokenizer, {**sampling_params, **stops}, request, priority)
+        played = await play_one(lesson.task, school.team, asking, tongue)
+        return self._output(played, lesson, school.weights, asking, int(row.get("global_steps", 0)))
+
+    def _config_path(self) -> str:
+        path = OmegaConf.select(self.config, "longvideoagent.config")
+        if not path:
+            raise UsageError("longvideoagent.config is not set; give verl +longvideoagent.config=/PATH/OF/run.toml")
+        return str(path)
+
+    def _check(self, tongue: Tongue) -> None:
+        """Raises DataError or UsageError where verl's model or its lengths do not go with the configuration."""
+        if not self.tokenizer.chat_template:
+            raise DataError("the model has no chat template; take a model that was trained to chat")
+        for name in ("prompt", "response"):
+            own, given = getattr(tongue.limits, name), self.rollout_config[f"{name}_length"]
+            if own > given:
+                raise UsageError(f"limits.{name} {own} is more than verl's {given}; set data.max_{name}_length={own}")
+
+    def _output(self, played: Played, lesson: Lesson, weights: Weights, asking: Asking, step: int) -> AgentLoopOutput:
+        trace = played.trace
+        earned = reward(trace, lesson.gold_option, weights)
+        if earned is None:
+            _log.warning("%s: no lesson (%s)", trace.question.id, trace.cause)
+        end = self.tokenizer.eos_token_id
+        own = ended(only_sequence(played, end), trace, self.tokenizer, self.rollout_config.response_length)
+        versions = asking.versions or [step]
+        return AgentLoopOutput(
+            prompt_ids=own.prompt_ids,
+            response_ids=own.ids,
+            response_mask=own.mask if earned is not None else [0] * len(own.mask),
+            response_logprobs=own.logprobs if asking.params.get("logprobs") else None,
+            reward_score=0.0 if earned is None else earned.total + self._penalty(len(own.ids)),
+            num_turns=1 + len(trace.rounds) + sum(each.observation is not None for each in trace.rounds),
+            metrics={
+                "generate_sequences": asking.seconds,
+                "tool_calls": sum(each.usage.seconds for each in trace.observations),
+                "num_preempted": asking.preempted,
+            },
+            extra_fields={
+                "reward_extra_info": account(trace, lesson.gold_option),
+                "min_global_steps": min(versions),
+                "max_global_steps": max(versions),
+                "turn_scores": [],
+                "tool_rewards": [],
+            },
+        )
+
+    def _penalty(self, length: int) -> float:
+        """At most 0; verl's own, which it leaves to whoever gives the reward."""
+        told = OmegaConf.select(self.config, "reward.reward_kwargs")
+        buffer = told.get("overlong_buffer_cfg") if told else None
+        if not buffer or not buffer.enable:
+            return 0.0
+        spare = told.max_resp_len - length
+        return float(min(0.0, (spare - buffer.len) / buffer.len * buffer.penalty_factor))
+
+
+def only_sequence(played: Played, end: int) -> TokenSequence:
+    """The one that the rollout is; an end of turn for a prompt where the master was never asked. Raises UsageError for
+    several."""
+    if len(played.sequences) > 1:
+        told = "the style's contexts are no single sequence with this chat template"
+        raise UsageError(f"{told}; take style {Style.CONTINUATION}")
+    return played.sequences[0] if played.sequences else TokenSequence([end], "")
+
+
+def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenSequence:
+    """The sequence with an end of turn that was not sampled, where its last reply left it out after an action, and
+    there is room for one; and where nothing was sampled, since verl has no empty responses."""
+    said = [each for each in trace.rounds if each.reply.text]
+    left_out = bool(own.ids) and own.ids[-1] not in tokenizer.all_special_ids
+    if not own.ids or (left_out and len(own.ids) < most and said and not isinstance(said[-1].action, Invalid)):
+        own.extend([tokenizer.eos_token_id], tokenizer.eos_token)
+    return own
+
+
+def account(trace: Trace, gold_option: int) -> dict[str, Any]:
+    """What verl validates by and writes beside each rollout; ``acc`` is None after an outage, which verl counts in
+    ``acc`` as wrong and leaves out of ``acc_success_only``."""
+    actions = [type(each.action) for each in trace.rounds]
+    return {
+        "acc": None if trace.failure is not None else float(score(trace, gold_option).correct),
+        "rounds": len(actions),
+        "looks": actions.count(Look),
+        "relocations": actions.count(Relocate),
+        "failed": int(trace.failure is not None),
+        "outcome": str(trace.outcome),
+    }
+
+
+@register_adv_est(ADVANTAGE)  # type: ignore[untyped-decorator]
+def grpo_without_outages(
+    token_level_rewards: Any, response_mask: Any, index: Any, config: Any = None, **_: Any
+) -> tuple[Any, Any]:
+    """verl's GRPO, with rollouts that have no mask, and so no reward, left out of their group's mean and deviation."""
+    groups = [
+        group if mask.any() else f"{group} {row}"
+        for row, (group, mask) in enumerate(zip(index, response_mask, strict=True))
+    ]
+    by_deviation = True if config is None else config.get("norm_adv_by_std_in_grpo", True)
+    told: tuple[Any, Any] = compute_grpo_outcome_advantage(
+        token_level_rewards, response_mask, groups, norm_adv_by_std_in_grpo=by_deviation
+    )
+    return told
