@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 TORCH := .venv/.torch
+VERL := .venv-verl
 
-.PHONY: demo test test-all check bench accuracy clean
+.PHONY: demo test test-all test-verl check bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/lva demo
@@ -14,6 +15,10 @@ test: $(READY)
 
 test-all: $(READY) $(TORCH)
 	$(BIN)/pytest -n auto -m ""
+
+# The plugins are what verl's extra brings along, and no test of ours asks for.
+test-verl: $(VERL)/.ready
+	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/test_training_verl.py
 
 check: $(READY)
 	$(BIN)/ruff check src tests benchmarks
@@ -42,5 +47,13 @@ $(TORCH): $(READY)
 	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
 	touch $(TORCH)
 
+# verl holds other packages back; see pyproject.toml.
+$(VERL)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VERL)
+	$(VERL)/bin/pip install --quiet --upgrade pip
+	$(VERL)/bin/pip install --quiet torch==2.13.0
+	$(VERL)/bin/pip install --quiet --editable '.[parquet,verl]' 'hypothesis>=6.130' 'pytest>=8.3'
+	touch $(VERL)/.ready
+
 clean:
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(VERL) demo .mypy_cache .ruff_cache .pytest_cache
