@@ -48,15 +48,25 @@ def compose(name: str, *overrides: str) -> Any:
 
 
 @pytest.fixture
-def configured(rows: Path, random_model: Path, tmp_path: Path) -> Callable[..., Any]:  # noqa: F811
-    """Makes a configuration of verl for rollouts of the rows with the tiny model."""
+def told(rows: Path, random_model: Path, tmp_path: Path) -> Callable[..., list[str]]:  # noqa: F811
+    """Makes what verl is told of rollouts of the rows with the tiny model."""
 
-    def make(*overrides: str, name: str = "grpo", **changed: Any) -> Any:
+    def make(**changed: Any) -> list[str]:
         path = write_config(rows, tmp_path / "run", random_model, **{"max_rounds": 3, "reward": "public", **changed})
         lengths = [f"data.max_{each}_length={most}" for each, most in LIMITS.items()]
         files = [f"data.{split}_files={rows / 'rows' / 'train.parquet'}" for split in ("train", "val")]
         model = f"actor_rollout_ref.model.path={random_model}"
-        return compose(name, f"longvideoagent.config={path}", model, *files, *lengths, *overrides)
+        return [f"longvideoagent.config={path}", model, *files, *lengths]
+
+    return make
+
+
+@pytest.fixture
+def configured(told: Callable[..., list[str]]) -> Callable[..., Any]:
+    """Makes a configuration of verl."""
+
+    def make(*overrides: str, name: str = "grpo", **changed: Any) -> Any:
+        return compose(name, *told(**changed), *overrides)
 
     return make
 
@@ -222,6 +232,15 @@ def test_an_outage_is_no_lesson_and_is_counted(
     assert "no lesson (grounding: the script ends" in caplog.text
 
 
+def test_verl_validates_with_outages_and_without() -> None:
+    from verl.trainer.ppo.metric_utils import process_validation_metrics
+
+    asked = {("set", "question"): 2}
+    told = process_validation_metrics(["set"] * 2, ["question"] * 2, {"acc": [1.0, None]}, expected_acc_counts=asked)
+    assert told["set"]["acc"]["mean@2"] == 0.5
+    assert told["set"]["acc_success_only"]["mean@1"] == 1.0
+
+
 def test_rollouts_become_one_batch_of_verl(configured: Callable[..., Any], tokenizer: Any, shaky: str) -> None:
     import numpy as np
     from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
@@ -260,16 +279,16 @@ def test_rollouts_become_one_batch_of_verl(configured: Callable[..., Any], token
     assert not advantages[~made.batch["response_mask"].bool()].any()
 
 
-def test_verls_trainer_can_store_what_it_is_given(configured: Callable[..., Any], tokenizer: Any, shaky: str) -> None:
-    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
-
-    config = configured(team=shaky)
-    row = rows_of(config, tokenizer)[0] | {"global_steps": 5, "uid": "u", "session_id": 0}
-    fields = [roll(config, tokenizer, row, *said)[0].as_dict() for said in ([MOVE], [RIGHT])]
-    for each, expected in zip(fields, (0.0, 1.2), strict=True):
-        assert each["rm_scores"][-1] == pytest.approx(expected)
-        assert each["rm_scores"].shape == each["responses"].shape == each["rollout_log_probs"].shape
-    assert list_of_dict_to_tensordict(fields)["num_turns"] is not None
+def test_verls_trainer_finds_the_rollouts_in_its_queue(told: Callable[..., list[str]], shaky: str) -> None:
+    scripts = [[RIGHT], [MOVE], [WRONG]]
+    command = [sys.executable, "-m", "tests.verl_queue", json.dumps(scripts), *told(team=shaky)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    stored = json.loads(done.stdout.splitlines()[-1])
+    assert [each["reward"] for each in stored] == pytest.approx([1.2, 0.0, 0.2])
+    assert [each["sampled"] for each in stored] == [len(RIGHT), 0, len(WRONG)]  # a byte each
+    assert [each["failed"] for each in stored] == [0, 1, 0]
+    assert [each["versions"] for each in stored] == [[7, 7]] * 3
 
 
 def test_long_responses_cost_what_verls_own_reward_manager_takes(

@@ -63,7 +63,7 @@ class School:
 @cache
 def open_school(path: str) -> School:
     """Raises DataError or UsageError where the configuration, its data set or its team cannot be used."""
-    config = read_config(Path(path))
+    config = read_config(Path(path), TrainConfig)
     data = open_dataset(config.data, config.split)
     team = load_team(config.team, cache_path())
     return School(config, config.wording, config.weights, team, cache(data.episode))
