@@ -19,7 +19,7 @@ import pytest
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.protocol import ACTION_ENDS
-from longvideoagent.training.config import read_config
+from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.lessons import read_lessons
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import Sampled, Tongue, play
@@ -183,7 +183,7 @@ def test_verl_and_trl_are_given_the_same(configured: Callable[..., Any], tokeniz
     scripts = [[RIGHT], [MOVE, WRONG], [TALK + MOVE, LOOK, "so " + RIGHT], ["Hm." + TURN, MOVE, "x" * 64], [LOOK] * 3]
     config = configured()
     school = open_school(config.longvideoagent.config)
-    own = read_config(Path(config.longvideoagent.config))
+    own = read_config(Path(config.longvideoagent.config), TrainConfig)
     lesson = read_lessons(own.rows, open_dataset(own.data, own.split), own.settings)[0]
     tongue = Tongue(tokenizer, own.wording, own.token_limits)
     left = [list(script) for script in scripts]
@@ -380,7 +380,7 @@ def test_the_documents_commands_are_verls(random_model: Path) -> None:
 
 
 def test_the_configuration_of_rollouts_can_be_read() -> None:
-    config = read_config(ROOT / "configs" / "verl" / "rollout.toml")
+    config = read_config(ROOT / "configs" / "verl" / "rollout.toml", TrainConfig)
     assert json.loads(config.model_dump_json())["limits"] == {
         "prompt": 12000, "response": 1500, "reply": 1024, "least_reply": 64,
     }  # fmt: skip
