@@ -15,7 +15,7 @@ from pathlib import Path
 from longvideoagent.datasets.longtvqa.build import Source, build
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.made.grow import grow
+from longvideoagent.datasets.made.grow import Recipe, grow
 from table import peak_mb, ratio, row, seconds
 
 CLIPS_PER_EPISODE = 24
@@ -97,7 +97,7 @@ def measure(folder: Path) -> None:
     what = f"build LongTVQA of {TVQA_QUESTIONS:,} questions and {TVQA_CLIPS:,} clips"
     row(what, f"{taken_s:.0f} s", "< 60 s")
     row("peak memory of that", f"{peak_mb(BUILD, asked, said, folder / 'again'):.0f} MB", "< 500 MB")
-    cpu_s = seconds(lambda: grow(folder / "synth", 2, SYNTH_MINUTES), time.process_time)
+    cpu_s = seconds(lambda: grow(folder / "synth", Recipe(2, SYNTH_MINUTES)), time.process_time)
     what = f"make 2 episodes of {SYNTH_MINUTES} minutes, playing time over CPU time"
     row(what, f"{2 * 60 * SYNTH_MINUTES / cpu_s:.0f}x", "≥ 20x")
 

@@ -29,7 +29,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
 from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
-from longvideoagent.datasets.made.grow import balance, extract_frames, grow, scene_timeline
+from longvideoagent.datasets.made.grow import Recipe, balance, extract_frames, grow, scene_timeline
 from longvideoagent.datasets.made.script import write_script
 from longvideoagent.datasets.made.synthetic import KINDS, write_questions
 from longvideoagent.errors import DataError, ModelError, UsageError
@@ -46,7 +46,7 @@ LVA = Path(sys.executable).parent / "lva"
 @pytest.fixture(scope="session")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown")
-    grow(folder, episodes=3, minutes=5, seed=4)
+    grow(folder, Recipe(3, 5, 4))
     return folder
 
 
@@ -78,13 +78,13 @@ def test_a_made_set_is_kept_where_it_is_the_same(grown: Path) -> None:
     video = grown / "videos" / "s01e01.mp4"
     before = video.stat().st_mtime_ns
     told = {path.name: path.read_bytes() for path in grown.glob("*.json")}
-    grow(grown, episodes=3, minutes=5, seed=4)
+    grow(grown, Recipe(3, 5, 4))
     assert video.stat().st_mtime_ns == before
     assert {path.name: path.read_bytes() for path in grown.glob("*.json")} == told
 
 
 def test_frames_of_a_made_set_can_be_written(grown: Path, tmp_path: Path) -> None:
-    grow(tmp_path, episodes=1, minutes=5, seed=4)
+    grow(tmp_path, Recipe(1, 5, 4))
     assert extract_frames(tmp_path) == 5
     assert extract_frames(tmp_path) == 0
     data = read_longtvqa(tmp_path, "train")
@@ -97,7 +97,7 @@ def test_frames_of_a_made_set_can_be_written(grown: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("episodes", "minutes"), [(0, 10), (1, 4), (1, 26), (1001, 10)])
 def test_impossible_sets_are_refused(episodes: int, minutes: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give 1 to 1000"):
-        grow(tmp_path, episodes, minutes)
+        grow(tmp_path, Recipe(episodes, minutes))
 
 
 # --- no shortcut leads to the answer -------------------------------------------------------------
@@ -475,4 +475,15 @@ def test_a_set_without_a_question_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_made_set_is_refused(grown: Path) -> None:
     with pytest.raises(UsageError, match="holds something else"):
-        grow(grown, episodes=3, minutes=5, seed=5)
+        grow(grown, Recipe(3, 5, 5))
+
+
+def test_a_made_set_has_the_kinds_and_numbers_that_are_asked_for(tmp_path: Path) -> None:
+    counts = grow(tmp_path, Recipe(2, 5, 4, kinds=("pixels",), per_kind=5, val_share=0.5))
+    assert counts == {"episodes": 2, "train questions": 5, "val questions": 5}
+    data = read_longtvqa(tmp_path, "val")
+    assert {sample.kind for sample in data.samples} == {"pixels"}
+    assert len({sample.gold.clip for sample in data.samples}) == 5
+    for wrong in ({"kinds": ("sounds",)}, {"per_kind": 6}, {"val_share": 1.0}):
+        with pytest.raises(UsageError):
+            Recipe(2, 5, **wrong)  # type: ignore[arg-type]

@@ -66,17 +66,22 @@ def build(
 @app.command()
 def synth(
     out: Annotated[Path, typer.Argument(help="The folder to write.")],
-    episodes: Annotated[int, typer.Option(help="How many episodes, 1 to 1000; the last fifth is split val.")] = 5,
+    episodes: Annotated[int, typer.Option(help="How many episodes, 1 to 1000.")] = 5,
     minutes: Annotated[int, typer.Option(help="Length of an episode, 5 to 25.")] = 20,
     seed: Seed = 0,
+    kind: Annotated[list[str] | None, typer.Option(help="dialogue, pixels, both or before_after; repeat it.")] = None,
+    per_kind: Annotated[int, typer.Option(help="Questions of each kind of an episode.", min=1)] = 3,
+    val_share: Annotated[float, typer.Option(help="Share of episodes, the last ones, that are split val.")] = 0.2,
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Make a data set of made episodes, in the layout of LongTVQA+."""
-    from longvideoagent.datasets.made.grow import extract_frames, grow
+    from longvideoagent.datasets.made.grow import Recipe, extract_frames, grow
+    from longvideoagent.datasets.made.synthetic import KINDS
     from longvideoagent.terminal import print_counts, progress
 
     with progress() as tell:
-        counts = grow(out, episodes, minutes, seed, lambda share: tell("rendering episodes", share))
+        recipe = Recipe(episodes, minutes, seed, tuple(kind or KINDS), per_kind, val_share)
+        counts = grow(out, recipe, lambda share: tell("rendering episodes", share))
         if frames:
             counts["clips with frames"] = extract_frames(out, lambda share: tell("writing frames", share))
     print_counts(counts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, write_json, write_subtitles, write_text
 from longvideoagent.datasets.made.script import SCENE_S, Scene, write_script
-from longvideoagent.datasets.made.synthetic import render, write_questions
+from longvideoagent.datasets.made.synthetic import KINDS, render, write_questions
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.video_file import VideoFile
@@ -31,46 +31,76 @@ SEEDS_APART = 100_000
 """Episodes of one seed are numbered below this, so that two seeds share none."""
 
 
-def grow(
-    out: Path,
-    episodes: int,
-    minutes: int = 20,
-    seed: int = 0,
-    progress: Callable[[float], None] | None = None,
-) -> dict[str, int]:
-    """Make so many episodes of so many minutes (5 to 25) with questions, the last fifth of them, and at least
-    one where there are two, as split val. What was rendered before is kept. Returns counts. Raises
-    UsageError for impossible numbers."""
-    if not 1 <= episodes <= 1000 or not 5 <= minutes <= 25:  # five options need five scenes
-        raise UsageError(f"{episodes} episodes of {minutes} minutes: give 1 to 1000 of 5 to 25")
-    asked_for = {"episodes": episodes, "minutes": minutes, "seed": seed}
-    if out.is_dir() and any(out.iterdir()) and read_json(out / MADE) != asked_for:
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a made set is made with. Raises UsageError for what cannot be made."""
+
+    episodes: int
+    minutes: int = 20
+    seed: int = 0
+    kinds: tuple[str, ...] = KINDS
+    """Of questions."""
+    per_kind: int = 3
+    """Questions of each kind that are asked of an episode, each of another minute."""
+    val_share: float = VAL_SHARE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.episodes <= 1000 or not 5 <= self.minutes <= 25:  # five options need five scenes
+            raise UsageError(f"{self.episodes} episodes of {self.minutes} minutes: give 1 to 1000 of 5 to 25")
+        if not 1 <= self.per_kind <= self.minutes:
+            raise UsageError(f"{self.per_kind} questions of a kind: give 1 to {self.minutes}, one for each minute")
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise UsageError(f"kind {', '.join(unknown) or 'none'}: no such kind; give {', '.join(KINDS)}")
+        if not 0 < self.val_share < 1:
+            raise UsageError(f"a val share of {self.val_share}: give more than 0 and less than 1")
+
+    @property
+    def held_out(self) -> int:
+        """How many episodes are split val: at least one where there are two."""
+        most = self.episodes - 1
+        return min(most, max(1, round(self.episodes * self.val_share))) if most else 0
+
+
+def grow(out: Path, recipe: Recipe, progress: Callable[[float], None] | None = None) -> dict[str, int]:
+    """Make the episodes with their questions, the last of them as split val. What was rendered before is kept. Returns
+    counts. Raises UsageError for a folder that holds something else."""
+    asked_for = json.loads(json.dumps(asdict(recipe)))
+    if out.is_dir() and any(out.iterdir()) and _made_with(out) != asked_for:
         raise UsageError(f"{out}: holds something else than this very set; choose another folder")
     write_json(out / MADE, asked_for)
     lines: dict[str, list[Subtitle]] = {}
     clips: dict[str, list[str]] = {}
     asked: dict[str, list[Sample]] = {}
-    for number in range(episodes):
+    for number in range(recipe.episodes):
         name = f"s{number // 24 + 1:02}e{number % 24 + 1:02}"
-        own_seed = seed * SEEDS_APART + number  # with one for all, a question's number would tell its clip
-        scenes = write_script(own_seed, minutes)
-        render(scenes, out / "videos" / f"{name}.mp4", _part(progress, number, episodes))
+        own_seed = recipe.seed * SEEDS_APART + number  # with one for all, a question's number would tell its clip
+        scenes = write_script(own_seed, recipe.minutes)
+        render(scenes, out / "videos" / f"{name}.mp4", _part(progress, number, recipe.episodes))
         timeline = scene_timeline(name, scenes)
-        asked[name] = [replace(each, video=name) for each in write_questions(scenes, timeline, own_seed, 3)]
+        written = write_questions(scenes, timeline, own_seed, recipe.per_kind)
+        asked[name] = [replace(each, video=name) for each in written if each.kind in recipe.kinds]
         clips[name] = [clip.label for clip in timeline.clips]
         lines |= {clip.label: _from_its_start(clip) for clip in timeline.clips}
-    asked = balance(asked, seed)
-    held_out = max(1, round(episodes * VAL_SHARE)) if episodes > 1 else 0
-    splits = {"train": list(asked)[: episodes - held_out], "val": list(asked)[episodes - held_out :]}
+    asked = balance(asked, recipe.seed)
+    first_held_out = recipe.episodes - recipe.held_out
+    splits = {"train": list(asked)[:first_held_out], "val": list(asked)[first_held_out:]}
     for split, names in splits.items():
         rows = [as_json(record(sample, number)) for name in names for number, sample in enumerate(asked[name])]
         write_text(out / f"LongTVQA_plus_{split}.json", listed(rows, as_list=True))
     write_subtitles(out, "LongTVQA_plus", clips, lines)
     write_json(out / "clip_durations.json", {clip: SCENE_S for names in clips.values() for clip in names})
     return {
-        "episodes": episodes,
+        "episodes": recipe.episodes,
         **{f"{split} questions": sum(len(asked[n]) for n in splits[split]) for split in splits},
     }
+
+
+def _made_with(out: Path) -> dict[str, Any]:
+    """The recipe of the set in a folder, with what older sets do not tell as it was then; empty where there is none."""
+    told = read_json(out / MADE)
+    usual = {"kinds": list(KINDS), "per_kind": 3, "val_share": VAL_SHARE}
+    return usual | told if isinstance(told, dict) else {}
 
 
 def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:
