@@ -21,8 +21,8 @@ test-verl: $(VERL)/.ready
 	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/test_training_verl.py
 
 check: $(READY)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 
 bench: $(READY)

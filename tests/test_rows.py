@@ -486,4 +486,4 @@ def test_a_made_set_has_the_kinds_and_numbers_that_are_asked_for(tmp_path: Path)
     assert len({sample.gold.clip for sample in data.samples}) == 5
     for wrong in ({"kinds": ("sounds",)}, {"per_kind": 6}, {"val_share": 1.0}):
         with pytest.raises(UsageError):
-            Recipe(2, 5, **wrong)  # type: ignore[arg-type]
+            Recipe(2, 5, **wrong)

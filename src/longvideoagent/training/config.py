@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -128,6 +128,8 @@ class TeachConfig(MasterConfig):
     least_reward: float = 1.0
     """Trajectories of less reward are left out; with either preset, those that are not right."""
     learning_rate: Positive = 1e-5
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """``muon`` for small models that begin from scratch."""
 
 
 def read_config(path: Path, kind: type[C]) -> C:

@@ -10,6 +10,7 @@ from longvideoagent.training.config import TeachConfig
 from longvideoagent.training.folder import TrainingFolder
 from longvideoagent.training.learn import common_arguments, passes, settings_told
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model
+from longvideoagent.training.muon import MuonAndAdam
 from longvideoagent.training.rollouts import Tongue
 from longvideoagent.training.trajectories import read_good, sequences_of
 from longvideoagent.training.watch import Progress, Watch, run_trainer
@@ -59,14 +60,17 @@ def _make_trainer(config: TeachConfig, model: Any, tokenizer: Any, rows: dict[st
         "max_steps": config.steps,
         "max_length": None,
         "learning_rate": config.learning_rate,
-        "warmup_steps": 0.1,
+        "warmup_steps": 0.05,
+        "lr_scheduler_type": "cosine",
         "seed": config.seed,
         "save_steps": config.save_every,
         **common_arguments(),
         **config.trl,
     }
+    muon = MuonAndAdam(model, config.learning_rate) if config.optimizer == "muon" else None
     return SFTTrainer(
         model=model,
+        optimizers=(muon, None),
         args=SFTConfig(**own),
         train_dataset=Dataset.from_dict(rows),
         processing_class=tokenizer,

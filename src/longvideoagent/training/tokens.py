@@ -101,10 +101,12 @@ class TokenRecord:
         """The ids that the master is to continue. What is new and does not fit is cut on a line, with a mark. None
         where nothing more fits: the rollout is to be ended. Raises ModelError for a tokenizer without a chat template.
         """
-        sequence = self._going_on(self._text(trace), trace)
+        wanted = self._text(trace)
+        sequence = self._going_on(wanted, trace)
         limits = self._limits
         room = limits.prompt if sequence is None else limits.response - limits.least_reply - len(sequence.ids)
-        told = self._fit(trace, sequence.text if sequence is not None else "", room)
+        before = sequence.text if sequence is not None else ""
+        told = self._fit(trace, wanted, before, room)
         if told is None:
             return None
         if sequence is None:
@@ -150,10 +152,10 @@ class TokenRecord:
             sequence.take_back(len(latest) - kept, said.removeprefix(self._decode(latest[:kept])))
         return sequence
 
-    def _fit(self, trace: Trace, before: str, room: int) -> tuple[list[int], str] | None:
-        """What the context has after ``before``, as tokens and text, with as many lines of its latest observation as
-        fit; None where it does not fit without any."""
-        told = self._text(trace).removeprefix(before)
+    def _fit(self, trace: Trace, wanted: str, before: str, room: int) -> tuple[list[int], str] | None:
+        """What the ``wanted`` context has after ``before``, as tokens and text, with as many lines of its latest
+        observation as fit; None where it does not fit without any."""
+        told = wanted.removeprefix(before)
         ids = self._encode(told)
         if len(ids) <= room:
             return ids, told

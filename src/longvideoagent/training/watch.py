@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from longvideoagent.errors import ModelError, one_line
 from longvideoagent.training.folder import METRICS, TrainingFolder
@@ -42,6 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 def run_trainer(trainer: Any, folder: TrainingFolder, watch: Watch) -> None:
     """Train from the folder's latest checkpoint on, and write the model. Raises ModelError where the run breaks; its
     checkpoints stay."""
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
     checkpoint = folder.checkpoint
     try:

@@ -1,0 +1,67 @@
+"""Trajectories of the wanderer on episodes that are written but never filmed, kept like a run of ``lva eval``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from longvideoagent.agents.offline import OfflineGrounding
+from longvideoagent.agents.team import Team
+from longvideoagent.context import Style, messages
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.made.grow import balance, scene_timeline
+from longvideoagent.datasets.made.script import write_script
+from longvideoagent.datasets.made.synthetic import write_questions
+from longvideoagent.media.clip_folders import ClipFolders
+from longvideoagent.media.episode import Episode
+from longvideoagent.report.line import trace_line
+from longvideoagent.run import steps
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.training.rollouts import FoundBeforehand
+from tiny_master.wanderer import ScriptVision, Wanderer
+
+KINDS = ("dialogue", "pixels")
+MINUTES = 8
+FIRST_SEED = 50_000
+"""Of episodes for practice; those of a made set have others."""
+RIGHT_FIRST = 0.5
+"""How often practice begins at the clip that is asked about, so that there is something to read."""
+ROUNDS = 4
+
+
+def practise(folder: Path, episodes: int, prompt: str, progress: Callable[[float], None]) -> Iterator[str]:
+    """Write the run, and give the text of each trajectory as its master reads and writes it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "questions.jsonl").open("w") as questions, (folder / "traces.jsonl").open("w") as traces:
+        for number in range(episodes):
+            for sample, trace in _wander(FIRST_SEED + number):
+                record = {"question": asdict(trace.question), "gold": {"option_index": sample.gold.option_index}}
+                questions.write(json.dumps(record) + "\n")
+                traces.write(trace_line(trace) + "\n")
+                told = messages(trace, Style.CONTINUATION, prompt, "search")
+                yield "".join(str(each["content"]) for each in told)
+            progress((number + 1) / episodes)
+
+
+def _wander(seed: int) -> Iterator[tuple[Sample, Trace]]:
+    scenes = write_script(seed, MINUTES)
+    timeline = scene_timeline(f"p{seed}", scenes)
+    episode = Episode(ClipFolders(None, timeline), timeline, "the script", ())
+    lot = random.Random(seed)
+    first, second = (write_questions(scenes, timeline, each, MINUTES) for each in (seed, seed + FIRST_SEED))
+    written = [each for each in first if each.kind in KINDS] + [each for each in second if each.kind == "pixels"]
+    asked = balance({"": written}, seed)[""]  # frames take longer to read than lines
+    for sample in asked:
+        wrong = lot.choice(timeline.clips).label
+        begins = sample.gold.clip if lot.random() < RIGHT_FIRST else wrong
+        grounding = FoundBeforehand(begins, OfflineGrounding())
+        team = Team("wanderer", Wanderer(lot), grounding, ScriptVision(scenes))
+        yield sample, asyncio.run(_play(sample, episode, team))
+
+
+async def _play(sample: Sample, episode: Episode, team: Team) -> Trace:
+    return [trace async for trace in steps(sample.question, episode, team, Settings(ROUNDS))][-1]
