@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +40,7 @@ TIMELINE = Timeline(
 EPISODE = Episode(ClipFolders(None, TIMELINE), TIMELINE, "", ())
 TASK = Task(Question("What is torn?", ("the sign", "the rope"), "q1"), EPISODE, "c0", Settings(3))
 LOOK, MOVE, END = "<search>a rope</search>", "<request_grounding>rope</request_grounding>", "<answer>a1</answer>"
+ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "$question\n$options\n$located\n"
 
 
@@ -109,9 +114,10 @@ def trainer_of(
     arguments = {
         "output_dir": str(folder), "per_device_train_batch_size": 4, "num_generations": 4, "max_steps": 2,
         "use_cpu": True, "report_to": "none", "gradient_checkpointing": False, "learning_rate": 1e-3,
-        "save_strategy": "no", "seed": 1, "disable_tqdm": True, "logging_steps": 1, "bf16": False,
+        "save_strategy": "no", "seed": 1, "warmup_steps": 0, "disable_tqdm": True, "logging_steps": 1, "bf16": False,
     }  # fmt: skip
-    return make_trainer(model, rollouts, algorithm, arguments | given), rollouts
+    adapter = given.pop("adapter", None)
+    return make_trainer(model, rollouts, algorithm, arguments | given, adapter), rollouts
 
 
 def say(rollouts: Any, monkeypatch: pytest.MonkeyPatch, *replies: list[str]) -> None:
@@ -155,6 +161,62 @@ def test_the_loss_has_a_gradient_on_what_was_sampled_and_none_on_what_was_told(
         mask = played.sequences[0].mask
         for position, is_sampled in enumerate(mask):
             assert (row[position] > 0) == bool(is_sampled), position
+
+
+def test_an_adapters_gradients_are_those_of_the_plain_formula(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against low-rank weights added by hand and the policy gradient written out (DeepSeekMath, section 4.1): on the
+    policy that sampled, the gradient of a rollout is that of its log-probabilities times its advantage."""
+    import torch
+    from peft import LoraConfig
+    from torch.func import functional_call
+    from transformers import AutoModelForCausalLM
+
+    trainer, rollouts = trainer_of(
+        random_model, tmp_path, beta=0.0, max_steps=1, max_grad_norm=0.0,
+        adapter=LoraConfig(r=2, lora_alpha=6, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM"),
+    )  # fmt: skip
+    say(rollouts, monkeypatch, [MOVE, END], ["<answer>a0</answer>"], [MOVE, END], [END])
+    with torch.no_grad():
+        for name, each in trainer.model.named_parameters():
+            if "lora_B" in name:
+                each.copy_(torch.randn(each.shape, generator=torch.manual_seed(len(name))) * 0.1)
+    found: dict[str, Any] = {}
+
+    def keep(*_: Any) -> None:
+        found.update({name: each.grad.clone() for name, each in trainer.model.named_parameters() if each.requires_grad})
+
+    start = {name: each.detach().clone() for name, each in trainer.model.named_parameters() if each.requires_grad}
+    monkeypatch.setattr(trainer, "create_optimizer", lambda *_, make=trainer.create_optimizer: _hooked(make(), keep))
+    trainer.train()
+
+    own = {name: each.clone().requires_grad_() for name, each in start.items()}
+    base = AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.float32)
+    weights = dict(base.named_parameters())
+    for name, low in own.items():
+        if "lora_A" in name:
+            plain = name.removeprefix("base_model.model.").replace(".lora_A.default", "")
+            weights[plain] = weights[plain] + 6 / 2 * own[name.replace("lora_A", "lora_B")] @ low
+    worth = torch.tensor([each.total for _, each in rollouts.finished if each is not None])
+    advantages = (worth - worth.mean()) / (worth.std() + 1e-4)
+    loss = torch.zeros(())
+    for (played, _), advantage in zip(rollouts.finished, advantages, strict=True):
+        (sequence,) = played.sequences
+        ids = torch.tensor([sequence.prompt_ids + sequence.ids])
+        logits = functional_call(base, weights, (ids,)).logits[0, len(sequence.prompt_ids) - 1 : -1]
+        said = torch.log_softmax(logits, -1).gather(1, ids[0, len(sequence.prompt_ids) :, None])[:, 0]
+        mask = torch.tensor(sequence.mask)
+        loss = loss - advantage * (said * mask).sum() / mask.sum() / len(worth)
+    loss.backward()
+    assert any(each.grad.abs().max() > 1e-4 for each in own.values())
+    for name, each in own.items():
+        assert torch.allclose(found[name], each.grad, atol=1e-6, rtol=1e-3), name
+
+
+def _hooked(optimizer: Any, keep: Any) -> Any:
+    optimizer.register_step_pre_hook(keep)
+    return optimizer
 
 
 def test_equal_rewards_teach_nothing_and_leave_the_group_out_under_dapo(
@@ -215,3 +277,32 @@ def test_log_probabilities_are_those_of_the_model(random_model: Path) -> None:
         scores = model(input_ids=torch.tensor([context + ids])).logits[0, len(context) - 1 : -1]
         expected = torch.log_softmax(scores / 0.7, -1).gather(1, torch.tensor(ids).unsqueeze(1)).squeeze(1)
         assert logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
+def test_two_processes_learn_what_one_does(algorithm: str, random_model: Path, tmp_path: Path) -> None:
+    """Over gloo, with a group that lies in both of them."""
+    import torch
+    from safetensors.torch import load_file
+
+    learnt = []
+    for ranks in (1, 2):
+        out = tmp_path / f"{ranks}"
+        out.mkdir()
+        launch = ["torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", str(free_port())]
+        command = [sys.executable, "-m", *launch, "-m", "tests.two_ranks", str(random_model), str(out), algorithm]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        learnt.append(load_file(out / "weights.safetensors"))
+    start = load_file(random_model / "model.safetensors")
+    assert any(not torch.equal(each, start[name]) for name, each in learnt[0].items() if name in start)
+    for name, each in learnt[0].items():
+        assert torch.allclose(each, learnt[1][name], atol=2e-6), name
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

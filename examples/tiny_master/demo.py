@@ -15,16 +15,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.longtvqa.write import as_json, listed, write_text
+from longvideoagent.datasets.made.grow import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
+from longvideoagent.datasets.made.script import write_script
 from tiny_master.base import make_base
-from tiny_master.practice import KINDS, ROUNDS, practise
+from tiny_master.practice import ROUNDS, practise
+from tiny_master.questions import ask_about
 from tiny_master.results import write_results
 
+SEED = 11
 PROMPT = "$question\n$options\n$located"
 WRONG_FIRST = 0.5
 """The share of questions whose first clip is drawn by lot."""
@@ -40,7 +45,7 @@ class Size:
     episodes: int = 16
     minutes: int = 6
     practice_episodes: int = 300
-    teach_steps: int = 800
+    teach_steps: int = 600
     steps: int = 80
     batch: int = 8
     seeds: int = 3
@@ -79,10 +84,18 @@ def choose_first_clips(data: Path, split: str, out: Path) -> None:
 def make_data(folder: Path, size: Size) -> Path:
     """Films, questions, first clips and rows."""
     data = folder / "made"
-    kinds = [each for kind in KINDS for each in ("--kind", kind)]
-    shape = ["--episodes", str(size.episodes), "--minutes", str(size.minutes), "--per-kind", str(size.minutes)]
-    lva("data", "synth", data, *shape, *kinds, "--val-share", "0.5", "--seed", "11")
-    for split in ("train", "val"):
+    recipe = Recipe(size.episodes, size.minutes, SEED, val_share=0.5)
+    grow(data, recipe)
+    episodes = read_longtvqa(data, "train"), read_longtvqa(data, "val")
+    for known, split in zip(episodes, ("train", "val"), strict=True):
+        asked = {}
+        for video in dict.fromkeys(sample.video for sample in known.samples):
+            number = int(video[1:3]) * 24 + int(video[4:]) - 25
+            scenes = write_script(SEED * SEEDS_APART + number, size.minutes)
+            written = ask_about(scenes, scene_timeline(video, scenes), number)
+            asked[video] = [replace(each, video=video) for each in written]
+        told = [record(sample, number) for each in balance(asked, SEED).values() for number, sample in enumerate(each)]
+        write_text(data / f"LongTVQA_plus_{split}.json", listed([as_json(each) for each in told], as_list=True))
         choose_first_clips(data, split, folder / f"first-{split}.json")
     lva("data", "export", data, "--cache", folder / "first-train.json", "--out", folder / "rows")
     return data

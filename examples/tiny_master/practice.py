@@ -15,16 +15,15 @@ from longvideoagent.context import Style, messages
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.grow import balance, scene_timeline
 from longvideoagent.datasets.made.script import write_script
-from longvideoagent.datasets.made.synthetic import write_questions
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
 from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
 from longvideoagent.trace import Settings, Trace
 from longvideoagent.training.rollouts import FoundBeforehand
+from tiny_master.questions import ask_about
 from tiny_master.wanderer import ScriptVision, Wanderer
 
-KINDS = ("dialogue", "pixels")
 MINUTES = 8
 FIRST_SEED = 50_000
 """Of episodes for practice; those of a made set have others."""
@@ -52,9 +51,7 @@ def _wander(seed: int) -> Iterator[tuple[Sample, Trace]]:
     timeline = scene_timeline(f"p{seed}", scenes)
     episode = Episode(ClipFolders(None, timeline), timeline, "the script", ())
     lot = random.Random(seed)
-    first, second = (write_questions(scenes, timeline, each, MINUTES) for each in (seed, seed + FIRST_SEED))
-    written = [each for each in first if each.kind in KINDS] + [each for each in second if each.kind == "pixels"]
-    asked = balance({"": written}, seed)[""]  # frames take longer to read than lines
+    asked = balance({"": ask_about(scenes, timeline, seed)}, seed)[""]
     for sample in asked:
         wrong = lot.choice(timeline.clips).label
         begins = sample.gold.clip if lot.random() < RIGHT_FIRST else wrong

@@ -12,6 +12,7 @@ from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.store import read_samples, read_traces
 from longvideoagent.trace import Trace
 from longvideoagent.types import Look, Relocate
+from tiny_master.questions import SPOKEN
 
 STATES = ("first clip right, told by lines", "first clip right, told by frames", "first clip wrong")
 """What a question needs: nothing more, a look, a relocation first."""
@@ -34,7 +35,7 @@ def acted(run: Path) -> dict[str, Acted]:
     for trace in {trace.question.id: trace for trace in read_traces(run)}.values():
         sample = samples[trace.question.id]
         is_there = bool(trace.visited) and trace.visited[0] == sample.gold.clip
-        state = STATES[2] if not is_there else STATES[0] if sample.kind == "dialogue" else STATES[1]
+        state = STATES[2] if not is_there else STATES[0] if sample.kind == SPOKEN else STATES[1]
         by_state[state].append((trace, trace.option_index == sample.gold.option_index))
     return {state: _mean(told) for state, told in by_state.items()}
 

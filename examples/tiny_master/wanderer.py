@@ -33,8 +33,7 @@ class Known:
 
 
 def read(trace: Trace) -> Known:
-    """The thought that quotes what is known, and the answer where it is. Questions are those of made episodes, of the
-    kinds dialogue and pixels."""
+    """The thought that quotes what is known, and the answer where it is. Questions are those of ``questions``."""
     asked = re.findall(r"At the (\w+)", trace.question.text)[0]
     assert trace.current is not None
     clip = trace.current.clip
@@ -58,16 +57,12 @@ def _told(trace: Trace, lines: Sequence[str], clip: str) -> str | None:
     for asked, pattern in spoken.items():
         if asked in text:
             return next(found[1] for line in lines for found in [re.search(pattern, line)] if found)
-    what, name = re.findall(r"what (word|colour) is (?:on )?(\w+)'s shirt", text)[0]
     seen = [each.observation for each in trace.rounds if each.clip == clip and isinstance(each.observation, Seen)]
-    shirt = rf"“{name}” on \w+ above “(\w+)”"
-    found = [re.search(shirt if what == "word" else rf"{shirt} on (\w+)", each.text) for each in seen]
-    return next((f"{name} {' '.join(each.groups())}" for each in found if each), None)
+    found = [re.search(r"something (\w+) moves", each.text) for each in seen]
+    return next((each[1] for each in found if each), None)
 
 
 def _as_answer(text: str, told: str) -> str:
-    if "shirt" in text:
-        return told.split()[-1]
     return f"because {told}" if "why is" in text else told
 
 

@@ -25,6 +25,7 @@ from longvideoagent.cli_options import (
     Team,
     Vision,
     Window,
+    need,
 )
 from longvideoagent.errors import UsageError
 
@@ -180,12 +181,19 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run's folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
 ) -> None:
-    """Write a run as one HTML page: numbers, plots, and every trajectory."""
+    """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
     from longvideoagent.evaluation.page import write_report
     from longvideoagent.terminal import check_page, note, progress
+    from longvideoagent.training.folder import is_training
 
     if out is not None:
         check_page(out, "--out")
+    if is_training(run):
+        from longvideoagent.training.curves import write_training_report
+
+        need("matplotlib")
+        note(f"wrote {write_training_report(run, out)}")
+        return
     with progress() as tell:
         path = write_report(run, out, data, lambda share: tell("writing the page", share))
     note(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

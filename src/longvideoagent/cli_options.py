@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from longvideoagent.errors import UsageError
 
 Team = Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")]
 Master = Annotated[str | None, typer.Option(help="openai:NAME[@URL], transformers:PATH, vllm:PATH, …")]
@@ -24,3 +27,10 @@ FirstClip = Annotated[str, typer.Option(help="ground, random, gold or cache=FILE
 Boxes = Annotated[bool, typer.Option("--boxes", help="Tell the gold boxes with each look.")]
 Limit = Annotated[int | None, typer.Option(help="Ask the first so many questions only.", min=1)]
 Concurrency = Annotated[int, typer.Option(help="Questions at once.", min=1)]
+
+
+def need(*packages: str) -> None:
+    """Raises UsageError, naming the extra, where a package of training is not installed."""
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[train,parquet]'")

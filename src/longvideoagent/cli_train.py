@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from longvideoagent.cli_options import need
 from longvideoagent.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -29,7 +29,9 @@ def train(
 
     if algorithm not in ALGORITHMS:
         raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)}")
-    _need("torch", "trl", "peft", "datasets")
+    need("torch", "trl", "peft", "datasets", "matplotlib")
+    from longvideoagent.training.curves import write_training_report
+
     told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
         from longvideoagent.training.forecast import forecast
@@ -45,7 +47,7 @@ def train(
             from longvideoagent.training.learn import train as reinforce
 
             model = reinforce(told, algorithm, lambda share: tell("training", share))
-    note(f"wrote {model}")
+    note(f"wrote {model}, and {write_training_report(told.out)}")
 
 
 @app.command()
@@ -58,13 +60,7 @@ def merge(
     """Put a trained adapter into its base's weights, as a plain model folder (extra train)."""
     from longvideoagent.terminal import note
 
-    _need("torch", "peft")
+    need("torch", "peft")
     from longvideoagent.training.merge import merge as merge_adapter
 
     note(f"wrote {merge_adapter(adapter, out, base, config)}")
-
-
-def _need(*packages: str) -> None:
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[train,parquet]'")

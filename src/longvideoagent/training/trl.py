@@ -64,10 +64,8 @@ class MasterRollouts:
         totals = [None if worth is None else worth.total - self._overlong(each) for each, worth in self.finished]
         is_counted = [total is not None for total in totals]
         if self.drops_equal_groups and trainer.model.training:
-            size = trainer.num_generations
-            for start in range(0, len(totals), size):
-                if len(set(totals[start : start + size])) == 1:
-                    is_counted[start : start + size] = [False] * size
+            is_equal = _equal_groups(totals, trainer)
+            is_counted = [counts and not equal for counts, equal in zip(is_counted, is_equal, strict=True)]
         rows = [self._row(each, is_counted=counts) for each, counts in zip(played, is_counted, strict=True)]
         return {**{name: [row[name] for row in rows] for name in rows[0]}, "rollout_reward": totals}
 
@@ -126,6 +124,18 @@ def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]
     names = dict.fromkeys(name for share in shares for name in share)
     means = {name: _mean([share[name] for share in shares if name in share]) for name in names}
     return {**means, "failed": failed}
+
+
+def _equal_groups(totals: Sequence[float | None], trainer: Any) -> list[bool]:
+    """For each of this process's rewards, whether all of its group are equal; a group may lie in several processes,
+    one behind the other."""
+    from accelerate.utils import gather_object
+
+    everywhere = gather_object(list(totals))
+    size, first = trainer.num_generations, trainer.accelerator.process_index * len(totals)
+    groups = [everywhere[start : start + size] for start in range(0, len(everywhere), size)]
+    is_equal = [len(set(group)) == 1 for group in groups]
+    return [is_equal[(first + place) // size] for place in range(len(totals))]
 
 
 def _mean(numbers: Sequence[float]) -> float:
