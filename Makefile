@@ -5,7 +5,7 @@ READY := .venv/.ready
 TORCH := .venv/.torch
 VERL := .venv-verl
 
-.PHONY: demo test test-all test-verl check bench accuracy clean
+.PHONY: train-demo demo test test-all test-verl check bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/lva demo
@@ -30,6 +30,9 @@ bench: $(READY)
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py
+
+train-demo: $(READY) $(TORCH)
+	$(BIN)/python examples/train_demo.py
 
 accuracy: $(READY)
 	$(BIN)/python benchmarks/offline_accuracy.py
@@ -56,4 +59,4 @@ $(VERL)/.ready: pyproject.toml
 	touch $(VERL)/.ready
 
 clean:
-	rm -rf .venv $(VERL) demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(VERL) demo train-demo .mypy_cache .ruff_cache .pytest_cache

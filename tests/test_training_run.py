@@ -24,6 +24,8 @@ from longvideoagent.training.lessons import read_lessons
 from tests.release import question, write_release
 from tests.test_cli import LVA
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -97,6 +99,15 @@ def test_a_configuration_that_cannot_be_is_told_by_its_field(line: str, told: st
     path.write_text(f'model = "m"\ndata = "d"\nrows = "r"\nout = "o"\n{line}\n')
     with pytest.raises(DataError, match=told):
         _ = read_config(path, TrainConfig).weights
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_configurations_that_are_shipped_can_be_read(path: Path) -> None:
+    config = read_config(path, TrainConfig)
+    assert config.weights.right == 1.0
+    assert config.settings.max_rounds >= 4
+    if path.stem != "tiny-cpu":
+        assert (config.batch, config.lora and config.lora.rank, config.learning_rate) == (16, 128, 5e-6)
 
 
 # --- with TRL ------------------------------------------------------------------------------------

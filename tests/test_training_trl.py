@@ -8,7 +8,9 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -306,3 +308,57 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@dataclass
+class Engine:
+    """Speaks like ``vllm.LLM``: says what stands in ``says``, a text a call and row, and stops where it is told to."""
+
+    tokenizer: Any
+    says: list[list[str]]
+    asked: list[Any] = field(default_factory=list)
+
+    def generate(self, prompts: list[dict[str, Any]], bounds: list[Any], use_tqdm: bool = True) -> list[Any]:
+        assert not use_tqdm
+        self.asked.append((prompts, bounds))
+        given = []
+        for row, (said, bound) in enumerate(zip(self.says.pop(0), bounds, strict=True)):
+            ends = [said.find(text) + len(text) for text in bound.stop if text in said]
+            ids = self.tokenizer(said[: min(ends, default=None)])["input_ids"][: bound.max_tokens]
+            logprobs = [{number: SimpleNamespace(logprob=-0.5 - row)} for number in ids]
+            given.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids, logprobs=logprobs)]))
+        return given
+
+
+def test_a_vllm_beside_the_trainer_is_asked_on_where_it_stopped_inside_a_thought(tiny: Any, stand_in_vllm: Any) -> None:
+    from longvideoagent.training.sampling import EngineSampler
+
+    _, tokenizer = tiny
+    thinks = ["<think>not <answer>a0</answer>", "</think><answer>a1</answer> and more"]
+    engine = Engine(tokenizer, [["<search>a rope</search> and more", thinks[0], "no action"], [thinks[1]]])
+    contexts = [tokenizer(text)["input_ids"] for text in ("one", "two", "three")]
+    replies = EngineSampler(engine, tokenizer, temperature=0.7)(contexts, [90, 90, 9])
+    told = [tokenizer.decode(ids) for ids, _ in replies]
+    assert told == ["<search>a rope</search>", "<think>not <answer>a0</answer></think><answer>a1</answer>", "no action"]
+    assert all(len(ids) == len(logprobs) for ids, logprobs in replies)
+    (first, bounds), (second, rest) = engine.asked
+    assert [each["prompt_token_ids"] for each in first] == contexts
+    assert {(each.temperature, each.top_p, each.top_k, each.min_p, each.logprobs) for each in bounds} == {
+        (0.7, 1.0, -1, 0.0, 0)
+    }
+    assert second == [{"prompt_token_ids": contexts[1] + tokenizer(thinks[0])["input_ids"]}]
+    assert rest[0].max_tokens == 90 - len(tokenizer(thinks[0])["input_ids"])
+    assert isinstance(rest[0], stand_in_vllm.SamplingParams)
+
+
+def test_a_long_response_loses_of_its_reward_under_dapo(tiny: Any) -> None:
+    from longvideoagent.training.trl import MasterRollouts
+
+    _, tokenizer = tiny
+    said = "x" * 80 + END
+    length = len(tokenizer(said)["input_ids"])
+    for limit, loss in ((2 * length, 0.0), (round(length / 0.9), 0.5), (length, 1.0)):
+        own = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(600, limit, 600, 8))
+        played = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [said]), own))
+        rollouts = MasterRollouts([], load_team(), own, overlong_share=0.2)
+        assert rollouts._overlong(played[0]) == pytest.approx(loss, abs=0.02)

@@ -44,9 +44,9 @@ class Size:
 
     episodes: int = 16
     minutes: int = 6
-    practice_episodes: int = 300
-    teach_steps: int = 600
-    steps: int = 80
+    practice_episodes: int = 250
+    teach_steps: int = 450
+    steps: int = 60
     batch: int = 8
     seeds: int = 3
 
@@ -103,36 +103,35 @@ def make_data(folder: Path, size: Size) -> Path:
 
 def warm_start(folder: Path, size: Size) -> Path:
     """A model that reads, and acts by lot."""
+    model = folder / "warm" / "model"
+    if model.exists():
+        return model
     texts = list(practise(folder / "practice", size.practice_episodes, PROMPT, lambda _share: None))
     make_base(folder / "base", texts)
     told = {
         "model": str(folder / "base"), "runs": [str(folder / "practice")], "out": str(folder / "warm"),
         "prompt_file": str(folder / "prompt.txt"), "least_reward": -9.0, "steps": size.teach_steps, "batch": 16,
-        "learning_rate": 0.004, "optimizer": "muon", "save_every": 100_000,
+        "at_once": 16, "learning_rate": 0.004, "optimizer": "muon", "save_every": 100_000,
     }  # fmt: skip
-    together = {"per_device_train_batch_size": 16, "gradient_accumulation_steps": 1}
     by_length = {"train_sampling_strategy": "group_by_length"}
-    lva("train", "sft", write_toml(folder / "warm.toml", told, limits=LIMITS, trl={**together, **by_length}))
-    return folder / "warm" / "model"
+    lva("train", "sft", write_toml(folder / "warm.toml", told, limits=LIMITS, trl=by_length))
+    return model
 
 
 def reinforce(folder: Path, size: Size, model: Path, seed: int) -> Path:
     """The model after GRPO with a seed."""
     out = folder / f"grpo-{seed}"
+    if (out / "model").exists():
+        return out / "model"
     told = {
         "model": str(model), "data": str(folder / "made"), "rows": str(folder / "rows" / "train.parquet"),
         "held_out": str(folder / "rows" / "val.parquet"), "held_out_every": 20, "out": str(out),
         "prompt_file": str(folder / "prompt.txt"), "steps": size.steps, "batch": size.batch, "group": 8,
-        "max_rounds": ROUNDS, "learning_rate": 0.0004, "seed": seed, "save_every": 100_000,
+        "at_once": 8 * size.batch, "max_rounds": ROUNDS, "learning_rate": 0.0004, "seed": seed, "save_every": 100_000,
     }  # fmt: skip
     worth = {"right": 1.0, "look_cost": 0.05, "relocation_cost": 0.05}
-    together = {
-        "per_device_train_batch_size": 8 * size.batch,
-        "gradient_accumulation_steps": 1,
-        "beta": 0.0,
-        "scale_rewards": "none",
-    }
-    lva("train", "grpo", write_toml(folder / f"grpo-{seed}.toml", told, limits=LIMITS, reward=worth, trl=together))
+    plain = {"beta": 0.0, "scale_rewards": "none", "lr_scheduler_type": "constant_with_warmup"}
+    lva("train", "grpo", write_toml(folder / f"grpo-{seed}.toml", told, limits=LIMITS, reward=worth, trl=plain))
     return out / "model"
 
 
@@ -164,7 +163,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = [reinforce(folder, size, warm, seed) for seed in range(1, size.seeds + 1)]
     runs = [evaluate(folder, model, folder / name) for name, model in _named(warm, trained)]
     write_results(folder, runs, time.monotonic() - started)
-
-
-if __name__ == "__main__":
-    main()

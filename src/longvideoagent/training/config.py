@@ -60,6 +60,9 @@ class MasterConfig(BaseModel):
     steps: Count = 401
     batch: Count = 16
     """Questions a step."""
+    at_once: Count | None = None
+    """Rollouts, or trajectories, that a device computes with at once: as many as its memory bears. None: a group of
+    rollouts, or one trajectory."""
     learning_rate: Positive = 5e-6
     seed: int = 0
     save_every: Count = 50

@@ -69,15 +69,16 @@ def settings_told(config: MasterConfig, algorithm: str) -> dict[str, Any]:
 
 
 def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
-    """The configuration in TRL's words: each question's group is one pass, and a step has as many as the batch, shared
-    among the processes. Raises UsageError for an unknown algorithm, and where they do not divide the batch."""
+    """The configuration in TRL's words. Raises UsageError for an unknown algorithm, and where the rollouts of a step
+    cannot be shared evenly."""
     group = group_of(config, algorithm)
+    at_once = config.at_once or group
     vllm = {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": config.vllm_memory}
     return {
         "output_dir": str(config.out),
         "num_generations": group,
-        "per_device_train_batch_size": group,
-        "gradient_accumulation_steps": passes(config.batch),
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": passes(config.batch * group, at_once),
         "max_steps": config.steps,
         "max_completion_length": config.limits.response,
         "learning_rate": config.learning_rate,
@@ -90,12 +91,13 @@ def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
     }
 
 
-def passes(batch: int) -> int:
-    """Questions of a step for each of torchrun's processes. Raises UsageError where they do not share evenly."""
+def passes(rollouts: int, at_once: int) -> int:
+    """Of a step, for each of torchrun's processes. Raises UsageError where they do not share its rollouts evenly."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if batch % processes:
-        raise UsageError(f"batch: {batch} questions cannot be shared by {processes} processes; give a multiple")
-    return batch // processes
+    if rollouts % (processes * at_once):
+        told = f"{processes} process{'es' * (processes > 1)} of {at_once} at once"
+        raise UsageError(f"batch: {rollouts} rollouts a step cannot be shared by {told}; change batch or at_once")
+    return rollouts // (processes * at_once)
 
 
 def common_arguments() -> dict[str, Any]:

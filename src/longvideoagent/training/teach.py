@@ -55,8 +55,8 @@ def _make_trainer(config: TeachConfig, model: Any, tokenizer: Any, rows: dict[st
 
     own = {
         "output_dir": str(config.out),
-        "per_device_train_batch_size": 1,
-        "gradient_accumulation_steps": passes(config.batch),
+        "per_device_train_batch_size": config.at_once or 1,
+        "gradient_accumulation_steps": passes(config.batch, config.at_once or 1),
         "max_steps": config.steps,
         "max_length": None,
         "learning_rate": config.learning_rate,

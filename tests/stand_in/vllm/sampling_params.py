@@ -20,5 +20,7 @@ class SamplingParams:
     min_p: float = 0.0
     seed: int | None = None
     stop: str | list[str] | None = None
+    include_stop_str_in_output: bool = False
     max_tokens: int | None = 16
+    logprobs: int | None = None
     structured_outputs: StructuredOutputsParams | None = None

@@ -64,10 +64,21 @@ class OfflineVision:
 
     def __init__(self, memory: Memory | None = None) -> None:
         self._memory = memory
+        self._under_way: dict[tuple[str, AskVision], asyncio.Future[Seen]] = {}
 
     async def look(self, request: AskVision, video: Video) -> Seen:
-        """Everything seen in the request's clips. The query matters only for the times it names."""
-        return await asyncio.to_thread(look, request, video, self._memory)
+        """Everything seen in the request's clips. The query matters only for the times it names. Who asks for what is
+        being looked at already waits for it, and finds it remembered."""
+        key = str(video.path), request
+        if self._memory is not None and key in self._under_way:
+            await asyncio.wait([self._under_way[key]])
+        looking = asyncio.ensure_future(asyncio.to_thread(look, request, video, self._memory))
+        first = self._under_way.setdefault(key, looking)
+        try:
+            return await looking
+        finally:
+            if first is looking:
+                del self._under_way[key]
 
 
 def look(request: AskVision, video: Video, memory: Memory | None = None) -> Seen:
