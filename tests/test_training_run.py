@@ -21,7 +21,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.trace import Settings
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.lessons import read_lessons
-from tests.release import question, write_release
+from tests.release import CLIPS, question, write_release
 from tests.test_cli import LVA
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,6 +178,10 @@ def test_what_cannot_be_trained_is_refused_in_one_line(rows: Path, random_model:
         (whole.replace("train.parquet", "none.parquet"), "grpo", "none.parquet"),
         (whole, "ppo", "no such algorithm"),
         (whole + '\n[lora]\nmodules = ["nothing_like_it"]\n', "grpo", "nothing_like_it"),
+        (whole.replace("batch = 1", "batch = 1\nat_once = 3"), "grpo", "2 rollouts a step cannot be shared"),
+        (f'held_out = "{rows / "rows" / "train.parquet"}"\n' + whole, "grpo", "episode s01e01 is trained on as well"),
+        (whole.replace(str(tmp_path / "run"), str(bare)), "grpo", "holds other files and no run"),
+        (whole + "\n[trl]\nbeta = 0.0\nno_such_field = 1\n", "grpo", "no_such_field"),
     ]
     for number, (text, algorithm, told) in enumerate(faults):
         config = tmp_path / f"{number}.toml"
@@ -186,3 +190,36 @@ def test_what_cannot_be_trained_is_refused_in_one_line(rows: Path, random_model:
         assert done.returncode == 2, done.stderr
         assert told in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_held_out_questions_are_asked_and_change_nothing(tmp_path: Path, taught_model: Path) -> None:
+    folder = tmp_path / "data"
+    records = [question(number) for number in range(3)]
+    records += [question(9, episode_name="s01e02", occur_clip=CLIPS[3], bbox=None)]
+    data = open_dataset(write_release(folder, records, "train"), "train")
+    cache = GroundingCache(tmp_path / "clips.json", "offline")
+    ground(data, load_team(), cache)
+    export(data, cache, tmp_path / "rows", Rows())
+    whole = pq.read_table(tmp_path / "rows" / "train.parquet").num_rows
+    models = []
+    for name, more in (
+        ("with", {"held_out": str(tmp_path / "rows" / "val.parquet"), "held_out_every": 2}),
+        ("without", {}),
+    ):
+        config = write_config(tmp_path, tmp_path / name, taught_model, steps=3, group=6, temperature=1.1, **more)
+        done = train("grpo", config)
+        assert done.returncode == 0, done.stderr
+        models.append((tmp_path / name / "model" / "model.safetensors").read_bytes())
+    told = [json.loads(line) for line in (tmp_path / "with" / "held_out.jsonl").read_text().splitlines()]
+    assert [each["step"] for each in told] == [0, 2, 3]
+    assert {each["n"] for each in told} == {4 - whole}
+    assert told[0]["by_kind"].keys() == {"what"}
+    assert models[0] == models[1]
+    (tmp_path / "with" / "report.html").unlink()
+    done = subprocess.run([LVA, "report", tmp_path / "with"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "with" / "report.html").read_text()
+    assert page.count("<article>") == 3
+    assert "right, held out" in page

@@ -60,7 +60,8 @@ class MasterRollouts:
         ended = list(zip(played, lessons, strict=True))
         rewards = [reward(each.trace, lesson.gold_option, self.weights) for each, lesson in ended]
         self.finished = list(zip(played, rewards, strict=True))
-        self.told = tell(self.finished, [score(each.trace, lesson.gold_option).correct for each, lesson in ended])
+        right = [score(each.trace, lesson.gold_option).correct for each, lesson in ended]
+        self.told = tell(self.finished, right)
         totals = [None if worth is None else worth.total - self._overlong(each) for each, worth in self.finished]
         is_counted = [total is not None for total in totals]
         if self.drops_equal_groups and trainer.model.training:
@@ -113,14 +114,17 @@ class MasterRollouts:
 
 
 def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
-    """Means over the rollouts of all processes."""
+    """Means over the rollouts of all processes that no outage ended, and how many one did."""
     from accelerate.utils import gather_object
 
-    worth = [asdict(each) for _, each in finished if each is not None]
-    parts = {f"reward_{name}": sum(each[name] for each in worth) / len(worth) for name in (worth[0] if worth else ())}
-    own = {**tool_use([played for played, _ in finished]), **parts, "accuracy": sum(right) / (len(right) or 1)}
+    whole = [
+        (played, asdict(worth), own) for (played, worth), own in zip(finished, right, strict=True) if worth is not None
+    ]
+    parts = {f"reward_{name}": _mean([worth[name] for _, worth, _ in whole]) for name in (whole[0][1] if whole else ())}
+    accuracy = {"accuracy": _mean([float(own) for _, _, own in whole])} if whole else {}
+    own = {**tool_use([played for played, _, _ in whole]), **parts, **accuracy}
     shares: list[dict[str, float]] = gather_object([own])
-    failed = sum(gather_object([sum(each is None for _, each in finished)]))
+    failed = sum(gather_object([len(finished) - len(whole)]))
     names = dict.fromkeys(name for share in shares for name in share)
     means = {name: _mean([share[name] for share in shares if name in share]) for name in names}
     return {**means, "failed": failed}
