@@ -45,7 +45,7 @@ class Size:
     episodes: int = 16
     minutes: int = 6
     practice_episodes: int = 250
-    teach_steps: int = 450
+    teach_steps: int = 520
     steps: int = 60
     batch: int = 8
     seeds: int = 3
@@ -113,8 +113,7 @@ def warm_start(folder: Path, size: Size) -> Path:
         "prompt_file": str(folder / "prompt.txt"), "least_reward": -9.0, "steps": size.teach_steps, "batch": 16,
         "at_once": 16, "learning_rate": 0.004, "optimizer": "muon", "save_every": 100_000,
     }  # fmt: skip
-    by_length = {"train_sampling_strategy": "group_by_length"}
-    lva("train", "sft", write_toml(folder / "warm.toml", told, limits=LIMITS, trl=by_length))
+    lva("train", "sft", write_toml(folder / "warm.toml", told, limits=LIMITS))
     return model
 
 
