@@ -64,9 +64,9 @@ class TrainingFolder:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file; choose another out")
         path = self.path / CONFIG
-        if not path.exists() and self.path.exists() and any(self.path.iterdir()):
-            raise UsageError(f"{self.path}: holds other files and no run; choose another out")
         before = _read(path) if path.exists() else told
+        if "algorithm" not in before or (not path.exists() and self.path.exists() and any(self.path.iterdir())):
+            raise UsageError(f"{self.path}: holds other files and no run; choose another out")
         changed = [name for name in {**told, **before} if before.get(name) != told.get(name)]
         if changed:
             name = changed[0]
