@@ -26,7 +26,8 @@ def test_a_tiny_master_is_made_taught_reinforced_and_measured(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "first clip wrong" in (tmp_path / "results.txt").read_text()
-    assert Image.open(tmp_path / "results.png").size[0] > 800
+    with Image.open(tmp_path / "results.png") as drawn:
+        assert drawn.size[0] > 800
     for split in ("train", "val"):
         asked = json.loads((tmp_path / "made" / f"LongTVQA_plus_{split}.json").read_text())
         assert {"dialogue", "before_after"} == {each["kind"] for each in asked}
