@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.torch,
+    pytest.mark.skipif(not os.environ.get("LVA_TEST_TRAIN_DEMO"), reason="set LVA_TEST_TRAIN_DEMO=1"),
     pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it"),
 ]
 
