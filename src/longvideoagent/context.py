@@ -55,13 +55,13 @@ def messages(
     if style is Style.TURNS:
         chat = [Message(role="user", content=opening)]
         for said, observed in zip(trace.rounds, told, strict=True):
-            chat.append(Message(role="assistant", content=_own_words(said)))
+            chat.append(Message(role="assistant", content=own_words(said)))
             chat.append(Message(role="user", content=observed))
         return chat
     if style is Style.ACCUMULATED:
         return [Message(role="user", content="\n\n".join([opening, *told]))]
     said_and_told = "".join(
-        f"{_own_words(said)}\n\n{observed}\n\n" for said, observed in zip(trace.rounds, told, strict=True)
+        f"{own_words(said)}\n\n{observed}\n\n" for said, observed in zip(trace.rounds, told, strict=True)
     )
     chat = [Message(role="user", content=opening)]
     return [*chat, Message(role="assistant", content=said_and_told)] if said_and_told else chat
@@ -96,7 +96,7 @@ def _options(question: Question) -> str:
     return "\n".join(f"a{index}: {defuse(option)}" for index, option in enumerate(question.options))
 
 
-def _own_words(said: Round) -> str:
+def own_words(said: Round) -> str:
     """The reply as the master gave it, with thought that came in a field of its own put back."""
     thought = said.reply.reasoning.strip()
     return f"<think>\n{thought}\n</think>\n\n{said.text}" if thought else said.text

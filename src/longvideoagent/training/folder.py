@@ -22,13 +22,8 @@ from typing import Any
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.files import write_whole
 
-CONFIG, METRICS, HELD_OUT, ROLLOUTS, MODEL = (
-    "config.json",
-    "metrics.jsonl",
-    "held_out.jsonl",
-    "rollouts.jsonl",
-    "model",
-)
+CONFIG, MODEL = "config.json", "model"
+METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"
 CURVES, REPORT = "curves.png", "report.html"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.context import own_words
 from longvideoagent.errors import DataError
 from longvideoagent.protocol import opened_thought, respell
 from longvideoagent.report.line import read_trace
@@ -61,9 +62,8 @@ def sequences_of(trace: Trace, tongue: Tongue) -> list[TokenSequence]:
         before = replace(spoken, rounds=spoken.rounds[:number], is_hurried=is_hurried, outcome=None)
         if record.context(before) is None:
             return []
-        thought = said.reply.reasoning.strip()
-        text = f"<think>\n{thought}\n</think>\n\n{said.text}" if thought else said.text
-        ids = tongue.tokenizer(text.removeprefix(opened_thought(record.sequences[-1].text)), add_special_tokens=False)
+        opened = opened_thought(record.sequences[-1].text)
+        ids = tongue.tokenizer(own_words(said).removeprefix(opened), add_special_tokens=False)
         if len(ids["input_ids"]) >= record.room:
             return []
         record.add([*ids["input_ids"], end], [0.0] * (len(ids["input_ids"]) + 1))
