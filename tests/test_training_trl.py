@@ -281,7 +281,6 @@ def test_log_probabilities_are_those_of_the_model(random_model: Path) -> None:
         assert logprobs == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-@pytest.mark.skipif(not os.environ.get("LVA_TEST_TWO_PROCESSES"), reason="gloo hangs or aborts at times as it ends")
 @pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
 def test_two_processes_learn_what_one_does(algorithm: str, random_model: Path, tmp_path: Path) -> None:
     """Over gloo, with a group that lies in both of them."""
@@ -292,18 +291,32 @@ def test_two_processes_learn_what_one_does(algorithm: str, random_model: Path, t
     for ranks in (1, 2):
         out = tmp_path / f"{ranks}"
         out.mkdir()
-        launch = ["torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", str(free_port())]
-        command = [sys.executable, "-m", *launch, "-m", "tests.two_ranks", str(random_model), str(out), algorithm]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        learn_with(ranks, "tests.two_ranks", str(random_model), str(out), algorithm)
         learnt.append(load_file(out / "weights.safetensors"))
     start = load_file(random_model / "model.safetensors")
     assert any(not torch.equal(each, start[name]) for name, each in learnt[0].items() if name in start)
     for name, each in learnt[0].items():
         assert torch.allclose(each, learnt[1][name], atol=2e-6), name
+
+
+def learn_with(ranks: int, *module: str) -> None:
+    """Run a module in processes that know of each other as torchrun's do."""
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(ranks)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = []
+    for rank in range(ranks):
+        own = {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", **place} if ranks > 1 else {}
+        command = [sys.executable, "-m", *module]
+        running.append(
+            subprocess.Popen(command, cwd=ROOT, env={**environment, **own}, stderr=subprocess.PIPE, text=True)
+        )
+    try:
+        for each in running:
+            _, said = each.communicate(timeout=200)
+            assert each.returncode == 0, said[-3000:]
+    finally:
+        for each in running:
+            each.kill()
 
 
 def free_port() -> int:

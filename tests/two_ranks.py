@@ -1,5 +1,5 @@
-"""One step of training with replies that are given, by one process or by each of several; run with torchrun:
-``two_ranks.py MODEL OUT ALGORITHM``. The first process writes the weights that come of it."""
+"""One step of training with replies that are given, by one process or by each of several, as ``RANK`` and
+``WORLD_SIZE`` say: ``two_ranks.py MODEL OUT ALGORITHM``. The first process writes the weights that come of it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ def main(model: str, out: str, algorithm: str) -> None:
         told = {name: each.detach().contiguous() for name, each in own.named_parameters()}
         save_file(told, Path(out) / "weights.safetensors")
 
+    trainer.accelerator.wait_for_everyone()
+
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    os._exit(0)  # gloo's threads may abort, or wait for each other, while the interpreter is taken down

@@ -28,7 +28,7 @@ from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
 from longvideoagent.files import sync_names, write_whole
-from longvideoagent.report.line import read_trace, trace_line
+from longvideoagent.report.line import read_lines, read_trace, trace_line
 from longvideoagent.trace import Trace
 from longvideoagent.types import Question
 
@@ -152,7 +152,7 @@ def read_samples(path: Path) -> dict[str, Sample]:
     """A run's questions with their gold answers, by id, in the order they are asked. Raises DataError where they
     are not those that the run was begun with."""
     config = read_config(path)
-    records = list(islice(_lines(path / QUESTIONS, "put the file back, or begin a new run"), config["questions"]))
+    records = list(islice(read_lines(path / QUESTIONS, "put the file back, or begin a new run"), config["questions"]))
     for name, told in digests([each for each in records if isinstance(each, dict)]).items():
         if told != config[name]:
             what = "gold answers" if name == "gold_sha256" else "questions"
@@ -170,7 +170,7 @@ def read_traces(path: Path) -> Iterator[Trace]:
     """Every line's trace, one at a time; a question asked again is told more than once, the last time last.
     Raises DataError naming the line that cannot be read, or is of no question of the run."""
     known = read_samples(path)
-    for number, told in enumerate(_lines(path / TRACES, "delete that line and run it again"), 1):
+    for number, told in enumerate(read_lines(path / TRACES, "delete that line and run it again"), 1):
         try:
             trace = read_trace(told)
         except ValueError as error:
@@ -198,18 +198,3 @@ def cut_half_line(path: Path) -> None:
                 break
         if end < size:
             file.truncate(end)
-
-
-def _lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
-    """What stands on each whole line. Raises DataError, which names the mend, for one that is no JSON."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):  # being written, or left by a killed process
-                    return
-                try:
-                    yield json.loads(line.decode())
-                except ValueError as error:
-                    raise DataError(f"{path}:{number}: no JSON ({error}); {mend}") from error
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; is its folder a run?") from None

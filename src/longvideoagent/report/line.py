@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from longvideoagent.errors import DataError
 from longvideoagent.trace import Trace
 
 _TRACE = TypeAdapter(Trace)
@@ -33,6 +35,25 @@ def read_trace(told: Any) -> Trace:
         raise ValueError(".".join(map(str, error.errors()[0]["loc"]))) from None
     except (LookupError, TypeError) as error:
         raise ValueError(str(error)) from None
+
+
+def read_lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
+    """What stands on each whole line of a file of JSON lines. Raises DataError, which names the mend, for one that is
+    no JSON object, and where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):  # being written, or left by a killed process
+                    return
+                try:
+                    told = json.loads(line.decode())
+                except ValueError as error:
+                    raise DataError(f"{path}:{number}: no JSON ({error}); {mend}") from error
+                if not isinstance(told, dict):
+                    raise DataError(f"{path}:{number}: no JSON object; {mend}")
+                yield told
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; is its folder a run?") from None
 
 
 def _located(told: dict[str, Any]) -> Iterator[dict[str, Any]]:

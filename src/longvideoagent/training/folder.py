@@ -21,6 +21,7 @@ from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.files import write_whole
+from longvideoagent.report.line import read_lines
 
 CONFIG, MODEL = "config.json", "model"
 METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"
@@ -84,8 +85,7 @@ class TrainingFolder:
         """The lines of one of the files; half a line at its end was left by a kill and is none."""
         if not (self.path / name).exists():
             return
-        with (self.path / name).open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.endswith("\n"))
+        yield from read_lines(self.path / name, "delete that line")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

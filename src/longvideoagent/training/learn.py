@@ -69,8 +69,7 @@ def settings_told(config: MasterConfig, algorithm: str) -> dict[str, Any]:
 
 
 def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
-    """The configuration in TRL's words. Raises UsageError for an unknown algorithm, and where the rollouts of a step
-    cannot be shared evenly."""
+    """The configuration in TRL's words. Raises UsageError where the rollouts of a step cannot be shared evenly."""
     group = group_of(config, algorithm)
     at_once = config.at_once or group
     vllm = {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": config.vllm_memory}
@@ -108,7 +107,5 @@ def common_arguments() -> dict[str, Any]:
 
 
 def group_of(config: TrainConfig, algorithm: str) -> int:
-    """Rollouts of each question. Raises UsageError for an unknown algorithm."""
-    if algorithm not in ALGORITHMS:
-        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)} or sft")
+    """Rollouts of each question."""
     return config.group or int(ALGORITHMS[algorithm]["num_generations"])

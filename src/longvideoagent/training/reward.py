@@ -78,6 +78,12 @@ def reward(trace: Trace, gold_option: int, weights: Weights) -> Reward | None:
     )
 
 
+def overlong(length: int, limit: int, margin: float) -> float:
+    """What a response of so many tokens loses, as DAPO has it: nothing up to ``margin`` tokens before the limit, then
+    evenly more, up to 1."""
+    return min(1.0, max(0.0, (length - limit + margin) / margin)) if margin else 0.0
+
+
 def is_one_action(said: Round) -> bool:
     """Whether a reply is one well-formed action and no other follows it."""
     return not isinstance(said.action, Invalid) and not holds_action(said.reply.text.removeprefix(said.text))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longvideoagent.agents.team import Grounding, Team
+from longvideoagent.context import Style
+from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
 from longvideoagent.rollout import AskGrounding
@@ -26,6 +28,7 @@ Sample = Callable[[Sequence[list[int]], Sequence[int]], Sequence[Sampled]]
 """Continues each of the contexts by at most so many tokens, to the end of its first action or of its turn."""
 Ask = Callable[[list[int], int], Awaitable[Sampled]]
 """The same for one context."""
+COUNTED = ("rounds", "looks", "relocations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,14 @@ class Played:
     trace: Trace
     sequences: Sequence[TokenSequence]
     """Empty where an agent was down before the master was asked."""
+
+    def only_sequence(self, end: int) -> TokenSequence:
+        """The one sequence that it is, for engines that train on one for each rollout; where the master was never
+        asked, nothing said to a prompt of ``end``. Raises UsageError for several."""
+        if len(self.sequences) > 1:
+            told = "the style's contexts are no single sequence with this chat template"
+            raise UsageError(f"{told}; take style {Style.CONTINUATION}")
+        return self.sequences[0] if self.sequences else TokenSequence([end], "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +158,12 @@ async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue
 
 
 def tool_use(played: Sequence[Played]) -> dict[str, float]:
-    """Means over rollouts: rounds, looks, relocations."""
-    actions = [[type(said.action) for said in each.trace.rounds] for each in played]
-    count = len(played) or 1
-    return {
-        "rounds": sum(map(len, actions)) / count,
-        "looks": sum(each.count(Look) for each in actions) / count,
-        "relocations": sum(each.count(Relocate) for each in actions) / count,
-    }
+    """Means over rollouts of what ``counts`` tells."""
+    counted = [counts(each.trace) for each in played]
+    return {name: sum(each[name] for each in counted) / (len(counted) or 1) for name in COUNTED}
+
+
+def counts(trace: Trace) -> dict[str, int]:
+    """Its rounds, looks and relocations."""
+    actions = [type(said.action) for said in trace.rounds]
+    return dict(zip(COUNTED, (len(actions), actions.count(Look), actions.count(Relocate)), strict=True))

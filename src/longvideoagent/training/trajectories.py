@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from longvideoagent.context import own_words
 from longvideoagent.errors import DataError
 from longvideoagent.protocol import opened_thought, respell
-from longvideoagent.report.line import read_trace
+from longvideoagent.report.line import read_lines, read_trace
 from longvideoagent.trace import Trace
 from longvideoagent.training.reward import Weights, reward
 from longvideoagent.training.rollouts import Tongue
@@ -26,14 +24,10 @@ def read_good(runs: Sequence[Path], weights: Weights, least_reward: float) -> li
     or none of them is good enough."""
     good = []
     for run in runs:
-        right = {told["question"]["id"]: told["gold"]["option_index"] for told in _lines(run / QUESTIONS)}
-        last = {told["question"]["id"]: told for told in _lines(run / TRACES)}
-        for name, told in last.items():
-            try:
-                trace = read_trace(told)
-            except ValueError as error:
-                raise DataError(f"{run / TRACES}: no trace ({error}); was it written by another version?") from error
-            worth = None if right.get(name) is None else reward(trace, right[name], weights)
+        right, last = _read(run)
+        for name, trace in last.items():
+            gold = right.get(name)
+            worth = None if gold is None else reward(trace, gold, weights)
             if worth is not None and worth.total >= least_reward:
                 good.append(trace)
     if not good:
@@ -42,12 +36,23 @@ def read_good(runs: Sequence[Path], weights: Weights, least_reward: float) -> li
     return good
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read(run: Path) -> tuple[dict[str | None, int | None], dict[str | None, Trace]]:
+    """The right options and the last traces by question."""
+    mend = "give a folder of lva eval"
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.endswith("\n"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); is its folder a run of lva eval?") from error
+        right = {told["question"]["id"]: told["gold"]["option_index"] for told in read_lines(run / QUESTIONS, mend)}
+    except (LookupError, TypeError) as error:
+        raise DataError(f"{run / QUESTIONS}: no questions with gold ({error}); {mend}") from error
+    last: dict[str | None, Trace] = {}
+    for number, told in enumerate(read_lines(run / TRACES, mend), 1):
+        try:
+            trace = read_trace(told)
+        except ValueError as error:
+            raise DataError(
+                f"{run / TRACES}:{number}: no trace ({error}); was it written by another version?"
+            ) from error
+        last[trace.question.id] = trace
+    return right, last
 
 
 def sequences_of(trace: Trace, tongue: Tongue) -> list[TokenSequence]:

@@ -11,10 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.agents.team import Team
-from longvideoagent.context import Style
-from longvideoagent.errors import UsageError
 from longvideoagent.scoring import score
-from longvideoagent.training.reward import PRESETS, Reward, Weights, reward
+from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward
 from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, play, tool_use
 from longvideoagent.training.sampling import EngineSampler, ModelSampler
 
@@ -93,22 +91,16 @@ class MasterRollouts:
             trainer.model.train(was_training)
 
     def _overlong(self, played: Played) -> float:
-        """What a rollout loses for its length: nothing up to the last share of the limit, then evenly more, up to 1."""
         limit = self.tongue.limits.response
-        margin = self.overlong_share * limit
-        over = max((len(each.ids) for each in played.sequences), default=0) - (limit - margin)
-        return min(1.0, max(0.0, over / margin)) if margin else 0.0
+        length = max((len(each.ids) for each in played.sequences), default=0)
+        return overlong(length, limit, self.overlong_share * limit)
 
     def _row(self, played: Played, *, is_counted: bool) -> dict[str, Any]:
         """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several."""
         end = self.tongue.tokenizer.eos_token_id
-        if len(played.sequences) > 1:
-            told = f"style {self.tongue.wording.style}: its contexts are no single sequence with this chat template"
-            raise UsageError(f"{told}; take {Style.CONTINUATION}")
-        if not played.sequences or not played.sequences[0].ids:
-            prompt = played.sequences[0].prompt_ids if played.sequences else [end]
-            return {"prompt_ids": prompt, "completion_ids": [end], "logprobs": [0.0], "env_mask": [0]}
-        (own,) = played.sequences
+        own = played.only_sequence(end)
+        if not own.ids:  # TRL has no empty completions
+            return {"prompt_ids": own.prompt_ids, "completion_ids": [end], "logprobs": [0.0], "env_mask": [0]}
         mask = own.mask if is_counted else [0] * len(own.mask)
         return {"prompt_ids": own.prompt_ids, "completion_ids": own.ids, "logprobs": own.logprobs, "env_mask": mask}
 
@@ -163,9 +155,7 @@ def make_trainer(
     model: Any, rollouts: MasterRollouts, algorithm: str, arguments: Mapping[str, Any], adapter: Any = None
 ) -> Any:
     """TRL's trainer with the algorithm's settings, and ``arguments`` of its configuration over them; ``adapter`` is
-    peft's configuration of one. Raises UsageError for an unknown algorithm."""
-    if algorithm not in ALGORITHMS:
-        raise UsageError(f"{algorithm}: no such algorithm; give {' or '.join(ALGORITHMS)}")
+    peft's configuration of one."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 

@@ -23,7 +23,6 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register
 
 from longvideoagent.agents.load import cache_path, load_team
 from longvideoagent.agents.team import Team
-from longvideoagent.context import Style
 from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile
@@ -35,10 +34,10 @@ from longvideoagent.trace import Trace
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.lessons import lesson_of
 from longvideoagent.training.reply_end import ReplyEnd
-from longvideoagent.training.reward import Weights, reward
-from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, play_one
+from longvideoagent.training.reward import Weights, overlong, reward
+from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, counts, play_one
 from longvideoagent.training.tokens import TokenSequence, Wording
-from longvideoagent.types import Invalid, Look, Relocate
+from longvideoagent.types import Invalid
 
 ADVANTAGE = "longvideoagent_grpo"
 """The name of ``grpo_without_outages`` as verl's ``algorithm.adv_estimator``."""
@@ -166,7 +165,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         if earned is None:
             _log.warning("%s: no lesson (%s)", trace.question.id, trace.cause)
         end = self.tokenizer.eos_token_id
-        own = ended(only_sequence(played, end), trace, self.tokenizer, self.rollout_config.response_length)
+        own = ended(played.only_sequence(end), trace, self.tokenizer, self.rollout_config.response_length)
         versions = asking.versions or [step]
         return AgentLoopOutput(
             prompt_ids=own.prompt_ids,
@@ -195,17 +194,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         buffer = told.get("overlong_buffer_cfg") if told else None
         if not buffer or not buffer.enable:
             return 0.0
-        spare = told.max_resp_len - length
-        return float(min(0.0, (spare - buffer.len) / buffer.len * buffer.penalty_factor))
-
-
-def only_sequence(played: Played, end: int) -> TokenSequence:
-    """The one that the rollout is; an end of turn for a prompt where the master was never asked. Raises UsageError for
-    several."""
-    if len(played.sequences) > 1:
-        told = "the style's contexts are no single sequence with this chat template"
-        raise UsageError(f"{told}; take style {Style.CONTINUATION}")
-    return played.sequences[0] if played.sequences else TokenSequence([end], "")
+        return -float(buffer.penalty_factor) * overlong(length, told.max_resp_len, buffer.len)
 
 
 def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenSequence:
@@ -221,12 +210,9 @@ def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenS
 def account(trace: Trace, gold_option: int) -> dict[str, Any]:
     """What verl validates by and writes beside each rollout; ``acc`` is None after an outage, which verl counts in
     ``acc`` as wrong and leaves out of ``acc_success_only``."""
-    actions = [type(each.action) for each in trace.rounds]
     return {
         "acc": None if trace.failure is not None else float(score(trace, gold_option).correct),
-        "rounds": len(actions),
-        "looks": actions.count(Look),
-        "relocations": actions.count(Relocate),
+        **counts(trace),
         "failed": int(trace.failure is not None),
         "outcome": str(trace.outcome),
     }
