@@ -257,7 +257,7 @@ def test_a_style_that_is_no_single_sequence_is_refused(tiny: Any) -> None:
     _, tokenizer = tiny
     own = Tongue(tokenizer, Wording(Style.ACCUMULATED, PROMPT))
     played: list[Played] = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [MOVE, END]), own))
-    with pytest.raises(UsageError, match="style accumulated: its contexts are no single sequence"):
+    with pytest.raises(UsageError, match="contexts are no single sequence"):
         MasterRollouts([], load_team(), own)._row(played[0], is_counted=True)
 
 
