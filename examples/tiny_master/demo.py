@@ -46,7 +46,7 @@ class Size:
     minutes: int = 6
     practice_episodes: int = 250
     teach_steps: int = 520
-    steps: int = 45
+    steps: int = 60
     batch: int = 8
     seeds: int = 3
 
