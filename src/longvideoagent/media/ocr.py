@@ -102,7 +102,9 @@ def read_video_text(video: Video, progress: Callable[[float], None] | None = Non
     batch = 16
     for first in range(0, len(times_s), batch):
         chunk = times_s[first : first + batch]
-        for time_s, frame in zip(chunk, video.frames(chunk), strict=True):
+        for number, (time_s, frame) in enumerate(zip(chunk, video.frames(chunk), strict=True), first):
+            if progress is not None:
+                progress(number / len(times_s))
             if not frame.is_readable():
                 continue
             now = thumbnail(frame.rgb())
@@ -112,8 +114,8 @@ def read_video_text(video: Video, progress: Callable[[float], None] | None = Non
                 open_since.update({text: time_s for text in texts if text not in open_since})
                 before = now
             last_s = time_s
-        if progress is not None:
-            progress(min(1.0, (first + batch) / len(times_s)))
+    if progress is not None:
+        progress(1.0)
     lines += _close(open_since, [], max(video.duration_s, last_s + 0.1))
     return sorted(lines, key=lambda line: line.start_s)
 

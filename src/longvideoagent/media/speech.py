@@ -17,11 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pysubs2
-
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.files import cache_folder, write_whole
 from longvideoagent.media.container import has_sound
+from longvideoagent.media.subtitles import subtitle_text
 from longvideoagent.types import Subtitle
 
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
@@ -69,14 +68,7 @@ def write_srt(path: Path, lines: Sequence[Subtitle]) -> None:
     """Write lines as SubRip, whole or not at all. Raises UsageError where the file exists."""
     if path.exists():
         raise UsageError(f"{path}: is there already; delete it or choose another --out")
-    events = [pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines]
-    written = pysubs2.SSAFile()
-    written.events.extend(events)
-    write_whole(path, written.to_string("srt"))
-
-
-def _ms(time_s: float) -> int:
-    return round(1000 * time_s)
+    write_whole(path, subtitle_text(lines, "srt"))
 
 
 def _weights(model: str, fetch: bool) -> str:

@@ -164,6 +164,18 @@ def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
     return ordered, repaired
 
 
+def subtitle_text(lines: Iterable[Subtitle], form: str) -> str:
+    """Lines as the text of a file; ``form`` is srt or vtt."""
+    written = pysubs2.SSAFile()
+    written.events.extend(pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines)
+    text: str = written.to_string(form)
+    return text
+
+
+def _ms(time_s: float) -> int:
+    return round(1000 * time_s)
+
+
 def find_beside(video: Path) -> Path | None:
     """A subtitle file named like the video, or like it with a language: ``talk.en.srt``. The plain
     name comes first, then .srt before .vtt before .ass."""

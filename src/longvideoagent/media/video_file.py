@@ -131,7 +131,7 @@ class VideoFile:
             if made is None or made[0] is not shown:
                 made = (
                     shown,
-                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=_upright(shown, stream, max_side_px)),
+                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=upright(shown, stream, max_side_px)),
                 )
             yield made[1]
 
@@ -184,8 +184,8 @@ def _seek(
         place, stride = place - stride, stride * 2
 
 
-def _upright(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
-    """Pixels scaled to ``max_side_px`` with square pixels, turned as a player would show them."""
+def upright(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
+    """The pixels of a decoded frame, scaled to ``max_side_px`` with square pixels, turned as a player shows them."""
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width, height = frame.width * aspect, float(frame.height)
     scale = min(1.0, max_side_px / max(width, height))
