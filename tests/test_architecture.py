@@ -34,9 +34,10 @@ FLOORS = [
     ["run", "report", "forecast"],
     ["datasets"],
     ["evaluation", "training"],
+    ["web"],
     ["terminal", "demo", "doctor"],
     ["terminal_eval", "cli_options"],
-    ["cli_data", "cli_eval", "cli_train"],
+    ["cli_data", "cli_eval", "cli_train", "cli_web"],
     ["cli"],
 ]
 

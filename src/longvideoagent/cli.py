@@ -26,6 +26,7 @@ from longvideoagent.cli_options import (
     Window,
 )
 from longvideoagent.cli_train import app as train_app
+from longvideoagent.cli_web import app as web_app
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.add_typer(data_app)
 app.add_typer(eval_app)
 app.add_typer(train_app)
+app.add_typer(web_app)
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ Limit = Annotated[int | None, typer.Option(help="Ask the first so many questions
 Concurrency = Annotated[int, typer.Option(help="Questions at once.", min=1)]
 
 
-def need(*packages: str) -> None:
-    """Raises UsageError, naming the extra, where a package of training is not installed."""
+def need(*packages: str, extra: str = "train,parquet") -> None:
+    """Raises UsageError, naming the extra, where a package of it is not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[train,parquet]'")
+        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[{extra}]'")

@@ -29,6 +29,7 @@ WHAT_EXTRAS_ADD = {
     "transformers": "models in this process, batched",
     "verl": "training the master on many GPUs, in an environment of its own",
     "vllm": "models in this process on a GPU, batched continuously",
+    "web": "a page to ask on, and tools for assistants",
     "dev": "the project's own checks and tests",
 }
 """One entry for each extra of pyproject.toml."""

@@ -1,0 +1,87 @@
+"""The server behind the page: one static page, and the API that it and anybody else may use.
+
+What can be asked stands at ``/api/docs``. Everything is told as JSON; where something cannot be had, ``detail`` says in
+one sentence what and how to mend it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from longvideoagent.agents.roster import OFFLINE
+from longvideoagent.agents.team import Team
+from longvideoagent.errors import LongVideoAgentError
+from longvideoagent.web import route_asks, route_page, route_runs, route_videos
+from longvideoagent.web.asks import Asks
+from longvideoagent.web.guard import Guard
+from longvideoagent.web.library import Library, NotHereError
+from longvideoagent.web.runs import Runs
+from longvideoagent.web.served import Served, served
+from longvideoagent.web.shelf import Shelf
+from longvideoagent.web.uploads import TooLargeError
+
+MOST_BYTES = 8_000_000_000
+ABOUT_OFFLINE = "The embedded agents: they search lines and look for text, colours and motion. No language model."
+STATUS: Mapping[type[Exception], int] = {NotHereError: 404, TooLargeError: 413, LongVideoAgentError: 422}
+
+
+def create_app(
+    library: Library,
+    teams: Mapping[str, Team],
+    at_once: int = 2,
+    most_bytes: int = MOST_BYTES,
+    token: str | None = None,
+) -> FastAPI:
+    """The server's application: so many questions at once, uploads of at most so many bytes. ``token`` is asked of
+    everybody; without one only the loopback name is answered to."""
+    shelf = Shelf(library)
+    asks = Asks(shelf, teams, library.keep / "asks", at_once)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asks.close()
+        shelf.close()
+
+    app = FastAPI(
+        title="longvideoagent", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
+    app.version = metadata.version("longvideoagent")
+    names = {name: ABOUT_OFFLINE if team.name == OFFLINE else team.name for name, team in teams.items()}
+    app.state.served = Served(library, shelf, asks, Runs(library), names, most_bytes)
+    app.add_middleware(Guard, token=token)
+    app.add_exception_handler(LongVideoAgentError, _tell_error)
+    app.add_exception_handler(OSError, _tell_os_error)
+    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    for routes in (route_page, route_videos, route_asks, route_runs):
+        app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=route_page.STATIC))
+    return app
+
+
+async def _tell_error(request: Request, error: Exception) -> JSONResponse:
+    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+    return JSONResponse({"detail": served(request).library.without_folders(str(error))}, status)
+
+
+async def _tell_os_error(_: Request, error: Exception) -> JSONResponse:
+    """A file that has gone since it was listed, a full disk, a drive that fails."""
+    assert isinstance(error, OSError)
+    status = 404 if isinstance(error, FileNotFoundError) else 507 if error.errno == errno.ENOSPC else 500
+    return JSONResponse({"detail": f"a file cannot be used ({error.strerror}); reload the list"}, status)
+
+
+async def _tell_invalid(_: Request, error: Exception) -> JSONResponse:
+    """The first thing wrong with a request."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    return JSONResponse({"detail": f"{where}: {first['msg']}; mend that field"}, 422)

@@ -1,0 +1,253 @@
+"""Questions that are being asked: a queue, at most so many at once, and a record of each that has ended.
+
+    KEEP/asks/ID.json   one ask that has ended: what was asked of which video, and the whole trace
+
+Everything runs in the server's event loop; what computes does so in threads of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.agents.team import Team
+from longvideoagent.errors import LongVideoAgentError, UsageError
+from longvideoagent.files import write_whole
+from longvideoagent.report.line import read_trace, trace_line
+from longvideoagent.run import steps
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.types import Question
+from longvideoagent.web.library import NotHereError, VideoItem
+from longvideoagent.web.shelf import Shelf
+
+MOST_WAITING = 200
+TOLD_EVERY_S = 0.3
+"""How often the progress of opening a video is looked at."""
+_log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where an ask is. A rollout that an agent's outage ended is finished: its trace says so."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    """The video could not be opened."""
+
+
+LIVING = (State.QUEUED, State.RUNNING)
+
+
+@dataclass
+class Ask:
+    """One question about one video, from when it was asked on."""
+
+    id: str
+    video: str
+    video_name: str
+    question: Question
+    team: str
+    settings: Settings
+    asked_at: str
+    """ISO 8601, UTC."""
+    state: State = State.QUEUED
+    cause: str = ""
+    doing: str = ""
+    """What is being made ready before the first step."""
+    share: float | None = None
+    place: int | None = None
+    """In the queue, from 1."""
+    trace: Trace | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def change(self, **values: Any) -> None:
+        """Set fields, and wake whoever watches."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Once now and after each change, until it has ended; changes that follow closely come as one."""
+        while True:
+            changed, has_ended = self._changed, self.state not in LIVING
+            yield
+            if has_ended:
+                return
+            await changed.wait()
+
+    def line(self) -> dict[str, Any]:
+        """What a list of asks shows."""
+        outcome = self.trace.outcome if self.trace else None
+        return {
+            "id": self.id,
+            "video": self.video,
+            "video_name": self.video_name,
+            "question": self.question.text,
+            "state": str(self.state),
+            "outcome": None if outcome is None else str(outcome),
+            "answer": self.trace.answer if self.trace else "",
+            "asked_at": self.asked_at,
+        }
+
+
+@dataclass
+class Asks:
+    """All asks of a server: those that live, and the records of the others."""
+
+    shelf: Shelf
+    teams: Mapping[str, Team]
+    folder: Path
+    at_once: int = 2
+    _living: dict[str, Ask] = field(default_factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Lines of the records, by id; the traces stay on the disk."""
+    _unkept: dict[str, Ask] = field(default_factory=dict)
+    """Those whose record could not be written."""
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.at_once)
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                ask = _read(path)
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                _log.warning("%s: no record of an ask (%s); it is not shown", path, error)
+                continue
+            self._ended[ask.id] = ask.line()
+
+    def add(self, item: VideoItem, question: Question, team: str, settings: Settings) -> Ask:
+        """Put a question into the queue. Raises UsageError where the queue is full or there is no such team."""
+        if team not in self.teams:
+            raise UsageError(f"{team}: no such team here; there are {', '.join(self.teams)}")
+        if self.count(State.QUEUED) >= MOST_WAITING:
+            raise UsageError(f"{MOST_WAITING} questions wait already; ask again when some are answered")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        ask = Ask(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
+        self._living[ask.id] = ask
+        task = asyncio.create_task(self._run(ask, item))
+        self._tasks[ask.id] = task
+        task.add_done_callback(lambda done: self._end(ask, done))
+        self._tell_places()
+        return ask
+
+    def stop(self, number: str) -> None:
+        """End an ask that lives; what it has found out so far is kept. Raises NotHereError for an unknown one."""
+        if self.get(number).state in LIVING:
+            self._tasks[number].cancel()
+
+    def get(self, number: str) -> Ask:
+        """The ask of that id, living or ended. Raises NotHereError where there is none."""
+        found = self._living.get(number) or self._unkept.get(number)
+        if found is not None:
+            return found
+        if number not in self._ended:
+            raise NotHereError("no ask of that id is known here; reload the list")
+        try:
+            return _read(self.folder / f"{number}.json")
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise NotHereError(f"the record of ask {number} cannot be read any more ({error})") from error
+
+    def lines(self) -> list[dict[str, Any]]:
+        """One for each ask, the newest first."""
+        told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unkept.values()))]
+        return sorted(told, key=lambda line: (line["asked_at"], line["id"]), reverse=True)
+
+    def count(self, state: State) -> int:
+        """How many are queued, or running."""
+        return sum(each.state is state for each in self._living.values())
+
+    async def close(self) -> None:
+        """Stop what lives, and let the teams' connections go."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for team in self.teams.values():
+            await team.close()
+
+    async def _run(self, ask: Ask, item: VideoItem) -> None:
+        async with self._places:
+            ask.change(state=State.RUNNING)
+            self._tell_places()
+            opening = self.shelf.opening(item)
+            while not await opening.is_done_within(TOLD_EVERY_S):
+                ask.change(doing=opening.doing, share=opening.share)
+            episode = await self.shelf.episode(item)
+            ask.change(doing="", share=None)
+            async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
+                ask.change(trace=trace)
+
+    def _end(self, ask: Ask, done: asyncio.Task[None]) -> None:
+        """Whatever ended it is told, and kept; an error of the program itself too."""
+        values: dict[str, Any] = {"state": State.FINISHED}
+        if done.cancelled():
+            values = {"state": State.STOPPED}
+        elif (error := done.exception()) is not None:
+            is_known = isinstance(error, (LongVideoAgentError, OSError))
+            if not is_known:
+                _log.error("ask %s", ask.id, exc_info=error)
+            cause = (
+                self.shelf.library.without_folders(str(error))
+                if is_known
+                else f"the program failed ({type(error).__name__}); see the server's log"
+            )
+            values = {"state": State.FAILED, "cause": cause}
+        ask.change(**values, doing="", share=None, place=None)
+        del self._living[ask.id], self._tasks[ask.id]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / f"{ask.id}.json", _written(ask))
+            self._ended[ask.id] = ask.line()
+        except OSError as error:
+            _log.error("ask %s could not be kept: %s", ask.id, error)
+            self._unkept[ask.id] = ask
+        self._tell_places()
+
+    def _tell_places(self) -> None:
+        queued = [each for each in self._living.values() if each.state is State.QUEUED]
+        for place, ask in enumerate(queued, 1):
+            if ask.place != place:
+                ask.change(place=place)
+        for ask in self._living.values():
+            if ask.state is State.RUNNING and ask.place is not None:
+                ask.change(place=None)
+
+
+def _written(ask: Ask) -> str:
+    told = {
+        **ask.line(),
+        "options": ask.question.options,
+        "team": ask.team,
+        "max_rounds": ask.settings.max_rounds,
+        "cause": ask.cause,
+        "trace": None if ask.trace is None else json.loads(trace_line(ask.trace)),
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _read(path: Path) -> Ask:
+    """Raises OSError, ValueError, LookupError or TypeError where the file is no record."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    ask = Ask(
+        path.stem,
+        told["video"],
+        told["video_name"],
+        Question(told["question"], tuple(told["options"])),
+        told["team"],
+        Settings(told["max_rounds"]),
+        told["asked_at"],
+        State(told["state"]),
+        told["cause"],
+    )
+    ask.trace = None if told["trace"] is None else read_trace(told["trace"])
+    return ask

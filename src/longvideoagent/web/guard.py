@@ -1,0 +1,138 @@
+"""Who may ask the server: nobody from another site, and nobody without the token where there is one.
+
+On the loopback address without a token, requests must name that address as their host, or a page elsewhere could
+have its own name point here. What comes from another site is refused as the browser tells it (``Sec-Fetch-Site``,
+``Origin``); programs that are no browsers send neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "lva_session"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Nothing from outside is loaded, and nobody outside may embed what is here."""
+SAFE = ("GET", "HEAD", "OPTIONS")
+_NOT_OURS = "this request comes from another site; open the page of this server and ask there"
+
+
+class Guard:
+    """Lets requests through to ``app``, or refuses them in words."""
+
+    def __init__(self, app: ASGIApp, token: str | None = None) -> None:
+        self._app = app
+        self._token = token
+        self._session = "" if token is None else _digest(token)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refused = self._refuse(scope, Headers(scope=scope))
+        if refused is not None:
+            await refused(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, receive, _with_headers(send))
+
+    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+        """What to say instead of an answer, or None for an answer."""
+        if self._token is None and not is_loopback(_host_name(headers.get("host", ""))):
+            return _told(403, "this server answers to localhost and 127.0.0.1 only; open it under that name")
+        if _is_foreign(scope["method"], headers):
+            return _told(403, _NOT_OURS)
+        return None if self._token is None else self._ask_for_token(scope, headers)
+
+    def _ask_for_token(self, scope: Scope, headers: Headers) -> Response | None:
+        asked = parse_qs(scope["query_string"].decode("latin-1"))
+        if scope["method"] == "GET" and "token" in asked:
+            if not _equal(_digest(asked.pop("token")[0]), self._session):
+                return _told(401, "this token is wrong; open the address that the server printed when it was started")
+            rest = urlencode(asked, doseq=True)
+            welcome = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
+            is_secure = scope["scheme"] == "https"
+            welcome.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=is_secure)
+            return welcome
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and _equal(_digest(given.strip()), self._session):
+            return None
+        if _equal(_cookie(headers), self._session):
+            return None
+        told = _told(
+            401, "this server asks for a token; open the address with ?token=… that it printed when it was started"
+        )
+        told.headers["WWW-Authenticate"] = "Bearer"
+        return told
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine and no other can reach it."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_foreign(method: str, headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    is_visit = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to the page
+    if site not in (None, "same-origin", "none") and not is_visit:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and method not in SAFE and urlsplit(origin).netloc != headers.get("host")
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found is not None else ""
+
+
+def _digest(token: str) -> str:
+    """What the cookie holds: not the token itself, and of one length, so that comparing takes one time."""
+    return hashlib.sha256(f"longvideoagent {token}".encode()).hexdigest()
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _told(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status)
+
+
+def _with_headers(send: Send) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return told

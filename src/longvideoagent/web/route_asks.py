@@ -1,0 +1,137 @@
+"""The API of asks: put, watched, stopped, taken home."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
+
+from longvideoagent.report.json import to_json
+from longvideoagent.report.page import render_page
+from longvideoagent.report.trajectory import trajectory
+from longvideoagent.run import LONGEST_QUESTION, make_question
+from longvideoagent.trace import Settings, Trace
+from longvideoagent.web.asks import Ask
+from longvideoagent.web.library import Library, NotHereError
+from longvideoagent.web.served import served
+
+router = APIRouter(prefix="/api", tags=["asks"])
+MOST_ROUNDS = 20
+MOST_OPTIONS = 26
+Option = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+async def _found(request: Request, ask: str) -> Ask:
+    """The ask that the address names, before anything is sent."""
+    return served(request).asks.get(ask)
+
+
+FoundAsk = Annotated[Ask, Depends(_found)]
+
+
+class Asked(BaseModel):
+    """What is asked of which video."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    video: str
+    question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
+    options: Annotated[list[Option], Field(max_length=MOST_OPTIONS)] = []
+    team: str | None = None
+    """The server's first, unless told otherwise."""
+    max_rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 5
+
+
+@router.get("/teams")
+async def list_teams(request: Request) -> dict[str, Any]:
+    """The teams that can be asked; the first is asked unless another is named."""
+    return {"teams": [{"name": name, "about": about} for name, about in served(request).teams.items()]}
+
+
+@router.post("/asks", status_code=201)
+async def ask(request: Request, asked: Asked) -> dict[str, Any]:
+    """Put a question into the queue."""
+    here = served(request)
+    item = here.library.video(asked.video)
+    question, _ = make_question(asked.question, asked.options)
+    team = asked.team if asked.team is not None else next(iter(here.teams))
+    return _whole(here.asks.add(item, question, team, Settings(asked.max_rounds)), here.library)
+
+
+@router.get("/asks")
+async def list_asks(request: Request) -> dict[str, Any]:
+    """Everything that was asked, the newest first."""
+    return {"asks": served(request).asks.lines()}
+
+
+@router.get("/asks/{ask}")
+async def tell_ask(request: Request, found: FoundAsk) -> dict[str, Any]:
+    """One ask with all that has happened so far."""
+    return _whole(found, served(request).library)
+
+
+@router.get("/asks/{ask}/events", response_class=EventSourceResponse)
+async def watch_ask(request: Request, watched: FoundAsk) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: ``ask`` with the whole ask, now and whenever something has happened; then ``end``."""
+    here = served(request)
+    async for _ in watched.changes():
+        yield ServerSentEvent(event="ask", data=_whole(watched, here.library))
+    yield ServerSentEvent(event="end", raw_data="null")
+
+
+@router.post("/asks/{ask}/stop", status_code=202)
+async def stop_ask(request: Request, ask: str) -> dict[str, Any]:
+    """End it; what was found out so far is kept."""
+    served(request).asks.stop(ask)
+    return {}
+
+
+@router.get("/asks/{ask}/trace")
+async def download_trace(found: FoundAsk) -> JSONResponse:
+    """What ``lva ask --json`` prints, to be saved."""
+    headers = {"Content-Disposition": f'attachment; filename="lva-{found.id}.json"'}
+    return JSONResponse(to_json(_ended(found)), headers=headers)
+
+
+@router.get("/asks/{ask}/page", response_class=HTMLResponse)
+async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
+    """The trajectory with its frames as one HTML file, to be saved."""
+    here = served(request)
+    trace = _ended(found)
+    episode = await here.shelf.episode(here.library.video(found.video))
+    text = await asyncio.to_thread(render_page, f"What {found.video_name} was asked", episode, [trace])
+    return HTMLResponse(text, headers={"Content-Disposition": f'attachment; filename="lva-{found.id}.html"'})
+
+
+def _ended(found: Ask) -> Trace:
+    if found.trace is None:
+        raise NotHereError("nothing has happened in this ask yet; wait for its first step")
+    return found.trace
+
+
+def _whole(ask: Ask, library: Library) -> dict[str, Any]:
+    return {
+        **ask.line(),
+        "place": ask.place,
+        "doing": ask.doing,
+        "share": ask.share,
+        "cause": ask.cause,
+        "team": ask.team,
+        "max_rounds": ask.settings.max_rounds,
+        "options": list(ask.question.options),
+        "is_playable": _is_playable(ask, library),
+        "trajectory": None if ask.trace is None else trajectory(ask.trace),
+    }
+
+
+def _is_playable(ask: Ask, library: Library) -> bool:
+    try:
+        library.video(ask.video)
+    except NotHereError:
+        return False
+    return True

@@ -1,0 +1,159 @@
+"""The API of videos: listed, brought, watched."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+
+from longvideoagent.media.subtitles import subtitle_text
+from longvideoagent.media.video import open_video
+from longvideoagent.web.library import Kind, Library, NotHereError, VideoItem
+from longvideoagent.web.playing import Plays, how_it_plays, start_of_stream, stream
+from longvideoagent.web.runs import clips_told
+from longvideoagent.web.served import served
+from longvideoagent.web.suggestions import suggestions
+from longvideoagent.web.uploads import take_subtitles, take_video
+
+router = APIRouter(prefix="/api", tags=["videos"])
+LONGEST_VIDEO_S = 1e6
+TimeS = Annotated[float, Query(ge=0, le=LONGEST_VIDEO_S, allow_inf_nan=False, description="Seconds in the video.")]
+Name = Annotated[str, Query(min_length=1, max_length=500, description="The file's name.")]
+SidePx = Annotated[int, Query(ge=16, le=1920, description="The longer side.")]
+TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4"}
+OTHER = "application/octet-stream"
+KEPT_BY_BROWSERS = {"Cache-Control": "private, max-age=3600"}
+
+
+def told_as(*types: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of what it sends."""
+    return {200: {"content": {each: {} for each in types}}}
+
+
+@router.get("/videos")
+def list_videos(request: Request) -> dict[str, Any]:
+    """The videos of the library; ``is_cut_short`` where its folder holds more than is looked at."""
+    library = served(request).library
+    return {"videos": [_line(library, item) for item in library.videos()], "is_cut_short": library.is_cut_short}
+
+
+@router.post("/videos", status_code=201)
+async def upload_video(request: Request, name: Name) -> dict[str, Any]:
+    """Bring a video: the body is the file."""
+    here = served(request)
+    item = await take_video(here.library, name, request.stream(), here.most_bytes)
+    return _line(here.library, item)
+
+
+@router.get("/videos/{video}")
+def tell_video(request: Request, video: str) -> dict[str, Any]:
+    """How long it is, and how a browser can play it."""
+    library = served(request).library
+    item = library.video(video)
+    shown = open_video(item.path)
+    (first,) = shown.frames([0.0], 1920)[:1] or (None,)
+    height_px, width_px = first.rgb().shape[:2] if first is not None and first.is_readable() else (0, 0)
+    size = {"duration_s": shown.duration_s, "width": width_px, "height": height_px}
+    return {**_line(library, item), **size, "plays": str(_plays(item))}
+
+
+@router.post("/videos/{video}/subtitles")
+async def upload_subtitles(request: Request, video: str, name: Name) -> dict[str, Any]:
+    """Bring subtitles for a video: the body is the file. They are used instead of any others."""
+    library = served(request).library
+    item = library.video(video)
+    await take_subtitles(library, item, name, request.stream())
+    return _line(library, item)
+
+
+@router.get("/videos/{video}/timeline", responses={202: {"description": "It is being made ready."}})
+async def tell_timeline(request: Request, video: str) -> JSONResponse:
+    """Its clips, lines and suggested questions. The first time it may have to be made ready, which can take minutes
+    where text is read off the screen; until then the status is 202, with what is being done."""
+    here = served(request)
+    item = here.library.video(video)
+    opening = here.shelf.opening(item)
+    if not await opening.is_done_within(WAIT_S):
+        return JSONResponse({"doing": opening.doing, "share": opening.share}, 202)
+    episode = await here.shelf.episode(item)
+    timeline = episode.timeline
+    lines = [{"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles]
+    return JSONResponse(
+        {
+            "duration_s": timeline.duration_s,
+            "text_from": episode.text_from,
+            "warnings": list(episode.warnings),
+            "clips": clips_told(timeline.clips),
+            "subtitles": lines,
+            "suggestions": suggestions(item.path, timeline),
+        }
+    )
+
+
+WAIT_S = 0.25
+"""How long a request for a timeline waits, since most videos are ready within that."""
+
+
+@router.get("/videos/{video}/file", response_class=FileResponse, responses=told_as("video/*", OTHER))
+def send_file(request: Request, video: str) -> FileResponse:
+    """The file itself; ranges of it can be asked for."""
+    item = served(request).library.video(video)
+    if item.kind is Kind.FRAMES:
+        raise NotHereError(f"{item.name}: a folder of frames and no file; ask for its stream")
+    return FileResponse(item.path, media_type=TYPES.get(item.path.suffix.lower(), OTHER))
+
+
+@router.get("/videos/{video}/stream", response_class=StreamingResponse, responses=told_as("video/mp4"))
+def send_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
+    """Fragmented MP4 from there on, made while it is read; its own clock begins at 0."""
+    item = served(request).library.video(video)
+    shown = open_video(item.path)
+    return StreamingResponse(stream(shown, _plays(item), start_s), media_type="video/mp4")
+
+
+@router.get("/videos/{video}/stream/start")
+def tell_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
+    """Where a stream has to begin to show that second: at the keyframe before it where pictures are copied."""
+    item = served(request).library.video(video)
+    return {"start_s": start_of_stream(open_video(item.path), _plays(item), time_s)}
+
+
+@router.get("/videos/{video}/subtitles.vtt", response_class=Response, responses=told_as("text/vtt"))
+async def send_subtitles(request: Request, video: str) -> Response:
+    """The video's lines as WebVTT, wherever they come from."""
+    here = served(request)
+    episode = await here.shelf.episode(here.library.video(video))
+    return Response(subtitle_text(episode.timeline.subtitles, "vtt"), media_type="text/vtt")
+
+
+@router.get("/videos/{video}/frame", response_class=Response, responses=told_as("image/jpeg"))
+def send_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320) -> Response:
+    """The frame that is shown at that second, as JPEG."""
+    item = served(request).library.video(video)
+    frames = open_video(item.path).frames([time_s], side_px)
+    if not frames or not frames[0].is_readable():
+        raise NotHereError(f"{item.name}: no frame near {time_s:.1f} s can be read")
+    return Response(frames[0].jpeg(), media_type="image/jpeg", headers=KEPT_BY_BROWSERS)
+
+
+def _line(library: Library, item: VideoItem) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "bytes": item.path.stat().st_size if item.kind is Kind.FILE else None,
+        "kind": str(item.kind),
+        "is_upload": item.is_upload,
+        "own_subtitles": library.added_subtitles(item) is not None,
+    }
+
+
+def _plays(item: VideoItem) -> Plays:
+    return _judged(item.path, item.path.stat().st_mtime_ns)
+
+
+@lru_cache(256)
+def _judged(path: Path, _written_at: int) -> Plays:
+    return how_it_plays(path)

@@ -1,0 +1,184 @@
+"""Runs of evaluations, to be looked through: their questions, who was right, and each trajectory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open import open_dataset
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.judge import Judged, judge
+from longvideoagent.evaluation.store import CONFIG, TRACES, read_config, read_samples, read_traces
+from longvideoagent.media.episode import Episode
+from longvideoagent.report.line import read_trace
+from longvideoagent.report.page import density
+from longvideoagent.report.trajectory import span, trajectory
+from longvideoagent.trace import Trace
+from longvideoagent.types import Clip, Question
+from longvideoagent.web.library import Item, Library, NotHereError
+
+MOST_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A question of a run, judged."""
+
+    judged: Judged
+    answer: str
+    at: int
+    """Where its line begins in the file, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run as it was when it was read."""
+
+    config: dict[str, Any]
+    samples: dict[str, Sample]
+    finished: dict[str, _Finished]
+
+
+@dataclass
+class Runs:
+    """Reads the runs of a library, each once for as long as it stays as it is."""
+
+    library: Library
+    _read: dict[tuple[object, ...], _Run] = field(default_factory=dict)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """One for each run; of one that cannot be read, ``fault`` says why."""
+        return [self._line(item) for item in self.library.runs()]
+
+    def rows(self, number: str) -> dict[str, Any]:
+        """A run's line and its finished questions. Raises NotHereError or DataError."""
+        item = self.library.run(number)
+        run = self._open(item)
+        rows = [
+            {
+                "id": name,
+                "question": run.samples[name].question.text,
+                "video": done.judged.video,
+                "kind": done.judged.kind,
+                "outcome": str(done.judged.outcome),
+                "right": _right(done.judged),
+                "confidence": done.judged.confidence,
+                "rounds": done.judged.rounds,
+                "answer": done.answer,
+            }
+            for name, done in run.finished.items()
+        ]
+        return {**self._line(item), "rows": rows}
+
+    def question(self, number: str, name: str) -> dict[str, Any]:
+        """One question of a run with its trajectory and its gold answer; with the clips of its episode, and its video
+        in the library, where the data set lies in the library too. Raises NotHereError or DataError."""
+        item = self.library.run(number)
+        run = self._open(item)
+        if name not in run.finished:
+            raise NotHereError(f"{item.name}: no finished question {name[:80]!r}; reload the run")
+        done, gold = run.finished[name], run.samples[name].gold
+        episode = self._episode(run.config, done.judged.video)
+        video = self.library.video_at(episode.video.path) if episode else None
+        clips = episode.timeline.clips if episode else ()
+        return {
+            "id": name,
+            "gold": {
+                "option_index": gold.option_index,
+                "answer": gold.answer or _option(run.samples[name].question, gold.option_index),
+                "clip": gold.clip,
+                "start_s": gold.start_s,
+                "end_s": gold.end_s,
+            },
+            "right": _right(done.judged),
+            "video": video and video.id,
+            "clips": clips_told(clips),
+            "duration_s": episode.timeline.duration_s if episode else None,
+            "trajectory": trajectory(_trace_at(item.path / TRACES, done.at)),
+        }
+
+    def _line(self, item: Item) -> dict[str, Any]:
+        try:
+            run = self._open(item)
+        except DataError as error:
+            return {"id": item.id, "name": item.name, "fault": str(error)}
+        known = [done.judged.is_correct for done in run.finished.values() if done.judged.is_known]
+        return {
+            "id": item.id,
+            "name": item.name,
+            "set": run.config["set"],
+            "split": run.config["split"],
+            "team": _team(run.config),
+            "questions": len(run.samples),
+            "finished": len(run.finished),
+            "accuracy": sum(known) / len(known) if known else None,
+            "fault": "",
+        }
+
+    def _open(self, item: Item) -> _Run:
+        states = [(item.path / name).stat() for name in (CONFIG, TRACES)]
+        mark = (item.path, *((told.st_mtime_ns, told.st_size) for told in states))
+        run = self._read.pop(mark, None) or _read_run(item.path)
+        self._read[mark] = run
+        for old in list(self._read)[: max(0, len(self._read) - MOST_KEPT)]:
+            del self._read[old]
+        return run
+
+    def _episode(self, config: dict[str, Any], video: str) -> Episode | None:
+        """None where the data set is not in the library, or not whole."""
+        folder = Path(config["data"]).absolute().resolve()
+        if not folder.is_relative_to(self.library.root.resolve()):
+            return None
+        try:
+            return open_dataset(folder, config["split"]).episode(video)
+        except (DataError, UsageError):
+            return None
+
+
+def clips_told(clips: Sequence[Clip]) -> list[dict[str, Any]]:
+    """The bars of a timeline."""
+    return [{**span(clip), "density": density(clip)} for clip in clips]
+
+
+def _right(judged: Judged) -> bool | None:
+    return judged.is_correct if judged.is_known else None
+
+
+def _option(question: Question, index: int | None) -> str:
+    return "" if index is None else question.options[index]
+
+
+def _team(config: dict[str, Any]) -> str:
+    roles = [config["team"][role]["model"] for role in ("master", "grounding", "vision")]
+    return ", ".join(dict.fromkeys(roles))
+
+
+def _read_run(path: Path) -> _Run:
+    samples = read_samples(path)
+    finished = {}
+    for trace, at in zip(read_traces(path), _line_starts(path / TRACES), strict=False):
+        name = trace.question.id
+        finished[name] = _Finished(judge(samples[name], trace), trace.answer, at)
+    return _Run(read_config(path), samples, {name: finished[name] for name in samples if name in finished})
+
+
+def _line_starts(path: Path) -> list[int]:
+    starts, at = [], 0
+    with path.open("rb") as file:
+        for line in file:
+            starts.append(at)
+            at += len(line)
+    return starts
+
+
+def _trace_at(path: Path, at: int) -> Trace:
+    with path.open("rb") as file:
+        file.seek(at)
+        try:
+            return read_trace(json.loads(file.readline()))
+        except ValueError as error:
+            raise DataError(f"{path}: was changed while it was read ({error}); reload the run") from error

@@ -1,0 +1,114 @@
+"""Files that people bring: written as they come, judged by what is in them, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.files import whole
+from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
+from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
+from longvideoagent.media.subtitles import read_subtitles
+from longvideoagent.media.video_file import VideoFile
+from longvideoagent.web.library import SUFFIXES, Library, VideoItem
+
+SPARE_BYTES = 500_000_000
+"""Of the disk that an upload leaves free."""
+PIECE_BYTES = 1 << 20
+LONGEST_NAME = 120
+_UNWANTED = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]+")
+
+
+class TooLargeError(UsageError):
+    """More than may be uploaded."""
+
+
+async def take_video(library: Library, name: str, body: AsyncIterator[bytes], most_bytes: int) -> VideoItem:
+    """Write an upload into the library. Raises UsageError for a name that no video has, TooLargeError where it is
+    larger than allowed or the disk is nearly full, and DataError where it is no video."""
+    plain = plain_name(name)
+    if Path(plain).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{plain}: its name is not that of a video; give one that ends in {', '.join(SUFFIXES)}")
+    folder = library.uploads / secrets.token_hex(6)
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        with whole(folder / plain) as partial:
+            await _write(partial, body, most_bytes)
+            await asyncio.to_thread(_check_video, partial, plain)
+        undo.pop_all()
+    item = library.video_at(folder / plain)
+    assert item is not None  # it was just written there
+    return item
+
+
+async def take_subtitles(library: Library, item: VideoItem, name: str, body: AsyncIterator[bytes]) -> None:
+    """Use an upload as the subtitles of a video, instead of any others. Raises UsageError, TooLargeError or DataError
+    as above."""
+    suffix = Path(plain_name(name)).suffix.lower()
+    if suffix not in SUBTITLE_SUFFIXES:
+        raise UsageError(f"{name}: not a subtitle file; give one that ends in {', '.join(SUBTITLE_SUFFIXES)}")
+    path = library.keep / "subtitles" / f"{item.id}{suffix}"
+    with whole(path) as partial:
+        await _write(partial, body, MOST_SUBTITLE_BYTES)
+        lines, _ = await asyncio.to_thread(_read_named, partial, plain_name(name))
+        if not lines:
+            raise DataError(f"{plain_name(name)}: no subtitles in it; give an .srt, .vtt or .ass file")
+    for other in SUBTITLE_SUFFIXES:
+        if other != suffix:
+            path.with_suffix(other).unlink(missing_ok=True)
+
+
+def plain_name(name: str) -> str:
+    """A file name without folders, control characters or what some systems forbid. Raises UsageError where nothing is
+    left."""
+    last = PureWindowsPath(PurePosixPath(name).name).name
+    told = _UNWANTED.sub("_", last.encode("utf-8", "replace").decode()).strip(" .")
+    stem, dot, suffix = told.rpartition(".")
+    kept = f"{stem[: LONGEST_NAME - len(suffix) - 1]}{dot}{suffix}" if dot and len(suffix) < LONGEST_NAME else ""
+    if not kept.strip(".") or not stem:
+        raise UsageError("the upload has no usable file name; rename it")
+    return kept
+
+
+async def _write(path: Path, body: AsyncIterator[bytes], most_bytes: int) -> None:
+    """Raises TooLargeError where there is more than allowed or the disk is nearly full."""
+    written, waiting = 0, bytearray()
+    with path.open("wb") as file:
+        async for part in body:
+            waiting += part
+            written += len(part)
+            if written > most_bytes:
+                raise TooLargeError(
+                    f"the file is larger than {most_bytes / 1e9:g} GB; start the server with a larger --most-gb"
+                )
+            if len(waiting) >= PIECE_BYTES:
+                _check_room(path, len(waiting))
+                await asyncio.to_thread(file.write, bytes(waiting))
+                waiting.clear()
+        _check_room(path, len(waiting))
+        file.write(waiting)
+
+
+def _check_room(path: Path, more_bytes: int) -> None:
+    if shutil.disk_usage(path.parent).free - more_bytes < SPARE_BYTES:
+        raise TooLargeError("the server's disk is nearly full; free some space and upload it again")
+
+
+def _check_video(path: Path, name: str) -> None:
+    try:
+        VideoFile(path).duration_s  # noqa: B018 (reads all packets, and raises where there are no pictures)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), name)) from error
+
+
+def _read_named(path: Path, name: str) -> tuple[object, object]:
+    try:
+        return read_subtitles(path)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), name)) from error
