@@ -1,0 +1,210 @@
+/** One ask on the page, from the queue to its answer. */
+
+import { byId, bringIntoSight, element, show } from "./element.js";
+import { AskAnnouncer } from "./announce.js";
+import { eventsUrl, pageUrl, readAsk, startAsk, stopAsk, traceUrl } from "./api.js";
+import { Follower } from "./follower.js";
+import { copyLink } from "./link.js";
+import { marksOf } from "./marks.js";
+import { askHash, goTo } from "./routes.js";
+import { TrajectoryView } from "./trajectory.js";
+import { percent } from "./words.js";
+
+const RETRY_MS = 2000;
+const isRunning = (ask) => ask.state === "queued" || ask.state === "running";
+
+/** How far an ask is, in words and as a bar, and the button that stops it. */
+class Progress {
+  #text = element("p");
+  #bar = element("progress", { max: 1, "aria-label": "How far the preparation is" });
+  #stop;
+  element;
+
+  /** @param {() => void} onStop */
+  constructor(onStop) {
+    this.#stop = element("button", { id: "stop-button", type: "button", onclick: onStop }, "Stop");
+    this.element = element("div", { class: "progress" }, this.#text, this.#bar, this.#stop);
+  }
+
+  /** @param {import("./api.js").Ask} ask */
+  update(ask) {
+    const { state, cause } = ask;
+    this.element.dataset.state = state;
+    this.#text.textContent = cause && state === "failed" ? cause : whereItIs(ask);
+    show(this.#bar, isRunning(ask) && Boolean(ask.doing));
+    if (ask.share === null) this.#bar.removeAttribute("value");
+    else this.#bar.value = ask.share;
+    show(this.#stop, isRunning(ask));
+    show(this.element, state !== "finished");
+  }
+
+  say(text) {
+    this.#text.textContent = text;
+  }
+
+  setStopping(isStopping) {
+    this.#stop.disabled = isStopping;
+    this.#stop.textContent = isStopping ? "Stopping …" : "Stop";
+  }
+}
+
+function whereItIs({ state, place, doing, share, trajectory, max_rounds }) {
+  if (state === "stopped") return "Stopped. What it had found until then is below.";
+  if (state === "failed") return "The video could not be opened.";
+  if (state === "queued") return place ? `Waiting: place ${place} in the queue.` : "Waiting in the queue.";
+  if (doing) return share === null ? `${doing} …` : `${doing}, ${percent(share)}`;
+  const round = trajectory?.rounds.length ?? 0;
+  return round ? `Round ${round} of at most ${max_rounds}` : "Finding where to look first";
+}
+
+export class AskView {
+  #viewer;
+  #form;
+  #history;
+  #trouble;
+  /** @type {EventSource|null} */
+  #events = null;
+  /** The ask shown; null where none is. */
+  #id = null;
+  /** @type {TrajectoryView|null} */
+  #view = null;
+  /** @type {Progress|null} */
+  #progress = null;
+  #announcer = new AskAnnouncer();
+  #follower = new Follower();
+  #actionsFor = "";
+
+  /**
+   * @param {{viewer: import("./viewer.js").Viewer, form: import("./form.js").QuestionForm,
+   *   history: import("./history.js").History, trouble: import("./trouble.js").Trouble}} parts
+   */
+  constructor({ viewer, form, history, trouble }) {
+    this.#viewer = viewer;
+    this.#form = form;
+    this.#history = history;
+    this.#trouble = trouble;
+  }
+
+  /** Ask it of the video that is shown. */
+  async start(wanted) {
+    if (!this.#viewer.videoId) return this.#form.tell("Choose a video first, or add one.");
+    this.#form.setBusy(true);
+    await this.#trouble.guard(async () => {
+      const ask = await startAsk({ video: this.#viewer.videoId, ...wanted });
+      this.#history.update(ask);
+      this.#form.foldSuggestions();
+      this.#begin(ask);
+      goTo(askHash(ask.id));
+      bringIntoSight(this.#view.element, "start");
+    });
+    this.#form.setBusy(false);
+  }
+
+  /** Show it; nothing changes where it is shown already. */
+  async show(id) {
+    if (id === this.#id) return;
+    this.close();
+    this.#id = id;
+    await this.#trouble.guard(async () => {
+      const ask = await readAsk(id);
+      if (this.#id === id) this.#begin(ask);
+    });
+  }
+
+  close() {
+    this.#events?.close();
+    this.#events = null;
+    this.#id = null;
+    this.#follower.stop();
+    this.#view?.element.remove();
+    this.#view = null;
+  }
+
+  #begin(ask) {
+    this.close();
+    this.#id = ask.id;
+    this.#view = new TrajectoryView();
+    this.#progress = new Progress(() => this.#stop(ask.id));
+    this.#announcer = new AskAnnouncer();
+    this.#actionsFor = "";
+    this.#view.before(this.#progress.element);
+    byId("trajectories").replaceChildren(this.#view.element);
+    if (ask.is_playable) this.#viewer.open(ask.video);
+    else this.#viewer.openGiven(null, ask.video_name, { duration_s: null, clips: [] });
+    if (!isRunning(ask)) this.#announcer.catchUp(ask);
+    this.#update(ask);
+    if (!isRunning(ask)) return;
+    this.#follower.start(this.#view.element);
+    this.#listen(ask.id);
+  }
+
+  /** @param {import("./api.js").Ask} ask */
+  #update(ask) {
+    const { question, options, trajectory } = ask;
+    const sight = { video: ask.is_playable ? ask.video : null, seek: (time_s) => this.#viewer.seek(time_s) };
+    const title = ask.is_playable
+      ? ask.video_name
+      : `${ask.video_name} is no longer in the library: its moments can be read, not seen.`;
+    this.#view.update({ question, options, trajectory, isRunning: isRunning(ask), title }, sight);
+    this.#progress.update(ask);
+    this.#viewer.mark(marksOf(trajectory, { isRunning: isRunning(ask) }));
+    this.#announcer.tell(ask);
+    this.#history.update(ask);
+    this.#offerActions(ask);
+    this.#follower.reach(this.#view.newest);
+    document.title = `${question} · LongVideoAgent`;
+  }
+
+  #listen(id) {
+    const events = new EventSource(eventsUrl(id));
+    this.#events = events;
+    events.addEventListener("ask", (event) => this.#update(JSON.parse(event.data)));
+    events.addEventListener("end", () => events.close());
+    events.addEventListener("error", () => {
+      this.#progress.say("The connection to the server is lost. Trying again …");
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#askWhy(id), RETRY_MS);
+    });
+  }
+
+  /** The browser gave up on the events, without saying why: an ordinary request is told. */
+  async #askWhy(id) {
+    if (this.#id !== id) return;
+    await this.#trouble.guard(async () => {
+      const ask = await readAsk(id);
+      if (this.#id !== id) return;
+      this.#update(ask);
+      if (isRunning(ask)) this.#listen(id);
+    });
+  }
+
+  async #stop(id) {
+    const progress = this.#progress;
+    progress.setStopping(true);
+    let isAccepted = false;
+    await this.#trouble.guard(async () => {
+      await stopAsk(id);
+      isAccepted = true;
+    });
+    progress.setStopping(isAccepted);
+  }
+
+  #offerActions(ask) {
+    const wanted = JSON.stringify([ask.id, ask.state]);
+    if (isRunning(ask) || wanted === this.#actionsFor) return;
+    this.#actionsFor = wanted;
+    const { question, options, team, max_rounds } = ask;
+    const again = () => {
+      this.#form.fill({ question, options, team, max_rounds });
+      this.#form.focus();
+    };
+    const download = (id, href, words) => element("a", { id, class: "button", href, download: true }, words);
+    const json = download("download-json", traceUrl(ask.id), "Download JSON");
+    // The page holds frames, which are gone where the video is.
+    const page = ask.is_playable ? [download("download-page", pageUrl(ask.id), "Download page")] : [];
+    this.#view.actions(
+      element("button", { id: "ask-again", type: "button", onclick: again }, "Ask again with …"),
+      copyLink(askHash(ask.id)),
+      ...(ask.trajectory?.outcome ? [json, ...page] : []),
+    );
+  }
+}

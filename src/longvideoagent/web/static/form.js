@@ -1,0 +1,150 @@
+/** What is asked: question, options, team and rounds. */
+
+import { bringIntoSight, byId, element, show } from "./element.js";
+import { optionName } from "./words.js";
+
+export class QuestionForm {
+  #form = byId("ask-form");
+  #question = byId("question");
+  #options = byId("options");
+  #team = byId("team");
+  #rounds = byId("rounds");
+  #note = byId("form-note");
+  /** @type {{name: string, about: string}[]} */
+  #teams = [];
+
+  /** @param {(ask: {question: string, options: string[], team: string, max_rounds: number}) => void} onAsk */
+  constructor(onAsk) {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const ask = this.#read();
+      if (ask) onAsk(ask);
+    });
+    this.#form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+    });
+    byId("add-option").addEventListener("click", () => this.#addOption("").focus());
+    this.#team.addEventListener("change", () => this.#tellTeam());
+  }
+
+  /** @param {{name: string, about: string}[]} teams */
+  showTeams(teams) {
+    this.#teams = teams;
+    this.#team.replaceChildren(...teams.map(({ name }) => element("option", { value: name }, name)));
+    this.#tellTeam();
+  }
+
+  /** @param {{question: string, options: string[]}[]} suggestions */
+  showSuggestions(suggestions) {
+    const buttons = suggestions.map((suggestion) => {
+      const fill = () => this.fill(suggestion);
+      return element("li", {}, element("button", { type: "button", dir: "auto", onclick: fill }, suggestion.question));
+    });
+    byId("suggestions").replaceChildren(...buttons);
+    show(byId("suggestion-box"), buttons.length > 0);
+    byId("suggestion-box").open = true;
+  }
+
+  /** Make room for what was asked. */
+  foldSuggestions() {
+    byId("suggestion-box").open = false;
+  }
+
+  /** @param {{question: string, options: string[], team?: string, max_rounds?: number}} ask */
+  fill({ question, options, team, max_rounds }) {
+    this.tell("");
+    this.#question.value = question;
+    this.#options.replaceChildren();
+    for (const option of options) this.#addOption(option);
+    if (this.#teams.some(({ name }) => name === team)) this.#team.value = team;
+    if (max_rounds) this.#rounds.value = max_rounds;
+    this.#tellTeam();
+  }
+
+  focus() {
+    this.#question.focus({ preventScroll: true });
+    bringIntoSight(this.#form, "start");
+  }
+
+  /** Say what keeps it from being asked; nothing where nothing does. */
+  tell(text) {
+    this.#note.textContent = text;
+    show(this.#note, Boolean(text));
+  }
+
+  setBusy(isBusy) {
+    byId("ask-button").disabled = isBusy;
+  }
+
+  #read() {
+    const question = this.#question.value.trim();
+    const rows = [...this.#options.querySelectorAll(".option-input")];
+    const options = rows.map((row) => row.value.trim()).filter(Boolean);
+    this.#question.setAttribute("aria-invalid", String(!question));
+    this.tell(question ? "" : "Write a question, or choose a suggested one.");
+    if (!question) this.#question.focus();
+    return question ? { question, options, team: this.#team.value, max_rounds: Number(this.#rounds.value) } : null;
+  }
+
+  #tellTeam() {
+    const { name, about } = this.#teams.find((team) => team.name === this.#team.value) ?? { name: "", about: "" };
+    byId("team-about").textContent = about === name ? "" : about;
+  }
+
+  #addOption(text) {
+    const input = element("input", { class: "option-input", type: "text", dir: "auto", autocomplete: "off" });
+    input.value = text;
+    input.addEventListener("paste", (event) => this.#paste(event, input));
+    input.addEventListener("keydown", (event) => this.#step(event, input));
+    const remove = element(
+      "button",
+      { type: "button", class: "quiet icon", onclick: () => this.#removeOption(row) },
+      "×",
+    );
+    const row = element("li", {}, element("span", { class: "option-name", "aria-hidden": "true" }), input, remove);
+    this.#options.append(row);
+    this.#number();
+    return input;
+  }
+
+  #removeOption(row) {
+    const near = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    this.#number();
+    (near?.querySelector("input") ?? byId("add-option")).focus();
+  }
+
+  /** Labels follow the order that the agents will see. */
+  #number() {
+    [...this.#options.children].forEach((row, index) => {
+      row.querySelector(".option-name").textContent = optionName(index);
+      row.querySelector("input").setAttribute("aria-label", `Option ${optionName(index)}`);
+      row.querySelector("button").setAttribute("aria-label", `Remove option ${optionName(index)}`);
+    });
+  }
+
+  /** Enter goes on to the next option instead of asking half of a question. */
+  #step(event, input) {
+    if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing) return;
+    event.preventDefault();
+    const next = input.closest("li").nextElementSibling?.querySelector("input");
+    if (next) next.focus();
+    else if (input.value.trim()) this.#addOption("").focus();
+  }
+
+  /** Several pasted lines are several options. */
+  #paste(event, input) {
+    const lines = event.clipboardData
+      .getData("text")
+      .split(/\r?\n/)
+      .map((line) => line.trim())
+      .filter(Boolean);
+    if (lines.length < 2) return;
+    event.preventDefault();
+    const [first, ...others] = lines;
+    input.value = first;
+    let last = input;
+    for (const line of others) last = this.#addOption(line);
+    last.focus();
+  }
+}

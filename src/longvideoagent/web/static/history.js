@@ -1,0 +1,70 @@
+/** What was asked before, newest first. */
+
+import { byId, element, prose, show } from "./element.js";
+import { RequestFailure, readAsks } from "./api.js";
+import { askHash } from "./routes.js";
+import { moment } from "./words.js";
+
+const REFRESH_MS = 4000;
+const UNFINISHED = ["queued", "running"];
+
+export class History {
+  #list = byId("history");
+  /** @type {import("./api.js").AskLine[]} */
+  #asks = [];
+  #chosen = null;
+  #timer = 0;
+
+  async load() {
+    this.#asks = await readAsks();
+    this.#render();
+  }
+
+  /** @param {string|null} id */
+  choose(id) {
+    this.#chosen = id;
+    this.#render();
+  }
+
+  /** Take over what is newer about one of them. @param {import("./api.js").AskLine} ask */
+  update(ask) {
+    const index = this.#asks.findIndex(({ id }) => id === ask.id);
+    const old = this.#asks[index];
+    if (old && old.state === ask.state && old.outcome === ask.outcome && old.answer === ask.answer) return;
+    if (old) this.#asks[index] = ask;
+    else this.#asks.unshift(ask);
+    this.#render();
+  }
+
+  #render() {
+    show(byId("no-history"), this.#asks.length === 0);
+    const focused = document.activeElement?.closest?.("#history a")?.getAttribute("href");
+    this.#list.replaceChildren(...this.#asks.map((ask) => this.#item(ask)));
+    if (focused) [...this.#list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
+    clearTimeout(this.#timer);
+    if (this.#asks.some(({ state }) => UNFINISHED.includes(state)))
+      this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
+  }
+
+  async #refresh() {
+    try {
+      await this.load();
+    } catch (failure) {
+      if (!(failure instanceof RequestFailure)) throw failure;
+      // Whatever the page does next tells that the server is gone; the list in the corner need not.
+      this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
+    }
+  }
+
+  #item(ask) {
+    const result = ask.answer || ask.outcome || ask.state;
+    const link = element(
+      "a",
+      { href: askHash(ask.id), "aria-current": ask.id === this.#chosen ? "true" : null },
+      prose("span", "name", ask.question),
+      prose("span", `result ${ask.outcome ?? ask.state}`, result),
+      element("span", { class: "soft origin" }, prose("span", "", ask.video_name), `· ${moment(ask.asked_at)}`),
+    );
+    return element("li", { "data-id": ask.id, "data-state": ask.state }, link);
+  }
+}

@@ -1,0 +1,96 @@
+/** The videos there are: choosing one, and giving the chosen one subtitles. */
+
+import { byId, element, prose, show } from "./element.js";
+import { readVideos, sendSubtitles } from "./api.js";
+import { videoHash } from "./routes.js";
+import { size } from "./words.js";
+
+export class Library {
+  #list = byId("video-list");
+  #subtitles = byId("subtitle-input");
+  #hooks;
+  /** @type {import("./api.js").Video[]} */
+  #videos = [];
+  #chosen = null;
+
+  /**
+   * @param {{onSubtitles: (id: string) => void, guard: (work: () => Promise<void>) => Promise<void>,
+   *   tell: (text: string) => void}} hooks
+   */
+  constructor(hooks) {
+    this.#hooks = hooks;
+    this.#subtitles.addEventListener("change", () => {
+      const [file] = this.#subtitles.files;
+      if (file) this.addSubtitles(file);
+    });
+  }
+
+  get videos() {
+    return this.#videos;
+  }
+
+  async load() {
+    const { videos, is_cut_short } = await readVideos();
+    this.#videos = videos;
+    show(byId("cut-short"), Boolean(is_cut_short));
+    this.#render();
+  }
+
+  /** @param {string|null} id */
+  choose(id) {
+    this.#chosen = id;
+    this.#render();
+  }
+
+  nameOf(id) {
+    return this.#videos.find((video) => video.id === id)?.name ?? null;
+  }
+
+  /** Give the chosen video this file's subtitles. */
+  async addSubtitles(file) {
+    const id = this.#chosen;
+    if (!id) {
+      this.#hooks.tell("Choose the video first that these subtitles are for.");
+      return;
+    }
+    await this.#hooks.guard(async () => {
+      await sendSubtitles(id, file, () => {}).done;
+      this.#hooks.tell(`Subtitles of ${file.name} were added.`);
+      await this.load();
+      this.#hooks.onSubtitles(id);
+    });
+    this.#subtitles.value = "";
+  }
+
+  #render() {
+    const chosen = this.#videos.find((video) => video.id === this.#chosen);
+    this.#list.replaceChildren(...this.#videos.map((video) => this.#item(video)));
+    show(byId("no-videos"), this.#videos.length === 0);
+    show(byId("subtitle-box"), Boolean(chosen));
+    const hasOwn = chosen?.own_subtitles;
+    byId("subtitle-label").textContent = hasOwn ? "Replace its subtitle file…" : "Add a subtitle file…";
+  }
+
+  #item(video) {
+    const isChosen = video.id === this.#chosen;
+    const facts = [video.kind === "frames" ? "folder of frames" : size(video.bytes)];
+    if (video.own_subtitles) facts.push("own subtitles");
+    const link = element(
+      "a",
+      { href: videoHash(video.id), "aria-current": isChosen ? "true" : null },
+      fileName(video.name),
+      element("span", { class: "soft" }, facts.join(" · ")),
+    );
+    return element("li", { class: "video-item", "data-id": video.id }, link);
+  }
+}
+
+/** A long path may break after a folder rather than within a name. */
+function fileName(path) {
+  const folders = path.split("/");
+  const name = folders.pop();
+  const shown = prose("span", "name", "");
+  if (folders.length) shown.append(element("span", { class: "folder" }, `${folders.join("/")}/`), element("wbr"));
+  shown.append(name);
+  return shown;
+}

@@ -1,0 +1,52 @@
+/** Recorded evaluation runs to choose from. */
+
+import { byId, element, prose, show } from "./element.js";
+import { readRuns } from "./api.js";
+import { runHash } from "./routes.js";
+import { percent } from "./words.js";
+
+export class RunList {
+  #list = byId("run-list");
+  /** @type {import("./api.js").Run[]} */
+  #runs = [];
+  #chosen = null;
+
+  /** Those that can be read. */
+  get runs() {
+    return this.#runs.filter((run) => !run.fault);
+  }
+
+  async load() {
+    this.#runs = await readRuns();
+    this.#render();
+  }
+
+  /** @param {string|null} id */
+  choose(id) {
+    this.#chosen = id;
+    this.#render();
+  }
+
+  #render() {
+    show(byId("no-runs"), this.#runs.length === 0);
+    this.#list.replaceChildren(...this.#runs.map((run) => this.#item(run)));
+  }
+
+  #item(run) {
+    if (run.fault)
+      return element(
+        "li",
+        { "data-id": run.id },
+        element("div", {}, prose("span", "name", run.name), prose("p", "fault", run.fault)),
+      );
+    const progress = `${run.finished.toLocaleString("en")} of ${run.questions.toLocaleString("en")}`;
+    const accuracy = run.accuracy === null ? "" : ` · ${percent(run.accuracy)} right`;
+    const link = element(
+      "a",
+      { href: runHash(run.id), "aria-current": run.id === this.#chosen ? "true" : null },
+      prose("span", "name", run.name),
+      element("span", { class: "soft" }, prose("span", "", `${run.set} ${run.split}`), ` · ${progress}${accuracy}`),
+    );
+    return element("li", { "data-id": run.id }, link);
+  }
+}

@@ -1,0 +1,84 @@
+/** A whole trajectory: question, steps, answer. Live ones, finished ones and those of a run are shown by this alone. */
+
+import { bringIntoSight, element, fillFrom, prose, show } from "./element.js";
+import { showAnswer } from "./answer.js";
+import { Steps, optionList } from "./steps.js";
+
+export class TrajectoryView {
+  #head = element("div", { class: "trajectory-head" });
+  #before = element("div");
+  #answer;
+  #actions = element("div", { class: "actions" });
+  #list;
+  #steps;
+  /** The card itself, to be put somewhere. */
+  element;
+
+  /** @param {{isSecond?: boolean}} [place] the second of two side by side has no ids: the first has them */
+  constructor({ isSecond = false } = {}) {
+    const id = (name) => (isSecond ? null : name);
+    this.#list = element("ol", { id: id("steps"), class: "steps", "aria-label": "Steps" });
+    this.#answer = element("section", {
+      id: id("answer"),
+      class: "answer",
+      "aria-label": isSecond ? "Answer of the second run" : "Answer",
+    });
+    this.#steps = new Steps(this.#list);
+    this.element = element(
+      "article",
+      { class: "trajectory" },
+      this.#head,
+      this.#before,
+      this.#list,
+      this.#answer,
+      this.#actions,
+    );
+    show(this.#answer, false);
+  }
+
+  /**
+   * @param {{question: string, options: string[], trajectory: import("./api.js").Trajectory|null, isRunning: boolean,
+   *   title?: string, gold?: {option_index: number|null}|null}} state
+   * @param {import("./moments.js").Sight} sight
+   */
+  update({ question, options, trajectory, isRunning, title = "", gold = null }, sight) {
+    const { option_index: chosen = null, outcome = null, answer = "" } = trajectory ?? {};
+    fillFrom(this.#head, [title, question, options, chosen, outcome, answer, gold], () => [
+      ...(title ? [prose("p", "soft", title)] : []),
+      prose("h2", "", question),
+      ...(options.length ? [optionList(options, chosen, gold?.option_index)] : []),
+      ...(outcome ? [this.#toAnswer(answer || outcome)] : []),
+    ]);
+    if (!trajectory) return;
+    this.#steps.show(trajectory, sight, isRunning);
+    show(this.#answer, Boolean(trajectory.outcome));
+    if (trajectory.outcome) fillFrom(this.#answer, [trajectory, sight.video], () => showAnswer(trajectory, sight));
+  }
+
+  /** What came last. */
+  get newest() {
+    return this.#answer.hidden ? (this.#list.lastElementChild ?? this.#head) : this.#answer;
+  }
+
+  /** What stands between the question and the steps: a verdict, or how far it is. */
+  before(...nodes) {
+    this.#before.replaceChildren(...nodes);
+  }
+
+  /** What can be done with it, below the answer. */
+  actions(...nodes) {
+    this.#actions.replaceChildren(...nodes);
+  }
+
+  /** The answer first, for those who want the steps later. */
+  #toAnswer(words) {
+    const go = () => bringIntoSight(this.#answer, "start");
+    const told = prose("span", "", words);
+    return element(
+      "button",
+      { type: "button", class: "to-answer quiet", onclick: go },
+      told,
+      element("span", { class: "soft" }, "evidence ↓"),
+    );
+  }
+}

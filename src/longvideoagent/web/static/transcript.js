@@ -1,0 +1,62 @@
+/** The spoken (or read) lines of the video: the current one under the player, and all as a list that follows. */
+
+import { byId, element, prose, show } from "./element.js";
+import { clock, counted } from "./words.js";
+
+export class Transcript {
+  #box = byId("transcript");
+  #summary = byId("transcript-summary");
+  #list = byId("transcript-lines");
+  #follow = byId("transcript-follow");
+  #currentLine = byId("current-line");
+  #onSeek;
+  /** @type {{start_s: number, end_s: number, text: string}[]} */
+  #lines = [];
+  #current = -1;
+
+  /** @param {(time_s: number) => void} onSeek */
+  constructor(onSeek) {
+    this.#onSeek = onSeek;
+    this.#box.addEventListener("toggle", () => this.#reach());
+  }
+
+  /** @param {{start_s: number, end_s: number, text: string}[]} lines */
+  show(lines) {
+    this.#lines = lines;
+    this.#current = -1;
+    this.#currentLine.textContent = "";
+    show(this.#box, lines.length > 0);
+    show(this.#currentLine, lines.length > 0);
+    this.#summary.textContent = `Transcript (${counted(lines.length, "line")})`;
+    this.#list.replaceChildren(...lines.map((line) => this.#line(line)));
+  }
+
+  setTime(time_s) {
+    const next = this.#lines.findIndex((line) => line.start_s > time_s);
+    const last = (next === -1 ? this.#lines.length : next) - 1;
+    this.#currentLine.textContent = last >= 0 && time_s <= this.#lines[last].end_s ? this.#lines[last].text : "";
+    if (last === this.#current) return;
+    this.#list.children[this.#current]?.removeAttribute("aria-current");
+    this.#current = last;
+    this.#list.children[last]?.setAttribute("aria-current", "true");
+    this.#reach();
+  }
+
+  /** Scroll the list, never the page, to the current line. */
+  #reach() {
+    const line = this.#list.children[this.#current];
+    if (!line || !this.#box.open || !this.#follow.checked) return;
+    this.#list.scrollTop = line.offsetTop - this.#list.clientHeight / 2 + line.offsetHeight / 2;
+  }
+
+  #line({ start_s, text }) {
+    const seek = () => this.#onSeek(start_s);
+    const button = element(
+      "button",
+      { type: "button", "data-time-s": start_s, onclick: seek },
+      element("span", { class: "time" }, clock(start_s)),
+      prose("span", "", text),
+    );
+    return element("li", {}, button);
+  }
+}
