@@ -5,10 +5,15 @@ READY := .venv/.ready
 TORCH := .venv/.torch
 VERL := .venv-verl
 
-.PHONY: train-demo demo test test-all test-verl check bench accuracy clean
+.PHONY: train-demo web demo test test-all test-verl check bench accuracy clean
 
 demo: $(READY)
 	$(BIN)/lva demo
+
+# A page on which the sample episode, and whatever is dropped there, can be asked.
+web: $(READY)
+	test -f demo/sample-7.mp4 || $(BIN)/lva demo --folder demo
+	$(BIN)/lva serve --library demo
 
 test: $(READY)
 	$(BIN)/pytest -n auto
@@ -30,6 +35,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/web.py
 
 train-demo: $(READY) $(TORCH)
 	$(BIN)/python examples/train_demo.py
@@ -41,7 +47,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed; set PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev,web]'
 	touch $(READY)
 
 # PyTorch comes first and by its version, so that what depends on it does not bring another build.

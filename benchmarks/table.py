@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
@@ -35,6 +36,12 @@ def peak_mb(code: str, *arguments: object) -> float:
     what a parent learns of its children counts the parent itself."""
     told = "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     return int(run_python(code + told, *arguments).split()[-2]) / 1024
+
+
+def peak_of(process: int) -> float:
+    """Largest resident MB of a process that runs. Linux only."""
+    told = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in told.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def row(what: str, figure: str, aim: str) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -111,6 +112,44 @@ def test_the_commands_of_a_document_work_one_after_the_other(document: str, writ
         )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / written).exists()
+
+
+SERVERS = [line for block in blocks(ROOT / "docs" / "web.md", "bash") for line in block.splitlines()]
+SCRIPT = blocks(ROOT / "docs" / "web.md", "python")[0]
+
+
+@pytest.mark.parametrize("line", SERVERS)
+def test_the_servers_of_the_web_document_start(line: str, workplace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workplace, tmp_path / "talks")
+    (tmp_path / "team.toml").write_text("")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    is_http = "serve" in line or "--http" in line
+    command = [*shlex.split(line), *(["--port", "0"] if is_http else [])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdin=pipe, stderr=pipe, stdout=pipe, text=True
+    ) as run:
+        if is_http:
+            assert run.stderr is not None
+            told = ""
+            while "http://" not in told:
+                told = run.stderr.readline()
+                assert told, "it ended"
+            if line == SERVERS[0]:
+                ask_the_page(told)
+            run.terminate()
+        else:
+            _, told = run.communicate()
+            assert (run.returncode, told) == (0, "")
+
+
+def ask_the_page(told: str) -> None:
+    """The document's script, at the address that was told."""
+    (url,) = re.findall(r"http://[\d.:]+", told)
+    script = SCRIPT.replace("http://127.0.0.1:7860", url)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "event: end" in done.stdout
 
 
 def test_the_evaluation_document_names_every_number() -> None:

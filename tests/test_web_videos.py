@@ -1,0 +1,292 @@
+"""The library over HTTP: listed, contained, watched, brought."""
+
+from __future__ import annotations
+
+import string
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from longvideoagent.errors import UsageError
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.video_file import VideoFile
+from longvideoagent.web.uploads import plain_name
+from tests.conftest import brightness, shade, write_video
+from tests.web_server import Served, serving
+
+SRT = "1\n00:00:01,000 --> 00:00:03,000\nMira: The kettle is on the roof.\n\n"
+EVERY_40_MS = range(0, 6000, 40)
+
+
+def names(served: Served) -> list[str]:
+    return [each["name"] for each in served.get("/api/videos")["videos"]]
+
+
+def test_only_what_lies_inside_is_listed_and_served(tmp_path: Path, short_video: Path) -> None:
+    outside, library = tmp_path / "outside", tmp_path / "library"
+    (library / "season 1").mkdir(parents=True)
+    (library / ".hidden").mkdir()
+    outside.mkdir()
+    for path in (outside / "secret.mp4", library / "season 1" / "a.mp4", library / ".hidden" / "b.mp4"):
+        path.write_bytes(short_video.read_bytes())
+    (library / "link.mp4").symlink_to(outside / "secret.mp4")
+    (library / "linked").symlink_to(outside)
+    (library / "inner.mp4").symlink_to(library / "season 1" / "a.mp4")
+    (library / "notes.txt").write_text("no video")
+    (outside / "secret.srt").write_text(SRT)
+    (library / "season 1" / "a.srt").symlink_to(outside / "secret.srt")
+    with serving(library) as served:
+        assert names(served) == ["inner.mp4", "season 1/a.mp4"]
+        inside = served.video("season 1/a.mp4")
+        told = served.client.get(f"/api/videos/{inside}/timeline")
+        assert (told.status_code, "a.srt beside it leads out of the library" in told.text) == (422, True)
+        for tried in ("../outside/secret.mp4", "..%2Foutside%2Fsecret.mp4", "/etc/passwd", "season 1/a.mp4", "0" * 16):
+            for what in ("", "/file", "/timeline", "/frame?time_s=0", "/stream"):
+                assert served.client.get(f"/api/videos/{tried}{what}").status_code == 404, (tried, what)
+        (library / "season 1" / "a.mp4").unlink()
+        (library / "season 1" / "a.mp4").symlink_to(outside / "secret.mp4")  # the id was good before
+        assert served.client.get(f"/api/videos/{inside}/file").status_code == 404
+
+
+def test_a_part_of_a_file_of_many_gigabytes_is_sent_alone(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mp4"
+    with path.open("wb") as file:
+        file.truncate(30_000_000_000)
+        file.seek(20_000_000_000)
+        file.write(b"in the middle")
+    with serving(tmp_path) as served:
+        url = f"/api/videos/{served.video('huge.mp4')}/file"
+        told = served.client.get(url, headers={"Range": "bytes=20000000000-20000000012"})
+        assert (told.status_code, told.content) == (206, b"in the middle")
+        assert told.headers["content-range"] == "bytes 20000000000-20000000012/30000000000"
+        beyond = served.client.get(url, headers={"Range": "bytes=30000000000-"})
+        assert beyond.status_code == 416
+        assert served.get("/api/videos")["videos"][0]["bytes"] == 30_000_000_000
+
+
+def test_a_frame_is_that_of_its_second(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", EVERY_40_MS)
+    with serving(tmp_path) as served:
+        video = served.video("a.mp4")
+        for time_s in (0.0, 3.0, 5.9, 99.0):
+            told = served.client.get(f"/api/videos/{video}/frame", params={"time_s": time_s, "side_px": 32})
+            with Image.open(BytesIO(told.content)) as picture:
+                assert max(picture.size) == 32
+                rgb = np.asarray(picture.convert("RGB"))
+            index = min(int(time_s * 25 + 0.001), len(EVERY_40_MS) - 1)
+            assert brightness(rgb) == pytest.approx(shade(index), abs=6)
+        for bad in ("-1", "nan", "inf", "soon"):
+            told = served.client.get(f"/api/videos/{video}/frame", params={"time_s": bad})
+            assert told.status_code == 422
+            assert told.json()["detail"].startswith("time_s: ")
+
+
+KINDS = [
+    ("a.mp4", "libx264", "directly"),
+    ("a.webm", "libvpx", "directly"),
+    ("a.mkv", "libx264", "remuxed"),
+    ("a.avi", "mpeg4", "transcoded"),
+    ("a.mov", "libx264", "remuxed"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "plays"), KINDS)
+def test_every_format_is_told_how_it_plays_and_is_streamed_from_any_second(
+    name: str, codec: str, plays: str, tmp_path: Path
+) -> None:
+    write_video(tmp_path / name, EVERY_40_MS, codec=codec, gop=25)
+    with serving(tmp_path) as served:
+        video = served.video(name)
+        told = served.get(f"/api/videos/{video}")
+        assert told["plays"] == plays
+        assert told["duration_s"] == pytest.approx(6.0, abs=0.1)
+        assert (told["width"], told["height"]) == (64, 48)
+        for wanted_s in (0.0, 3.5, 1000.0):
+            start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
+            assert start_s <= wanted_s
+            assert min(wanted_s, 5.5) - start_s <= (1.05 if plays == "remuxed" else 0.0001)
+            shown = frames_of(served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s}))
+            assert shown[-1][0] == pytest.approx(6.0 - start_s, abs=0.15)
+            for time_s, rgb in shown[:: max(1, len(shown) // 4)]:
+                near = [shade(int((start_s + time_s) * 25) + more) for more in (-1, 0, 1)]
+                assert min(abs(brightness(rgb) - each) for each in near) < 12
+
+
+def frames_of(told: httpx.Response) -> list[tuple[float, Any]]:
+    """Times and pixels of what a stream shows."""
+    assert (told.status_code, told.headers["content-type"]) == (200, "video/mp4")
+    with av.open(BytesIO(told.content), "r") as container:
+        return [(float(frame.time or 0), frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+
+
+def test_a_video_that_lies_on_its_side_is_streamed_upright(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", EVERY_40_MS, rotation=90)
+    write_video(tmp_path / "b.mp4", EVERY_40_MS, rotation=90)
+    with serving(tmp_path) as served:
+        video = served.video("b.mp4")
+        told = served.get(f"/api/videos/{video}")
+        assert (told["width"], told["height"]) == (48, 64)
+        first = frames_of(served.client.get(f"/api/videos/{video}/stream"))[0][1]
+        assert first.shape[:2] == (64, 48)
+        upright = VideoFile(tmp_path / "b.mp4").frames([0.0])[0].rgb()
+        assert np.abs(first.astype(int) - upright).mean() < 25
+
+
+def test_sound_is_streamed_beside_the_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    write_video_with_sound(path)
+    with serving(tmp_path) as served:
+        video = served.video("a.mkv")
+        start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": 2.0})["start_s"]
+        told = served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
+        with av.open(BytesIO(told.content), "r") as container:
+            heard = list(container.decode(audio=0))
+        assert float(heard[0].time or 0) == pytest.approx(0.0, abs=0.1)
+        assert float(heard[-1].time or 0) == pytest.approx(4.0 - start_s, abs=0.2)
+
+
+def write_video_with_sound(path: Path) -> None:
+    """Four seconds with a tone, in Opus, which MP4 players need not know."""
+    with av.open(str(path), "w") as made:
+        pictures, sound = made.add_stream("libx264", rate=25), made.add_stream("libopus", rate=48_000)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        sound.layout = "mono"
+        for index in range(100):
+            made.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade(index), np.uint8), "rgb24")))
+            tone = np.sin(np.arange(index * 1920, (index + 1) * 1920) / 20).astype(np.float32)[None] * 0.3
+            heard = av.AudioFrame.from_ndarray((tone * 32767).astype(np.int16), format="s16", layout="mono")
+            heard.sample_rate, heard.pts = 48_000, index * 1920
+            made.mux(sound.encode(heard))
+        made.mux(pictures.encode())
+        made.mux(sound.encode())
+
+
+def test_a_folder_of_frames_is_a_video_too(tmp_path: Path) -> None:
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    for number in range(1, 13):
+        Image.new("RGB", (60, 40), (number * 20,) * 3).save(folder / f"{number:05}.jpg")
+    with serving(tmp_path) as served:
+        (told,) = served.get("/api/videos")["videos"]
+        assert (told["name"], told["kind"], told["bytes"]) == ("scene", "frames", None)
+        whole = served.get(f"/api/videos/{told['id']}")
+        assert (whole["plays"], whole["duration_s"]) == ("transcoded", FrameFolder(folder).duration_s)
+        shown = frames_of(served.client.get(f"/api/videos/{told['id']}/stream?start_s=2"))
+        assert brightness(shown[0][1]) == pytest.approx(7 * 20, abs=6)
+        assert served.client.get(f"/api/videos/{told['id']}/file").status_code == 404
+
+
+def test_an_upload_is_listed_plays_and_survives_a_restart(tmp_path: Path, short_video: Path) -> None:
+    whole = short_video.read_bytes()
+    for _ in range(2):
+        with serving(tmp_path) as served:
+            if not names(served):
+                told = served.client.post("/api/videos", params={"name": "C:\\films\\../a b.mp4"}, content=whole)
+                assert told.status_code == 201
+                assert (told.json()["name"], told.json()["is_upload"]) == ("a b.mp4", True)
+            (video,) = served.get("/api/videos")["videos"]
+            assert served.client.get(f"/api/videos/{video['id']}/file").content == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "told"),
+    [
+        ("a.mp4", b"no video at all", 422, "not a readable video"),
+        ("a.mp4", b"", 422, "empty"),
+        ("a.exe", b"MZ", 422, "its name is not that of a video"),
+        ("..", b"x", 422, "no usable file name"),
+        ("a.mp4", b"x" * 2_000_001, 413, "larger than"),
+    ],
+)
+def test_what_is_no_video_or_too_large_leaves_nothing(
+    name: str, content: bytes, status: int, told: str, tmp_path: Path
+) -> None:
+    with serving(tmp_path, most_bytes=2_000_000) as served:
+        answer = served.client.post("/api/videos", params={"name": name}, content=content)
+        assert answer.status_code == status
+        assert told in answer.json()["detail"]
+        assert str(tmp_path) not in answer.json()["detail"]
+        assert names(served) == []
+    assert not list((tmp_path / ".longvideoagent" / "uploads").rglob("*"))
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path, short_video: Path) -> None:
+    uploads = tmp_path / ".longvideoagent" / "uploads"
+
+    def halves() -> Any:
+        yield short_video.read_bytes()[:1000]
+        raise ConnectionError("the cable was pulled")
+
+    with serving(tmp_path) as served:
+        with pytest.raises(ConnectionError):
+            served.client.post("/api/videos", params={"name": "a.mp4"}, content=halves())
+        served.until(lambda: list(uploads.rglob("*")), lambda left: not left)
+
+
+def test_subtitles_that_are_brought_are_used(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    with serving(tmp_path) as served:
+        video = served.video("a.mp4")
+        assert served.timeline(video)["subtitles"] == []
+        for name, text in (
+            ("mine.srt", SRT),
+            ("later.vtt", "WEBVTT\n\n" + SRT.replace(",", ".").replace("roof", "moon")),
+        ):
+            told = served.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=text.encode())
+            assert told.json()["own_subtitles"] is True
+            (line,) = served.timeline(video)["subtitles"]
+            assert line["start_s"] == 1.0
+            assert line["text"] in text
+        assert "moon" in served.client.get(f"/api/videos/{video}/subtitles.vtt").text
+        for name, content in (("a.srt", b"\x00\x01\x02" * 99), ("a.srt", b"nothing"), ("a.exe", SRT.encode())):
+            told = served.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=content)
+            assert told.status_code == 422, content
+        assert "moon" in served.timeline(video)["subtitles"][0]["text"]
+
+
+def test_a_timeline_tells_clips_lines_and_questions_to_begin_with(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    (tmp_path / "a.srt").write_text(SRT + SRT.replace("1\n", "2\n", 1).replace(":01,", ":05,").replace(":03,", ":07,"))
+    with serving(tmp_path) as served:
+        told = served.timeline(served.video("a.mp4"))
+        assert told["text_from"] == "a.srt"
+        assert [set(clip) for clip in told["clips"]] == [{"label", "start_s", "end_s", "density"}] * len(told["clips"])
+        assert told["clips"][-1]["end_s"] == told["duration_s"] == pytest.approx(10.0, abs=0.1)
+        assert all(0 <= clip["density"] <= 1 for clip in told["clips"])
+        assert all(each["question"] and isinstance(each["options"], list) for each in told["suggestions"])
+
+
+def test_a_broken_file_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"not a video")
+    with serving(tmp_path) as served:
+        video = served.video("a.mp4")
+        for what in ("", "/timeline", "/frame?time_s=1", "/stream"):
+            told = served.client.get(f"/api/videos/{video}{what}")
+            assert told.status_code == 422, what
+            assert "not a readable video" in told.json()["detail"]
+
+
+@given(st.text(max_size=300))
+def test_a_name_is_never_a_path(name: str) -> None:
+    try:
+        plain = plain_name(name)
+    except UsageError:
+        return
+    assert plain == Path(plain).name
+    assert plain not in (".", "..")
+    assert not set(plain) & set('/\\:\x00\n"<>|')
+    assert len(plain) <= 120
+    assert plain[0] not in " ."
+
+
+@given(st.text(string.ascii_letters + string.digits + " -_", min_size=1, max_size=80).map(str.strip).filter(bool))
+def test_a_plain_name_stays_as_it_is(stem: str) -> None:
+    assert plain_name(f"{stem}.mp4") == f"{stem}.mp4"
