@@ -158,13 +158,26 @@ def test_an_observation_that_does_not_fit_is_cut_on_a_line_and_says_so() -> None
     assert told.endswith("more lines left out]\n</information>\n\n")
 
 
-def test_a_rollout_ends_where_no_further_token_fits() -> None:
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        (Style.CONTINUATION, LOOK),
+        (Style.CONTINUATION, f"{LOOK}<|im_end|>"),
+        (Style.CONTINUATION, "nothing to say<|im_end|>"),
+        (Style.TURNS, f"{LOOK}\n"),
+    ],
+)
+def test_a_rollout_ends_where_no_further_token_fits(style: Style, said: str) -> None:
     own = tokenizer()
-    record = TokenRecord(own, limits=Limits(response=len(own(LOOK)["input_ids"]) + 5))
-    trace, saw = play(record, own, LOOK)
+    ids = own(said)["input_ids"]
+    record = TokenRecord(own, Wording(style), Limits(response=len(ids) + 5))
+    trace, saw = play(record, own, said)
     assert len(saw) == 1
     assert (str(trace.outcome), len(trace.rounds)) == ("spent", 5)
     assert record.room == 5
+    (sequence,) = record.sequences
+    assert sequence.ids == ids  # however often there was no room
+    assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
 
 
 @pytest.mark.parametrize("seed", range(20))

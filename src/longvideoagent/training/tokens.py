@@ -68,10 +68,10 @@ class TokenSequence:
         self.logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
 
     def take_back(self, count: int, text: str) -> None:
-        """Forget the last tokens, and the text that they were."""
+        """Forget the last tokens; ``text`` is what is left without them."""
         kept = len(self.ids) - count
         del self.ids[kept:], self.mask[kept:], self.logprobs[kept:]
-        self.text = self.text.removesuffix(text)
+        self.text = text
 
 
 class TokenRecord:
@@ -86,7 +86,9 @@ class TokenRecord:
         self._kept: dict[int, int] = {}
         """How many lines are kept of an observation that was cut, by its round."""
         self._latest: list[int] = []
-        """The tokens of the latest reply."""
+        """The tokens of the latest reply, while nothing has been told after it."""
+        self._place = 0
+        """The round that the latest reply began."""
         self._opened = ""
         self._special = set(tokenizer.all_special_ids)
         if self._decode(self._encode(_PROBE)) != _PROBE:
@@ -101,18 +103,22 @@ class TokenRecord:
         """The ids that the master is to continue. What is new and does not fit is cut on a line, with a mark. None
         where nothing more fits: the rollout is to be ended. Raises ModelError for a tokenizer without a chat template.
         """
-        wanted = self._text(trace)
-        sequence = self._going_on(wanted, trace)
-        limits = self._limits
-        room = limits.prompt if sequence is None else limits.response - limits.least_reply - len(sequence.ids)
-        before = sequence.text if sequence is not None else ""
+        wanted, limits = self._text(trace), self._limits
+        rest = self._rest(wanted, trace)
+        if rest is None:
+            before, room = "", limits.prompt
+        else:
+            surplus, before = rest
+            room = limits.response - limits.least_reply - len(self.sequences[-1].ids) + surplus
         told = self._fit(trace, wanted, before, room)
         if told is None:
             return None
-        if sequence is None:
-            self.sequences.append(sequence := TokenSequence(*told))
+        if rest is None:
+            self.sequences.append(TokenSequence(*told))
         else:
-            sequence.extend(*told)
+            self.sequences[-1].take_back(surplus, before)
+            self.sequences[-1].extend(*told)
+        sequence, self._latest, self._place = self.sequences[-1], [], len(trace.rounds)
         self._opened = opened_thought(sequence.text)
         return sequence.prompt_ids + sequence.ids
 
@@ -134,23 +140,21 @@ class TokenRecord:
         told = messages(self._cut(trace), wording.style, wording.prompt, wording.look_tag)
         return render_prompt(self._tokenizer, told)
 
-    def _going_on(self, wanted: str, trace: Trace) -> TokenSequence | None:
-        """The latest sequence where ``wanted`` goes on from it, without what it does not repeat of the latest reply's
-        end: an end of turn, or what came with the last mark of the action. None where another has to begin."""
+    def _rest(self, wanted: str, trace: Trace) -> tuple[int, str] | None:
+        """Where ``wanted`` goes on from the latest sequence: how many tokens it does not repeat of the latest reply's
+        end, which is an end of turn or what came with the last mark of the action, and the text without them. None
+        where another sequence has to begin."""
         if not self.sequences:
             return None
-        sequence, latest = self.sequences[-1], self._latest
-        said = self._decode(latest)
-        before = sequence.text.removesuffix(said)
+        latest = self._latest
+        before = self.sequences[-1].text.removesuffix(self._decode(latest))
         kept = len(latest)
         while kept and not wanted.startswith(before + self._decode(latest[:kept])):
             kept -= 1
-        own = len(trace.rounds[-1].text) - len(self._opened)
+        own = len(trace.rounds[self._place].text) - len(self._opened)
         if not wanted.startswith(before) or (kept < len(latest) and len(self._decode(latest[: kept + 1])) <= own):
             return None
-        if kept < len(latest):
-            sequence.take_back(len(latest) - kept, said.removeprefix(self._decode(latest[:kept])))
-        return sequence
+        return len(latest) - kept, before + self._decode(latest[:kept])
 
     def _fit(self, trace: Trace, wanted: str, before: str, room: int) -> tuple[list[int], str] | None:
         """What the ``wanted`` context has after ``before``, as tokens and text, with as many lines of its latest
