@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.protocol import respell
 from longvideoagent.run import answer
 from longvideoagent.trace import Settings, Trace
-from longvideoagent.training.reward import PRESETS
+from longvideoagent.training.config import TeachConfig, read_config
 from longvideoagent.training.rollouts import Tongue
 from longvideoagent.training.tokens import Limits, Wording
 from longvideoagent.training.trajectories import read_good, sequences_of
@@ -77,15 +78,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_only_what_earns_enough_is_read(run: Path) -> None:
-    right = json.loads((run / "summary.json").read_text())["accuracy"]["mean"] * 4
-    assert right > 0
-    assert len(read_good([run], PRESETS["paper"], 1.0)) == right
-    assert len(read_good([run, run], PRESETS["paper"], -1.0)) == 8
-    with pytest.raises(DataError, match="no trajectory earns 9"):
-        read_good([run], PRESETS["paper"], 9.0)
+def choosing(*runs: Path, **told: Any) -> TeachConfig:
+    return TeachConfig(model="m", out=Path("o"), runs=list(runs), **told)
+
+
+def test_only_what_ends_right_is_read_unless_told_otherwise(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    questions = [json.loads(line) for line in (run / "questions.jsonl").read_text().splitlines()]
+    gold = questions[0]["gold"]
+    gold["option_index"] = (gold["option_index"] + 1) % 5  # its trajectory ends wrong, now
+    (tmp_path / "run" / "questions.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in questions))
+    one = tmp_path / "run"
+    assert len(read_good(choosing(one))) == 3
+    assert len(read_good(choosing(one, reward={"right": 1.0, "look_cost": 0.5, "relocation_cost": 0.5}))) == 3
+    assert len(read_good(choosing(one, run, only_right=False))) == 8
+    many = {"action": 1.0, "right": 1.0}  # a wrong answer earns as much as the least that is asked for
+    assert len(read_good(choosing(one, least_reward=1.0, reward=many))) == 3
+    assert len(read_good(choosing(one, least_reward=1.0, reward=many, only_right=False))) == 4
+    with pytest.raises(DataError, match=r"no trajectory ends right and earns 9\.0; lower least_reward"):
+        read_good(choosing(one, least_reward=9.0))
     with pytest.raises(DataError, match="is its folder a run"):
-        read_good([run.parent], PRESETS["paper"], 1.0)
+        read_good(choosing(tmp_path))
 
 
 @pytest.mark.torch
@@ -128,7 +141,7 @@ def test_a_master_learns_what_it_is_taught_and_goes_on_where_it_was_stopped(
 ) -> None:
     told = {
         "model": str(random_model), "runs": [str(run)], "out": str(tmp_path / "taught"), "steps": 30, "batch": 2,
-        "learning_rate": 0.01, "save_every": 10, "least_reward": -1,
+        "learning_rate": 0.01, "save_every": 10, "only_right": False,
         "limits": {"prompt": 6000, "response": 2000, "reply": 1500},
     }  # fmt: skip
     config = write_config(tmp_path / "c.toml", **told)
@@ -182,7 +195,7 @@ def test_a_merged_model_says_what_base_and_adapter_say(random_model: Path, tmp_p
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # peft of transformers, and of itself
 def test_an_adapter_of_another_base_is_refused(random_model: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
     wide = Qwen3ForCausalLM(Qwen3Config(vocab_size=300, hidden_size=48, intermediate_size=64, num_hidden_layers=1,
                                         num_attention_heads=2, num_key_value_heads=1, head_dim=16))  # fmt: skip
@@ -191,6 +204,24 @@ def test_an_adapter_of_another_base_is_refused(random_model: Path, tmp_path: Pat
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "does not go with" in done.stderr
     assert not (tmp_path / "merged").exists()
+    for layers in (1, 4):  # as wide as the base, which has two
+        other = AutoConfig.from_pretrained(
+            random_model, num_hidden_layers=layers, layer_types=["full_attention"] * layers
+        )
+        folder, out = tmp_path / f"of-{layers}", tmp_path / f"merged-{layers}"
+        low = LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
+        get_peft_model(Qwen3ForCausalLM(other), low).save_pretrained(folder)
+        done = lva("merge", folder, "--base", str(random_model), "--out", out)
+        assert done.returncode == 2, done.stderr
+        assert ("it has no base_model" if layers == 1 else "the base has no place for base_model") in done.stderr
+        assert not out.exists()
+    (tmp_path / "of-4" / "adapter_model.safetensors").write_bytes(b"no weights at all")
+    done = lva("merge", tmp_path / "of-4", "--base", str(random_model), "--out", tmp_path / "merged")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    told = json.loads((tmp_path / "of-1" / "adapter_config.json").read_text())
+    (tmp_path / "of-1" / "adapter_config.json").write_text(json.dumps(told | {"r": "two"}))
+    done = lva("merge", tmp_path / "of-1", "--base", str(random_model), "--out", tmp_path / "merged")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     deeper = get_peft_model(
         AutoModelForCausalLM.from_pretrained(random_model), LoraConfig(r=2, target_modules=["q_proj"])
     )
@@ -199,3 +230,36 @@ def test_an_adapter_of_another_base_is_refused(random_model: Path, tmp_path: Pat
     (tmp_path / "fits" / "adapter_config.json").write_text(text)
     done = lva("merge", tmp_path / "fits", "--base", str(random_model), "--out", tmp_path / "merged")
     assert (done.returncode, "nothing_like_it" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("peft"), reason="needs peft: make test-all installs it")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # peft of transformers, and of itself
+def test_a_merge_leaves_no_half_a_model(random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    from longvideoagent.training.merge import merge
+
+    base = AutoModelForCausalLM.from_pretrained(random_model)
+    get_peft_model(base, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path / "adapter")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no space left")
+
+    (tmp_path / "outs" / "out").mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(PreTrainedTokenizerFast, "save_pretrained", fail)
+        with pytest.raises(OSError, match="no space left"):
+            merge(tmp_path / "adapter", tmp_path / "outs" / "out", str(random_model))
+    assert list((tmp_path / "outs").rglob("*")) == [tmp_path / "outs" / "out"]
+    merge(tmp_path / "adapter", tmp_path / "outs" / "out", str(random_model))
+    assert (tmp_path / "outs" / "out" / "model.safetensors").exists()
+
+
+def test_muon_and_an_adapter_do_not_go_together(tmp_path: Path) -> None:
+    told = {"model": "m", "runs": ["r"], "out": "o", "optimizer": "muon"}
+    assert read_config(write_config(tmp_path / "c.toml", **told), TeachConfig).optimizer == "muon"
+    path = write_config(tmp_path / "c.toml", **told, lora={"rank": 2})
+    with pytest.raises(DataError, match="optimizer: muon trains no adapter, so leave"):
+        read_config(path, TeachConfig)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.training.config import Lora
@@ -19,15 +20,20 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def keep_quiet() -> None:
+    """Have transformers say nothing of what it loads, nor of its own future."""
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
 def load_model(path: str, *, is_adapted: bool) -> tuple[Any, Any]:
     """Model and tokenizer. Weights that are trained have 32 bits; those under an adapter have 16 on a GPU. Raises
     DataError where they cannot be loaded or trained."""
-    logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    dtype = torch.bfloat16 if is_adapted and torch.cuda.is_available() else torch.float32
+    keep_quiet()
+    refuse_adapter(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype_of(is_adapted=is_adapted))
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check the path") from error
     if not tokenizer.chat_template:
@@ -35,6 +41,22 @@ def load_model(path: str, *, is_adapted: bool) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def refuse_adapter(path: str) -> None:
+    """Raises DataError for a folder, or an id, of an adapter: transformers would load it inside its base, and what is
+    trained then would be neither."""
+    try:
+        found = find_adapter_config_file(path)
+    except (OSError, ValueError):  # no id of anything; loading tells why
+        return
+    if found:
+        raise DataError(f"{path}: is an adapter; put it into its base with lva merge first")
+
+
+def dtype_of(*, is_adapted: bool) -> torch.dtype:
+    """That of a model's own weights, whether an adapter is trained over them or they are."""
+    return torch.bfloat16 if is_adapted and torch.cuda.is_available() else torch.float32
 
 
 def adapter_of(lora: Lora | None) -> Any:
