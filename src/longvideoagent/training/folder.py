@@ -26,6 +26,8 @@ from longvideoagent.report.line import read_lines
 CONFIG, MODEL = "config.json", "model"
 METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"
 CURVES, REPORT = "curves.png", "report.html"
+WRITTEN_LAST = "trainer_state.json"
+"""Of a checkpoint, as transformers writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class TrainingFolder:
 
     @property
     def checkpoint(self) -> Path | None:
-        """The latest checkpoint."""
+        """The latest checkpoint that is whole: one that a kill left half-written is none."""
         found = [each for each in self.path.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal()]
-        return max(found, key=_step_of, default=None)
+        return next((each for each in sorted(found, key=_step_of, reverse=True) if _is_whole(each)), None)
 
     def claim(self, told: Mapping[str, Any]) -> None:
         """Say in the folder what it is a run of, and forget what was written of steps that are done again. Raises
@@ -104,6 +106,14 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: no settings of a training run ({error}); choose another folder") from error
     return told
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / WRITTEN_LAST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _step_of(checkpoint: Path) -> int:
