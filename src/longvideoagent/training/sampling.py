@@ -3,14 +3,21 @@ trainer (extra ``train``)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from longvideoagent.protocol import ACTION_ENDS
-from longvideoagent.training.reply_end import ReplyEnd
+from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.rollouts import Sampled
 
 
@@ -24,56 +31,63 @@ class ModelSampler:
         self._temperature = temperature
 
     def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
-        """See ``rollouts.Sample``. A reply that is cut at its limit is returned as far as it came."""
+        """See ``rollouts.Sample``. A reply that is cut at its limit is returned as far as it came. Raises
+        FloatingPointError where the model's scores are no numbers."""
         width = max(map(len, contexts))
         pad = self._tokenizer.pad_token_id
         rows = [[pad] * (width - len(ids)) + ids for ids in contexts]
         seen = [[0] * (width - len(ids)) + [1] * len(ids) for ids in contexts]
         device = self._model.device
-        watch = _Watch(self._tokenizer, contexts, most, self._temperature)
-        with torch.no_grad():
+        replies = [SampledReply(self._tokenizer, ids, count) for ids, count in zip(contexts, most, strict=True)]
+        watch = _Watch(replies, self._temperature)
+        plain = GenerationConfig(
+            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=max(most), pad_token_id=pad
+        )
+        with torch.no_grad(), _generates_by(self._model, plain):
             self._model.generate(
                 input_ids=torch.tensor(rows, device=device),
                 attention_mask=torch.tensor(seen, device=device),
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=max(most),
-                pad_token_id=pad,
-                eos_token_id=None,
                 logits_processor=LogitsProcessorList([watch]),
                 stopping_criteria=StoppingCriteriaList([_Ends(watch)]),
             )
-        return [(ids, logprobs) for ids, logprobs in zip(watch.ids, watch.logprobs, strict=True)]
+        return [(each.ids, each.logprobs) for each in replies]
+
+
+@contextmanager
+def _generates_by(model: Any, config: GenerationConfig) -> Iterator[None]:
+    """Has a model generate by this and nothing else: transformers would fill what is not set here from what the model
+    was published with, such as a penalty for repetitions."""
+    own = {each: each.generation_config for each in model.modules() if "generation_config" in vars(each)}
+    try:
+        for each in own:
+            each.generation_config = config
+        yield
+    finally:
+        for each, kept in own.items():
+            each.generation_config = kept
 
 
 class _Watch(LogitsProcessor):  # type: ignore[misc]
     """Scales the scores by the temperature, and keeps what is sampled from them, row by row, up to each row's end."""
 
-    def __init__(self, tokenizer: Any, contexts: Sequence[list[int]], most: Sequence[int], temperature: float) -> None:
-        self.ids: list[list[int]] = [[] for _ in contexts]
-        self.logprobs: list[list[float]] = [[] for _ in contexts]
-        self.is_done = [False] * len(contexts)
-        self._most = most
+    def __init__(self, replies: Sequence[SampledReply], temperature: float) -> None:
+        self.replies = replies
         self._temperature = temperature
-        self._ends = [ReplyEnd(tokenizer, ids) for ids in contexts]
         self._scores: Any = None
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
         self._scores = torch.log_softmax(scores.float() / self._temperature, dim=-1)
+        if self._scores.isnan().any():
+            raise FloatingPointError("the model's scores are no numbers")
         return self._scores
 
     def take(self, sampled: Sequence[int]) -> None:
         """The latest token of each row."""
         chosen = torch.tensor(sampled, device=self._scores.device)
         logprobs = self._scores.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
-        for row, (number, logprob) in enumerate(zip(sampled, logprobs, strict=True)):
-            if not self.is_done[row]:
-                self.ids[row].append(number)
-                self.logprobs[row].append(logprob)
-                said = self.ids[row]
-                self.is_done[row] = len(said) >= self._most[row] or self._ends[row].is_at(said)
+        for reply, number, logprob in zip(self.replies, sampled, logprobs, strict=True):
+            if not reply.is_done:
+                reply.take([number], [logprob])
 
 
 class _Ends(StoppingCriteria):  # type: ignore[misc]
@@ -82,7 +96,7 @@ class _Ends(StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
         self._watch.take(input_ids[:, -1].tolist())
-        return torch.tensor(self._watch.is_done, device=input_ids.device)
+        return torch.tensor([each.is_done for each in self._watch.replies], device=input_ids.device)
 
 
 class EngineSampler:
@@ -96,23 +110,13 @@ class EngineSampler:
 
     def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
         """See ``rollouts.Sample``."""
-        replies: list[Sampled] = [([], []) for _ in contexts]
-        ends = [ReplyEnd(self._tokenizer, ids) for ids in contexts]
-        going_on = list(range(len(contexts)))
-        while going_on:
-            said = self._continue(
-                [contexts[row] + replies[row][0] for row in going_on],
-                [most[row] - len(replies[row][0]) for row in going_on],
-            )
+        replies = [SampledReply(self._tokenizer, ids, count) for ids, count in zip(contexts, most, strict=True)]
+        while going_on := [row for row, reply in enumerate(replies) if not reply.is_done]:
+            asked = [contexts[row] + replies[row].ids for row in going_on]
+            said = self._continue(asked, [replies[row].room for row in going_on])
             for row, (ids, logprobs) in zip(going_on, said, strict=True):
-                replies[row][0].extend(ids)
-                replies[row][1].extend(logprobs)
-            going_on = [
-                row
-                for row, (ids, _) in zip(going_on, said, strict=True)
-                if ids and len(replies[row][0]) < most[row] and not ends[row].is_at(replies[row][0])
-            ]
-        return replies
+                replies[row].take_piece(ids, logprobs, ACTION_ENDS)
+        return [(each.ids, each.logprobs) for each in replies]
 
     def _continue(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
         from vllm import SamplingParams

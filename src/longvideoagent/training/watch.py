@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from longvideoagent.errors import ModelError, one_line
@@ -47,9 +48,16 @@ def run_trainer(trainer: Any, folder: TrainingFolder, watch: Watch) -> None:
     checkpoint = folder.checkpoint
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
-    except RuntimeError as error:  # out of memory, or probabilities that are none
-        watch.broken = one_line(error)
+    except (torch.OutOfMemoryError, FloatingPointError) as error:
+        raise _stopped(folder, one_line(error)) from error
     if watch.broken:
-        mend = "the checkpoints are kept; take one as model of another run, with less learning_rate or less at once"
-        raise ModelError(f"{folder.path}: training stopped ({watch.broken}); {mend}")
+        raise _stopped(folder, watch.broken)
     trainer.save_model(str(folder.model))
+
+
+def _stopped(folder: TrainingFolder, why: str) -> ModelError:
+    """What is said of a run that broke."""
+    mend = "choose another out, with less learning_rate or less at once"
+    if folder.checkpoint is not None:
+        mend = "the checkpoints are kept; take one as model of another run, with less learning_rate or less at once"
+    return ModelError(f"{folder.path}: training stopped ({why}); {mend}")
