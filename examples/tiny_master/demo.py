@@ -113,7 +113,7 @@ def warm_start(folder: Path, size: Size) -> Path:
     make_base(folder / "base", texts)
     told = {
         "model": str(folder / "base"), "runs": [str(folder / "practice")], "out": str(folder / "warm"),
-        "prompt_file": str(folder / "prompt.txt"), "least_reward": -9.0, "steps": size.teach_steps, "batch": 16,
+        "prompt_file": str(folder / "prompt.txt"), "only_right": False, "steps": size.teach_steps, "batch": 16,
         "at_once": 16, "learning_rate": 0.004, "optimizer": "muon", "save_every": 100_000,
     }  # fmt: skip
     lva("train", "sft", write_toml(folder / "warm.toml", told, limits=LIMITS))

@@ -13,9 +13,6 @@ from longvideoagent.errors import UsageError
 app = typer.Typer(rich_markup_mode=None)
 
 
-ALGORITHMS = ("grpo", "dapo", "sft")
-
-
 @app.command()
 def train(
     algorithm: Annotated[str, typer.Argument(help="grpo, dapo or sft.")],
@@ -25,12 +22,13 @@ def train(
     """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
     on from the latest checkpoint."""
     from longvideoagent.terminal import note, print_counts, progress
-    from longvideoagent.training.config import TeachConfig, TrainConfig, read_config
+    from longvideoagent.training.config import REINFORCEMENT, TeachConfig, TrainConfig, read_config
 
-    if algorithm not in ALGORITHMS:
-        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)}")
+    if algorithm not in (*REINFORCEMENT, "sft"):
+        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(REINFORCEMENT)} or sft")
     need("torch", "trl", "peft", "datasets", "matplotlib")
     from longvideoagent.training.curves import write_training_report
+    from longvideoagent.training.loading import is_main_process
 
     told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
@@ -47,7 +45,8 @@ def train(
             from longvideoagent.training.learn import train as reinforce
 
             model = reinforce(told, algorithm, lambda share: tell("training", share))
-    note(f"wrote {model}, and {write_training_report(told.out)}")
+    if is_main_process():
+        note(f"wrote {model}, and {write_training_report(told.out)}")
 
 
 @app.command()

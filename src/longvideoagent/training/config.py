@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.roster import OFFLINE, parse_toml
@@ -19,6 +22,45 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 C = TypeVar("C", bound="MasterConfig")
 _USUAL = Limits()
+
+REINFORCEMENT: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "grpo": {"loss_type": "grpo", "beta": 0.001, "epsilon": 0.2, "num_generations": 8},
+        "dapo": {"loss_type": "dapo", "beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "num_generations": 4},
+    }
+)
+"""The paper's and the public code's algorithms, as TRL's configuration names their settings."""
+COMMON: Mapping[str, Any] = MappingProxyType(
+    {
+        "warmup_steps": 0.1,
+        "lr_scheduler_type": "constant_with_warmup",  # TRL's own falls to 0, verl's does not
+        "use_bias_correction_kl": False,  # the plain estimate, as verl's low_var_kl
+        "mask_truncated_completions": False,  # a rollout ends at a tag, which TRL takes for one that was cut
+    }
+)
+"""Settings of all of them. The learning rate rises in the first tenth of the steps and then stays."""
+OVERLONG_SHARE = 0.2
+"""The last share of the response's tokens, in which DAPO takes of the reward; the public code tells none."""
+_SAID_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "output_dir": "out",
+        "max_steps": "steps",
+        "num_generations": "group",
+        "per_device_train_batch_size": "at_once",
+        "gradient_accumulation_steps": "batch",
+        "generation_batch_size": "batch",
+        "steps_per_generation": "batch",
+        "max_completion_length": "limits",
+        "vllm_max_model_length": "limits",
+        "learning_rate": "learning_rate",
+        "temperature": "temperature",
+        "seed": "seed",
+        "save_steps": "save_every",
+        "use_vllm": "vllm_memory",
+        "vllm_gpu_memory_utilization": "vllm_memory",
+    }
+)
+"""Fields of TRL's, and those of a configuration here that decide them."""
 
 
 class Lora(BaseModel):
@@ -69,7 +111,16 @@ class MasterConfig(BaseModel):
     lora: Lora | None = None
     """None trains all weights."""
     trl: dict[str, Any] = {}
-    """Further fields of TRL's own configuration, as it names them."""
+    """Further fields of TRL's own configuration, as it names them; not those that a field here decides."""
+
+    @field_validator("trl")
+    @classmethod
+    def _is_said_once(cls, trl: dict[str, Any]) -> dict[str, Any]:
+        for name in trl:
+            own = _SAID_ELSEWHERE.get(name)
+            if own in cls.model_fields:
+                raise PydanticCustomError("said_elsewhere", f"{name} is what the field {own} decides")
+        return trl
 
     @property
     def weights(self) -> Weights:
@@ -128,11 +179,20 @@ class TeachConfig(MasterConfig):
 
     runs: Annotated[list[Path], Field(min_length=1)]
     """Folders of ``lva eval``."""
-    least_reward: float = 1.0
-    """Trajectories of less reward are left out; with either preset, those that are not right."""
+    only_right: bool = True
+    """Whether trajectories that do not end with the right option are left out."""
+    least_reward: float | None = None
+    """Trajectories of less reward are left out as well; None: none are."""
     learning_rate: Positive = 1e-5
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """``muon`` for small models that begin from scratch."""
+    """``muon`` for small models that begin from scratch, all of whose weights are trained."""
+
+    @field_validator("optimizer")
+    @classmethod
+    def _trains_something(cls, optimizer: str, told: ValidationInfo) -> str:
+        if optimizer == "muon" and told.data.get("lora") is not None:
+            raise PydanticCustomError("trains_nothing", "muon trains no adapter, so leave [lora] out or take adamw")
+        return optimizer
 
 
 def read_config(path: Path, kind: type[C]) -> C:

@@ -25,7 +25,7 @@ def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path
     folder = TrainingFolder(config.out)
     told = settings_told(config, "sft")
     folder.check(told)
-    good = read_good(config.runs, config.weights, config.least_reward)
+    good = read_good(config)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
     tongue = Tongue(tokenizer, config.wording, config.token_limits)
     sequences = [each for trace in good for each in sequences_of(trace, tongue)]

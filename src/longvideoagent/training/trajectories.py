@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +9,10 @@ from longvideoagent.context import own_words
 from longvideoagent.errors import DataError
 from longvideoagent.protocol import opened_thought, respell
 from longvideoagent.report.line import read_lines, read_trace
+from longvideoagent.scoring import score
 from longvideoagent.trace import Trace
-from longvideoagent.training.reward import Weights, reward
+from longvideoagent.training.config import TeachConfig
+from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import Tongue
 from longvideoagent.training.tokens import TokenRecord, TokenSequence
 
@@ -19,21 +20,30 @@ QUESTIONS, TRACES = "questions.jsonl", "traces.jsonl"
 """Of a folder of ``lva eval`` (docs/evaluation.md)."""
 
 
-def read_good(runs: Sequence[Path], weights: Weights, least_reward: float) -> list[Trace]:
-    """The finished trajectories of the runs that earn at least so much. Raises DataError where a folder holds no run,
-    or none of them is good enough."""
+def read_good(config: TeachConfig) -> list[Trace]:
+    """The finished trajectories of the runs that end right, where only those are asked for, and earn enough. Raises
+    DataError where a folder holds no run, or none of them is good enough."""
     good = []
-    for run in runs:
+    for run in config.runs:
         right, last = _read(run)
         for name, trace in last.items():
             gold = right.get(name)
-            worth = None if gold is None else reward(trace, gold, weights)
-            if worth is not None and worth.total >= least_reward:
+            if gold is not None and _is_good(trace, gold, config):
                 good.append(trace)
     if not good:
-        told_runs = ", ".join(map(str, runs))
-        raise DataError(f"{told_runs}: no trajectory earns {least_reward}; lower least_reward or give better runs")
+        told_runs = ", ".join(map(str, config.runs))
+        least = config.least_reward
+        wanted = [" ends right"] * config.only_right + [f" earns {least}"] * (least is not None)
+        mend = "give better runs" if least is None else "lower least_reward or give better runs"
+        raise DataError(f"{told_runs}: no trajectory{' and'.join(wanted) or ' has ended'}; {mend}")
     return good
+
+
+def _is_good(trace: Trace, gold: int, config: TeachConfig) -> bool:
+    worth = reward(trace, gold, config.weights)
+    if worth is None or (config.only_right and not score(trace, gold).correct):
+        return False
+    return config.least_reward is None or worth.total >= config.least_reward
 
 
 def _read(run: Path) -> tuple[dict[str | None, int | None], dict[str | None, Trace]]:
