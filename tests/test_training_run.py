@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -17,9 +19,10 @@ from longvideoagent.agents.load import load_team
 from longvideoagent.datasets.export import Rows, export
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.trace import Settings
 from longvideoagent.training.config import TrainConfig, read_config
+from longvideoagent.training.folder import TrainingFolder
 from longvideoagent.training.lessons import read_lessons
 from tests.release import CLIPS, question, write_release
 from tests.test_cli import LVA
@@ -92,6 +95,8 @@ def test_rows_that_are_none_are_named(rows: Path, tmp_path: Path) -> None:
         ('reward = "gold"', "no preset 'gold'"),
         ("reward = {rihgt = 1}", "no such weight"),
         ("steps = ", "no TOML"),
+        ("[trl]\nmax_steps = 9", "trl: max_steps is what the field steps decides"),
+        ("[trl]\nbeta = 0.0\ntemperature = 0.5", "trl: temperature is what the field temperature decides"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_told_by_its_field(line: str, told: str, tmp_path: Path) -> None:
@@ -99,6 +104,16 @@ def test_a_configuration_that_cannot_be_is_told_by_its_field(line: str, told: st
     path.write_text(f'model = "m"\ndata = "d"\nrows = "r"\nout = "o"\n{line}\n')
     with pytest.raises(DataError, match=told):
         _ = read_config(path, TrainConfig).weights
+
+
+def test_the_latest_checkpoint_is_one_that_was_written_to_its_end(tmp_path: Path) -> None:
+    folder = TrainingFolder(tmp_path)
+    for name in ("checkpoint-2", "checkpoint-10", "checkpoint-11", "checkpoint-x"):
+        (tmp_path / name).mkdir()
+    assert folder.checkpoint is None
+    for name, text in (("checkpoint-2", "{}"), ("checkpoint-10", "{}"), ("checkpoint-11", '{"half')):
+        (tmp_path / name / "trainer_state.json").write_text(text)
+    assert folder.checkpoint == tmp_path / "checkpoint-10"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
@@ -128,13 +143,136 @@ def test_a_run_goes_on_bit_for_bit_where_it_was_stopped(rows: Path, taught_model
     assert any(each["grad_norm"] > 0 for each in metrics[2:])  # what is done again is no standing still
     assert "holds a finished run" in train("grpo", config).stderr
     shutil.rmtree(out / "model")
-    shutil.rmtree(out / "checkpoint-4")
+    (out / "checkpoint-4" / "trainer_state.json").unlink()  # a kill left it half-written
+    (out / "checkpoint-4" / "model.safetensors").write_bytes(b"half")
     assert "a run of other settings (algorithm: grpo -> dapo)" in train("dapo", config).stderr
     assert train("grpo", config).returncode == 0
     assert (out / "model" / "model.safetensors").read_bytes() == whole
     assert [json.loads(line)["reward"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [
         each["reward"] for each in metrics
     ]
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_lessons_that_fill_no_step_are_refused_before_the_model_is_loaded(rows: Path, tmp_path: Path) -> None:
+    from longvideoagent.training.learn import train as reinforce
+
+    config = read_config(write_config(rows, tmp_path / "run", "no model", batch=5), TrainConfig)
+    with pytest.raises(UsageError, match=r"train\.parquet: 4 questions, batch 5; lower batch"):
+        reinforce(config, "grpo")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_prompts_none_of_which_fits_are_refused(rows: Path, random_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from longvideoagent.training.learn import check_prompts
+    from longvideoagent.training.rollouts import Tongue
+    from longvideoagent.training.tokens import Limits
+
+    lessons = read_lessons(rows / "rows" / "train.parquet", open_dataset(rows / "data", "train"), Settings(3))
+    tokenizer = AutoTokenizer.from_pretrained(random_model)
+    check_prompts(rows, lessons, Tongue(tokenizer))
+    with pytest.raises(DataError, match=r"no prompt fits limits\.prompt, which is 100 tokens; raise it"):
+        check_prompts(rows, lessons, Tongue(tokenizer, limits=Limits(prompt=100)))
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft of transformers
+def test_a_forecast_counts_the_adapter_that_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import Qwen3Config
+
+    from longvideoagent.training.forecast import forecast
+
+    Qwen3Config(vocab_size=200_000, hidden_size=512, intermediate_size=1024, num_hidden_layers=3,
+                num_attention_heads=8, num_key_value_heads=4, head_dim=64).save_pretrained(tmp_path)  # fmt: skip
+    plain = {"model": str(tmp_path), "data": "d", "rows": "r", "out": "o", "batch": 2, "group": 3}
+    whole = forecast(TrainConfig.model_validate(plain), "dapo")
+    weights = whole["weights"]
+    assert (whole["trained weights"], whole["rollouts a step"]) == (weights, 6)
+    assert whole["GB at least"] == math.ceil(weights * 16 / 1e9)
+    with_kl = TrainConfig.model_validate(plain | {"trl": {"beta": 0.1}})
+    assert forecast(with_kl, "dapo")["GB at least"] == math.ceil(weights * 20 / 1e9)
+    low = TrainConfig.model_validate(plain | {"lora": {"rank": 4, "modules": ["q_proj"]}})
+    on_cpu = forecast(low, "dapo")
+    assert on_cpu["trained weights"] == 3 * 4 * (512 + 512)  # layers, rank, width and heads
+    assert on_cpu["GB at least"] == 1
+    huge = TrainConfig.model_validate(plain | {"lora": {"rank": 4096, "modules": ["q_proj"]}})
+    on_cpu = forecast(huge, "dapo")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    on_gpu = forecast(huge, "dapo")
+    trained = on_cpu["trained weights"]
+    assert on_cpu["GB at least"] == math.ceil((trained * 16 + weights * 4) / 1e9)
+    assert on_gpu["GB at least"] == math.ceil((trained * 16 + weights * 2) / 1e9)
+    unknown = TrainConfig.model_validate(plain | {"lora": {"modules": ["nothing_like_it"]}})
+    with pytest.raises(DataError, match="nothing_like_it"):
+        forecast(unknown, "grpo")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_an_adapter_is_no_model_to_train(random_model: Path, tmp_path: Path) -> None:
+    from longvideoagent.training.forecast import forecast
+    from longvideoagent.training.loading import load_model
+
+    told = {"base_model_name_or_path": str(random_model), "peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match="is an adapter; put it into its base with lva merge first"):
+        load_model(str(tmp_path), is_adapted=True)
+    plain = {"model": str(tmp_path), "data": "d", "rows": "r", "out": "o"}
+    with pytest.raises(DataError, match="is an adapter"):
+        forecast(TrainConfig.model_validate(plain), "grpo")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_a_run_that_breaks_says_why_and_claims_no_checkpoint_that_it_has_not(tmp_path: Path) -> None:
+    import torch
+
+    from longvideoagent.training.watch import Watch, run_trainer
+
+    def broken(error: Exception) -> Any:
+        def fail(**_: Any) -> None:
+            raise error
+
+        return SimpleNamespace(remove_callback=id, add_callback=id, train=fail)
+
+    folder = TrainingFolder(tmp_path)
+    watch = Watch(folder, lambda _share: None, lambda _step: {})
+    for error in (torch.OutOfMemoryError("no memory"), FloatingPointError("no numbers")):
+        with pytest.raises(ModelError, match=f"training stopped \\({error}\\); choose another out") as raised:
+            run_trainer(broken(error), folder, watch)
+        assert raised.value.__cause__ is error
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_trainer(broken(RuntimeError("a mistake of ours")), folder, watch)
+    (tmp_path / "checkpoint-1").mkdir()
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_text("{}")
+    with pytest.raises(ModelError, match="the checkpoints are kept"):
+        run_trainer(broken(FloatingPointError("no numbers")), folder, watch)
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib: make test-all installs it")
+def test_a_run_is_drawn_whatever_its_first_step_lacked(tmp_path: Path) -> None:
+    from longvideoagent.training.curves import write_training_report
+
+    folder = TrainingFolder(tmp_path)
+    (tmp_path / "config.json").write_text('{"algorithm": "grpo"}')
+    folder.add("metrics.jsonl", {"step": 1, "epoch": 0.1})
+    folder.add("metrics.jsonl", {"step": 2, "accuracy": 0.5, "reward": 1.0})
+    asked: list[dict[str, Any]] = [
+        {"step": 0, "n": 0, "failed": 4, "did_not_fit": 3, "by_kind": {}},
+        {"step": 2, "n": 4, "accuracy": 0.25, "rounds": 2.0, "looks": 1.0, "relocations": 0.0, "failed": 0},
+    ]
+    for told in asked:
+        folder.add("held_out.jsonl", told)
+    page = write_training_report(tmp_path).read_text()
+    assert "<td>0</td><td></td><td>0</td><td></td><td></td><td></td><td>4</td><td>3</td>" in page
+    assert "<td>2</td><td>25.0 %</td><td>4</td><td>2.00</td>" in page
 
 
 @pytest.mark.torch

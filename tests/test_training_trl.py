@@ -233,11 +233,24 @@ def test_equal_rewards_teach_nothing_and_leave_the_group_out_under_dapo(
         assert all((each == before[name]).all() for name, each in trainer.model.named_parameters())
 
 
-def test_an_outage_is_no_lesson(random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = load_team()
+def test_groups_of_equal_reward_have_no_part_in_the_loss_beside_others_under_dapo(
+    random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether an outage is among them or not."""
+    whole, wrong = load_team(), "<answer>a0</answer>"
     team = Team("shaky", whole.master, whole.grounding, DeadVision())
-    trainer, rollouts = trainer_of(random_model, tmp_path, team=team, max_steps=1)
-    say(rollouts, monkeypatch, [LOOK], [MOVE, END], ["<answer>a0</answer>"], [LOOK])
+    trainer, rollouts = trainer_of(
+        random_model, tmp_path, "dapo", team, per_device_train_batch_size=6, num_generations=2, max_steps=1
+    )
+    say(rollouts, monkeypatch, [END], [END], [END], [wrong], [LOOK], [END])
+    rows = kept_rows(trainer, rollouts, monkeypatch)
+    trainer.train()
+    assert rows[0]["rollout_reward"] == [2.0, 2.0, 2.0, 1.0, None, 2.0]
+    assert [any(mask) for mask in rows[0]["env_mask"]] == [False, False, True, True, False, False]
+
+
+def kept_rows(trainer: Any, rollouts: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the trainer is going to be given, a batch each."""
     rows: list[dict[str, Any]] = []
 
     def keep(*told: Any) -> dict[str, Any]:
@@ -245,9 +258,115 @@ def test_an_outage_is_no_lesson(random_model: Path, tmp_path: Path, monkeypatch:
         return rows[-1]
 
     monkeypatch.setattr(trainer, "rollout_func", keep)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "told"),
+    [
+        ("grpo", {"loss_type": "grpo", "epsilon": 0.2, "epsilon_high": 0.2, "beta": 0.001, "num_generations": 8}),
+        ("dapo", {"loss_type": "dapo", "epsilon": 0.2, "epsilon_high": 0.28, "beta": 0.0, "num_generations": 4}),
+    ],
+)
+def test_the_trainer_has_the_public_codes_settings(
+    algorithm: str, told: dict[str, Any], random_model: Path, tmp_path: Path
+) -> None:
+    """Those of SYSTEM.md's section on training."""
+    from longvideoagent.training.config import TrainConfig
+    from longvideoagent.training.learn import arguments
+    from longvideoagent.training.trl import make_trainer
+
+    config = TrainConfig.model_validate({"model": "m", "data": "d", "rows": "r", "out": str(tmp_path)})
+    plain, rollouts = trainer_of(random_model, tmp_path, algorithm)
+    trainer = make_trainer(plain.model, rollouts, algorithm, arguments(config, algorithm))
+    args = trainer.args
+    given = {name: getattr(args, name) for name in told if name != "epsilon_high"}
+    assert {**given, "epsilon_high": trainer.epsilon_high} == told
+    assert (args.learning_rate, args.warmup_steps, args.max_steps) == (5e-6, 0.1, 401)
+    assert args.generation_batch_size == 16 * told["num_generations"]
+    assert args.lr_scheduler_type == "constant_with_warmup"
+    assert args.use_bias_correction_kl is False  # plain low-variance KL
+    assert (args.temperature, args.max_completion_length) == (1.0, 1500)
+    assert rollouts.drops_equal_groups == (algorithm == "dapo")
+    assert rollouts.overlong_share == (0.2 if algorithm == "dapo" else 0)
+
+
+def test_a_vllm_has_room_for_prompt_and_response_and_no_more(tmp_path: Path) -> None:
+    from longvideoagent.training.config import TrainConfig
+    from longvideoagent.training.learn import arguments
+
+    plain = {"model": "m", "data": "d", "rows": "r", "out": str(tmp_path), "vllm_memory": 0.3}
+    told = arguments(TrainConfig.model_validate(plain), "grpo")
+    assert (told["vllm_max_model_length"], told["vllm_gpu_memory_utilization"]) == (13_500, 0.3)
+
+
+def test_an_outage_is_no_lesson(random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = load_team()
+    team = Team("shaky", whole.master, whole.grounding, DeadVision())
+    trainer, rollouts = trainer_of(random_model, tmp_path, team=team, max_steps=1)
+    say(rollouts, monkeypatch, [LOOK], [MOVE, END], ["<answer>a0</answer>"], [LOOK])
+    rows = kept_rows(trainer, rollouts, monkeypatch)
     trainer.train()
     assert rows[0]["rollout_reward"] == [None, 2.0, 1.0, None]
     assert [sum(mask) > 0 for mask in rows[0]["env_mask"]] == [False, True, True, False]
+
+
+def test_what_does_not_fit_is_no_wrong_answer(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from longvideoagent.training.held_out import summarize
+    from longvideoagent.training.rollouts import counts
+    from longvideoagent.training.trl import MasterRollouts
+
+    _, tokenizer = tiny
+    narrow = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(prompt=20, response=600, reply=48, least_reply=8))
+    lost = asyncio.run(play([TASK], load_team(), scripted(tokenizer), narrow))[0]
+    assert (lost.did_not_fit, str(lost.trace.outcome), counts(lost.trace)["rounds"]) == (True, "spent", 0)
+    short = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(prompt=600, response=80, reply=48, least_reply=8))
+    cut = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [MOVE]), short))[0]
+    assert (len(cut.trace.rounds), counts(cut.trace)["rounds"]) == (3, 1)  # the others passed for want of room
+    right = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [END]), short))[0]
+    assert not cut.did_not_fit
+
+    rollouts = MasterRollouts([Lesson(TASK, 1)], load_team(), short)
+    monkeypatch.setattr(rollouts, "play", lambda *_: [lost, cut, right])
+    trainer = SimpleNamespace(args=SimpleNamespace(temperature=1.0), model=SimpleNamespace(training=True))
+    rows = rollouts([[{"lesson": 0}]] * 3, trainer)
+    assert rows["rollout_reward"][0] is None
+    assert None not in rows["rollout_reward"][1:]
+    assert (rollouts.told["did_not_fit"], rollouts.told["failed"]) == (1, 0)
+    assert (rollouts.told["accuracy"], rollouts.told["rounds"]) == (0.5, 1.0)
+
+    lesson = Lesson(TASK, 1, kind="what")
+    told = summarize([(lesson, lost), (lesson, right)])
+    assert (told["n"], told["accuracy"], told["failed"], told["did_not_fit"]) == (1, 1.0, 0, 1)
+    assert summarize([(lesson, lost)]) == {"n": 0, "failed": 0, "did_not_fit": 1, "by_kind": {}}
+
+
+def test_what_is_told_of_a_batch_weighs_each_rollout_alike(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them the outages left to each process."""
+    from longvideoagent.training.reward import reward
+    from longvideoagent.training.trl import tell
+
+    _, tokenizer = tiny
+    whole = load_team()
+    team = Team("shaky", whole.master, whole.grounding, DeadVision())
+    says = [[END], [LOOK], [LOOK], *[["<answer>a0</answer>"]] * 3]
+    played = asyncio.run(play([TASK] * 6, team, scripted(tokenizer, *says), tongue(tokenizer)))
+    finished = [(each, reward(each.trace, 1, Weights())) for each in played]
+    right = [each.trace.option_index == 1 for each in played]
+    shares: list[list[Any]] = []
+
+    def keep(rows: list[Any]) -> list[Any]:
+        shares.append(rows)
+        return rows
+
+    monkeypatch.setattr("accelerate.utils.gather_object", keep)
+    for start in (0, 3):
+        tell(finished[start : start + 3], right[start : start + 3])
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda _rows: [row for share in shares for row in share])
+    told = tell(finished[:3], right[:3])
+    assert (told["accuracy"], told["reward_right"], told["failed"]) == (0.25, 0.25, 2)
+    shares[:] = [[{"failed": 1}]]
+    assert tell(finished[:3], right[:3]) == {"failed": 1, "did_not_fit": 0}
 
 
 def test_a_style_that_is_no_single_sequence_is_refused(tiny: Any) -> None:
@@ -261,7 +380,8 @@ def test_a_style_that_is_no_single_sequence_is_refused(tiny: Any) -> None:
         MasterRollouts([], load_team(), own)._row(played[0], is_counted=True)
 
 
-def test_log_probabilities_are_those_of_the_model(random_model: Path) -> None:
+@pytest.mark.parametrize("published", [{}, {"repetition_penalty": 1.5, "suppress_tokens": [5], "top_k": 3}])
+def test_log_probabilities_are_those_of_the_model(random_model: Path, published: dict[str, Any]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -269,16 +389,33 @@ def test_log_probabilities_are_those_of_the_model(random_model: Path) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(random_model)
+    model.generation_config.update(**published)
     contexts = [tokenizer(text)["input_ids"] for text in ("What is torn?", "Who is late today, and why?")]
     torch.manual_seed(3)
     replies = ModelSampler(model, tokenizer, temperature=0.7)(contexts, [9, 14])
     torch.manual_seed(3)
     assert ModelSampler(model, tokenizer, temperature=0.7)(contexts, [9, 14]) == replies
-    assert [len(ids) for ids, _ in replies] <= [9, 14]
+    assert all(0 < len(ids) <= most for (ids, _), most in zip(replies, [9, 14], strict=True))
     for context, (ids, logprobs) in zip(contexts, replies, strict=True):
         scores = model(input_ids=torch.tensor([context + ids])).logits[0, len(context) - 1 : -1]
         expected = torch.log_softmax(scores / 0.7, -1).gather(1, torch.tensor(ids).unsqueeze(1)).squeeze(1)
         assert logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+    told = model.generation_config.to_dict()
+    assert {name: told[name] for name in published} == published  # it is published with these again
+
+
+def test_scores_that_are_no_numbers_are_told_apart(random_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from longvideoagent.training.sampling import ModelSampler
+
+    model = AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(random_model)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="no numbers"):
+        ModelSampler(model, tokenizer)([tokenizer("What is torn?")["input_ids"]], [4])
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "dapo"])
@@ -332,6 +469,7 @@ class Engine:
 
     tokenizer: Any
     says: list[list[str]]
+    obeys: bool = True
     asked: list[Any] = field(default_factory=list)
 
     def generate(self, prompts: list[dict[str, Any]], bounds: list[Any], use_tqdm: bool = True) -> list[Any]:
@@ -339,7 +477,7 @@ class Engine:
         self.asked.append((prompts, bounds))
         given = []
         for row, (said, bound) in enumerate(zip(self.says.pop(0), bounds, strict=True)):
-            ends = [said.find(text) + len(text) for text in bound.stop if text in said]
+            ends = [said.find(text) + len(text) for text in bound.stop if self.obeys and text in said]
             ids = self.tokenizer(said[: min(ends, default=None)])["input_ids"][: bound.max_tokens]
             logprobs = [{number: SimpleNamespace(logprob=-0.5 - row)} for number in ids]
             given.append(SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids, logprobs=logprobs)]))
@@ -365,6 +503,17 @@ def test_a_vllm_beside_the_trainer_is_asked_on_where_it_stopped_inside_a_thought
     assert second == [{"prompt_token_ids": contexts[1] + tokenizer(thinks[0])["input_ids"]}]
     assert rest[0].max_tokens == 90 - len(tokenizer(thinks[0])["input_ids"])
     assert isinstance(rest[0], stand_in_vllm.SamplingParams)
+
+
+def test_a_reply_of_vllm_ends_at_its_first_action_wherever_vllm_stopped(tiny: Any, stand_in_vllm: Any) -> None:  # noqa: ARG001
+    from longvideoagent.training.sampling import EngineSampler
+
+    _, tokenizer = tiny
+    engine = Engine(tokenizer, [[f"so {LOOK}\n{MOVE}", "no action, and"]], obeys=False)
+    contexts = [tokenizer(text)["input_ids"] for text in ("one", "two")]
+    replies = EngineSampler(engine, tokenizer)(contexts, [200, 200])
+    assert [tokenizer.decode(ids) for ids, _ in replies] == [f"so {LOOK}", "no action, and"]
+    assert all(len(ids) == len(logprobs) for ids, logprobs in replies)
 
 
 def test_a_long_response_loses_of_its_reward_under_dapo(tiny: Any) -> None:

@@ -141,7 +141,7 @@ def test_a_rollout_is_the_loops_own(configured: Callable[..., Any], tokenizer: A
     assert output.response_logprobs == [-0.125 * (1 + number % 8) * mask for number, mask in both]
     assert output.reward_score == pytest.approx(1.4)
     assert output.extra_fields["reward_extra_info"] == {
-        "acc": 1.0, "rounds": 2, "looks": 0, "relocations": 1, "failed": 0, "outcome": "answered",
+        "acc": 1.0, "rounds": 2, "looks": 0, "relocations": 1, "failed": 0, "did_not_fit": 0, "outcome": "answered",
     }  # fmt: skip
     assert (output.extra_fields["min_global_steps"], output.extra_fields["max_global_steps"]) == (7, 7)
     assert output.num_turns == 4
@@ -303,7 +303,8 @@ def test_long_responses_cost_what_verls_own_reward_manager_takes(
     config = configured(*length, name="dapo")
     for said in (RIGHT, "so, I think " + RIGHT):
         output, _ = roll(config, tokenizer, rows_of(config, tokenizer)[0], said)
-        ids = torch.tensor([output.response_ids])
+        assert output.response_mask[-1] == 0
+        ids = torch.tensor([output.response_ids[:-1]])  # the end of turn is not the master's
         tensors = {"responses": ids, "attention_mask": torch.ones_like(ids)}
         others = {"data_source": np.array(["x"]), "reward_model": np.array([{"ground_truth": "a1"}])}
         data = DataProto.from_dict(tensors, others)
@@ -315,6 +316,36 @@ def test_long_responses_cost_what_verls_own_reward_manager_takes(
         expected = asyncio.run(run())["reward_score"]
         assert output.reward_score == pytest.approx(float(expected))
         assert output.reward_score < worth
+
+
+def test_the_penalty_is_that_of_trl_for_the_same_response(configured: Callable[..., Any], tokenizer: Any) -> None:
+    from longvideoagent.training.config import OVERLONG_SHARE
+    from longvideoagent.training.reward import overlong
+
+    config = configured("data.max_response_length=64", name="dapo")
+    assert config.reward.reward_kwargs.max_resp_len == 64
+    path = Path(config.longvideoagent.config)
+    path.write_text(path.read_text().replace("response = 900", "response = 64"))
+    said = "so, as I do think: it must be " + RIGHT
+    output, _ = roll(config, tokenizer, rows_of(config, tokenizer)[0], said)
+    lost = overlong(len(tokenizer(said)["input_ids"]), 64, OVERLONG_SHARE * 64)
+    assert lost > 0
+    assert output.reward_score == pytest.approx(1.4 - lost)
+
+
+def test_a_prompt_that_does_not_fit_is_no_lesson_and_is_counted(
+    configured: Callable[..., Any], tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = configured()
+    row = rows_of(config, tokenizer)[0]
+    path = Path(config.longvideoagent.config)
+    path.write_text(path.read_text().replace("prompt = 6000", "prompt = 20"))
+    with caplog.at_level(logging.WARNING, "longvideoagent"):
+        output, _ = roll(config, tokenizer, row)
+    assert not any(output.response_mask)
+    told = output.extra_fields["reward_extra_info"]
+    assert (told["acc"], told["rounds"], told["failed"], told["did_not_fit"]) == (None, 0, 0, 1)
+    assert "no lesson (the prompt does not fit limits.prompt)" in caplog.text
 
 
 def test_what_cannot_be_is_refused_in_one_line(

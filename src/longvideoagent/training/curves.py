@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ PANELS: Mapping[str, Sequence[str]] = MappingProxyType(
         "KL to the first model": ("kl",),
         "entropy of a token": ("entropy",),
         "sampled tokens": ("completions/mean_length",),
-        "rollouts an outage ended": ("failed",),
+        "rollouts without a reward": ("failed", "did_not_fit"),
     }
 )
 """Titles, and the metrics of each; a panel without any is left out."""
@@ -39,7 +40,7 @@ def draw(runs: Sequence[Path], out: Path) -> None:
 
     metrics = [list(TrainingFolder(run).lines(METRICS)) for run in runs]
     held_out = [list(TrainingFolder(run).lines(HELD_OUT)) for run in runs]
-    told = {name for lines in metrics for line in lines[:1] for name in line}
+    told = {name for lines in metrics for line in lines for name in line}
     panels = [title for title, names in PANELS.items() if told & set(names)]
     if not panels:
         raise DataError(f"{runs[0]}: no step has been made yet; there is nothing to draw")
@@ -53,7 +54,8 @@ def draw(runs: Sequence[Path], out: Path) -> None:
                 label = name if len(runs) == 1 else run.name
                 _line(axis, metrics[number], name, colours[(number + place) % 10], label)
             if title == "right" and held_out[number]:
-                steps, right = ([line[name] for line in held_out[number]] for name in ("step", "accuracy"))
+                steps = [line["step"] for line in held_out[number]]
+                right = [line.get("accuracy", math.nan) for line in held_out[number]]
                 axis.plot(steps, right, "o-", color=colours[(number + 1) % 10], lw=1, ms=4, label="held out")
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)

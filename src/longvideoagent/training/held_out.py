@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from longvideoagent.scoring import score
 from longvideoagent.trace import Outcome
 from longvideoagent.training.folder import HELD_OUT, TrainingFolder
-from longvideoagent.training.rollouts import Lesson, Played, tool_use
+from longvideoagent.training.rollouts import Lesson, Played, counts, means
 from longvideoagent.training.trl import MasterRollouts
 
 TEMPERATURE = 0.6
@@ -59,15 +59,23 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
 
 
 def summarize(ended: Sequence[tuple[Lesson, Played]]) -> dict[str, Any]:
-    """Accuracy, and how the agents were used, in all and of each kind of question. An outage is no wrong answer: what
-    it ended is counted apart."""
-    whole = [(lesson, played) for lesson, played in ended if played.trace.outcome is not Outcome.FAILED]
+    """Accuracy, and how the agents were used, in all and of each kind of question; of no questions, neither. An outage
+    is no wrong answer, nor is a prompt that did not fit: both are counted apart."""
+    failed = sum(played.trace.outcome is Outcome.FAILED for _, played in ended)
+    whole = [
+        (lesson, played)
+        for lesson, played in ended
+        if played.trace.outcome is not Outcome.FAILED and not played.did_not_fit
+    ]
     kinds = sorted({lesson.kind for lesson, _ in whole})
     by_kind = {kind: _measure([each for each in whole if each[0].kind == kind]) for kind in kinds}
-    return {**_measure(whole), "failed": len(ended) - len(whole), "by_kind": by_kind}
+    lost = {"failed": failed, "did_not_fit": len(ended) - len(whole) - failed}
+    return {**_measure(whole), **lost, "by_kind": by_kind}
 
 
 def _measure(ended: Sequence[tuple[Lesson, Played]]) -> Mapping[str, float]:
-    right = [score(played.trace, lesson.gold_option).correct for lesson, played in ended]
-    accuracy = sum(right) / len(right) if right else 0.0
-    return {"n": len(right), "accuracy": accuracy, **tool_use([played for _, played in ended])}
+    rows = [
+        {"accuracy": float(score(played.trace, lesson.gold_option).correct), **counts(played.trace)}
+        for lesson, played in ended
+    ]
+    return {"n": len(rows), **means(rows)}

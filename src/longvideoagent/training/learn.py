@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from longvideoagent.agents.load import cache_path, load_team
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.report.json import to_json
-from longvideoagent.training.config import MasterConfig, TrainConfig
+from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
 from longvideoagent.training.folder import ROLLOUTS, TrainingFolder
 from longvideoagent.training.held_out import HeldOut
 from longvideoagent.training.lessons import read_lessons
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model, machine_arguments
-from longvideoagent.training.rollouts import Lesson, Tongue
-from longvideoagent.training.trl import ALGORITHMS, MasterRollouts, make_trainer
+from longvideoagent.training.rollouts import Lesson, Tongue, prompt_fits
+from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.training.watch import Progress, Watch, run_trainer
 
 
@@ -31,6 +31,9 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
     lessons, held_out = read_all_lessons(config)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
     tongue = Tongue(tokenizer, config.wording, config.token_limits)
+    check_prompts(config.rows, lessons, tongue)
+    if config.held_out is not None:
+        check_prompts(config.held_out, held_out, tongue)
     rollouts = MasterRollouts(lessons, load_team(config.team, cache_path()), tongue, config.weights)
     try:
         trainer = make_trainer(model, rollouts, algorithm, own, adapter_of(config.lora))
@@ -53,14 +56,23 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
 
 def read_all_lessons(config: TrainConfig) -> tuple[list[Lesson], list[Lesson]]:
     """Those to train on, and those held out. Raises DataError where they cannot be read, and UsageError where one
-    episode stands in both."""
+    episode stands in both, or where there are too few for a step."""
     data = open_dataset(config.data, config.split)
     lessons = read_lessons(config.rows, data, config.settings)
     held_out = [] if config.held_out is None else read_lessons(config.held_out, data, config.settings)
+    if len(lessons) < config.batch:  # TRL leaves an incomplete batch out, and would train nothing
+        raise UsageError(f"{config.rows}: {len(lessons)} questions, batch {config.batch}; lower batch")
     shared = {lesson.video for lesson in lessons} & {lesson.video for lesson in held_out}
     if shared:
         raise UsageError(f"{config.held_out}: episode {min(shared)} is trained on as well; export the rows again")
     return lessons, held_out
+
+
+def check_prompts(rows: Path, lessons: Sequence[Lesson], tongue: Tongue) -> None:
+    """Raises DataError where no lesson of the rows has a prompt that the master could be asked with."""
+    if not any(prompt_fits(lesson.task, tongue) for lesson in lessons):
+        told = f"no prompt fits limits.prompt, which is {tongue.limits.prompt} tokens"
+        raise DataError(f"{rows}: {told}; raise it or shorten prompt_file")
 
 
 def settings_told(config: MasterConfig, algorithm: str) -> dict[str, Any]:
@@ -72,7 +84,12 @@ def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
     """The configuration in TRL's words. Raises UsageError where the rollouts of a step cannot be shared evenly."""
     group = group_of(config, algorithm)
     at_once = config.at_once or group
-    vllm = {"use_vllm": True, "vllm_mode": "colocate", "vllm_gpu_memory_utilization": config.vllm_memory}
+    vllm = {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": config.vllm_memory,
+        "vllm_max_model_length": config.limits.prompt + config.limits.response,
+    }
     return {
         "output_dir": str(config.out),
         "num_generations": group,
@@ -108,4 +125,4 @@ def common_arguments() -> dict[str, Any]:
 
 def group_of(config: TrainConfig, algorithm: str) -> int:
     """Rollouts of each question."""
-    return config.group or int(ALGORITHMS[algorithm]["num_generations"])
+    return config.group or int(REINFORCEMENT[algorithm]["num_generations"])

@@ -7,7 +7,7 @@ run wait for one. So a batch is the same however fast the tools were, and a seed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,9 @@ from longvideoagent.context import Style
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
-from longvideoagent.rollout import AskGrounding
+from longvideoagent.rollout import AskGrounding, Rollout
 from longvideoagent.run import steps
-from longvideoagent.trace import Settings, Trace
+from longvideoagent.trace import Outcome, Settings, Trace
 from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
 from longvideoagent.types import Grounded, Look, Question, Relocate, Reply
 
@@ -28,7 +28,6 @@ Sample = Callable[[Sequence[list[int]], Sequence[int]], Sequence[Sampled]]
 """Continues each of the contexts by at most so many tokens, to the end of its first action or of its turn."""
 Ask = Callable[[list[int], int], Awaitable[Sampled]]
 """The same for one context."""
-COUNTED = ("rounds", "looks", "relocations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,12 @@ class Played:
 
     trace: Trace
     sequences: Sequence[TokenSequence]
-    """Empty where an agent was down before the master was asked."""
+    """Empty where the master was never asked: an agent was down before, or the prompt did not fit the limits."""
+
+    @property
+    def did_not_fit(self) -> bool:
+        """Whether the prompt was longer than it may be, so that the rounds passed without the master."""
+        return not self.sequences and self.trace.outcome is not Outcome.FAILED
 
     def only_sequence(self, end: int) -> TokenSequence:
         """The one sequence that it is, for engines that train on one for each rollout; where the master was never
@@ -157,13 +161,22 @@ async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue
     return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))
 
 
-def tool_use(played: Sequence[Played]) -> dict[str, float]:
-    """Means over rollouts of what ``counts`` tells."""
-    counted = [counts(each.trace) for each in played]
-    return {name: sum(each[name] for each in counted) / (len(counted) or 1) for name in COUNTED}
+def prompt_fits(task: Task, tongue: Tongue) -> bool:
+    """Whether the first prompt of a task, with as few lines as it can have, is within the limits. Raises ModelError
+    for a tokenizer that does not give a text back."""
+    rollout = Rollout(task.question, task.episode.timeline, task.settings)
+    if isinstance(rollout.request, AskGrounding):
+        rollout.receive(Grounded(task.first_clip))
+    return TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits).context(rollout.trace) is not None
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each number that the rows have; of no rows, none."""
+    return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}
 
 
 def counts(trace: Trace) -> dict[str, int]:
-    """Its rounds, looks and relocations."""
+    """Its looks, relocations, and rounds that the master was asked in: not those that passed for want of room."""
     actions = [type(said.action) for said in trace.rounds]
-    return dict(zip(COUNTED, (len(actions), actions.count(Look), actions.count(Relocate)), strict=True))
+    asked = sum(said.reply.usage.calls for said in trace.rounds)
+    return {"rounds": asked, "looks": actions.count(Look), "relocations": actions.count(Relocate)}

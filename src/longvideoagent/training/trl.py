@@ -7,31 +7,16 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.agents.team import Team
 from longvideoagent.scoring import score
+from longvideoagent.training.config import COMMON, OVERLONG_SHARE, REINFORCEMENT
 from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward
-from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, play, tool_use
+from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, counts, means, play
 from longvideoagent.training.sampling import EngineSampler, ModelSampler
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-
-ALGORITHMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "grpo": {"loss_type": "grpo", "beta": 0.001, "epsilon": 0.2, "num_generations": 8},
-        "dapo": {"loss_type": "dapo", "beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "num_generations": 4},
-    }
-)
-"""The paper's and the public code's settings, as TRL's configuration names them; learning rate and warm-up besides. A
-rollout ends at a tag and not with an end of turn, so TRL's masking of truncated completions stays off."""
-COMMON: Mapping[str, Any] = MappingProxyType(
-    {"learning_rate": 5e-6, "warmup_steps": 0.1, "mask_truncated_completions": False, "temperature": 1.0}
-)
-
-OVERLONG_SHARE = 0.2
-"""Of the response's tokens; the public code tells none."""
 
 
 @dataclass
@@ -48,15 +33,17 @@ class MasterRollouts:
     """The last share of the response's tokens in which a rollout loses up to 1 of its reward (DAPO's soft penalty)."""
     finished: Sequence[tuple[Played, Reward | None]] = ()
     told: Mapping[str, float] = field(default_factory=dict)
-    """Means over the last batch of all processes: tool use, parts of the reward, rollouts that an outage ended."""
+    """Of the last batch, as ``tell`` says."""
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
-        """One rollout for each prompt; TRL repeats a prompt for each of its group. A rollout that an outage ended has
-        no reward, and its tokens no mask: it teaches nothing."""
+        """One rollout for each prompt; TRL repeats a prompt for each of its group. A rollout that an outage ended,
+        or whose prompt did not fit, has no reward, and its tokens no mask: it teaches nothing."""
         lessons = [self.lessons[prompt[0]["lesson"]] for prompt in prompts]
         played = self.play([lesson.task for lesson in lessons], trainer, trainer.args.temperature)
         ended = list(zip(played, lessons, strict=True))
-        rewards = [reward(each.trace, lesson.gold_option, self.weights) for each, lesson in ended]
+        rewards = [
+            None if each.did_not_fit else reward(each.trace, lesson.gold_option, self.weights) for each, lesson in ended
+        ]
         self.finished = list(zip(played, rewards, strict=True))
         right = [score(each.trace, lesson.gold_option).correct for each, lesson in ended]
         self.told = tell(self.finished, right)
@@ -106,36 +93,34 @@ class MasterRollouts:
 
 
 def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
-    """Means over the rollouts of all processes that no outage ended, and how many one did."""
+    """Means over the rollouts of all processes that have a reward, how many an outage ended, and how many the prompt
+    did not fit."""
     from accelerate.utils import gather_object
 
-    whole = [
-        (played, asdict(worth), own) for (played, worth), own in zip(finished, right, strict=True) if worth is not None
-    ]
-    parts = {f"reward_{name}": _mean([worth[name] for _, worth, _ in whole]) for name in (whole[0][1] if whole else ())}
-    accuracy = {"accuracy": _mean([float(own) for _, _, own in whole])} if whole else {}
-    own = {**tool_use([played for played, _, _ in whole]), **parts, **accuracy}
-    shares: list[dict[str, float]] = gather_object([own])
-    failed = sum(gather_object([len(finished) - len(whole)]))
-    names = dict.fromkeys(name for share in shares for name in share)
-    means = {name: _mean([share[name] for share in shares if name in share]) for name in names}
-    return {**means, "failed": failed}
+    own = [_numbers(*each, is_right=each_right) for each, each_right in zip(finished, right, strict=True)]
+    rows: list[dict[str, float]] = gather_object(own)
+    lost = {name: sum(row.get(name, 0) for row in rows) for name in ("failed", "did_not_fit")}
+    return {**means([row for row in rows if not set(lost) & set(row)]), **lost}
+
+
+def _numbers(played: Played, worth: Reward | None, *, is_right: bool) -> dict[str, float]:
+    """What counts of a rollout; of one without a reward, why it has none."""
+    if worth is None:
+        return {"did_not_fit" if played.did_not_fit else "failed": 1}
+    parts = {f"reward_{name}": part for name, part in asdict(worth).items()}
+    return {**counts(played.trace), **parts, "accuracy": float(is_right)}
 
 
 def _equal_groups(totals: Sequence[float | None], trainer: Any) -> list[bool]:
-    """For each of this process's rewards, whether all of its group are equal; a group may lie in several processes,
-    one behind the other."""
+    """For each of this process's rewards, whether all that its group has are equal; a group may lie in several
+    processes, one behind the other."""
     from accelerate.utils import gather_object
 
     everywhere = gather_object(list(totals))
     size, first = trainer.num_generations, trainer.accelerator.process_index * len(totals)
     groups = [everywhere[start : start + size] for start in range(0, len(everywhere), size)]
-    is_equal = [len(set(group)) == 1 for group in groups]
+    is_equal = [len({total for total in group if total is not None}) <= 1 for group in groups]
     return [is_equal[(first + place) // size] for place in range(len(totals))]
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers)
 
 
 async def _play(tasks: Sequence[Task], team: Team, sampler: Sample, tongue: Tongue) -> list[Played]:
@@ -166,7 +151,7 @@ def make_trainer(
     return GRPOTrainer(
         model=model,
         reward_funcs=rollout_reward,
-        args=GRPOConfig(**{**COMMON, **ALGORITHMS[algorithm], **arguments}),
+        args=GRPOConfig(**{**COMMON, **REINFORCEMENT[algorithm], **arguments}),
         train_dataset=Dataset.from_dict({"prompt": rows}),
         processing_class=rollouts.tongue.tokenizer,
         rollout_func=rollouts,

@@ -31,9 +31,9 @@ from longvideoagent.media.episode import Episode
 from longvideoagent.protocol import ACTION_ENDS
 from longvideoagent.scoring import score
 from longvideoagent.trace import Trace
-from longvideoagent.training.config import TrainConfig, read_config
+from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
 from longvideoagent.training.lessons import lesson_of
-from longvideoagent.training.reply_end import ReplyEnd
+from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.reward import Weights, overlong, reward
 from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, counts, play_one
 from longvideoagent.training.tokens import TokenSequence, Wording
@@ -89,18 +89,12 @@ class Asking:
     async def __call__(self, context: list[int], most: int) -> Sampled:
         """Sample up to the end of the first action, of the turn or of what there is room for. A server that stopped
         at an action's mark inside a thought goes on from there."""
-        end = ReplyEnd(self.tokenizer, context)
-        ids: list[int] = []
-        logprobs: list[float] = []
-        while True:
-            told = await self._generate(context + ids, most - len(ids))
-            before, ids = len(ids), ids + list(told.token_ids)
-            logprobs += told.log_probs or ([] if self.params.get("logprobs") else [0.0] * len(told.token_ids))
-            for count in range(before + 1, len(ids) + 1):
-                if count == most or end.is_at(ids[:count]):
-                    return ids[:count], logprobs[:count]
-            if len(ids) == before or not self._stopped_at_text(ids):
-                return ids, logprobs
+        reply = SampledReply(self.tokenizer, context, most)
+        while not reply.is_done:
+            told = await self._generate(context + reply.ids, reply.room)
+            logprobs = told.log_probs or ([] if self.params.get("logprobs") else [0.0] * len(told.token_ids))
+            reply.take_piece(told.token_ids, logprobs, self.params.get("stop", ()))
+        return reply.ids, reply.logprobs
 
     async def _generate(self, context: list[int], most: int) -> Any:
         started = time.perf_counter()
@@ -117,11 +111,6 @@ class Asking:
         self.versions += [version for version in versions if version is not None]
         return told
 
-    def _stopped_at_text(self, ids: list[int]) -> bool:
-        """Whether the last token ends one of the texts that the server stops at."""
-        now, before = (self.tokenizer.decode(each) for each in (ids, ids[:-1]))
-        return any(now.count(text) > before.count(text) for text in self.params.get("stop", ()))
-
 
 @register(AGENT_NAME)
 class MasterLoop(AgentLoopBase):  # type: ignore[misc]
@@ -129,9 +118,9 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
     ``reward``, less verl's penalty for responses that are too long where ``reward.reward_kwargs`` asks for one."""
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
-        """See verl. A rollout that an outage ended has no mask, and reward 0; it is told in the log, and counted as
-        ``failed``. Raises UsageError for a style whose contexts are no single sequence, and DataError for a row that
-        is none."""
+        """See verl. A rollout that an outage ended, or whose prompt did not fit, has no mask, and reward 0; it is told
+        in the log, and counted as ``failed`` or ``did_not_fit``. Raises UsageError for a style whose contexts are no
+        single sequence, and DataError for a row that is none."""
         school = open_school(self._config_path())
         tongue = Tongue(self.tokenizer, school.wording, school.config.token_limits)
         self._check(tongue)
@@ -161,18 +150,20 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
 
     def _output(self, played: Played, lesson: Lesson, weights: Weights, asking: Asking, step: int) -> AgentLoopOutput:
         trace = played.trace
-        earned = reward(trace, lesson.gold_option, weights)
+        earned = None if played.did_not_fit else reward(trace, lesson.gold_option, weights)
         if earned is None:
-            _log.warning("%s: no lesson (%s)", trace.question.id, trace.cause)
-        end = self.tokenizer.eos_token_id
-        own = ended(played.only_sequence(end), trace, self.tokenizer, self.rollout_config.response_length)
+            cause = "the prompt does not fit limits.prompt" if played.did_not_fit else trace.cause
+            _log.warning("%s: no lesson (%s)", trace.question.id, cause)
+        own = played.only_sequence(self.tokenizer.eos_token_id)
+        length = len(own.ids)  # the end of turn that may follow is not the master's
+        own = ended(own, trace, self.tokenizer, self.rollout_config.response_length)
         versions = asking.versions or [step]
         return AgentLoopOutput(
             prompt_ids=own.prompt_ids,
             response_ids=own.ids,
             response_mask=own.mask if earned is not None else [0] * len(own.mask),
             response_logprobs=own.logprobs if asking.params.get("logprobs") else None,
-            reward_score=0.0 if earned is None else earned.total + self._penalty(len(own.ids)),
+            reward_score=0.0 if earned is None else earned.total + self._penalty(length),
             num_turns=1 + len(trace.rounds) + sum(each.observation is not None for each in trace.rounds),
             metrics={
                 "generate_sequences": asking.seconds,
@@ -180,7 +171,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
                 "num_preempted": asking.preempted,
             },
             extra_fields={
-                "reward_extra_info": account(trace, lesson.gold_option),
+                "reward_extra_info": account(played, lesson.gold_option),
                 "min_global_steps": min(versions),
                 "max_global_steps": max(versions),
                 "turn_scores": [],
@@ -189,12 +180,14 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         )
 
     def _penalty(self, length: int) -> float:
-        """At most 0; verl's own, which it leaves to whoever gives the reward."""
+        """At most 0; verl's own, which it leaves to whoever gives the reward. Without ``len``, it begins where that of
+        TRL does."""
         told = OmegaConf.select(self.config, "reward.reward_kwargs")
         buffer = told.get("overlong_buffer_cfg") if told else None
         if not buffer or not buffer.enable:
             return 0.0
-        return -float(buffer.penalty_factor) * overlong(length, told.max_resp_len, buffer.len)
+        margin = OVERLONG_SHARE * told.max_resp_len if buffer.get("len") is None else buffer.len
+        return -float(buffer.penalty_factor) * overlong(length, told.max_resp_len, margin)
 
 
 def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenSequence:
@@ -207,13 +200,16 @@ def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenS
     return own
 
 
-def account(trace: Trace, gold_option: int) -> dict[str, Any]:
-    """What verl validates by and writes beside each rollout; ``acc`` is None after an outage, which verl counts in
-    ``acc`` as wrong and leaves out of ``acc_success_only``."""
+def account(played: Played, gold_option: int) -> dict[str, Any]:
+    """What verl validates by and writes beside each rollout; ``acc`` is None after an outage, and where the prompt did
+    not fit, which verl counts in ``acc`` as wrong and leaves out of ``acc_success_only``."""
+    trace = played.trace
+    is_lost = trace.failure is not None or played.did_not_fit
     return {
-        "acc": None if trace.failure is not None else float(score(trace, gold_option).correct),
+        "acc": None if is_lost else float(score(trace, gold_option).correct),
         **counts(trace),
         "failed": int(trace.failure is not None),
+        "did_not_fit": int(played.did_not_fit),
         "outcome": str(trace.outcome),
     }
 
