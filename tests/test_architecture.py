@@ -39,6 +39,7 @@ FLOORS = [
     ["terminal_eval", "cli_options"],
     ["cli_data", "cli_eval", "cli_train", "cli_web"],
     ["cli"],
+    ["__main__"],
 ]
 
 

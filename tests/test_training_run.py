@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,18 +80,25 @@ def test_rows_that_are_none_are_named(rows: Path, tmp_path: Path) -> None:
         ([whole[0] | {"reward_model": {"ground_truth": "a9"}}], "'a9' names none of 5 options"),
         ([whole[0] | {"extra_info": whole[0]["extra_info"] | {"clip": "gone"}}], "has no clip 'gone'"),
         ([whole[0] | {"extra_info": {"qid": "1"}}], "has no column extra_info.video"),
+        ([whole[0] | {"extra_info": None}], "holds nothing in column extra_info"),
     ]
     for number, (broken, told) in enumerate(faults):
         path = tmp_path / f"{number}.parquet"
         pq.write_table(pa.Table.from_pylist(broken), path)
         with pytest.raises(DataError, match=told):
             read_lessons(path, data, Settings())
+    with pytest.raises(DataError, match="no such file"):
+        read_lessons(tmp_path / "none.parquet", data, Settings())
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
         ("steps = 0", "steps: "),
+        ("steps = true", "steps: "),
+        ('look_tag = "foo"', "look_tag: "),
+        ("[limits]\nreply = 48", "limits.least_reply: 64 is more than limits.reply 48"),
+        ("[limits]\nresponse = 48\nreply = 200", "limits.least_reply: 64 is more than limits.response 48"),
         ("colour = 1", "colour: no such field"),
         ('reward = "gold"', "no preset 'gold'"),
         ("reward = {rihgt = 1}", "no such weight"),
@@ -161,6 +169,50 @@ def test_lessons_that_fill_no_step_are_refused_before_the_model_is_loaded(rows: 
     config = read_config(write_config(rows, tmp_path / "run", "no model", batch=5), TrainConfig)
     with pytest.raises(UsageError, match=r"train\.parquet: 4 questions, batch 5; lower batch"):
         reinforce(config, "grpo")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_what_a_dry_run_says_yes_to_would_start(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_model: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from longvideoagent.cli import app
+
+    def refused(algorithm: str, path: Path) -> str:
+        return str(CliRunner().invoke(app, ["train", algorithm, str(path), "--dry-run"]).exception)
+
+    at, other = tmp_path / "run", tmp_path / "other"
+    gone = write_config(rows, at, random_model)
+    gone.write_text(gone.read_text().replace("train.parquet", "none.parquet"))
+    assert "no such file" in refused("grpo", gone)
+    other.mkdir()
+    (other / "file").touch()
+    assert "holds other files" in refused("grpo", write_config(rows, other, random_model))
+    assert "lower batch" in refused("grpo", write_config(rows, at, random_model, batch=5))
+    assert "cannot be shared" in refused("grpo", write_config(rows, at, random_model, at_once=3))
+    monkeypatch.setattr("longvideoagent.training.learn.find_spec", lambda _name: None)
+    assert "vLLM is not installed" in refused("grpo", write_config(rows, at, random_model, vllm_memory=0.3))
+    (tmp_path / "sft.toml").write_text(f'model = "{random_model}"\nruns = ["{tmp_path}"]\nout = "{at}"\n')
+    assert "is its folder a run" in refused("sft", tmp_path / "sft.toml")
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
+def test_a_model_that_is_half_there_is_told_by_what_it_lacks(random_model: Path, tmp_path: Path) -> None:
+    from longvideoagent.training.loading import load_model
+
+    for name, spoilt in (("cut", "model.safetensors"), ("mute", "tokenizer.json")):
+        shutil.copytree(random_model, tmp_path / name)
+        (tmp_path / name / spoilt).write_bytes(b"cut off")
+    with pytest.raises(DataError, match=r"cannot be loaded \(.*\); check its files") as raised:
+        load_model(str(tmp_path / "cut"), is_adapted=False)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(DataError, match="has no tokenizer that can be read"):
+        load_model(str(tmp_path / "mute"), is_adapted=False)
+    with pytest.raises(DataError, match="no such folder; check the path"):
+        load_model("no/such/folder", is_adapted=False)
 
 
 @pytest.mark.torch
@@ -261,7 +313,9 @@ def test_a_run_is_drawn_whatever_its_first_step_lacked(tmp_path: Path) -> None:
     from longvideoagent.training.curves import write_training_report
 
     folder = TrainingFolder(tmp_path)
-    (tmp_path / "config.json").write_text('{"algorithm": "grpo"}')
+    (tmp_path / "config.json").write_text('{"algorithm": "grpo", "limits": {"prompt": 9}}')
+    done = subprocess.run([LVA, "report", tmp_path], capture_output=True, text=True, check=False)
+    assert "no step has been made yet" in done.stderr
     folder.add("metrics.jsonl", {"step": 1, "epoch": 0.1})
     folder.add("metrics.jsonl", {"step": 2, "accuracy": 0.5, "reward": 1.0})
     asked: list[dict[str, Any]] = [
@@ -273,6 +327,14 @@ def test_a_run_is_drawn_whatever_its_first_step_lacked(tmp_path: Path) -> None:
     page = write_training_report(tmp_path).read_text()
     assert "<td>0</td><td></td><td>0</td><td></td><td></td><td></td><td>4</td><td>3</td>" in page
     assert "<td>2</td><td>25.0 %</td><td>4</td><td>2.00</td>" in page
+    assert "limits prompt 9" in page
+    assert "Rollouts" not in page
+
+
+def test_the_command_is_a_module_as_torchrun_asks_for() -> None:
+    command = [sys.executable, "-m", "longvideoagent", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Train the master" in done.stdout
 
 
 @pytest.mark.torch
@@ -311,7 +373,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(rows: Path, random_model:
     (bare / "chat_template.jinja").unlink()
     whole = write_config(rows, tmp_path / "run", random_model).read_text()
     faults = [
-        (whole.replace(str(random_model), str(tmp_path / "none")), "grpo", "cannot be loaded"),
+        (whole.replace(str(random_model), str(tmp_path / "none")), "grpo", "no such folder"),
         (whole.replace(str(random_model), str(bare)), "grpo", "no chat template"),
         (whole.replace("train.parquet", "none.parquet"), "grpo", "none.parquet"),
         (whole, "ppo", "no such algorithm"),
@@ -319,7 +381,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(rows: Path, random_model:
         (whole.replace("batch = 1", "batch = 1\nat_once = 3"), "grpo", "2 rollouts a step cannot be shared"),
         (f'held_out = "{rows / "rows" / "train.parquet"}"\n' + whole, "grpo", "episode s01e01 is trained on as well"),
         (whole.replace(str(tmp_path / "run"), str(bare)), "grpo", "holds other files and no run"),
-        (whole + "\n[trl]\nbeta = 0.0\nno_such_field = 1\n", "grpo", "no_such_field"),
+        (whole + "\n[trl]\nbeta = 0.0\nno_such_field = 1\n", "grpo", "trl.no_such_field: no field of TRL's"),
     ]
     for number, (text, algorithm, told) in enumerate(faults):
         config = tmp_path / f"{number}.toml"

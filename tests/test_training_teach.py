@@ -215,6 +215,8 @@ def test_an_adapter_of_another_base_is_refused(random_model: Path, tmp_path: Pat
         assert done.returncode == 2, done.stderr
         assert ("it has no base_model" if layers == 1 else "the base has no place for base_model") in done.stderr
         assert not out.exists()
+    done = lva("merge", tmp_path / "of-4", "--base", tmp_path / "none", "--out", tmp_path / "merged")
+    assert f"{tmp_path / 'none'}: no such folder" in done.stderr
     (tmp_path / "of-4" / "adapter_model.safetensors").write_bytes(b"no weights at all")
     done = lva("merge", tmp_path / "of-4", "--base", str(random_model), "--out", tmp_path / "merged")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr

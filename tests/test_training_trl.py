@@ -96,6 +96,29 @@ def test_an_outage_ends_its_own_rollout_alone(tiny: Any) -> None:
     assert [each.trace.outcome for each in played] == [Outcome.FAILED, Outcome.ANSWERED]
 
 
+def test_a_batch_that_is_stopped_ends_there(tiny: Any) -> None:
+    """As by Ctrl-C, while some wait for the master and one for vision: nothing is sampled for nobody."""
+    _, tokenizer = tiny
+    whole, sample = load_team(), scripted(tokenizer, [LOOK], [MOVE, END], [MOVE, END])
+
+    class Slow:
+        async def look(self, request: Any, video: Any) -> Any:  # noqa: ARG002
+            await asyncio.sleep(100)
+
+    async def stop() -> None:
+        team = Team("slow", whole.master, whole.grounding, Slow())
+        playing = asyncio.create_task(play([TASK] * 3, team, sample, tongue(tokenizer)))
+        while not sample.calls:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        playing.cancel()
+        await playing
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stop())
+    assert sample.calls == [3]
+
+
 # --- the trainer ---------------------------------------------------------------------------------
 
 

@@ -165,3 +165,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained = [reinforce(folder, size, warm, seed) for seed in range(1, size.seeds + 1)]
     runs = [evaluate(folder, model, folder / name) for name, model in _named(warm, trained)]
     write_results(folder, runs, time.monotonic() - started)
+    if told.size == "small":
+        sys.stdout.write("This size shows that all of it runs, and no gain; leave out --size for that.\n")

@@ -33,7 +33,13 @@ def train(
     told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
         from longvideoagent.training.forecast import forecast
+        from longvideoagent.training.learn import prepare
+        from longvideoagent.training.teach import prepare_teaching
 
+        if isinstance(told, TeachConfig):
+            prepare_teaching(told)
+        else:
+            prepare(told, algorithm)
         print_counts(forecast(told, algorithm))
         return
     with progress() as tell:

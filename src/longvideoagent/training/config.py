@@ -18,7 +18,7 @@ from longvideoagent.trace import Settings
 from longvideoagent.training.reward import PRESETS, Weights
 from longvideoagent.training.tokens import Limits, Wording
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 C = TypeVar("C", bound="MasterConfig")
 _USUAL = Limits()
@@ -74,14 +74,22 @@ class Lora(BaseModel):
 
 
 class TokenLimits(BaseModel):
-    """See ``tokens.Limits``."""
+    """See ``tokens.Limits``. A reply and a response have to have room for the least of a reply."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     prompt: Count = _USUAL.prompt
     response: Count = _USUAL.response
     reply: Count = _USUAL.reply
     least_reply: Count = _USUAL.least_reply
+
+    @field_validator("least_reply")
+    @classmethod
+    def _fits(cls, least: int, told: ValidationInfo) -> int:
+        for name in ("response", "reply"):
+            if least > told.data.get(name, least):
+                raise PydanticCustomError("no_room", f"{least} is more than limits.{name} {told.data[name]}")
+        return least
 
 
 class MasterConfig(BaseModel):
@@ -94,7 +102,7 @@ class MasterConfig(BaseModel):
     """The folder, or the id, of a causal language model with a chat template."""
     out: Path
     style: Style = Style.CONTINUATION
-    look_tag: str = "search"
+    look_tag: Literal["visual_query", "search"] = "search"
     prompt_file: Path | None = None
     reward: str | dict[str, float] = "paper"
     """A preset of ``reward.PRESETS``, or the weights themselves."""

@@ -59,6 +59,9 @@ def draw(runs: Sequence[Path], out: Path) -> None:
                 axis.plot(steps, right, "o-", color=colours[(number + 1) % 10], lw=1, ms=4, label="held out")
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step", fontsize=8)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if title == "right":
+            axis.set_ylim(bottom=0)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=7, frameon=False)
     for axis in axes[len(panels) :]:
@@ -77,6 +80,13 @@ def _line(axis: Any, lines: Sequence[Mapping[str, Any]], name: str, colour: Any,
     axis.plot(steps, smoothed, color=colour, lw=1.6, label=label)
 
 
+def _plain(value: Any) -> str:
+    """A setting as one reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def write_training_report(run: Path, out: Path | None = None) -> Path:
     """Draw a run's curves, and write the page: its settings, the curves, and its latest rollouts. Raises DataError
     where the folder holds no training run."""
@@ -89,7 +99,7 @@ def write_training_report(run: Path, out: Path | None = None) -> Path:
         "longvideoagent.training",
         "report.html.j2",
         title=f"{settings['algorithm']}: {run.name}",
-        settings={name: value for name, value in settings.items() if value not in (None, {}, [])},
+        settings={name: _plain(value) for name, value in settings.items() if value not in (None, {}, [])},
         curves=f"data:image/png;base64,{image}",
         held_out=list(folder.lines(HELD_OUT)),
         rollouts=list(folder.lines(ROLLOUTS))[-SHOWN_ROLLOUTS:][::-1],

@@ -96,8 +96,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def is_training(path: Path) -> bool:
-    """Whether a folder holds a training run."""
-    return (path / CONFIG).exists() and (path / METRICS).exists()
+    """Whether a folder holds a training run, though it may not have made a step yet."""
+    try:
+        return "algorithm" in _read(path / CONFIG)
+    except DataError:
+        return (path / CONFIG).exists() and (path / METRICS).exists()
 
 
 def _read(path: Path) -> dict[str, Any]:

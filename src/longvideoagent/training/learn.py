@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,8 @@ from longvideoagent.training.watch import Progress, Watch, run_trainer
 def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _share: None) -> Path:
     """Train, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
     UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
-    folder = TrainingFolder(config.out)
-    told, own = settings_told(config, algorithm), arguments(config, algorithm)
-    folder.check(told)
-    lessons, held_out = read_all_lessons(config)
+    lessons, held_out = prepare(config, algorithm)
+    folder, told = TrainingFolder(config.out), settings_told(config, algorithm)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
     tongue = Tongue(tokenizer, config.wording, config.token_limits)
     check_prompts(config.rows, lessons, tongue)
@@ -36,7 +35,7 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
         check_prompts(config.held_out, held_out, tongue)
     rollouts = MasterRollouts(lessons, load_team(config.team, cache_path()), tongue, config.weights)
     try:
-        trainer = make_trainer(model, rollouts, algorithm, own, adapter_of(config.lora))
+        trainer = make_trainer(model, rollouts, algorithm, arguments(config, algorithm), adapter_of(config.lora))
     except (ValueError, TypeError) as error:  # peft and TRL tell so what does not go together
         raise DataError(f"{config.model}: cannot be trained so ({one_line(error)}); mend the configuration") from error
     if is_main_process():
@@ -52,6 +51,27 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
     run_trainer(trainer, folder, Watch(folder, progress, tell_more))
     tokenizer.save_pretrained(folder.model)
     return folder.model
+
+
+def prepare(config: TrainConfig, algorithm: str) -> tuple[list[Lesson], list[Lesson]]:
+    """All that can be told before the model is loaded: the lessons to train on and those held out, where the run can
+    begin or go on. Raises DataError or UsageError where it cannot."""
+    TrainingFolder(config.out).check(settings_told(config, algorithm))
+    arguments(config, algorithm)
+    check_fields("GRPOConfig", config.trl)
+    if config.vllm_memory is not None and find_spec("vllm") is None:
+        raise UsageError("vllm_memory: vLLM is not installed; pip install 'longvideoagent[vllm]', or leave it out")
+    return read_all_lessons(config)
+
+
+def check_fields(kind: str, told: Mapping[str, Any]) -> None:
+    """Raises UsageError where TRL's configuration of this kind has no such field."""
+    import trl
+
+    known = {each.name for each in fields(getattr(trl, kind))}
+    unknown = [name for name in told if name not in known]
+    if unknown:
+        raise UsageError(f"trl.{unknown[0]}: no field of TRL's {kind}; mend or delete it")
 
 
 def read_all_lessons(config: TrainConfig) -> tuple[list[Lesson], list[Lesson]]:

@@ -22,6 +22,8 @@ _INFO = ("qid", "video", "clip", "question", "options")
 def read_lessons(rows: Path, data: DataSet, settings: Settings) -> list[Lesson]:
     """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
     or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
+    if not rows.exists():
+        raise DataError(f"{rows}: no such file; write it with lva data export")
     episode = lru_cache(maxsize=None)(data.episode)
     lessons = [lesson_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
     if not lessons:
@@ -52,7 +54,8 @@ def _check_columns(record: Record) -> None:
     missing = [name for name in _COLUMNS if not isinstance(record.values.get(name), Mapping)]
     missing += [f"extra_info.{name}" for name in _INFO if not missing and name not in _told(record)]
     if missing:
-        raise DataError(f"{record.file.path}: has no column {missing[0]}; write it anew with lva data export")
+        told = "holds nothing in" if missing[0] in record.values else "has no"
+        raise DataError(f"{record.file.path}: {told} column {missing[0]}; write it anew with lva data export")
 
 
 def _told(record: Record) -> Mapping[str, Any]:

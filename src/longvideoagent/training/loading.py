@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.training.config import Lora
+
+_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""What a model of the hub can be called."""
 
 
 def is_main_process() -> bool:
@@ -31,16 +37,32 @@ def load_model(path: str, *, is_adapted: bool) -> tuple[Any, Any]:
     DataError where they cannot be loaded or trained."""
     keep_quiet()
     refuse_adapter(path)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype_of(is_adapted=is_adapted))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check the path") from error
+    model, tokenizer = load_both(path, dtype_of(is_adapted=is_adapted))
     if not tokenizer.chat_template:
         raise DataError(f"{path}: has no chat template; take a model that was trained to chat")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
+
+
+def load_both(path: str, dtype: Any) -> tuple[Any, Any]:
+    """Model and tokenizer. Raises DataError where they cannot be loaded."""
+    if not Path(path).is_dir() and not _ID.fullmatch(path):
+        raise DataError(f"{path}: no such folder; check the path")
+    try:
+        AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check the path") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise DataError(
+            f"{path}: has no tokenizer that can be read ({one_line(error)}); put its files there"
+        ) from error
+    try:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=dtype), tokenizer
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check its files") from error
 
 
 def refuse_adapter(path: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.training.loading import keep_quiet
+from longvideoagent.training.loading import keep_quiet, load_both
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
@@ -24,8 +24,6 @@ def merge(adapter: Path, out: Path, base: str | None = None, settings: Path | No
     folder of peft's, or a lone safetensors file whose ``settings`` are ``adapter_config.json`` beside it where they
     are not given. ``base`` is the one that the settings name where it is not given. Raises DataError where they
     cannot be read or do not fit each other, and UsageError for a folder that holds something."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose another --out")
     weights = adapter / WEIGHTS if adapter.is_dir() else adapter
@@ -35,9 +33,8 @@ def merge(adapter: Path, out: Path, base: str | None = None, settings: Path | No
             raise DataError(f"{path}: no such file; give an adapter's folder, or its weights and --config")
     base = base or _base_of(settings)
     keep_quiet()
+    model, tokenizer = load_both(base, "auto")
     try:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype="auto")
-        tokenizer = AutoTokenizer.from_pretrained(base)
         with tempfile.TemporaryDirectory() as together:  # as peft reads it, whatever the files are called
             shutil.copyfile(weights, Path(together) / WEIGHTS)
             shutil.copyfile(settings, Path(together) / SETTINGS)

@@ -130,6 +130,8 @@ class _Lockstep:
     def _step(self) -> None:
         if not self._waiting or len(self._waiting) < self._running:
             return
+        if any(answer.done() for _, _, answer in self._waiting.values()):
+            return  # all are being stopped
         asked = [self._waiting[number] for number in sorted(self._waiting)]
         self._waiting = {}
         replies = self._sample([context for context, _, _ in asked], [most for _, most, _ in asked])

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.errors import DataError, one_line
+from longvideoagent.trace import Trace
 from longvideoagent.training.config import TeachConfig
 from longvideoagent.training.folder import TrainingFolder
-from longvideoagent.training.learn import common_arguments, passes, settings_told
+from longvideoagent.training.learn import check_fields, common_arguments, passes, settings_told
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model
 from longvideoagent.training.muon import MuonAndAdam
 from longvideoagent.training.rollouts import Tongue
@@ -22,10 +23,8 @@ IGNORED = -100
 def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path:
     """Teach, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
     UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
-    folder = TrainingFolder(config.out)
-    told = settings_told(config, "sft")
-    folder.check(told)
-    good = read_good(config)
+    good = prepare_teaching(config)
+    folder, told = TrainingFolder(config.out), settings_told(config, "sft")
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
     tongue = Tongue(tokenizer, config.wording, config.token_limits)
     sequences = [each for trace in good for each in sequences_of(trace, tongue)]
@@ -47,6 +46,15 @@ def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path
     run_trainer(trainer, folder, watch)
     tokenizer.save_pretrained(folder.model)
     return folder.model
+
+
+def prepare_teaching(config: TeachConfig) -> list[Trace]:
+    """All that can be told before the model is loaded: the trajectories, where the run can begin or go on. Raises
+    DataError or UsageError where it cannot."""
+    TrainingFolder(config.out).check(settings_told(config, "sft"))
+    passes(config.batch, config.at_once or 1)
+    check_fields("SFTConfig", config.trl)
+    return read_good(config)
 
 
 def _make_trainer(config: TeachConfig, model: Any, tokenizer: Any, rows: dict[str, Any]) -> Any:

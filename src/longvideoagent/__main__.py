@@ -1,0 +1,6 @@
+"""``python -m longvideoagent``, and so ``torchrun -m longvideoagent``, is the command ``lva``."""
+
+from longvideoagent.cli import main
+
+if __name__ == "__main__":
+    main()
