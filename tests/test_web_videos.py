@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -140,31 +141,55 @@ def test_a_video_that_lies_on_its_side_is_streamed_upright(tmp_path: Path) -> No
         assert np.abs(first.astype(int) - upright).mean() < 25
 
 
-def test_sound_is_streamed_beside_the_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    write_video_with_sound(path)
+SOUNDS = [
+    ("a.mkv", "libx264", "libopus", "mono", 48_000),
+    ("a.mkv", "libx264", "aac", "stereo", 44_100),
+    ("a.mkv", "libx264", "ac3", "5.1", 48_000),
+    ("a.mkv", "libx264", "pcm_s16le", "stereo", 192_000),
+    ("a.ts", "libx264", "aac", "mono", 48_000),
+    ("a.avi", "mpeg4", "mp3", "stereo", 44_100),
+    ("a.mkv", "libvpx", "libopus", "stereo", 48_000),
+]
+
+
+@pytest.mark.parametrize(("name", "pictures", "sound", "layout", "hz"), SOUNDS)
+def test_sound_is_streamed_beside_the_pictures(
+    name: str, pictures: str, sound: str, layout: str, hz: int, tmp_path: Path
+) -> None:
+    write_video_with_sound(tmp_path / name, pictures, sound, layout, hz)
     with serving(tmp_path) as served:
-        video = served.video("a.mkv")
-        start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": 2.0})["start_s"]
-        told = served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
-        with av.open(BytesIO(told.content), "r") as container:
-            heard = list(container.decode(audio=0))
-        assert float(heard[0].time or 0) == pytest.approx(0.0, abs=0.1)
-        assert float(heard[-1].time or 0) == pytest.approx(4.0 - start_s, abs=0.2)
+        video = served.video(name)
+        duration_s = served.get(f"/api/videos/{video}")["duration_s"]
+        assert duration_s == pytest.approx(4.0, abs=0.1)
+        for wanted_s in (0.0, 2.3):
+            start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
+            told = served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
+            for kind in ("video", "audio"):
+                with av.open(BytesIO(told.content), "r") as container:
+                    frames: Any = container.decode(**{kind: 0})
+                    shown_s = [float(frame.time or 0) for frame in frames]
+                assert shown_s[0] == pytest.approx(0.0, abs=0.15), kind
+                assert shown_s[-1] == pytest.approx(duration_s - start_s, abs=0.25), kind
 
 
-def write_video_with_sound(path: Path) -> None:
-    """Four seconds with a tone, in Opus, which MP4 players need not know."""
+def write_video_with_sound(path: Path, codec: str, sound_codec: str, layout: str, hz: int) -> None:
+    """Four seconds with a tone."""
     with av.open(str(path), "w") as made:
-        pictures, sound = made.add_stream("libx264", rate=25), made.add_stream("libopus", rate=48_000)
+        pictures, sound = made.add_stream(codec, rate=25), made.add_stream(sound_codec, rate=hz)
+        assert isinstance(pictures, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
         pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
-        sound.layout = "mono"
+        sound.layout = layout
+        fitting = av.AudioResampler(format=sound.format, layout=layout, rate=hz)
         for index in range(100):
-            made.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade(index), np.uint8), "rgb24")))
-            tone = np.sin(np.arange(index * 1920, (index + 1) * 1920) / 20).astype(np.float32)[None] * 0.3
+            grey = av.VideoFrame.from_ndarray(np.full((48, 64, 3), shade(index), np.uint8), "rgb24")
+            grey.pts, grey.time_base = index, Fraction(1, 25)
+            made.mux(pictures.encode(grey))
+            tone = np.sin(np.arange(index * hz // 25, (index + 1) * hz // 25) / 20).astype(np.float32)[None] * 0.3
             heard = av.AudioFrame.from_ndarray((tone * 32767).astype(np.int16), format="s16", layout="mono")
-            heard.sample_rate, heard.pts = 48_000, index * 1920
-            made.mux(sound.encode(heard))
+            heard.sample_rate, heard.pts, heard.time_base = hz, index * hz // 25, Fraction(1, hz)
+            for part in fitting.resample(heard):
+                made.mux(sound.encode(part))
         made.mux(pictures.encode())
         made.mux(sound.encode())
 

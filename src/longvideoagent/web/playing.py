@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from longvideoagent.media.container import open_container
 from longvideoagent.media.video import Video
-from longvideoagent.web.streaming import decoded, packets, pictures, remuxed, streams_of, transcoded
+from longvideoagent.web.streaming import codec_of, decoded, packets, pictures, remuxed, streams_of, transcoded
 
 MP4_VIDEO, MP4_AUDIO = {"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}
 WEBM_VIDEO, WEBM_AUDIO = {"vp8", "vp9", "av1"}, {"opus", "vorbis"}
@@ -44,8 +44,7 @@ def how_it_plays(path: Path) -> Plays:
     with open_container(path) as container:
         video, sound = streams_of(container)
         names = set(container.format.name.split(","))
-        codec = video.codec_context.name
-        heard = sound.codec_context.name if sound is not None else None
+        codec, heard = codec_of(video), codec_of(sound) if sound is not None else None
         is_plain = codec != "h264" or video.codec_context.pix_fmt in PLAIN_PIXELS
         brand = container.metadata.get("major_brand", "").strip()
         is_mp4 = "mp4" in names and brand != QUICKTIME

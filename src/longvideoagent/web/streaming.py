@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import av.error
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -27,6 +28,9 @@ from longvideoagent.media.video_file import upright
 
 MOST_SIDE_PX = 1280
 FASTEST_FPS = 60
+MOST_HZ = 48_000
+TICK_S = 0.002
+"""Slack when comparing times: containers round them to their own ticks."""
 ENCODING = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "frag_duration": "500000"}
 
@@ -51,31 +55,41 @@ class _Sound:
 
     def __init__(self, made: OutputContainer, source: AudioStream, start_s: float) -> None:
         self._made, self._start_s = made, start_s
-        self._is_copied = source.codec_context.name in {"aac", "mp3"}
-        rate = source.codec_context.sample_rate
-        self._stream: Any = made.add_stream_from_template(source) if self._is_copied else made.add_stream("aac", rate)
-        layout = "mono" if source.codec_context.layout.nb_channels == 1 else "stereo"
-        self._resampler = None if self._is_copied else av.AudioResampler(format="fltp", layout=layout, rate=rate)
-        if not self._is_copied:
-            self._stream.layout = layout
+        self._next = 0
+        """Where what is encoded next begins at the earliest: some containers tell times that overlap."""
+        name, known = codec_of(source), source.codec_context
+        # AAC that names no configuration beside it, as in MPEG-TS, is not what MP4 holds.
+        if name == "mp3" or (name == "aac" and known.extradata):
+            self._stream: Any = made.add_stream_from_template(source)
+            self._resampler = None
+            return
+        rate, layout = min(known.sample_rate, MOST_HZ), "mono" if known.layout.nb_channels == 1 else "stereo"
+        self._stream = made.add_stream("aac", rate, layout=layout)
+        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
 
     def add(self, packet: Packet[AudioStream]) -> None:
         if packet.pts is None or packet.time_base is None:
             return
         if float(packet.pts * packet.time_base) < self._start_s:
             return
-        if self._is_copied:
+        if self._resampler is None:
             _shift(packet, self._start_s)
             packet.stream = self._stream
             self._made.mux(packet)
             return
-        assert self._resampler is not None  # it is not copied
-        for frame in packet.decode():
+        for frame in _heard(packet):
             if frame.pts is None or frame.time_base is None:
                 continue
             frame.pts -= round(self._start_s / frame.time_base)
             for part in self._resampler.resample(frame):
+                at = round((part.time or 0.0) * part.sample_rate)
+                part.pts, part.time_base = max(at, self._next), Fraction(1, part.sample_rate)
+                self._next = part.pts + part.samples
                 self._made.mux(self._stream.encode(part))
+
+    def end(self) -> None:
+        if self._resampler is not None and self._next:
+            self._made.mux(self._stream.encode())
 
 
 def remuxed(path: Path, start_s: float) -> Iterator[bytes]:
@@ -87,19 +101,24 @@ def remuxed(path: Path, start_s: float) -> Iterator[bytes]:
         made = stack.enter_context(av.open(pipe, "w", format="mp4", options=FRAGMENTS))
         copied = made.add_stream_from_template(video)
         heard = _Sound(made, sound, from_s) if sound is not None else None
-        _seek(source, video, from_s)
+        if start_s > 0:
+            _seek(source, video, from_s)
         untimed: list[Packet[Any]] = []
+        has_begun = False
         for packet in packets(source, video, sound):
+            has_begun = has_begun or _begins(packet, from_s)
             if isinstance(packet.stream, AudioStream):
                 if heard is not None:
                     heard.add(packet)
-            elif packet.pts is not None:
+            elif packet.pts is not None and has_begun:
                 untimed.append(packet)
                 for each in _timed(untimed, video):
                     _shift(each, from_s)
                     each.stream = copied
                     made.mux(each)
             yield from _told(pipe)
+        if heard is not None:
+            heard.end()
         made.close()
         yield pipe.take()
 
@@ -114,7 +133,8 @@ def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
         fps = min(video.average_rate or Fraction(25), Fraction(FASTEST_FPS))
         encoded: VideoStream | None = None
         heard = _Sound(made, sound, from_s) if sound is not None else None
-        _seek(source, video, from_s)
+        if start_s > 0:
+            _seek(source, video, from_s)
         for packet in packets(source, video, sound):
             if isinstance(packet.stream, AudioStream):
                 if heard is not None and encoded is not None:
@@ -131,6 +151,8 @@ def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
                 yield from _told(pipe)
         if encoded is not None:
             made.mux(encoded.encode())
+        if heard is not None:
+            heard.end()
         made.close()
         yield pipe.take()
 
@@ -196,6 +218,19 @@ def decoded(packet: Packet[Any]) -> list[VideoFrame]:
         return []
 
 
+def _heard(packet: Packet[AudioStream]) -> list[AudioFrame]:
+    """The sound of a packet; none where it is damaged."""
+    try:
+        return packet.decode()
+    except av.error.FFmpegError:
+        return []
+
+
+def codec_of(stream: VideoStream | AudioStream) -> str:
+    """The name of what it is encoded with, whichever decoder reads it."""
+    return str(stream.codec_context.codec.canonical_name)
+
+
 def packets(source: InputContainer, video: VideoStream, sound: AudioStream | None) -> Iterator[Packet[Any]]:
     """Up to the end, or to where the file is cut off."""
     told = source.demux([video, sound] if sound is not None else [video])
@@ -207,8 +242,25 @@ def packets(source: InputContainer, video: VideoStream, sound: AudioStream | Non
 
 
 def _seek(source: InputContainer, video: VideoStream, time_s: float) -> None:
-    if video.time_base is not None and time_s > 0:
-        source.seek(round(time_s / video.time_base), stream=video, backward=True)
+    """To a keyframe that is not after ``time_s``. Containers without an index may land on a later one: then farther
+    back, at last to the beginning."""
+    base = video.time_base
+    assert base is not None  # its packets have been read before
+    for back_s in (0.0, 2.0, 8.0, 32.0, 128.0):
+        wanted = round(max(0.0, time_s - back_s) / base)
+        source.seek(wanted, stream=video, backward=True)
+        first = next((each for each in packets(source, video, None) if each.is_keyframe and each.pts is not None), None)
+        if first is not None and first.pts is not None and float(first.pts * base) <= time_s + TICK_S:
+            source.seek(wanted, stream=video, backward=True)
+            return
+    source.seek(0)
+
+
+def _begins(packet: Packet[Any], from_s: float) -> bool:
+    """Whether a copied stream can begin with this packet."""
+    if not isinstance(packet.stream, VideoStream) or packet.pts is None or packet.time_base is None:
+        return False
+    return packet.is_keyframe and float(packet.pts * packet.time_base) >= from_s - TICK_S
 
 
 def _timed(untimed: list[Packet[Any]], video: VideoStream) -> list[Packet[Any]]:
