@@ -42,6 +42,7 @@ def create_app(
 ) -> FastAPI:
     """The server's application: so many questions at once, uploads of at most so many bytes. ``token`` is asked of
     everybody; without one only the loopback name is answered to."""
+    library.videos()  # look through it once before anybody asks
     shelf = Shelf(library)
     asks = Asks(shelf, teams, library.keep / "asks", at_once)
 

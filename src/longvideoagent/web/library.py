@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,7 @@ from longvideoagent.media.video import VIDEO_SUFFIXES
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
 MOST_NAMES = 50_000
 """Files and folders that are looked at; a library is no whole disk."""
+RESCAN_S = 1.0
 RUN_FILES = {"config.json", "questions.jsonl", "traces.jsonl"}
 _NUMBERED_JPEG = re.compile(r"\d\.jpe?g$", re.IGNORECASE)
 _ID_LENGTH = 16
@@ -70,6 +72,8 @@ class Library:
     """Whether the folder holds more than is looked at."""
     _videos: dict[str, VideoItem] = field(default_factory=dict)
     _runs: dict[str, Item] = field(default_factory=dict)
+    _scanned_s: float = -RESCAN_S
+    """When it was last looked through, on the monotonic clock."""
 
     @property
     def uploads(self) -> Path:
@@ -78,19 +82,30 @@ class Library:
 
     def videos(self) -> list[VideoItem]:
         """Look through the folder; by name."""
-        return sorted(self._scanned()._videos.values(), key=lambda each: (each.is_upload, each.name.casefold()))
+        self._scan()
+        return sorted(self._videos.values(), key=lambda each: (each.is_upload, each.name.casefold()))
 
     def runs(self) -> list[Item]:
         """The run folders of evaluations; by name."""
-        return sorted(self._scanned()._runs.values(), key=lambda each: each.name.casefold())
+        self._scan()
+        return sorted(self._runs.values(), key=lambda each: each.name.casefold())
 
     def video(self, number: str) -> VideoItem:
         """The video of that id. Raises NotHereError where there is none (any more)."""
-        return self._checked(self._videos.get(number) or self._scanned()._videos.get(number), "video")
+        if number not in self._videos:
+            self._scan_if_old()
+        return self._checked(self._videos.get(number), "video")
+
+    def holds(self, number: str) -> bool:
+        """Whether the video of that id was there when the folder was last looked through, and still is."""
+        item = self._videos.get(number)
+        return item is not None and item.path.exists()
 
     def run(self, number: str) -> Item:
         """The run of that id. Raises NotHereError where there is none (any more)."""
-        return self._checked(self._runs.get(number) or self._scanned()._runs.get(number), "run")
+        if number not in self._runs:
+            self._scan_if_old()
+        return self._checked(self._runs.get(number), "run")
 
     def video_at(self, path: Path) -> VideoItem | None:
         """The video that lies there, or None where that is no video of the library."""
@@ -130,11 +145,17 @@ class Library:
             raise NotHereError(f"no {what} of that id is in the library; reload the list")
         return item
 
-    def _scanned(self) -> Library:
+    def _scan_if_old(self) -> None:
+        """Who asks for what is not there makes the server look for it, but not at every breath."""
+        if time.monotonic() - self._scanned_s >= RESCAN_S:
+            self._scan()
+
+    def _scan(self) -> None:
+        self.is_cut_short = False
         found = [*self._walk(self.root, is_upload=False), *self._walk(self.uploads, is_upload=True)]
         self._videos = {each.id: each for each in found if isinstance(each, VideoItem)}
         self._runs = {each.id: each for each in found if not isinstance(each, VideoItem)}
-        return self
+        self._scanned_s = time.monotonic()
 
     def _walk(self, root: Path, *, is_upload: bool) -> Iterator[Item]:
         looked_at = 0
@@ -143,8 +164,8 @@ class Library:
             if looked_at > MOST_NAMES:
                 self.is_cut_short = True
                 return
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
             here = Path(folder)
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name != self.keep)
             if set(files) >= RUN_FILES:
                 yield Item(_id(root, here, "run"), _name(root, here), here)
             for name in _videos_of(files):

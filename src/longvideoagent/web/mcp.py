@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -86,7 +87,10 @@ class Tools:
 
     async def list_videos(self) -> list[dict[str, Any]]:
         """The videos that can be asked."""
-        return [{"id": each.id, "name": each.name, "kind": str(each.kind)} for each in self._library.videos()]
+        return [
+            {"id": each.id, "name": each.name, "kind": str(each.kind)}
+            for each in await asyncio.to_thread(self._library.videos)
+        ]
 
     async def transcript(self, video: VideoName, start_s: Seconds = 0.0, end_s: Seconds | None = None) -> str:
         """What is said, or read off the screen, within a span of a video: a line each, with its time."""
@@ -146,7 +150,7 @@ class Tools:
         return told
 
     async def _episode(self, name: str) -> Episode:
-        return await self._shelf.episode(self._library.named(name))
+        return await self._shelf.episode(await asyncio.to_thread(self._library.named, name))
 
 
 def _between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]:

@@ -57,7 +57,7 @@ async def list_teams(request: Request) -> dict[str, Any]:
 async def ask(request: Request, asked: Asked) -> dict[str, Any]:
     """Put a question into the queue."""
     here = served(request)
-    item = here.library.video(asked.video)
+    item = await asyncio.to_thread(here.library.video, asked.video)
     question, _ = make_question(asked.question, asked.options)
     team = asked.team if asked.team is not None else next(iter(here.teams))
     return _whole(here.asks.add(item, question, team, Settings(asked.max_rounds)), here.library)
@@ -103,7 +103,8 @@ async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
     """The trajectory with its frames as one HTML file, to be saved."""
     here = served(request)
     trace = _ended(found)
-    episode = await here.shelf.episode(here.library.video(found.video))
+    item = await asyncio.to_thread(here.library.video, found.video)
+    episode = await here.shelf.episode(item)
     text = await asyncio.to_thread(render_page, f"What {found.video_name} was asked", episode, [trace])
     return HTMLResponse(text, headers={"Content-Disposition": f'attachment; filename="lva-{found.id}.html"'})
 
@@ -124,14 +125,6 @@ def _whole(ask: Ask, library: Library) -> dict[str, Any]:
         "team": ask.team,
         "max_rounds": ask.settings.max_rounds,
         "options": list(ask.question.options),
-        "is_playable": _is_playable(ask, library),
+        "is_playable": library.holds(ask.video),
         "trajectory": None if ask.trace is None else trajectory(ask.trace),
     }
-
-
-def _is_playable(ask: Ask, library: Library) -> bool:
-    try:
-        library.video(ask.video)
-    except NotHereError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -64,7 +65,7 @@ def tell_video(request: Request, video: str) -> dict[str, Any]:
 async def upload_subtitles(request: Request, video: str, name: Name) -> dict[str, Any]:
     """Bring subtitles for a video: the body is the file. They are used instead of any others."""
     library = served(request).library
-    item = library.video(video)
+    item = await asyncio.to_thread(library.video, video)
     await take_subtitles(library, item, name, request.stream())
     return _line(library, item)
 
@@ -74,7 +75,7 @@ async def tell_timeline(request: Request, video: str) -> JSONResponse:
     """Its clips, lines and suggested questions. The first time it may have to be made ready, which can take minutes
     where text is read off the screen; until then the status is 202, with what is being done."""
     here = served(request)
-    item = here.library.video(video)
+    item = await asyncio.to_thread(here.library.video, video)
     opening = here.shelf.opening(item)
     if not await opening.is_done_within(WAIT_S):
         return JSONResponse({"doing": opening.doing, "share": opening.share}, 202)
@@ -125,7 +126,8 @@ def tell_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
 async def send_subtitles(request: Request, video: str) -> Response:
     """The video's lines as WebVTT, wherever they come from."""
     here = served(request)
-    episode = await here.shelf.episode(here.library.video(video))
+    item = await asyncio.to_thread(here.library.video, video)
+    episode = await here.shelf.episode(item)
     return Response(subtitle_text(episode.timeline.subtitles, "vtt"), media_type="text/vtt")
 
 

@@ -42,7 +42,7 @@ async def take_video(library: Library, name: str, body: AsyncIterator[bytes], mo
             await _write(partial, body, most_bytes)
             await asyncio.to_thread(_check_video, partial, plain)
         undo.pop_all()
-    item = library.video_at(folder / plain)
+    item = await asyncio.to_thread(library.video_at, folder / plain)
     assert item is not None  # it was just written there
     return item
 
