@@ -134,7 +134,7 @@ def test_no_more_than_so_many_run_and_the_others_know_their_place(library: Path,
         assert served.ended(asks[2])["trajectory"] is None
         assert served.get(f"/api/asks/{asks[4]}")["place"] == 2
         told = served.client.get(f"/api/asks/{asks[2]}/trace")
-        assert (told.status_code, "nothing has happened" in told.text) == (404, True)
+        assert (told.status_code, "nothing has come of this ask" in told.text) == (404, True)
 
 
 def test_an_agent_that_is_down_is_no_answer(library: Path, tmp_path: Path) -> None:

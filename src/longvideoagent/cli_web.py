@@ -18,6 +18,7 @@ Teams = Annotated[list[str] | None, typer.Option("--team", help="A team that can
 Host = Annotated[str, typer.Option(help="The address to listen on; any but this machine's own needs --token.")]
 Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
 Token = Annotated[str | None, typer.Option(help="What everybody who asks has to know.", envvar="LVA_TOKEN")]
+AtOnce = Annotated[int, typer.Option(help="Questions at once; the rest wait.", min=1)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")]
 
 
@@ -29,7 +30,7 @@ def serve(
     host: Host = LOCAL,
     port: Port = 7860,
     token: Token = None,
-    at_once: Annotated[int, typer.Option(help="Questions at once; the rest wait.", min=1)] = 2,
+    at_once: AtOnce = 2,
     most_gb: Annotated[float, typer.Option(help="Gigabytes an upload may have.", min=0.001)] = 8.0,
     no_cache: NoCache = False,
 ) -> None:
@@ -60,6 +61,7 @@ def mcp(
     host: Host = LOCAL,
     port: Port = 7861,
     token: Token = None,
+    at_once: AtOnce = 2,
     no_cache: NoCache = False,
 ) -> None:
     """Lend the agents to an assistant that speaks the Model Context Protocol (extra web)."""
@@ -69,7 +71,7 @@ def mcp(
     from longvideoagent.web.serving import listen, load_teams, open_library, run_app
 
     opened = open_library(library, keep)
-    server = create_server(opened, load_teams([team], is_cached=not no_cache)[team])
+    server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], at_once)
     if not http:
         server.run()
         return

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PARTIAL = ".partial"
+"""Stands in the names of files that are being written."""
 
 
 @contextmanager
@@ -15,7 +19,7 @@ def whole(path: Path) -> Iterator[Path]:
     otherwise; so nobody ever reads half a file, even after a power loss: it is on the disk before it is named, and
     its name is there when the block has ended. Its suffix is kept, for writers that go by it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(3)}{PARTIAL}{path.suffix}")
     try:
         yield partial
         with partial.open("rb+") as file:

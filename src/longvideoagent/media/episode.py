@@ -78,7 +78,7 @@ def _listen(path: Path, progress: Callable[[float], None] | None) -> tuple[list[
 def _find_subtitles(video: Video, given: str | Path | None, duration_s: float) -> tuple[list[Subtitle], str, list[str]]:
     """Lines from the first source that has any within the video, its name, and warnings."""
     warnings: list[str] = []
-    for file in (given, find_beside(video.path)):
+    for file in dict.fromkeys((given and Path(given), find_beside(video.path))):
         if file is None:
             continue
         try:

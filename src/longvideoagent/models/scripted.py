@@ -30,7 +30,7 @@ class ScriptedModel:
             raise DataError(f"{path}: no readable script ({error}); give a JSON list of strings") from error
         if not isinstance(replies, list) or not all(isinstance(reply, str) for reply in replies):
             raise DataError(f"{path}: no script; give a JSON list of strings")
-        return cls(replies)
+        return cls([reply.encode("utf-8", "replace").decode() for reply in replies])  # JSON can hold half characters
 
     async def complete(
         self,

@@ -24,7 +24,7 @@ def to_json(trace: Trace) -> dict[str, Any]:
         "option": None if trace.option_index is None else f"a{trace.option_index}",
         "option_index": trace.option_index,
         "confidence": None if confidence is None else round(confidence, 4),
-        "outcome": str(trace.outcome),
+        "outcome": None if trace.outcome is None else str(trace.outcome),
         "cause": trace.cause,
         "evidence": [_rounded(asdict(each)) for each in trace.evidence],
         "rounds": [_round(each) for each in trace.rounds],

@@ -47,7 +47,7 @@ def read_lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
                     return
                 try:
                     told = json.loads(line.decode())
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise DataError(f"{path}:{number}: no JSON ({error}); {mend}") from error
                 if not isinstance(told, dict):
                     raise DataError(f"{path}:{number}: no JSON object; {mend}")

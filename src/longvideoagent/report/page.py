@@ -103,7 +103,7 @@ def _view(trace: Trace, episode: Episode, urls: dict[float, str]) -> dict[str, A
         "answer": trace.answer,
         "option_index": trace.option_index,
         "confidence": confidence,
-        "outcome": str(trace.outcome),
+        "outcome": str(trace.outcome or "stopped"),
         "cause": trace.cause,
         "warnings": trace.warnings,
         "bars": _bars(episode.timeline.clips, trace, episode.timeline.duration_s),

@@ -13,8 +13,9 @@ from importlib import metadata
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.requests import ClientDisconnect
 
 from longvideoagent.agents.roster import OFFLINE
 from longvideoagent.agents.team import Team
@@ -61,6 +62,7 @@ def create_app(
     app.add_middleware(Guard, token=token)
     app.add_exception_handler(LongVideoAgentError, _tell_error)
     app.add_exception_handler(OSError, _tell_os_error)
+    app.add_exception_handler(ClientDisconnect, _tell_nobody)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     for routes in (route_page, route_videos, route_asks, route_runs):
         app.include_router(routes.router)
@@ -69,8 +71,13 @@ def create_app(
 
 
 async def _tell_error(request: Request, error: Exception) -> JSONResponse:
-    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))  # the narrower kinds come first
     return JSONResponse({"detail": served(request).library.without_folders(str(error))}, status)
+
+
+async def _tell_nobody(_: Request, __: Exception) -> Response:
+    """Who uploaded has left."""
+    return Response(status_code=400)
 
 
 async def _tell_os_error(_: Request, error: Exception) -> JSONResponse:

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.agents.team import Team
-from longvideoagent.errors import LongVideoAgentError, UsageError
+from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
 from longvideoagent.files import write_whole
 from longvideoagent.report.line import read_trace, trace_line
 from longvideoagent.run import steps
@@ -68,6 +70,7 @@ class Ask:
     place: int | None = None
     """In the queue, from 1."""
     trace: Trace | None = None
+    is_stopping: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def change(self, **values: Any) -> None:
@@ -121,8 +124,8 @@ class Asks:
         for path in sorted(self.folder.glob("*.json")):
             try:
                 ask = _read(path)
-            except (OSError, ValueError, LookupError, TypeError) as error:
-                _log.warning("%s: no record of an ask (%s); it is not shown", path, error)
+            except (OSError, ValueError, RecursionError) as error:
+                _log.warning("%s: no record of an ask (%s); it is not shown", path, one_line(error))
                 continue
             self._ended[ask.id] = ask.line()
 
@@ -135,33 +138,34 @@ class Asks:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         ask = Ask(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
         self._living[ask.id] = ask
-        task = asyncio.create_task(self._run(ask, item))
+        task = asyncio.create_task(self._live(ask, item))
         self._tasks[ask.id] = task
-        task.add_done_callback(lambda done: self._end(ask, done))
+        task.add_done_callback(lambda done: self._leave(ask, done))
         self._tell_places()
         return ask
 
-    def stop(self, number: str) -> None:
+    def stop(self, ask_id: str) -> None:
         """End an ask that lives; what it has found out so far is kept. Raises NotHereError for an unknown one."""
-        if self.get(number).state in LIVING:
-            self._tasks[number].cancel()
+        if self.get(ask_id).state in LIVING and not self._living[ask_id].is_stopping:
+            self._living[ask_id].is_stopping = True  # once: a second time would cut the keeping short
+            self._tasks[ask_id].cancel()
 
-    def get(self, number: str) -> Ask:
+    def get(self, ask_id: str) -> Ask:
         """The ask of that id, living or ended. Raises NotHereError where there is none."""
-        found = self._living.get(number) or self._unkept.get(number)
+        found = self._living.get(ask_id) or self._unkept.get(ask_id)
         if found is not None:
             return found
-        if number not in self._ended:
+        if ask_id not in self._ended:
             raise NotHereError("no ask of that id is known here; reload the list")
         try:
-            return _read(self.folder / f"{number}.json")
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise NotHereError(f"the record of ask {number} cannot be read any more ({error})") from error
+            return _read(self.folder / f"{ask_id}.json")
+        except (OSError, ValueError, RecursionError) as error:
+            raise NotHereError(f"the record of ask {ask_id} cannot be read any more ({error})") from error
 
-    def lines(self) -> list[dict[str, Any]]:
-        """One for each ask, the newest first."""
+    def lines(self, most: int) -> list[dict[str, Any]]:
+        """One for each ask, the newest first, and at most so many."""
         told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unkept.values()))]
-        return sorted(told, key=lambda line: (line["asked_at"], line["id"]), reverse=True)
+        return sorted(told, key=lambda line: (line["asked_at"], line["id"]), reverse=True)[:most]
 
     def count(self, state: State) -> int:
         """How many are queued, or running."""
@@ -169,48 +173,57 @@ class Asks:
 
     async def close(self) -> None:
         """Stop what lives, and let the teams' connections go."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        tasks = list(self._tasks.values())
+        for ask_id in list(self._living):
+            self.stop(ask_id)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for team in self.teams.values():
             await team.close()
 
-    async def _run(self, ask: Ask, item: VideoItem) -> None:
-        async with self._places:
-            ask.change(state=State.RUNNING)
-            self._tell_places()
-            opening = self.shelf.opening(item)
-            while not await opening.is_done_within(TOLD_EVERY_S):
-                ask.change(doing=opening.doing, share=opening.share)
-            episode = await self.shelf.episode(item)
-            ask.change(doing="", share=None)
-            async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
-                ask.change(trace=trace)
-
-    def _end(self, ask: Ask, done: asyncio.Task[None]) -> None:
-        """Whatever ended it is told, and kept; an error of the program itself too."""
-        values: dict[str, Any] = {"state": State.FINISHED}
-        if done.cancelled():
-            values = {"state": State.STOPPED}
-        elif (error := done.exception()) is not None:
-            is_known = isinstance(error, (LongVideoAgentError, OSError))
-            if not is_known:
-                _log.error("ask %s", ask.id, exc_info=error)
-            cause = (
-                self.shelf.library.without_folders(str(error))
-                if is_known
-                else f"the program failed ({type(error).__name__}); see the server's log"
-            )
-            values = {"state": State.FAILED, "cause": cause}
-        ask.change(**values, doing="", share=None, place=None)
-        del self._living[ask.id], self._tasks[ask.id]
+    async def _live(self, ask: Ask, item: VideoItem) -> None:
+        """From the queue to the record."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / f"{ask.id}.json", _written(ask))
-            self._ended[ask.id] = ask.line()
+            async with self._places:
+                await self._run(ask, item)
+            state, cause = State.FINISHED, ""
+        except asyncio.CancelledError:
+            state, cause = State.STOPPED, ""
+        except (LongVideoAgentError, OSError) as error:
+            state, cause = State.FAILED, self.shelf.library.without_folders(str(error))
+        told = _written(ask, state, cause)
+        try:
+            await asyncio.to_thread(self._write, ask.id, told)
         except OSError as error:
             _log.error("ask %s could not be kept: %s", ask.id, error)
             self._unkept[ask.id] = ask
+        ask.change(state=state, cause=cause, doing="", share=None, place=None)
+
+    async def _run(self, ask: Ask, item: VideoItem) -> None:
+        ask.change(state=State.RUNNING)
+        self._tell_places()
+        opening = self.shelf.opening(item)
+        while not await opening.is_done_within(TOLD_EVERY_S):
+            ask.change(doing=opening.doing, share=opening.share)
+        episode = await opening.episode()
+        ask.change(doing="", share=None)
+        async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
+            ask.change(trace=trace)
+
+    def _write(self, ask_id: str, told: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / f"{ask_id}.json", told)
+
+    def _leave(self, ask: Ask, done: asyncio.Task[None]) -> None:
+        """It has ended; an error of the program itself is told, so that nobody waits for ever."""
+        error = None if done.cancelled() else done.exception()
+        if error is not None or ask.state in LIVING:
+            _log.error("ask %s", ask.id, exc_info=error)
+            cause = f"the program failed ({type(error).__name__}); see the server's log"
+            self._unkept[ask.id] = ask
+            ask.change(state=State.FAILED, cause=cause, doing="", share=None, place=None)
+        if ask.id not in self._unkept:
+            self._ended[ask.id] = ask.line()
+        del self._living[ask.id], self._tasks[ask.id]
         self._tell_places()
 
     def _tell_places(self) -> None:
@@ -223,31 +236,45 @@ class Asks:
                 ask.change(place=None)
 
 
-def _written(ask: Ask) -> str:
-    told = {
-        **ask.line(),
-        "options": ask.question.options,
-        "team": ask.team,
-        "max_rounds": ask.settings.max_rounds,
-        "cause": ask.cause,
-        "trace": None if ask.trace is None else json.loads(trace_line(ask.trace)),
-    }
-    return json.dumps(told, ensure_ascii=False)
+class _Record(BaseModel):
+    """An ask as it lies on the disk."""
+
+    model_config = ConfigDict(strict=True)
+
+    video: str
+    video_name: str
+    question: str
+    options: list[str]
+    team: str
+    max_rounds: Annotated[int, Field(ge=1)]
+    asked_at: str
+    state: Annotated[State, Field(strict=False)]
+    cause: str
+    trace: dict[str, Any] | None
+
+
+def _written(ask: Ask, state: State, cause: str) -> str:
+    """The record as JSON; in ASCII, which holds whatever a model may have said."""
+    record = _Record(
+        video=ask.video,
+        video_name=ask.video_name,
+        question=ask.question.text,
+        options=list(ask.question.options),
+        team=ask.team,
+        max_rounds=ask.settings.max_rounds,
+        asked_at=ask.asked_at,
+        state=state,
+        cause=cause,
+        trace=None if ask.trace is None else json.loads(trace_line(ask.trace)),
+    )
+    return json.dumps(record.model_dump())
 
 
 def _read(path: Path) -> Ask:
-    """Raises OSError, ValueError, LookupError or TypeError where the file is no record."""
-    told = json.loads(path.read_text(encoding="utf-8"))
-    ask = Ask(
-        path.stem,
-        told["video"],
-        told["video_name"],
-        Question(told["question"], tuple(told["options"])),
-        told["team"],
-        Settings(told["max_rounds"]),
-        told["asked_at"],
-        State(told["state"]),
-        told["cause"],
-    )
-    ask.trace = None if told["trace"] is None else read_trace(told["trace"])
+    """Raises OSError, ValueError or RecursionError where the file is no record."""
+    told = _Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    question, settings = Question(told.question, tuple(told.options)), Settings(told.max_rounds)
+    ask = Ask(path.stem, told.video, told.video_name, question, told.team, settings, told.asked_at)
+    ask.state, ask.cause = told.state, told.cause
+    ask.trace = None if told.trace is None else read_trace(told.trace)
     return ask

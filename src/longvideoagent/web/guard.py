@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,6 +38,7 @@ class Guard:
         self._app = app
         self._token = token
         self._session = "" if token is None else _digest(token)
+        self._cookie = f"{COOKIE}_{self._session[:8]}"  # browsers share cookies among the ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -64,14 +65,15 @@ class Guard:
             if not _equal(_digest(asked.pop("token")[0]), self._session):
                 return _told(401, "this token is wrong; open the address that the server printed when it was started")
             rest = urlencode(asked, doseq=True)
-            welcome = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
+            path = "/" + scope["path"].lstrip("/")  # two slashes would name another host
+            welcome = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
             is_secure = scope["scheme"] == "https"
-            welcome.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", secure=is_secure)
+            welcome.set_cookie(self._cookie, self._session, httponly=True, samesite="strict", secure=is_secure)
             return welcome
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and _equal(_digest(given.strip()), self._session):
             return None
-        if _equal(_cookie(headers), self._session):
+        if _equal(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""), self._session):
             return None
         told = _told(
             401, "this server asks for a token; open the address with ?token=… that it printed when it was started"
@@ -96,7 +98,7 @@ def _is_foreign(method: str, headers: Headers) -> bool:
     if site not in (None, "same-origin", "none") and not is_visit:
         return True
     origin = headers.get("origin")
-    return origin is not None and method not in SAFE and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and method not in SAFE and origin.partition("://")[2] != headers.get("host")
 
 
 def _host_name(host: str) -> str:
@@ -104,14 +106,6 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None else ""
 
 
 def _digest(token: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from longvideoagent.errors import DataError
+from longvideoagent.files import PARTIAL
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import find_beside
 from longvideoagent.media.video import VIDEO_SUFFIXES
@@ -56,6 +57,8 @@ class VideoItem(Item):
     """A video file, or a folder of frames."""
 
     kind: Kind
+    bytes: int | None
+    """None of a folder of frames."""
     is_upload: bool = False
 
 
@@ -90,22 +93,22 @@ class Library:
         self._scan()
         return sorted(self._runs.values(), key=lambda each: each.name.casefold())
 
-    def video(self, number: str) -> VideoItem:
+    def video(self, video_id: str) -> VideoItem:
         """The video of that id. Raises NotHereError where there is none (any more)."""
-        if number not in self._videos:
+        if video_id not in self._videos:
             self._scan_if_old()
-        return self._checked(self._videos.get(number), "video")
+        return self._checked(self._videos.get(video_id), "video")
 
-    def holds(self, number: str) -> bool:
+    def holds(self, video_id: str) -> bool:
         """Whether the video of that id was there when the folder was last looked through, and still is."""
-        item = self._videos.get(number)
+        item = self._videos.get(video_id)
         return item is not None and item.path.exists()
 
-    def run(self, number: str) -> Item:
+    def run(self, run_id: str) -> Item:
         """The run of that id. Raises NotHereError where there is none (any more)."""
-        if number not in self._runs:
+        if run_id not in self._runs:
             self._scan_if_old()
-        return self._checked(self._runs.get(number), "run")
+        return self._checked(self._runs.get(run_id), "run")
 
     def video_at(self, path: Path) -> VideoItem | None:
         """The video that lies there, or None where that is no video of the library."""
@@ -140,10 +143,21 @@ class Library:
             told = told.replace(f"{folder}{os.sep}", "")
         return told
 
+    def uploaded(self, path: Path) -> VideoItem:
+        """Take in a file that was just written into ``uploads``."""
+        item = self._video(self.uploads, path, is_upload=True)
+        self._videos = {**self._videos, item.id: item}
+        return item
+
     def _checked(self, item: Listed | None, what: str) -> Listed:
         if item is None or not item.path.exists() or not self._is_inside(item.path):
             raise NotHereError(f"no {what} of that id is in the library; reload the list")
+        if isinstance(item, VideoItem) and item.kind is Kind.FRAMES and self._leads_out(item.path):
+            raise NotHereError(f"{item.name}: some of its frames lie outside of the library; copy them in")
         return item
+
+    def _leads_out(self, folder: Path) -> bool:
+        return any(each.is_symlink() and not self._is_inside(Path(each)) for each in os.scandir(folder))
 
     def _scan_if_old(self) -> None:
         """Who asks for what is not there makes the server look for it, but not at every breath."""
@@ -168,26 +182,43 @@ class Library:
             folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name != self.keep)
             if set(files) >= RUN_FILES:
                 yield Item(_id(root, here, "run"), _name(root, here), here)
-            for name in _videos_of(files):
-                path = here / name
-                if not path.is_symlink() or self._is_inside(path):
-                    shown = name if is_upload else _name(root, path)
-                    yield VideoItem(_id(root, path, str(is_upload)), shown, path, Kind.FILE, is_upload)
+            for path in (here / name for name in _videos_of(files)):
+                if path.is_file() and (not path.is_symlink() or self._is_inside(path)):
+                    yield self._video(root, path, is_upload=is_upload)
             if any(map(_NUMBERED_JPEG.search, files)):
-                yield VideoItem(_id(root, here, str(is_upload)), _name(root, here), here, Kind.FRAMES)
+                yield VideoItem(_id(root, here, str(is_upload)), _name(root, here), here, Kind.FRAMES, None)
+
+    def _video(self, root: Path, path: Path, *, is_upload: bool) -> VideoItem:
+        shown = _readable(path.name) if is_upload else _name(root, path)
+        return VideoItem(_id(root, path, str(is_upload)), shown, path, Kind.FILE, _bytes(path), is_upload)
 
     def _is_inside(self, path: Path) -> bool:
-        real = path.resolve()
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError):  # a link that leads to itself
+            return False
         return any(real.is_relative_to(folder.resolve()) for folder in (self.root, self.uploads))
 
 
 def _videos_of(files: Sequence[str]) -> list[str]:
     named = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
-    return [name for name in named if ".partial." not in name]
+    return [name for name in named if f"{PARTIAL}." not in name]
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it has gone meanwhile
+        return 0
 
 
 def _name(root: Path, path: Path) -> str:
-    return root.name if path == root else path.relative_to(root).as_posix()
+    return _readable(root.name if path == root else path.relative_to(root).as_posix())
+
+
+def _readable(name: str) -> str:
+    """Names on a disk may be bytes that are no text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _id(root: Path, path: Path, what: str) -> str:

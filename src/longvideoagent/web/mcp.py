@@ -24,7 +24,7 @@ from longvideoagent.report.trajectory import span
 from longvideoagent.rollout import AskGrounding, AskVision
 from longvideoagent.run import make_question, steps
 from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Clip, Failed, Grounded, Question, Seen, Subtitle, Timeline
+from longvideoagent.types import Clip, Failed, Grounded, Question, Result, Seen, Subtitle, Timeline
 from longvideoagent.web.guard import Guard
 from longvideoagent.web.library import Library
 from longvideoagent.web.shelf import Shelf
@@ -44,23 +44,25 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rounds = Annotated[int, Field(ge=1, le=20, description="Replies that the master may give.")]
 
 
-def create_server(library: Library, team: Team) -> MCPServer:
-    """The server with its tools, for any transport."""
-    tools = Tools(library, Shelf(library), team)
+def create_server(library: Library, team: Team, at_once: int = 2) -> MCPServer:
+    """The server with its tools, for any transport; so many of them work at once."""
+    shelf = Shelf(library)
+    tools = Tools(library, shelf, team, at_once)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncIterator[None]:
         yield
+        shelf.close()
         await team.close()
 
     version = metadata.version("longvideoagent")
     server = MCPServer("longvideoagent", version=version, instructions=INSTRUCTIONS, lifespan=lifespan)
     for tool in (tools.ask_video, tools.locate, tools.look, tools.list_videos, tools.transcript):
-        server.add_tool(_in_words(tool))
+        server.add_tool(_in_words(tool, library))
     return server
 
 
-def _in_words(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def _in_words(tool: Callable[P, Awaitable[R]], library: Library) -> Callable[P, Awaitable[R]]:
     """The tool with this package's errors as the protocol's, which the assistant is told."""
 
     @functools.wraps(tool)
@@ -68,7 +70,9 @@ def _in_words(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         try:
             return await tool(*given, **named)
         except LongVideoAgentError as error:
-            raise ToolError(str(error)) from error
+            raise ToolError(library.without_folders(str(error))) from error
+        except OSError as error:
+            raise ToolError(f"a file cannot be used ({error.strerror}); list the videos again") from error
 
     return called
 
@@ -82,8 +86,9 @@ def http_app(server: MCPServer, token: str | None) -> ASGIApp:
 class Tools:
     """What an assistant can have done. Whatever cannot be is told as the tool's error, in one sentence."""
 
-    def __init__(self, library: Library, shelf: Shelf, team: Team) -> None:
+    def __init__(self, library: Library, shelf: Shelf, team: Team, at_once: int) -> None:
         self._library, self._shelf, self._team = library, shelf, team
+        self._places = asyncio.Semaphore(at_once)
 
     async def list_videos(self) -> list[dict[str, Any]]:
         """The videos that can be asked."""
@@ -107,7 +112,7 @@ class Tools:
         episode = await self._episode(video)
         question, _ = make_question(request, options or [])
         asked = AskGrounding("", episode.timeline, Trace(question, Settings()))
-        found = await self._team.perform(asked, episode.video)
+        found = await self._perform(asked, episode)
         assert isinstance(found, Grounded | Failed)
         if isinstance(found, Failed):
             raise ModelError(f"{found.agent}: {found.cause}")
@@ -126,7 +131,7 @@ class Tools:
         """Say what the frames of a span of a video show; the shorter the span, the finer."""
         episode = await self._episode(video)
         clip = _clip(episode, start_s, end_s)
-        seen = await self._team.perform(AskVision(query, (clip,)), episode.video)
+        seen = await self._perform(AskVision(query, (clip,)), episode)
         assert isinstance(seen, Seen | Failed)
         if isinstance(seen, Failed):
             raise ModelError(f"{seen.agent}: {seen.cause}")
@@ -144,10 +149,15 @@ class Tools:
 
     async def _asked(self, ctx: Context, asked: Question, episode: Episode, max_rounds: int) -> dict[str, Any]:
         told: dict[str, Any] = {}
-        async for trace in steps(asked, episode, self._team, Settings(max_rounds)):
-            await ctx.report_progress(len(trace.rounds), max_rounds)
-            told = to_json(trace)
+        async with self._places:
+            async for trace in steps(asked, episode, self._team, Settings(max_rounds)):
+                await ctx.report_progress(len(trace.rounds), max_rounds)
+                told = to_json(trace)
         return told
+
+    async def _perform(self, request: AskGrounding | AskVision, episode: Episode) -> Result:
+        async with self._places:
+            return await self._team.perform(request, episode.video)
 
     async def _episode(self, name: str) -> Episode:
         return await self._shelf.episode(await asyncio.to_thread(self._library.named, name))

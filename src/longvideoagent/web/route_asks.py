@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ from longvideoagent.report.page import render_page
 from longvideoagent.report.trajectory import trajectory
 from longvideoagent.run import LONGEST_QUESTION, make_question
 from longvideoagent.trace import Settings, Trace
-from longvideoagent.web.asks import Ask
+from longvideoagent.web.asks import LIVING, Ask
 from longvideoagent.web.library import Library, NotHereError
 from longvideoagent.web.served import served
 
@@ -64,9 +64,9 @@ async def ask(request: Request, asked: Asked) -> dict[str, Any]:
 
 
 @router.get("/asks")
-async def list_asks(request: Request) -> dict[str, Any]:
-    """Everything that was asked, the newest first."""
-    return {"asks": served(request).asks.lines()}
+async def list_asks(request: Request, most: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
+    """What was asked, the newest first."""
+    return {"asks": served(request).asks.lines(most)}
 
 
 @router.get("/asks/{ask}")
@@ -110,8 +110,8 @@ async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
 
 
 def _ended(found: Ask) -> Trace:
-    if found.trace is None:
-        raise NotHereError("nothing has happened in this ask yet; wait for its first step")
+    if found.state in LIVING or found.trace is None:
+        raise NotHereError("nothing has come of this ask; wait for its end")
     return found.trace
 
 

@@ -79,7 +79,7 @@ async def tell_timeline(request: Request, video: str) -> JSONResponse:
     opening = here.shelf.opening(item)
     if not await opening.is_done_within(WAIT_S):
         return JSONResponse({"doing": opening.doing, "share": opening.share}, 202)
-    episode = await here.shelf.episode(item)
+    episode = await opening.episode()
     timeline = episode.timeline
     lines = [{"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles]
     return JSONResponse(
@@ -89,7 +89,7 @@ async def tell_timeline(request: Request, video: str) -> JSONResponse:
             "warnings": list(episode.warnings),
             "clips": clips_told(timeline.clips),
             "subtitles": lines,
-            "suggestions": suggestions(item.path, timeline),
+            "suggestions": await asyncio.to_thread(suggestions, item.path, timeline),
         }
     )
 
@@ -145,7 +145,7 @@ def _line(library: Library, item: VideoItem) -> dict[str, Any]:
     return {
         "id": item.id,
         "name": item.name,
-        "bytes": item.path.stat().st_size if item.kind is Kind.FILE else None,
+        "bytes": item.bytes,
         "kind": str(item.kind),
         "is_upload": item.is_upload,
         "own_subtitles": library.added_subtitles(item) is not None,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.judge import Judged, judge
-from longvideoagent.evaluation.store import CONFIG, TRACES, read_config, read_samples, read_traces
+from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
 from longvideoagent.media.episode import Episode
 from longvideoagent.report.line import read_trace
 from longvideoagent.report.page import density
@@ -22,6 +25,7 @@ from longvideoagent.types import Clip, Question
 from longvideoagent.web.library import Item, Library, NotHereError
 
 MOST_KEPT = 8
+MOST_EPISODES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +47,27 @@ class _Run:
     finished: dict[str, _Finished]
 
 
+Mark = tuple[object, ...]
+
+
 @dataclass
 class Runs:
     """Reads the runs of a library, each once for as long as it stays as it is."""
 
     library: Library
-    _read: dict[tuple[object, ...], _Run] = field(default_factory=dict)
+    _read: dict[Mark, _Run] = field(default_factory=dict)
+    """The latest of them; each holds all its questions."""
+    _told: dict[Mark, dict[str, Any]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    """Routes run in threads; a run is read by one of them at a time."""
 
     def lines(self) -> list[dict[str, Any]]:
         """One for each run; of one that cannot be read, ``fault`` says why."""
         return [self._line(item) for item in self.library.runs()]
 
-    def rows(self, number: str) -> dict[str, Any]:
+    def rows(self, run_id: str) -> dict[str, Any]:
         """A run's line and its finished questions. Raises NotHereError or DataError."""
-        item = self.library.run(number)
+        item = self.library.run(run_id)
         run = self._open(item)
         rows = [
             {
@@ -74,10 +85,10 @@ class Runs:
         ]
         return {**self._line(item), "rows": rows}
 
-    def question(self, number: str, name: str) -> dict[str, Any]:
+    def question(self, run_id: str, name: str) -> dict[str, Any]:
         """One question of a run with its trajectory and its gold answer; with the clips of its episode, and its video
         in the library, where the data set lies in the library too. Raises NotHereError or DataError."""
-        item = self.library.run(number)
+        item = self.library.run(run_id)
         run = self._open(item)
         if name not in run.finished:
             raise NotHereError(f"{item.name}: no finished question {name[:80]!r}; reload the run")
@@ -102,31 +113,27 @@ class Runs:
         }
 
     def _line(self, item: Item) -> dict[str, Any]:
+        """Of a run that cannot be read, ``fault`` says why."""
         try:
-            run = self._open(item)
+            with self._lock:
+                mark = _mark(item)
+                if mark not in self._told:
+                    self._told[mark] = _summary(self._open(item))
+                told = self._told[mark]
         except DataError as error:
-            return {"id": item.id, "name": item.name, "fault": str(error)}
-        known = [done.judged.is_correct for done in run.finished.values() if done.judged.is_known]
-        return {
-            "id": item.id,
-            "name": item.name,
-            "set": run.config["set"],
-            "split": run.config["split"],
-            "team": _team(run.config),
-            "questions": len(run.samples),
-            "finished": len(run.finished),
-            "accuracy": sum(known) / len(known) if known else None,
-            "fault": "",
-        }
+            told = {"fault": self.library.without_folders(str(error))}
+        except OSError as error:
+            told = {"fault": f"it cannot be read ({error.strerror}); check its files"}
+        return {"id": item.id, "name": item.name, **told}
 
     def _open(self, item: Item) -> _Run:
-        states = [(item.path / name).stat() for name in (CONFIG, TRACES)]
-        mark = (item.path, *((told.st_mtime_ns, told.st_size) for told in states))
-        run = self._read.pop(mark, None) or _read_run(item.path)
-        self._read[mark] = run
-        for old in list(self._read)[: max(0, len(self._read) - MOST_KEPT)]:
-            del self._read[old]
-        return run
+        with self._lock:
+            mark = _mark(item)
+            run = self._read.pop(mark, None) or _read_run(item.path)
+            self._read[mark] = run
+            for old in list(self._read)[: max(0, len(self._read) - MOST_KEPT)]:
+                del self._read[old]
+            return run
 
     def _episode(self, config: dict[str, Any], video: str) -> Episode | None:
         """None where the data set is not in the library, or not whole."""
@@ -134,7 +141,7 @@ class Runs:
         if not folder.is_relative_to(self.library.root.resolve()):
             return None
         try:
-            return open_dataset(folder, config["split"]).episode(video)
+            return _episode(folder, config["split"], video)
         except (DataError, UsageError):
             return None
 
@@ -142,6 +149,35 @@ class Runs:
 def clips_told(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """The bars of a timeline."""
     return [{**span(clip), "density": density(clip)} for clip in clips]
+
+
+def _mark(item: Item) -> Mark:
+    """Changes when the run does."""
+    states = [(item.path / name).stat() for name in (CONFIG, QUESTIONS, TRACES)]
+    return (item.path, *((told.st_mtime_ns, told.st_size) for told in states))
+
+
+@lru_cache(MOST_EPISODES)
+def _episode(folder: Path, split: str, video: str) -> Episode:
+    return _dataset(folder, split).episode(video)
+
+
+@lru_cache(MOST_KEPT)
+def _dataset(folder: Path, split: str) -> DataSet:
+    return open_dataset(folder, split)
+
+
+def _summary(run: _Run) -> dict[str, Any]:
+    known = [done.judged.is_correct for done in run.finished.values() if done.judged.is_known]
+    return {
+        "set": run.config["set"],
+        "split": run.config["split"],
+        "team": _team(run.config),
+        "questions": len(run.samples),
+        "finished": len(run.finished),
+        "accuracy": sum(known) / len(known) if known else None,
+        "fault": "",
+    }
 
 
 def _right(judged: Judged) -> bool | None:

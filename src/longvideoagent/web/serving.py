@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,11 +16,13 @@ from longvideoagent.agents.load import cache_path, load_team
 from longvideoagent.agents.roster import load_roster
 from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
+from longvideoagent.files import PARTIAL
 from longvideoagent.web.guard import is_loopback
 from longvideoagent.web.library import Library
 
 KEEP = ".longvideoagent"
 LEAST_TOKEN = 8
+ABANDONED_S = 86_400
 LAST_WORDS_S = 3
 """How long open connections may go on once the server is stopped."""
 
@@ -31,9 +36,17 @@ def open_library(root: Path, keep: Path | None) -> Library:
         for folder in ("uploads", "asks", "subtitles"):
             (kept / folder).mkdir(parents=True, exist_ok=True)
         (kept / "asks" / ".writable").touch()
+        _sweep(kept / "uploads")
     except OSError as error:
         raise UsageError(f"{kept}: cannot be written to ({error.strerror}); give another folder with --keep") from error
     return Library(root.absolute(), kept.absolute())
+
+
+def _sweep(uploads: Path) -> None:
+    """Delete what a server that was killed had half written; another one may be writing now."""
+    for path in uploads.glob(f"*/*{PARTIAL}.*"):
+        if time.time() - path.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(path.parent)
 
 
 def load_teams(names: Sequence[str], *, is_cached: bool) -> dict[str, Team]:
@@ -63,6 +76,6 @@ def run_app(app: ASGIApp, at: socket.socket, tell: Callable[[str], None], token:
     """Serve until interrupted; ``tell`` is told the address, with the token where there is one."""
     host, port = at.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    tell(f"http://{shown}:{port}/" + (f"?token={token}" if token else ""))
+    tell(f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=LAST_WORDS_S)
     uvicorn.Server(config).run(sockets=[at])

@@ -3,37 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.errors import LongVideoAgentError
+from longvideoagent.media.episode import Episode, Progress, open_episode
 from longvideoagent.web.library import Library, VideoItem
 
 MOST_KEPT = 16
 AT_ONCE = 2
 """Videos that are made ready at the same time: each may read text off its screen for minutes."""
+PATIENCE_S = 30.0
+"""How long a video is made ready for nobody."""
+POLL_S = 1.0
 
 Mark = tuple[object, ...]
 
 
-@dataclass
+class GivenUpError(LongVideoAgentError):
+    """Nobody waits for the video any more, or the server ends."""
+
+
 class Opening:
-    """A video that is being made ready, or is."""
+    """A video that is being made ready, or is. Whoever waits for it has to ask now and then."""
 
-    task: asyncio.Future[Episode] | None = None
-    doing: str = "opening the video"
-    share: float = 0.0
+    def __init__(self, begin: Callable[[Progress], asyncio.Future[Episode]]) -> None:
+        self.doing, self.share = "waiting for other videos to be opened", 0.0
+        self._is_closed = False
+        self._asked_s = time.monotonic()
+        self._task = begin(self._tell)
 
-    def tell(self, doing: str, share: float) -> None:
-        """How far it is; called from the thread that works."""
-        self.doing, self.share = doing, share
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._task.done()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without a video."""
+        return self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
 
     async def is_done_within(self, seconds: float) -> bool:
         """Whether it has ended, well or not, before so much time has passed."""
-        assert self.task is not None  # every opening has begun
-        return bool((await asyncio.wait([self.task], timeout=seconds))[0])
+        self._asked_s = time.monotonic()
+        return bool((await asyncio.wait([self._task], timeout=seconds))[0])
+
+    async def episode(self) -> Episode:
+        """The video, once it is ready. Raises DataError where it cannot be read."""
+        while not await self.is_done_within(POLL_S):
+            pass
+        return self._task.result()
+
+    def close(self) -> None:
+        """Have it end at the next thing that it tells."""
+        self._is_closed = True
+
+    def _tell(self, doing: str, share: float) -> None:
+        """How far it is; called from the thread that works, and the one place where it can be stopped."""
+        if self._is_closed or time.monotonic() - self._asked_s > PATIENCE_S:
+            raise GivenUpError("nobody waits for this video any more; ask for it again")
+        self.doing, self.share = doing, share
 
 
 @dataclass
@@ -45,33 +78,36 @@ class Shelf:
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "opening"))
 
     def opening(self, item: VideoItem) -> Opening:
-        """Begin to make a video ready, or go on with it. Its task raises DataError where it cannot be read; the next
-        call tries again."""
+        """Begin to make a video ready, or go on with it; what has failed is tried again. Raises DataError where its
+        subtitles may not be used."""
         subtitles = self.library.subtitles(item)
         mark = (item.path, _state(item.path), subtitles, subtitles and _state(subtitles))
         found = self._openings.pop(mark, None)
-        if found is None or (found.task is not None and found.task.done() and _has_failed(found.task)):
-            found = Opening()
-            work = partial(open_episode, item.path, subtitles, found.tell)
-            found.task = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        if found is None or found.has_failed:
+            found = Opening(lambda tell: self._begin(item.path, subtitles, tell))
         self._openings[mark] = found  # the latest asked for is the last to go
-        for old in list(self._openings)[: max(0, len(self._openings) - MOST_KEPT)]:
+        done = [mark for mark, each in self._openings.items() if each.is_done and each is not found]
+        for old in done[: max(0, len(self._openings) - MOST_KEPT)]:
             del self._openings[old]
         return found
 
     async def episode(self, item: VideoItem) -> Episode:
         """The video made ready. Raises DataError where it cannot be read."""
-        task = self.opening(item).task
-        assert task is not None  # every opening has begun
-        return await asyncio.shield(task)
+        return await self.opening(item).episode()
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more, and let what is under way end soon."""
+        for opening in self._openings.values():
+            opening.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _begin(self, path: Path, subtitles: Path | None, tell: Progress) -> asyncio.Future[Episode]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, partial(self._open, path, subtitles, tell))
 
-def _has_failed(task: asyncio.Future[Episode]) -> bool:
-    return task.cancelled() or task.exception() is not None
+    def _open(self, path: Path, subtitles: Path | None, tell: Progress) -> Episode:
+        tell("opening the video", 0.0)
+        episode = open_episode(path, subtitles, tell)
+        return replace(episode, warnings=tuple(map(self.library.without_folders, episode.warnings)))
 
 
 def _state(path: Path) -> tuple[int, int]:

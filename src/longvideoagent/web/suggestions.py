@@ -25,13 +25,13 @@ def suggestions(video: Path, timeline: Timeline) -> list[dict[str, Any]]:
 def _of_sample(path: Path) -> list[dict[str, Any]]:
     """The questions that ``lva demo`` wrote beside a video; none where the file is something else."""
     try:
-        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_BYTES:
             return []
         asked = [each["question"] for each in json.loads(path.read_text(encoding="utf-8"))["samples"]]
         return [{"question": str(each["text"]), "options": [str(told) for told in each["options"]]} for each in asked][
             :MOST
         ]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.files import whole
+from longvideoagent.files import PARTIAL, whole
 from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
@@ -21,8 +21,9 @@ from longvideoagent.web.library import SUFFIXES, Library, VideoItem
 SPARE_BYTES = 500_000_000
 """Of the disk that an upload leaves free."""
 PIECE_BYTES = 1 << 20
-LONGEST_NAME = 120
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]+")
+LONGEST_NAME_BYTES = 200
+_UNWANTED = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+"""Separators, what some systems forbid, and marks that turn the direction of what follows."""
 
 
 class TooLargeError(UsageError):
@@ -35,16 +36,16 @@ async def take_video(library: Library, name: str, body: AsyncIterator[bytes], mo
     plain = plain_name(name)
     if Path(plain).suffix.lower() not in SUFFIXES:
         raise UsageError(f"{plain}: its name is not that of a video; give one that ends in {', '.join(SUFFIXES)}")
-    folder = library.uploads / secrets.token_hex(6)
+    path = library.uploads / secrets.token_hex(6) / plain
     with ExitStack() as undo:
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        with whole(folder / plain) as partial:
+        undo.callback(shutil.rmtree, path.parent, ignore_errors=True)
+        with ExitStack() as writing:
+            partial = writing.enter_context(whole(path))
             await _write(partial, body, most_bytes)
             await asyncio.to_thread(_check_video, partial, plain)
+            await asyncio.to_thread(writing.pop_all().close)  # a large file takes a while to be on the disk
         undo.pop_all()
-    item = await asyncio.to_thread(library.video_at, folder / plain)
-    assert item is not None  # it was just written there
-    return item
+    return library.uploaded(path)
 
 
 async def take_subtitles(library: Library, item: VideoItem, name: str, body: AsyncIterator[bytes]) -> None:
@@ -68,12 +69,13 @@ def plain_name(name: str) -> str:
     """A file name without folders, control characters or what some systems forbid. Raises UsageError where nothing is
     left."""
     last = PureWindowsPath(PurePosixPath(name).name).name
-    told = _UNWANTED.sub("_", last.encode("utf-8", "replace").decode()).strip(" .")
+    told = _UNWANTED.sub("_", last.encode("utf-8", "replace").decode()).replace(PARTIAL, "_partial").strip(" .")
     stem, dot, suffix = told.rpartition(".")
-    kept = f"{stem[: LONGEST_NAME - len(suffix) - 1]}{dot}{suffix}" if dot and len(suffix) < LONGEST_NAME else ""
-    if not kept.strip(".") or not stem:
+    room = LONGEST_NAME_BYTES - len(f".{suffix}".encode())
+    short = stem.encode()[: max(0, room)].decode("utf-8", "ignore").strip(" .")
+    if not dot or not short:
         raise UsageError("the upload has no usable file name; rename it")
-    return kept
+    return f"{short}.{suffix}"
 
 
 async def _write(path: Path, body: AsyncIterator[bytes], most_bytes: int) -> None:

@@ -59,9 +59,12 @@ export class Upload {
   async #sendAll() {
     if (this.#isSending) return;
     this.#isSending = true;
-    while (this.#waiting.length) await this.#send(this.#waiting.shift());
-    this.#isSending = false;
-    show(this.#box, false);
+    try {
+      while (this.#waiting.length) await this.#send(this.#waiting.shift());
+    } finally {
+      this.#isSending = false;
+      show(this.#box, false);
+    }
   }
 
   async #send(file) {
