@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from longvideoagent.agents.load import load_team
@@ -19,6 +24,7 @@ from longvideoagent.media.video import Video
 from longvideoagent.report.line import read_trace
 from longvideoagent.rollout import AskVision
 from longvideoagent.types import Seen
+from tests.conftest import write_video
 from tests.web_server import Served, serving
 
 LINES = (
@@ -66,6 +72,7 @@ def scripted(folder: Path, *replies: str) -> Team:
     return load_team(Roster(master=Role(model=f"scripted:{script}")))
 
 
+LVA = Path(sys.executable).with_name("lva")
 LOOK, ANSWER = "<think>hm</think><visual_query>the wall</visual_query>", "<think>so</think><answer>a1</answer>"
 OPTIONS = ["a roof", "a moon"]
 
@@ -222,3 +229,59 @@ def test_servers_answers_are_told_apart_by_team(library: Path, tmp_path: Path) -
 
 def ask_team(served: Served, team: str) -> str:
     return served.ask(served.video("a.mp4"), "Why?", team=team)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"asked_at": null}', '{"state": "odd"}'])
+def test_hostile_records_keep_nobody_from_asking(text: str, library: Path) -> None:
+    asks = library / ".longvideoagent" / "asks"
+    asks.mkdir(parents=True)
+    (asks / "odd.json").write_text(text)
+    (library / "a.json").write_text(text)
+    with serving(library) as served:
+        assert served.get("/api/asks") == {"asks": []}
+        assert served.timeline(served.video("a.mp4"))["suggestions"]
+        assert served.ended(served.ask(served.video("a.mp4"), "Where is the kettle?"))["state"] == "finished"
+
+
+def test_a_master_that_says_half_a_character_is_kept(library: Path, tmp_path: Path) -> None:
+    with serving(library, {"told": scripted(tmp_path, "<answer>\ud83d</answer>")}) as served:
+        ask = served.ask(served.video("a.mp4"), "Where?")
+        assert served.ended(ask)["state"] == "finished"
+    with serving(library) as served:
+        assert served.get(f"/api/asks/{ask}")["outcome"] == "answered"
+
+
+def test_an_ask_whose_server_was_killed_is_told(library: Path, tmp_path: Path) -> None:
+    command = [str(LVA), "serve", "--library", str(library), "--port", "0", "--at-once", "1"]
+    (library / "a.srt").unlink()
+    write_video(library / "a.mp4", range(0, 120_000, 200), size=(640, 480))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server:
+        assert server.stderr is not None
+        url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
+        video = httpx.get(f"{url}api/videos").json()["videos"][0]["id"]
+        ask = httpx.post(f"{url}api/asks", json={"video": video, "question": "Where?"}).json()["id"]
+        while not (library / ".longvideoagent" / "asks" / f"{ask}.json").exists():
+            time.sleep(0.05)
+        server.kill()
+    with serving(library) as served:
+        told = served.get(f"/api/asks/{ask}")
+        assert (told["state"], "the server ended" in told["cause"]) == ("stopped", True)
+
+
+def test_the_server_ends_soon_whatever_it_does(library: Path) -> None:
+    (library / "a.srt").unlink()
+    write_video(library / "a.mp4", range(0, 600_000, 500), size=(640, 480))  # minutes of reading text off the screen
+    command = [str(LVA), "serve", "--library", str(library), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
+        video = httpx.get(f"{url}api/videos").json()["videos"][0]["id"]
+        ask = httpx.post(f"{url}api/asks", json={"video": video, "question": "Where?"}).json()["id"]
+        with httpx.stream("GET", f"{url}api/asks/{ask}/events") as events:
+            for line in events.iter_lines():
+                if "reading the text" in line:
+                    break
+            server.send_signal(signal.SIGINT)
+            told = server.communicate(timeout=20)[1]
+        assert "Traceback" not in told
+        assert "ERROR" not in told

@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.errors import UsageError
 from longvideoagent.web.app import create_app
-from longvideoagent.web.guard import COOKIE, is_loopback
+from longvideoagent.web.guard import Guard, is_loopback
 from longvideoagent.web.route_page import STATIC
 from longvideoagent.web.serving import listen, open_library
 from tests.test_report import HOSTILE
@@ -53,7 +54,7 @@ def test_another_site_can_ask_nothing_and_change_nothing(tmp_path: Path) -> None
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
             assert served.client.get("/api/videos", headers=headers).status_code == 403
             assert served.client.post("/api/asks", json=asked, headers=headers).status_code == 403
-        for origin in ("http://evil.example", "null", served.url.replace("http:", "ftp:") + "1"):
+        for origin in ("http://evil.example", "http://[", "null", served.url.replace("http:", "ftp:") + "1"):
             for path in ("/api/asks", "/api/videos?name=a.mp4", "/api/asks/0/stop"):
                 assert served.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
         own = {"Origin": served.url, "Sec-Fetch-Site": "same-origin"}
@@ -67,6 +68,7 @@ def test_another_site_can_ask_nothing_and_change_nothing(tmp_path: Path) -> None
 
 
 def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
+    cookie = Guard(FastAPI(), TOKEN).cookie
     with serving(tmp_path, token=TOKEN) as served:
         for path in ("/", "/api/health", "/api/videos", "/static/style.css", "/api/openapi.json", "/nothing"):
             told = served.client.get(path)
@@ -74,8 +76,8 @@ def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
         for headers in (
             {"Authorization": "Bearer wrong"},
             {"Authorization": f"Basic {TOKEN}"},
-            {"Cookie": f"{COOKIE}={TOKEN}"},
-            {"Cookie": f"{COOKIE}="},
+            {"Cookie": f"{cookie}={TOKEN}"},
+            {"Cookie": f"{cookie}="},
             {"Cookie": "=;;{"},
         ):
             assert served.client.get("/api/health", headers=headers).status_code == 401, headers
@@ -83,13 +85,18 @@ def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
         assert served.client.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
         welcome = served.client.get("/", params={"token": TOKEN})
         assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
-        cookie = welcome.headers["set-cookie"].lower()
-        assert "httponly" in cookie
-        assert "samesite=strict" in cookie
-        assert TOKEN not in cookie
+        set_cookie = welcome.headers["set-cookie"].lower()
+        assert "httponly" in set_cookie
+        assert "samesite=strict" in set_cookie
+        assert TOKEN not in set_cookie
         assert served.client.get("/api/health").status_code == 200  # the client keeps the cookie
-        told = served.client.get("/api/health", headers={"Host": "videos.example"})
-        assert told.status_code == 200  # under any name, since the token is asked for
+        kept = served.client.cookies[cookie]
+        beside = {"Cookie": f'theme={{"a":1}}; x=a b; {cookie}={kept}'}
+        assert httpx.get(f"{served.url}/api/health", headers=beside).status_code == 200
+        form = httpx.get(served.url, headers={"Accept": "text/html"})
+        assert (form.status_code, 'name="token"' in form.text) == (401, True)
+        renamed = served.client.get("/api/health", headers={"Host": "videos.example"})
+        assert renamed.status_code == 200  # under any name, since the token is asked for
 
 
 def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:

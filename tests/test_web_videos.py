@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import string
+import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +22,7 @@ from PIL import Image
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.video_file import VideoFile
+from longvideoagent.web import shelf
 from longvideoagent.web.uploads import plain_name
 from tests.conftest import brightness, shade, write_video
 from tests.web_server import Served, serving
@@ -308,10 +312,76 @@ def test_a_name_is_never_a_path(name: str) -> None:
     assert plain == Path(plain).name
     assert plain not in (".", "..")
     assert not set(plain) & set('/\\:\x00\n"<>|')
-    assert len(plain) <= 120
+    assert len(plain.encode()) <= 200
     assert plain[0] not in " ."
 
 
 @given(st.text(string.ascii_letters + string.digits + " -_", min_size=1, max_size=80).map(str.strip).filter(bool))
 def test_a_plain_name_stays_as_it_is(stem: str) -> None:
     assert plain_name(f"{stem}.mp4") == f"{stem}.mp4"
+
+
+def test_odd_names_and_links_hide_no_other_video(tmp_path: Path, short_video: Path) -> None:
+    good = short_video.read_bytes()
+    (tmp_path / "good.mp4").write_bytes(good)
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.mp4")).write_bytes(good)
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (tmp_path / "self.mp4").symlink_to(tmp_path / "self.mp4")
+    (tmp_path / "pipe.mp4").mkdir()
+    with serving(tmp_path) as served:
+        assert names(served) == ["b\N{REPLACEMENT CHARACTER}.mp4", "good.mp4"]
+        for name in names(served):
+            assert served.client.get(f"/api/videos/{served.video(name)}/file").content == good
+            assert served.ended(served.ask(served.video(name), "What?"))["video_name"] == name
+    with serving(tmp_path) as served:
+        assert len(served.get("/api/asks")["asks"]) == 2
+
+
+def test_a_folder_whose_frames_lie_elsewhere_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "library" / "scene").mkdir(parents=True)
+    Image.new("RGB", (60, 40)).save(tmp_path / "secret.jpg")
+    Image.new("RGB", (60, 40)).save(tmp_path / "library" / "scene" / "00001.jpg")
+    (tmp_path / "library" / "scene" / "00002.jpg").symlink_to(tmp_path / "secret.jpg")
+    with serving(tmp_path / "library") as served:
+        told = served.client.get(f"/api/videos/{served.video('scene')}/frame?time_s=0.4")
+        assert (told.status_code, "lie outside" in told.text) == (404, True)
+
+
+@pytest.mark.parametrize("name", ["my.partial.mp4", "\N{CJK UNIFIED IDEOGRAPH-7530}" * 115 + ".mp4", "a\u202egpm.mp4"])
+def test_names_that_mean_something_to_the_disk_are_taken(name: str, tmp_path: Path, short_video: Path) -> None:
+    with serving(tmp_path) as served:
+        told = served.client.post("/api/videos", params={"name": name}, content=short_video.read_bytes())
+        assert told.status_code == 201, told.text
+        assert names(served) == [told.json()["name"]]
+        assert "\u202e" not in told.json()["name"]
+
+
+def test_of_subtitles_that_come_at_once_those_stay_that_were_taken(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    with serving(tmp_path) as served, ThreadPoolExecutor(4) as crowd:
+        path = f"/api/videos/{served.video('a.mp4')}/subtitles"
+        texts = [SRT.replace("roof", f"roof {number}") for number in range(4)]
+        told = list(crowd.map(lambda text: served.client.post(path, params={"name": "a.srt"}, content=text), texts))
+        assert [each.status_code for each in told] == [200] * 4
+        assert served.timeline(served.video("a.mp4"))["text_from"] == "a.srt"
+
+
+def test_a_video_that_nobody_waits_for_is_not_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "PATIENCE_S", 0.3)
+    for number in range(3):
+        write_video(tmp_path / f"{number}.mp4", range(0, 60_000, 200), size=(320, 240))
+    with serving(tmp_path) as served:
+        for name in names(served):
+            served.client.get(f"/api/videos/{served.video(name)}/timeline")
+        time.sleep(1.5)
+        told = served.client.get(f"/api/videos/{served.video('2.mp4')}/timeline")
+        assert told.status_code in (200, 202)  # asked for again, it is begun again
+        assert served.timeline(served.video("2.mp4"))["clips"]
+
+
+def test_messages_do_not_tell_where_the_library_lies(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    (tmp_path / "a.srt").write_bytes(b"\x00\x01\x02" * 99)
+    with serving(tmp_path) as served:
+        (warning,) = [each for each in served.timeline(served.video("a.mp4"))["warnings"] if "a.srt" in each]
+        assert str(tmp_path) not in warning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,7 @@ def mcp(
     opened = open_library(library, keep)
     server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], at_once)
     if not http:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or a thread that waits for input would have Ctrl-C wait too
         server.run()
         return
     run_app(

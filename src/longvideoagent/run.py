@@ -90,7 +90,7 @@ def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tup
     warnings = []
     text = _readable(text)
     if not text:
-        raise UsageError("the question is empty; put it in quotes after the video")
+        raise UsageError("the question is empty; say what you want to know")
     if len(text) > LONGEST_QUESTION:
         warnings.append(f"the question has {len(text)} characters; those after {LONGEST_QUESTION} were ignored")
         text = text[:LONGEST_QUESTION]

@@ -91,5 +91,7 @@ async def _tell_invalid(_: Request, error: Exception) -> JSONResponse:
     """The first thing wrong with a request."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return JSONResponse({"detail": "the body is no JSON; send an object as /api/docs describes it"}, 422)
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     return JSONResponse({"detail": f"{where}: {first['msg']}; mend that field"}, 422)

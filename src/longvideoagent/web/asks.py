@@ -181,7 +181,8 @@ class Asks:
             await team.close()
 
     async def _live(self, ask: Ask, item: VideoItem) -> None:
-        """From the queue to the record."""
+        """From the queue to the record. There is one from the beginning, which counts where the server is killed."""
+        await self._keep(ask, _written(ask, State.STOPPED, "the server ended while this was asked"))
         try:
             async with self._places:
                 await self._run(ask, item)
@@ -190,12 +191,7 @@ class Asks:
             state, cause = State.STOPPED, ""
         except (LongVideoAgentError, OSError) as error:
             state, cause = State.FAILED, self.shelf.library.without_folders(str(error))
-        told = _written(ask, state, cause)
-        try:
-            await asyncio.to_thread(self._write, ask.id, told)
-        except OSError as error:
-            _log.error("ask %s could not be kept: %s", ask.id, error)
-            self._unkept[ask.id] = ask
+        await self._keep(ask, _written(ask, state, cause))
         ask.change(state=state, cause=cause, doing="", share=None, place=None)
 
     async def _run(self, ask: Ask, item: VideoItem) -> None:
@@ -208,6 +204,15 @@ class Asks:
         ask.change(doing="", share=None)
         async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
             ask.change(trace=trace)
+
+    async def _keep(self, ask: Ask, told: str) -> None:
+        """Write its record; without one it is known for as long as the server runs."""
+        try:
+            await asyncio.to_thread(self._write, ask.id, told)
+            self._unkept.pop(ask.id, None)
+        except OSError as error:
+            _log.error("ask %s could not be kept: %s", ask.id, error)
+            self._unkept[ask.id] = ask
 
     def _write(self, ask_id: str, told: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

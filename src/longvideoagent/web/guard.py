@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "lva_session"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -28,6 +28,12 @@ HEADERS = {
 }
 """Nothing from outside is loaded, and nobody outside may embed what is here."""
 SAFE = ("GET", "HEAD", "OPTIONS")
+ASK_FOR_TOKEN = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Token</title></head><body><form method="get" action="/"><p><label>This server asks for its token, which it
+printed when it was started: <input type="password" name="token" autocomplete="current-password" required></label>
+<button>Open</button></p></form></body></html>
+"""
 _NOT_OURS = "this request comes from another site; open the page of this server and ask there"
 
 
@@ -38,7 +44,7 @@ class Guard:
         self._app = app
         self._token = token
         self._session = "" if token is None else _digest(token)
-        self._cookie = f"{COOKIE}_{self._session[:8]}"  # browsers share cookies among the ports of a host
+        self.cookie = f"{COOKIE}_{self._session[:8]}"  # browsers share cookies among the ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -68,13 +74,15 @@ class Guard:
             path = "/" + scope["path"].lstrip("/")  # two slashes would name another host
             welcome = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
             is_secure = scope["scheme"] == "https"
-            welcome.set_cookie(self._cookie, self._session, httponly=True, samesite="strict", secure=is_secure)
+            welcome.set_cookie(self.cookie, self._session, httponly=True, samesite="strict", secure=is_secure)
             return welcome
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and _equal(_digest(given.strip()), self._session):
             return None
-        if _equal(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""), self._session):
+        if _equal(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""), self._session):
             return None
+        if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
+            return HTMLResponse(ASK_FOR_TOKEN, 401)
         told = _told(
             401, "this server asks for a token; open the address with ?token=… that it printed when it was started"
         )

@@ -134,8 +134,12 @@ class Library:
 
     def added_subtitles(self, item: VideoItem) -> Path | None:
         """The subtitle file that was uploaded for a video."""
-        named = (self.keep / "subtitles" / f"{item.id}{suffix}" for suffix in SUBTITLE_SUFFIXES)
-        return next((file for file in named if file.is_file()), None)
+        named = sorted(self.subtitle_folder(item).glob("*"))
+        return next((each for each in named if each.suffix in SUBTITLE_SUFFIXES and PARTIAL not in each.name), None)
+
+    def subtitle_folder(self, item: VideoItem) -> Path:
+        """Where the subtitle file that was uploaded for a video lies, alone."""
+        return self.keep / "subtitles" / item.id
 
     def without_folders(self, told: str) -> str:
         """A message with its paths as the library tells them: nobody need know where on the disk it lies."""
@@ -157,7 +161,7 @@ class Library:
         return item
 
     def _leads_out(self, folder: Path) -> bool:
-        return any(each.is_symlink() and not self._is_inside(Path(each)) for each in os.scandir(folder))
+        return any(each.is_symlink() and not self._is_inside(each) for each in folder.iterdir())
 
     def _scan_if_old(self) -> None:
         """Who asks for what is not there makes the server look for it, but not at every breath."""

@@ -56,7 +56,9 @@ def create_server(library: Library, team: Team, at_once: int = 2) -> MCPServer:
         await team.close()
 
     version = metadata.version("longvideoagent")
-    server = MCPServer("longvideoagent", version=version, instructions=INSTRUCTIONS, lifespan=lifespan)
+    server = MCPServer(
+        "longvideoagent", version=version, instructions=INSTRUCTIONS, lifespan=lifespan, log_level="WARNING"
+    )
     for tool in (tools.ask_video, tools.locate, tools.look, tools.list_videos, tools.transcript):
         server.add_tool(_in_words(tool, library))
     return server
@@ -101,6 +103,7 @@ class Tools:
         """What is said, or read off the screen, within a span of a video: a line each, with its time."""
         episode = await self._episode(video)
         last_s = episode.timeline.duration_s if end_s is None else end_s
+        _check_span(episode, start_s, last_s)
         lines = _between(episode.timeline, start_s, last_s)
         told = [f"[{line.start_s:.1f} s, {clock(line.start_s)}] {line.text}" for line in lines[:MOST_LINES]]
         if len(lines) > MOST_LINES:
@@ -167,12 +170,17 @@ def _between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]
     return [line for line in timeline.subtitles if line.end_s > start_s and line.start_s <= end_s]
 
 
-def _clip(episode: Episode, start_s: float, end_s: float) -> Clip:
-    """The span as a clip. Raises UsageError where it lies outside of the video, or is too long to be looked at."""
+def _check_span(episode: Episode, start_s: float, end_s: float) -> None:
+    """Raises UsageError where it lies outside of the video."""
     duration_s = episode.timeline.duration_s
     if not start_s < end_s or start_s >= duration_s:
         raise UsageError(f"{start_s:g} to {end_s:g} s is no span of this video; it has {duration_s:.1f} s")
+
+
+def _clip(episode: Episode, start_s: float, end_s: float) -> Clip:
+    """The span as a clip. Raises UsageError where it lies outside of the video, or is too long to be looked at."""
+    _check_span(episode, start_s, end_s)
     if end_s - start_s > LONGEST_LOOK_S:
         raise UsageError(f"{end_s - start_s:g} s are too long to be looked at; ask for {LONGEST_LOOK_S:g} s or fewer")
-    end_s = min(end_s, duration_s)
+    end_s = min(end_s, episode.timeline.duration_s)
     return Clip(f"{clock(start_s)}-{clock(end_s)}", start_s, end_s, tuple(_between(episode.timeline, start_s, end_s)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +24,7 @@ from longvideoagent.web.library import Library
 
 KEEP = ".longvideoagent"
 LEAST_TOKEN = 8
+EVERYWHERE = ("0.0.0.0", "::")
 ABANDONED_S = 86_400
 LAST_WORDS_S = 3
 """How long open connections may go on once the server is stopped."""
@@ -75,7 +78,20 @@ def listen(host: str, port: int, token: str | None, warn: Callable[[str], None])
 def run_app(app: ASGIApp, at: socket.socket, tell: Callable[[str], None], token: str | None = None) -> None:
     """Serve until interrupted; ``tell`` is told the address, with the token where there is one."""
     host, port = at.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    tell(f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
+    name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+    tell(f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=LAST_WORDS_S)
-    uvicorn.Server(config).run(sockets=[at])
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):  # a second Ctrl-C
+        _Server(config).run(sockets=[at])
+
+
+class _Server(uvicorn.Server):
+    """Ends what is asked before it waits for connections to close: they show what is asked."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        here = getattr(getattr(self.config.app, "state", None), "served", None)
+        if here is not None:
+            await here.asks.close()
+            here.shelf.close()
+        await super().shutdown(sockets)

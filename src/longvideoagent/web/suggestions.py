@@ -12,9 +12,10 @@ from longvideoagent.types import Timeline
 
 MOST = 6
 MOST_BYTES = 5_000_000
-LEAST_LETTERS = 5
 OPEN_QUESTIONS = ("What is shown at the beginning?", "What text can be read on the screen?")
-_NAME = re.compile(rf"\b[A-Z][a-z]{{{LEAST_LETTERS - 2},}}\b")
+_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
+"""A word with a capital within a sentence: most likely a name."""
+_SPEAKER = re.compile(r"^([A-Z][a-z]{2,}): ")
 
 
 def suggestions(video: Path, timeline: Timeline) -> list[dict[str, Any]]:
@@ -36,7 +37,10 @@ def _of_sample(path: Path) -> list[dict[str, Any]]:
 
 
 def _of_any(timeline: Timeline) -> list[dict[str, Any]]:
-    """About the names that are said most often within a sentence, and about what is seen."""
-    said = Counter(name for line in timeline.subtitles for name in _NAME.findall(line.text[1:]))
-    about = [f"What is said about {name}?" for name, _ in said.most_common(MOST - len(OPEN_QUESTIONS))]
+    """About who speaks most, the names that are said most often, and what is seen."""
+    lines = [line.text for line in timeline.subtitles]
+    speakers = Counter(found[1] for line in lines if (found := _SPEAKER.match(line)))
+    said = Counter(name for line in lines for name in _NAME.findall(line))
+    about = [f"What does {name} say?" for name, _ in speakers.most_common(2)]
+    about += [f"What is said about {name}?" for name, _ in said.most_common(MOST - len(OPEN_QUESTIONS) - len(about))]
     return [{"question": text, "options": []} for text in (*about, *OPEN_QUESTIONS)]

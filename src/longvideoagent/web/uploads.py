@@ -51,18 +51,18 @@ async def take_video(library: Library, name: str, body: AsyncIterator[bytes], mo
 async def take_subtitles(library: Library, item: VideoItem, name: str, body: AsyncIterator[bytes]) -> None:
     """Use an upload as the subtitles of a video, instead of any others. Raises UsageError, TooLargeError or DataError
     as above."""
-    suffix = Path(plain_name(name)).suffix.lower()
-    if suffix not in SUBTITLE_SUFFIXES:
-        raise UsageError(f"{name}: not a subtitle file; give one that ends in {', '.join(SUBTITLE_SUFFIXES)}")
-    path = library.keep / "subtitles" / f"{item.id}{suffix}"
+    plain = plain_name(name)
+    path = library.subtitle_folder(item) / f"{Path(plain).stem}{Path(plain).suffix.lower()}"
+    if path.suffix not in SUBTITLE_SUFFIXES:
+        raise UsageError(f"{plain}: not a subtitle file; give one that ends in {', '.join(SUBTITLE_SUFFIXES)}")
     with whole(path) as partial:
         await _write(partial, body, MOST_SUBTITLE_BYTES)
-        lines, _ = await asyncio.to_thread(_read_named, partial, plain_name(name))
+        lines, _ = await asyncio.to_thread(_read_named, partial, plain)
         if not lines:
-            raise DataError(f"{plain_name(name)}: no subtitles in it; give an .srt, .vtt or .ass file")
-    for other in SUBTITLE_SUFFIXES:
-        if other != suffix:
-            path.with_suffix(other).unlink(missing_ok=True)
+            raise DataError(f"{plain}: no subtitles in it; give an .srt, .vtt or .ass file")
+    for other in path.parent.iterdir():
+        if other != path and PARTIAL not in other.name:
+            other.unlink(missing_ok=True)
 
 
 def plain_name(name: str) -> str:
