@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from longvideoagent.agents.load import load_team
-from tests.conftest import write_video
+from tests.conftest import shade, write_video
 from tests.release import some, write_release
 from tests.runs import asked, run
 from tests.test_report import HOSTILE
@@ -181,6 +181,45 @@ def test_formats_that_browsers_do_not_play_are_seen_all_the_same(
         page.wait_for_function("document.querySelector('#player').readyState >= 2")
         page.evaluate("document.querySelector('#player').pause()")
         assert time_s - 0.5 <= place_s(page) <= 6.0
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libvpx"])  # copied, and encoded anew
+def test_a_stream_shows_the_picture_of_the_second_that_was_asked_for(
+    codec: str, tmp_path: Path, open_page: Open
+) -> None:
+    write_video(tmp_path / "b.mkv", range(0, 20_000, 1000), codec=codec, gop=4)  # each picture stays for a second
+    with serving(tmp_path) as served:
+        video = served.video("b.mkv")
+        duration_s = served.get(f"/api/videos/{video}")["duration_s"]
+        page = open_page(served, f"/#/videos/{video}")
+        expect(page.locator("#timeline")).to_be_visible()
+        page.wait_for_load_state("networkidle")  # nothing moves any more
+        for wanted_s in (17.4, 10.5, 2.5):
+            box = page.locator("#timeline").bounding_box()
+            assert box is not None
+            with page.expect_response(lambda told: "/frame?" in told.url):
+                at = (box["x"] + box["width"] * wanted_s / duration_s, box["y"] + box["height"] / 2)
+                page.mouse.click(*at)
+            page.evaluate(PLAY_A_LITTLE)
+            assert place_s(page) == pytest.approx(wanted_s, abs=1.0)  # told in whole seconds
+            assert page.evaluate(BRIGHTNESS) == pytest.approx(shade(int(wanted_s)), abs=10)
+
+
+PLAY_A_LITTLE = """async () => {
+  const player = document.querySelector("#player");
+  const isShown = new Promise((done) => player.requestVideoFrameCallback(done));
+  await player.play();
+  await isShown;
+  player.pause();
+}"""
+BRIGHTNESS = """() => {
+  const player = document.querySelector("#player");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [player.videoWidth, player.videoHeight];
+  const drawn = canvas.getContext("2d");
+  drawn.drawImage(player, 0, 0);
+  return drawn.getImageData(canvas.width * 0.75, canvas.height * 0.75, 1, 1).data[0];
+}"""
 
 
 def test_the_timeline_is_used_with_mouse_and_keys(library: Path, open_page: Open) -> None:

@@ -146,7 +146,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.error.FFmpegError):
+        except (StopIteration, av.error.FFmpegError, IndexError):  # damage may bring up a stream that was not there
             return
         yield packet
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.media.video import open_video
 from longvideoagent.web.library import Kind, Library, NotHereError, VideoItem
-from longvideoagent.web.playing import Plays, how_it_plays, start_of_stream, stream
+from longvideoagent.web.playing import opened, plays_as, start_of_stream, stream
 from longvideoagent.web.runs import clips_told
 from longvideoagent.web.served import served
 from longvideoagent.web.suggestions import suggestions
 from longvideoagent.web.uploads import take_subtitles, take_video
+from longvideoagent.web.watching import watched
 
 router = APIRouter(prefix="/api", tags=["videos"])
 LONGEST_VIDEO_S = 1e6
@@ -54,11 +52,11 @@ def tell_video(request: Request, video: str) -> dict[str, Any]:
     """How long it is, and how a browser can play it."""
     library = served(request).library
     item = library.video(video)
-    shown = open_video(item.path)
+    shown = opened(item.path)
     (first,) = shown.frames([0.0], 1920)[:1] or (None,)
     height_px, width_px = first.rgb().shape[:2] if first is not None and first.is_readable() else (0, 0)
     size = {"duration_s": shown.duration_s, "width": width_px, "height": height_px}
-    return {**_line(library, item), **size, "plays": str(_plays(item))}
+    return {**_line(library, item), **size, "plays": str(plays_as(item.path))}
 
 
 @router.post("/videos/{video}/subtitles")
@@ -108,18 +106,19 @@ def send_file(request: Request, video: str) -> FileResponse:
 
 
 @router.get("/videos/{video}/stream", response_class=StreamingResponse, responses=told_as("video/mp4"))
-def send_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
+async def send_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
     """Fragmented MP4 from there on, made while it is read; its own clock begins at 0."""
-    item = served(request).library.video(video)
-    shown = open_video(item.path)
-    return StreamingResponse(stream(shown, _plays(item), start_s), media_type="video/mp4")
+    item = await asyncio.to_thread(served(request).library.video, video)
+    shown = await asyncio.to_thread(opened, item.path)
+    plays = await asyncio.to_thread(plays_as, item.path)
+    return await watched(stream(shown, plays, start_s))
 
 
 @router.get("/videos/{video}/stream/start")
 def tell_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
-    """Where a stream has to begin to show that second: at the keyframe before it where pictures are copied."""
+    """Where a stream has to begin to show that second: at most half a second before it."""
     item = served(request).library.video(video)
-    return {"start_s": start_of_stream(open_video(item.path), _plays(item), time_s)}
+    return {"start_s": start_of_stream(opened(item.path), plays_as(item.path), time_s)}
 
 
 @router.get("/videos/{video}/subtitles.vtt", response_class=Response, responses=told_as("text/vtt"))
@@ -135,7 +134,7 @@ async def send_subtitles(request: Request, video: str) -> Response:
 def send_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320) -> Response:
     """The frame that is shown at that second, as JPEG."""
     item = served(request).library.video(video)
-    frames = open_video(item.path).frames([time_s], side_px)
+    frames = opened(item.path).frames([time_s], side_px)
     if not frames or not frames[0].is_readable():
         raise NotHereError(f"{item.name}: no frame near {time_s:.1f} s can be read")
     return Response(frames[0].jpeg(), media_type="image/jpeg", headers=KEPT_BY_BROWSERS)
@@ -150,12 +149,3 @@ def _line(library: Library, item: VideoItem) -> dict[str, Any]:
         "is_upload": item.is_upload,
         "own_subtitles": library.added_subtitles(item) is not None,
     }
-
-
-def _plays(item: VideoItem) -> Plays:
-    return _judged(item.path, item.path.stat().st_mtime_ns)
-
-
-@lru_cache(256)
-def _judged(path: Path, _written_at: int) -> Plays:
-    return how_it_plays(path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.media.episode import Episode, Progress, open_episode
 from longvideoagent.web.library import Library, VideoItem
+from longvideoagent.web.playing import check_plain
 
 MOST_KEPT = 16
 AT_ONCE = 2
@@ -106,6 +107,7 @@ class Shelf:
 
     def _open(self, path: Path, subtitles: Path | None, tell: Progress) -> Episode:
         tell("opening the video", 0.0)
+        check_plain(path)
         episode = open_episode(path, subtitles, tell)
         return replace(episode, warnings=tuple(map(self.library.without_folders, episode.warnings)))
 

@@ -1,38 +1,90 @@
 """Fragmented MP4 that is made while it is read: copied, encoded anew, or from a folder of frames.
 
-Each stream's own clock begins at 0, whatever second of the video it begins at.
+The stream's clock is 0 at the second it begins at, for its pictures and its sound alike: what begins later in the
+video begins as much later in the stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import av.error
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container, origin_s
+from longvideoagent.media.container import origin_s
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.media.frames import Pixels
 from longvideoagent.media.video import Video
 from longvideoagent.media.video_file import upright
+from longvideoagent.web.stream_sound import Sound
+from longvideoagent.web.stream_source import (
+    MOST_GAP_S,
+    TICK_S,
+    decoded,
+    first_picture,
+    is_near,
+    opened,
+    packets,
+    seek,
+    shift,
+    write,
+)
 
 MOST_SIDE_PX = 1280
-FASTEST_FPS = 60
-MOST_HZ = 48_000
-TICK_S = 0.002
-"""Slack when comparing times: containers round them to their own ticks."""
+MOST_FPS = 60
+"""Of what is encoded anew; frames that come faster are left out."""
+FALLBACK_FPS = Fraction(25)
+GOP_S = 2
+CLOCK_HZ = 90_000
+"""Ticks a second of encoded pictures."""
+LONGEST_SILENCE_S = 0.1
+MOST_UNTIMED = 32
+"""Packets that wait for one with a decoding time."""
 ENCODING = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26"}
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "frag_duration": "500000"}
+# Without delay_moov each track is moved to 0 by itself, so that late sound comes early.
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov", "frag_duration": "500000"}
+
+
+def remuxed(path: Path, start_s: float) -> Iterator[bytes]:
+    """The video from a keyframe on, its pictures copied. Raises DataError where it cannot be opened."""
+    return _streamed(path, start_s, _Copied)
+
+
+def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
+    """The video from a second on, its pictures and its sound encoded anew; begins with the picture that is shown at
+    that second. Raises DataError where it cannot be opened or no picture can be decoded."""
+
+    def begin(made: OutputContainer, video: VideoStream, from_s: float) -> _Transcoded:
+        first = upright(first_picture(path), video, MOST_SIDE_PX)
+        return _Transcoded(_Encoder(made, first, video.average_rate or FALLBACK_FPS), video, from_s)
+
+    return _streamed(path, start_s, begin)
+
+
+def pictures(video: Video, start_s: float) -> Iterator[bytes]:
+    """A folder of frames from a second on."""
+    pipe = _Pipe()
+    with av.open(pipe, "w", format="mp4", options=FRAGMENTS) as made:
+        encoder: _Encoder | None = None
+        for number in range(int((video.duration_s - start_s) * TVQA_FRAMES_PER_S)):
+            (frame,) = video.frames([start_s + number / TVQA_FRAMES_PER_S])[:1] or (None,)
+            if frame is not None and frame.is_readable():
+                shown = frame.rgb()
+                encoder = encoder or _Encoder(made, shown, Fraction(TVQA_FRAMES_PER_S))
+                encoder.show(shown, number / TVQA_FRAMES_PER_S)
+            yield from pipe.told()
+        if encoder is not None:
+            encoder.end()
+    yield pipe.take()
 
 
 class _Pipe:
@@ -40,6 +92,7 @@ class _Pipe:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self._told_at_s = time.monotonic()
 
     def write(self, data: bytes) -> int:
         self._parts.append(bytes(data))
@@ -49,243 +102,150 @@ class _Pipe:
         parts, self._parts = self._parts, []
         return b"".join(parts)
 
+    def told(self) -> Iterator[bytes]:
+        """What there is to send; now and then nothing, so that a viewer who has left can be noticed."""
+        data, now_s = self.take(), time.monotonic()
+        if data or now_s - self._told_at_s > LONGEST_SILENCE_S:
+            yield data
+            self._told_at_s = time.monotonic()
 
-class _Sound:
-    """The sound of a video from some second on, copied or encoded anew."""
 
-    def __init__(self, made: OutputContainer, source: AudioStream, start_s: float) -> None:
-        self._made, self._start_s = made, start_s
-        self._next = 0
-        """Where what is encoded next begins at the earliest: some containers tell times that overlap."""
-        name, known = codec_of(source), source.codec_context
-        # AAC that names no configuration beside it, as in MPEG-TS, is not what MP4 holds.
-        if name == "mp3" or (name == "aac" and known.extradata):
-            self._stream: Any = made.add_stream_from_template(source)
-            self._resampler = None
-            return
-        rate, layout = min(known.sample_rate, MOST_HZ), "mono" if known.layout.nb_channels == 1 else "stereo"
-        self._stream = made.add_stream("aac", rate, layout=layout)
-        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+class _Copied:
+    """Pictures as they are, from the first keyframe not before some second."""
 
-    def add(self, packet: Packet[AudioStream]) -> None:
+    def __init__(self, made: OutputContainer, source: VideoStream, from_s: float) -> None:
+        self._made, self._from_s = made, from_s
+        self._stream = made.add_stream_from_template(source)
+        rate, base = source.average_rate or FALLBACK_FPS, source.time_base
+        self._step = max(1, round(1 / rate / base)) if base else 1
+        self._untimed: list[Packet[Any]] = []
+        self._first_pts: int | None = None
+        self._last_dts: int | None = None
+
+    def add(self, packet: Packet[Any]) -> None:
         if packet.pts is None or packet.time_base is None:
             return
-        if float(packet.pts * packet.time_base) < self._start_s:
-            return
-        if self._resampler is None:
-            _shift(packet, self._start_s)
-            packet.stream = self._stream
-            self._made.mux(packet)
-            return
-        for frame in _heard(packet):
-            if frame.pts is None or frame.time_base is None:
-                continue
-            frame.pts -= round(self._start_s / frame.time_base)
-            for part in self._resampler.resample(frame):
-                at = round((part.time or 0.0) * part.sample_rate)
-                part.pts, part.time_base = max(at, self._next), Fraction(1, part.sample_rate)
-                self._next = part.pts + part.samples
-                self._made.mux(self._stream.encode(part))
+        if self._first_pts is None:
+            if not packet.is_keyframe or float(packet.pts * packet.time_base) < self._from_s - TICK_S:
+                return
+            self._first_pts = packet.pts
+        if packet.pts < self._first_pts:
+            return  # it is shown before the keyframe and needs pictures from before it
+        self._untimed.append(packet)
+        for each in self._timed():
+            self._copy(each)
 
     def end(self) -> None:
-        if self._resampler is not None and self._next:
-            self._made.mux(self._stream.encode())
+        """All has been written."""
+
+    def _timed(self) -> list[Packet[Any]]:
+        """Takes out the packets once the last of them has a decoding time, which Matroska does not tell of the first
+        after a seek: those before it are decoded a frame apart."""
+        last = self._untimed[-1]
+        if last.dts is None and len(self._untimed) >= MOST_UNTIMED:
+            last.dts = min(each.pts or 0 for each in self._untimed)
+        if last.dts is None:
+            return []
+        for back, packet in enumerate(reversed(self._untimed)):
+            packet.dts = last.dts - back * self._step
+        taken, self._untimed = self._untimed, []
+        return taken
+
+    def _copy(self, packet: Packet[Any]) -> None:
+        shift(packet, self._from_s)
+        assert packet.pts is not None  # asked for before
+        assert packet.dts is not None
+        if self._last_dts is not None:
+            packet.dts = max(packet.dts, self._last_dts + 1)
+        if packet.dts <= packet.pts and is_near(packet, self._last_dts):
+            self._last_dts = packet.dts
+            packet.stream = self._stream
+            write(self._made, packet)
 
 
-def remuxed(path: Path, start_s: float) -> Iterator[bytes]:
-    """The video from a keyframe on, its pictures copied."""
+class _Encoder:
+    """Writes pictures as h264, all in the size of the first."""
+
+    def __init__(self, made: OutputContainer, first: Pixels, fps: Fraction) -> None:
+        height_px, width_px = first.shape[:2]
+        scale = min(1.0, MOST_SIDE_PX / max(height_px, width_px))
+        fps = min(fps, Fraction(MOST_FPS))
+        self._made = made
+        stream = made.add_stream("libx264", rate=fps, options=ENCODING)
+        stream.pix_fmt, stream.width, stream.height = "yuv420p", _even(width_px * scale), _even(height_px * scale)
+        stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
+        stream.codec_context.gop_size = max(1, round(GOP_S * fps))
+        self._stream = stream
+
+    def show(self, rgb: Pixels, at_s: float) -> None:
+        shown = VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
+        picture = shown.reformat(width=self._stream.width, height=self._stream.height, format="yuv420p")
+        picture.pts, picture.time_base = round(at_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
+        write(self._made, self._stream.encode(picture))
+
+    def end(self) -> None:
+        write(self._made, self._stream.encode())
+
+
+class _Transcoded:
+    """Pictures encoded anew, from the one that is shown at some second on."""
+
+    def __init__(self, encoder: _Encoder, source: VideoStream, from_s: float) -> None:
+        self._encoder, self._source, self._from_s = encoder, source, from_s
+        self._held: VideoFrame | None = None
+        """The latest that is not after the second, until it is known to be the last of these."""
+        self._next_s = 0.0
+
+    def add(self, packet: Packet[Any]) -> None:
+        for frame in decoded(packet):
+            at_s = frame.time - self._from_s
+            if at_s <= TICK_S:
+                self._held = frame
+            else:
+                self._show_held()
+                self._show(frame, at_s)
+
+    def end(self) -> None:
+        self._show_held()
+        self._encoder.end()
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._show(held, 0.0)
+
+    def _show(self, frame: VideoFrame, at_s: float) -> None:
+        if 0 <= at_s - self._next_s <= MOST_GAP_S:
+            self._next_s = at_s + 1 / MOST_FPS - TICK_S
+            self._encoder.show(upright(frame, self._source, MOST_SIDE_PX), at_s)
+
+
+_Begin = Callable[[OutputContainer, VideoStream, float], "_Copied | _Transcoded"]
+
+
+def _streamed(path: Path, start_s: float, begin: _Begin) -> Iterator[bytes]:
     with ExitStack() as stack:
-        source, video, sound = _opened(stack, path)
+        source, video, sound = opened(stack, path)
         from_s = start_s + origin_s(source)
+        if start_s > 0 and not seek(source, video, from_s):
+            source, video, sound = opened(stack, path)
         pipe = _Pipe()
         made = stack.enter_context(av.open(pipe, "w", format="mp4", options=FRAGMENTS))
-        copied = made.add_stream_from_template(video)
-        heard = _Sound(made, sound, from_s) if sound is not None else None
-        if start_s > 0:
-            _seek(source, video, from_s)
-        untimed: list[Packet[Any]] = []
-        has_begun = False
+        shown = begin(made, video, from_s)
+        heard = Sound(made, sound, from_s) if sound is not None else None
         for packet in packets(source, video, sound):
-            has_begun = has_begun or _begins(packet, from_s)
-            if isinstance(packet.stream, AudioStream):
-                if heard is not None:
-                    heard.add(packet)
-            elif packet.pts is not None and has_begun:
-                untimed.append(packet)
-                for each in _timed(untimed, video):
-                    _shift(each, from_s)
-                    each.stream = copied
-                    made.mux(each)
-            yield from _told(pipe)
+            if not isinstance(packet.stream, AudioStream):
+                shown.add(packet)
+            elif heard is not None:
+                heard.add(packet)
+            yield from pipe.told()
+        shown.end()
         if heard is not None:
             heard.end()
         made.close()
         yield pipe.take()
 
 
-def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
-    """The video from a second on, its pictures and its sound encoded anew."""
-    with ExitStack() as stack:
-        source, video, sound = _opened(stack, path)
-        from_s = start_s + origin_s(source)
-        pipe = _Pipe()
-        made = stack.enter_context(av.open(pipe, "w", format="mp4", options=FRAGMENTS))
-        fps = min(video.average_rate or Fraction(25), Fraction(FASTEST_FPS))
-        encoded: VideoStream | None = None
-        heard = _Sound(made, sound, from_s) if sound is not None else None
-        if start_s > 0:
-            _seek(source, video, from_s)
-        for packet in packets(source, video, sound):
-            if isinstance(packet.stream, AudioStream):
-                if heard is not None and encoded is not None:
-                    heard.add(packet)
-                continue
-            for frame in decoded(packet):
-                if frame.time is None or frame.time < from_s:
-                    continue
-                picture = _even(frame, video)
-                encoded = encoded or _encoder(made, picture, fps)
-                picture.pts = round((frame.time - from_s) * CLOCK)
-                picture.time_base = Fraction(1, CLOCK)
-                made.mux(encoded.encode(picture))
-                yield from _told(pipe)
-        if encoded is not None:
-            made.mux(encoded.encode())
-        if heard is not None:
-            heard.end()
-        made.close()
-        yield pipe.take()
-
-
-def pictures(video: Video, start_s: float) -> Iterator[bytes]:
-    """A folder of frames from a second on."""
-    pipe = _Pipe()
-    with av.open(pipe, "w", format="mp4", options=FRAGMENTS) as made:
-        encoded: VideoStream | None = None
-        for number in range(int((video.duration_s - start_s) * TVQA_FRAMES_PER_S)):
-            found = video.frames([start_s + number / TVQA_FRAMES_PER_S])
-            if not found or not found[0].is_readable():
-                continue
-            shown = VideoFrame.from_ndarray(found[0].rgb(), format="rgb24")
-            picture = shown.reformat(width=shown.width // 2 * 2, height=shown.height // 2 * 2, format="yuv420p")
-            encoded = encoded or _encoder(made, picture, Fraction(TVQA_FRAMES_PER_S))
-            picture = picture.reformat(width=encoded.width, height=encoded.height)
-            picture.pts, picture.time_base = round(number / TVQA_FRAMES_PER_S * CLOCK), Fraction(1, CLOCK)
-            made.mux(encoded.encode(picture))
-            yield from _told(pipe)
-        if encoded is not None:
-            made.mux(encoded.encode())
-    yield pipe.take()
-
-
-CLOCK = 90_000
-"""Ticks a second of encoded pictures."""
-
-
-def _encoder(made: OutputContainer, picture: VideoFrame, fps: Fraction) -> VideoStream:
-    stream = made.add_stream("libx264", rate=fps, options=ENCODING)
-    stream.pix_fmt, stream.width, stream.height = "yuv420p", picture.width, picture.height
-    stream.codec_context.time_base = Fraction(1, CLOCK)
-    stream.codec_context.gop_size = max(1, round(2 * fps))
-    return stream
-
-
-def _even(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
-    """The frame as a player shows it, with even sides, as h264 needs them."""
-    shown = VideoFrame.from_ndarray(upright(frame, stream, MOST_SIDE_PX).copy(), format="rgb24")
-    return shown.reformat(width=max(2, shown.width // 2 * 2), height=max(2, shown.height // 2 * 2), format="yuv420p")
-
-
-def _opened(stack: ExitStack, path: Path) -> tuple[InputContainer, VideoStream, AudioStream | None]:
-    source = stack.enter_context(open_container(path))
-    return source, *streams_of(source)
-
-
-def streams_of(container: InputContainer) -> tuple[VideoStream, AudioStream | None]:
-    """The pictures and the first sound. Raises DataError where there are no pictures."""
-    video = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
-    if video is None:
-        raise DataError(f"{container.name}: no video stream in it; give a file with pictures")
-    sound = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    return video, sound
-
-
-def decoded(packet: Packet[Any]) -> list[VideoFrame]:
-    """The pictures of a packet; none where it is damaged."""
-    try:
-        return [frame for frame in packet.decode() if isinstance(frame, VideoFrame)]
-    except av.error.FFmpegError:
-        return []
-
-
-def _heard(packet: Packet[AudioStream]) -> list[AudioFrame]:
-    """The sound of a packet; none where it is damaged."""
-    try:
-        return packet.decode()
-    except av.error.FFmpegError:
-        return []
-
-
-def codec_of(stream: VideoStream | AudioStream) -> str:
-    """The name of what it is encoded with, whichever decoder reads it."""
-    return str(stream.codec_context.codec.canonical_name)
-
-
-def packets(source: InputContainer, video: VideoStream, sound: AudioStream | None) -> Iterator[Packet[Any]]:
-    """Up to the end, or to where the file is cut off."""
-    told = source.demux([video, sound] if sound is not None else [video])
-    while True:
-        try:
-            yield next(told)
-        except (StopIteration, av.error.FFmpegError):
-            return
-
-
-def _seek(source: InputContainer, video: VideoStream, time_s: float) -> None:
-    """To a keyframe that is not after ``time_s``. Containers without an index may land on a later one: then farther
-    back, at last to the beginning."""
-    base = video.time_base
-    assert base is not None  # its packets have been read before
-    for back_s in (0.0, 2.0, 8.0, 32.0, 128.0):
-        wanted = round(max(0.0, time_s - back_s) / base)
-        source.seek(wanted, stream=video, backward=True)
-        first = next((each for each in packets(source, video, None) if each.is_keyframe and each.pts is not None), None)
-        if first is not None and first.pts is not None and float(first.pts * base) <= time_s + TICK_S:
-            source.seek(wanted, stream=video, backward=True)
-            return
-    source.seek(0)
-
-
-def _begins(packet: Packet[Any], from_s: float) -> bool:
-    """Whether a copied stream can begin with this packet."""
-    if not isinstance(packet.stream, VideoStream) or packet.pts is None or packet.time_base is None:
-        return False
-    return packet.is_keyframe and float(packet.pts * packet.time_base) >= from_s - TICK_S
-
-
-def _timed(untimed: list[Packet[Any]], video: VideoStream) -> list[Packet[Any]]:
-    """Takes out the packets once the last of them has a decoding time, which Matroska does not tell of the first after
-    a seek: those before it are decoded a frame apart."""
-    last = untimed[-1]
-    if last.dts is None:
-        return []
-    step = round(1 / (video.average_rate or 25) / video.time_base) if video.time_base else 1
-    for back, packet in enumerate(reversed(untimed)):
-        packet.dts = last.dts - back * max(1, step)
-    taken, untimed[:] = list(untimed), []
-    return taken
-
-
-def _shift(packet: Packet[Any], by_s: float) -> None:
-    assert packet.time_base is not None  # asked for before
-    assert packet.pts is not None
-    ticks = round(by_s / packet.time_base)
-    packet.pts -= ticks
-    if packet.dts is not None:
-        packet.dts -= ticks
-
-
-def _told(pipe: _Pipe) -> Iterator[bytes]:
-    data = pipe.take()
-    if data:
-        yield data
+def _even(side_px: float) -> int:
+    """As h264 needs it."""
+    return max(2, round(side_px) // 2 * 2)

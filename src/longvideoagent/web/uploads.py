@@ -17,6 +17,7 @@ from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
 from longvideoagent.media.video_file import VideoFile
 from longvideoagent.web.library import SUFFIXES, Library, VideoItem
+from longvideoagent.web.playing import check_plain
 
 SPARE_BYTES = 500_000_000
 """Of the disk that an upload leaves free."""
@@ -104,6 +105,7 @@ def _check_room(path: Path, more_bytes: int) -> None:
 
 def _check_video(path: Path, name: str) -> None:
     try:
+        check_plain(path)
         VideoFile(path).duration_s  # noqa: B018 (reads all packets, and raises where there are no pictures)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
