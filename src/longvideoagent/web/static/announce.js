@@ -1,5 +1,6 @@
 /** Tells people who cannot see the page what happens, one short sentence a change. */
 
+import { isUnsure } from "./answer.js";
 import { byId } from "./element.js";
 import { actionInWords, clock } from "./words.js";
 
@@ -37,10 +38,15 @@ function sentences(ask) {
     if (round.observed) told.push(`Round ${index + 1}: ${came(round.observed)}`);
   });
   if (ask.state === "failed") told.push(`It failed. ${ask.cause ?? ""}`);
-  else if (ask.state === "stopped") told.push("Stopped.");
+  else if (ask.state === "stopped") told.push(ask.cause ? ended(`Stopped: ${ask.cause}`) : "Stopped.");
   else if (trajectory?.outcome)
-    told.push(trajectory.answer ? ended(`Answer: ${trajectory.answer}`) : `No answer: ${trajectory.outcome}.`);
+    told.push(answered(trajectory));
   return told;
+}
+
+function answered(trajectory) {
+  if (!trajectory.answer) return `No answer: ${trajectory.outcome}.`;
+  return ended(`${isUnsure(trajectory) ? "Answer, not sure" : "Answer"}: ${trajectory.answer}`);
 }
 
 function does({ action, content }) {

@@ -5,6 +5,7 @@ import { evidenceLists } from "./moments.js";
 import { counted, optionName, outcomeInWords, took } from "./words.js";
 
 const MOMENTS_IN_SIGHT = 5;
+const LEAST_SURE = 0.3; // a lower confidence is no more than a guess
 
 /** @param {import("./api.js").Trajectory} trajectory @param {import("./moments.js").Sight} sight @returns {Node[]} */
 export function showAnswer(trajectory, sight) {
@@ -12,6 +13,7 @@ export function showAnswer(trajectory, sight) {
   const title = answer || "No answer";
   const shown = [
     element("h3", { class: "soft" }, "Answer"),
+    isUnsure(trajectory) ? element("p", { class: "unsure" }, "Not sure") : null,
     element(
       "p",
       { class: "answer-text" },
@@ -28,6 +30,11 @@ export function showAnswer(trajectory, sight) {
     element("p", { class: "cost" }, costInWords(trajectory)),
   ];
   return shown.filter(Boolean);
+}
+
+/** Whether it answers, and hardly believes so itself. */
+export function isUnsure({ answer, confidence }) {
+  return Boolean(answer) && confidence !== null && confidence < LEAST_SURE;
 }
 
 function confidenceBar(confidence) {

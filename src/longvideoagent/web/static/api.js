@@ -37,6 +37,11 @@ export class RequestFailure extends Error {
     super(message);
     this.status = status;
   }
+
+  /** Whether the same request may well succeed later: the fault is the network's or the server's, not its own. */
+  get isPassing() {
+    return this.status === 0 || this.status >= 500;
+  }
 }
 
 const LOST = "The server does not reply. It may have been stopped, or the network is down.";

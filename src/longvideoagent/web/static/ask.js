@@ -2,7 +2,7 @@
 
 import { byId, bringIntoSight, element, show } from "./element.js";
 import { AskAnnouncer } from "./announce.js";
-import { eventsUrl, pageUrl, readAsk, startAsk, stopAsk, traceUrl } from "./api.js";
+import { RequestFailure, eventsUrl, pageUrl, readAsk, startAsk, stopAsk, traceUrl } from "./api.js";
 import { Follower } from "./follower.js";
 import { copyLink } from "./link.js";
 import { marksOf } from "./marks.js";
@@ -48,8 +48,9 @@ class Progress {
   }
 }
 
-function whereItIs({ state, place, doing, share, trajectory, max_rounds }) {
-  if (state === "stopped") return "Stopped. What it had found until then is below.";
+function whereItIs({ state, cause, place, doing, share, trajectory, max_rounds }) {
+  const rest = trajectory ? " What it had found until then is below." : "";
+  if (state === "stopped") return `Stopped${cause ? `: ${/[.!?]$/.test(cause) ? cause : `${cause}.`}` : "."}${rest}`;
   if (state === "failed") return "The video could not be opened.";
   if (state === "queued") return place ? `Waiting: place ${place} in the queue.` : "Waiting in the queue.";
   if (doing) return share === null ? `${doing} …` : `${doing}, ${percent(share)}`;
@@ -62,6 +63,10 @@ export class AskView {
   #form;
   #history;
   #trouble;
+  #onGone;
+  #onVideoGone;
+  /** What is shown, as it was last told. @type {import("./api.js").Ask|null} */
+  #ask = null;
   /** @type {EventSource|null} */
   #events = null;
   /** The ask shown; null where none is. */
@@ -76,27 +81,34 @@ export class AskView {
 
   /**
    * @param {{viewer: import("./viewer.js").Viewer, form: import("./form.js").QuestionForm,
-   *   history: import("./history.js").History, trouble: import("./trouble.js").Trouble}} parts
+   *   history: import("./history.js").History, trouble: import("./trouble.js").Trouble,
+   *   onGone: (text: string) => void, onVideoGone: (id: string, text: string) => void}} parts
    */
-  constructor({ viewer, form, history, trouble }) {
+  constructor({ viewer, form, history, trouble, onGone, onVideoGone }) {
     this.#viewer = viewer;
     this.#form = form;
     this.#history = history;
     this.#trouble = trouble;
+    this.#onGone = onGone;
+    this.#onVideoGone = onVideoGone;
   }
 
   /** Ask it of the video that is shown. */
   async start(wanted) {
-    if (!this.#viewer.videoId) return this.#form.tell("Choose a video first, or add one.");
+    const video = this.#viewer.videoId;
+    if (!video) return this.#form.tell("Choose a video first, or add one.");
     this.#form.setBusy(true);
-    await this.#trouble.guard(async () => {
-      const ask = await startAsk({ video: this.#viewer.videoId, ...wanted });
+    const start = async () => {
+      const ask = await startAsk({ video, ...wanted });
+      this.#trouble.clear();
       this.#history.update(ask);
       this.#form.foldSuggestions();
+      this.#form.fold(true);
       this.#begin(ask);
       goTo(askHash(ask.id));
       bringIntoSight(this.#view.element, "start");
-    });
+    };
+    await this.#trouble.guard(start, { onGone: (text) => this.#onVideoGone(video, text) });
     this.#form.setBusy(false);
   }
 
@@ -105,10 +117,11 @@ export class AskView {
     if (id === this.#id) return;
     this.close();
     this.#id = id;
-    await this.#trouble.guard(async () => {
+    const read = async () => {
       const ask = await readAsk(id);
       if (this.#id === id) this.#begin(ask);
-    });
+    };
+    await this.#trouble.guard(read, { onGone: (text) => this.#id === id && this.#onGone(text) });
   }
 
   close() {
@@ -140,6 +153,12 @@ export class AskView {
 
   /** @param {import("./api.js").Ask} ask */
   #update(ask) {
+    this.#render(ask);
+    this.#history.update(ask);
+  }
+
+  #render(ask) {
+    this.#ask = ask;
     const { question, options, trajectory } = ask;
     const sight = { video: ask.is_playable ? ask.video : null, seek: (time_s) => this.#viewer.seek(time_s) };
     const title = ask.is_playable
@@ -149,7 +168,6 @@ export class AskView {
     this.#progress.update(ask);
     this.#viewer.mark(marksOf(trajectory, { isRunning: isRunning(ask) }));
     this.#announcer.tell(ask);
-    this.#history.update(ask);
     this.#offerActions(ask);
     this.#follower.reach(this.#view.newest);
     document.title = `${question} · LongVideoAgent`;
@@ -169,12 +187,18 @@ export class AskView {
   /** The browser gave up on the events, without saying why: an ordinary request is told. */
   async #askWhy(id) {
     if (this.#id !== id) return;
-    await this.#trouble.guard(async () => {
+    try {
       const ask = await readAsk(id);
       if (this.#id !== id) return;
       this.#update(ask);
       if (isRunning(ask)) this.#listen(id);
-    });
+    } catch (failure) {
+      if (!(failure instanceof RequestFailure)) throw failure;
+      if (this.#id !== id) return;
+      if (failure.isPassing) setTimeout(() => this.#askWhy(id), RETRY_MS);
+      // The server does not know it any more, so it ended with the server that did.
+      else this.#render({ ...this.#ask, state: "stopped", cause: failure.message });
+    }
   }
 
   async #stop(id) {

@@ -1,9 +1,10 @@
-/** What is asked: question, options, team and rounds. */
+/** What is asked: question, options, team and rounds. What is written about one video is kept with that video. */
 
 import { bringIntoSight, byId, element, show } from "./element.js";
 import { optionName } from "./words.js";
 
 export class QuestionForm {
+  #fold = byId("ask-fold");
   #form = byId("ask-form");
   #question = byId("question");
   #options = byId("options");
@@ -12,6 +13,12 @@ export class QuestionForm {
   #note = byId("form-note");
   /** @type {{name: string, about: string}[]} */
   #teams = [];
+  /** The video that it is written about; null before there is one. */
+  #video = null;
+  /** What was written about other videos, by their ids. @type {Map<string, {question: string, options: string[]}>} */
+  #drafts = new Map();
+  #isBusy = false;
+  #isUsable = true;
 
   /** @param {(ask: {question: string, options: string[], team: string, max_rounds: number}) => void} onAsk */
   constructor(onAsk) {
@@ -50,9 +57,34 @@ export class QuestionForm {
     byId("suggestion-box").open = false;
   }
 
+  /** Ask about this video from now on. */
+  turnTo(video) {
+    if (video === null || video === this.#video) return;
+    // What was written before there was a video is meant for the first one.
+    if (this.#video !== null) {
+      this.#drafts.set(this.#video, this.#written());
+      this.fill(this.#drafts.get(video) ?? { question: "", options: [] });
+    }
+    this.#video = video;
+  }
+
+  /** Give way to what was asked, to a line that opens it again; or stand open for good. */
+  fold(isFolded) {
+    show(byId("ask-summary"), isFolded);
+    this.#fold.open = !isFolded;
+  }
+
+  /** Without a video there is nothing to ask. */
+  setUsable(isUsable) {
+    this.#isUsable = isUsable;
+    for (const control of this.#form.elements) control.disabled = !isUsable;
+    this.setBusy(this.#isBusy);
+  }
+
   /** @param {{question: string, options: string[], team?: string, max_rounds?: number}} ask */
   fill({ question, options, team, max_rounds }) {
     this.tell("");
+    this.#question.removeAttribute("aria-invalid");
     this.#question.value = question;
     this.#options.replaceChildren();
     for (const option of options) this.#addOption(option);
@@ -62,6 +94,7 @@ export class QuestionForm {
   }
 
   focus() {
+    this.#fold.open = true;
     this.#question.focus({ preventScroll: true });
     bringIntoSight(this.#form, "start");
   }
@@ -73,13 +106,18 @@ export class QuestionForm {
   }
 
   setBusy(isBusy) {
-    byId("ask-button").disabled = isBusy;
+    this.#isBusy = isBusy;
+    byId("ask-button").disabled = isBusy || !this.#isUsable;
+  }
+
+  #written() {
+    const rows = [...this.#options.querySelectorAll(".option-input")];
+    const options = rows.map((row) => row.value.trim()).filter(Boolean);
+    return { question: this.#question.value.trim(), options };
   }
 
   #read() {
-    const question = this.#question.value.trim();
-    const rows = [...this.#options.querySelectorAll(".option-input")];
-    const options = rows.map((row) => row.value.trim()).filter(Boolean);
+    const { question, options } = this.#written();
     this.#question.setAttribute("aria-invalid", String(!question));
     this.tell(question ? "" : "Write a question, or choose a suggested one.");
     if (!question) this.#question.focus();

@@ -1,22 +1,30 @@
 /** What was asked before, newest first. */
 
 import { byId, element, prose, show } from "./element.js";
-import { RequestFailure, readAsks } from "./api.js";
+import { readAsks } from "./api.js";
+import { repeat } from "./refresh.js";
 import { askHash } from "./routes.js";
 import { moment } from "./words.js";
 
-const REFRESH_MS = 4000;
-const UNFINISHED = ["queued", "running"];
+const REFRESH_MS = 4000; // others ask too, in other browsers
 
 export class History {
   #list = byId("history");
   /** @type {import("./api.js").AskLine[]} */
   #asks = [];
   #chosen = null;
-  #timer = 0;
+  #updates = 0;
+
+  constructor() {
+    repeat(() => this.load(), REFRESH_MS);
+  }
 
   async load() {
-    this.#asks = await readAsks();
+    const updates = this.#updates;
+    const asks = await readAsks();
+    // What this page was told meanwhile is newer than the list that was on its way.
+    if (updates !== this.#updates || (asks.length && JSON.stringify(asks) === JSON.stringify(this.#asks))) return;
+    this.#asks = asks;
     this.#render();
   }
 
@@ -31,6 +39,7 @@ export class History {
     const index = this.#asks.findIndex(({ id }) => id === ask.id);
     const old = this.#asks[index];
     if (old && old.state === ask.state && old.outcome === ask.outcome && old.answer === ask.answer) return;
+    this.#updates += 1;
     if (old) this.#asks[index] = ask;
     else this.#asks.unshift(ask);
     this.#render();
@@ -41,19 +50,6 @@ export class History {
     const focused = document.activeElement?.closest?.("#history a")?.getAttribute("href");
     this.#list.replaceChildren(...this.#asks.map((ask) => this.#item(ask)));
     if (focused) [...this.#list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
-    clearTimeout(this.#timer);
-    if (this.#asks.some(({ state }) => UNFINISHED.includes(state)))
-      this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
-  }
-
-  async #refresh() {
-    try {
-      await this.load();
-    } catch (failure) {
-      if (!(failure instanceof RequestFailure)) throw failure;
-      // Whatever the page does next tells that the server is gone; the list in the corner need not.
-      this.#timer = setTimeout(() => this.#refresh(), REFRESH_MS);
-    }
   }
 
   #item(ask) {

@@ -1,4 +1,4 @@
-/** The videos there are: choosing one, and giving the chosen one subtitles. */
+/** The videos there are: choosing one, and giving one its subtitles. */
 
 import { byId, element, prose, show } from "./element.js";
 import { readVideos, sendSubtitles } from "./api.js";
@@ -12,16 +12,19 @@ export class Library {
   /** @type {import("./api.js").Video[]} */
   #videos = [];
   #chosen = null;
+  #isLoaded = false;
 
   /**
-   * @param {{onSubtitles: (id: string) => void, guard: (work: () => Promise<void>) => Promise<void>,
-   *   tell: (text: string) => void}} hooks
+   * @param {{onSubtitles: (id: string) => void, onMissing: (id: string, name: string) => void,
+   *   onBegin: () => void, guard: (work: () => Promise<void>) => Promise<void>, tell: (text: string) => void}} hooks
    */
   constructor(hooks) {
     this.#hooks = hooks;
     this.#subtitles.addEventListener("change", () => {
       const [file] = this.#subtitles.files;
+      this.#hooks.onBegin();
       if (file) this.addSubtitles(file);
+      this.#subtitles.value = "";
     });
   }
 
@@ -31,9 +34,14 @@ export class Library {
 
   async load() {
     const { videos, is_cut_short } = await readVideos();
-    this.#videos = videos;
     show(byId("cut-short"), Boolean(is_cut_short));
+    // What is as it was stays: a link that is made anew while it is pressed is never followed.
+    if (this.#isLoaded && JSON.stringify(videos) === JSON.stringify(this.#videos)) return;
+    this.#isLoaded = true;
+    const name = this.nameOf(this.#chosen);
+    this.#videos = videos;
     this.#render();
+    if (name !== null && this.nameOf(this.#chosen) === null) this.#hooks.onMissing(this.#chosen, name);
   }
 
   /** @param {string|null} id */
@@ -53,13 +61,17 @@ export class Library {
       this.#hooks.tell("Choose the video first that these subtitles are for.");
       return;
     }
+    await this.giveSubtitles(id, this.nameOf(id) ?? "the open video", file);
+  }
+
+  /** Give a video this file's subtitles. */
+  async giveSubtitles(id, name, file) {
     await this.#hooks.guard(async () => {
       await sendSubtitles(id, file, () => {}).done;
-      this.#hooks.tell(`Subtitles of ${file.name} were added.`);
+      this.#hooks.tell(`${file.name} is now used as the subtitles of ${name}.`);
       await this.load();
-      this.#hooks.onSubtitles(id);
+      if (id === this.#chosen) this.#hooks.onSubtitles(id);
     });
-    this.#subtitles.value = "";
   }
 
   #render() {
@@ -74,6 +86,7 @@ export class Library {
   #item(video) {
     const isChosen = video.id === this.#chosen;
     const facts = [video.kind === "frames" ? "folder of frames" : size(video.bytes)];
+    if (video.is_upload) facts.push("uploaded");
     if (video.own_subtitles) facts.push("own subtitles");
     const link = element(
       "a",

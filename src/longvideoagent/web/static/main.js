@@ -8,34 +8,56 @@ import { QuestionForm } from "./form.js";
 import { History } from "./history.js";
 import { Library } from "./library.js";
 import { marksOf } from "./marks.js";
+import { Notices } from "./notices.js";
+import { onReturn } from "./refresh.js";
 import { followRoutes, goTo, moveOnTo, readRoute, videoHash } from "./routes.js";
 import { RunList } from "./runlist.js";
 import { RunView } from "./run.js";
-import { Trouble } from "./trouble.js";
+import { ABOUT, Trouble } from "./trouble.js";
 import { Upload } from "./upload.js";
 import { Viewer } from "./viewer.js";
 
 const trouble = new Trouble();
+const notices = new Notices();
 const history = new History();
 const runs = new RunList();
 const form = new QuestionForm((ask) => askView.start(ask));
 const viewer = new Viewer({
-  onVideo: (id) => library.choose(id),
+  onVideo: (id) => {
+    library.choose(id);
+    form.turnTo(id);
+  },
   onSuggestions: (suggestions) => form.showSuggestions(suggestions),
-  onTrouble: (failure, retry) => trouble.tell(failure.message, retry),
+  // The page opens what was just brought; what became of the files that came with it is still news then.
+  onOpened: (id) => trouble.clear(justBrought.delete(id) ? ABOUT.page : null),
+  onTrouble: (id, failure, retry) => {
+    if (failure.status === 404) tellVideoGone(id, failure.message);
+    else trouble.tell(failure.message, failure.isPassing ? retry : null);
+  },
 });
-const askView = new AskView({ viewer, form, history, trouble });
+const askView = new AskView({
+  viewer,
+  form,
+  history,
+  trouble,
+  onGone: (text) => tellGone(text),
+  onVideoGone: (id, text) => tellVideoGone(id, text),
+});
 const library = new Library({
   onSubtitles: (id) => viewer.open(id, true),
-  guard: (work) => trouble.guard(work),
-  tell: (text) => tellAdded(text),
+  onMissing: (id, name) => tellMissing(id, name),
+  onBegin: () => beginBringing(),
+  guard: (work) => trouble.guard(work, { about: ABOUT.files }),
+  tell: (text) => notices.tell(text),
 });
 const runView = new RunView({
   viewer,
   runs,
   trouble,
   videoName: (id) => library.nameOf(id),
+  onGone: (text) => tellGone(text),
   onAskAgain: (video, ask) => {
+    form.turnTo(video);
     form.fill(ask);
     // The form can be focused once the page has turned to the video.
     addEventListener("hashchange", () => form.focus(), { once: true });
@@ -43,9 +65,48 @@ const runView = new RunView({
   },
 });
 
-function tellAdded(text) {
-  byId("added").textContent = text;
+/** Videos that were brought and not opened yet, by their ids. @type {Set<string>} */
+const justBrought = new Set();
+
+function beginBringing() {
+  notices.begin();
+  trouble.clear(ABOUT.files);
+}
+
+/** What the address names is not there: say so in its place. */
+function tellGone(text) {
+  document.body.dataset.view = "gone";
+  document.title = "Not here · LongVideoAgent";
+  for (const id of ["run-view", "welcome"]) show(byId(id), false);
+  askView.close();
+  viewer.close();
+  show(byId("ask-fold"), true);
+  form.fold(false);
+  form.setUsable(false);
+  byId("gone-text").textContent = text;
+  show(byId("gone"), true);
   announce(text);
+}
+
+/** A video that was there is not any more. What was found in it can still be read. */
+function tellMissing(id, name) {
+  const text = `${name} is no longer in the library.`;
+  const route = readRoute();
+  if (route.view === "video" && route.id === id) tellGone(text);
+  else if (route.view === "ask" && viewer.videoId === id) {
+    trouble.tell(text);
+    form.setUsable(false);
+  }
+}
+
+/** The server does not know the video: the list is read anew, and may have told which one is missing. */
+async function tellVideoGone(id, text) {
+  const name = library.nameOf(id);
+  await trouble.guard(() => library.load());
+  const unknown = `No video of the id ${id} is in the library. It may have been deleted.`;
+  if (name) tellMissing(id, name);
+  else if (readRoute().view === "video") tellGone(unknown);
+  else trouble.tell(text);
 }
 
 /** @param {import("./routes.js").Route} route */
@@ -55,7 +116,10 @@ function showRoute(route) {
   if (isRun !== wasRun) scrollTo(0, 0);
   document.body.dataset.view = isRun && route.other ? "compare" : route.view;
   show(byId("run-view"), isRun);
-  show(byId("ask-form"), !isRun);
+  show(byId("ask-fold"), !isRun);
+  show(byId("gone"), false);
+  form.fold(route.view === "ask");
+  form.setUsable(true);
   show(byId("welcome"), route.view === "home");
   if (route.view !== "ask") askView.close();
   if (!isRun) runView.close();
@@ -64,6 +128,7 @@ function showRoute(route) {
   if (isRun) runView.show(route);
   else if (route.view === "ask") askView.show(route.id);
   else if (route.view === "video") showVideo(route.id);
+  else if (route.view === "unknown") tellGone(`This page has nothing at the address ${location.hash}.`);
   else showHome();
 }
 
@@ -103,14 +168,25 @@ function letSkip() {
 
 function letUpload() {
   new Upload({
-    onVideo: async (video) => {
-      tellAdded(`${video.name} was added.`);
+    onBegin: beginBringing,
+    onVideo: async (video, subtitles) => {
+      notices.tell(`${video.name} was added.`);
+      if (subtitles) await library.giveSubtitles(video.id, video.name, subtitles);
       await trouble.guard(() => library.load());
+      justBrought.add(video.id);
       goTo(videoHash(video.id));
     },
     onSubtitles: (file) => library.addSubtitles(file),
-    onFailure: (text) => trouble.tell(text),
+    onFailure: (text, retry = null) => trouble.tell(text, retry, ABOUT.files),
   });
+}
+
+/** Others may have brought, deleted and asked meanwhile. */
+async function refresh() {
+  await Promise.all([library.load(), history.load(), runs.load()]);
+  const route = readRoute();
+  const isBack = !byId("gone").hidden && route.view === "video" && library.nameOf(route.id) !== null;
+  if (isBack) showRoute(route);
 }
 
 async function load() {
@@ -131,4 +207,5 @@ letLibraryFold();
 letSkip();
 letUpload();
 followRoutes(showRoute);
+onReturn(refresh);
 trouble.guard(load);

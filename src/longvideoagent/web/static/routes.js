@@ -1,7 +1,7 @@
 /** The address after the #: it alone says what the page shows, so reloading and links keep it. */
 
 /**
- * @typedef {{view: "home"} | {view: "video", id: string} | {view: "ask", id: string}
+ * @typedef {{view: "home"} | {view: "unknown"} | {view: "video", id: string} | {view: "ask", id: string}
  *   | {view: "run", id: string, question: string|null, other: string|null}} Route
  */
 
@@ -12,7 +12,8 @@ export function readRoute() {
   const [path, query = ""] = location.hash.slice(1).split("?");
   const [, folder, id] = path.split("/");
   const view = VIEWS[folder];
-  if (!view || !id) return { view: "home" };
+  if (!path || path === "/") return { view: "home" };
+  if (!view || !id) return { view: "unknown" };
   const route = { view, id: decoded(id) };
   if (view !== "run") return route;
   const values = new URLSearchParams(query);
@@ -54,9 +55,7 @@ export function moveOnTo(hash) {
   location.replace(hash);
 }
 
-/** Call `show` whenever the route changes. Other hashes are none of its business. */
+/** Call `show` whenever the route changes. */
 export function followRoutes(show) {
-  addEventListener("hashchange", () => {
-    if (!location.hash || location.hash.startsWith("#/")) show(readRoute());
-  });
+  addEventListener("hashchange", () => show(readRoute()));
 }

@@ -1,6 +1,6 @@
 /** A recorded evaluation run, alone or beside another, and the trajectories of one of its questions. */
 
-import { byId, element, prose, show } from "./element.js";
+import { bringIntoSight, byId, element, prose, show } from "./element.js";
 import { announce } from "./announce.js";
 import { readRun, readRunQuestion } from "./api.js";
 import { pairRows, verdictOf } from "./comparison.js";
@@ -24,7 +24,7 @@ export class RunView {
   /**
    * @param {{viewer: import("./viewer.js").Viewer,
    *   runs: import("./runlist.js").RunList, trouble: import("./trouble.js").Trouble,
-   *   videoName: (id: string) => string|null,
+   *   videoName: (id: string) => string|null, onGone: (text: string) => void,
    *   onAskAgain: (video: string, ask: {question: string, options: string[]}) => void}} parts
    */
   constructor(parts) {
@@ -39,12 +39,18 @@ export class RunView {
   async show(route) {
     const isSameRuns = this.#route?.id === route.id && this.#route?.other === route.other;
     this.#route = route;
-    await this.#parts.trouble.guard(async () => {
+    const read = async () => {
       if (!isSameRuns) await this.#showRuns(route);
       if (this.#route !== route) return;
       this.#table.choose(route);
-      await this.#showQuestion(route);
-    });
+      await this.#showQuestion(route, isSameRuns);
+    };
+    const onGone = (text) => {
+      if (this.#route !== route) return;
+      this.close();
+      this.#parts.onGone(text);
+    };
+    await this.#parts.trouble.guard(read, { onGone });
   }
 
   close() {
@@ -54,6 +60,7 @@ export class RunView {
   }
 
   async #showRuns(route) {
+    this.#table.clear();
     const [run, other] = await Promise.all([
       this.#readOnce(route.id),
       route.other ? this.#readOnce(route.other) : null,
@@ -78,13 +85,14 @@ export class RunView {
 
   #offerOthers({ id, other }) {
     const others = this.#parts.runs.runs.filter((run) => run.id !== id);
-    const none = element("option", { value: "" }, "no other run");
+    const none = element("option", { value: "" }, "none");
     this.#compareWith.replaceChildren(none, ...others.map((run) => element("option", { value: run.id }, run.name)));
     this.#compareWith.value = other ?? "";
     show(byId("compare-box"), others.length > 0);
   }
 
-  async #showQuestion(route) {
+  /** @param {boolean} isChosen it was chosen from the table that is in sight, rather than named by a link */
+  async #showQuestion(route, isChosen) {
     const { id, other, question } = route;
     if (!question) {
       this.#parts.viewer.close();
@@ -108,8 +116,16 @@ export class RunView {
     this.#parts.viewer.mark(marksOf(found.trajectory, { gold: found.gold }));
     const cards = [one ? this.#card(one, other ? "A" : "") : null, two ? this.#card(two, "B") : null];
     byId("trajectories").replaceChildren(...cards.filter(Boolean));
+    if (isChosen) this.#showWhereItIs();
     announce(`${found.trajectory.question} ${found.right ? "Right" : "Not right"}.`);
     await opening;
+  }
+
+  /** Below the table, the trajectories of what was chosen in it may be out of sight. */
+  #showWhereItIs() {
+    const shown = byId("trajectories");
+    const isBelow = shown.getBoundingClientRect().top > innerHeight / 2;
+    if (this.#route.other || isBelow) bringIntoSight(shown, "start");
   }
 
   /** The question as one run recorded it; null where that run did not ask it. */
@@ -120,21 +136,24 @@ export class RunView {
 
   #card(recorded, name) {
     const { trajectory, gold, video, right } = recorded;
-    const view = new TrajectoryView({ isSecond: name === "B" });
+    const isSecond = name === "B";
+    const view = new TrajectoryView({ isSecond });
     const sight = { video, seek: (time_s) => this.#parts.viewer.seek(time_s) };
     const { question, options } = trajectory;
-    view.update({ question, options, trajectory, isRunning: false, title: name ? `Run ${name}` : "", gold }, sight);
+    const title = name ? `Run ${name}` : "";
+    view.update({ question, options, trajectory, isRunning: false, title, gold }, sight);
     const verdict = verdictOf({ outcome: trajectory.outcome, right });
     view.before(goldLine(sight, gold, options, verdict));
     const { id, other } = this.#route;
-    const link = copyLink(runHash(id, { question: recorded.id, other }), name === "B");
-    view.actions(...(video && name !== "B" ? [this.#askAgain(video, { question, options })] : []), link);
+    const link = copyLink(runHash(id, { question: recorded.id, other }), isSecond);
+    const again = video ? this.#askAgain(video, { question, options }, isSecond) : null;
+    view.actions(...[again, link].filter(Boolean));
     return view.element;
   }
 
-  #askAgain(video, ask) {
+  #askAgain(video, ask, isSecond) {
     const again = () => this.#parts.onAskAgain(video, ask);
-    return element("button", { id: "ask-again", type: "button", onclick: again }, "Ask again with …");
+    return element("button", { id: isSecond ? null : "ask-again", type: "button", onclick: again }, "Ask again with …");
   }
 }
 
@@ -145,7 +164,7 @@ function goldLine(sight, gold, options, verdict) {
   const where = [];
   if (clip) where.push(prose("span", "label", clip));
   if (start_s !== null && end_s !== null) where.push(spanButton(sight, start_s, end_s));
-  const lead = element("span", { class: "soft" }, "Gold");
+  const lead = element("span", { class: "soft" }, "Right answer");
   return element(
     "div",
     { class: "gold" },

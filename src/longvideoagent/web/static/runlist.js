@@ -17,7 +17,9 @@ export class RunList {
   }
 
   async load() {
-    this.#runs = await readRuns();
+    const runs = await readRuns();
+    if (runs.length && JSON.stringify(runs) === JSON.stringify(this.#runs)) return;
+    this.#runs = runs;
     this.#render();
   }
 

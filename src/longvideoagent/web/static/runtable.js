@@ -52,6 +52,15 @@ export class RunTable {
     this.#render();
   }
 
+  /** Other runs are being read: the links of the rows that were there lead elsewhere. */
+  clear() {
+    this.#pairs = [];
+    this.#route = null;
+    this.#body.replaceChildren();
+    this.#count.textContent = "";
+    show(this.#more, false);
+  }
+
   /** Mark the chosen question. */
   choose(route) {
     this.#route = route;
@@ -73,6 +82,7 @@ export class RunTable {
   }
 
   #refilter() {
+    if (!this.#route) return;
     this.#limit = ROWS_AT_ONCE;
     this.#body.closest(".table").scrollTop = 0;
     this.#render();
@@ -88,7 +98,9 @@ export class RunTable {
     this.#head.replaceChildren(element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title))));
     const row = (pair) => this.#row(pair, isCompared ? comparedCells(pair) : cells(pair));
     this.#body.replaceChildren(...kept.slice(0, this.#limit).map(row));
-    this.#count.textContent = `${kept.length.toLocaleString("en")} of ${counted(this.#pairs.length, "question")}`;
+    const count = `${kept.length.toLocaleString("en")} of ${counted(this.#pairs.length, "question")}`;
+    this.#count.textContent = kept.length || !this.#pairs.length ? count : "No question fits.";
+    show(this.#body.closest(".table"), kept.length > 0);
     show(this.#more, kept.length > this.#limit);
   }
 

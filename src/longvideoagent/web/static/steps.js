@@ -126,11 +126,12 @@ function said(thought, action, content) {
   return shown;
 }
 
-/** Options as a list, the chosen and the gold one marked in words too. */
+/** Options as a list, the chosen and the right one marked in words too. */
 export function optionList(options, chosen, gold = null) {
   const items = options.map((option, index) => {
     const notes = [index === chosen ? "chosen" : "", index === gold ? "gold" : ""].filter(Boolean);
-    const note = notes.length ? element("span", { class: "note" }, notes.join(", ")) : null;
+    const words = notes.map((note) => (note === "gold" ? "right answer" : note)).join(", ");
+    const note = words ? element("span", { class: "note" }, words) : null;
     const name = element("span", { class: "option-name" }, optionName(index));
     return element("li", { class: notes.join(" ") || null }, name, prose("span", "", option), note);
   });

@@ -7,6 +7,7 @@ const STEP_S = 5;
 const FINE_STEP_S = 1;
 const ROOM_FOR_A_LABEL = 18; // clips; with more of them the bars are too narrow for their labels
 const TICKS = 6;
+const TICK_ROOM = 0.7; // of a step, so that the last tick does not run into the end's
 const TICK_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 export class Timeline {
@@ -100,7 +101,7 @@ export class Timeline {
   #showTicks() {
     const step_s = TICK_STEPS_S.find((each) => this.#duration_s / each <= TICKS) ?? this.#duration_s;
     const ticks = [];
-    for (let time_s = 0; time_s < this.#duration_s - step_s / 3; time_s += step_s) {
+    for (let time_s = 0; time_s < this.#duration_s - TICK_ROOM * step_s; time_s += step_s) {
       ticks.push(this.#place(element("span", {}, clock(time_s)), time_s));
     }
     this.#ticks.replaceChildren(...ticks, element("span", { class: "end" }, clock(this.#duration_s)));

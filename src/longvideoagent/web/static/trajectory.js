@@ -1,6 +1,6 @@
-/** A whole trajectory: question, steps, answer. Live ones, finished ones and those of a run are shown by this alone. */
+/** A whole trajectory: question, answer, steps. Live ones, finished ones and those of a run are shown by this alone. */
 
-import { bringIntoSight, element, fillFrom, prose, show } from "./element.js";
+import { element, fillFrom, prose, show } from "./element.js";
 import { showAnswer } from "./answer.js";
 import { Steps, optionList } from "./steps.js";
 
@@ -10,6 +10,7 @@ export class TrajectoryView {
   #answer;
   #actions = element("div", { class: "actions" });
   #list;
+  #title = element("h3", { class: "steps-title soft" }, "How it came about");
   #steps;
   /** The card itself, to be put somewhere. */
   element;
@@ -29,11 +30,13 @@ export class TrajectoryView {
       { class: "trajectory" },
       this.#head,
       this.#before,
-      this.#list,
       this.#answer,
       this.#actions,
+      this.#title,
+      this.#list,
     );
     show(this.#answer, false);
+    show(this.#title, false);
   }
 
   /**
@@ -42,16 +45,16 @@ export class TrajectoryView {
    * @param {import("./moments.js").Sight} sight
    */
   update({ question, options, trajectory, isRunning, title = "", gold = null }, sight) {
-    const { option_index: chosen = null, outcome = null, answer = "" } = trajectory ?? {};
-    fillFrom(this.#head, [title, question, options, chosen, outcome, answer, gold], () => [
+    const chosen = trajectory?.option_index ?? null;
+    fillFrom(this.#head, [title, question, options, chosen, gold], () => [
       ...(title ? [prose("p", "soft", title)] : []),
       prose("h2", "", question),
       ...(options.length ? [optionList(options, chosen, gold?.option_index)] : []),
-      ...(outcome ? [this.#toAnswer(answer || outcome)] : []),
     ]);
     if (!trajectory) return;
     this.#steps.show(trajectory, sight, isRunning);
     show(this.#answer, Boolean(trajectory.outcome));
+    show(this.#title, !isRunning);
     if (trajectory.outcome) fillFrom(this.#answer, [trajectory, sight.video], () => showAnswer(trajectory, sight));
   }
 
@@ -65,20 +68,8 @@ export class TrajectoryView {
     this.#before.replaceChildren(...nodes);
   }
 
-  /** What can be done with it, below the answer. */
+  /** What can be done with it, between the answer and the steps. */
   actions(...nodes) {
     this.#actions.replaceChildren(...nodes);
-  }
-
-  /** The answer first, for those who want the steps later. */
-  #toAnswer(words) {
-    const go = () => bringIntoSight(this.#answer, "start");
-    const told = prose("span", "", words);
-    return element(
-      "button",
-      { type: "button", class: "to-answer quiet", onclick: go },
-      told,
-      element("span", { class: "soft" }, "evidence ↓"),
-    );
   }
 }

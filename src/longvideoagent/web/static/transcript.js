@@ -26,7 +26,6 @@ export class Transcript {
     this.#current = -1;
     this.#currentLine.textContent = "";
     show(this.#box, lines.length > 0);
-    show(this.#currentLine, lines.length > 0);
     this.#summary.textContent = `Transcript (${counted(lines.length, "line")})`;
     this.#list.replaceChildren(...lines.map((line) => this.#line(line)));
   }

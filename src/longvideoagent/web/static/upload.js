@@ -2,9 +2,8 @@
 
 import { byId, show } from "./element.js";
 import { RequestFailure, sendVideo } from "./api.js";
+import { pairFiles } from "./files.js";
 import { percent } from "./words.js";
-
-const SUBTITLE_NAME = /\.(srt|vtt|ass|ssa)$/i;
 
 export class Upload {
   #input = byId("upload-input");
@@ -14,13 +13,13 @@ export class Upload {
   #bar = byId("upload-progress");
   #hooks;
   #cancel = () => {};
-  /** @type {File[]} */
+  /** @type {{video: File, subtitles: File|null}[]} */
   #waiting = [];
   #isSending = false;
 
   /**
-   * @param {{onVideo: (video: import("./api.js").Video) => void, onSubtitles: (file: File) => void,
-   *   onFailure: (text: string) => void}} hooks
+   * @param {{onBegin: () => void, onVideo: (video: import("./api.js").Video, subtitles: File|null) => Promise<void>,
+   *   onSubtitles: (file: File) => void, onFailure: (text: string, retry?: (() => void)|null) => void}} hooks
    */
   constructor(hooks) {
     this.#hooks = hooks;
@@ -49,10 +48,19 @@ export class Upload {
     this.#take([...event.dataTransfer.files]);
   }
 
+  /** Subtitles are for the open video only where they came alone: nobody means to change it by bringing others. */
   #take(files) {
-    const subtitles = files.filter((file) => SUBTITLE_NAME.test(file.name));
-    if (subtitles.length) this.#hooks.onSubtitles(subtitles[0]);
-    this.#waiting.push(...files.filter((file) => !SUBTITLE_NAME.test(file.name)));
+    if (!this.#isSending) this.#hooks.onBegin();
+    const { pairs, unused } = pairFiles(files);
+    if (!pairs.length && unused.length === 1) {
+      this.#hooks.onSubtitles(unused[0]);
+      return;
+    }
+    const why = pairs.length
+      ? "no video that came with it has its name. Give it alone, while its video is open."
+      : "several subtitle files came at once. Give one, while its video is open.";
+    for (const { name } of unused) this.#hooks.onFailure(`${name} was not used: ${why}`);
+    this.#waiting.push(...pairs);
     this.#sendAll();
   }
 
@@ -67,21 +75,29 @@ export class Upload {
     }
   }
 
-  async #send(file) {
+  async #send(pair) {
+    const { video: file, subtitles } = pair;
     const tell = (share) => {
       this.#bar.value = share;
       this.#text.textContent = `${file.name}, ${share < 1 ? percent(share) : "being looked at"}`;
     };
     tell(0);
     show(this.#box, true);
+    const unused = subtitles ? ` ${subtitles.name} was not used.` : "";
     try {
       const { done, cancel } = sendVideo(file, tell);
       this.#cancel = cancel;
       const video = await done;
-      if (video) this.#hooks.onVideo(video);
+      if (video) await this.#hooks.onVideo(video, subtitles);
+      else if (unused) this.#hooks.onFailure(`${file.name} was cancelled.${unused}`);
     } catch (failure) {
       if (!(failure instanceof RequestFailure)) throw failure;
-      this.#hooks.onFailure(`${file.name} was not added. ${failure.message}`);
+      const retry = () => {
+        this.#waiting.push(pair);
+        this.#sendAll();
+      };
+      const text = `${file.name} was not added. ${failure.message}${unused}`;
+      this.#hooks.onFailure(text, failure.isPassing ? retry : null);
     }
   }
 }

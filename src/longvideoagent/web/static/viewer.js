@@ -32,8 +32,9 @@ export class Viewer {
   #marks = NOTHING_MARKED;
 
   /**
-   * @param {{onVideo: (id: string|null) => void, onSuggestions: (suggestions: import("./api.js").Suggestion[]) => void,
-   *   onTrouble: (failure: RequestFailure, retry: () => void) => void}} hooks
+   * @param {{onVideo: (id: string|null) => void, onOpened: (id: string) => void,
+   *   onSuggestions: (suggestions: import("./api.js").Suggestion[]) => void,
+   *   onTrouble: (id: string, failure: RequestFailure, retry: () => void) => void}} hooks
    */
   constructor(hooks) {
     this.#hooks = hooks;
@@ -74,7 +75,9 @@ export class Viewer {
   async open(id, isAnew = false) {
     const wanted = JSON.stringify([id]);
     if (wanted === this.#shown && !isAnew) return;
+    const marks = id === this.#videoId ? this.#marks : NOTHING_MARKED;
     const { signal } = this.#begin(wanted, id);
+    this.mark(marks);
     await this.#guard(
       signal,
       () => this.open(id, true),
@@ -145,7 +148,7 @@ export class Viewer {
         this.#letGo();
         show(this.#root, false);
       }
-      this.#hooks.onTrouble(failure, retry);
+      this.#hooks.onTrouble(this.#videoId, failure, retry);
     }
   }
 
@@ -164,6 +167,7 @@ export class Viewer {
     this.#facts.textContent = `${clock(video.duration_s)}${pixels}`;
     this.#player.open(video);
     this.#playingId = id;
+    this.#hooks.onOpened(id);
   }
 
   #showTimeline({ duration_s, clips }) {

@@ -1,8 +1,8 @@
 /** Numbers and codes as people read them. */
 
-/** Seconds as m:ss or h:mm:ss. */
+/** Seconds as m:ss or h:mm:ss. Hundredths are rounded first: what a float leaves short of 6:00 is 6:00. */
 export function clock(time_s) {
-  const whole_s = Math.max(0, Math.floor(time_s));
+  const whole_s = Math.max(0, Math.floor(Math.round(time_s * 100) / 100));
   const seconds = String(whole_s % 60).padStart(2, "0");
   const minutes = Math.floor(whole_s / 60) % 60;
   const hours = Math.floor(whole_s / 3600);
