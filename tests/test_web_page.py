@@ -152,12 +152,99 @@ def test_ask_again_brings_everything_back_into_the_form(library: Path, open_page
         assert page.input_value("#question") == "Where is the kettle?"
         assert page.locator(".option-input").evaluate_all("all => all.map(one => one.value)")[:2] == ["roof", "lake"]
         assert page.input_value("#rounds") == "3"
-        with page.expect_download() as download:
-            page.click("#download-json")
-        assert json.loads(download.value.path().read_text())["answer"] == "roof"
-        with page.expect_download() as download:
-            page.click("#download-page")
-        assert "Where is the kettle?" in download.value.path().read_text()
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_opened_ask_shows_its_answer_before_all_else(width: int, library: Path, open_page: Open) -> None:
+    with serving(library) as served:
+        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        served.ended(done)
+        page = open_page(served, f"/#/asks/{done}", width)
+        expect(page.locator("#answer .answer-text")).to_be_in_viewport()
+        expect(page.locator("#ask-form")).not_to_be_visible()
+        answer, steps = page.locator("#answer").bounding_box(), page.locator("#steps").bounding_box()
+        assert answer is not None
+        assert steps is not None
+        assert answer["y"] + answer["height"] <= steps["y"]
+        page.click("#ask-summary")
+        expect(page.locator("#question")).to_be_visible()
+
+
+def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Open) -> None:
+    with serving(library) as served:
+        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        sure = served.ended(done)
+        unsure = {**sure, "trajectory": {**sure["trajectory"], "confidence": 0.12}}
+        page = open_page(served)
+        page.route(f"**/api/asks/{done}", lambda route: route.fulfill(json=unsure))
+        page.goto(f"{served.url}/#/asks/{done}")
+        expect(page.locator("#answer .unsure")).to_have_text("Not sure")
+        expect(page.locator("#answer .confidence")).to_contain_text("0.12")
+        expect(page.locator("#status")).to_contain_text("not sure")
+
+
+def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tmp_path: Path, open_page: Open) -> None:
+    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(5.0))
+    forgotten = {"detail": "no ask of that id is known here; reload the list"}
+    with serving(library, {"told": team}) as served:
+        running = served.ask(served.video("a.mp4"), "Where is the kettle?")
+        page = open_page(served)
+        page.route("**/api/asks/*/events", lambda route: route.fulfill(status=404, json=forgotten))
+        page.goto(f"{served.url}/#/asks/{running}")
+        expect(page.locator("#stop-button")).to_be_visible()
+        page.route(f"**/api/asks/{running}", lambda route: route.fulfill(status=404, json=forgotten))
+        expect(page.locator("#trajectories")).to_contain_text("no ask of that id is known here")
+        expect(page.locator("#trajectories")).not_to_contain_text("Trying again")
+        expect(page.locator("#stop-button")).not_to_be_visible()
+        page.click("#ask-again")
+        expect(page.locator("#question")).to_have_value("Where is the kettle?")
+        served.client.post(f"/api/asks/{running}/stop")
+
+
+def test_what_is_written_about_one_video_stays_with_it(library: Path, short_video: Path, open_page: Open) -> None:
+    shutil.copy(short_video, library / "b.mp4")
+    with serving(library) as served:
+        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+        expect(page.locator("#suggestions button").first).to_be_visible()
+        page.fill("#question", "Where is the kettle?")
+        for option in ("roof", ""):
+            page.click("#add-option")
+            page.locator(".option-input").last.fill(option)
+        page.locator(".video-item").get_by_text("b.mp4").click()
+        expect(page.locator("#video-name")).to_have_text("b.mp4")
+        expect(page.locator("#question")).to_have_value("")
+        expect(page.locator(".option-input")).to_have_count(0)
+        page.locator(".video-item").get_by_text("a.mp4").click()
+        expect(page.locator("#question")).to_have_value("Where is the kettle?")
+        expect(page.locator(".option-input")).to_have_count(1)
+
+
+def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open) -> None:
+    with serving(library) as served:
+        page = open_page(served, "/#/videos/0123")
+        expect(page.locator("#gone")).to_contain_text("No video of the id 0123 is in the library")
+        expect(page.locator("#question")).to_be_disabled()
+        page.goto(f"{served.url}/#/asks/0123")
+        expect(page.locator("#gone")).to_contain_text("no ask of that id")
+        page.goto(f"{served.url}/#/nowhere/0123")
+        expect(page.locator("#gone")).to_contain_text("#/nowhere/0123")
+        page.locator(".video-item a").first.click()
+        expect(page.locator("#question")).to_be_enabled()
+        expect(page.locator("#timeline")).to_be_visible()
+        (library / "a.mp4").unlink()
+        page.wait_for_timeout(1500)  # the server looks through its folder once a second
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        expect(page.locator("#gone")).to_contain_text("a.mp4 is no longer in the library")
+        expect(page.locator(".video-item")).to_have_count(0)
+        expect(page.locator("#question")).to_be_disabled()
+
+
+def test_what_others_ask_appears(library: Path, open_page: Open) -> None:
+    with serving(library) as served:
+        page = open_page(served)
+        expect(page.locator("#no-history")).to_be_visible()
+        served.ask(served.video("a.mp4"), "Where is the kettle?")
+        expect(page.locator("#history")).to_contain_text("Where is the kettle?")
 
 
 @pytest.mark.parametrize("name", ["b.mkv", "b.avi"])
@@ -294,7 +381,7 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator("#run-rows tr")).to_have_count(1)
         page.locator("#run-rows tr a").first.click()
         expect(page.locator("#steps .step").first).to_be_visible()
-        expect(page.locator("#trajectories")).to_contain_text("A lantern")  # the gold answer
+        expect(page.locator("#trajectories")).to_contain_text("A lantern")  # the right answer
         page.reload()
         expect(page.locator("#steps .step").first).to_be_visible()
         page.select_option("#compare-with", two["id"])
@@ -302,6 +389,9 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator("#run-rows tr")).to_have_count(6)
         page.locator("#run-rows tr a").first.click()
         expect(page.locator(".steps")).to_have_count(2)
+        expect(page.locator("#trajectories")).to_be_in_viewport()
+        page.fill("#filter-text", "no such words")
+        expect(page.locator("#run-count")).to_have_text("No question fits.")
 
 
 def views(served: Served) -> list[str]:
@@ -368,6 +458,49 @@ def test_a_file_that_is_no_video_is_refused_in_words(tmp_path: Path, open_page: 
         assert page.locator(".video-item").count() == 0
 
 
+def test_subtitles_go_to_the_video_they_came_with(
+    library: Path, tmp_path: Path, short_video: Path, open_page: Open
+) -> None:
+    for name in ("b.srt", "other.srt"):
+        shutil.copy(library / "a.srt", tmp_path / name)
+    shutil.copy(short_video, tmp_path / "b.mp4")
+    with serving(library) as served:
+        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+        expect(page.locator("#timeline")).to_be_visible()
+        page.set_input_files("#upload-input", [tmp_path / name for name in ("b.srt", "b.mp4", "other.srt")])
+        expect(page.locator("#added")).to_contain_text("b.srt is now used as the subtitles of b.mp4")
+        expect(page.locator("#trouble")).to_contain_text("other.srt was not used")
+        expect(page.locator("#trouble-again")).not_to_be_visible()
+        expect(page.locator("#video-name")).to_have_text("b.mp4")
+        own = {each["name"]: each["own_subtitles"] for each in served.get("/api/videos")["videos"]}
+        assert own == {"a.mp4": False, "b.mp4": True}
+        page.locator(".video-item").get_by_text("a.mp4").click()
+        expect(page.locator("#video-name")).to_have_text("a.mp4")
+        page.set_input_files("#upload-input", tmp_path / "other.srt")
+        expect(page.locator("#added")).to_contain_text("other.srt is now used as the subtitles of a.mp4")
+        expect(page.locator("#trouble")).not_to_be_visible()
+
+
+def test_failures_are_all_told_until_something_succeeds(
+    library: Path, tmp_path: Path, short_video: Path, open_page: Open
+) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        (tmp_path / name).write_text("no video")
+    shutil.copy(short_video, tmp_path / "b.mp4")
+    with serving(library) as served:
+        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+        page.set_input_files("#upload-input", [tmp_path / name for name in ("one.mp4", "b.mp4", "two.mp4")])
+        expect(page.locator("#trouble-list li")).to_have_count(2)
+        expect(page.locator("#trouble-list")).to_contain_text("one.mp4 was not added")
+        expect(page.locator("#trouble-list")).to_contain_text("two.mp4 was not added")
+        expect(page.locator("#trouble-again")).not_to_be_visible()
+        expect(page.locator("#video-name")).to_have_text("b.mp4")
+        expect(page.locator("#trouble-list li")).to_have_count(2)
+        ask(page, "Where is the kettle?")
+        expect(page.locator("#answer")).to_be_visible()
+        expect(page.locator("#trouble")).not_to_be_visible()
+
+
 def test_a_file_is_dropped_onto_the_page(tmp_path: Path, short_video: Path, open_page: Open) -> None:
     with serving(tmp_path) as served:
         page = open_page(served)
@@ -391,6 +524,7 @@ def test_a_server_that_is_gone_is_told_in_words(library: Path, open_page: Open) 
         expect(page.locator("#timeline")).to_be_visible()
     ask(page, "Is anybody there?")
     expect(page.locator("#trouble")).to_be_visible()
+    expect(page.locator("#trouble-again")).to_be_visible()
     assert page.input_value("#question") == "Is anybody there?"
 
 
@@ -407,3 +541,16 @@ def test_real_footage_is_asked_with_the_mouse_alone(tmp_path: Path, open_page: O
         page.locator("#answer [data-time-s]").first.click()
         time_s = float(page.locator("#answer [data-time-s]").first.get_attribute("data-time-s") or "nan")
         is_shown_at(page, time_s)
+
+
+def test_a_trajectory_is_taken_home(library: Path, open_page: Open) -> None:
+    with serving(library) as served:
+        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        served.ended(done)
+        page = open_page(served, f"/#/asks/{done}")
+        with page.expect_download() as download:
+            page.click("#download-json")
+        assert json.loads(download.value.path().read_text())["answer"] == "roof"
+        with page.expect_download() as download:
+            page.click("#download-page")
+        assert "Where is the kettle?" in download.value.path().read_text()

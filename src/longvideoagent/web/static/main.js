@@ -28,8 +28,7 @@ const viewer = new Viewer({
     form.turnTo(id);
   },
   onSuggestions: (suggestions) => form.showSuggestions(suggestions),
-  // The page opens what was just brought; what became of the files that came with it is still news then.
-  onOpened: (id) => trouble.clear(justBrought.delete(id) ? ABOUT.page : null),
+  onOpened: () => trouble.clear(ABOUT.page),
   onTrouble: (id, failure, retry) => {
     if (failure.status === 404) tellVideoGone(id, failure.message);
     else trouble.tell(failure.message, failure.isPassing ? retry : null);
@@ -111,6 +110,8 @@ async function tellVideoGone(id, text) {
 
 /** @param {import("./routes.js").Route} route */
 function showRoute(route) {
+  // The page opens what was just brought; what became of the files that came with it is still news then.
+  if (!(route.view === "video" && justBrought.delete(route.id))) trouble.clear(ABOUT.files);
   const isRun = route.view === "run";
   const wasRun = !byId("run-view").hidden;
   if (isRun !== wasRun) scrollTo(0, 0);

@@ -153,7 +153,8 @@ export class RunView {
 
   #askAgain(video, ask, isSecond) {
     const again = () => this.#parts.onAskAgain(video, ask);
-    return element("button", { id: isSecond ? null : "ask-again", type: "button", onclick: again }, "Ask again with …");
+    const id = isSecond ? null : "ask-again";
+    return element("button", { id, type: "button", onclick: again }, "Ask again with …");
   }
 }
 

@@ -32,7 +32,7 @@ export class Viewer {
   #marks = NOTHING_MARKED;
 
   /**
-   * @param {{onVideo: (id: string|null) => void, onOpened: (id: string) => void,
+   * @param {{onVideo: (id: string|null) => void, onOpened: () => void,
    *   onSuggestions: (suggestions: import("./api.js").Suggestion[]) => void,
    *   onTrouble: (id: string, failure: RequestFailure, retry: () => void) => void}} hooks
    */
@@ -167,7 +167,7 @@ export class Viewer {
     this.#facts.textContent = `${clock(video.duration_s)}${pixels}`;
     this.#player.open(video);
     this.#playingId = id;
-    this.#hooks.onOpened(id);
+    this.#hooks.onOpened();
   }
 
   #showTimeline({ duration_s, clips }) {
