@@ -106,6 +106,7 @@ def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, o
     with serving(tmp_path) as served:
         page = open_page(served)
         page.set_input_files("#upload-input", library / "a.mp4")
+        expect(page.locator("#video-name")).to_have_text("a.mp4")  # the page turns to what was brought
         page.locator(".video-item").first.click()
         page.set_input_files("#subtitle-input", library / "a.srt")
         expect(page.locator("#transcript-summary")).to_contain_text("3")
