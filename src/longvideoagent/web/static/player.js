@@ -108,10 +108,10 @@ export class Player {
   }
 
   #isLoaded(time_s) {
-    const { buffered } = this.#media;
+    const { seekable } = this.#media; // of a stream browsers hold more than they skip within
     const own_s = time_s - this.#offset_s;
-    for (let index = 0; index < buffered.length; index += 1) {
-      if (own_s >= buffered.start(index) && own_s < buffered.end(index)) return true;
+    for (let index = 0; index < seekable.length; index += 1) {
+      if (own_s >= seekable.start(index) && own_s < seekable.end(index)) return true;
     }
     return false;
   }
