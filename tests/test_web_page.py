@@ -282,7 +282,7 @@ def test_a_stream_shows_the_picture_of_the_second_that_was_asked_for(
         page = open_page(served, f"/#/videos/{video}")
         expect(page.locator("#timeline")).to_be_visible()
         page.wait_for_load_state("networkidle")  # nothing moves any more
-        for wanted_s in (17.4, 10.5, 2.5):
+        for wanted_s in (10.5, 17.4, 2.5):
             box = page.locator("#timeline").bounding_box()
             assert box is not None
             with page.expect_response(lambda told: "/frame?" in told.url):
