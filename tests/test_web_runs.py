@@ -28,7 +28,7 @@ def test_a_run_is_told_as_it_was_measured(library: Path) -> None:
     with serving(library) as served:
         one, two = served.get("/api/runs")["runs"]
         assert (one["name"], two["name"], one["fault"]) == ("runs/one", "runs/two", "")
-        assert (one["questions"], one["finished"], one["team"]) == (6, 6, "offline")
+        assert (one["questions"], one["finished"], one["team"]) == (6, 6, "offline (agents: grounding)")
         assert one["accuracy"] == pytest.approx(summary["accuracy"]["mean"])
         rows = served.get(f"/api/runs/{one['id']}")["rows"]
         assert sum(row["right"] for row in rows) / len(rows) == pytest.approx(one["accuracy"])

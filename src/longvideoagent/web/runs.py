@@ -20,7 +20,7 @@ from longvideoagent.media.episode import Episode
 from longvideoagent.report.line import read_trace
 from longvideoagent.report.page import density
 from longvideoagent.report.trajectory import span, trajectory
-from longvideoagent.trace import Trace
+from longvideoagent.trace import Agents, Trace
 from longvideoagent.types import Clip, Question
 from longvideoagent.web.library import Item, Library, NotHereError
 
@@ -190,7 +190,8 @@ def _option(question: Question, index: int | None) -> str:
 
 def _team(config: dict[str, Any]) -> str:
     roles = [config["team"][role]["model"] for role in ("master", "grounding", "vision")]
-    return ", ".join(dict.fromkeys(roles))
+    agents = config["settings"]["agents"]
+    return ", ".join(dict.fromkeys(roles)) + ("" if agents == Agents.GROUNDING_VISION else f" (agents: {agents})")
 
 
 def _read_run(path: Path) -> _Run:
