@@ -23,7 +23,11 @@ from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.report.line import read_trace
 from longvideoagent.rollout import AskVision
-from longvideoagent.types import Seen
+from longvideoagent.trace import Settings
+from longvideoagent.types import Question, Seen
+from longvideoagent.web.asks import Ask, Asks
+from longvideoagent.web.serving import open_library
+from longvideoagent.web.shelf import Shelf
 from tests.conftest import write_video
 from tests.web_server import Served, serving
 
@@ -142,6 +146,26 @@ def test_no_more_than_so_many_run_and_the_others_know_their_place(library: Path,
         assert served.get(f"/api/asks/{asks[4]}")["place"] == 2
         told = served.client.get(f"/api/asks/{asks[2]}/trace")
         assert (told.status_code, "nothing has come of this ask" in told.text) == (404, True)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_stop_that_follows_at_once_is_a_stop(turns: int, library: Path) -> None:
+    """Even before the ask has begun, or while its first record is being written."""
+    here = open_library(library, None)
+
+    async def go() -> Ask:
+        asks = Asks(Shelf(here), {"offline": load_team()}, here.keep / "asks")
+        ask = asks.add(here.videos()[0], Question("Where is the kettle?"), "offline", Settings())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asks.close()
+        return ask
+
+    ask = asyncio.run(go())
+    assert (ask.state, ask.cause, ask.trace) == ("stopped", "", None)
+    if turns:
+        kept = Asks(Shelf(here), {}, here.keep / "asks").get(ask.id)
+        assert (kept.state, kept.cause) == ("stopped", "")
 
 
 def test_an_agent_that_is_down_is_no_answer(library: Path, tmp_path: Path) -> None:

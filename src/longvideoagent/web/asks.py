@@ -182,8 +182,11 @@ class Asks:
 
     async def _live(self, ask: Ask, item: VideoItem) -> None:
         """From the queue to the record. There is one from the beginning, which counts where the server is killed."""
-        await self._keep(ask, _written(ask, State.STOPPED, "the server ended while this was asked"))
+        begun = asyncio.create_task(
+            self._keep(ask, _written(ask, State.STOPPED, "the server ended while this was asked"))
+        )
         try:
+            await asyncio.shield(begun)
             async with self._places:
                 await self._run(ask, item)
             state, cause = State.FINISHED, ""
@@ -191,11 +194,12 @@ class Asks:
             state, cause = State.STOPPED, ""
         except (LongVideoAgentError, OSError) as error:
             state, cause = State.FAILED, self.shelf.library.without_folders(str(error))
+        await begun  # a stop may have come before it was written, and it must not be written last
         await self._keep(ask, _written(ask, state, cause))
         ask.change(state=state, cause=cause, doing="", share=None, place=None)
 
     async def _run(self, ask: Ask, item: VideoItem) -> None:
-        ask.change(state=State.RUNNING)
+        ask.change(state=State.RUNNING, place=None)
         self._tell_places()
         opening = self.shelf.opening(item)
         while not await opening.is_done_within(TOLD_EVERY_S):
@@ -221,11 +225,13 @@ class Asks:
     def _leave(self, ask: Ask, done: asyncio.Task[None]) -> None:
         """It has ended; an error of the program itself is told, so that nobody waits for ever."""
         error = None if done.cancelled() else done.exception()
-        if error is not None or ask.state in LIVING:
+        state, cause = State.STOPPED, ""  # before it had begun
+        if error is not None:
             _log.error("ask %s", ask.id, exc_info=error)
-            cause = f"the program failed ({type(error).__name__}); see the server's log"
+            state, cause = State.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
+        if ask.state in LIVING:
             self._unkept[ask.id] = ask
-            ask.change(state=State.FAILED, cause=cause, doing="", share=None, place=None)
+            ask.change(state=state, cause=cause, doing="", share=None, place=None)
         if ask.id not in self._unkept:
             self._ended[ask.id] = ask.line()
         del self._living[ask.id], self._tasks[ask.id]
@@ -236,9 +242,6 @@ class Asks:
         for place, ask in enumerate(queued, 1):
             if ask.place != place:
                 ask.change(place=place)
-        for ask in self._living.values():
-            if ask.state is State.RUNNING and ask.place is not None:
-                ask.change(place=None)
 
 
 class _Record(BaseModel):
