@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from longvideoagent.errors import DataError
 
@@ -18,6 +22,17 @@ def open_container(path: Path) -> InputContainer:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).strip()
         raise DataError(f"{path}: not a readable video ({reason}); check that it plays, or remux it") from error
+
+
+def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """The packets of these streams, up to the end or to where the file is cut off."""
+    found = container.demux(*streams)
+    while True:
+        try:
+            packet = next(found)
+        except (StopIteration, av.error.FFmpegError, IndexError):  # damage may bring up a stream that was not there
+            return
+        yield packet
 
 
 def has_sound(path: Path) -> bool:

@@ -20,7 +20,7 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container, origin_s
+from longvideoagent.media.container import open_container, origin_s, packets
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
 
 
@@ -56,7 +56,7 @@ class VideoFile:
         with container:
             first_s = origin_s(container)
             per_frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
-            for packet in _packets(container, stream):
+            for packet in packets(container, stream):
                 count += 1
                 if packet.pts is None or packet.time_base is None:
                     continue
@@ -140,20 +140,9 @@ _HALF_TICK_S = 1e-4
 """Slack when comparing a wanted time with a frame's: container clocks round to their own ticks."""
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
-    """Packets up to the end or to the point where the file is cut off."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.error.FFmpegError, IndexError):  # damage may bring up a stream that was not there
-            return
-        yield packet
-
-
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Decoded frames with a time, in order of display; damaged packets are skipped."""
-    for packet in _packets(container, stream):
+    for packet in packets(container, stream):
         try:
             frames = packet.decode()
         except av.error.FFmpegError:

@@ -18,9 +18,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container
+from longvideoagent.media.container import open_container, packets
 from longvideoagent.media.video import Video, open_video
-from longvideoagent.web.stream_source import TICK_S, codec_of, decoded, packets, streams_of
+from longvideoagent.web.stream_source import TICK_S, codec_of, decoded, streams_of
 from longvideoagent.web.streaming import pictures, remuxed, transcoded
 
 PLAIN_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
@@ -150,6 +150,6 @@ def stream(video: Video, plays: Plays, start_s: float) -> Generator[bytes]:
 
 def _is_turned(container: InputContainer, video: VideoStream) -> bool:
     """Whether its pictures are stored lying on a side; the first of them tells."""
-    frame = next(iter(frame for packet in packets(container, video, None) for frame in decoded(packet)), None)
+    frame = next(iter(frame for packet in packets(container, video) for frame in decoded(packet)), None)
     container.seek(0)
     return frame is not None and frame.rotation % 360 != 0

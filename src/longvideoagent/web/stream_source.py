@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container
+from longvideoagent.media.container import open_container, packets
 
 TICK_S = 0.002
 """Slack when comparing times: containers round them to their own ticks."""
@@ -48,16 +47,6 @@ def codec_of(stream: VideoStream | AudioStream) -> str:
     return str(stream.codec_context.codec.canonical_name)
 
 
-def packets(source: InputContainer, video: VideoStream, sound: AudioStream | None) -> Iterator[Packet[Any]]:
-    """Up to the end, or to where the file is cut off."""
-    told = source.demux([video, sound] if sound is not None else [video])
-    while True:
-        try:
-            yield next(told)
-        except (StopIteration, IndexError, av.error.FFmpegError):  # IndexError: a stream that came up on the way
-            return
-
-
 def decoded(packet: Packet[Any]) -> list[VideoFrame]:
     """The pictures of a packet that have a time; none where it is damaged."""
     try:
@@ -78,7 +67,7 @@ def first_picture(path: Path) -> VideoFrame:
     """Raises DataError where none can be decoded."""
     with ExitStack() as stack:
         source, video, _ = opened(stack, path)
-        for packet in packets(source, video, None):
+        for packet in packets(source, video):
             for frame in decoded(packet):
                 return frame
     raise DataError(f"{path}: no picture in it can be decoded; copy it again")
@@ -96,7 +85,7 @@ def seek(source: InputContainer, video: VideoStream, time_s: float) -> bool:
             source.seek(wanted, stream=video, backward=True)
         except av.error.FFmpegError:
             continue
-        first = next((each for each in packets(source, video, None) if each.is_keyframe and each.pts is not None), None)
+        first = next((each for each in packets(source, video) if each.is_keyframe and each.pts is not None), None)
         if first is not None and first.pts is not None and float(first.pts * base) <= time_s + TICK_S:
             source.seek(wanted, stream=video, backward=True)
             return True

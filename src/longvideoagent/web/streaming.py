@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from longvideoagent.media.container import origin_s
+from longvideoagent.media.container import origin_s, packets
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.video import Video
@@ -33,7 +33,6 @@ from longvideoagent.web.stream_source import (
     first_picture,
     is_near,
     opened,
-    packets,
     seek,
     shift,
     write,
@@ -233,7 +232,7 @@ def _streamed(path: Path, start_s: float, begin: _Begin) -> Iterator[bytes]:
         made = stack.enter_context(av.open(pipe, "w", format="mp4", options=FRAGMENTS))
         shown = begin(made, video, from_s)
         heard = Sound(made, sound, from_s) if sound is not None else None
-        for packet in packets(source, video, sound):
+        for packet in packets(source, *(each for each in (video, sound) if each is not None)):
             if not isinstance(packet.stream, AudioStream):
                 shown.add(packet)
             elif heard is not None:
