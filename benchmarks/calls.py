@@ -22,12 +22,12 @@ import openai
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
 from longvideoagent.agents.team import Team
+from longvideoagent.core.trace import Agents, Outcome, Settings
+from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
 from longvideoagent.media.episode import Episode
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import Gate, PatientModel
 from longvideoagent.run import steps
-from longvideoagent.trace import Agents, Outcome, Settings
-from longvideoagent.types import Clip, Message, Question, Subtitle, Timeline
 from table import row
 
 LATENCY_MS = 50

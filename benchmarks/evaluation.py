@@ -24,10 +24,10 @@ from PIL import Image
 
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
+from longvideoagent.core.rollout import AskGrounding, Rollout
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.rollout import AskGrounding, Rollout
 from table import row, run_python
 
 LATENCY_MS, AT_ONCE, QUESTIONS, MANY = 50, 30, 300, 3017
@@ -41,7 +41,7 @@ from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.evaluate import How, run_evaluation
 from longvideoagent.evaluation.runner import Bounds
-from longvideoagent.trace import Settings
+from longvideoagent.core.trace import Settings
 
 url, folder, run, limit = sys.argv[1:]
 roster = Roster(**{role: Role(model=f"openai:{role}@{url}") for role in ("master", "grounding", "vision")})

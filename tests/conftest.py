@@ -18,8 +18,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.media.frames import Pixels
-from longvideoagent.types import Clip, Subtitle, Timeline
 from tests.release import some, write_release
 
 needs_torch = [

@@ -14,9 +14,9 @@ from typing import Any, cast
 from aiohttp import web
 
 from longvideoagent.agents.roster import Roster
+from longvideoagent.core.trace import Settings
 from longvideoagent.evaluation.config import EvalProtocol, make_protocol
 from longvideoagent.evaluation.evaluate import How, run_evaluation
-from longvideoagent.trace import Settings
 from tests.faulty_server import say
 
 LVA = Path(sys.executable).parent / "lva"

@@ -21,18 +21,11 @@ from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.roster import PRESETS, Role, load_roster
 from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
-from longvideoagent.context import Style
-from longvideoagent.doctor import serving_line
-from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.sheet import contact_sheets
-from longvideoagent.media.video import Video, open_video
-from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.protocol import parse_clips, parse_sightings
-from longvideoagent.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.trace import Outcome
-from longvideoagent.types import (
+from longvideoagent.core.context import Style
+from longvideoagent.core.protocol import parse_clips, parse_sightings
+from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
+from longvideoagent.core.trace import Outcome
+from longvideoagent.core.types import (
     Candidate,
     Clip,
     Evidence,
@@ -46,6 +39,13 @@ from longvideoagent.types import (
     Timeline,
     Usage,
 )
+from longvideoagent.doctor import serving_line
+from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.sheet import contact_sheets
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving, status
 

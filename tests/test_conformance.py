@@ -16,16 +16,16 @@ from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineMaster, OfflineVision
 from longvideoagent.agents.team import Grounding, Master, Vision
 from longvideoagent.agents.vision import ModelVision
+from longvideoagent.core.protocol import parse
+from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
+from longvideoagent.core.trace import Agents, Settings, Trace
+from longvideoagent.core.types import Clip, Grounded, Invalid, Message, Question, Reply, Seen, Timeline
 from longvideoagent.media.video import Video, open_video
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.models.cache import Memory, RememberingModel
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import PatientModel
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.protocol import parse
-from longvideoagent.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.trace import Agents, Settings, Trace
-from longvideoagent.types import Clip, Grounded, Invalid, Message, Question, Reply, Seen, Timeline
 from tests.conftest import make_timeline, needs_torch
 from tests.faulty_server import say, serving
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.context import LAST_ROUND, Style, messages
+from longvideoagent.core.context import LAST_ROUND, Style, messages
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Agents, Settings, Trace
+from longvideoagent.core.types import Grounded, Question, Reply, Seen
 from longvideoagent.errors import ModelError
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Agents, Settings, Trace
-from longvideoagent.types import Grounded, Question, Reply, Seen
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello"], ["Otto: <answer>a1</answer>"])

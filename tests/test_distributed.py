@@ -17,12 +17,12 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.distributed import Work, ask_shard, cut
 from longvideoagent.evaluation.runner import Bounds
-from longvideoagent.trace import Trace
-from longvideoagent.types import Question
 from tests.faulty_server import say, serving
 from tests.release import slow_release, some, write_release
 from tests.runs import LVA, asked, ids, lines, start, wait_for_lines

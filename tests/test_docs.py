@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 
 from longvideoagent.agents.roster import Cost, Role, Roster
+from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.evaluation.ablate import Axis, grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.metrics import summarize
-from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
 from tests.release import write_frames, write_release
 

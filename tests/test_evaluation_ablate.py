@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.core.trace import Settings
 from longvideoagent.evaluation.ablate import grid, run_grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.evaluate import How
-from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving, status
 from tests.release import some, write_release
 from tests.runs import asked, lva, run

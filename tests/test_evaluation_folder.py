@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
 from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.files import write_whole
-from longvideoagent.trace import Settings
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_release
 from tests.runs import LVA, asked, ids, lines, run

@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Settings
+from longvideoagent.core.types import Grounded, Question, Reply
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.store import open_run
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Settings
-from longvideoagent.types import Grounded, Question, Reply
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, question, some, write_frames, write_release

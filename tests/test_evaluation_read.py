@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.types import Grounded, Question, Reply, Seen
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.store import read_traces
 from longvideoagent.report.line import trace_line
-from longvideoagent.rollout import Rollout
 from longvideoagent.terminal_eval import percent
-from longvideoagent.trace import Outcome, Settings, Trace
-from longvideoagent.types import Grounded, Question, Reply, Seen
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving
 from tests.release import question, some, write_release

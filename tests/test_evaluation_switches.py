@@ -14,6 +14,9 @@ import pytest
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.roster import Role, Roster, load_roster
+from longvideoagent.core.rollout import AskVision, Rollout
+from longvideoagent.core.trace import Settings
+from longvideoagent.core.types import Message, Picture, Reply, Seen
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
@@ -22,9 +25,6 @@ from longvideoagent.evaluation.evaluate import forecast_run, judge_run
 from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.evaluation.switches import Switches, ToldBoxes
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.rollout import AskVision, Rollout
-from longvideoagent.trace import Settings
-from longvideoagent.types import Message, Picture, Reply, Seen
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_frames, write_release
 from tests.runs import LVA, Json, asked, lines, lva, models_at, play, run

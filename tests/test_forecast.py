@@ -9,13 +9,13 @@ import pytest
 from longvideoagent import Roster, Settings
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import Cost, Role
-from longvideoagent.context import Style
+from longvideoagent.core.context import Style
+from longvideoagent.core.trace import Agents
+from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
 from longvideoagent.forecast import BYTES_PER_TOKEN, Forecast, check_prices, forecast
 from longvideoagent.media.episode import Episode, open_episode
 from longvideoagent.run import answer
-from longvideoagent.trace import Agents
-from longvideoagent.types import Question
 from tests.faulty_server import Server, say, serving
 
 QUESTION = Question("What colour is it?", ("grey", "red"))

@@ -12,13 +12,13 @@ import pytest
 from longvideoagent import Roster, Settings, ask
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import Role
-from longvideoagent.context import Style
+from longvideoagent.core.context import Style
+from longvideoagent.core.trace import Outcome
+from longvideoagent.core.types import Message, Picture, Reply
 from longvideoagent.errors import ContextOverflowError, ModelError, UsageError
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.transformers import TransformersModel
 from longvideoagent.models.vllm import VLLMModel
-from longvideoagent.trace import Outcome
-from longvideoagent.types import Message, Picture, Reply
 from tests.conftest import needs_torch
 
 pytestmark = needs_torch

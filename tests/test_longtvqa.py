@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent import Settings, answer, load_team
+from longvideoagent.core.trace import Agents, Outcome
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.longtvqa.questions import read_span
@@ -22,7 +23,6 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.media.encode import encode_frames
 from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.trace import Agents, Outcome
 from tests.conftest import SHARED
 from tests.release import CLIPS, TEXTS, question, write_frames, write_release
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.types import Failed, Grounded, Question, Reply, Seen, Usage
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.judge import GroundingScore, Judged, judge
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Outcome, Settings, Trace
-from longvideoagent.types import Failed, Grounded, Question, Reply, Seen, Usage
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Lena: A kite."])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from longvideoagent.core.types import Message, Picture, Reply, Usage
 from longvideoagent.errors import (
     ContextOverflowError,
     DataError,
@@ -23,7 +24,6 @@ from longvideoagent.models.cache import Memory, RememberingModel, reply_key
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import Gate, Patience, PatientModel
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.types import Message, Picture, Reply, Usage
 from tests.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
 
 HELLO = [Message(role="user", content="hello")]

@@ -21,18 +21,10 @@ from longvideoagent.agents.offline.master import OfflineMaster, decide
 from longvideoagent.agents.offline.reading import Reading, take_apart
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.agents.offline.vision import look, sample_times, times_in
-from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.made.synthetic import make_episode
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.frames import Pixels
-from longvideoagent.media.ocr import read_screen, read_video_text
-from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_faces
-from longvideoagent.media.video import open_video
-from longvideoagent.models.cache import Memory
-from longvideoagent.protocol import parse
-from longvideoagent.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.trace import Outcome, Settings, Trace
-from longvideoagent.types import (
+from longvideoagent.core.protocol import parse
+from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
+from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.types import (
     Answer,
     Clip,
     Evidence,
@@ -45,6 +37,14 @@ from longvideoagent.types import (
     Subtitle,
     Timeline,
 )
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.frames import Pixels
+from longvideoagent.media.ocr import read_screen, read_video_text
+from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_faces
+from longvideoagent.media.video import open_video
+from longvideoagent.models.cache import Memory
 from tests.conftest import SHARED, make_timeline
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, clock, defuse, parse, render
-from longvideoagent.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Relocate, Seen, Subtitle
+from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, clock, defuse, parse, render
+from longvideoagent.core.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Relocate, Seen, Subtitle
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ import pytest
 from longvideoagent import Roster, Settings, ask
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import Role
-from longvideoagent.context import Style
-from longvideoagent.trace import Outcome
-from longvideoagent.types import Invalid, Notice, Seen
+from longvideoagent.core.context import Style
+from longvideoagent.core.trace import Outcome
+from longvideoagent.core.types import Invalid, Notice, Seen
 from tests.conftest import needs_torch
 
 pytestmark = needs_torch

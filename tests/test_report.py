@@ -5,13 +5,13 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode, open_episode
 from longvideoagent.report.json import to_json
 from longvideoagent.report.page import render_page
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
 from tests.release import CLIPS, write_frames
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

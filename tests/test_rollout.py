@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from longvideoagent.errors import ProtocolError
-from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Rollout
-from longvideoagent.trace import Agents, Outcome, Settings, Trace
-from longvideoagent.types import (
+from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Rollout
+from longvideoagent.core.trace import Agents, Outcome, Settings, Trace
+from longvideoagent.core.types import (
     Answer,
     Candidate,
     Failed,
@@ -24,6 +23,7 @@ from longvideoagent.types import (
     Seen,
     Usage,
 )
+from longvideoagent.errors import ProtocolError
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["one"], ["two"], ["three"], ["four"])

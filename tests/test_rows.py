@@ -21,7 +21,9 @@ from longvideoagent.agents.load import load_team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.agents.team import Team
-from longvideoagent.context import messages
+from longvideoagent.core.context import messages
+from longvideoagent.core.rollout import AskGrounding, Rollout
+from longvideoagent.core.types import Grounded
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
@@ -36,8 +38,6 @@ from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.rollout import AskGrounding, Rollout
-from longvideoagent.types import Grounded
 from tests.release import CLIPS, question, write_release
 
 LVA = Path(sys.executable).parent / "lva"

@@ -10,13 +10,13 @@ from longvideoagent import Settings, ask, steps
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
 from longvideoagent.agents.team import Team
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.media.episode import open_episode
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.rollout import Rollout
 from longvideoagent.run import answer
-from longvideoagent.trace import Outcome, Trace
-from longvideoagent.types import Question, Reply, Usage
 
 SCRIPT = [
     "<think>look</think><visual_query>colours</visual_query>",

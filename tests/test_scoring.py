@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.scoring import match_option, score
-from longvideoagent.trace import Outcome, Settings, Trace
-from longvideoagent.types import Question
+from longvideoagent.core.scoring import match_option, score
+from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.types import Question
 
 OPTIONS = ("a red kite", "the moon", "a blue kite", "2 dogs", "nobody")
 

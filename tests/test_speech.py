@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from longvideoagent import ask, open_episode
+from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media import speech
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.types import Subtitle
 from tests.conftest import write_video
 
 LVA = Path(sys.executable).parent / "lva"

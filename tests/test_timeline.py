@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.media.timeline import LONGEST_CUE_S, build_timeline, find_quiet
-from longvideoagent.types import Clip, Subtitle, Timeline
 
 spans = st.tuples(st.floats(0, 1500), st.floats(0.05, 40))
 cues = st.lists(spans, max_size=120).map(

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.protocol import ACTION_TAGS
-from longvideoagent.rollout import AskGrounding, AskMaster, Rollout
-from longvideoagent.trace import Settings, Trace
+from longvideoagent.core.protocol import ACTION_TAGS
+from longvideoagent.core.rollout import AskGrounding, AskMaster, Rollout
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Clip, Failed, Grounded, Question, Reply, Seen, Subtitle, Timeline
 from longvideoagent.training.reward import PRESETS, Weights, reward
-from longvideoagent.types import Clip, Failed, Grounded, Question, Reply, Seen, Subtitle, Timeline
 
 RIGHT = 1
 EVERYTHING = Weights(action=1, reasoning=10, answer=100, right=1000, look_cost=0.25, relocation_cost=0.5)

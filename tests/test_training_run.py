@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.agents.load import load_team
+from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.export import Rows, export
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
-from longvideoagent.trace import Settings
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.folder import TrainingFolder
 from longvideoagent.training.lessons import read_lessons

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 
 from longvideoagent.agents.load import load_team
-from longvideoagent.context import Style
+from longvideoagent.core.context import Style
+from longvideoagent.core.protocol import respell
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.protocol import respell
 from longvideoagent.run import answer
-from longvideoagent.trace import Settings, Trace
 from longvideoagent.training.config import TeachConfig, read_config
 from longvideoagent.training.rollouts import Tongue
 from longvideoagent.training.tokens import Limits, Wording
 from longvideoagent.training.trajectories import read_good, sequences_of
-from longvideoagent.types import Question
 from tests.conftest import make_timeline
 from tests.release import question, write_release
 from tests.test_cli import LVA

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.context import Style, messages
+from longvideoagent.core.context import Style, messages
+from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Rollout
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Clip, Grounded, Question, Reply, Seen, Subtitle, Timeline
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Rollout
-from longvideoagent.trace import Settings, Trace
 from longvideoagent.training.tokens import Limits, TokenRecord, Wording
-from longvideoagent.types import Clip, Grounded, Question, Reply, Seen, Subtitle, Timeline
 from tests.conftest import needs_torch
 
 pytestmark = needs_torch

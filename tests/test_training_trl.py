@@ -17,14 +17,14 @@ import pytest
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.team import Team
+from longvideoagent.core.trace import Outcome, Settings
+from longvideoagent.core.types import Clip, Question, Subtitle, Timeline
 from longvideoagent.errors import ModelError, UsageError
 from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
-from longvideoagent.trace import Outcome, Settings
 from longvideoagent.training.reward import Weights
 from longvideoagent.training.rollouts import Lesson, Played, Sampled, Task, Tongue, play
 from longvideoagent.training.tokens import Limits, Wording
-from longvideoagent.types import Clip, Question, Subtitle, Timeline
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),  # TRL of its own dependencies
@@ -393,7 +393,7 @@ def test_what_is_told_of_a_batch_weighs_each_rollout_alike(tiny: Any, monkeypatc
 
 
 def test_a_style_that_is_no_single_sequence_is_refused(tiny: Any) -> None:
-    from longvideoagent.context import Style
+    from longvideoagent.core.context import Style
     from longvideoagent.training.trl import MasterRollouts
 
     _, tokenizer = tiny

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.protocol import ACTION_ENDS
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.lessons import read_lessons
 from longvideoagent.training.reward import reward

@@ -19,12 +19,12 @@ import pytest
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import Role, Roster
 from longvideoagent.agents.team import Team
+from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.trace import Settings
+from longvideoagent.core.types import Question, Seen
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.report.line import read_trace
-from longvideoagent.rollout import AskVision
-from longvideoagent.trace import Settings
-from longvideoagent.types import Question, Seen
 from longvideoagent.web.asks import Ask, Asks
 from longvideoagent.web.serving import open_library
 from longvideoagent.web.shelf import Shelf

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.team import Team
-from longvideoagent.context import Style, messages
+from longvideoagent.core.context import Style, messages
+from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.grow import balance, scene_timeline
 from longvideoagent.datasets.made.script import write_script
@@ -19,7 +20,6 @@ from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
 from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
-from longvideoagent.trace import Settings, Trace
 from longvideoagent.training.rollouts import FoundBeforehand
 from tiny_master.questions import ask_about
 from tiny_master.wanderer import ScriptVision, Wanderer

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
+from longvideoagent.core.types import Timeline
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.script import Scene
 from longvideoagent.datasets.made.synthetic import write_questions
-from longvideoagent.types import Timeline
 
 SPOKEN, SEEN = "dialogue", "before_after"
 BOX = "what colour is the box"

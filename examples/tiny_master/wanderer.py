@@ -12,12 +12,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Reply, Seen
 from longvideoagent.datasets.made.script import Scene
 from longvideoagent.media.video import Video
-from longvideoagent.protocol import clock
-from longvideoagent.rollout import AskVision
-from longvideoagent.trace import Trace
-from longvideoagent.types import Reply, Seen
 
 PRESENT, ABSENT, UNSEEN = "yes", "no", "unseen"
 ACTIONS = {"look": 0.4, "move": 0.25, "answer": 0.35}

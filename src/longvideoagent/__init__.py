@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from longvideoagent.agents.load import load_team
     from longvideoagent.agents.roster import Roster
     from longvideoagent.agents.team import Team
+    from longvideoagent.core.rollout import Rollout
+    from longvideoagent.core.scoring import score
+    from longvideoagent.core.trace import Outcome, Settings, Trace
+    from longvideoagent.core.types import Evidence, Question, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.media.episode import Episode, open_episode
     from longvideoagent.media.video import Video, open_video
-    from longvideoagent.rollout import Rollout
     from longvideoagent.run import answer, ask, steps
-    from longvideoagent.scoring import score
-    from longvideoagent.trace import Outcome, Settings, Trace
-    from longvideoagent.types import Evidence, Question, Timeline
 
 __all__ = [
     "DataError",

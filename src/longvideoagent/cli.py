@@ -87,12 +87,12 @@ def ask(
     """Ask a video a question."""
     from longvideoagent.agents.load import PATIENCE, cache_path, load_team
     from longvideoagent.agents.roster import load_roster
+    from longvideoagent.core.trace import Outcome, Settings
     from longvideoagent.forecast import check_prices, forecast
     from longvideoagent.media.episode import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question
     from longvideoagent.terminal import Steps, check_page, live_words, note, print_forecast, print_json, progress
-    from longvideoagent.trace import Outcome, Settings
 
     if html is not None:
         check_page(html)

@@ -161,13 +161,13 @@ def export(
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.load import read_prompt
+    from longvideoagent.core.protocol import LOOK_TAGS
+    from longvideoagent.core.trace import Settings
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.open import open_dataset
-    from longvideoagent.protocol import LOOK_TAGS
     from longvideoagent.terminal import note, print_counts
-    from longvideoagent.trace import Settings
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")

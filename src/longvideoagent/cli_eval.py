@@ -64,13 +64,13 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
     from longvideoagent.agents.load import cache_path
     from longvideoagent.agents.roster import load_roster
+    from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
     from longvideoagent.evaluation.page import write_report
     from longvideoagent.evaluation.runner import Bounds
     from longvideoagent.terminal import note, print_forecast, progress
     from longvideoagent.terminal_eval import print_summary, run_progress
-    from longvideoagent.trace import Settings
 
     if retry not in (None, "failed"):
         raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
@@ -125,13 +125,13 @@ def ablate(
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.load import cache_path
     from longvideoagent.agents.roster import load_roster
+    from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.ablate import PAGE, Axis, grid, run_grid
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How
     from longvideoagent.evaluation.runner import Bounds
     from longvideoagent.terminal import note
     from longvideoagent.terminal_eval import print_grid, run_progress
-    from longvideoagent.trace import Settings
 
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")

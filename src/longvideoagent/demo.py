@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.console import Console
 
 from longvideoagent.agents.load import load_team
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.episode import open_episode
-from longvideoagent.protocol import clock
 from longvideoagent.report.page import write_page
 from longvideoagent.run import answer
-from longvideoagent.scoring import score
 from longvideoagent.terminal import Steps, announce, progress
-from longvideoagent.trace import Trace
 
 
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:

@@ -15,14 +15,14 @@ from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
 from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
 from longvideoagent.agents.roster import OFFLINE, Role, Roster
-from longvideoagent.context import Style, master_prompt, render_opening
+from longvideoagent.core.context import Style, master_prompt, render_opening
+from longvideoagent.core.protocol import render_located
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Located, Question, Timeline, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.sheet import CLIPS_PER_SHEET
 from longvideoagent.models.base import DEFAULTS, Price
-from longvideoagent.protocol import render_located
-from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Located, Question, Timeline, Usage
 
 BYTES_PER_TOKEN = 3
 """Tokenizers make a token of about 4 bytes of English and of 3 of most other languages."""

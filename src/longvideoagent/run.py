@@ -10,11 +10,11 @@ from pathlib import Path
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import Roster
 from longvideoagent.agents.team import Team
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode, Progress, open_episode
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Question
 
 LONGEST_QUESTION = 10_000
 """Characters of a question that are read; the rest is cut off with a warning."""

@@ -15,14 +15,14 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.trace import Outcome, Round, Trace
+from longvideoagent.core.types import Located, Notice, Observation, Question, Seen
 from longvideoagent.errors import UsageError
 from longvideoagent.forecast import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.episode import Progress as Tell
-from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, to_json
-from longvideoagent.trace import Outcome, Round, Trace
-from longvideoagent.types import Located, Notice, Observation, Question, Seen
 
 LINES_SHOWN = 6
 LONGEST_LINE = 2000

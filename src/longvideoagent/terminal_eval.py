@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import Watch
 from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Z_95, accuracy, plain
-from longvideoagent.types import Usage
 
 REDRAWN_EVERY_S = 0.5
 TOLD_EVERY_S = 30.0

@@ -11,13 +11,24 @@ from string import Template
 from typing import Any
 
 from longvideoagent.agents.shorten import LEAST_SHARE, ask_shortened
+from longvideoagent.core.protocol import clock, defuse, parse_clips
+from longvideoagent.core.rollout import AskGrounding
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import (
+    Candidate,
+    Clip,
+    Evidence,
+    Grounded,
+    Message,
+    Picture,
+    Reply,
+    Seen,
+    Timeline,
+    Usage,
+)
 from longvideoagent.media.sheet import contact_sheets
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import CallSettings, Model
-from longvideoagent.protocol import clock, defuse, parse_clips
-from longvideoagent.rollout import AskGrounding
-from longvideoagent.trace import Trace
-from longvideoagent.types import Candidate, Clip, Evidence, Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 
 SETTINGS = CallSettings(max_tokens=512)
 MOST_CANDIDATES = 3

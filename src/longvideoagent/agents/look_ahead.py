@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from longvideoagent.protocol import clock
-from longvideoagent.rollout import AskVision
-from longvideoagent.types import Clip, Seen, Usage
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.types import Clip, Seen, Usage
 
 
 async def look_ahead(request: AskVision, look: Callable[[AskVision], Awaitable[Seen]]) -> Seen:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from longvideoagent.agents.shorten import ask_shortened, shorten
-from longvideoagent.context import Style, messages
+from longvideoagent.core.context import Style, messages
+from longvideoagent.core.protocol import LOOK_TAGS
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Reply
 from longvideoagent.models.base import CallSettings, Hear, Model
-from longvideoagent.protocol import LOOK_TAGS
-from longvideoagent.trace import Trace
-from longvideoagent.types import Reply
 
 SETTINGS = CallSettings(stop_at_action=True)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Located, Reply
 from longvideoagent.errors import ContextOverflowError
-from longvideoagent.trace import Trace
-from longvideoagent.types import Located, Reply
 
 LEAST_SHARE = 1 / 16
 """Of each clip's lines; below it a model's context is of no use for the video."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from longvideoagent.agents.look_ahead import look_ahead
+from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Request
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import Model
 from longvideoagent.models.cache import Memory
-from longvideoagent.rollout import AskGrounding, AskMaster, AskVision, Request
-from longvideoagent.trace import Trace
-from longvideoagent.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
 
 R = TypeVar("R", Reply, Grounded, Seen)
 

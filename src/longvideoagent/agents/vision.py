@@ -9,12 +9,12 @@ from functools import cache
 from importlib import resources
 from string import Template
 
+from longvideoagent.core.protocol import defuse, parse_sightings, says_not_shown, spoken
+from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.types import Clip, Evidence, Message, Picture, Seen, Usage
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULTS, CallSettings, Model
-from longvideoagent.protocol import defuse, parse_sightings, says_not_shown, spoken
-from longvideoagent.rollout import AskVision
-from longvideoagent.types import Clip, Evidence, Message, Picture, Seen, Usage
 
 FRAMES = 15
 """Frames shown in one look (public code's evaluators: 15)."""

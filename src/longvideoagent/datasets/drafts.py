@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample, Span
 from longvideoagent.datasets.longtvqa.questions import LEAST_OPTIONS, as_text
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.types import Question
 
 LETTERS = "ABCDEFGHIJ"
 _LETTERED = re.compile(r"^\s*\(?([A-J])[.):]\s*(.*)$", re.DOTALL)

@@ -10,16 +10,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.context import messages
+from longvideoagent.core.context import messages
+from longvideoagent.core.protocol import LOOK_TAGS
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Settings
+from longvideoagent.core.types import Grounded, Timeline
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.files import whole
-from longvideoagent.protocol import LOOK_TAGS
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Settings
-from longvideoagent.types import Grounded, Timeline
 
 AGENT_NAME = "longvideoagent"
 """Which agent loop verl runs for a row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longvideoagent.types import Question
+from longvideoagent.core.types import Question
 
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
 """What questions are told apart by where their set names no kinds."""

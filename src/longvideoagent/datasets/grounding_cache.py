@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.team import Team
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.types import Failed, Grounded, Question, Timeline
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.episode import Episode
-from longvideoagent.rollout import Rollout
-from longvideoagent.types import Failed, Grounded, Question, Timeline
 
 FORMAT = 1
 WRITTEN_EVERY = 100

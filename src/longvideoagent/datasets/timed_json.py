@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Problem, RecordFile, finite
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.timeline import build_timeline
 from longvideoagent.media.video import open_video
-from longvideoagent.types import Subtitle
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from longvideoagent.core.trace import Agents
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol, digest, fitted, read_asked, resolve
 from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.files import write_whole
 from longvideoagent.report.page import render
-from longvideoagent.trace import Agents
 
 Axis = Literal["rounds", "window", "agents", "vision"]
 TABLE, PAGE = "ablation.json", "ablation.html"

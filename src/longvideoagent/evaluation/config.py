@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.roster import OFFLINE, Role, Roster
-from longvideoagent.context import master_prompt
+from longvideoagent.core.context import master_prompt
+from longvideoagent.core.trace import Agents, Settings
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
@@ -23,7 +24,6 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.subtitles import SUFFIXES
-from longvideoagent.trace import Agents, Settings
 
 FORMAT = 2
 

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.load import load_team
+from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
@@ -29,7 +30,6 @@ from longvideoagent.evaluation.config import EvalProtocol, read_asked
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner
 from longvideoagent.evaluation.store import RunFolder
 from longvideoagent.evaluation.switches import Switches
-from longvideoagent.trace import Trace
 
 SHARDS_PER_CPU = 4
 """Small enough that the last shard to end is not waited for long."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.load import load_team
+from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol, read_asked, resolve
@@ -22,8 +24,6 @@ from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
-from longvideoagent.trace import Outcome, Trace
-from longvideoagent.types import Usage
 
 Watch = Callable[[Collection[Judged], int], None]
 """Told all questions judged so far, and how many there are, whenever one is finished."""

@@ -21,14 +21,14 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from longvideoagent.agents.load import load_team
 from longvideoagent.agents.roster import load_roster
+from longvideoagent.core.trace import Agents, Outcome, Settings, Trace
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.report.json import to_json
 from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
-from longvideoagent.trace import Agents, Outcome, Settings, Trace
-from longvideoagent.types import Question
 
 
 @task

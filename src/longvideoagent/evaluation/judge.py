@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.types import AgentName, Clip, Invalid, Located, Look, Relocate, Seen, Usage
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
-from longvideoagent.scoring import score
-from longvideoagent.trace import Outcome, Trace
-from longvideoagent.types import AgentName, Clip, Invalid, Located, Look, Relocate, Seen, Usage
 
 ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")
 _WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from longvideoagent.core.trace import Outcome
+from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.judge import ROLES, Judged
-from longvideoagent.trace import Outcome
-from longvideoagent.types import Usage
 
 MOST_CAUSES = 5
 """Causes of failures that are kept; each question may have its own."""

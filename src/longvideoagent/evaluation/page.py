@@ -14,6 +14,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from longvideoagent.core.trace import Round, Trace
+from longvideoagent.core.types import Clip, Located, Observation, Seen
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
@@ -26,8 +28,6 @@ from longvideoagent.evaluation.store import REPORT, read_config, read_samples, r
 from longvideoagent.files import write_whole
 from longvideoagent.report.json import action_content, action_name
 from longvideoagent.report.page import few_times, render, thumbnails
-from longvideoagent.trace import Round, Trace
-from longvideoagent.types import Clip, Located, Observation, Seen
 
 PICTURE_BYTES = 12_000_000
 PICTURE_SIDE_PX = 200

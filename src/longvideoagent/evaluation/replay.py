@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.types import Grounded, Located, Notice, Observation, Result, Seen, Timeline
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.evaluation.store import read_config, read_samples, read_traces
 from longvideoagent.media.episode import Episode
-from longvideoagent.rollout import Rollout
-from longvideoagent.trace import Outcome, Trace
-from longvideoagent.types import Grounded, Located, Notice, Observation, Result, Seen, Timeline
 
 
 def find_trace(path: Path, name: str) -> Trace:

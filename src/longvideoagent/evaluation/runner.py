@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longvideoagent.agents.team import Team
+from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.switches import Switches
 from longvideoagent.models.retry import Patience
 from longvideoagent.run import steps
-from longvideoagent.trace import Outcome, Trace
 
 PATIENCE = Patience(tries=9)
 """Had with servers in a run: a minute at least, long enough for one to be started anew."""

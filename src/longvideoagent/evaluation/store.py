@@ -24,13 +24,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
 from longvideoagent.files import sync_names, write_whole
 from longvideoagent.report.line import read_lines, read_trace, trace_line
-from longvideoagent.trace import Trace
-from longvideoagent.types import Question
 
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT, LOCK = "summary.json", "report.html", ".lock"

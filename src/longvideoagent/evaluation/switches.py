@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.roster import OFFLINE
 from longvideoagent.agents.team import Grounding, Team, Vision
+from longvideoagent.core.rollout import AskGrounding, AskVision
+from longvideoagent.core.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
@@ -20,8 +22,6 @@ from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
-from longvideoagent.rollout import AskGrounding, AskVision
-from longvideoagent.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 
 BASELINE_FRAMES = 16
 """Middle frames of clips, shown at once (paper: up to 16)."""

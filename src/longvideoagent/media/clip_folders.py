@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
-from longvideoagent.types import Timeline
 
 
 class ClipFolders:

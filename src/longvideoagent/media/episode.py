@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.media import speech
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
@@ -13,7 +14,6 @@ from longvideoagent.media.ocr import read_video_text
 from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
 from longvideoagent.media.timeline import build_timeline, find_quiet
 from longvideoagent.media.video import Video, open_video
-from longvideoagent.types import Subtitle, Timeline
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of it is done, 0 to 1."""

@@ -6,10 +6,10 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.types import Picture, Timeline
 from longvideoagent.media.frames import JPEG_QUALITY
 from longvideoagent.media.video import Video
-from longvideoagent.protocol import clock
-from longvideoagent.types import Picture, Timeline
 
 COLUMNS, ROWS = 6, 6
 CLIPS_PER_SHEET = COLUMNS * ROWS

@@ -17,11 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.files import cache_folder, write_whole
 from longvideoagent.media.container import has_sound
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.types import Subtitle
 
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """What faster-whisper's models weigh."""

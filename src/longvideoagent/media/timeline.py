@@ -14,8 +14,8 @@ import av
 import av.error
 import numpy as np
 
+from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.media.container import open_container, origin_s
-from longvideoagent.types import Clip, Subtitle, Timeline
 
 CLIP_S = 60.0
 """Length aimed at (TVQA's clips are about a minute)."""

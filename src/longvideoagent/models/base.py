@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from longvideoagent.types import Message, Reply, Usage
+from longvideoagent.core.types import Message, Reply, Usage
 
 Hear = Callable[[str], None]
 """Told the whole of a reply so far, thought and all, each time it has grown. A reply that is asked for

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Message, Picture, Reply
 from longvideoagent.errors import DataError
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
-from longvideoagent.types import Message, Picture, Reply
 
 FORMAT = 2
 """Part of every key; raise it when a stored reply would be read differently."""

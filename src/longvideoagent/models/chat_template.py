@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from longvideoagent.core.protocol import opened_thought
+from longvideoagent.core.types import Message
 from longvideoagent.errors import ModelError
-from longvideoagent.protocol import opened_thought
-from longvideoagent.types import Message
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:

@@ -18,6 +18,8 @@ from typing import Any
 import openai
 from pydantic_core import to_json
 
+from longvideoagent.core.protocol import TEMPLATE_TAG, opened_thought, restore_end
+from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Price
 from longvideoagent.models.openai_format import (
@@ -29,8 +31,6 @@ from longvideoagent.models.openai_format import (
     text_bytes,
     without_pictures,
 )
-from longvideoagent.protocol import TEMPLATE_TAG, opened_thought, restore_end
-from longvideoagent.types import Message, Reply, Usage
 
 RETRIED_STATUSES = (408, 409, 425, 429)
 OPTIONAL_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream_options")

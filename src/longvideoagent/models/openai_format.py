@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from longvideoagent.core.protocol import ACTION_ENDS
+from longvideoagent.core.types import Message, Picture
 from longvideoagent.errors import ModelError
 from longvideoagent.models.base import CallSettings, Hear
 from longvideoagent.models.chat_template import join_continuation
-from longvideoagent.protocol import ACTION_ENDS
-from longvideoagent.types import Message, Picture
 
 LONGEST_REPLY = 1_000_000
 """Characters; a server that sends more ignores max_tokens."""

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
-from longvideoagent.types import Message, Reply, Usage
 
 TOLD_AFTER = 3
 """Failures after which waiting is no more a matter of a moment."""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import DataError, ModelError
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
-from longvideoagent.types import Message, Reply, Usage
 
 
 class ScriptedModel:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from longvideoagent.core.protocol import holds_action, opened_thought
+from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.protocol import holds_action, opened_thought
-from longvideoagent.types import Message, Reply, Usage
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from longvideoagent.protocol import render_located
-from longvideoagent.trace import Round, Trace
-from longvideoagent.types import Action, Answer, Invalid, Located, Look, Observation, Relocate
+from longvideoagent.core.protocol import render_located
+from longvideoagent.core.trace import Round, Trace
+from longvideoagent.core.types import Action, Answer, Invalid, Located, Look, Observation, Relocate
 
 DIGITS = 3
 """Times are told to the millisecond."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError
-from longvideoagent.trace import Trace
 
 _TRACE = TypeAdapter(Trace)
 

@@ -16,13 +16,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Clip, Located, Observation, Seen
 from longvideoagent.files import write_whole
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
-from longvideoagent.protocol import clock
 from longvideoagent.report.json import action_content, action_name, observation_text
-from longvideoagent.trace import Trace
-from longvideoagent.types import Clip, Located, Observation, Seen
 
 THUMBNAIL_PX = 320
 FRAMES_PER_OBSERVATION = 4

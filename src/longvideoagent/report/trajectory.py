@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from longvideoagent.core.trace import Round, Trace
+from longvideoagent.core.types import Clip, Located, Observation, Seen
 from longvideoagent.report.json import action_content, action_name
 from longvideoagent.report.page import few_times
-from longvideoagent.trace import Round, Trace
-from longvideoagent.types import Clip, Located, Observation, Seen
 
 
 def trajectory(trace: Trace) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.roster import OFFLINE, parse_toml
-from longvideoagent.context import Style
+from longvideoagent.core.context import Style
+from longvideoagent.core.trace import Settings
 from longvideoagent.errors import DataError
-from longvideoagent.trace import Settings
 from longvideoagent.training.reward import PRESETS, Weights
 from longvideoagent.training.tokens import Limits, Wording
 

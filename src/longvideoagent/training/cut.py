@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from longvideoagent.types import Clip, Located, Notice, Observation, Seen, Subtitle
+from longvideoagent.core.types import Clip, Located, Notice, Observation, Seen, Subtitle
 
 Told = TypeVar("Told", bound=Observation | None)
 

@@ -9,8 +9,8 @@ import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
-from longvideoagent.scoring import score
-from longvideoagent.trace import Outcome
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Outcome
 from longvideoagent.training.folder import HELD_OUT, TrainingFolder
 from longvideoagent.training.rollouts import Lesson, Played, counts, means
 from longvideoagent.training.trl import MasterRollouts

@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.trace import Settings
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
 from longvideoagent.media.episode import Episode
-from longvideoagent.trace import Settings
 from longvideoagent.training.rollouts import Lesson, Task
-from longvideoagent.types import Question
 
 _COLUMNS = ("extra_info", "reward_model")
 _INFO = ("qid", "video", "clip", "question", "options")

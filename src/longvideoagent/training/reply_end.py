@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from longvideoagent.protocol import holds_action, opened_thought
+from longvideoagent.core.protocol import holds_action, opened_thought
 
 OPENED_TAIL = 16
 """Tokens at the end of a context in which a template can have opened a thought."""

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from longvideoagent.protocol import holds_action
-from longvideoagent.scoring import score
-from longvideoagent.trace import Outcome, Round, Trace
-from longvideoagent.types import Invalid, Look, Relocate
+from longvideoagent.core.protocol import holds_action
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Outcome, Round, Trace
+from longvideoagent.core.types import Invalid, Look, Relocate
 
 
 @dataclass(frozen=True, slots=True)

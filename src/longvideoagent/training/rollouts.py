@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longvideoagent.agents.team import Grounding, Team
-from longvideoagent.context import Style
+from longvideoagent.core.context import Style
+from longvideoagent.core.rollout import AskGrounding, Rollout
+from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.types import Grounded, Look, Question, Relocate, Reply
 from longvideoagent.errors import UsageError
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.video import Video
-from longvideoagent.rollout import AskGrounding, Rollout
 from longvideoagent.run import steps
-from longvideoagent.trace import Outcome, Settings, Trace
 from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
-from longvideoagent.types import Grounded, Look, Question, Relocate, Reply
 
 Sampled = tuple[list[int], list[float]]
 """Tokens and their log-probabilities as they were sampled."""

@@ -16,7 +16,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from longvideoagent.protocol import ACTION_ENDS
+from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.rollouts import Sampled
 

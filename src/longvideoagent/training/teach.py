@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError, one_line
-from longvideoagent.trace import Trace
 from longvideoagent.training.config import TeachConfig
 from longvideoagent.training.folder import TrainingFolder
 from longvideoagent.training.learn import check_fields, common_arguments, passes, settings_told

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from longvideoagent.context import Style, messages
+from longvideoagent.core.context import Style, messages
+from longvideoagent.core.protocol import LOOK_TAGS, opened_thought
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.protocol import LOOK_TAGS, opened_thought
-from longvideoagent.trace import Trace
 from longvideoagent.training.cut import cut_lines, lines_of
-from longvideoagent.types import Reply, Usage
 
 _PROBE = "\n\n<information>\nA red  sign. \n</information>\n"
 FIRST = -1

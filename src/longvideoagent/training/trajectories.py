@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from longvideoagent.context import own_words
+from longvideoagent.core.context import own_words
+from longvideoagent.core.protocol import opened_thought, respell
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError
-from longvideoagent.protocol import opened_thought, respell
 from longvideoagent.report.line import read_lines, read_trace
-from longvideoagent.scoring import score
-from longvideoagent.trace import Trace
 from longvideoagent.training.config import TeachConfig
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import Tongue

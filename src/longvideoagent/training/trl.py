@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from longvideoagent.agents.team import Team
-from longvideoagent.scoring import score
+from longvideoagent.core.scoring import score
 from longvideoagent.training.config import COMMON, OVERLONG_SHARE, REINFORCEMENT
 from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward
 from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, counts, means, play

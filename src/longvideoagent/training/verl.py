@@ -23,21 +23,21 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register
 
 from longvideoagent.agents.load import cache_path, load_team
 from longvideoagent.agents.team import Team
+from longvideoagent.core.protocol import ACTION_ENDS
+from longvideoagent.core.scoring import score
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Invalid
 from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.episode import Episode
-from longvideoagent.protocol import ACTION_ENDS
-from longvideoagent.scoring import score
-from longvideoagent.trace import Trace
 from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
 from longvideoagent.training.lessons import lesson_of
 from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.reward import Weights, overlong, reward
 from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, counts, play_one
 from longvideoagent.training.tokens import TokenSequence, Wording
-from longvideoagent.types import Invalid
 
 ADVANTAGE = "longvideoagent_grpo"
 """The name of ``grpo_without_outages`` as verl's ``algorithm.adv_estimator``."""

@@ -21,12 +21,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.agents.team import Team
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
 from longvideoagent.files import write_whole
 from longvideoagent.report.line import read_trace, trace_line
 from longvideoagent.run import steps
-from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Question
 from longvideoagent.web.library import NotHereError, VideoItem
 from longvideoagent.web.shelf import Shelf
 

@@ -16,15 +16,15 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from longvideoagent.agents.team import Team
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.rollout import AskGrounding, AskVision
+from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.types import Clip, Failed, Grounded, Question, Result, Seen, Subtitle, Timeline
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.episode import Episode
-from longvideoagent.protocol import clock
 from longvideoagent.report.json import to_json
 from longvideoagent.report.trajectory import span
-from longvideoagent.rollout import AskGrounding, AskVision
 from longvideoagent.run import make_question, steps
-from longvideoagent.trace import Settings, Trace
-from longvideoagent.types import Clip, Failed, Grounded, Question, Result, Seen, Subtitle, Timeline
 from longvideoagent.web.guard import Guard
 from longvideoagent.web.library import Library
 from longvideoagent.web.shelf import Shelf

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.trace import Agents, Trace
+from longvideoagent.core.types import Clip, Question
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
@@ -20,8 +22,6 @@ from longvideoagent.media.episode import Episode
 from longvideoagent.report.line import read_trace
 from longvideoagent.report.page import density
 from longvideoagent.report.trajectory import span, trajectory
-from longvideoagent.trace import Agents, Trace
-from longvideoagent.types import Clip, Question
 from longvideoagent.web.library import Item, Library, NotHereError
 
 MOST_KEPT = 8

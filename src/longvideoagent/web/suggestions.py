@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.types import Timeline
+from longvideoagent.core.types import Timeline
 
 MOST = 6
 MOST_BYTES = 5_000_000

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.types import Evidence, Question
+from longvideoagent.core.types import Evidence, Question
 
 SPOKEN_QUESTION = 0.5
 SPOKEN_OPTION = 0.45

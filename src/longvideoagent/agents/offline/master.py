@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Support, probabilities
 from longvideoagent.agents.offline.terms import terms
+from longvideoagent.core.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Evidence, Located, Look, Relocate, Reply, Seen, Usage
 from longvideoagent.media.picture import COLOURS
-from longvideoagent.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
-from longvideoagent.trace import Trace
-from longvideoagent.types import Evidence, Located, Look, Relocate, Reply, Seen, Usage
 
 LEAST_SUPPORT = 0.15
 LEAST_MARGIN = 0.25

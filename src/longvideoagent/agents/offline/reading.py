@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.types import Evidence, Question
+from longvideoagent.core.types import Evidence, Question
 
 _MOMENT = re.compile(
     r"\b(?P<relation>when|while|as soon as|once|until|after|before"

@@ -24,6 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
+from longvideoagent.core.protocol import clock
+from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.types import Clip, Evidence, Seen, Usage
 from longvideoagent.errors import DataError
 from longvideoagent.media import ocr, picture
 from longvideoagent.media.frames import Frame
@@ -31,9 +34,6 @@ from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
 from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.video import Video
 from longvideoagent.models.cache import Memory
-from longvideoagent.protocol import clock
-from longvideoagent.rollout import AskVision
-from longvideoagent.types import Clip, Evidence, Seen, Usage
 
 FRAMES_PER_CLIP = 15
 """Frames looked at in each clip (public code: 12 to 15)."""

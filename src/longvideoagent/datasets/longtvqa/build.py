@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes, lead_with_speaker
 from longvideoagent.datasets.longtvqa.films import lengths_by_frames, link_folder, write_films
@@ -30,7 +31,6 @@ from longvideoagent.datasets.longtvqa.write import (
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
-from longvideoagent.types import Subtitle
 
 MANIFEST = "manifest.json"
 WRITTEN = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, zip_longest
 
-from longvideoagent.types import Clip, Subtitle, Timeline
+from longvideoagent.core.types import Clip, Subtitle, Timeline
 
 _CLIP = re.compile(
     r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})"

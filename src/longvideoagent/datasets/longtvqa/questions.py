@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.types import Question
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
 LEAST_OPTIONS = 2

@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Timeline
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.questions import read_boxes, read_questions
@@ -33,7 +34,6 @@ from longvideoagent.media.clip_folders import ClipFolders
 from longvideoagent.media.episode import Episode
 from longvideoagent.media.frame_folder import holds_frames
 from longvideoagent.media.video import VIDEO_SUFFIXES, open_video
-from longvideoagent.types import Timeline
 
 
 @dataclass

@@ -8,9 +8,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile, finite
-from longvideoagent.types import Subtitle
 
 _MARK = re.compile(r"<(/?)([^<>/\s]{1,80})>")
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.longtvqa.clips import lead_with_speaker
 from longvideoagent.files import whole
-from longvideoagent.types import Subtitle
 
 Lines = dict[str, list[Subtitle]]
 """The lines of each clip, timed from its start."""

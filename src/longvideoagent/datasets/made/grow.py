@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, write_json, write_subtitles, write_text
@@ -21,7 +22,6 @@ from longvideoagent.datasets.made.synthetic import KINDS, render, write_question
 from longvideoagent.errors import UsageError
 from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.video_file import VideoFile
-from longvideoagent.types import Clip, Subtitle, Timeline
 
 VAL_SHARE = 0.2
 MADE = "made.json"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from longvideoagent.core.types import Question, Timeline
 from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.write import read_json
 from longvideoagent.datasets.made.script import (
@@ -29,7 +30,6 @@ from longvideoagent.datasets.made.script import (
 from longvideoagent.datasets.made.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
 from longvideoagent.files import whole
 from longvideoagent.media.episode import open_episode
-from longvideoagent.types import Question, Timeline
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
 OPTION_COUNT = 5

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from longvideoagent.types import (
+from longvideoagent.core.types import (
     Action,
     Answer,
     Evidence,

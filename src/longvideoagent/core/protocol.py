@@ -28,7 +28,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from longvideoagent.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Observation, Relocate, Seen
+from longvideoagent.core.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Observation, Relocate, Seen
 
 LOOK_TAGS = ("visual_query", "search")
 GROUND_TAG = "request_grounding"

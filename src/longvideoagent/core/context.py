@@ -13,9 +13,9 @@ from functools import cache
 from importlib import resources
 from string import Template
 
-from longvideoagent.protocol import LOOK_TAGS, defuse, render, render_located
-from longvideoagent.trace import Agents, Round, Trace
-from longvideoagent.types import Located, Message, Notice, Question
+from longvideoagent.core.protocol import LOOK_TAGS, defuse, render, render_located
+from longvideoagent.core.trace import Agents, Round, Trace
+from longvideoagent.core.types import Located, Message, Notice, Question
 
 LAST_ROUND = "This is your last round: you must answer now, with <answer>…</answer>."
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from longvideoagent.trace import Trace
-from longvideoagent.types import AgentName, Seen, Usage
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import AgentName, Seen, Usage
 
 
 def bears(trace: Trace, agent: AgentName, calls: int = 1) -> bool:

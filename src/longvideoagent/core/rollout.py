@@ -31,12 +31,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longvideoagent.budget import bears, told_budget
-from longvideoagent.errors import ProtocolError
-from longvideoagent.protocol import parse
-from longvideoagent.scoring import match_option
-from longvideoagent.trace import Outcome, Round, Settings, Trace
-from longvideoagent.types import (
+from longvideoagent.core.budget import bears, told_budget
+from longvideoagent.core.protocol import parse
+from longvideoagent.core.scoring import match_option
+from longvideoagent.core.trace import Outcome, Round, Settings, Trace
+from longvideoagent.core.types import (
     AgentName,
     Answer,
     Clip,
@@ -55,6 +54,7 @@ from longvideoagent.types import (
     Timeline,
     Usage,
 )
+from longvideoagent.errors import ProtocolError
 
 
 @dataclass(frozen=True, slots=True)

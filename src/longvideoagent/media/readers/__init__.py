@@ -1,0 +1,1 @@
+"""Readers: one per way of storing a video."""

@@ -1,0 +1,1 @@
+"""Streams of videos that browsers do not play by themselves."""
