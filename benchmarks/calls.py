@@ -24,7 +24,7 @@ from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
 from longvideoagent.agents.team import Team
 from longvideoagent.core.trace import Agents, Outcome, Settings
 from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import Gate, PatientModel
 from longvideoagent.run import steps

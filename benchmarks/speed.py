@@ -18,8 +18,8 @@ import numpy as np
 
 from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
+from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.timeline import build_timeline, find_quiet
-from longvideoagent.media.video_file import VideoFile
 from table import peak_mb, ratio, row, run_python, seconds
 
 FRAMES_PER_S = 25

@@ -41,9 +41,9 @@ from longvideoagent.core.types import (
 )
 from longvideoagent.doctor import serving_line
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.sheet import contact_sheets
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.contact_sheet import contact_sheets
+from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.media.readers.frame_folder import FrameFolder
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import make_timeline

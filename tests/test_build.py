@@ -14,7 +14,7 @@ from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.build import Built, Source, build, split_names
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.video import open_video
+from longvideoagent.media.readers.base import open_video
 from tests.release import CLIPS, DURATIONS, question, write_frames
 
 LINES = {

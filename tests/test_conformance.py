@@ -20,7 +20,7 @@ from longvideoagent.core.protocol import parse
 from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
 from longvideoagent.core.trace import Agents, Settings, Trace
 from longvideoagent.core.types import Clip, Grounded, Invalid, Message, Question, Reply, Seen, Timeline
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.readers.base import Video, open_video
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.models.cache import Memory, RememberingModel
 from longvideoagent.models.openai import OpenAIModel

@@ -21,7 +21,7 @@ from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
 from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.evaluation.store import open_run
-from longvideoagent.files import write_whole
+from longvideoagent.fs import write_whole
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_release
 from tests.runs import LVA, asked, ids, lines, run

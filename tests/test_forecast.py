@@ -14,7 +14,7 @@ from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
 from longvideoagent.forecast import BYTES_PER_TOKEN, Forecast, check_prices, forecast
-from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.media.video import Episode, open_episode
 from longvideoagent.run import answer
 from tests.faulty_server import Server, say, serving
 

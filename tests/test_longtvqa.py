@@ -21,8 +21,8 @@ from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
-from longvideoagent.media.encode import encode_frames
-from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.video_writer import encode_frames
 from tests.conftest import SHARED
 from tests.release import CLIPS, TEXTS, question, write_frames, write_release
 

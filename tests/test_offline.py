@@ -39,11 +39,11 @@ from longvideoagent.core.types import (
 )
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.made.synthetic import make_episode
-from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
-from longvideoagent.media.picture import COLOURS, colour_shares, compare, count_faces
-from longvideoagent.media.video import open_video
+from longvideoagent.media.readers.base import open_video
+from longvideoagent.media.readers.frame_folder import FrameFolder
 from longvideoagent.models.cache import Memory
 from tests.conftest import SHARED, make_timeline
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.video import Episode, open_episode
 from longvideoagent.report.json import to_json
 from longvideoagent.report.page import render_page
 from tests.release import CLIPS, write_frames

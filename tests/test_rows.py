@@ -35,8 +35,8 @@ from longvideoagent.datasets.made.grow import Recipe, balance, extract_frames, g
 from longvideoagent.datasets.made.script import write_script
 from longvideoagent.datasets.made.synthetic import KINDS, write_questions
 from longvideoagent.errors import DataError, ModelError, UsageError
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.video import Episode
 from longvideoagent.models.scripted import ScriptedModel
 from tests.release import CLIPS, question, write_release
 

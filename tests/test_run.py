@@ -14,7 +14,7 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
-from longvideoagent.media.episode import open_episode
+from longvideoagent.media.video import open_episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
 

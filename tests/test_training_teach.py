@@ -17,8 +17,8 @@ from longvideoagent.core.protocol import respell
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.video import Episode
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
 from longvideoagent.training.config import TeachConfig, read_config

@@ -20,8 +20,8 @@ from longvideoagent.agents.team import Team
 from longvideoagent.core.trace import Outcome, Settings
 from longvideoagent.core.types import Clip, Question, Subtitle, Timeline
 from longvideoagent.errors import ModelError, UsageError
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.video import Episode
 from longvideoagent.training.reward import Weights
 from longvideoagent.training.rollouts import Lesson, Played, Sampled, Task, Tongue, play
 from longvideoagent.training.tokens import Limits, Wording

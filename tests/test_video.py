@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.video import Video, open_video
-from longvideoagent.media.video_file import VideoFile
+from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.media.readers.file import VideoFile
+from longvideoagent.media.readers.frame_folder import FrameFolder
 from tests.conftest import SHARED, brightness, shade, write_video
 
 KINDS = ("mp4", "mkv", "webm", "avi", "ts", "folder")

@@ -23,7 +23,7 @@ from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Question, Seen
 from longvideoagent.errors import ModelError
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 from longvideoagent.report.line import read_trace
 from longvideoagent.web.asks import Ask, Asks
 from longvideoagent.web.serving import open_library

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.video_file import VideoFile
+from longvideoagent.media.readers.file import VideoFile
+from longvideoagent.media.readers.frame_folder import FrameFolder
 from longvideoagent.web import playing, shelf
 from longvideoagent.web.playing import check_plain, opened
 from longvideoagent.web.uploads import plain_name

@@ -16,8 +16,8 @@ from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.grow import balance, scene_timeline
 from longvideoagent.datasets.made.script import write_script
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.video import Episode
 from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
 from longvideoagent.training.rollouts import FoundBeforehand

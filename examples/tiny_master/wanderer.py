@@ -17,7 +17,7 @@ from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, Seen
 from longvideoagent.datasets.made.script import Scene
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 
 PRESENT, ABSENT, UNSEEN = "yes", "no", "unseen"
 ACTIONS = {"look": 0.4, "move": 0.25, "answer": 0.35}

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from longvideoagent.core.trace import Outcome, Settings, Trace
     from longvideoagent.core.types import Evidence, Question, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
-    from longvideoagent.media.episode import Episode, open_episode
-    from longvideoagent.media.video import Video, open_video
+    from longvideoagent.media.readers.base import Video, open_video
+    from longvideoagent.media.video import Episode, open_episode
     from longvideoagent.run import answer, ask, steps
 
 __all__ = [

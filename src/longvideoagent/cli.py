@@ -89,7 +89,7 @@ def ask(
     from longvideoagent.agents.roster import load_roster
     from longvideoagent.core.trace import Outcome, Settings
     from longvideoagent.forecast import check_prices, forecast
-    from longvideoagent.media.episode import open_episode
+    from longvideoagent.media.video import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question
     from longvideoagent.terminal import Steps, check_page, live_words, note, print_forecast, print_json, progress

@@ -12,7 +12,7 @@ from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.synthetic import make_episode
-from longvideoagent.media.episode import open_episode
+from longvideoagent.media.video import open_episode
 from longvideoagent.report.page import write_page
 from longvideoagent.run import answer
 from longvideoagent.terminal import Steps, announce, progress

@@ -20,8 +20,8 @@ from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Located, Question, Timeline, Usage
 from longvideoagent.errors import UsageError
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.sheet import CLIPS_PER_SHEET
+from longvideoagent.media.contact_sheet import CLIPS_PER_SHEET
+from longvideoagent.media.video import Episode
 from longvideoagent.models.base import DEFAULTS, Price
 
 BYTES_PER_TOKEN = 3

@@ -14,7 +14,7 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.episode import Episode, Progress, open_episode
+from longvideoagent.media.video import Episode, Progress, open_episode
 
 LONGEST_QUESTION = 10_000
 """Characters of a question that are read; the rest is cut off with a warning."""

@@ -20,8 +20,8 @@ from longvideoagent.core.trace import Outcome, Round, Trace
 from longvideoagent.core.types import Located, Notice, Observation, Question, Seen
 from longvideoagent.errors import UsageError
 from longvideoagent.forecast import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.episode import Progress as Tell
+from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Progress as Tell
 from longvideoagent.report.json import action_content, action_name, to_json
 
 LINES_SHOWN = 6

@@ -26,8 +26,8 @@ from longvideoagent.core.types import (
     Timeline,
     Usage,
 )
-from longvideoagent.media.sheet import contact_sheets
-from longvideoagent.media.video import Video
+from longvideoagent.media.contact_sheet import contact_sheets
+from longvideoagent.media.readers.base import Video
 from longvideoagent.models.base import CallSettings, Model
 
 SETTINGS = CallSettings(max_tokens=512)

@@ -17,7 +17,7 @@ from longvideoagent.agents.roster import OFFLINE, Role, Roster, load_roster
 from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.files import cache_folder
+from longvideoagent.fs import cache_folder
 from longvideoagent.models.base import DEFAULTS, Hear, Model, Price
 from longvideoagent.models.cache import Memory, RememberingModel
 from longvideoagent.models.retry import Gate, Patience, PatientModel

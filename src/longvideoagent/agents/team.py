@@ -13,7 +13,7 @@ from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Requ
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
 from longvideoagent.errors import ModelError
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 from longvideoagent.models.base import Model
 from longvideoagent.models.cache import Memory
 

@@ -13,7 +13,7 @@ from longvideoagent.core.protocol import defuse, parse_sightings, says_not_shown
 from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.types import Clip, Evidence, Message, Picture, Seen, Usage
 from longvideoagent.media.frames import Frame
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 from longvideoagent.models.base import DEFAULTS, CallSettings, Model
 
 FRAMES = 15

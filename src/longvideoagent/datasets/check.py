@@ -15,8 +15,8 @@ from longvideoagent.datasets.longtvqa.texts import read_lines
 from longvideoagent.datasets.records import Problem
 from longvideoagent.datasets.video_sets import VideoSet
 from longvideoagent.errors import DataError
-from longvideoagent.media.frame_folder import FrameFolder
-from longvideoagent.media.video import open_video
+from longvideoagent.media.readers.base import open_video
+from longvideoagent.media.readers.frame_folder import FrameFolder
 
 CUT_FILM_S = 2.0
 """A film that ends so much before the clips of its episode was cut, or is another."""

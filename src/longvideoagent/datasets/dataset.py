@@ -8,7 +8,7 @@ from typing import Protocol
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.records import Problem
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 
 
 class DataSet(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 
 MOST_OPEN = 8
 

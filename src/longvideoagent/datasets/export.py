@@ -19,7 +19,7 @@ from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.files import whole
+from longvideoagent.fs import whole
 
 AGENT_NAME = "longvideoagent"
 """Which agent loop verl runs for a row."""

@@ -21,7 +21,7 @@ from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, ModelError, UsageError
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 
 FORMAT = 1
 WRITTEN_EVERY = 100

@@ -12,9 +12,9 @@ from typing import Any
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Problem, RecordFile, finite
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.readers.base import open_video
 from longvideoagent.media.timeline import build_timeline
-from longvideoagent.media.video import open_video
+from longvideoagent.media.video import Episode
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 

@@ -29,9 +29,9 @@ from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.records import Problem, Record, RecordFile, columns_of, finite
 from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans, read_lines
 from longvideoagent.errors import DataError
-from longvideoagent.media.episode import Episode, open_episode
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.media.video import VIDEO_SUFFIXES
+from longvideoagent.media.video import Episode, open_episode
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
 VIDEOMME_COLUMNS = {"videoID", "question_id", "duration", "question", "options", "answer"}

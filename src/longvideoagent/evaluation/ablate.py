@@ -13,7 +13,7 @@ from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol, digest, fitted, read_asked, resolve
 from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
-from longvideoagent.files import write_whole
+from longvideoagent.fs import write_whole
 from longvideoagent.report.page import render
 
 Axis = Literal["rounds", "window", "agents", "vision"]

@@ -22,8 +22,8 @@ from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
 from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
-from longvideoagent.files import write_whole
 from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
+from longvideoagent.fs import write_whole
 
 Watch = Callable[[Collection[Judged], int], None]
 """Told all questions judged so far, and how many there are, whenever one is finished."""

@@ -25,7 +25,7 @@ from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
-from longvideoagent.files import write_whole
+from longvideoagent.fs import write_whole
 from longvideoagent.report.json import action_content, action_name
 from longvideoagent.report.page import few_times, render, thumbnails
 

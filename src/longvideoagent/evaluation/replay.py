@@ -12,7 +12,7 @@ from longvideoagent.core.types import Grounded, Located, Notice, Observation, Re
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.evaluation.store import read_config, read_samples, read_traces
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 
 
 def find_trace(path: Path, name: str) -> Trace:

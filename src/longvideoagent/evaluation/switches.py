@@ -19,8 +19,8 @@ from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalProtocol
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.video import Episode
 from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
 
 BASELINE_FRAMES = 16

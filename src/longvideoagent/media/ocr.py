@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 
 DETECT_SIDE_PX = 360
 """Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""

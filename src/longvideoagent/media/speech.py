@@ -19,7 +19,7 @@ from typing import Any
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.files import cache_folder, write_whole
+from longvideoagent.fs import cache_folder, write_whole
 from longvideoagent.media.container import has_sound
 from longvideoagent.media.subtitles import subtitle_text
 

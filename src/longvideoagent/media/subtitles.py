@@ -24,7 +24,7 @@ from av.subtitles.subtitle import AssSubtitle
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError
 from longvideoagent.media.container import open_container, origin_s
-from longvideoagent.media.encoding import decode_text
+from longvideoagent.media.text_encoding import decode_text
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 PICTURE_CODECS = ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub")

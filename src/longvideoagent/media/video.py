@@ -1,60 +1,105 @@
-"""What the system needs of a video, and the reader for a path.
-
-Every reader answers the same questions: how long, where are the keyframes, and what is shown at these
-seconds. The frame shown at t is the last one whose time is not after t, on constant and on variable
-frame rate alike.
-"""
+"""A long video made ready for questions: its reader, its timeline, and what was ignored on the way."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import DataError
-from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S, FrameFolder
-from longvideoagent.media.frames import MAX_SIDE_PX, Frame
-from longvideoagent.media.video_file import VideoFile
+from longvideoagent.media import speech
+from longvideoagent.media.ocr import read_video_text
+from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
+from longvideoagent.media.timeline import build_timeline, find_quiet
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
-"""Of the files in which data sets keep their videos."""
-
-
-class Video(Protocol):
-    """What the system needs of a video."""
-
-    path: Path
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the start to the end of the last frame that is really there."""
-
-    @property
-    def keyframes_s(self) -> Sequence[float]:
-        """Times, ascending, at which a frame is cheap to fetch."""
-
-    @property
-    def warnings(self) -> Sequence[str]:
-        """What had to be ignored while reading."""
-
-    def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The frames shown at these times, in their order. A frame shown at several of the times
-        comes several times; times outside the video give the nearest frame. Pixels are scaled down to
-        ``max_side_px``; stored JPEG bytes keep their size."""
+Progress = Callable[[str, float], None]
+"""Told what is being done and which share of it is done, 0 to 1."""
 
 
-def open_video(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Video:
-    """A reader for ``path``: a folder is read as JPEG frames, anything else as a video file.
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The video, cut into clips with their lines. ``text_from`` says where the lines come from."""
 
-    Raises DataError where it is missing or holds no picture.
+    video: Video
+    timeline: Timeline
+    text_from: str
+    warnings: tuple[str, ...] = ()
+
+
+def open_episode(
+    path: str | Path,
+    subtitles: str | Path | None = None,
+    progress: Progress | None = None,
+    *,
+    frames_per_s: float = TVQA_FRAMES_PER_S,
+    warnings: Sequence[str] = (),
+) -> Episode:
+    """Open a video file or frame folder and lay out its timeline.
+
+    Text is taken from ``subtitles``, else from a file beside the video with its stem, else from a
+    stream inside it, else from its speech where the extra ``asr`` and its weights are at hand, else from
+    the text on screen. What cannot be used is reported in the episode's ``warnings``, after those given,
+    and the next source is tried; a ``subtitles`` file that does not exist is an error. ``frames_per_s``
+    is the rate of a frame folder. Raises DataError where the video itself cannot be read.
     """
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises on an unknown ~user)
-    if path.is_dir():
-        return FrameFolder(path, frames_per_s)
-    if re.match(r"[a-z]+:/", str(path)):
-        raise DataError(f"{path}: addresses are not fetched; download the video and give the file")
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    return VideoFile(path)
+    video = open_video(path, frames_per_s)
+    if subtitles is not None and not Path(subtitles).expanduser().is_file():
+        what = "a folder and no subtitle file" if Path(subtitles).is_dir() else "no such subtitle file"
+        raise DataError(f"{subtitles}: {what}; check the path or leave it out")
+    duration_s = video.duration_s
+    lines, text_from, ignored = _find_subtitles(video, subtitles, duration_s)
+    if not lines and speech.is_installed() and video.path.is_file():
+        text_from = "its speech"
+        lines, unheard = _listen(video.path, _told(progress, "listening to the speech"))
+        ignored += unheard
+    quiet = [] if lines else find_quiet(video.path)
+    if not lines:
+        text_from = "the screen"
+        lines = read_video_text(video, _told(progress, "reading the text on screen"))
+    timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
+    return Episode(video, timeline, text_from if lines else "nowhere", (*warnings, *video.warnings, *ignored))
+
+
+def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
+    return None if progress is None else lambda share: progress(doing, share)
+
+
+def _listen(path: Path, progress: Callable[[float], None] | None) -> tuple[list[Subtitle], list[str]]:
+    """What is said, and a warning where it cannot be told."""
+    try:
+        return speech.transcribe(path, speech.chosen_model(), progress=progress), []
+    except DataError as error:
+        return [], [f"{error} (its speech is not used)"]
+
+
+def _find_subtitles(video: Video, given: str | Path | None, duration_s: float) -> tuple[list[Subtitle], str, list[str]]:
+    """Lines from the first source that has any within the video, its name, and warnings."""
+    warnings: list[str] = []
+    for file in dict.fromkeys((given and Path(given), find_beside(video.path))):
+        if file is None:
+            continue
+        try:
+            lines, repaired = read_subtitles(file)
+        except DataError as error:
+            warnings.append(f"{error} (ignored)")
+            continue
+        kept, late = _before_end(lines, duration_s, Path(file).name)
+        warnings += repaired + late
+        if kept:
+            return kept, Path(file).name, warnings
+    lines, repaired = read_embedded(video.path)
+    kept, late = _before_end(lines, duration_s, "subtitles inside the file")
+    return kept, "subtitles inside the file", warnings + repaired + late
+
+
+def _before_end(lines: list[Subtitle], duration_s: float, name: str) -> tuple[list[Subtitle], list[str]]:
+    """The lines that start before the video ends, and a warning for the rest."""
+    kept = [line for line in lines if line.start_s < duration_s]
+    late = len(lines) - len(kept)
+    if not late:
+        return kept, []
+    told = f"{name}: {late} of {len(lines)} cues start after the video ends ({duration_s:.1f} s) and were ignored"
+    return kept, [f"{told}; do they belong to this video?"]

@@ -19,9 +19,9 @@ from markupsafe import Markup
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, Located, Observation, Seen
-from longvideoagent.files import write_whole
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.video import Video
+from longvideoagent.fs import write_whole
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.video import Episode
 from longvideoagent.report.json import action_content, action_name, observation_text
 
 THUMBNAIL_PX = 320

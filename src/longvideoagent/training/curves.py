@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.errors import DataError
-from longvideoagent.files import whole, write_whole
+from longvideoagent.fs import whole, write_whole
 from longvideoagent.report.page import render
 from longvideoagent.training.folder import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.files import write_whole
+from longvideoagent.fs import write_whole
 from longvideoagent.report.line import read_lines
 
 CONFIG, MODEL = "config.json", "model"

@@ -12,7 +12,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 from longvideoagent.training.rollouts import Lesson, Task
 
 _COLUMNS = ("extra_info", "reward_model")

@@ -17,8 +17,8 @@ from longvideoagent.core.rollout import AskGrounding, Rollout
 from longvideoagent.core.trace import Outcome, Settings, Trace
 from longvideoagent.core.types import Grounded, Look, Question, Relocate, Reply
 from longvideoagent.errors import UsageError
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.video import Episode
 from longvideoagent.run import steps
 from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
 

@@ -31,7 +31,7 @@ from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
 from longvideoagent.training.lessons import lesson_of
 from longvideoagent.training.reply_end import SampledReply

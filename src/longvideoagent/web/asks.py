@@ -24,7 +24,7 @@ from longvideoagent.agents.team import Team
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
-from longvideoagent.files import write_whole
+from longvideoagent.fs import write_whole
 from longvideoagent.report.line import read_trace, trace_line
 from longvideoagent.run import steps
 from longvideoagent.web.library import NotHereError, VideoItem

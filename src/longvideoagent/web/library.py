@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from longvideoagent.errors import DataError
-from longvideoagent.files import PARTIAL
+from longvideoagent.fs import PARTIAL
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import find_beside
-from longvideoagent.media.video import VIDEO_SUFFIXES
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
 MOST_NAMES = 50_000

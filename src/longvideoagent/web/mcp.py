@@ -21,7 +21,7 @@ from longvideoagent.core.rollout import AskGrounding, AskVision
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Clip, Failed, Grounded, Question, Result, Seen, Subtitle, Timeline
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 from longvideoagent.report.json import to_json
 from longvideoagent.report.trajectory import span
 from longvideoagent.run import make_question, steps

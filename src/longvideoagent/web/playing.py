@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.container import open_container, packets
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.readers.base import Video, open_video
 from longvideoagent.web.stream_source import TICK_S, codec_of, decoded, streams_of
 from longvideoagent.web.streaming import pictures, remuxed, transcoded
 

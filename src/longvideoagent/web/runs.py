@@ -18,7 +18,7 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
-from longvideoagent.media.episode import Episode
+from longvideoagent.media.video import Episode
 from longvideoagent.report.line import read_trace
 from longvideoagent.report.page import density
 from longvideoagent.report.trajectory import span, trajectory

@@ -18,7 +18,7 @@ from longvideoagent.agents.load import cache_path, load_team
 from longvideoagent.agents.roster import load_roster
 from longvideoagent.agents.team import Team
 from longvideoagent.errors import UsageError
-from longvideoagent.files import PARTIAL
+from longvideoagent.fs import PARTIAL
 from longvideoagent.web.guard import is_loopback
 from longvideoagent.web.library import Library
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.media.episode import Episode, Progress, open_episode
+from longvideoagent.media.video import Episode, Progress, open_episode
 from longvideoagent.web.library import Library, VideoItem
 from longvideoagent.web.playing import check_plain
 

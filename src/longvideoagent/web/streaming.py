@@ -21,10 +21,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from longvideoagent.media.container import origin_s, packets
-from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.video import Video
-from longvideoagent.media.video_file import upright
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.file import upright
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.web.stream_sound import Sound
 from longvideoagent.web.stream_source import (
     MOST_GAP_S,

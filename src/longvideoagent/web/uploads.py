@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.files import PARTIAL, whole
+from longvideoagent.fs import PARTIAL, whole
+from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.media.video_file import VideoFile
 from longvideoagent.web.library import SUFFIXES, Library, VideoItem
 from longvideoagent.web.playing import check_plain
 

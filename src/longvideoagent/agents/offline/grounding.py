@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.rollout import AskGrounding
 from longvideoagent.core.types import Candidate, Evidence, Grounded, Subtitle, Timeline, Usage
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 
 WINDOW_LINES = 3
 CLIP_SHARE = 1.0

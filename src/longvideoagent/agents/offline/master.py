@@ -15,7 +15,7 @@ from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, Located, Look, Relocate, Reply, Seen, Usage
-from longvideoagent.media.picture import COLOURS
+from longvideoagent.media.cv import COLOURS
 
 LEAST_SUPPORT = 0.15
 LEAST_MARGIN = 0.25

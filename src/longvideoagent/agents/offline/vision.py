@@ -29,10 +29,10 @@ from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.types import Clip, Evidence, Seen, Usage
 from longvideoagent.errors import DataError
 from longvideoagent.media import ocr, picture
+from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
-from longvideoagent.media.picture import Change, colour_behind, colour_shares, compare, count_faces
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 from longvideoagent.models.cache import Memory
 
 FRAMES_PER_CLIP = 15

@@ -11,9 +11,9 @@ from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.write import read_json, write_json
 from longvideoagent.datasets.records import Problem
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.encode import encode_frames
-from longvideoagent.media.frame_folder import FrameFolder
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.video_writer import encode_frames
 
 CUT_FRAMES_S = 1.0
 """Frames that end so much before their clip lack the last of them; less is a length and frames counted apart."""

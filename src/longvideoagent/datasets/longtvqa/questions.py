@@ -15,7 +15,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
-from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
 LEAST_OPTIONS = 2

@@ -30,10 +30,10 @@ from longvideoagent.datasets.longtvqa.questions import read_boxes, read_question
 from longvideoagent.datasets.longtvqa.texts import last_end_s, read_durations, read_lines, read_texts
 from longvideoagent.datasets.records import Problem, Record, RecordFile, collector_paused
 from longvideoagent.errors import DataError
-from longvideoagent.media.clip_folders import ClipFolders
-from longvideoagent.media.episode import Episode
-from longvideoagent.media.frame_folder import holds_frames
-from longvideoagent.media.video import VIDEO_SUFFIXES, open_video
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_video
+from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.readers.frame_folder import holds_frames
+from longvideoagent.media.video import Episode
 
 
 @dataclass

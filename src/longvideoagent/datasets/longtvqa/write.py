@@ -8,7 +8,7 @@ from pathlib import Path
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.longtvqa.clips import lead_with_speaker
-from longvideoagent.files import whole
+from longvideoagent.fs import whole
 
 Lines = dict[str, list[Subtitle]]
 """The lines of each clip, timed from its start."""

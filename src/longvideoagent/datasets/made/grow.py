@@ -20,8 +20,8 @@ from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, w
 from longvideoagent.datasets.made.script import SCENE_S, Scene, write_script
 from longvideoagent.datasets.made.synthetic import KINDS, render, write_questions
 from longvideoagent.errors import UsageError
-from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.media.video_file import VideoFile
+from longvideoagent.media.readers.file import VideoFile
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 VAL_SHARE = 0.2
 MADE = "made.json"

@@ -28,8 +28,8 @@ from longvideoagent.datasets.made.script import (
     write_script,
 )
 from longvideoagent.datasets.made.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
-from longvideoagent.files import whole
-from longvideoagent.media.episode import open_episode
+from longvideoagent.fs import whole
+from longvideoagent.media.video import open_episode
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
 OPTION_COUNT = 5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
-from longvideoagent.media.frame_folder import FrameFolder
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.media.readers.frame_folder import FrameFolder
 
 
 class ClipFolders:

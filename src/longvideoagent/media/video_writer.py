@@ -9,10 +9,10 @@ import av
 import numpy as np
 
 from longvideoagent.errors import DataError
-from longvideoagent.files import whole
-from longvideoagent.media.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.fs import whole
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 RATE = Fraction(TVQA_FRAMES_PER_S)
 CODEC_OPTIONS = {"preset": "veryfast", "threads": "2"}

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.types import Picture, Timeline
 from longvideoagent.media.frames import JPEG_QUALITY
-from longvideoagent.media.video import Video
+from longvideoagent.media.readers.base import Video
 
 COLUMNS, ROWS = 6, 6
 CLIPS_PER_SHEET = COLUMNS * ROWS
