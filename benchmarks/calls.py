@@ -19,9 +19,9 @@ from typing import Any
 
 import openai
 
+from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
-from longvideoagent.agents.team import Team
 from longvideoagent.core.trace import Agents, Outcome, Settings
 from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
 from longvideoagent.media.video import Episode

@@ -37,7 +37,7 @@ PAIRS = 3
 RUN = """
 import sys, time
 from pathlib import Path
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.evaluate import How, run_evaluation
 from longvideoagent.evaluation.runner import Bounds

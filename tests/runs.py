@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from longvideoagent.agents.roster import Roster
+from longvideoagent.agents.config import Roster
 from longvideoagent.core.trace import Settings
 from longvideoagent.evaluation.config import EvalProtocol, make_protocol
 from longvideoagent.evaluation.evaluate import How, run_evaluation

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from longvideoagent import Roster, Settings, ask
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import PRESETS, Role, load_roster
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
-from longvideoagent.agents.load import load_team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
-from longvideoagent.agents.roster import PRESETS, Role, load_roster
-from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import parse_clips, parse_sightings

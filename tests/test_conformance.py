@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.agents.base import Grounding, Master, Vision
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineMaster, OfflineVision
-from longvideoagent.agents.team import Grounding, Master, Vision
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longvideoagent.agents.roster import Cost, Role, Roster
+from longvideoagent.agents.config import Cost, Role, Roster
 from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.evaluation.ablate import Axis, grid

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.trace import Settings
 from longvideoagent.evaluation.ablate import grid, run_grid
 from longvideoagent.evaluation.config import make_protocol

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.evaluate import How, run_evaluation
 from longvideoagent.evaluation.runner import Bounds

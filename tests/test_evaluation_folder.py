@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.errors import UsageError

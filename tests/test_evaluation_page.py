@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Grounded, Question, Reply

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.roster import Role, Roster
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Settings, Trace
 from longvideoagent.core.types import Grounded, Question, Reply, Seen

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.agents.config import Role, Roster, load_roster
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
-from longvideoagent.agents.roster import Role, Roster, load_roster
 from longvideoagent.core.rollout import AskVision, Rollout
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Message, Picture, Reply, Seen

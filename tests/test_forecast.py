@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from longvideoagent import Roster, Settings
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.roster import Cost, Role
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import Cost, Role
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, Forecast, check_prices, forecast
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.forecast import BYTES_PER_TOKEN, Forecast, check_prices, forecast
 from longvideoagent.media.video import Episode, open_episode
 from longvideoagent.run import answer
 from tests.faulty_server import Server, say, serving

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from longvideoagent import Roster, Settings, ask
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.roster import Role
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import Role
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import Message, Picture, Reply

@@ -17,8 +17,8 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.types import TextContent
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
 from longvideoagent.web.mcp import create_server, http_app
 from longvideoagent.web.serving import open_library
 from tests.test_web_asks import LINES, BrokenVision

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide

@@ -16,11 +16,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
 from longvideoagent.agents.grounding import ModelGrounding
-from longvideoagent.agents.load import load_team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineVision
-from longvideoagent.agents.team import Team
 from longvideoagent.core.context import messages
 from longvideoagent.core.rollout import AskGrounding, Rollout
 from longvideoagent.core.types import Grounded

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent import Settings, ask, steps
+from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
-from longvideoagent.agents.team import Team
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.core.types import Question, Reply, Usage

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.export import Rows, export
 from longvideoagent.datasets.grounding_cache import GroundingCache, ground

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import respell
 from longvideoagent.core.trace import Settings, Trace

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Outcome, Settings
 from longvideoagent.core.types import Clip, Question, Subtitle, Timeline
 from longvideoagent.errors import ModelError, UsageError

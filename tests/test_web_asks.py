@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.roster import Role, Roster
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Question, Seen

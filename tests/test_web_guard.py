@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.errors import UsageError
 from longvideoagent.web.app import create_app
 from longvideoagent.web.guard import Guard, is_loopback

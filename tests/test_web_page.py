@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from tests.conftest import shade, write_video
 from tests.release import some, write_release
 from tests.runs import asked, run

@@ -16,8 +16,8 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
 from longvideoagent.web.app import create_app
 from longvideoagent.web.serving import open_library
 

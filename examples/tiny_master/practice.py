@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline import OfflineGrounding
-from longvideoagent.agents.team import Team
 from longvideoagent.core.context import Style, messages
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.datasets.gold import Sample

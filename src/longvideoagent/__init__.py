@@ -13,9 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longvideoagent.agents.load import load_team
-    from longvideoagent.agents.roster import Roster
-    from longvideoagent.agents.team import Team
+    from longvideoagent.agents.base import Team
+    from longvideoagent.agents.build import load_team
+    from longvideoagent.agents.config import Roster
     from longvideoagent.core.rollout import Rollout
     from longvideoagent.core.scoring import score
     from longvideoagent.core.trace import Outcome, Settings, Trace

@@ -85,10 +85,10 @@ def ask(
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.load import PATIENCE, cache_path, load_team
-    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.agents.build import PATIENCE, cache_path, load_team
+    from longvideoagent.agents.config import load_roster
+    from longvideoagent.agents.cost import check_prices, forecast
     from longvideoagent.core.trace import Outcome, Settings
-    from longvideoagent.forecast import check_prices, forecast
     from longvideoagent.media.video import open_episode
     from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question

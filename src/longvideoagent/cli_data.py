@@ -120,8 +120,8 @@ def ground(
     concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
 ) -> None:
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
-    from longvideoagent.agents.load import PATIENCE, cache_path, load_team
-    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.agents.build import PATIENCE, cache_path, load_team
+    from longvideoagent.agents.config import load_roster
     from longvideoagent.datasets.grounding_cache import GroundingCache
     from longvideoagent.datasets.grounding_cache import ground as ground_data
     from longvideoagent.datasets.open import open_dataset
@@ -160,7 +160,7 @@ def export(
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
-    from longvideoagent.agents.load import read_prompt
+    from longvideoagent.agents.build import read_prompt
     from longvideoagent.core.protocol import LOOK_TAGS
     from longvideoagent.core.trace import Settings
     from longvideoagent.datasets.export import Rows

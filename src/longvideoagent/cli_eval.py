@@ -62,8 +62,8 @@ def evaluate(
     dry_run: DryRun = False,
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
-    from longvideoagent.agents.load import cache_path
-    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.agents.build import cache_path
+    from longvideoagent.agents.config import load_roster
     from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
@@ -123,8 +123,8 @@ def ablate(
     concurrency: Concurrency = 16,
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
-    from longvideoagent.agents.load import cache_path
-    from longvideoagent.agents.roster import load_roster
+    from longvideoagent.agents.build import cache_path
+    from longvideoagent.agents.config import load_roster
     from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.ablate import PAGE, Axis, grid, run_grid
     from longvideoagent.evaluation.config import default_run, make_protocol

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace

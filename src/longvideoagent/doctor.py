@@ -16,7 +16,7 @@ import av
 from rich.console import Console
 from rich.text import Text
 
-from longvideoagent.agents.roster import PRESETS, load_roster
+from longvideoagent.agents.config import PRESETS, load_roster
 from longvideoagent.errors import UsageError
 
 WHAT_EXTRAS_ADD = {

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.roster import Roster
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import Roster
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question

@@ -15,11 +15,11 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.trace import Outcome, Round, Trace
 from longvideoagent.core.types import Located, Notice, Observation, Question, Seen
 from longvideoagent.errors import UsageError
-from longvideoagent.forecast import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
 from longvideoagent.media.video import Episode
 from longvideoagent.media.video import Progress as Tell
 from longvideoagent.report.json import action_content, action_name, to_json

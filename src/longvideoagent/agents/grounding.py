@@ -10,7 +10,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from longvideoagent.agents.shorten import LEAST_SHARE, ask_shortened
+from longvideoagent.agents.subsample import LEAST_SHARE, ask_shortened
 from longvideoagent.core.protocol import clock, defuse, parse_clips
 from longvideoagent.core.rollout import AskGrounding
 from longvideoagent.core.trace import Trace
@@ -121,7 +121,7 @@ def _schema(labels: Sequence[str]) -> dict[str, Any]:
 @cache
 def grounding_prompt() -> str:
     """The shipped wording."""
-    return resources.files("longvideoagent.prompts").joinpath("grounding.txt").read_text(encoding="utf-8")
+    return resources.files("longvideoagent.agents.prompts").joinpath("grounding.txt").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=16)

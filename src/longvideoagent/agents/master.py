@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longvideoagent.agents.shorten import ask_shortened, shorten
+from longvideoagent.agents.subsample import ask_shortened, shorten
 from longvideoagent.core.context import Style, messages
 from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.trace import Trace

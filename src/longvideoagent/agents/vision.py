@@ -61,7 +61,7 @@ class ModelVision:
 @cache
 def vision_prompt() -> str:
     """The shipped wording."""
-    return resources.files("longvideoagent.prompts").joinpath("vision.txt").read_text(encoding="utf-8")
+    return resources.files("longvideoagent.agents.prompts").joinpath("vision.txt").read_text(encoding="utf-8")
 
 
 def _evidence(text: str, clips: Sequence[Clip]) -> list[Evidence]:

@@ -39,7 +39,7 @@ _PROMPT_FILES = {
 def master_prompt(agents: Agents) -> str:
     """The shipped wording for those agents, a ``string.Template`` with max_rounds, look_tag,
     answer_form, located, question and options."""
-    prompts = resources.files("longvideoagent.prompts")
+    prompts = resources.files("longvideoagent.agents.prompts")
     return prompts.joinpath(_PROMPT_FILES[agents]).read_text(encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.types import Failed, Grounded, Question, Timeline
 from longvideoagent.datasets.dataset import DataSet

@@ -13,8 +13,8 @@ from types import UnionType
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from longvideoagent.agents.load import read_prompt
-from longvideoagent.agents.roster import OFFLINE, Role, Roster
+from longvideoagent.agents.build import read_prompt
+from longvideoagent.agents.config import OFFLINE, Role, Roster
 from longvideoagent.core.context import master_prompt
 from longvideoagent.core.trace import Agents, Settings
 from longvideoagent.datasets.dataset import DataSet

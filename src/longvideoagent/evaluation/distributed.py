@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample

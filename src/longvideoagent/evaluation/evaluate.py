@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.agents.load import load_team
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.cost import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
 from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
@@ -22,7 +23,6 @@ from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
 from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
 from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
-from longvideoagent.forecast import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
 from longvideoagent.fs import write_whole
 
 Watch = Callable[[Collection[Judged], int], None]

@@ -19,8 +19,8 @@ from inspect_ai.model import ModelOutput
 from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Target, accuracy, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from longvideoagent.agents.load import load_team
-from longvideoagent.agents.roster import load_roster
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import load_roster
 from longvideoagent.core.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.dataset import DataSet

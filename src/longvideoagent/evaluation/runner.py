@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
 from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample

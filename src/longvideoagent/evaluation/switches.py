@@ -8,9 +8,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from longvideoagent.agents.base import Grounding, Team, Vision
+from longvideoagent.agents.config import OFFLINE
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.roster import OFFLINE
-from longvideoagent.agents.team import Grounding, Team, Vision
 from longvideoagent.core.rollout import AskGrounding, AskVision
 from longvideoagent.core.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
 from longvideoagent.datasets.dataset import DataSet

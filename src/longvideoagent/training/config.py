@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from longvideoagent.agents.load import read_prompt
-from longvideoagent.agents.roster import OFFLINE, parse_toml
+from longvideoagent.agents.build import read_prompt
+from longvideoagent.agents.config import OFFLINE, parse_toml
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Settings
 from longvideoagent.errors import DataError

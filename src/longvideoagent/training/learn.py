@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.agents.load import cache_path, load_team
+from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.report.json import to_json

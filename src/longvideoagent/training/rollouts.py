@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from longvideoagent.agents.team import Grounding, Team
+from longvideoagent.agents.base import Grounding, Team
 from longvideoagent.core.context import Style
 from longvideoagent.core.rollout import AskGrounding, Rollout
 from longvideoagent.core.trace import Outcome, Settings, Trace

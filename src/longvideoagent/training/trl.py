@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
 from longvideoagent.core.scoring import score
 from longvideoagent.training.config import COMMON, OVERLONG_SHARE, REINFORCEMENT
 from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward

@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register_adv_est
 
-from longvideoagent.agents.load import cache_path, load_team
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace

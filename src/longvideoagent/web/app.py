@@ -17,8 +17,8 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import ClientDisconnect
 
-from longvideoagent.agents.roster import OFFLINE
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.web import route_asks, route_page, route_runs, route_videos
 from longvideoagent.web.asks import Asks

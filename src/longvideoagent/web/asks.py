@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line

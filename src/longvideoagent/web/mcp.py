@@ -15,7 +15,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
 from starlette.types import ASGIApp
 
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.rollout import AskGrounding, AskVision
 from longvideoagent.core.trace import Settings, Trace

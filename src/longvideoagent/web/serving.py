@@ -14,9 +14,9 @@ from urllib.parse import quote
 import uvicorn
 from starlette.types import ASGIApp
 
-from longvideoagent.agents.load import cache_path, load_team
-from longvideoagent.agents.roster import load_roster
-from longvideoagent.agents.team import Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import cache_path, load_team
+from longvideoagent.agents.config import load_roster
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.web.guard import is_loopback

@@ -7,10 +7,10 @@ supports each option.
 
 from __future__ import annotations
 
+from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
 from longvideoagent.agents.offline.vision import OfflineVision
-from longvideoagent.agents.team import Team
 from longvideoagent.models.cache import Memory
 
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]

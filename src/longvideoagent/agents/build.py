@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.config import OFFLINE, Role, Roster, load_roster
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
-from longvideoagent.agents.roster import OFFLINE, Role, Roster, load_roster
-from longvideoagent.agents.team import Team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import cache_folder

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from longvideoagent.agents.look_ahead import look_ahead
+from longvideoagent.agents.parallel import look_ahead
 from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Request
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage

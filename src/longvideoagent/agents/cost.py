@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import astuple, dataclass
 
+from longvideoagent.agents.build import read_prompt
+from longvideoagent.agents.config import OFFLINE, Role, Roster
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
-from longvideoagent.agents.load import read_prompt
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
-from longvideoagent.agents.roster import OFFLINE, Role, Roster
 from longvideoagent.core.context import Style, master_prompt, render_opening
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Settings, Trace
