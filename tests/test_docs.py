@@ -204,7 +204,7 @@ def test_links_and_names_in_the_documents_exist(path: Path) -> None:
 
 def test_the_output_document_names_every_key(workplace: Path) -> None:
     from longvideoagent import ask
-    from longvideoagent.report.json import to_json
+    from longvideoagent.views.trace_json import to_json
 
     told = to_json(ask(workplace / "talk.mp4", "What does the sign say?"))
     text = (ROOT / "docs" / "output.md").read_text()

@@ -18,8 +18,8 @@ from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.store import read_traces
-from longvideoagent.report.line import trace_line
 from longvideoagent.terminal_eval import percent
+from longvideoagent.views.trace_dict import trace_line
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving
 from tests.release import question, some, write_release

@@ -10,8 +10,8 @@ from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
 from longvideoagent.media.readers.clip_folders import ClipFolders
 from longvideoagent.media.video import Episode, open_episode
-from longvideoagent.report.json import to_json
-from longvideoagent.report.page import render_page
+from longvideoagent.views.html.page import render_page
+from longvideoagent.views.trace_json import to_json
 from tests.release import CLIPS, write_frames
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

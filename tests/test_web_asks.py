@@ -24,7 +24,7 @@ from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Question, Seen
 from longvideoagent.errors import ModelError
 from longvideoagent.media.readers.base import Video
-from longvideoagent.report.line import read_trace
+from longvideoagent.views.trace_dict import read_trace
 from longvideoagent.web.asks import Ask, Asks
 from longvideoagent.web.serving import open_library
 from longvideoagent.web.shelf import Shelf

@@ -18,9 +18,9 @@ from longvideoagent.datasets.made.grow import balance, scene_timeline
 from longvideoagent.datasets.made.script import write_script
 from longvideoagent.media.readers.clip_folders import ClipFolders
 from longvideoagent.media.video import Episode
-from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
 from longvideoagent.training.rollouts import FoundBeforehand
+from longvideoagent.views.trace_dict import trace_line
 from tiny_master.questions import ask_about
 from tiny_master.wanderer import ScriptVision, Wanderer
 

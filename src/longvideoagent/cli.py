@@ -90,9 +90,9 @@ def ask(
     from longvideoagent.agents.cost import check_prices, forecast
     from longvideoagent.core.trace import Outcome, Settings
     from longvideoagent.media.video import open_episode
-    from longvideoagent.report.page import write_page
     from longvideoagent.run import answer, make_question
     from longvideoagent.terminal import Steps, check_page, live_words, note, print_forecast, print_json, progress
+    from longvideoagent.views.html.page import write_page
 
     if html is not None:
         check_page(html)

@@ -13,9 +13,9 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.made.synthetic import make_episode
 from longvideoagent.media.video import open_episode
-from longvideoagent.report.page import write_page
 from longvideoagent.run import answer
 from longvideoagent.terminal import Steps, announce, progress
+from longvideoagent.views.html.page import write_page
 
 
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:

@@ -22,7 +22,7 @@ from longvideoagent.core.types import Located, Notice, Observation, Question, Se
 from longvideoagent.errors import UsageError
 from longvideoagent.media.video import Episode
 from longvideoagent.media.video import Progress as Tell
-from longvideoagent.report.json import action_content, action_name, to_json
+from longvideoagent.views.trace_json import action_content, action_name, to_json
 
 LINES_SHOWN = 6
 LONGEST_LINE = 2000

@@ -14,7 +14,7 @@ from longvideoagent.evaluation.config import EvalProtocol, digest, fitted, read_
 from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.fs import write_whole
-from longvideoagent.report.page import render
+from longvideoagent.views.html.page import render
 
 Axis = Literal["rounds", "window", "agents", "vision"]
 TABLE, PAGE = "ablation.json", "ablation.html"

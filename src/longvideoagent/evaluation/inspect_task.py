@@ -26,9 +26,9 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes
 from longvideoagent.datasets.open import open_dataset
-from longvideoagent.report.json import to_json
-from longvideoagent.report.line import trace_line
 from longvideoagent.run import steps
+from longvideoagent.views.trace_dict import trace_line
+from longvideoagent.views.trace_json import to_json
 
 
 @task

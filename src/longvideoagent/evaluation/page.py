@@ -26,8 +26,8 @@ from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.fs import write_whole
-from longvideoagent.report.json import action_content, action_name
-from longvideoagent.report.page import few_times, render, thumbnails
+from longvideoagent.views.html.page import few_times, render, thumbnails
+from longvideoagent.views.trace_json import action_content, action_name
 
 PICTURE_BYTES = 12_000_000
 PICTURE_SIDE_PX = 200

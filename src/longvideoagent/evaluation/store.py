@@ -30,7 +30,7 @@ from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
 from longvideoagent.fs import sync_names, write_whole
-from longvideoagent.report.line import read_lines, read_trace, trace_line
+from longvideoagent.views.trace_dict import read_lines, read_trace, trace_line
 
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT, LOCK = "summary.json", "report.html", ".lock"

@@ -11,8 +11,8 @@ from typing import Any
 
 from longvideoagent.errors import DataError
 from longvideoagent.fs import whole, write_whole
-from longvideoagent.report.page import render
 from longvideoagent.training.folder import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
+from longvideoagent.views.html.page import render
 
 PANELS: Mapping[str, Sequence[str]] = MappingProxyType(
     {

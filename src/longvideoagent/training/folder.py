@@ -21,7 +21,7 @@ from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import write_whole
-from longvideoagent.report.line import read_lines
+from longvideoagent.views.trace_dict import read_lines
 
 CONFIG, MODEL = "config.json", "model"
 METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"

@@ -12,7 +12,6 @@ from typing import Any
 from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.report.json import to_json
 from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
 from longvideoagent.training.folder import ROLLOUTS, TrainingFolder
 from longvideoagent.training.held_out import HeldOut
@@ -21,6 +20,7 @@ from longvideoagent.training.loading import adapter_of, is_main_process, load_mo
 from longvideoagent.training.rollouts import Lesson, Tongue, prompt_fits
 from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.training.watch import Progress, Watch, run_trainer
+from longvideoagent.views.trace_json import to_json
 
 
 def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _share: None) -> Path:

@@ -10,11 +10,11 @@ from longvideoagent.core.protocol import opened_thought, respell
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError
-from longvideoagent.report.line import read_lines, read_trace
 from longvideoagent.training.config import TeachConfig
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import Tongue
 from longvideoagent.training.tokens import TokenRecord, TokenSequence
+from longvideoagent.views.trace_dict import read_lines, read_trace
 
 QUESTIONS, TRACES = "questions.jsonl", "traces.jsonl"
 """Of a folder of ``lva eval`` (docs/evaluation.md)."""

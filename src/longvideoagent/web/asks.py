@@ -25,8 +25,8 @@ from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
 from longvideoagent.fs import write_whole
-from longvideoagent.report.line import read_trace, trace_line
 from longvideoagent.run import steps
+from longvideoagent.views.trace_dict import read_trace, trace_line
 from longvideoagent.web.library import NotHereError, VideoItem
 from longvideoagent.web.shelf import Shelf
 

@@ -22,9 +22,9 @@ from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.core.types import Clip, Failed, Grounded, Question, Result, Seen, Subtitle, Timeline
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Episode
-from longvideoagent.report.json import to_json
-from longvideoagent.report.trajectory import span
 from longvideoagent.run import make_question, steps
+from longvideoagent.views.html.trajectory import span
+from longvideoagent.views.trace_json import to_json
 from longvideoagent.web.guard import Guard
 from longvideoagent.web.library import Library
 from longvideoagent.web.shelf import Shelf

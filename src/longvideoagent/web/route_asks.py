@@ -12,10 +12,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.trace import Settings, Trace
-from longvideoagent.report.json import to_json
-from longvideoagent.report.page import render_page
-from longvideoagent.report.trajectory import trajectory
 from longvideoagent.run import LONGEST_QUESTION, make_question
+from longvideoagent.views.html.page import render_page
+from longvideoagent.views.html.trajectory import trajectory
+from longvideoagent.views.trace_json import to_json
 from longvideoagent.web.asks import LIVING, Ask
 from longvideoagent.web.library import Library, NotHereError
 from longvideoagent.web.served import served

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
-from longvideoagent.report.page import render
+from longvideoagent.views.html.page import render
 from longvideoagent.web.asks import State
 from longvideoagent.web.served import served
 

@@ -19,9 +19,9 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
 from longvideoagent.media.video import Episode
-from longvideoagent.report.line import read_trace
-from longvideoagent.report.page import density
-from longvideoagent.report.trajectory import span, trajectory
+from longvideoagent.views.html.page import density
+from longvideoagent.views.html.trajectory import span, trajectory
+from longvideoagent.views.trace_dict import read_trace
 from longvideoagent.web.library import Item, Library, NotHereError
 
 MOST_KEPT = 8

@@ -22,7 +22,7 @@ from longvideoagent.core.types import Clip, Located, Observation, Seen
 from longvideoagent.fs import write_whole
 from longvideoagent.media.readers.base import Video
 from longvideoagent.media.video import Episode
-from longvideoagent.report.json import action_content, action_name, observation_text
+from longvideoagent.views.trace_json import action_content, action_name, observation_text
 
 THUMBNAIL_PX = 320
 FRAMES_PER_OBSERVATION = 4
@@ -44,7 +44,7 @@ def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
     """The page as text."""
     urls = thumbnails(episode.video, {time_s for trace in traces for time_s in _frame_times(trace)}, THUMBNAIL_PX)
     return render(
-        "longvideoagent.report",
+        "longvideoagent.views",
         "page.html.j2",
         title=title,
         video=episode.video.path.name,
@@ -58,7 +58,7 @@ def render(room: str, template: str, **values: Any) -> str:
     """A page from the template of a room, in the house's style. All values are escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["clock"] = clock
-    style = resources.files("longvideoagent.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("longvideoagent.views").joinpath("style.css").read_text(encoding="utf-8")
     text = resources.files(room).joinpath(template).read_text(encoding="utf-8")
     return environment.from_string(text).render(style=Markup(style), **values)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import Clip, Located, Observation, Seen
-from longvideoagent.report.json import action_content, action_name
-from longvideoagent.report.page import few_times
+from longvideoagent.views.html.page import few_times
+from longvideoagent.views.trace_json import action_content, action_name
 
 
 def trajectory(trace: Trace) -> dict[str, Any]:
