@@ -15,7 +15,7 @@ from pathlib import Path
 from longvideoagent.datasets.longtvqa.build import Source, build
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.made.grow import Recipe, grow
+from longvideoagent.datasets.synthetic.generate import Recipe, grow
 from table import peak_mb, ratio, row, seconds
 
 CLIPS_PER_EPISODE = 24

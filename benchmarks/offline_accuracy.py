@@ -20,7 +20,7 @@ from rich.progress import track
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.made.synthetic import KINDS, make_episode
+from longvideoagent.datasets.synthetic.episode import KINDS, make_episode
 from longvideoagent.evaluation.metrics import estimate, plain
 from longvideoagent.terminal_eval import percent
 

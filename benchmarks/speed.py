@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
 from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.timeline import build_timeline, find_quiet

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.datasets.synthetic.episode import make_episode
 from table import peak_of, row
 
 ASKS, MINUTES, RANGES = 50, 20, 200

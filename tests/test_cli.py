@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from longvideoagent import ask
-from longvideoagent.datasets.made.synthetic import SampleEpisode, make_episode
+from longvideoagent.datasets.synthetic.episode import SampleEpisode, make_episode
 from tests.conftest import SHARED, write_video
 from tests.faulty_server import say, serving
 

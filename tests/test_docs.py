@@ -20,7 +20,7 @@ from PIL import Image
 
 from longvideoagent.agents.config import Cost, Role, Roster
 from longvideoagent.core.trace import Settings
-from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.evaluation.ablate import Axis, grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.metrics import summarize

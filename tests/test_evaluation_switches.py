@@ -18,7 +18,7 @@ from longvideoagent.core.rollout import AskVision, Rollout
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Message, Picture, Reply, Seen
 from longvideoagent.datasets.episodes import by_episode
-from longvideoagent.datasets.grounding_cache import GroundingCache
+from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.config import make_protocol, read_asked
 from longvideoagent.evaluation.evaluate import forecast_run, judge_run

@@ -38,7 +38,7 @@ from longvideoagent.core.types import (
     Timeline,
 )
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text

@@ -24,16 +24,16 @@ from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.core.context import messages
 from longvideoagent.core.rollout import AskGrounding, Rollout
 from longvideoagent.core.types import Grounded
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.check import check
-from longvideoagent.datasets.dataset import DataSet
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
+from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.grounding_cache import GroundingCache, ground
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
 from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
-from longvideoagent.datasets.made.grow import Recipe, balance, extract_frames, grow, scene_timeline
-from longvideoagent.datasets.made.script import write_script
-from longvideoagent.datasets.made.synthetic import KINDS, write_questions
+from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
+from longvideoagent.datasets.synthetic.generate import Recipe, balance, extract_frames, grow, scene_timeline
+from longvideoagent.datasets.synthetic.scenario import write_script
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.readers.base import Video
 from longvideoagent.media.video import Episode

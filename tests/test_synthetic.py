@@ -8,8 +8,8 @@ import pytest
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.made.script import COLOUR_RGB, write_script
-from longvideoagent.datasets.made.synthetic import KINDS, SampleEpisode, make_episode
+from longvideoagent.datasets.synthetic.episode import KINDS, SampleEpisode, make_episode
+from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, write_script
 from longvideoagent.media.cv import colour_shares
 from longvideoagent.media.readers.base import open_video
 

@@ -19,7 +19,7 @@ import pytest
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.export import Rows, export
-from longvideoagent.datasets.grounding_cache import GroundingCache, ground
+from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from longvideoagent.datasets.made.script import COLOUR_RGB, ITEMS, NAMES, PLACES, REASONS, STATES, THINGS, WORDS
+from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, ITEMS, NAMES, PLACES, REASONS, STATES, THINGS, WORDS
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEMPLATE = (

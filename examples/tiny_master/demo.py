@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.grounding_cache import GroundingCache
+from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.longtvqa.write import as_json, listed, write_text
-from longvideoagent.datasets.made.grow import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
-from longvideoagent.datasets.made.script import write_script
+from longvideoagent.datasets.synthetic.generate import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
+from longvideoagent.datasets.synthetic.scenario import write_script
 from tiny_master.base import make_base
 from tiny_master.practice import ROUNDS, practise
 from tiny_master.questions import ask_about

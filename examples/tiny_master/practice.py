@@ -14,8 +14,8 @@ from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.core.context import Style, messages
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.made.grow import balance, scene_timeline
-from longvideoagent.datasets.made.script import write_script
+from longvideoagent.datasets.synthetic.generate import balance, scene_timeline
+from longvideoagent.datasets.synthetic.scenario import write_script
 from longvideoagent.media.readers.clip_folders import ClipFolders
 from longvideoagent.media.video import Episode
 from longvideoagent.run import steps

@@ -8,8 +8,8 @@ from itertools import count
 
 from longvideoagent.core.types import Timeline
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.made.script import Scene
-from longvideoagent.datasets.made.synthetic import write_questions
+from longvideoagent.datasets.synthetic.episode import write_questions
+from longvideoagent.datasets.synthetic.scenario import Scene
 
 SPOKEN, SEEN = "dialogue", "before_after"
 BOX = "what colour is the box"

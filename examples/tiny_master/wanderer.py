@@ -16,7 +16,7 @@ from longvideoagent.core.protocol import clock
 from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, Seen
-from longvideoagent.datasets.made.script import Scene
+from longvideoagent.datasets.synthetic.scenario import Scene
 from longvideoagent.media.readers.base import Video
 
 PRESENT, ABSENT, UNSEEN = "yes", "no", "unseen"

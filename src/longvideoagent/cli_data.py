@@ -12,7 +12,7 @@ import typer
 from longvideoagent.errors import EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:
-    from longvideoagent.datasets.dataset import DataSet
+    from longvideoagent.datasets.base import DataSet
     from longvideoagent.datasets.records import Problem
 
 app = typer.Typer(
@@ -75,8 +75,8 @@ def synth(
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Make a data set of made episodes, in the layout of LongTVQA+."""
-    from longvideoagent.datasets.made.grow import Recipe, extract_frames, grow
-    from longvideoagent.datasets.made.synthetic import KINDS
+    from longvideoagent.datasets.synthetic.episode import KINDS
+    from longvideoagent.datasets.synthetic.generate import Recipe, extract_frames, grow
     from longvideoagent.terminal import print_counts, progress
 
     with progress() as tell:
@@ -122,8 +122,8 @@ def ground(
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
     from longvideoagent.agents.build import PATIENCE, cache_path, load_team
     from longvideoagent.agents.config import load_roster
-    from longvideoagent.datasets.grounding_cache import GroundingCache
-    from longvideoagent.datasets.grounding_cache import ground as ground_data
+    from longvideoagent.datasets.first_clips import GroundingCache
+    from longvideoagent.datasets.first_clips import ground as ground_data
     from longvideoagent.datasets.open import open_dataset
     from longvideoagent.terminal import note, print_counts, progress
 
@@ -165,7 +165,7 @@ def export(
     from longvideoagent.core.trace import Settings
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
-    from longvideoagent.datasets.grounding_cache import GroundingCache
+    from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.open import open_dataset
     from longvideoagent.terminal import note, print_counts
 

@@ -11,7 +11,7 @@ from longvideoagent.core.protocol import clock
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.made.synthetic import make_episode
+from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.video import open_episode
 from longvideoagent.run import answer
 from longvideoagent.terminal import Steps, announce, progress

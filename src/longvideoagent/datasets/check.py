@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from longvideoagent.datasets.dataset import DataSet
-from longvideoagent.datasets.longtvqa.films import frame_problems
+from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.longtvqa.episode_videos import frame_problems
 from longvideoagent.datasets.longtvqa.questions import BROKEN_BOXES
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.datasets.longtvqa.texts import read_lines

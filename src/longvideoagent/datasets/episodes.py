@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.media.video import Episode
 

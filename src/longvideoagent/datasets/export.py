@@ -15,9 +15,9 @@ from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Grounded, Timeline
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import whole
 

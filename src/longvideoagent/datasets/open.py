@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from longvideoagent.datasets import video_sets
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 
 

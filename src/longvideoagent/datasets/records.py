@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.json_text import (
+from longvideoagent.datasets.json_scanner import (
     Decoder,
     Place,
     line_at,

@@ -23,9 +23,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.drafts import Draft, Reader, by_index, by_letter, by_text, listed, read_drafts, unlettered
 from longvideoagent.datasets.gold import Sample, Span
 from longvideoagent.datasets.longtvqa.questions import read_span
+from longvideoagent.datasets.raw_question import (
+    Draft,
+    Reader,
+    by_index,
+    by_letter,
+    by_text,
+    listed,
+    read_drafts,
+    unlettered,
+)
 from longvideoagent.datasets.records import Problem, Record, RecordFile, columns_of, finite
 from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans, read_lines
 from longvideoagent.errors import DataError

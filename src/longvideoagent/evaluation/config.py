@@ -17,9 +17,9 @@ from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import OFFLINE, Role, Roster
 from longvideoagent.core.context import master_prompt
 from longvideoagent.core.trace import Agents, Settings
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError

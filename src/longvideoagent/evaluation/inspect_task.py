@@ -23,7 +23,7 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import load_roster
 from longvideoagent.core.trace import Agents, Outcome, Settings, Trace
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.run import steps

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import Clip, Located, Observation, Seen
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError

@@ -13,9 +13,9 @@ from longvideoagent.agents.config import OFFLINE
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.core.rollout import AskGrounding, AskVision
 from longvideoagent.core.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Box, Sample
-from longvideoagent.datasets.grounding_cache import GroundingCache
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalProtocol

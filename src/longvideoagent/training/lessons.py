@@ -9,7 +9,7 @@ from typing import Any
 
 from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
 from longvideoagent.media.video import Episode

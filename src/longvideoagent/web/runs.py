@@ -12,7 +12,7 @@ from typing import Any
 
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Clip, Question
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError

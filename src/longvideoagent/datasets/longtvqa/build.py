@@ -16,7 +16,7 @@ from typing import Any
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes, lead_with_speaker
-from longvideoagent.datasets.longtvqa.films import lengths_by_frames, link_folder, write_films
+from longvideoagent.datasets.longtvqa.episode_videos import lengths_by_frames, link_folder, write_films
 from longvideoagent.datasets.longtvqa.questions import BROKEN_BOXES, OPTIONS, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import read_durations
 from longvideoagent.datasets.longtvqa.write import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName
-from longvideoagent.datasets.longtvqa.films import link_folder
+from longvideoagent.datasets.longtvqa.episode_videos import link_folder
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.datasets.longtvqa.write import as_json, listed, write_json, write_text
 from longvideoagent.datasets.records import RecordFile

@@ -17,7 +17,16 @@ from pathlib import Path
 from longvideoagent.core.types import Question, Timeline
 from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.write import read_json
-from longvideoagent.datasets.made.script import (
+from longvideoagent.datasets.synthetic.render import (
+    PROP_CROSSES_S,
+    BoxPx,
+    film,
+    prop_box,
+    shirt_box,
+    sign_box,
+    write_srt,
+)
+from longvideoagent.datasets.synthetic.scenario import (
     COLOUR_RGB,
     NAMES,
     REASONS,
@@ -27,7 +36,6 @@ from longvideoagent.datasets.made.script import (
     Scene,
     write_script,
 )
-from longvideoagent.datasets.made.stage import PROP_CROSSES_S, BoxPx, film, prop_box, shirt_box, sign_box, write_srt
 from longvideoagent.fs import whole
 from longvideoagent.media.video import open_episode
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from longvideoagent.datasets.made.script import COLOUR_RGB, Figure, Scene
+from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, Figure, Scene
 from longvideoagent.media.frames import Pixels
 
 WIDTH_PX, HEIGHT_PX = 640, 360

@@ -17,8 +17,8 @@ from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, write_json, write_subtitles, write_text
-from longvideoagent.datasets.made.script import SCENE_S, Scene, write_script
-from longvideoagent.datasets.made.synthetic import KINDS, render, write_questions
+from longvideoagent.datasets.synthetic.episode import KINDS, render, write_questions
+from longvideoagent.datasets.synthetic.scenario import SCENE_S, Scene, write_script
 from longvideoagent.errors import UsageError
 from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S

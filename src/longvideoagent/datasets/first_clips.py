@@ -16,7 +16,7 @@ from typing import Any
 from longvideoagent.agents.base import Team
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.types import Failed, Grounded, Question, Timeline
-from longvideoagent.datasets.dataset import DataSet
+from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
