@@ -21,7 +21,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.distributed import Work, ask_shard, cut
+from longvideoagent.evaluation.ray import Work, ask_shard, cut
 from longvideoagent.evaluation.runner import Bounds
 from tests.faulty_server import say, serving
 from tests.release import slow_release, some, write_release
@@ -93,7 +93,7 @@ def scored(path: Path) -> list[Any]:
 UNFORESEEN = """
 import sys, threading
 from pathlib import Path
-from longvideoagent.evaluation.distributed import Work, ask_on_ray
+from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import Bounds
 from longvideoagent.evaluation.config import read_asked
 from longvideoagent.evaluation.store import RunFolder

@@ -21,7 +21,7 @@ from PIL import Image
 from longvideoagent.agents.config import Cost, Role, Roster
 from longvideoagent.core.trace import Settings
 from longvideoagent.datasets.synthetic.episode import make_episode
-from longvideoagent.evaluation.ablate import Axis, grid
+from longvideoagent.evaluation.ablation import Axis, grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.metrics import summarize
 from tests.faulty_server import say, serving

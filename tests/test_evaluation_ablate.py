@@ -8,7 +8,7 @@ from typing import Any
 
 from longvideoagent.agents.config import Role, Roster
 from longvideoagent.core.trace import Settings
-from longvideoagent.evaluation.ablate import grid, run_grid
+from longvideoagent.evaluation.ablation import grid, run_grid
 from longvideoagent.evaluation.config import make_protocol
 from longvideoagent.evaluation.evaluate import How
 from tests.faulty_server import say, serving, status

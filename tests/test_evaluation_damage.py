@@ -10,8 +10,8 @@ import pytest
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace
+from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import cut_half_line
 from tests.runs import Json, asked, ids, run
 

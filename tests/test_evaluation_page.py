@@ -16,7 +16,7 @@ from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Grounded, Question, Reply
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
-from longvideoagent.evaluation.page import write_report
+from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import open_run
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving

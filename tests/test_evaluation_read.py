@@ -15,8 +15,8 @@ from longvideoagent.core.trace import Outcome, Settings, Trace
 from longvideoagent.core.types import Grounded, Question, Reply, Seen
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.page import write_report
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
+from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import read_traces
 from longvideoagent.terminal_eval import percent
 from longvideoagent.views.trace_dict import trace_line

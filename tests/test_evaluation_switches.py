@@ -22,8 +22,8 @@ from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.config import make_protocol, read_asked
 from longvideoagent.evaluation.evaluate import forecast_run, judge_run
+from longvideoagent.evaluation.overrides import Switches, ToldBoxes
 from longvideoagent.evaluation.runner import Bounds
-from longvideoagent.evaluation.switches import Switches, ToldBoxes
 from longvideoagent.models.scripted import ScriptedModel
 from tests.faulty_server import say, serving
 from tests.release import CLIPS, some, write_frames, write_release

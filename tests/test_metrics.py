@@ -16,8 +16,8 @@ from longvideoagent.core.trace import Outcome, Settings, Trace
 from longvideoagent.core.types import Failed, Grounded, Question, Reply, Seen, Usage
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
-from longvideoagent.evaluation.judge import GroundingScore, Judged, judge
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
+from longvideoagent.evaluation.score import GroundingScore, Judged, judge
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Lena: A kite."])

@@ -67,7 +67,7 @@ def evaluate(
     from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
-    from longvideoagent.evaluation.page import write_report
+    from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import Bounds
     from longvideoagent.terminal import note, print_forecast, progress
     from longvideoagent.terminal_eval import print_summary, run_progress
@@ -126,7 +126,7 @@ def ablate(
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_roster
     from longvideoagent.core.trace import Settings
-    from longvideoagent.evaluation.ablate import PAGE, Axis, grid, run_grid
+    from longvideoagent.evaluation.ablation import PAGE, Axis, grid, run_grid
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How
     from longvideoagent.evaluation.runner import Bounds
@@ -182,7 +182,7 @@ def report(
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
 ) -> None:
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
-    from longvideoagent.evaluation.page import write_report
+    from longvideoagent.evaluation.report import write_report
     from longvideoagent.terminal import check_page, note, progress
     from longvideoagent.training.folder import is_training
 

@@ -16,8 +16,8 @@ from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalProtocol
 from longvideoagent.evaluation.evaluate import Watch
-from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Z_95, accuracy, plain
+from longvideoagent.evaluation.score import Judged
 
 REDRAWN_EVERY_S = 0.5
 TOLD_EVERY_S = 30.0

@@ -15,8 +15,8 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.config import differences, gold_told
 from longvideoagent.evaluation.evaluate import judge_run
-from longvideoagent.evaluation.judge import Judged
 from longvideoagent.evaluation.metrics import Estimate, accuracy
+from longvideoagent.evaluation.score import Judged
 from longvideoagent.evaluation.store import read_config, read_samples
 
 RESAMPLES = 10_000

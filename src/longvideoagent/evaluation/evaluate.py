@@ -17,12 +17,12 @@ from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalProtocol, read_asked, resolve
-from longvideoagent.evaluation.distributed import Work, ask_on_ray
-from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import summarize
+from longvideoagent.evaluation.overrides import BASELINE_FRAMES, Switches
+from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
+from longvideoagent.evaluation.score import Judged, judge
 from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
-from longvideoagent.evaluation.switches import BASELINE_FRAMES, Switches
 from longvideoagent.fs import write_whole
 
 Watch = Callable[[Collection[Judged], int], None]

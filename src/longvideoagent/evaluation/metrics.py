@@ -15,7 +15,7 @@ from typing import Any
 
 from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import Usage
-from longvideoagent.evaluation.judge import ROLES, Judged
+from longvideoagent.evaluation.score import ROLES, Judged
 
 MOST_CAUSES = 5
 """Causes of failures that are kept; each question may have its own."""

@@ -16,7 +16,7 @@ from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.switches import Switches
+from longvideoagent.evaluation.overrides import Switches
 from longvideoagent.models.retry import Patience
 from longvideoagent.run import steps
 

@@ -16,7 +16,7 @@ from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.judge import Judged, judge
+from longvideoagent.evaluation.score import Judged, judge
 from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
 from longvideoagent.media.video import Episode
 from longvideoagent.views.html.page import density

@@ -22,8 +22,8 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
-from longvideoagent.evaluation.judge import Judged, judge
 from longvideoagent.evaluation.metrics import Z_95
+from longvideoagent.evaluation.score import Judged, judge
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.fs import write_whole
 from longvideoagent.views.html.page import few_times, render, thumbnails

@@ -27,9 +27,9 @@ from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalProtocol, read_asked
+from longvideoagent.evaluation.overrides import Switches
 from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner
 from longvideoagent.evaluation.store import RunFolder
-from longvideoagent.evaluation.switches import Switches
 
 SHARDS_PER_CPU = 4
 """Small enough that the last shard to end is not waited for long."""
