@@ -23,8 +23,8 @@ from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config
-from longvideoagent.training.folder import TrainingFolder
-from longvideoagent.training.lessons import read_lessons
+from longvideoagent.training.rows import read_lessons
+from longvideoagent.training.run_dir import TrainingFolder
 from tests.release import CLIPS, question, write_release
 from tests.test_cli import LVA
 
@@ -164,7 +164,7 @@ def test_a_run_goes_on_bit_for_bit_where_it_was_stopped(rows: Path, taught_model
 @pytest.mark.torch
 @pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
 def test_lessons_that_fill_no_step_are_refused_before_the_model_is_loaded(rows: Path, tmp_path: Path) -> None:
-    from longvideoagent.training.learn import train as reinforce
+    from longvideoagent.training.rl import train as reinforce
 
     config = read_config(write_config(rows, tmp_path / "run", "no model", batch=5), TrainConfig)
     with pytest.raises(UsageError, match=r"train\.parquet: 4 questions, batch 5; lower batch"):
@@ -192,7 +192,7 @@ def test_what_a_dry_run_says_yes_to_would_start(
     assert "holds other files" in refused("grpo", write_config(rows, other, random_model))
     assert "lower batch" in refused("grpo", write_config(rows, at, random_model, batch=5))
     assert "cannot be shared" in refused("grpo", write_config(rows, at, random_model, at_once=3))
-    monkeypatch.setattr("longvideoagent.training.learn.find_spec", lambda _name: None)
+    monkeypatch.setattr("longvideoagent.training.rl.find_spec", lambda _name: None)
     assert "vLLM is not installed" in refused("grpo", write_config(rows, at, random_model, vllm_memory=0.3))
     (tmp_path / "sft.toml").write_text(f'model = "{random_model}"\nruns = ["{tmp_path}"]\nout = "{at}"\n')
     assert "is its folder a run" in refused("sft", tmp_path / "sft.toml")
@@ -220,7 +220,7 @@ def test_a_model_that_is_half_there_is_told_by_what_it_lacks(random_model: Path,
 def test_prompts_none_of_which_fits_are_refused(rows: Path, random_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from longvideoagent.training.learn import check_prompts
+    from longvideoagent.training.rl import check_prompts
     from longvideoagent.training.rollouts import Tongue
     from longvideoagent.training.tokens import Limits
 
@@ -238,7 +238,7 @@ def test_a_forecast_counts_the_adapter_that_is_trained(tmp_path: Path, monkeypat
     import torch
     from transformers import Qwen3Config
 
-    from longvideoagent.training.forecast import forecast
+    from longvideoagent.training.cost import forecast
 
     Qwen3Config(vocab_size=200_000, hidden_size=512, intermediate_size=1024, num_hidden_layers=3,
                 num_attention_heads=8, num_key_value_heads=4, head_dim=64).save_pretrained(tmp_path)  # fmt: skip
@@ -268,7 +268,7 @@ def test_a_forecast_counts_the_adapter_that_is_trained(tmp_path: Path, monkeypat
 @pytest.mark.torch
 @pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs TRL: make test-all installs it")
 def test_an_adapter_is_no_model_to_train(random_model: Path, tmp_path: Path) -> None:
-    from longvideoagent.training.forecast import forecast
+    from longvideoagent.training.cost import forecast
     from longvideoagent.training.loading import load_model
 
     told = {"base_model_name_or_path": str(random_model), "peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
@@ -285,7 +285,7 @@ def test_an_adapter_is_no_model_to_train(random_model: Path, tmp_path: Path) -> 
 def test_a_run_that_breaks_says_why_and_claims_no_checkpoint_that_it_has_not(tmp_path: Path) -> None:
     import torch
 
-    from longvideoagent.training.watch import Watch, run_trainer
+    from longvideoagent.training.callbacks import Watch, run_trainer
 
     def broken(error: Exception) -> Any:
         def fail(**_: Any) -> None:
@@ -310,7 +310,7 @@ def test_a_run_that_breaks_says_why_and_claims_no_checkpoint_that_it_has_not(tmp
 @pytest.mark.torch
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib: make test-all installs it")
 def test_a_run_is_drawn_whatever_its_first_step_lacked(tmp_path: Path) -> None:
-    from longvideoagent.training.curves import write_training_report
+    from longvideoagent.training.plots import write_training_report
 
     folder = TrainingFolder(tmp_path)
     (tmp_path / "config.json").write_text('{"algorithm": "grpo", "limits": {"prompt": 9}}')

@@ -23,8 +23,8 @@ from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
 from longvideoagent.training.config import TeachConfig, read_config
 from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.sft_data import read_good, sequences_of
 from longvideoagent.training.tokens import Limits, Wording
-from longvideoagent.training.trajectories import read_good, sequences_of
 from tests.conftest import make_timeline
 from tests.release import question, write_release
 from tests.test_cli import LVA

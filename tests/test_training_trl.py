@@ -296,7 +296,7 @@ def test_the_trainer_has_the_public_codes_settings(
 ) -> None:
     """Those of SYSTEM.md's section on training."""
     from longvideoagent.training.config import TrainConfig
-    from longvideoagent.training.learn import arguments
+    from longvideoagent.training.rl import arguments
     from longvideoagent.training.trl import make_trainer
 
     config = TrainConfig.model_validate({"model": "m", "data": "d", "rows": "r", "out": str(tmp_path)})
@@ -316,7 +316,7 @@ def test_the_trainer_has_the_public_codes_settings(
 
 def test_a_vllm_has_room_for_prompt_and_response_and_no_more(tmp_path: Path) -> None:
     from longvideoagent.training.config import TrainConfig
-    from longvideoagent.training.learn import arguments
+    from longvideoagent.training.rl import arguments
 
     plain = {"model": "m", "data": "d", "rows": "r", "out": str(tmp_path), "vllm_memory": 0.3}
     told = arguments(TrainConfig.model_validate(plain), "grpo")
@@ -335,7 +335,7 @@ def test_an_outage_is_no_lesson(random_model: Path, tmp_path: Path, monkeypatch:
 
 
 def test_what_does_not_fit_is_no_wrong_answer(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from longvideoagent.training.held_out import summarize
+    from longvideoagent.training.evaluation import summarize
     from longvideoagent.training.rollouts import counts
     from longvideoagent.training.trl import MasterRollouts
 

@@ -20,9 +20,9 @@ from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config
-from longvideoagent.training.lessons import read_lessons
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import Sampled, Tongue, play
+from longvideoagent.training.rows import read_lessons
 from tests.test_training_run import rows, write_config  # noqa: F401 (rows is a fixture)
 
 pytestmark = [

@@ -184,12 +184,12 @@ def report(
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.terminal import check_page, note, progress
-    from longvideoagent.training.folder import is_training
+    from longvideoagent.training.run_dir import is_training
 
     if out is not None:
         check_page(out, "--out")
     if is_training(run):
-        from longvideoagent.training.curves import write_training_report
+        from longvideoagent.training.plots import write_training_report
 
         need("matplotlib")
         note(f"wrote {write_training_report(run, out)}")

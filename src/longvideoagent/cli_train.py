@@ -27,14 +27,14 @@ def train(
     if algorithm not in (*REINFORCEMENT, "sft"):
         raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(REINFORCEMENT)} or sft")
     need("torch", "trl", "peft", "datasets", "matplotlib")
-    from longvideoagent.training.curves import write_training_report
     from longvideoagent.training.loading import is_main_process
+    from longvideoagent.training.plots import write_training_report
 
     told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
-        from longvideoagent.training.forecast import forecast
-        from longvideoagent.training.learn import prepare
-        from longvideoagent.training.teach import prepare_teaching
+        from longvideoagent.training.cost import forecast
+        from longvideoagent.training.rl import prepare
+        from longvideoagent.training.sft import prepare_teaching
 
         if isinstance(told, TeachConfig):
             prepare_teaching(told)
@@ -44,11 +44,11 @@ def train(
         return
     with progress() as tell:
         if isinstance(told, TeachConfig):
-            from longvideoagent.training.teach import teach
+            from longvideoagent.training.sft import teach
 
             model = teach(told, lambda share: tell("teaching", share))
         else:
-            from longvideoagent.training.learn import train as reinforce
+            from longvideoagent.training.rl import train as reinforce
 
             model = reinforce(told, algorithm, lambda share: tell("training", share))
     if is_main_process():

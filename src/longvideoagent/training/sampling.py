@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from longvideoagent.core.protocol import ACTION_ENDS
-from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.rollouts import Sampled
+from longvideoagent.training.stopping import SampledReply
 
 
 class ModelSampler:

@@ -19,7 +19,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.training.cut import cut_lines, lines_of
+from longvideoagent.training.truncate import cut_lines, lines_of
 
 _PROBE = "\n\n<information>\nA red  sign. \n</information>\n"
 FIRST = -1

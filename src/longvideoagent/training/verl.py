@@ -33,10 +33,10 @@ from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.video import Episode
 from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
-from longvideoagent.training.lessons import lesson_of
-from longvideoagent.training.reply_end import SampledReply
 from longvideoagent.training.reward import Weights, overlong, reward
 from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, counts, play_one
+from longvideoagent.training.rows import lesson_of
+from longvideoagent.training.stopping import SampledReply
 from longvideoagent.training.tokens import TokenSequence, Wording
 
 ADVANTAGE = "longvideoagent_grpo"

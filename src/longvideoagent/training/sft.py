@@ -7,14 +7,14 @@ from typing import Any
 
 from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError, one_line
+from longvideoagent.training.callbacks import Progress, Watch, run_trainer
 from longvideoagent.training.config import TeachConfig
-from longvideoagent.training.folder import TrainingFolder
-from longvideoagent.training.learn import check_fields, common_arguments, passes, settings_told
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model
 from longvideoagent.training.muon import MuonAndAdam
+from longvideoagent.training.rl import check_fields, common_arguments, passes, settings_told
 from longvideoagent.training.rollouts import Tongue
-from longvideoagent.training.trajectories import read_good, sequences_of
-from longvideoagent.training.watch import Progress, Watch, run_trainer
+from longvideoagent.training.run_dir import TrainingFolder
+from longvideoagent.training.sft_data import read_good, sequences_of
 
 IGNORED = -100
 """The label of a token that is not learnt."""

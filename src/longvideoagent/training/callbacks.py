@@ -10,7 +10,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from longvideoagent.errors import ModelError, one_line
-from longvideoagent.training.folder import METRICS, TrainingFolder
+from longvideoagent.training.run_dir import METRICS, TrainingFolder
 
 Progress = Callable[[float], None]
 

@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
-from longvideoagent.training.learn import group_of
 from longvideoagent.training.loading import adapter_of, dtype_of, refuse_adapter
+from longvideoagent.training.rl import group_of
 
 ADAM_BYTES = 16
 """A trained weight in 32 bits with its gradient and Adam's two moments."""

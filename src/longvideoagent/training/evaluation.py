@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Outcome
-from longvideoagent.training.folder import HELD_OUT, TrainingFolder
 from longvideoagent.training.rollouts import Lesson, Played, counts, means
+from longvideoagent.training.run_dir import HELD_OUT, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts
 
 TEMPERATURE = 0.6

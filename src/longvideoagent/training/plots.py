@@ -11,7 +11,7 @@ from typing import Any
 
 from longvideoagent.errors import DataError
 from longvideoagent.fs import whole, write_whole
-from longvideoagent.training.folder import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
+from longvideoagent.training.run_dir import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
 from longvideoagent.views.html.page import render
 
 PANELS: Mapping[str, Sequence[str]] = MappingProxyType(

@@ -12,14 +12,14 @@ from typing import Any
 from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.training.callbacks import Progress, Watch, run_trainer
 from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
-from longvideoagent.training.folder import ROLLOUTS, TrainingFolder
-from longvideoagent.training.held_out import HeldOut
-from longvideoagent.training.lessons import read_lessons
+from longvideoagent.training.evaluation import HeldOut
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model, machine_arguments
 from longvideoagent.training.rollouts import Lesson, Tongue, prompt_fits
+from longvideoagent.training.rows import read_lessons
+from longvideoagent.training.run_dir import ROLLOUTS, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts, make_trainer
-from longvideoagent.training.watch import Progress, Watch, run_trainer
 from longvideoagent.views.trace_json import to_json
 
 
