@@ -19,8 +19,8 @@ from mcp.types import TextContent
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.web.mcp import create_server, http_app
-from longvideoagent.web.serving import open_library
+from longvideoagent.server.mcp import create_server, http_app
+from longvideoagent.server.server import open_library
 from tests.test_web_asks import LINES, BrokenVision
 from tests.test_web_asks import library as library  # the fixture
 from tests.web_server import running

@@ -24,10 +24,10 @@ from longvideoagent.core.trace import Settings
 from longvideoagent.core.types import Question, Seen
 from longvideoagent.errors import ModelError
 from longvideoagent.media.readers.base import Video
+from longvideoagent.server.jobs import Ask, Asks
+from longvideoagent.server.server import open_library
+from longvideoagent.server.video_cache import Shelf
 from longvideoagent.views.trace_dict import read_trace
-from longvideoagent.web.asks import Ask, Asks
-from longvideoagent.web.serving import open_library
-from longvideoagent.web.shelf import Shelf
 from tests.conftest import write_video
 from tests.web_server import Served, serving
 

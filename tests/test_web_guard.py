@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.errors import UsageError
-from longvideoagent.web.app import create_app
-from longvideoagent.web.guard import Guard, is_loopback
-from longvideoagent.web.route_page import STATIC
-from longvideoagent.web.serving import listen, open_library
+from longvideoagent.server.access import Guard, is_loopback
+from longvideoagent.server.app import create_app
+from longvideoagent.server.routes.page import STATIC
+from longvideoagent.server.server import listen, open_library
 from tests.test_report import HOSTILE
 from tests.web_server import running, serving
 

@@ -24,10 +24,10 @@ from PIL import Image
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.readers.frame_folder import FrameFolder
-from longvideoagent.web import playing, shelf
-from longvideoagent.web.playing import check_plain, opened
-from longvideoagent.web.uploads import plain_name
-from longvideoagent.web.watching import MOST_OPEN
+from longvideoagent.server import playing, shelf
+from longvideoagent.server.playback.plan import check_plain, opened
+from longvideoagent.server.playback.response import MOST_OPEN
+from longvideoagent.server.uploads import plain_name
 from tests.conftest import brightness, shade, write_video
 from tests.web_server import Served, serving
 

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.web.app import create_app
-from longvideoagent.web.serving import open_library
+from longvideoagent.server.app import create_app
+from longvideoagent.server.server import open_library
 
 PATIENCE_S = 60
 

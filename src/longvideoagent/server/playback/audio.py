@@ -11,7 +11,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from longvideoagent.web.stream_source import MOST_GAP_S, codec_of, heard, is_near, shift, write
+from longvideoagent.server.playback.demux import MOST_GAP_S, codec_of, heard, is_near, shift, write
 
 MOST_HZ = 48_000
 AAC_HZ = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, MOST_HZ)

@@ -19,8 +19,8 @@ from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.agents.config import load_roster
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
-from longvideoagent.web.guard import is_loopback
-from longvideoagent.web.library import Library
+from longvideoagent.server.access import is_loopback
+from longvideoagent.server.library import Library
 
 KEEP = ".longvideoagent"
 LEAST_TOKEN = 8

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.media.video import Episode, Progress, open_episode
-from longvideoagent.web.library import Library, VideoItem
-from longvideoagent.web.playing import check_plain
+from longvideoagent.server.library import Library, VideoItem
+from longvideoagent.server.playback.plan import check_plain
 
 MOST_KEPT = 16
 AT_ONCE = 2

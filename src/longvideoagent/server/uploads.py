@@ -16,8 +16,8 @@ from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.web.library import SUFFIXES, Library, VideoItem
-from longvideoagent.web.playing import check_plain
+from longvideoagent.server.library import SUFFIXES, Library, VideoItem
+from longvideoagent.server.playback.plan import check_plain
 
 SPARE_BYTES = 500_000_000
 """Of the disk that an upload leaves free."""

@@ -25,8 +25,8 @@ from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import Video
 from longvideoagent.media.readers.file import upright
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.web.stream_sound import Sound
-from longvideoagent.web.stream_source import (
+from longvideoagent.server.playback.audio import Sound
+from longvideoagent.server.playback.demux import (
     MOST_GAP_S,
     TICK_S,
     decoded,

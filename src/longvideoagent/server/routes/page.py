@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
+from longvideoagent.server.jobs import State
+from longvideoagent.server.state import served
 from longvideoagent.views.html.page import render
-from longvideoagent.web.asks import State
-from longvideoagent.web.served import served
 
 router = APIRouter()
-STATIC = Path(str(resources.files("longvideoagent.web").joinpath("static")))
+STATIC = Path(str(resources.files("longvideoagent.server").joinpath("static")))
 
 
 @router.get("/", include_in_schema=False)
@@ -34,4 +34,4 @@ async def tell_health(request: Request) -> dict[str, Any]:
 @router.get("/api/docs", include_in_schema=False)
 async def send_docs(request: Request) -> HTMLResponse:
     """The API for people; unlike FastAPI's own, this page loads nothing from elsewhere."""
-    return HTMLResponse(render("longvideoagent.web", "docs.html.j2", paths=request.app.openapi()["paths"]))
+    return HTMLResponse(render("longvideoagent.server", "docs.html.j2", paths=request.app.openapi()["paths"]))

@@ -20,8 +20,8 @@ from av.video.stream import VideoStream
 from longvideoagent.errors import DataError
 from longvideoagent.media.container import open_container, packets
 from longvideoagent.media.readers.base import Video, open_video
-from longvideoagent.web.stream_source import TICK_S, codec_of, decoded, streams_of
-from longvideoagent.web.streaming import pictures, remuxed, transcoded
+from longvideoagent.server.playback.demux import TICK_S, codec_of, decoded, streams_of
+from longvideoagent.server.playback.fmp4 import pictures, remuxed, transcoded
 
 PLAIN_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
 """FFmpeg's names of containers that hold their pictures themselves. It judges by content, and a text that is named

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from longvideoagent.web.served import served
+from longvideoagent.server.state import served
 
 router = APIRouter(prefix="/api", tags=["runs"])
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.trace import Settings, Trace
 from longvideoagent.run import LONGEST_QUESTION, make_question
+from longvideoagent.server.jobs import LIVING, Ask
+from longvideoagent.server.library import Library, NotHereError
+from longvideoagent.server.state import served
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.html.trajectory import trajectory
 from longvideoagent.views.trace_json import to_json
-from longvideoagent.web.asks import LIVING, Ask
-from longvideoagent.web.library import Library, NotHereError
-from longvideoagent.web.served import served
 
 router = APIRouter(prefix="/api", tags=["asks"])
 MOST_ROUNDS = 20

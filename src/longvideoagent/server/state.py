@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from longvideoagent.web.asks import Asks
-from longvideoagent.web.library import Library
-from longvideoagent.web.runs import Runs
-from longvideoagent.web.shelf import Shelf
+from longvideoagent.server.jobs import Asks
+from longvideoagent.server.library import Library
+from longvideoagent.server.runs import Runs
+from longvideoagent.server.video_cache import Shelf
 
 
 @dataclass(frozen=True, slots=True)

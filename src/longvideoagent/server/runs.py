@@ -19,10 +19,10 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.score import Judged, judge
 from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
 from longvideoagent.media.video import Episode
+from longvideoagent.server.library import Item, Library, NotHereError
 from longvideoagent.views.html.page import density
 from longvideoagent.views.html.trajectory import span, trajectory
 from longvideoagent.views.trace_dict import read_trace
-from longvideoagent.web.library import Item, Library, NotHereError
 
 MOST_KEPT = 8
 MOST_EPISODES = 32

@@ -20,14 +20,14 @@ from starlette.requests import ClientDisconnect
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.web import route_asks, route_page, route_runs, route_videos
-from longvideoagent.web.asks import Asks
-from longvideoagent.web.guard import Guard
-from longvideoagent.web.library import Library, NotHereError
-from longvideoagent.web.runs import Runs
-from longvideoagent.web.served import Served, served
-from longvideoagent.web.shelf import Shelf
-from longvideoagent.web.uploads import TooLargeError
+from longvideoagent.server import route_asks, route_page, route_runs, route_videos
+from longvideoagent.server.access import Guard
+from longvideoagent.server.jobs import Asks
+from longvideoagent.server.library import Library, NotHereError
+from longvideoagent.server.runs import Runs
+from longvideoagent.server.state import Served, served
+from longvideoagent.server.uploads import TooLargeError
+from longvideoagent.server.video_cache import Shelf
 
 MOST_BYTES = 8_000_000_000
 ABOUT_OFFLINE = "The embedded agents: they search lines and look for text, colours and motion. No language model."

@@ -26,9 +26,9 @@ from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
 from longvideoagent.fs import write_whole
 from longvideoagent.run import steps
+from longvideoagent.server.library import NotHereError, VideoItem
+from longvideoagent.server.video_cache import Shelf
 from longvideoagent.views.trace_dict import read_trace, trace_line
-from longvideoagent.web.library import NotHereError, VideoItem
-from longvideoagent.web.shelf import Shelf
 
 MOST_WAITING = 200
 TOLD_EVERY_S = 0.3

@@ -23,11 +23,11 @@ from longvideoagent.core.types import Clip, Failed, Grounded, Question, Result, 
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Episode
 from longvideoagent.run import make_question, steps
+from longvideoagent.server.access import Guard
+from longvideoagent.server.library import Library
+from longvideoagent.server.video_cache import Shelf
 from longvideoagent.views.html.trajectory import span
 from longvideoagent.views.trace_json import to_json
-from longvideoagent.web.guard import Guard
-from longvideoagent.web.library import Library
-from longvideoagent.web.shelf import Shelf
 
 MOST_LINES = 400
 """Of a transcript that are told at once."""

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.web.library import Kind, Library, NotHereError, VideoItem
-from longvideoagent.web.playing import opened, plays_as, start_of_stream, stream
-from longvideoagent.web.runs import clips_told
-from longvideoagent.web.served import served
-from longvideoagent.web.suggestions import suggestions
-from longvideoagent.web.uploads import take_subtitles, take_video
-from longvideoagent.web.watching import watched
+from longvideoagent.server.library import Kind, Library, NotHereError, VideoItem
+from longvideoagent.server.playback.plan import opened, plays_as, start_of_stream, stream
+from longvideoagent.server.playback.response import watched
+from longvideoagent.server.runs import clips_told
+from longvideoagent.server.state import served
+from longvideoagent.server.suggestions import suggestions
+from longvideoagent.server.uploads import take_subtitles, take_video
 
 router = APIRouter(prefix="/api", tags=["videos"])
 LONGEST_VIDEO_S = 1e6
