@@ -19,10 +19,10 @@ from pathlib import Path
 from rich.progress import track
 
 from longvideoagent import Settings, answer, load_team, open_episode, score
+from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, make_episode
 from longvideoagent.evaluation.metrics import estimate, plain
-from longvideoagent.terminal_eval import percent
 
 Told = list[tuple[str, float]]
 """The episode of a question, and 1 where it was answered right, else 0."""

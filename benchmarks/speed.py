@@ -24,7 +24,9 @@ from table import peak_mb, ratio, row, run_python, seconds
 
 FRAMES_PER_S = 25
 MINUTES = 60
-SHOW_HELP = "import sys; sys.argv = ['lva', '--help']; from longvideoagent.cli import app; app(standalone_mode=False)"
+SHOW_HELP = (
+    "import sys; sys.argv = ['lva', '--help']; from longvideoagent.cli.main import app; app(standalone_mode=False)"
+)
 
 
 def make_minute(path: Path) -> None:
@@ -125,7 +127,7 @@ def _peak_mb(hour: Path) -> float:
     hour.with_suffix(".srt").write_text("\n".join(lines))
     code = (
         "import sys; sys.argv = ['lva', 'ask', sys.argv[1], 'What does the sign say after Mira tells about item 31?',"
-        " '-o', 'HARBOR', '-o', 'CASTLE', '--json']; from longvideoagent.cli import app; app(standalone_mode=False)"
+        " '-o', 'HARBOR', '-o', 'CASTLE', '--json']; from longvideoagent.cli.main import app; app(standalone_mode=False)"
     )
     return peak_mb(code, hour)
 

@@ -21,6 +21,7 @@ from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.vision import ModelVision
+from longvideoagent.cli.doctor import serving_line
 from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import parse_clips, parse_sightings
 from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
@@ -39,7 +40,6 @@ from longvideoagent.core.types import (
     Timeline,
     Usage,
 )
-from longvideoagent.doctor import serving_line
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.media.contact_sheet import contact_sheets
 from longvideoagent.media.readers.base import Video, open_video

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import longvideoagent
-from longvideoagent.doctor import WHAT_EXTRAS_ADD, declared_extras
+from longvideoagent.cli.doctor import WHAT_EXTRAS_ADD, declared_extras
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "longvideoagent"
@@ -126,7 +126,7 @@ def test_errors_are_turned_into_words_in_one_place() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = ("av", "cv2", "numpy", "PIL", "rapidocr", "bm25s", "jinja2", "openai")
-    code = f"import sys, longvideoagent.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, longvideoagent.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -77,7 +77,7 @@ def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(tmp_path: 
     videomme(data)
     shutil.copy(short_video, data / "videos" / "talk.mp4")
     run(make_protocol(data, "long", Roster(), Settings(), {"agents": "grounding"}), path)
-    without = "import sys; sys.modules['pyarrow'] = None; from longvideoagent.cli import main; main()"
+    without = "import sys; sys.modules['pyarrow'] = None; from longvideoagent.cli.main import main; main()"
     for more, status in (([], 0), (["--data", str(data)], 2)):
         command = [sys.executable, "-c", without, "report", str(path), *more]
         told = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.agents.config import Role, Roster
+from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Settings, Trace
 from longvideoagent.core.types import Grounded, Question, Reply, Seen
@@ -18,7 +19,6 @@ from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import read_traces
-from longvideoagent.terminal_eval import percent
 from longvideoagent.views.trace_dict import trace_line
 from tests.conftest import make_timeline
 from tests.faulty_server import say, serving

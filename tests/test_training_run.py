@@ -178,7 +178,7 @@ def test_what_a_dry_run_says_yes_to_would_start(
 ) -> None:
     from typer.testing import CliRunner
 
-    from longvideoagent.cli import app
+    from longvideoagent.cli.main import app
 
     def refused(algorithm: str, path: Path) -> str:
         return str(CliRunner().invoke(app, ["train", algorithm, str(path), "--dry-run"]).exception)

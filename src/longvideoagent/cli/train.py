@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli_options import need
+from longvideoagent.cli.options import need
 from longvideoagent.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -21,7 +21,7 @@ def train(
 ) -> None:
     """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
     on from the latest checkpoint."""
-    from longvideoagent.terminal import note, print_counts, progress
+    from longvideoagent.cli.console import note, print_counts, progress
     from longvideoagent.training.config import REINFORCEMENT, TeachConfig, TrainConfig, read_config
 
     if algorithm not in (*REINFORCEMENT, "sft"):
@@ -63,7 +63,7 @@ def merge(
     config: Annotated[Path | None, typer.Option(help="Its adapter_config.json; else the one beside it.")] = None,
 ) -> None:
     """Put a trained adapter into its base's weights, as a plain model folder (extra train)."""
-    from longvideoagent.terminal import note
+    from longvideoagent.cli.console import note
 
     need("torch", "peft")
     from longvideoagent.training.merge import merge as merge_adapter

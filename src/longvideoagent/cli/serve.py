@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli_options import need
+from longvideoagent.cli.options import need
 
 app = typer.Typer(rich_markup_mode=None)
 LOCAL = "127.0.0.1"
@@ -37,9 +37,9 @@ def serve(
 ) -> None:
     """Show a page on which videos are asked and the steps watched (extra web)."""
     need("fastapi", "uvicorn", extra="web")
+    from longvideoagent.cli.console import note
     from longvideoagent.server.app import create_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
-    from longvideoagent.terminal import note
 
     opened, teams = open_library(library, keep), load_teams(team or ["offline"], is_cached=not no_cache)
     application = create_app(opened, teams, at_once=at_once, most_bytes=round(most_gb * 1e9), token=token)
@@ -67,9 +67,9 @@ def mcp(
 ) -> None:
     """Lend the agents to an assistant that speaks the Model Context Protocol (extra web)."""
     need("mcp", "uvicorn", extra="web")
+    from longvideoagent.cli.console import note
     from longvideoagent.server.mcp import create_server, http_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
-    from longvideoagent.terminal import note
 
     opened = open_library(library, keep)
     server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], at_once)

@@ -8,7 +8,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from longvideoagent.cli_options import (
+from longvideoagent.cli.options import (
     AskedAgents,
     Boxes,
     Concurrency,
@@ -64,13 +64,13 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_roster
+    from longvideoagent.cli.console import note, print_forecast, progress
+    from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import Bounds
-    from longvideoagent.terminal import note, print_forecast, progress
-    from longvideoagent.terminal_eval import print_summary, run_progress
 
     if retry not in (None, "failed"):
         raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
@@ -125,13 +125,13 @@ def ablate(
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_roster
+    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import Settings
     from longvideoagent.evaluation.ablation import PAGE, Axis, grid, run_grid
     from longvideoagent.evaluation.config import default_run, make_protocol
     from longvideoagent.evaluation.evaluate import How
     from longvideoagent.evaluation.runner import Bounds
-    from longvideoagent.terminal import note
-    from longvideoagent.terminal_eval import print_grid, run_progress
 
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
@@ -160,7 +160,7 @@ def ablate(
 
 def _stop(path: Path) -> None:
     """End at once: threads of offline agents that are still busy would be waited for."""
-    from longvideoagent.terminal import note
+    from longvideoagent.cli.console import note
 
     note(f"interrupted; what was finished is in {path}, and the same command goes on")
     os._exit(EXIT_INTERRUPTED)
@@ -169,8 +169,8 @@ def _stop(path: Path) -> None:
 @app.command()
 def compare(one: RunPath, other: RunPath) -> None:
     """Tell why two runs differ: settings, flipped questions, and whether chance could have done it."""
+    from longvideoagent.cli.console_evaluation import print_comparison
     from longvideoagent.evaluation.compare import compare as compare_runs
-    from longvideoagent.terminal_eval import print_comparison
 
     print_comparison(compare_runs(one, other))
 
@@ -182,8 +182,8 @@ def report(
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
 ) -> None:
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
+    from longvideoagent.cli.console import check_page, note, progress
     from longvideoagent.evaluation.report import write_report
-    from longvideoagent.terminal import check_page, note, progress
     from longvideoagent.training.run_dir import is_training
 
     if out is not None:
@@ -206,9 +206,9 @@ def replay(
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved.")] = None,
 ) -> None:
     """Drive a recorded trajectory through the loop again, without models and without a network."""
+    from longvideoagent.cli.console import Steps, note
     from longvideoagent.evaluation.replay import find_trace, open_recorded
     from longvideoagent.evaluation.replay import replay as replay_trace
-    from longvideoagent.terminal import Steps, note
 
     recorded = find_trace(run, question)
     episode = open_recorded(run, question, data)

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli_data import app as data_app
-from longvideoagent.cli_eval import app as eval_app
-from longvideoagent.cli_options import (
+from longvideoagent.cli.data import app as data_app
+from longvideoagent.cli.evaluate import app as eval_app
+from longvideoagent.cli.options import (
     DryRun,
     Grounding,
     LookAhead,
@@ -25,8 +25,8 @@ from longvideoagent.cli_options import (
     Vision,
     Window,
 )
-from longvideoagent.cli_train import app as train_app
-from longvideoagent.cli_web import app as web_app
+from longvideoagent.cli.serve import app as web_app
+from longvideoagent.cli.train import app as train_app
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(
@@ -88,10 +88,10 @@ def ask(
     from longvideoagent.agents.build import PATIENCE, cache_path, load_team
     from longvideoagent.agents.config import load_roster
     from longvideoagent.agents.cost import check_prices, forecast
+    from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress
     from longvideoagent.core.trace import Outcome, Settings
     from longvideoagent.media.video import open_episode
     from longvideoagent.run import answer, make_question
-    from longvideoagent.terminal import Steps, check_page, live_words, note, print_forecast, print_json, progress
     from longvideoagent.views.html.page import write_page
 
     if html is not None:
@@ -130,8 +130,8 @@ def transcribe(
     model: Annotated[str | None, typer.Option(help="tiny, base, small, medium, large-v3, turbo, or a folder.")] = None,
 ) -> None:
     """Write what is said in a video as subtitles. Needs the extra asr, and fetches its weights once."""
+    from longvideoagent.cli.console import note, progress
     from longvideoagent.media.speech import chosen_model, transcribe, write_srt
-    from longvideoagent.terminal import note, progress
 
     if not video.is_file():
         raise UsageError(f"{video}: no such video file; check the path")
@@ -159,7 +159,7 @@ def demo(
 
     The trajectories, with frames, are written to demo.html beside the sample.
     """
-    from longvideoagent.demo import run_demo
+    from longvideoagent.cli.demo import run_demo
 
     if not run_demo(folder, seed, minutes):
         raise typer.Exit(EXIT_FAILED)
@@ -170,7 +170,7 @@ def doctor(
     preset: Annotated[str | None, typer.Option(help="Print the line that serves this released checkpoint.")] = None,
 ) -> None:
     """Tell what is installed, what is missing, and what it would add."""
-    from longvideoagent.doctor import print_findings, serving_line
+    from longvideoagent.cli.doctor import print_findings, serving_line
 
     if preset is not None:
         typer.echo(serving_line(preset))

@@ -31,9 +31,9 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same.")]
 @app.command()
 def check(folder: Folder, split: Split = "val") -> None:
     """Count what is there and tell what is wrong, by file and line; status 2 where anything is."""
+    from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.check import check as check_data
     from longvideoagent.datasets.open import open_dataset
-    from longvideoagent.terminal import print_counts
 
     findings = check_data(open_dataset(folder, split))
     print_counts(findings.counts)
@@ -50,9 +50,9 @@ def build(
     video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
 ) -> None:
     """Build LongTVQA from TVQA, or LongTVQA+ from TVQA+."""
+    from longvideoagent.cli.console import print_counts, progress
     from longvideoagent.datasets.longtvqa.build import Source, split_names
     from longvideoagent.datasets.longtvqa.build import build as build_data
-    from longvideoagent.terminal import print_counts, progress
 
     if video and frames is None:
         raise UsageError("--video: needs --frames, the folder of the clips' frames")
@@ -75,9 +75,9 @@ def synth(
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Make a data set of made episodes, in the layout of LongTVQA+."""
+    from longvideoagent.cli.console import print_counts, progress
     from longvideoagent.datasets.synthetic.episode import KINDS
     from longvideoagent.datasets.synthetic.generate import Recipe, extract_frames, grow
-    from longvideoagent.terminal import print_counts, progress
 
     with progress() as tell:
         recipe = Recipe(episodes, minutes, seed, tuple(kind or KINDS), per_kind, val_share)
@@ -97,9 +97,9 @@ def sample(
     seed: Seed = 0,
 ) -> None:
     """Draw a part of a data set."""
+    from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.longtvqa.read import read_longtvqa
     from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
-    from longvideoagent.terminal import print_counts
 
     if per not in list(Per):
         raise UsageError(f"--per {per}: no such group; give {', '.join(Per)}")
@@ -122,10 +122,10 @@ def ground(
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
     from longvideoagent.agents.build import PATIENCE, cache_path, load_team
     from longvideoagent.agents.config import load_roster
+    from longvideoagent.cli.console import note, print_counts, progress
     from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.first_clips import ground as ground_data
     from longvideoagent.datasets.open import open_dataset
-    from longvideoagent.terminal import note, print_counts, progress
 
     data = open_dataset(folder, split)
     _note_unusable(data)
@@ -161,13 +161,13 @@ def export(
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.build import read_prompt
+    from longvideoagent.cli.console import note, print_counts
     from longvideoagent.core.protocol import LOOK_TAGS
     from longvideoagent.core.trace import Settings
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.open import open_dataset
-    from longvideoagent.terminal import note, print_counts
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
@@ -187,15 +187,15 @@ def download(
     repository: Annotated[str | None, typer.Option(help="OWNER/NAME on the hub; needed for frames.")] = None,
 ) -> None:
     """Fetch a published data set from the Hugging Face hub (extra hub); goes on where it was cut off."""
+    from longvideoagent.cli.console import note
     from longvideoagent.datasets.download import download as download_data
-    from longvideoagent.terminal import note
 
     note(f"wrote {download_data(name, out, repository)}")
 
 
 def _note_unusable(data: DataSet) -> None:
     """Say how many records are not as they should be, where some are. Raises DataError where nothing can be asked."""
-    from longvideoagent.terminal import note
+    from longvideoagent.cli.console import note
 
     if not data.samples:
         raise DataError(f"{data.name}: no question that can be asked; lva data check tells why")
@@ -206,7 +206,7 @@ def _note_unusable(data: DataSet) -> None:
 
 def _tell(problems: tuple[Problem, ...]) -> None:
     """Every problem on a line of stderr; status 2 where there is one."""
-    from longvideoagent.terminal import note
+    from longvideoagent.cli.console import note
 
     for problem in problems:
         note(str(problem))

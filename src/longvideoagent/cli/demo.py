@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from longvideoagent.agents.build import load_team
+from longvideoagent.cli.console import Steps, announce, progress
 from longvideoagent.core.protocol import clock
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
@@ -14,7 +15,6 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.video import open_episode
 from longvideoagent.run import answer
-from longvideoagent.terminal import Steps, announce, progress
 from longvideoagent.views.html.page import write_page
 
 
