@@ -24,7 +24,8 @@ from PIL import Image
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.file import VideoFile
 from longvideoagent.media.readers.frame_folder import FrameFolder
-from longvideoagent.server import playing, shelf
+from longvideoagent.server import video_cache
+from longvideoagent.server.playback import plan
 from longvideoagent.server.playback.plan import check_plain, opened
 from longvideoagent.server.playback.response import MOST_OPEN
 from longvideoagent.server.uploads import plain_name
@@ -400,7 +401,7 @@ def test_a_picture_or_a_list_of_other_files_is_no_video(tmp_path: Path, short_vi
 
 def test_pictures_too_large_to_decode_are_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "a.mp4", range(0, 400, 40))
-    monkeypatch.setattr(playing, "MOST_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(plan, "MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(DataError, match="64x48 pixels are too many"):
         check_plain(tmp_path / "a.mp4")
 
@@ -582,7 +583,7 @@ def test_of_subtitles_that_come_at_once_those_stay_that_were_taken(tmp_path: Pat
 
 
 def test_a_video_that_nobody_waits_for_is_not_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(video_cache, "PATIENCE_S", 0.3)
     for number in range(3):
         write_video(tmp_path / f"{number}.mp4", range(0, 60_000, 200), size=(320, 240))
     with serving(tmp_path) as served:

@@ -52,17 +52,17 @@ __all__ = [
 ]
 
 _ROOM_OF = {
-    "agents.load": ("load_team",),
-    "agents.roster": ("Roster",),
-    "agents.team": ("Team",),
+    "agents.build": ("load_team",),
+    "agents.config": ("Roster",),
+    "agents.base": ("Team",),
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
-    "media.episode": ("Episode", "open_episode"),
-    "media.video": ("Video", "open_video"),
-    "rollout": ("Rollout",),
+    "media.video": ("Episode", "open_episode"),
+    "media.readers.base": ("Video", "open_video"),
+    "core.rollout": ("Rollout",),
     "run": ("answer", "ask", "steps"),
-    "scoring": ("score",),
-    "trace": ("Outcome", "Settings", "Trace"),
-    "types": ("Evidence", "Question", "Timeline"),
+    "core.scoring": ("score",),
+    "core.trace": ("Outcome", "Settings", "Trace"),
+    "core.types": ("Evidence", "Question", "Timeline"),
 }
 
 

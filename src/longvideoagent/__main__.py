@@ -1,6 +1,6 @@
 """``python -m longvideoagent``, and so ``torchrun -m longvideoagent``, is the command ``lva``."""
 
-from longvideoagent.cli.main.main import main
+from longvideoagent.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.server import route_asks, route_page, route_runs, route_videos
+from longvideoagent.server.routes import jobs, page, runs, videos
 from longvideoagent.server.access import Guard
 from longvideoagent.server.jobs import Asks
 from longvideoagent.server.library import Library, NotHereError
@@ -64,9 +64,9 @@ def create_app(
     app.add_exception_handler(OSError, _tell_os_error)
     app.add_exception_handler(ClientDisconnect, _tell_nobody)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
-    for routes in (route_page, route_videos, route_asks, route_runs):
+    for routes in (page, videos, jobs, runs):
         app.include_router(routes.router)
-    app.mount("/static", StaticFiles(directory=route_page.STATIC))
+    app.mount("/static", StaticFiles(directory=page.STATIC))
     return app
 
 

@@ -28,7 +28,7 @@ from longvideoagent.core.protocol import clock
 from longvideoagent.core.rollout import AskVision
 from longvideoagent.core.types import Clip, Evidence, Seen, Usage
 from longvideoagent.errors import DataError
-from longvideoagent.media import ocr, picture
+from longvideoagent.media import cv, ocr
 from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
@@ -122,7 +122,7 @@ def _key(path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes |
 @cache
 def _eyes() -> str:
     """A digest of the code that looks, so that nothing is remembered that it would see otherwise today."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, ocr.__file__, picture.__file__))
+    code = b"".join(Path(file).read_bytes() for file in (__file__, ocr.__file__, cv.__file__))
     engines = [metadata.version(name) for name in ("rapidocr", "opencv-python-headless", "av")]
     return hashlib.sha256(code + " ".join(engines).encode()).hexdigest()
 
