@@ -23,7 +23,7 @@ test-all: $(READY) $(TORCH)
 
 # The plugins are what verl's extra brings along, and no test of ours asks for.
 test-verl: $(VERL)/.ready
-	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/test_training_verl.py
+	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/training/test_verl.py
 
 check: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples

@@ -20,7 +20,7 @@ import pytest
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.media.frames import Pixels
-from tests.release import some, write_release
+from tests.fakes.release import some, write_release
 
 needs_torch = [
     pytest.mark.torch,
@@ -134,7 +134,7 @@ def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _tiny_model(folder: Path, *lessons: str) -> Path:
-    script = Path(__file__).with_name("tiny_model.py")
+    script = Path(__file__).parent / "fakes" / "tiny_model.py"
     subprocess.run([sys.executable, script, folder / "model", *lessons], check=True)
     return folder / "model"
 
@@ -142,7 +142,7 @@ def _tiny_model(folder: Path, *lessons: str) -> Path:
 @pytest.fixture
 def stand_in_vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module that stands in for vLLM, which needs a GPU."""
-    monkeypatch.syspath_prepend(str(Path(__file__).with_name("stand_in")))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "fakes"))
     yield importlib.import_module("vllm")
     for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
         del sys.modules[name]

@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.server.routes import jobs, page, runs, videos
 from longvideoagent.server.access import Guard
 from longvideoagent.server.jobs import Asks
 from longvideoagent.server.library import Library, NotHereError
+from longvideoagent.server.routes import jobs, page, runs, videos
 from longvideoagent.server.runs import Runs
 from longvideoagent.server.state import Served, served
 from longvideoagent.server.uploads import TooLargeError

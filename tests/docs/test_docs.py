@@ -1,0 +1,220 @@
+"""The documents' commands are run, and what they refer to is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longvideoagent.agents.config import Cost, Role, Roster
+from longvideoagent.core.trace import Settings
+from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.evaluation.ablation import Axis, grid
+from longvideoagent.evaluation.config import make_protocol
+from longvideoagent.evaluation.metrics import summarize
+from tests.fakes.faulty_server import say, serving
+from tests.fakes.release import write_frames, write_release
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything the README's commands name."""
+    folder = tmp_path_factory.mktemp("readme")
+    made = make_episode(folder, 1, 1, 1)
+    made.video.rename(folder / "talk.mp4")
+    made.subtitles.rename(folder / "other.srt")
+    (folder / "frames").mkdir()
+    for number in range(1, 4):
+        Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(folder / "frames" / f"{number:05}.jpg")
+    return folder
+
+
+COMMANDS = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lva ")])
+def test_the_readmes_commands_work(command: str, workplace: Path) -> None:
+    arguments = shlex.split(command)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(arguments, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
+def test_the_readmes_make_targets_exist(command: str) -> None:
+    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+BACK_ENDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", BACK_ENDS, ids=lambda line: line.split("#")[-1].strip().split(",")[0])
+def test_the_line_of_each_back_end_works(
+    line: str, workplace: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OPENAI_API_KEY": "key"}
+    if " transformers:" in line or " vllm:" in line:
+        if not importlib.util.find_spec("torch"):
+            pytest.skip("needs PyTorch: make test-all installs it")
+        line = line.replace("Qwen/Qwen3-4B", str(request.getfixturevalue("random_model")))
+        environment["PYTHONPATH"] = str(ROOT / "tests" / "fakes")
+    with serving(say("so</think><answer>Otto</answer>")) as (url, server):
+        line = re.sub(r"@https?://[^ ]+", f"@{url}", line)
+        if "--team" in line:
+            preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b.toml").read_text()
+            (tmp_path / "team.toml").write_text(preset.replace("http://127.0.0.1:8000/v1", url))
+            line = line.replace("qwen3-4b", str(tmp_path / "team.toml"))
+        environment["OPENAI_BASE_URL"] = url
+        command = shlex.split(line, comments=True)
+        environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if "--dry-run" in line:
+        assert "Nothing was asked" in done.stdout
+        assert not server.got
+    elif "openai:" in line or "--team" in line:
+        assert "= Otto" in done.stdout
+        assert len(server.got) == 1
+    else:
+        assert "spent" in done.stdout  # a tiny model with random weights answers nothing
+
+
+@pytest.mark.parametrize(
+    ("document", "written"),
+    [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/made-val-offline-agents/ablation.html")],
+)
+def test_the_commands_of_a_document_work_one_after_the_other(document: str, written: str, tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / document, "bash")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for line in block.splitlines():
+        done = subprocess.run(
+            shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / written).exists()
+
+
+SERVERS = [line for block in blocks(ROOT / "docs" / "web.md", "bash") for line in block.splitlines()]
+SCRIPT = blocks(ROOT / "docs" / "web.md", "python")[0]
+
+
+@pytest.mark.parametrize("line", SERVERS)
+def test_the_servers_of_the_web_document_start(line: str, workplace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workplace, tmp_path / "talks")
+    (tmp_path / "team.toml").write_text("")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    is_http = "serve" in line or "--http" in line
+    command = [*shlex.split(line), *(["--port", "0"] if is_http else [])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdin=pipe, stderr=pipe, stdout=pipe, text=True
+    ) as run:
+        if is_http:
+            assert run.stderr is not None
+            told = ""
+            while "http://" not in told:
+                told = run.stderr.readline()
+                assert told, "it ended"
+            if line == SERVERS[0]:
+                ask_the_page(told)
+            run.terminate()
+        else:
+            _, told = run.communicate()
+            assert (run.returncode, told) == (0, "")
+
+
+def ask_the_page(told: str) -> None:
+    """The document's script, at the address that was told."""
+    (url,) = re.findall(r"http://[\d.:]+", told)
+    script = SCRIPT.replace("http://127.0.0.1:7860", url)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "event: end" in done.stdout
+
+
+def test_the_evaluation_document_names_every_number() -> None:
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    told = summarize([], 0)
+    names = [*told, *told["outcomes"], *told["grounding"], *told["per_question"], *told["roles"]["master"]]
+    for name in (*names, *told["calibration"]):
+        assert f"`{name}`" in text, name
+
+
+COMMANDS_OF_REPRODUCE = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "docs" / "reproduce.md").read_text())
+
+
+@pytest.mark.parametrize("command", COMMANDS_OF_REPRODUCE)
+def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -> None:
+    write_frames(write_release(tmp_path / "plus") / "frames")
+    for name in ("gpt5-mini", "grok", "deepseek-r1", "qwen3b-base", "qwen7b-base", "TEAM"):
+        (tmp_path / f"{name}.toml").write_text('[master]\nmodel = "openai:some-model@http://127.0.0.1:9/v1"\n')
+    arguments = shlex.split(command.replace("@URL", "@http://127.0.0.1:9/v1"))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "key"}
+    if arguments[1] == "ablate":  # it has no dry run: what it would run is enough
+        values = [value for flag, value in pairwise(arguments) if flag == "--value"]
+        protocol = make_protocol(tmp_path / "plus", "val", Roster(), Settings(), {})
+        assert len(grid(protocol, cast(Axis, arguments[2]), values).protocols) >= 2
+        return
+    done = subprocess.run(
+        [*arguments, "--dry-run"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was asked" in done.stdout
+
+
+def test_every_command_of_the_readme_is_covered() -> None:
+    assert {line.split()[0] for line in COMMANDS} == {"lva", "make", "pip"}
+
+
+def test_the_readmes_python_works(workplace: Path) -> None:
+    (code,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "answered" in done.stdout
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_names_in_the_documents_exist(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (path.parent / target).exists(), target
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_output_document_names_every_key(workplace: Path) -> None:
+    from longvideoagent import ask
+    from longvideoagent.views.trace_json import to_json
+
+    told = to_json(ask(workplace / "talk.mp4", "What does the sign say?"))
+    text = (ROOT / "docs" / "output.md").read_text()
+    for key in (*told, *told["evidence"][0], *told["rounds"][0], *told["usage"]):
+        assert f"`{key}`" in text, key
+
+
+def test_the_team_file_of_the_documents_is_a_team() -> None:
+    (text,) = blocks(ROOT / "docs" / "models.md", "toml")
+    roster = Roster.model_validate(tomllib.loads(text))
+    assert roster.vision.most_frames == 15
+    shown = set(re.findall(r"^(\w+) =", text, re.MULTILINE))
+    assert shown <= set(Roster.model_fields) | set(Role.model_fields) | set(Cost.model_fields)

@@ -1,0 +1,77 @@
+"""Runs over made releases, for tests to begin, stop and spoil."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from aiohttp import web
+
+from longvideoagent.agents.config import Roster
+from longvideoagent.core.trace import Settings
+from longvideoagent.evaluation.config import EvalProtocol, make_protocol
+from longvideoagent.evaluation.evaluate import How, run_evaluation
+from tests.fakes.faulty_server import say
+
+LVA = Path(sys.executable).parent / "lva"
+Json = dict[str, Any]
+
+
+def asked(folder: Path, team: Roster | None = None, **switches: Any) -> EvalProtocol:
+    agents = {} if "baseline" in switches else {"agents": "grounding"}
+    return make_protocol(folder, "val", team or Roster(), Settings(), agents | switches)
+
+
+def run(protocol: EvalProtocol, path: Path, **how: Any) -> Json:
+    return run_evaluation(protocol, path, How(**how), lambda *_: None).summary
+
+
+def lines(path: Path) -> list[Json]:
+    return [json.loads(line) for line in (path / "traces.jsonl").read_text().splitlines()]
+
+
+def ids(path: Path) -> list[str]:
+    return [line["question"]["id"] for line in lines(path)]
+
+
+def start(release: Path, path: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
+    command = [str(LVA), "eval", str(release), "--run", str(path), "--agents", "grounding", *more]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **how)
+
+
+def wait_for_lines(path: Path, count: int) -> None:
+    end_s = time.monotonic() + 60
+    while not (path / "traces.jsonl").exists() or (path / "traces.jsonl").read_bytes().count(b"\n") < count:
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def lva(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LVA, *arguments], capture_output=True, text=True, check=False)
+
+
+async def play(request: web.Request) -> web.StreamResponse:
+    """Plays all three roles, each in a way that depends on every word of what it is asked."""
+    told = json.loads(await request.read())
+    text = json.dumps(told["messages"])
+    dice = random.Random(text)
+    labels = re.findall(r"\[(s01e\w+)\]", text)
+    turns = ["<visual_query>What is it?</visual_query>", "<request_grounding></request_grounding>"]
+    replies = {
+        "master": [*turns, f"<answer>a{dice.randrange(5)}</answer>"][min(2, text.count('"assistant"'))],
+        "baseline": f"<answer>a{dice.randrange(5)}</answer>",
+        "grounding": f"<clip>{dice.choice(labels or [''])}</clip>",
+        "vision": f"0.5 s: {dice.random()}",
+    }
+    return cast(web.StreamResponse, await say(replies[told["model"]])(request))
+
+
+def models_at(url: str, master: str) -> Roster:
+    roles = {"master": master, "grounding": "grounding", "vision": "vision"}
+    return Roster.model_validate({role: {"model": f"openai:{name}@{url}"} for role, name in roles.items()})

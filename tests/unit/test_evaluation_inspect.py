@@ -1,0 +1,56 @@
+"""The task for Inspect, run by Inspect."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longvideoagent.evaluation.evaluate import How, run_evaluation
+from tests.fakes.faulty_server import say, serving
+from tests.fakes.release import some, write_release
+from tests.plugins.runs import asked
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("inspect_ai"), reason="needs Inspect: make test-all installs it"),
+]
+
+
+def inspected(release: Path, tmp_path: Path, *switches: str) -> tuple[Any, str]:
+    """Inspect's log of the task, and what it said on stderr."""
+    command = [str(Path(sys.executable).parent / "inspect"), "eval", "longvideoagent/longvideo", "--model", "none/none"]
+    for switch in (f"data={release}", "agents=grounding", *switches):
+        command += ["-T", switch]
+    command += ["--log-format", "json", "--log-dir", str(tmp_path / "logs"), "--display", "none"]
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONWARNINGS": "always::ResourceWarning"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "logs").glob("*.json")
+    log = json.loads(path.read_text())
+    assert log["status"] == "success", log.get("error")
+    return log, done.stderr
+
+
+def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(12))
+    log, _ = inspected(release, tmp_path)
+    metrics = log["results"]["scores"][0]["metrics"]
+    ours = run_evaluation(asked(release), tmp_path / "run", How(), lambda *_: None).summary
+    assert metrics["accuracy"]["value"] == pytest.approx(ours["accuracy"]["mean"])
+    assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["error"], rel=0.5)
+    assert all(sample["metadata"]["trace"]["outcome"] == "answered" for sample in log["samples"])
+
+
+def test_no_connection_is_left_open_in_inspect(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some(4))
+    with serving(say("<answer>a1</answer>")) as (url, server):
+        _, told = inspected(release, tmp_path, f"master=openai:m@{url}")
+    assert len(server.got) == 4
+    assert "Unclosed client session" not in told

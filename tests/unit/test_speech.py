@@ -1,0 +1,210 @@
+"""Speech to text, with a tiny Whisper made on the spot that says "o" as long as it hears speech."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from longvideoagent import ask, open_episode
+from longvideoagent.core.types import Subtitle
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media import speech
+from longvideoagent.media.subtitles import read_subtitles
+from tests.conftest import write_video
+
+LVA = Path(sys.executable).parent / "lva"
+RATE = 16_000
+
+
+def needs_whisper(test: Callable[..., None]) -> Callable[..., None]:
+    there = importlib.util.find_spec("faster_whisper") and importlib.util.find_spec("torch")
+    skipping = pytest.mark.skipif(not there, reason="needs PyTorch and the extra asr: make test-all installs them")
+    marked: Callable[..., None] = pytest.mark.torch(skipping(test))
+    return marked
+
+
+Sound = NDArray[np.float32]
+
+
+def vowel(pitch_hz: float, formants_hz: Sequence[float], seconds: float = 0.16) -> Sound:
+    """A voice-like sound: pulses through resonances, as the source-filter model of speech has it."""
+    count = int(seconds * RATE)
+    phase = np.cumsum(np.full(count, pitch_hz) * (1 + 0.05 * np.sin(np.arange(count) * 0.002))) / RATE
+    sound = np.convolve(np.diff(np.floor(phase), prepend=0.0), np.hanning(20), "same")
+    for formant_hz in formants_hz:
+        radius = np.exp(-np.pi * 100 / RATE)
+        first, second, out = 2 * radius * np.cos(2 * np.pi * formant_hz / RATE), -(radius**2), np.zeros(count + 2)
+        for index in range(count):
+            out[index] = sound[index] + first * out[index - 1] + second * out[index - 2]
+        sound = out[:count] / np.abs(out).max()
+    return (sound * np.hanning(count) ** 0.3).astype(np.float32)
+
+
+def babble(syllables: int = 20) -> Sound:
+    """A second of silence, some seconds of vowels, a second of silence."""
+    rng = np.random.default_rng(0)
+    vowels = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480))
+    parts: list[Sound] = [np.zeros(RATE, np.float32)]
+    for number in range(syllables):
+        parts.append(vowel(float(110 + rng.integers(-15, 30)), vowels[number % 4]))
+        parts.append(rng.normal(0, 0.03, RATE // 20).astype(np.float32))
+    return np.concatenate([*parts, np.zeros(RATE, np.float32)]) * np.float32(0.5)
+
+
+def write_talk(path: Path, sound: Sound) -> None:
+    """A grey film with that sound."""
+    write_video(path.with_suffix(".silent.mp4"), range(0, 6000, 40))
+    with av.open(str(path.with_suffix(".silent.mp4"))) as film, av.open(str(path), "w") as made:
+        picture = made.add_stream_from_template(film.streams.video[0])
+        track = made.add_stream("aac", rate=RATE, layout="mono")
+        for packet in film.demux():
+            if packet.dts is not None:
+                packet.stream = picture
+                made.mux(packet)
+        for start in range(0, len(sound), 1024):
+            piece = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, start : start + 1024]), "fltp", "mono")
+            piece.rate, piece.pts = RATE, start
+            made.mux(track.encode(piece))
+        made.mux(track.encode())
+    path.with_suffix(".silent.mp4").unlink()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("talk") / "talk.mp4"
+    write_talk(path, babble())
+    return path
+
+
+@pytest.fixture(scope="session")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("whisper") / "model"
+    subprocess.run(
+        [sys.executable, Path(__file__).resolve().parents[1] / "fakes" / "tiny_whisper.py", folder], check=True
+    )
+    return str(folder)
+
+
+def kept(cache: Path) -> list[Path]:
+    return list(cache.rglob("speech/*"))
+
+
+# --- without weights or without the extra -----------------------------------------------------------
+
+
+def test_a_video_without_sound_says_nothing(short_video: Path) -> None:
+    if speech.is_installed():
+        assert speech.transcribe(short_video, "small") == []
+
+
+def test_without_the_extra_its_name_is_told(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.delitem(sys.modules, "faster_whisper", raising=False)
+    importlib.invalidate_caches()
+    with pytest.raises(UsageError, match=r"longvideoagent\[asr\]"):
+        speech.transcribe(talk, "small")
+
+
+def test_subtitles_are_written_whole_and_never_over_others(tmp_path: Path) -> None:
+    lines = [Subtitle(1.5, 2.25, "one"), Subtitle(3.0, 4.0, "two\nlines")]
+    speech.write_srt(tmp_path / "a.srt", lines)
+    assert [(line.start_s, line.end_s) for line in read_subtitles(tmp_path / "a.srt")[0]] == [(1.5, 2.25), (3.0, 4.0)]
+    with pytest.raises(UsageError, match="already"):
+        speech.write_srt(tmp_path / "a.srt", lines)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.srt"]
+
+
+# --- with a model ------------------------------------------------------------------------------------
+
+
+@needs_whisper
+def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Path) -> None:
+    with pytest.raises(DataError, match=r"'small' \(484 MB\) is not at hand"):
+        speech.transcribe(talk, "small")
+    with pytest.raises(DataError, match=r"cannot be fetched"):
+        speech.transcribe(talk, "small", fetch=True)
+    with pytest.raises(DataError, match=r"cannot be fetched.*tiny, base"):
+        speech.transcribe(talk, "enormous", fetch=True)
+    trace = ask(talk, "What is said?")
+    assert trace.outcome is not None
+    assert any("484 MB" in warning for warning in trace.warnings)
+
+
+@needs_whisper
+def test_what_is_said_is_told_with_its_time(talk: Path, whisper: str) -> None:
+    shares: list[float] = []
+    lines = speech.transcribe(talk, whisper, progress=shares.append)
+    assert lines
+    assert all(set(line.text) == {"o"} for line in lines)
+    assert all(0.4 < line.start_s < line.end_s <= 6.3 for line in lines)
+    assert 0 < shares[-1] <= 1
+
+
+@needs_whisper
+def test_a_transcript_is_made_once_for_a_content(talk: Path, whisper: str, cache: Path, tmp_path: Path) -> None:
+    lines = speech.transcribe(talk, whisper)
+    (stored,) = kept(cache)
+    copy = tmp_path / "renamed.mp4"
+    copy.write_bytes(talk.read_bytes())
+    before = stored.stat().st_mtime_ns
+    assert speech.transcribe(copy, whisper) == lines
+    assert kept(cache) == [stored]
+    assert stored.stat().st_mtime_ns == before
+
+
+@needs_whisper
+@pytest.mark.parametrize("broken", ["", "[]", '{"count": 0, "lines": []}', '{"count": 2, "lines": [{"start_s": 1}]}'])
+def test_a_transcript_that_is_empty_or_broken_is_made_anew(broken: str, talk: Path, whisper: str, cache: Path) -> None:
+    lines = speech.transcribe(talk, whisper)
+    (stored,) = kept(cache)
+    whole = stored.read_text()
+    stored.write_text(broken)
+    assert speech.transcribe(talk, whisper) == lines
+    assert stored.read_text() == whole
+
+
+@needs_whisper
+def test_sound_without_speech_is_nothing_said_and_not_kept(whisper: str, cache: Path, tmp_path: Path) -> None:
+    tone = (0.2 * np.sin(np.arange(RATE * 5) * 0.3)).astype(np.float32)
+    write_talk(tmp_path / "tone.mp4", tone)
+    assert speech.transcribe(tmp_path / "tone.mp4", whisper) == []
+    assert kept(cache) == []
+
+
+@needs_whisper
+def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LVA_SPEECH_MODEL", whisper)
+    episode = open_episode(talk)
+    assert episode.text_from == "its speech"
+    assert all(line.source == "subtitle" for line in episode.timeline.subtitles)
+
+
+@needs_whisper
+def test_the_command_writes_subtitles_that_ask_then_finds(talk: Path, whisper: str, tmp_path: Path) -> None:
+    video = tmp_path / "talk.mp4"
+    video.write_bytes(talk.read_bytes())
+    command = [str(LVA), "transcribe", str(video), "--model", whisper]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    assert "talk.srt" in done.stderr
+    assert open_episode(video).text_from == "talk.srt"
+    again = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert again.returncode == 2
+    assert again.stderr.count("\n") == 1
