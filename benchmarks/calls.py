@@ -22,11 +22,11 @@ import openai
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
-from longvideoagent.core.trace import Agents, Outcome, Settings
+from longvideoagent.core.trace import Agents, Outcome, RolloutSettings
 from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.retry import Gate, PatientModel
+from longvideoagent.models.retry import AdaptiveLimiter, RetryingModel
 from longvideoagent.run import steps
 from table import row
 
@@ -85,7 +85,7 @@ def measure_ours(url: str, calls: int, most: int) -> tuple[float, float]:
     """The same through what stands between an agent and a server."""
 
     async def run() -> None:
-        model = PatientModel(OpenAIModel("m", url), gate=Gate(most))
+        model = RetryingModel(OpenAIModel("m", url), limiter=AdaptiveLimiter(most))
         await at_once(lambda: model.complete(MESSAGES), calls, most)
         await model.close()
 
@@ -96,10 +96,10 @@ def measure_rollouts(url: str, count: int) -> tuple[float, float]:
     """Whole rollouts of three rounds."""
 
     async def run() -> None:
-        model = PatientModel(OpenAIModel("m", url), gate=Gate(AT_ONCE))
+        model = RetryingModel(OpenAIModel("m", url), limiter=AdaptiveLimiter(AT_ONCE))
         team = Team("bench", ModelMaster(model), OfflineGrounding(), OfflineVision(), (model,))
-        episode = Episode(None, TIMELINE, "")  # type: ignore[arg-type]  # nobody looks
-        settings = Settings(ROUNDS, agents=Agents.NONE)
+        episode = Video(None, TIMELINE, "")  # type: ignore[arg-type]  # nobody looks
+        settings = RolloutSettings(ROUNDS, agents=Agents.NONE)
 
         async def one() -> None:
             last = [trace async for trace in steps(QUESTION, episode, team, settings)][-1]

@@ -24,7 +24,7 @@ from PIL import Image
 
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
-from longvideoagent.core.rollout import AskGrounding, Rollout
+from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.models.scripted import ScriptedModel
@@ -103,7 +103,7 @@ def shared_prefix(folder: Path) -> float:
         for sample in asked:
             episode = data.episode(sample.video)
             request = Rollout(sample.question, episode.timeline).request
-            assert isinstance(request, AskGrounding)
+            assert isinstance(request, GroundingRequest)
             await ModelGrounding(model).locate(request, episode.video)
         return [str(heard[0]["content"]) for heard in model.heard[::2]]  # each is asked for a label once more
 

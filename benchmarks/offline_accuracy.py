@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from longvideoagent import Settings, answer, load_team, open_episode, score
+from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, make_episode
@@ -34,10 +34,10 @@ def measure(folder: Path, seeds: range, minutes: int) -> Mapping[tuple[Agents, s
     told: dict[tuple[Agents, str], Told] = defaultdict(list)
     for seed in track(seeds, "episodes"):
         made = make_episode(folder, seed, minutes)
-        episode = open_episode(made.video, made.subtitles)
+        episode = open_video(made.video, made.subtitles)
         for agents in Agents:
             for sample in made.samples:
-                trace = answer(sample.question, episode, team, Settings(agents=agents))
+                trace = answer(sample.question, episode, team, RolloutSettings(agents=agents))
                 is_right = score(trace, sample.gold.option_index).correct
                 told[agents, sample.kind].append((str(seed), float(is_right)))
     return told

@@ -18,8 +18,8 @@ import numpy as np
 
 from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
-from longvideoagent.media.readers.file import VideoFile
-from longvideoagent.media.timeline import build_timeline, find_quiet
+from longvideoagent.media.readers.file import VideoFileReader
+from longvideoagent.media.timeline import build_timeline, find_silence
 from table import peak_mb, ratio, row, run_python, seconds
 
 FRAMES_PER_S = 25
@@ -101,7 +101,7 @@ def measure(folder: Path) -> None:
     row("what", "figure", "aim")
     row("---", "---", "---")
     times_s = [1800 + 4.0 * index for index in range(15)]
-    figure = ratio(lambda: VideoFile(hour).frames(times_s), lambda: fetch_bare(hour, times_s), 7)
+    figure = ratio(lambda: VideoFileReader(hour).frames(times_s), lambda: fetch_bare(hour, times_s), 7)
     row("15 frames of 60 s in the middle of an hour, against a bare loop", figure, "≤ 1.3x")
     figure = ratio(lambda: run_python(SHOW_HELP), lambda: run_python("import typer, rich"), 9)
     row("`lva --help` against importing typer and rich", figure, "≤ 2x")
@@ -115,8 +115,8 @@ def measure(folder: Path) -> None:
 
 def _scan_share(path: Path, with_sound: bool) -> str:
     def scan() -> None:
-        video = VideoFile(path)
-        build_timeline(video.duration_s, (), video.keyframes_s, find_quiet(path) if with_sound else ())
+        video = VideoFileReader(path)
+        build_timeline(video.duration_s, (), video.keyframes_s, find_silence(path) if with_sound else ())
 
     return f"{100 * seconds(scan, time.process_time) / (60 * MINUTES):.2f} %"
 
@@ -127,7 +127,8 @@ def _peak_mb(hour: Path) -> float:
     hour.with_suffix(".srt").write_text("\n".join(lines))
     code = (
         "import sys; sys.argv = ['lva', 'ask', sys.argv[1], 'What does the sign say after Mira tells about item 31?',"
-        " '-o', 'HARBOR', '-o', 'CASTLE', '--json']; from longvideoagent.cli.main import app; app(standalone_mode=False)"
+        " '-o', 'HARBOR', '-o', 'CASTLE', '--json'];"
+        " from longvideoagent.cli.main import app; app(standalone_mode=False)"
     )
     return peak_mb(code, hour)
 

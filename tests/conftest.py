@@ -140,7 +140,7 @@ def _tiny_model(folder: Path, *lessons: str) -> Path:
 
 
 @pytest.fixture
-def stand_in_vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def fake_vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module that stands in for vLLM, which needs a GPU."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "fakes"))
     yield importlib.import_module("vllm")

@@ -141,9 +141,11 @@ def evaluate(folder: Path, model: Path, run: Path) -> Path:
     """The held-out episodes asked of a model by ``lva eval``."""
     team = {"style": "continuation", "look_tag": "search", "prompt_file": str(folder / "prompt.txt")}
     master = {"model": f"transformers:{model}", "temperature": 0.6, "max_tokens": LIMITS["reply"]}
-    roster = write_toml(run.with_suffix(".toml"), team, master=master)
+    team_config = write_toml(run.with_suffix(".toml"), team, master=master)
     first = f"cache={folder / 'first-val.json'}"
-    lva("eval", folder / "made", "--team", roster, "--run", run, "--first-clip", first, "--max-rounds", str(ROUNDS))
+    lva(
+        "eval", folder / "made", "--team", team_config, "--run", run, "--first-clip", first, "--max-rounds", str(ROUNDS)
+    )
     return run
 
 

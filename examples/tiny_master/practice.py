@@ -12,14 +12,14 @@ from pathlib import Path
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.generate import balance, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
-from longvideoagent.media.readers.clip_folders import ClipFolders
-from longvideoagent.media.video import Episode
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
+from longvideoagent.media.video import Video
 from longvideoagent.run import steps
-from longvideoagent.training.rollouts import FoundBeforehand
+from longvideoagent.training.rollouts import FixedFirstClip
 from longvideoagent.views.trace_dict import trace_line
 from tiny_master.questions import ask_about
 from tiny_master.wanderer import ScriptVision, Wanderer
@@ -49,16 +49,16 @@ def practise(folder: Path, episodes: int, prompt: str, progress: Callable[[float
 def _wander(seed: int) -> Iterator[tuple[Sample, Trace]]:
     scenes = write_script(seed, MINUTES)
     timeline = scene_timeline(f"p{seed}", scenes)
-    episode = Episode(ClipFolders(None, timeline), timeline, "the script", ())
+    episode = Video(ClipFoldersReader(None, timeline), timeline, "the script", ())
     lot = random.Random(seed)
     asked = balance({"": ask_about(scenes, timeline, seed)}, seed)[""]
     for sample in asked:
         wrong = lot.choice(timeline.clips).label
         begins = sample.gold.clip if lot.random() < RIGHT_FIRST else wrong
-        grounding = FoundBeforehand(begins, OfflineGrounding())
+        grounding = FixedFirstClip(begins, OfflineGrounding())
         team = Team("wanderer", Wanderer(lot), grounding, ScriptVision(scenes))
         yield sample, asyncio.run(_play(sample, episode, team))
 
 
-async def _play(sample: Sample, episode: Episode, team: Team) -> Trace:
-    return [trace async for trace in steps(sample.question, episode, team, Settings(ROUNDS))][-1]
+async def _play(sample: Sample, episode: Video, team: Team) -> Trace:
+    return [trace async for trace in steps(sample.question, episode, team, RolloutSettings(ROUNDS))][-1]

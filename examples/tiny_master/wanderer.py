@@ -12,12 +12,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longvideoagent.core.protocol import clock
-from longvideoagent.core.rollout import AskVision
+from longvideoagent.core.protocol import format_timestamp
+from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Reply, Seen
+from longvideoagent.core.types import Reply, VisionResult
 from longvideoagent.datasets.synthetic.scenario import Scene
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 
 PRESENT, ABSENT, UNSEEN = "yes", "no", "unseen"
 ACTIONS = {"look": 0.4, "move": 0.25, "answer": 0.35}
@@ -57,7 +57,9 @@ def _told(trace: Trace, lines: Sequence[str], clip: str) -> str | None:
     for asked, pattern in spoken.items():
         if asked in text:
             return next(found[1] for line in lines for found in [re.search(pattern, line)] if found)
-    seen = [each.observation for each in trace.rounds if each.clip == clip and isinstance(each.observation, Seen)]
+    seen = [
+        each.observation for each in trace.rounds if each.clip == clip and isinstance(each.observation, VisionResult)
+    ]
     found = [re.search(r"something (\w+) moves", each.text) for each in seen]
     return next((each[1] for each in found if each), None)
 
@@ -87,7 +89,7 @@ class ScriptVision:
 
     scenes: Sequence[Scene]
 
-    async def look(self, request: AskVision, video: Video) -> Seen:  # noqa: ARG002 (there is none)
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002 (there is none)
         """In the offline vision's words."""
         (clip,) = request.clips
         scene = next(each for each in self.scenes if each.start_s == clip.start_s)
@@ -105,5 +107,9 @@ class ScriptVision:
             (scene.sign_change_s, last, f"text at the top middle: “{scene.signs[1]}” on white above {middle}"),
             (scene.prop_start_s, scene.prop_start_s + 8, f"something {scene.prop_colour} moves to the {way}"),
         ]
-        head = f"15 frames from {clock(first)} to {clock(last)}."
-        return Seen("\n".join([head, *(f"{clock(begin)} to {clock(end)}: {text}" for begin, end, text in told)]))
+        head = f"15 frames from {format_timestamp(first)} to {format_timestamp(last)}."
+        return VisionResult(
+            "\n".join(
+                [head, *(f"{format_timestamp(begin)} to {format_timestamp(end)}: {text}" for begin, end, text in told)]
+            )
+        )

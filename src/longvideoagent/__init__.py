@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longvideoagent.agents.base import Team
     from longvideoagent.agents.build import load_team
-    from longvideoagent.agents.config import Roster
+    from longvideoagent.agents.config import TeamConfig
     from longvideoagent.core.rollout import Rollout
     from longvideoagent.core.scoring import score
-    from longvideoagent.core.trace import Outcome, Settings, Trace
+    from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
     from longvideoagent.core.types import Evidence, Question, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
-    from longvideoagent.media.readers.base import Video, open_video
-    from longvideoagent.media.video import Episode, open_episode
+    from longvideoagent.media.readers.base import VideoReader, open_reader
+    from longvideoagent.media.video import Video, open_video
     from longvideoagent.run import answer, ask, steps
 
 __all__ = [
     "DataError",
-    "Episode",
     "Evidence",
     "LongVideoAgentError",
     "ModelError",
@@ -35,41 +34,42 @@ __all__ = [
     "ProtocolError",
     "Question",
     "Rollout",
-    "Roster",
-    "Settings",
+    "RolloutSettings",
     "Team",
+    "TeamConfig",
     "Timeline",
     "Trace",
     "UsageError",
     "Video",
+    "VideoReader",
     "answer",
     "ask",
     "load_team",
-    "open_episode",
+    "open_reader",
     "open_video",
     "score",
     "steps",
 ]
 
-_ROOM_OF = {
-    "agents.build": ("load_team",),
-    "agents.config": ("Roster",),
+_MODULES = {
     "agents.base": ("Team",),
-    "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
-    "media.video": ("Episode", "open_episode"),
-    "media.readers.base": ("Video", "open_video"),
+    "agents.build": ("load_team",),
+    "agents.config": ("TeamConfig",),
     "core.rollout": ("Rollout",),
-    "run": ("answer", "ask", "steps"),
     "core.scoring": ("score",),
-    "core.trace": ("Outcome", "Settings", "Trace"),
+    "core.trace": ("Outcome", "RolloutSettings", "Trace"),
     "core.types": ("Evidence", "Question", "Timeline"),
+    "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
+    "media.readers.base": ("VideoReader", "open_reader"),
+    "media.video": ("Video", "open_video"),
+    "run": ("answer", "ask", "steps"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    for room, names in _ROOM_OF.items():
+    for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"{__name__}.{room}"), name)
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,12 +25,12 @@ def whole(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-        sync_names(path.parent)
+        fsync_dir(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def sync_names(folder: Path) -> None:
+def fsync_dir(folder: Path) -> None:
     """Have the names in a folder on the disk, where the system can do that: syncing a new file syncs what is in it,
     and not that it is there."""
     if os.name != "posix":
@@ -45,12 +45,12 @@ def sync_names(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def cache_folder() -> Path:
+def cache_dir() -> Path:
     """The user's cache folder for this program; it may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longvideoagent"

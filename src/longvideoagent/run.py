@@ -9,18 +9,18 @@ from pathlib import Path
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import Roster
+from longvideoagent.agents.config import TeamConfig
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Episode, Progress, open_episode
+from longvideoagent.media.video import Progress, Video, open_video
 
 LONGEST_QUESTION = 10_000
 """Characters of a question that are read; the rest is cut off with a warning."""
 
 
-async def steps(question: Question, episode: Episode, team: Team, settings: Settings) -> AsyncIterator[Trace]:
+async def steps(question: Question, episode: Video, team: Team, settings: RolloutSettings) -> AsyncIterator[Trace]:
     """The trace after each thing that happened; the last one has an outcome."""
     rollout = Rollout(question, episode.timeline, settings, episode.warnings)
     while rollout.request is not None:
@@ -30,9 +30,9 @@ async def steps(question: Question, episode: Episode, team: Team, settings: Sett
 
 def answer(
     question: Question,
-    episode: Episode,
+    episode: Video,
     team: Team,
-    settings: Settings | None = None,
+    settings: RolloutSettings | None = None,
     on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Run one rollout to its end, telling ``on_step`` after each step. Threads that share a team wait for
@@ -40,7 +40,10 @@ def answer(
 
     async def run() -> Trace:
         try:
-            told = [trace async for trace in _telling(steps(question, episode, team, settings or Settings()), on_step)]
+            told = [
+                trace
+                async for trace in _telling(steps(question, episode, team, settings or RolloutSettings()), on_step)
+            ]
         finally:
             await team.close()
         return told[-1]
@@ -67,21 +70,21 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
     options: Sequence[str] = (),
     *,
     subtitles: str | Path | None = None,
-    team: str | Roster | Team = "offline",
-    settings: Settings | None = None,
+    team: str | TeamConfig | Team = "offline",
+    settings: RolloutSettings | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """Ask a video a question.
 
     ``video`` is a file or a folder of JPEG frames, ``options`` are answer choices (none for an open
-    question). ``team`` is a name, a ``Roster`` of models, or a team made before. Subtitles are found
+    question). ``team`` is a name, a ``TeamConfig`` of models, or a team made before. Subtitles are found
     by themselves where they lie beside or inside the video. The trace's ``answer``, ``option_index``
     and ``evidence`` hold what was found.
     Raises DataError for an unreadable video and UsageError for an impossible call.
     """
     asked, warnings = make_question(question, options)
-    playing = load_team(team) if isinstance(team, Roster | str) else team
-    episode = open_episode(video, subtitles, progress, warnings=warnings)
+    playing = load_team(team) if isinstance(team, TeamConfig | str) else team
+    episode = open_video(video, subtitles, progress, warnings=warnings)
     return answer(asked, episode, playing, settings)
 
 

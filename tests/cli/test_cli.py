@@ -346,7 +346,7 @@ def test_another_wording_can_be_given(short_video: Path, tmp_path: Path) -> None
 def test_candidates_can_be_looked_at_ahead(episode: SampleEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
-    found = told(episode.video, sample.question.text, *options, "--look-ahead", "3")
+    found = told(episode.video, sample.question.text, *options, "--parallel-looks", "3")
     assert found["option"] == f"a{sample.gold.option_index}"
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -18,12 +19,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longvideoagent.agents.config import Cost, Role, Roster
-from longvideoagent.core.trace import Settings
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.evaluation.ablation import Axis, grid
-from longvideoagent.evaluation.config import make_protocol
+from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.metrics import summarize
+from longvideoagent.models.base import TokenPrice
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import write_frames, write_release
 
@@ -172,7 +174,7 @@ def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "key"}
     if arguments[1] == "ablate":  # it has no dry run: what it would run is enough
         values = [value for flag, value in pairwise(arguments) if flag == "--value"]
-        protocol = make_protocol(tmp_path / "plus", "val", Roster(), Settings(), {})
+        protocol = make_eval_config(tmp_path / "plus", "val", TeamConfig(), RolloutSettings(), {})
         assert len(grid(protocol, cast(Axis, arguments[2]), values).protocols) >= 2
         return
     done = subprocess.run(
@@ -214,7 +216,9 @@ def test_the_output_document_names_every_key(workplace: Path) -> None:
 
 def test_the_team_file_of_the_documents_is_a_team() -> None:
     (text,) = blocks(ROOT / "docs" / "models.md", "toml")
-    roster = Roster.model_validate(tomllib.loads(text))
-    assert roster.vision.most_frames == 15
+    team_config = TeamConfig.model_validate(tomllib.loads(text))
+    assert team_config.vision.max_frames == 15
     shown = set(re.findall(r"^(\w+) =", text, re.MULTILINE))
-    assert shown <= set(Roster.model_fields) | set(Role.model_fields) | set(Cost.model_fields)
+    assert shown <= set(TeamConfig.model_fields) | set(AgentConfig.model_fields) | {
+        field.name for field in fields(TokenPrice)
+    }

@@ -99,7 +99,7 @@ class Server:
         self.answers = list(answers)
         self.got: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.most_at_once = 0
+        self.max_concurrency = 0
         self._now = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -107,7 +107,7 @@ class Server:
         self.keys.append(request.headers.get("Authorization", ""))
         answer = self.answers[min(len(self.got), len(self.answers)) - 1]
         self._now += 1
-        self.most_at_once = max(self.most_at_once, self._now)
+        self.max_concurrency = max(self.max_concurrency, self._now)
         try:
             response: web.StreamResponse = await answer(request)
         finally:

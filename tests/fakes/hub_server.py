@@ -20,7 +20,7 @@ class Hub:
 
     def __init__(self, repository: str, files: Mapping[str, bytes], breaks_off_in: str = "") -> None:
         self.repository, self.files, self.breaks_off_in = repository, dict(files), breaks_off_in
-        self.spoils, self.spoilt = "", b""
+        self.spoils, self.invalid_fields = "", b""
         """A file that is given with other bytes, as many of them."""
         self.asked: list[tuple[str, str]] = []
 
@@ -49,7 +49,7 @@ class Hub:
         return hashlib.sha1(f"blob {len(self.files[name])}\0".encode() + self.files[name]).hexdigest()
 
     async def _give(self, request: web.Request, name: str) -> web.StreamResponse:
-        data = self.spoilt if name == self.spoils and self.spoilt else self.files[name]
+        data = self.invalid_fields if name == self.spoils and self.invalid_fields else self.files[name]
         headers = {"ETag": f'"{self._etag(name)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         if request.method == "HEAD":
             return web.Response(headers={**headers, "Content-Length": str(len(data))})

@@ -13,23 +13,23 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from longvideoagent.agents.config import Roster
-from longvideoagent.core.trace import Settings
-from longvideoagent.evaluation.config import EvalProtocol, make_protocol
-from longvideoagent.evaluation.evaluate import How, run_evaluation
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.evaluation.config import EvalConfig, make_eval_config
+from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from tests.fakes.faulty_server import say
 
 LVA = Path(sys.executable).parent / "lva"
 Json = dict[str, Any]
 
 
-def asked(folder: Path, team: Roster | None = None, **switches: Any) -> EvalProtocol:
+def asked(folder: Path, team: TeamConfig | None = None, **switches: Any) -> EvalConfig:
     agents = {} if "baseline" in switches else {"agents": "grounding"}
-    return make_protocol(folder, "val", team or Roster(), Settings(), agents | switches)
+    return make_eval_config(folder, "val", team or TeamConfig(), RolloutSettings(), agents | switches)
 
 
-def run(protocol: EvalProtocol, path: Path, **how: Any) -> Json:
-    return run_evaluation(protocol, path, How(**how), lambda *_: None).summary
+def run(protocol: EvalConfig, path: Path, **how: Any) -> Json:
+    return run_evaluation(protocol, path, RunOptions(**how), lambda *_: None).summary
 
 
 def lines(path: Path) -> list[Json]:
@@ -72,6 +72,6 @@ async def play(request: web.Request) -> web.StreamResponse:
     return cast(web.StreamResponse, await say(replies[told["model"]])(request))
 
 
-def models_at(url: str, master: str) -> Roster:
+def models_at(url: str, master: str) -> TeamConfig:
     roles = {"master": master, "grounding": "grounding", "vision": "vision"}
-    return Roster.model_validate({role: {"model": f"openai:{name}@{url}"} for role, name in roles.items()})
+    return TeamConfig.model_validate({role: {"model": f"openai:{name}@{url}"} for role, name in roles.items()})

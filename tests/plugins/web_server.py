@@ -25,7 +25,7 @@ PATIENCE_S = 60
 
 
 @dataclass
-class Served:
+class AppState:
     """A client of a server that runs."""
 
     url: str
@@ -82,7 +82,7 @@ class Served:
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[Served]:
+def running(app: ASGIApp) -> Iterator[AppState]:
     """The application behind a real server on a free port of this machine."""
     at = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -91,7 +91,7 @@ def running(app: ASGIApp) -> Iterator[Served]:
     url = f"http://127.0.0.1:{at.getsockname()[1]}"
     try:
         with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
-            yield Served(url, client)
+            yield AppState(url, client)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
@@ -99,7 +99,7 @@ def running(app: ASGIApp) -> Iterator[Served]:
 
 
 @contextmanager
-def serving(library: Path, teams: Mapping[str, Team] | None = None, **given: Any) -> Iterator[Served]:
+def serving(library: Path, teams: Mapping[str, Team] | None = None, **given: Any) -> Iterator[AppState]:
     """A library served; ``given`` is told to the application."""
     app = create_app(open_library(library, None), teams or {"offline": load_team()}, **given)
     with running(app) as served:

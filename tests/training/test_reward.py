@@ -7,28 +7,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.core.protocol import ACTION_TAGS
-from longvideoagent.core.rollout import AskGrounding, AskMaster, Rollout
-from longvideoagent.core.trace import Settings, Trace
-from longvideoagent.core.types import Clip, Failed, Grounded, Question, Reply, Seen, Subtitle, Timeline
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import (
+    AgentFailure,
+    Clip,
+    GroundingResult,
+    Question,
+    Reply,
+    Subtitle,
+    Timeline,
+    VisionResult,
+)
 from longvideoagent.training.reward import PRESETS, Weights, reward
 
 RIGHT = 1
 EVERYTHING = Weights(action=1, reasoning=10, answer=100, right=1000, look_cost=0.25, relocation_cost=0.5)
 
 
-def play(*replies: str | Failed, told: str = "a red sign", options: tuple[str, ...] = ("red", "green")) -> Trace:
+def play(*replies: str | AgentFailure, told: str = "a red sign", options: tuple[str, ...] = ("red", "green")) -> Trace:
     """A finished rollout whose master says these."""
     clips = tuple(Clip(f"c{number}", 60.0 * number, 60.0 * number + 60, ()) for number in range(6))
     clips = (Clip("c0", 0, 60, (Subtitle(1, 2, told),)), *clips[1:])
-    rollout, left = Rollout(Question(told, options), Timeline(clips), Settings(5)), list(replies)
+    rollout, left = Rollout(Question(told, options), Timeline(clips), RolloutSettings(5)), list(replies)
     while (request := rollout.request) is not None:
-        if isinstance(request, AskMaster):
+        if isinstance(request, MasterRequest):
             said = left.pop(0)
-            rollout.receive(said if isinstance(said, Failed) else Reply(said))
-        elif isinstance(request, AskGrounding):
-            rollout.receive(Grounded(f"c{len(rollout.trace.visited)}"))
+            rollout.receive(said if isinstance(said, AgentFailure) else Reply(said))
+        elif isinstance(request, GroundingRequest):
+            rollout.receive(GroundingResult(f"c{len(rollout.trace.visited)}"))
         else:
-            rollout.receive(Seen(told))
+            rollout.receive(VisionResult(told))
     return rollout.trace
 
 
@@ -63,12 +72,12 @@ def test_calls_cost_what_they_are_said_to() -> None:
 
 
 def test_an_outage_earns_nothing_and_costs_nothing() -> None:
-    assert reward(play(Failed("master", "down")), RIGHT, EVERYTHING) is None
-    assert reward(play("<search>x</search>", Failed("master", "down")), RIGHT, EVERYTHING) is None
+    assert reward(play(AgentFailure("master", "down")), RIGHT, EVERYTHING) is None
+    assert reward(play("<search>x</search>", AgentFailure("master", "down")), RIGHT, EVERYTHING) is None
 
 
 def test_a_rollout_that_has_not_ended_has_no_reward() -> None:
-    rollout = Rollout(Question("?", ("a", "b")), Timeline((Clip("c0", 0, 60, ()),)), Settings())
+    rollout = Rollout(Question("?", ("a", "b")), Timeline((Clip("c0", 0, 60, ()),)), RolloutSettings())
     with pytest.raises(ValueError, match="not ended"):
         reward(rollout.trace, 0, EVERYTHING)
 

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.core.trace import Settings
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.export import Rows, export
 from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config
-from longvideoagent.training.rows import read_lessons
+from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import TrainingFolder
 from tests.cli.test_cli import LVA
 from tests.fakes.release import CLIPS, question, write_release
@@ -63,7 +63,7 @@ def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_rows_become_lessons(rows: Path) -> None:
     data = open_dataset(rows / "data", "train")
-    lessons = read_lessons(rows / "rows" / "train.parquet", data, Settings(3))
+    lessons = read_training_samples(rows / "rows" / "train.parquet", data, RolloutSettings(3))
     assert len(lessons) == 4
     for lesson, sample in zip(lessons, data.samples, strict=True):
         right = sample.question.options[sample.gold.option_index or 0]
@@ -86,9 +86,9 @@ def test_rows_that_are_none_are_named(rows: Path, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.parquet"
         pq.write_table(pa.Table.from_pylist(broken), path)
         with pytest.raises(DataError, match=told):
-            read_lessons(path, data, Settings())
+            read_training_samples(path, data, RolloutSettings())
     with pytest.raises(DataError, match="no such file"):
-        read_lessons(tmp_path / "none.parquet", data, Settings())
+        read_training_samples(tmp_path / "none.parquet", data, RolloutSettings())
 
 
 @pytest.mark.parametrize(
@@ -203,9 +203,9 @@ def test_what_a_dry_run_says_yes_to_would_start(
 def test_a_model_that_is_half_there_is_told_by_what_it_lacks(random_model: Path, tmp_path: Path) -> None:
     from longvideoagent.training.loading import load_model
 
-    for name, spoilt in (("cut", "model.safetensors"), ("mute", "tokenizer.json")):
+    for name, invalid_fields in (("cut", "model.safetensors"), ("mute", "tokenizer.json")):
         shutil.copytree(random_model, tmp_path / name)
-        (tmp_path / name / spoilt).write_bytes(b"cut off")
+        (tmp_path / name / invalid_fields).write_bytes(b"cut off")
     with pytest.raises(DataError, match=r"cannot be loaded \(.*\); check its files") as raised:
         load_model(str(tmp_path / "cut"), is_adapted=False)
     assert "\n" not in str(raised.value)
@@ -221,14 +221,16 @@ def test_prompts_none_of_which_fits_are_refused(rows: Path, random_model: Path) 
     from transformers import AutoTokenizer
 
     from longvideoagent.training.rl import check_prompts
-    from longvideoagent.training.rollouts import Tongue
+    from longvideoagent.training.rollouts import MasterFormat
     from longvideoagent.training.tokens import Limits
 
-    lessons = read_lessons(rows / "rows" / "train.parquet", open_dataset(rows / "data", "train"), Settings(3))
+    lessons = read_training_samples(
+        rows / "rows" / "train.parquet", open_dataset(rows / "data", "train"), RolloutSettings(3)
+    )
     tokenizer = AutoTokenizer.from_pretrained(random_model)
-    check_prompts(rows, lessons, Tongue(tokenizer))
+    check_prompts(rows, lessons, MasterFormat(tokenizer))
     with pytest.raises(DataError, match=r"no prompt fits limits\.prompt, which is 100 tokens; raise it"):
-        check_prompts(rows, lessons, Tongue(tokenizer, limits=Limits(prompt=100)))
+        check_prompts(rows, lessons, MasterFormat(tokenizer, limits=Limits(prompt=100)))
 
 
 @pytest.mark.torch

@@ -13,18 +13,18 @@ import pytest
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.context import Style
-from longvideoagent.core.protocol import respell
-from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.protocol import normalize_look_tag
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.clip_folders import ClipFolders
-from longvideoagent.media.video import Episode
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
+from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
-from longvideoagent.training.config import TeachConfig, read_config
-from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.config import SftConfig, read_config
+from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.sft_data import read_good, sequences_of
-from longvideoagent.training.tokens import Limits, Wording
+from longvideoagent.training.tokens import Limits, PromptFormat
 from tests.cli.test_cli import LVA
 from tests.conftest import make_timeline
 from tests.fakes.release import question, write_release
@@ -48,7 +48,7 @@ def trace_of(*replies: str) -> Trace:
 
     team = replace(load_team(), master=ModelMaster(ScriptedModel(replies)))
     asked = Question("What is red?", ("the sign", "the rope"), "q")
-    return answer(asked, Episode(ClipFolders(None, TIMELINE), TIMELINE, "", ()), team, Settings(3))
+    return answer(asked, Video(ClipFoldersReader(None, TIMELINE), TIMELINE, "", ()), team, RolloutSettings(3))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def trace_of(*replies: str) -> Trace:
     ],
 )
 def test_a_look_is_spelt_as_the_prompt_teaches_it(said: str, told: str) -> None:
-    assert respell(said, "search") == told
+    assert normalize_look_tag(said, "search") == told
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def choosing(*runs: Path, **told: Any) -> TeachConfig:
-    return TeachConfig(model="m", out=Path("o"), runs=list(runs), **told)
+def choosing(*runs: Path, **told: Any) -> SftConfig:
+    return SftConfig(model="m", out=Path("o"), runs=list(runs), **told)
 
 
 def test_only_what_ends_right_is_read_unless_told_otherwise(run: Path, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_learnt_is_what_was_said_in_the_context_it_was_said_in(style: St
 
     tokenizer = AutoTokenizer.from_pretrained(random_model)
     limits = Limits(prompt=900, response=900, reply=200, least_reply=8)
-    sequences = sequences_of(trace_of(MOVE, END), Tongue(tokenizer, Wording(style, PROMPT), limits))
+    sequences = sequences_of(trace_of(MOVE, END), MasterFormat(tokenizer, PromptFormat(style, PROMPT), limits))
     assert len(sequences) == (2 if style is Style.ACCUMULATED else 1)
     said = "".join(
         tokenizer.decode([number for number, mask in zip(each.ids, each.mask, strict=True) if mask])
@@ -121,8 +121,8 @@ def test_what_is_learnt_is_what_was_said_in_the_context_it_was_said_in(style: St
     assert said == (f"{MOVE}{END}{end}" if style is Style.CONTINUATION else f"{MOVE}{end}{END}{end}")
     assert "the sign is red" in sequences[0].text
     assert "the rope is torn" in sequences[-1].text
-    narrow = Limits(prompt=900, response=40, reply=30, least_reply=8)
-    assert sequences_of(trace_of(MOVE, END), Tongue(tokenizer, Wording(style, PROMPT), narrow)) == []
+    on_throttled = Limits(prompt=900, response=40, reply=30, least_reply=8)
+    assert sequences_of(trace_of(MOVE, END), MasterFormat(tokenizer, PromptFormat(style, PROMPT), on_throttled)) == []
 
 
 def write_config(path: Path, **told: Any) -> Path:
@@ -261,7 +261,7 @@ def test_a_merge_leaves_no_half_a_model(random_model: Path, tmp_path: Path, monk
 
 def test_muon_and_an_adapter_do_not_go_together(tmp_path: Path) -> None:
     told = {"model": "m", "runs": ["r"], "out": "o", "optimizer": "muon"}
-    assert read_config(write_config(tmp_path / "c.toml", **told), TeachConfig).optimizer == "muon"
+    assert read_config(write_config(tmp_path / "c.toml", **told), SftConfig).optimizer == "muon"
     path = write_config(tmp_path / "c.toml", **told, lora={"rank": 2})
     with pytest.raises(DataError, match="optimizer: muon trains no adapter, so leave"):
-        read_config(path, TeachConfig)
+        read_config(path, SftConfig)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Rollout
-from longvideoagent.core.trace import Settings, Trace
-from longvideoagent.core.types import Clip, Grounded, Question, Reply, Seen, Subtitle, Timeline
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.training.tokens import Limits, TokenRecord, Wording
+from longvideoagent.training.tokens import Limits, PromptFormat, TokenRecord
 from tests.conftest import needs_torch
 
 pytestmark = needs_torch
@@ -56,14 +56,14 @@ def tokenizer(template: str = CHAT) -> Any:
 
 def play(record: TokenRecord, own: Any, *replies: str, seen: str = SEEN) -> tuple[Trace, list[str]]:
     """A rollout whose master says these; the trace, and the contexts that it was given, decoded."""
-    rollout, saw, left = Rollout(QUESTION, TIMELINE, Settings()), [], list(replies)
+    rollout, saw, left = Rollout(QUESTION, TIMELINE, RolloutSettings()), [], list(replies)
     while (request := rollout.request) is not None:
         match request:
-            case AskGrounding():
-                rollout.receive(Grounded("c00" if rollout.trace.first is None else "c01"))
-            case AskVision():
-                rollout.receive(Seen(seen))
-            case AskMaster(trace):
+            case GroundingRequest():
+                rollout.receive(GroundingResult("c00" if rollout.trace.first is None else "c01"))
+            case VisionRequest():
+                rollout.receive(VisionResult(seen))
+            case MasterRequest(trace):
                 ids = record.context(trace)
                 if ids is None:
                     rollout.receive(Reply(""))
@@ -79,13 +79,13 @@ def play(record: TokenRecord, own: Any, *replies: str, seen: str = SEEN) -> tupl
 @pytest.mark.parametrize("end", ["", "<|im_end|>", "\n", "\n\n and more <|im_end|>"])
 def test_the_tokens_are_the_context_that_a_server_would_be_sent(style: Style, template: str, end: str) -> None:
     own = tokenizer(template)
-    record = TokenRecord(own, Wording(style))
+    record = TokenRecord(own, PromptFormat(style))
     trace, saw = play(record, own, LOOK + end, MOVE + end, END + end)
     assert (len(saw), trace.option_index) == (3, 1)
     for number, text in enumerate(saw):
-        before = Rollout(QUESTION, TIMELINE, Settings())
-        before.receive(Grounded("c00"))
-        results: tuple[Seen | Grounded, ...] = (Seen(SEEN), Grounded("c01"))
+        before = Rollout(QUESTION, TIMELINE, RolloutSettings())
+        before.receive(GroundingResult("c00"))
+        results: tuple[VisionResult | GroundingResult, ...] = (VisionResult(SEEN), GroundingResult("c01"))
         for said, result in zip(trace.rounds[:number], results, strict=False):
             before.receive(said.reply)
             before.receive(result)
@@ -103,7 +103,7 @@ def test_the_tokens_are_the_context_that_a_server_would_be_sent(style: Style, te
 @pytest.mark.parametrize("style", [Style.TURNS, Style.CONTINUATION])
 def test_the_mask_is_1_on_what_was_sampled_and_nowhere_else(style: Style) -> None:
     own = tokenizer()
-    record = TokenRecord(own, Wording(style))
+    record = TokenRecord(own, PromptFormat(style))
     play(record, own, LOOK, MOVE, END + "<|im_end|>")
     (sequence,) = record.sequences
     sampled = own.decode([each for each, mask in zip(sequence.ids, sequence.mask, strict=True) if mask])
@@ -116,13 +116,13 @@ def test_the_mask_is_1_on_what_was_sampled_and_nowhere_else(style: Style) -> Non
 def test_sampled_tokens_are_kept_as_they_were_and_never_tokenised_again() -> None:
     own = tokenizer()
     record = TokenRecord(own)
-    rollout = Rollout(QUESTION, TIMELINE, Settings())
-    rollout.receive(Grounded("c00"))
+    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
+    rollout.receive(GroundingResult("c00"))
     assert record.context(rollout.trace) is not None
     letters = [number for mark in LOOK for number in own(mark)["input_ids"]]  # as no tokenizer would write it
     assert letters != own(LOOK)["input_ids"]
     rollout.receive(record.add(letters, [-1.0] * len(letters)))
-    rollout.receive(Seen("red"))
+    rollout.receive(VisionResult("red"))
     assert record.context(rollout.trace) is not None
     assert record.sequences[0].ids[: len(letters)] == letters
 
@@ -170,7 +170,7 @@ def test_an_observation_that_does_not_fit_is_cut_on_a_line_and_says_so() -> None
 def test_a_rollout_ends_where_no_further_token_fits(style: Style, said: str) -> None:
     own = tokenizer()
     ids = own(said)["input_ids"]
-    record = TokenRecord(own, Wording(style), Limits(response=len(ids) + 5))
+    record = TokenRecord(own, PromptFormat(style), Limits(response=len(ids) + 5))
     trace, saw = play(record, own, said)
     assert len(saw) == 1
     assert (str(trace.outcome), len(trace.rounds)) == ("spent", 5)
@@ -183,9 +183,9 @@ def test_a_rollout_ends_where_no_further_token_fits(style: Style, said: str) -> 
 @pytest.mark.parametrize("seed", range(20))
 def test_any_borders_of_tokens_give_the_same_context(seed: int) -> None:
     own, rng = tokenizer(), random.Random(seed)
-    record = TokenRecord(own, Wording(rng.choice([Style.TURNS, Style.CONTINUATION])))
-    rollout = Rollout(QUESTION, TIMELINE, Settings())
-    rollout.receive(Grounded("c00"))
+    record = TokenRecord(own, PromptFormat(rng.choice([Style.TURNS, Style.CONTINUATION])))
+    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
+    rollout.receive(GroundingResult("c00"))
     for text in (LOOK + rng.choice(["", "\n", " ", "é"]), MOVE, END):
         assert record.context(rollout.trace) is not None
         borders = sorted({0, len(text), *(rng.randrange(len(text)) for _ in range(12))})
@@ -193,7 +193,9 @@ def test_any_borders_of_tokens_give_the_same_context(seed: int) -> None:
         said = [number for piece in pieces for number in own(piece)["input_ids"]]
         rollout.receive(record.add(said, [-1.0] * len(said)))
         if rollout.request is not None:
-            rollout.receive(Seen("red") if isinstance(rollout.request, AskVision) else Grounded("c01"))
+            rollout.receive(
+                VisionResult("red") if isinstance(rollout.request, VisionRequest) else GroundingResult("c01")
+            )
     (sequence,) = record.sequences
     assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
 
@@ -203,8 +205,8 @@ def test_what_cannot_be_recorded_is_refused() -> None:
 
     own = tokenizer()
     own.chat_template = None
-    rollout = Rollout(QUESTION, TIMELINE, Settings())
-    rollout.receive(Grounded("c00"))
+    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
+    rollout.receive(GroundingResult("c00"))
     with pytest.raises(ModelError, match="no chat template"):
         TokenRecord(own).context(rollout.trace)
     lossy = tokenizer()

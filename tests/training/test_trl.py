@@ -17,14 +17,14 @@ import pytest
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.core.trace import Outcome, Settings
+from longvideoagent.core.trace import Outcome, RolloutSettings
 from longvideoagent.core.types import Clip, Question, Subtitle, Timeline
 from longvideoagent.errors import ModelError, UsageError
-from longvideoagent.media.readers.clip_folders import ClipFolders
-from longvideoagent.media.video import Episode
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
+from longvideoagent.media.video import Video
 from longvideoagent.training.reward import Weights
-from longvideoagent.training.rollouts import Lesson, Played, Sampled, Task, Tongue, play
-from longvideoagent.training.tokens import Limits, Wording
+from longvideoagent.training.rollouts import MasterFormat, RolloutResult, RolloutTask, Sampled, TrainingSample, play
+from longvideoagent.training.tokens import Limits, PromptFormat
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),  # TRL of its own dependencies
@@ -39,8 +39,8 @@ TIMELINE = Timeline(
         for n, said in enumerate(SPOKEN)
     )
 )
-EPISODE = Episode(ClipFolders(None, TIMELINE), TIMELINE, "", ())
-TASK = Task(Question("What is torn?", ("the sign", "the rope"), "q1"), EPISODE, "c0", Settings(3))
+EPISODE = Video(ClipFoldersReader(None, TIMELINE), TIMELINE, "", ())
+TASK = RolloutTask(Question("What is torn?", ("the sign", "the rope"), "q1"), EPISODE, "c0", RolloutSettings(3))
 LOOK, MOVE, END = "<search>a rope</search>", "<request_grounding>rope</request_grounding>", "<answer>a1</answer>"
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "$question\n$options\n$located\n"
@@ -53,8 +53,10 @@ def tiny(random_model: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(random_model), AutoTokenizer.from_pretrained(random_model)
 
 
-def tongue(tokenizer: Any, reply: int = 48) -> Tongue:
-    return Tongue(tokenizer, Wording(prompt=PROMPT), Limits(prompt=600, response=600, reply=reply, least_reply=8))
+def tongue(tokenizer: Any, reply: int = 48) -> MasterFormat:
+    return MasterFormat(
+        tokenizer, PromptFormat(prompt=PROMPT), Limits(prompt=600, response=600, reply=reply, least_reply=8)
+    )
 
 
 def scripted(tokenizer: Any, *replies: list[str]) -> Any:
@@ -134,7 +136,7 @@ def trainer_of(
     tokenizer = AutoTokenizer.from_pretrained(random_model)
     model = AutoModelForCausalLM.from_pretrained(random_model, dtype=torch.float32)
     rollouts = MasterRollouts(
-        [Lesson(TASK, 1)] * 4, team or load_team(), tongue(tokenizer, reply=24), Weights(answer=1)
+        [TrainingSample(TASK, 1)] * 4, team or load_team(), tongue(tokenizer, reply=24), Weights(answer=1)
     )
     arguments = {
         "output_dir": str(folder), "per_device_train_batch_size": 4, "num_generations": 4, "max_steps": 2,
@@ -340,16 +342,20 @@ def test_what_does_not_fit_is_no_wrong_answer(tiny: Any, monkeypatch: pytest.Mon
     from longvideoagent.training.trl import MasterRollouts
 
     _, tokenizer = tiny
-    narrow = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(prompt=20, response=600, reply=48, least_reply=8))
-    lost = asyncio.run(play([TASK], load_team(), scripted(tokenizer), narrow))[0]
+    on_throttled = MasterFormat(
+        tokenizer, PromptFormat(prompt=PROMPT), Limits(prompt=20, response=600, reply=48, least_reply=8)
+    )
+    lost = asyncio.run(play([TASK], load_team(), scripted(tokenizer), on_throttled))[0]
     assert (lost.did_not_fit, str(lost.trace.outcome), counts(lost.trace)["rounds"]) == (True, "spent", 0)
-    short = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(prompt=600, response=80, reply=48, least_reply=8))
+    short = MasterFormat(
+        tokenizer, PromptFormat(prompt=PROMPT), Limits(prompt=600, response=80, reply=48, least_reply=8)
+    )
     cut = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [MOVE]), short))[0]
     assert (len(cut.trace.rounds), counts(cut.trace)["rounds"]) == (3, 1)  # the others passed for want of room
     right = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [END]), short))[0]
     assert not cut.did_not_fit
 
-    rollouts = MasterRollouts([Lesson(TASK, 1)], load_team(), short)
+    rollouts = MasterRollouts([TrainingSample(TASK, 1)], load_team(), short)
     monkeypatch.setattr(rollouts, "play", lambda *_: [lost, cut, right])
     trainer = SimpleNamespace(args=SimpleNamespace(temperature=1.0), model=SimpleNamespace(training=True))
     rows = rollouts([[{"lesson": 0}]] * 3, trainer)
@@ -358,7 +364,7 @@ def test_what_does_not_fit_is_no_wrong_answer(tiny: Any, monkeypatch: pytest.Mon
     assert (rollouts.told["did_not_fit"], rollouts.told["failed"]) == (1, 0)
     assert (rollouts.told["accuracy"], rollouts.told["rounds"]) == (0.5, 1.0)
 
-    lesson = Lesson(TASK, 1, kind="what")
+    lesson = TrainingSample(TASK, 1, kind="what")
     told = summarize([(lesson, lost), (lesson, right)])
     assert (told["n"], told["accuracy"], told["failed"], told["did_not_fit"]) == (1, 1.0, 0, 1)
     assert summarize([(lesson, lost)]) == {"n": 0, "failed": 0, "did_not_fit": 1, "by_kind": {}}
@@ -397,8 +403,8 @@ def test_a_style_that_is_no_single_sequence_is_refused(tiny: Any) -> None:
     from longvideoagent.training.trl import MasterRollouts
 
     _, tokenizer = tiny
-    own = Tongue(tokenizer, Wording(Style.ACCUMULATED, PROMPT))
-    played: list[Played] = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [MOVE, END]), own))
+    own = MasterFormat(tokenizer, PromptFormat(Style.ACCUMULATED, PROMPT))
+    played: list[RolloutResult] = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [MOVE, END]), own))
     with pytest.raises(UsageError, match="contexts are no single sequence"):
         MasterRollouts([], load_team(), own)._row(played[0], is_counted=True)
 
@@ -507,12 +513,12 @@ class Engine:
         return given
 
 
-def test_a_vllm_beside_the_trainer_is_asked_on_where_it_stopped_inside_a_thought(tiny: Any, stand_in_vllm: Any) -> None:
+def test_a_vllm_beside_the_trainer_is_asked_on_where_it_stopped_inside_a_thought(tiny: Any, fake_vllm: Any) -> None:
     from longvideoagent.training.sampling import EngineSampler
 
     _, tokenizer = tiny
-    thinks = ["<think>not <answer>a0</answer>", "</think><answer>a1</answer> and more"]
-    engine = Engine(tokenizer, [["<search>a rope</search> and more", thinks[0], "no action"], [thinks[1]]])
+    reasoning = ["<think>not <answer>a0</answer>", "</think><answer>a1</answer> and more"]
+    engine = Engine(tokenizer, [["<search>a rope</search> and more", reasoning[0], "no action"], [reasoning[1]]])
     contexts = [tokenizer(text)["input_ids"] for text in ("one", "two", "three")]
     replies = EngineSampler(engine, tokenizer, temperature=0.7)(contexts, [90, 90, 9])
     told = [tokenizer.decode(ids) for ids, _ in replies]
@@ -523,12 +529,12 @@ def test_a_vllm_beside_the_trainer_is_asked_on_where_it_stopped_inside_a_thought
     assert {(each.temperature, each.top_p, each.top_k, each.min_p, each.logprobs) for each in bounds} == {
         (0.7, 1.0, -1, 0.0, 0)
     }
-    assert second == [{"prompt_token_ids": contexts[1] + tokenizer(thinks[0])["input_ids"]}]
-    assert rest[0].max_tokens == 90 - len(tokenizer(thinks[0])["input_ids"])
-    assert isinstance(rest[0], stand_in_vllm.SamplingParams)
+    assert second == [{"prompt_token_ids": contexts[1] + tokenizer(reasoning[0])["input_ids"]}]
+    assert rest[0].max_tokens == 90 - len(tokenizer(reasoning[0])["input_ids"])
+    assert isinstance(rest[0], fake_vllm.SamplingParams)
 
 
-def test_a_reply_of_vllm_ends_at_its_first_action_wherever_vllm_stopped(tiny: Any, stand_in_vllm: Any) -> None:  # noqa: ARG001
+def test_a_reply_of_vllm_ends_at_its_first_action_wherever_vllm_stopped(tiny: Any, fake_vllm: Any) -> None:  # noqa: ARG001
     from longvideoagent.training.sampling import EngineSampler
 
     _, tokenizer = tiny
@@ -546,7 +552,7 @@ def test_a_long_response_loses_of_its_reward_under_dapo(tiny: Any) -> None:
     said = "x" * 80 + END
     length = len(tokenizer(said)["input_ids"])
     for limit, loss in ((2 * length, 0.0), (round(length / 0.9), 0.5), (length, 1.0)):
-        own = Tongue(tokenizer, Wording(prompt=PROMPT), Limits(600, limit, 600, 8))
+        own = MasterFormat(tokenizer, PromptFormat(prompt=PROMPT), Limits(600, limit, 600, 8))
         played = asyncio.run(play([TASK], load_team(), scripted(tokenizer, [said]), own))
         rollouts = MasterRollouts([], load_team(), own, overlong_share=0.2)
         assert rollouts._overlong(played[0]) == pytest.approx(loss, abs=0.02)

@@ -21,8 +21,8 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.reward import reward
-from longvideoagent.training.rollouts import Sampled, Tongue, play
-from longvideoagent.training.rows import read_lessons
+from longvideoagent.training.rollouts import MasterFormat, Sampled, play
+from longvideoagent.training.rows import read_training_samples
 from tests.training.test_run import rows, write_config  # noqa: F401 (rows is a fixture)
 
 pytestmark = [
@@ -177,15 +177,15 @@ def test_a_turn_that_was_ended_is_ended_once(configured: Callable[..., Any], tok
 
 def test_verl_and_trl_are_given_the_same(configured: Callable[..., Any], tokenizer: Any) -> None:
     from longvideoagent.training.trl import MasterRollouts
-    from longvideoagent.training.verl import open_school
+    from longvideoagent.training.verl import open_worker_context
     from tests.fakes.verl_engine import logprobs_of
 
     scripts = [[RIGHT], [MOVE, WRONG], [TALK + MOVE, LOOK, "so " + RIGHT], ["Hm." + TURN, MOVE, "x" * 64], [LOOK] * 3]
     config = configured()
-    school = open_school(config.longvideoagent.config)
+    school = open_worker_context(config.longvideoagent.config)
     own = read_config(Path(config.longvideoagent.config), TrainConfig)
-    lesson = read_lessons(own.rows, open_dataset(own.data, own.split), own.settings)[0]
-    tongue = Tongue(tokenizer, own.wording, own.token_limits)
+    lesson = read_training_samples(own.rows, open_dataset(own.data, own.split), own.settings)[0]
+    tongue = MasterFormat(tokenizer, own.wording, own.token_limits)
     left = [list(script) for script in scripts]
 
     def sample(contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:  # noqa: ARG001

@@ -13,37 +13,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from longvideoagent import Roster, Settings, ask
+from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import PRESETS, Role, load_roster
+from longvideoagent.agents.config import PRESETS, AgentConfig, load_team_config
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.cli.doctor import serving_line
 from longvideoagent.core.context import Style
-from longvideoagent.core.protocol import parse_clips, parse_sightings
-from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
+from longvideoagent.core.protocol import parse_clips, parse_timed_lines
+from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import (
+    AgentFailure,
     Candidate,
     Clip,
     Evidence,
-    Failed,
-    Grounded,
+    GroundingResult,
+    Jpeg,
     Message,
-    Picture,
     Question,
     Reply,
-    Seen,
     Timeline,
     Usage,
+    VisionResult,
 )
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.media.contact_sheet import contact_sheets
-from longvideoagent.media.readers.base import Video, open_video
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.base import VideoReader, open_reader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import make_timeline
@@ -56,8 +56,8 @@ QUESTION = Question("Where is Otto?", ("bakery", "museum"))
 
 
 @pytest.fixture
-def video(short_video: Path) -> Video:
-    return open_video(short_video)
+def video(short_video: Path) -> VideoReader:
+    return open_reader(short_video)
 
 
 def content(message: Message) -> str:
@@ -65,28 +65,30 @@ def content(message: Message) -> str:
     return told if isinstance(told, str) else " ".join(part for part in told if isinstance(part, str))
 
 
-def pictures(message: Message) -> list[Picture]:
-    return [part for part in message["content"] if isinstance(part, Picture)]
+def pictures(message: Message) -> list[Jpeg]:
+    return [part for part in message["content"] if isinstance(part, Jpeg)]
 
 
-def asked_again() -> AskGrounding:
+def asked_again() -> GroundingRequest:
     """Grounding asked a second time, after a look at c02."""
     rollout = Rollout(QUESTION, TIMELINE)
-    rollout.receive(Grounded("c02"))
+    rollout.receive(GroundingResult("c02"))
     rollout.receive(Reply("<search>Otto</search>"))
-    rollout.receive(Seen("an empty hall"))
+    rollout.receive(VisionResult("an empty hall"))
     rollout.receive(Reply("<request_grounding>outside</request_grounding>"))
-    assert isinstance(rollout.request, AskGrounding)
+    assert isinstance(rollout.request, GroundingRequest)
     return rollout.request
 
 
-def first_request(timeline: Timeline = TIMELINE) -> AskGrounding:
+def first_request(timeline: Timeline = TIMELINE) -> GroundingRequest:
     request = Rollout(QUESTION, timeline).request
-    assert isinstance(request, AskGrounding)
+    assert isinstance(request, GroundingRequest)
     return request
 
 
-def located(video: Video, request: AskGrounding, *replies: str | ModelError) -> tuple[Grounded, ScriptedModel]:
+def located(
+    video: VideoReader, request: GroundingRequest, *replies: str | ModelError
+) -> tuple[GroundingResult, ScriptedModel]:
     script = ScriptedModel(replies)
     return asyncio.run(ModelGrounding(script).locate(request, video)), script
 
@@ -94,7 +96,7 @@ def located(video: Video, request: AskGrounding, *replies: str | ModelError) -> 
 # --- grounding -----------------------------------------------------------------------------------
 
 
-def test_grounding_reads_the_subtitles_first_and_the_question_last(video: Video) -> None:
+def test_grounding_reads_the_subtitles_first_and_the_question_last(video: VideoReader) -> None:
     found, script = located(video, first_request(), "<clip>c02</clip> the museum is named")
     assert (found.label, found.reason) == ("c02", "the museum is named")
     assert found.evidence[0].text == "Otto: the museum"
@@ -109,8 +111,8 @@ def test_questions_about_one_video_share_the_beginning_of_the_prompt() -> None:
     for text in ("Where is Otto?", "Who is late?"):
         script = ScriptedModel(["<clip>c01</clip>"])
         request = Rollout(Question(text), TIMELINE).request
-        assert isinstance(request, AskGrounding)
-        asyncio.run(ModelGrounding(script).locate(request, FrameFolder.__new__(FrameFolder)))
+        assert isinstance(request, GroundingRequest)
+        asyncio.run(ModelGrounding(script).locate(request, FrameFolderReader.__new__(FrameFolderReader)))
         prompts.append(content(script.heard[0][0]))
     shared = len(subtitle_block(TIMELINE))
     assert prompts[0][:shared] == prompts[1][:shared]
@@ -123,7 +125,7 @@ def test_videos_of_one_length_keep_their_own_lines() -> None:
     assert len({one, other, make_timeline(["Mira: Hello."])}) == 2
 
 
-def test_asked_again_it_is_told_what_was_visited_and_seen(video: Video) -> None:
+def test_asked_again_it_is_told_what_was_visited_and_seen(video: VideoReader) -> None:
     found, script = located(video, asked_again(), "<clip>c02</clip> again\n<clip>c03</clip> elsewhere")
     assert found.label == "c03"
     prompt = content(script.heard[0][0])
@@ -131,7 +133,7 @@ def test_asked_again_it_is_told_what_was_visited_and_seen(video: Video) -> None:
     assert "Asked for now: outside" in prompt
 
 
-def test_a_label_that_is_not_there_is_repaired_once(video: Video) -> None:
+def test_a_label_that_is_not_there_is_repaired_once(video: VideoReader) -> None:
     found, script = located(video, first_request(), "<clip>../../etc/passwd</clip> x", "<clip>c01</clip> y")
     assert found.label == "c01"
     assert found.usage.calls == 2
@@ -139,7 +141,7 @@ def test_a_label_that_is_not_there_is_repaired_once(video: Video) -> None:
 
 
 @pytest.mark.parametrize("second", ["<clip>../../etc/passwd</clip>", "no idea at all"])
-def test_a_label_that_stays_wrong_is_left_to_the_loop(second: str, video: Video) -> None:
+def test_a_label_that_stays_wrong_is_left_to_the_loop(second: str, video: VideoReader) -> None:
     found, _ = located(video, first_request(), "<clip>../../etc/passwd</clip> x", second)
     assert found.label == "../../etc/passwd"
     rollout = Rollout(QUESTION, TIMELINE)
@@ -147,15 +149,15 @@ def test_a_label_that_stays_wrong_is_left_to_the_loop(second: str, video: Video)
     assert rollout.trace.current is None
 
 
-def test_a_reply_that_names_nothing_finds_nothing(video: Video) -> None:
+def test_a_reply_that_names_nothing_finds_nothing(video: VideoReader) -> None:
     assert located(video, first_request(), "I cannot tell.", "Sorry, no.")[0].label is None
 
 
-def test_a_bare_label_will_do(video: Video) -> None:
+def test_a_bare_label_will_do(video: VideoReader) -> None:
     assert located(video, first_request(), "<think>is it <clip>c01</clip>?</think> `c03`.")[0].label == "c03"
 
 
-def test_subtitles_too_long_for_the_model_are_shortened_and_it_is_said(video: Video) -> None:
+def test_subtitles_too_long_for_the_model_are_shortened_and_it_is_said(video: VideoReader) -> None:
     request = first_request(make_timeline(*[[f"Mira: line {n}" for n in range(8)]] * 2))
     overflow = ContextOverflowError("too long")
     found, script = located(video, request, overflow, overflow, "<clip>c01</clip> there")
@@ -165,38 +167,38 @@ def test_subtitles_too_long_for_the_model_are_shortened_and_it_is_said(video: Vi
         located(video, request, *[overflow] * 9)
 
 
-def test_further_candidates_are_kept_with_their_reasons(video: Video) -> None:
+def test_further_candidates_are_kept_with_their_reasons(video: VideoReader) -> None:
     named = "<clip>c02</clip> named\n<clip>nowhere</clip> no\n<clip>c03</clip> near"
     found, _ = located(video, first_request(), named)
-    assert (found.label, found.others) == ("c02", (Candidate("c03", "near"),))
+    assert (found.label, found.candidates) == ("c02", (Candidate("c03", "near"),))
 
 
-def test_a_guided_model_may_name_only_what_is_still_open(video: Video) -> None:
+def test_a_guided_model_may_name_only_what_is_still_open(video: VideoReader) -> None:
     told = '{"clips": [{"label": "c03", "reason": "outside"}, {"label": "c01", "reason": "maybe"}]}'
 
-    async def locate(url: str) -> Grounded:
+    async def locate(url: str) -> GroundingResult:
         model = OpenAIModel("m", url)
         try:
-            return await ModelGrounding(model, is_guided=True).locate(asked_again(), video)
+            return await ModelGrounding(model, structured_output=True).locate(asked_again(), video)
         finally:
             await model.close()
 
     with serving(say(told)) as (url, server):
         found = asyncio.run(locate(url))
-    assert (found.label, found.reason, found.others) == ("c03", "outside", (Candidate("c01", "maybe"),))
+    assert (found.label, found.reason, found.candidates) == ("c03", "outside", (Candidate("c01", "maybe"),))
     schema = server.got[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["clips"]["items"]["properties"]["label"]["enum"] == ["c01", "c03"]
     assert "JSON" in server.got[0]["messages"][0]["content"]
 
 
-def test_where_every_clip_was_visited_no_model_is_asked(video: Video) -> None:
+def test_where_every_clip_was_visited_no_model_is_asked(video: VideoReader) -> None:
     rollout = Rollout(QUESTION, TIMELINE)
-    rollout.receive(Grounded("c01"))
+    rollout.receive(GroundingResult("c01"))
     for label in ("c02", "c03"):
         rollout.receive(Reply("<request_grounding/>"))
-        rollout.receive(Grounded(label))
+        rollout.receive(GroundingResult(label))
     rollout.receive(Reply("<request_grounding/>"))
-    assert isinstance(rollout.request, AskGrounding)
+    assert isinstance(rollout.request, GroundingRequest)
     found, script = located(video, rollout.request)
     assert (found.label, script.heard) == (None, [])
 
@@ -204,7 +206,7 @@ def test_where_every_clip_was_visited_no_model_is_asked(video: Video) -> None:
 def test_a_master_whose_context_overflows_reads_fewer_lines_and_it_is_said() -> None:
     timeline = make_timeline([f"Mira: line {n}" for n in range(8)])
     rollout = Rollout(QUESTION, timeline)
-    rollout.receive(Grounded("c01"))
+    rollout.receive(GroundingResult("c01"))
     script = ScriptedModel([ContextOverflowError("too long"), "<answer>a0</answer>"])
     reply = asyncio.run(ModelMaster(script).reply(rollout.trace))
     assert reply.warnings == ("only 50% of each clip's subtitles fitted the master model's context",)
@@ -213,7 +215,7 @@ def test_a_master_whose_context_overflows_reads_fewer_lines_and_it_is_said() -> 
     assert rollout.trace.warnings == reply.warnings
 
 
-def test_a_video_without_text_is_shown_as_contact_sheets(video: Video) -> None:
+def test_a_video_without_text_is_shown_as_contact_sheets(video: VideoReader) -> None:
     silent = Timeline(tuple(Clip(f"c{n:02}", n / 4.0, (n + 1) / 4.0) for n in range(40)))
     found, script = located(video, first_request(silent), "<clip>c07</clip> seen there")
     assert found.label == "c07"
@@ -227,7 +229,7 @@ def test_a_video_without_text_is_shown_as_contact_sheets(video: Video) -> None:
 @given(st.text(max_size=300))
 def test_any_grounding_or_vision_reply_can_be_read(reply: str) -> None:
     assert all(isinstance(label, str) for label, _ in parse_clips(reply))
-    assert all(time_s >= 0 for time_s, _ in parse_sightings(reply))
+    assert all(time_s >= 0 for time_s, _ in parse_timed_lines(reply))
 
 
 # --- vision --------------------------------------------------------------------------------------
@@ -235,9 +237,9 @@ def test_any_grounding_or_vision_reply_can_be_read(reply: str) -> None:
 WINDOW = (Clip("c01", 0.0, 5.0), Clip("c02", 5.0, 10.0))
 
 
-def test_vision_is_shown_frames_over_the_whole_window_with_their_times(video: Video) -> None:
+def test_vision_is_shown_frames_over_the_whole_window_with_their_times(video: VideoReader) -> None:
     script = ScriptedModel(["1.2 s: a grey wall\n- 7.5 s: darker\n99.0 s: outside\nthat is all"])
-    seen = asyncio.run(ModelVision(script, most_frames=4).look(AskVision("the </information> wall", WINDOW), video))
+    seen = asyncio.run(ModelVision(script, max_frames=4).look(VisionRequest("the </information> wall", WINDOW), video))
     (message,) = script.heard[0]
     assert len(pictures(message)) == 4
     assert [part for part in message["content"] if isinstance(part, str)][:4] == [
@@ -259,37 +261,39 @@ def test_frames_of_a_folder_are_sent_as_they_lie_there(tmp_path: Path) -> None:
         Image.new("RGB", (64, 48), (number * 20,) * 3).save(tmp_path / f"{number:05}.jpg")
     script = ScriptedModel(["nothing"])
     asyncio.run(
-        ModelVision(script, most_frames=8).look(AskVision("x", (Clip("c01", 0.0, 8.0),)), FrameFolder(tmp_path, 1))
+        ModelVision(script, max_frames=8).look(
+            VisionRequest("x", (Clip("c01", 0.0, 8.0),)), FrameFolderReader(tmp_path, 1)
+        )
     )
     stored = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
     assert [picture.jpeg for picture in pictures(script.heard[0][0])] == stored
 
 
-def test_fewer_frames_are_sent_where_they_weigh_too_much(video: Video) -> None:
+def test_fewer_frames_are_sent_where_they_weigh_too_much(video: VideoReader) -> None:
     one = len(video.frames([1.0])[0].jpeg())
     script = ScriptedModel(["nothing"])
-    asyncio.run(ModelVision(script, most_frames=8, most_bytes=3 * one).look(AskVision("x", WINDOW), video))
+    asyncio.run(ModelVision(script, max_frames=8, max_image_bytes=3 * one).look(VisionRequest("x", WINDOW), video))
     assert len(pictures(script.heard[0][0])) in (2, 3)
 
 
-def test_a_model_that_sees_nothing_of_it_says_so(video: Video) -> None:
-    for told, shows_it in (("NOT SHOWN\n1.0 s: a wall", False), ("**not shown**", False), ("1.0 s: a wall", True)):
-        seen = asyncio.run(ModelVision(ScriptedModel([told])).look(AskVision("x", WINDOW), video))
-        assert seen.shows_it is shows_it
+def test_a_model_that_sees_nothing_of_it_says_so(video: VideoReader) -> None:
+    for told, is_found in (("NOT SHOWN\n1.0 s: a wall", False), ("**not shown**", False), ("1.0 s: a wall", True)):
+        seen = asyncio.run(ModelVision(ScriptedModel([told])).look(VisionRequest("x", WINDOW), video))
+        assert seen.is_found is is_found
 
 
-class SlowEyes:
+class SlowVision:
     """Vision that takes its time over some clips, and is told which looks it was cut off in."""
 
     def __init__(self, *shown: str, slow: Sequence[str] = ()) -> None:
         self.shown, self.slow = shown, slow
         self.cut_off: list[str] = []
-        self.most_at_once = self._now = 0
+        self.max_concurrency = self._now = 0
 
-    async def look(self, request: AskVision, video: Video) -> Seen:  # noqa: ARG002
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
         label = request.clips[0].label
         self._now += 1
-        self.most_at_once = max(self.most_at_once, self._now)
+        self.max_concurrency = max(self.max_concurrency, self._now)
         try:
             await asyncio.sleep(30 if label in self.slow else 0.01)
         except asyncio.CancelledError:
@@ -300,39 +304,41 @@ class SlowEyes:
         if label == "broken":
             raise ModelError("HTTP 503")
         line = Evidence(label, 0.0, 1.0, "frame", 0.0, f"seen in {label}")
-        return Seen(f"this is {label}", (line,), Usage(calls=1, images=3), label in self.shown)
+        return VisionResult(f"this is {label}", (line,), Usage(calls=1, images=3), label in self.shown)
 
 
-def looked(eyes: SlowEyes, *labels: str) -> Seen | Failed:
+def looked(eyes: SlowVision, *labels: str) -> VisionResult | AgentFailure:
     windows = tuple((Clip(label, 60.0 * index, 60.0 * index + 60),) for index, label in enumerate(labels))
     team = Team("t", ModelMaster(ScriptedModel([])), OfflineGrounding(), eyes)
-    result = asyncio.run(team.perform(AskVision("x", windows[0], windows[1:]), FrameFolder.__new__(FrameFolder)))
-    assert isinstance(result, Seen | Failed)
+    result = asyncio.run(
+        team.perform(VisionRequest("x", windows[0], windows[1:]), FrameFolderReader.__new__(FrameFolderReader))
+    )
+    assert isinstance(result, VisionResult | AgentFailure)
     return result
 
 
 def test_candidates_are_looked_at_together_and_merged() -> None:
-    eyes = SlowEyes()
+    eyes = SlowVision()
     seen = looked(eyes, "c01", "c02", "c03")
-    assert isinstance(seen, Seen)
-    assert eyes.most_at_once == 3
+    assert isinstance(seen, VisionResult)
+    assert eyes.max_concurrency == 3
     assert seen.text.startswith("In c01 (0:00 to 1:00):\nthis is c01\n\nIn c02 (1:00 to 2:00):")
     assert [each.clip for each in seen.evidence] == ["c01", "c02", "c03"]
-    assert (seen.usage.calls, seen.usage.images, seen.shows_it) == (3, 9, False)
+    assert (seen.usage.calls, seen.usage.images, seen.is_found) == (3, 9, False)
 
 
 def test_looks_behind_the_first_that_shows_it_are_given_up() -> None:
-    eyes = SlowEyes("c02", slow=["c03"])
+    eyes = SlowVision("c02", slow=["c03"])
     seen = looked(eyes, "c01", "c02", "c03")
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, VisionResult)
     assert eyes.cut_off == ["c03"]
-    assert ("c02" in seen.text, "c03" in seen.text, seen.shows_it) == (True, False, True)
+    assert ("c02" in seen.text, "c03" in seen.text, seen.is_found) == (True, False, True)
     assert seen.usage.calls == 3
 
 
 def test_finished_looks_behind_the_first_hit_are_paid_for() -> None:
-    seen = looked(SlowEyes("c01"), "c01", "c02", "c03")
-    assert isinstance(seen, Seen)
+    seen = looked(SlowVision("c01"), "c01", "c02", "c03")
+    assert isinstance(seen, VisionResult)
     assert "c02" not in seen.text
     assert seen.usage.calls == 3
 
@@ -341,8 +347,8 @@ def test_without_a_readable_frame_no_model_is_asked(tmp_path: Path) -> None:
     (tmp_path / "00001.jpg").write_bytes(b"no picture")
     script = ScriptedModel([])
     clip = Clip("c01", 0.0, 1.0)
-    seen = asyncio.run(ModelVision(script).look(AskVision("x", (clip,)), FrameFolder(tmp_path)))
-    assert (seen.shows_it, script.heard) == (False, [])
+    seen = asyncio.run(ModelVision(script).look(VisionRequest("x", (clip,)), FrameFolderReader(tmp_path)))
+    assert (seen.is_found, script.heard) == (False, [])
 
 
 def test_a_thought_names_no_clip_and_a_fence_hides_none() -> None:
@@ -353,15 +359,15 @@ def test_a_thought_names_no_clip_and_a_fence_hides_none() -> None:
 
 def test_threads_can_share_a_team(short_video: Path) -> None:
     with serving(say("<answer>grey</answer>")) as (url, _):
-        team = load_team(Roster().replaced(master=f"openai:tiny@{url}"))
+        team = load_team(TeamConfig().with_models(master=f"openai:tiny@{url}"))
         with ThreadPoolExecutor(6) as pool:
             traces = list(pool.map(lambda _: ask(short_video, "What colour?", team=team), range(12)))
     assert [trace.answer for trace in traces] == ["grey"] * 12
 
 
 def test_a_candidate_that_cannot_be_looked_at_is_an_outage() -> None:
-    failed = looked(SlowEyes(slow=["c03"]), "c01", "broken", "c03")
-    assert isinstance(failed, Failed)
+    failed = looked(SlowVision(slow=["c03"]), "c01", "broken", "c03")
+    assert isinstance(failed, AgentFailure)
     assert failed.cause == "HTTP 503"
 
 
@@ -378,14 +384,14 @@ def test_a_team_of_models_answers_over_http(short_video: Path, tmp_path: Path) -
     ]
     with serving(*answers) as (url, server):
         spec = f"openai:tiny@{url}"
-        roster = Roster().replaced(master=spec, grounding=spec, vision=spec)
+        team_config = TeamConfig().with_models(master=spec, grounding=spec, vision=spec)
         cache = tmp_path / "cache.sqlite"
-        trace = ask(short_video, "What colour?", ["red", "grey"], team=load_team(roster, cache))
+        trace = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
         assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
         assert trace.rounds[0].thought == "I must look"
         assert trace.evidence[-1].text == "it is grey"
         assert trace.usage.calls == 5
-        again = ask(short_video, "What colour?", ["red", "grey"], team=load_team(roster, cache))
+        again = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
     assert again.answer == "grey"
     assert again.usage.calls == 0
     assert len(server.got) == 5
@@ -393,7 +399,7 @@ def test_a_team_of_models_answers_over_http(short_video: Path, tmp_path: Path) -
 
 def test_a_refused_key_ends_as_failed_and_names_the_agent(short_video: Path) -> None:
     with serving(status(401)) as (url, _):
-        trace = ask(short_video, "What colour?", team=Roster(master=Role(model=f"openai:tiny@{url}")))
+        trace = ask(short_video, "What colour?", team=TeamConfig(master=AgentConfig(model=f"openai:tiny@{url}")))
     assert trace.outcome is Outcome.FAILED
     assert trace.cause.startswith("master: http://127.0.0.1")
     assert "OPENAI_API_KEY was refused" in trace.cause
@@ -403,8 +409,8 @@ def test_a_vision_agent_without_eyes_ends_as_failed(short_video: Path, tmp_path:
     script = tmp_path / "script.json"
     script.write_text('["<visual_query>x</visual_query>"]')
     with serving(status(400, "this model does not take images")) as (url, _):
-        roster = Roster().replaced(master=f"scripted:{script}", vision=f"openai:blind@{url}")
-        trace = ask(short_video, "What colour?", team=roster, settings=Settings(max_rounds=2))
+        team_config = TeamConfig().with_models(master=f"scripted:{script}", vision=f"openai:blind@{url}")
+        trace = ask(short_video, "What colour?", team=team_config, settings=RolloutSettings(max_rounds=2))
     assert trace.outcome is Outcome.FAILED
     assert "does not take images" in trace.cause
 
@@ -414,7 +420,7 @@ def test_a_vision_agent_without_eyes_ends_as_failed(short_video: Path, tmp_path:
 )
 def test_a_spec_that_means_nothing_is_refused(spec: str) -> None:
     with pytest.raises(UsageError, match=r"no such model|no address"):
-        load_team(Roster().replaced(master=spec))
+        load_team(TeamConfig().with_models(master=spec))
 
 
 def test_a_team_file_says_how_each_role_is_asked(short_video: Path, tmp_path: Path) -> None:
@@ -449,31 +455,39 @@ def test_a_team_file_says_how_each_role_is_asked(short_video: Path, tmp_path: Pa
         ("look_tag = 'stare'", r"look_tag: "),
         ("[master]\nextra_body = { d = 2024-01-01 }", r"master\.extra_body: .*no JSON"),
         ("[master]\nextra_body = { messages = [] }", r"master\.extra_body: .*by the loop"),
-        ("[vision]\nkey_variable = 'sk-secret'", r"vision\.key_variable: "),
+        ("[vision]\nkey_variable = 'sk-secret'", r"vision\.api_key_env: "),
     ],
 )
 def test_a_team_file_that_cannot_be_used_names_line_or_field(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(text)
     with pytest.raises(DataError, match=told) as caught:
-        load_roster(str(tmp_path / "team.toml"))
+        load_team_config(str(tmp_path / "team.toml"))
     assert "team.toml" in str(caught.value)
     assert "sk-secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_play_the_master_as_it_was_trained(preset: str) -> None:
-    roster = load_roster(preset)
-    assert (roster.style, roster.look_tag, roster.master.context_tokens) == (Style.CONTINUATION, "search", 120_000)
-    master = load_team(roster).master
+    team_config = load_team_config(preset)
+    assert (team_config.style, team_config.look_tag, team_config.master.max_context_tokens) == (
+        Style.CONTINUATION,
+        "search",
+        120_000,
+    )
+    master = load_team(team_config).master
     assert isinstance(master, ModelMaster)
     assert master.settings.temperature == 0.6
     assert serving_line(preset).startswith(f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000")
 
 
 def test_another_model_is_asked_on_the_rosters_terms() -> None:
-    roster = load_roster("qwen3-4b").replaced(master="openai:mine@http://127.0.0.1:1/v1", vision=None)
-    assert roster.master.model == "openai:mine@http://127.0.0.1:1/v1"
-    assert (roster.master.max_tokens, roster.style, roster.vision) == (4096, Style.CONTINUATION, Role())
+    team_config = load_team_config("qwen3-4b").with_models(master="openai:mine@http://127.0.0.1:1/v1", vision=None)
+    assert team_config.master.model == "openai:mine@http://127.0.0.1:1/v1"
+    assert (team_config.master.max_tokens, team_config.style, team_config.vision) == (
+        4096,
+        Style.CONTINUATION,
+        AgentConfig(),
+    )
 
 
 def test_an_unknown_team_or_preset_is_refused() -> None:

@@ -17,14 +17,14 @@ from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineMaster, OfflineVision
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.protocol import parse
-from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.core.trace import Agents, Settings, Trace
-from longvideoagent.core.types import Clip, Grounded, Invalid, Message, Question, Reply, Seen, Timeline
-from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
+from longvideoagent.core.trace import Agents, RolloutSettings, Trace
+from longvideoagent.core.types import Clip, GroundingResult, Invalid, Message, Question, Reply, Timeline, VisionResult
+from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.models.base import CallSettings, Model
-from longvideoagent.models.cache import Memory, RememberingModel
+from longvideoagent.models.cache import CachedModel, KeyValueCache
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.retry import PatientModel
+from longvideoagent.models.retry import RetryingModel
 from longvideoagent.models.scripted import ScriptedModel
 from tests.conftest import make_timeline, needs_torch
 from tests.fakes.faulty_server import say, serving
@@ -42,7 +42,7 @@ class Places:
     def random_model(self) -> str:
         return str(self._request.getfixturevalue("random_model"))
 
-    def stand_in_vllm(self) -> None:
+    def fake_vllm(self) -> None:
         self._request.getfixturevalue("stand_in_vllm").SAYS[0] = "hi there"
 
 
@@ -60,20 +60,20 @@ def chat(_: Places) -> Iterator[Model]:
 @contextmanager
 def text_completions(_: Places) -> Iterator[Model]:
     with serving(say("hi there")) as (url, _server):
-        yield OpenAIModel("m", url, completion_prompt="<user>$prompt<assistant>")
+        yield OpenAIModel("m", url, completion_template="<user>$prompt<assistant>")
 
 
 @contextmanager
 def patient(places: Places) -> Iterator[Model]:
     with chat(places) as model:
-        yield PatientModel(model)
+        yield RetryingModel(model)
 
 
 @contextmanager
 def remembering(places: Places) -> Iterator[Model]:
-    store = Memory(places.folder / "replies.sqlite")
+    store = KeyValueCache(places.folder / "replies.sqlite")
     with chat(places) as model:
-        yield RememberingModel(model, store, "m")
+        yield CachedModel(model, store, "m")
     store.close()
 
 
@@ -86,7 +86,7 @@ def transformers(places: Places) -> Iterator[Model]:
 
 @contextmanager
 def vllm(places: Places) -> Iterator[Model]:
-    places.stand_in_vllm()
+    places.fake_vllm()
     from longvideoagent.models.vllm import VLLMModel
 
     yield VLLMModel(places.random_model)
@@ -112,9 +112,9 @@ def complete(model: Model, *chats: list[Message], heard: list[str] | None = None
     """Replies to chats that are all under way at once, in an event loop of their own."""
 
     async def run() -> list[Reply]:
-        hear = None if heard is None else heard.append
+        on_text = None if heard is None else heard.append
         try:
-            return await asyncio.gather(*(model.complete(chat, SETTINGS, hear) for chat in chats))
+            return await asyncio.gather(*(model.complete(chat, SETTINGS, on_text) for chat in chats))
         finally:
             await model.close()
 
@@ -161,14 +161,16 @@ QUESTION = Question("Where is Otto?", ("bakery", "museum"))
 
 
 @pytest.fixture
-def video(short_video: Path) -> Video:
-    return open_video(short_video)
+def video(short_video: Path) -> VideoReader:
+    return open_reader(short_video)
 
 
 GROUNDING: list[Callable[[], Grounding]] = [
     OfflineGrounding,
     lambda: ModelGrounding(ScriptedModel(["<clip>c02</clip> why\n<clip>c2</clip>\n<clip>c03</clip>"] * 2)),
-    lambda: ModelGrounding(ScriptedModel(['{"clips": [{"label": "c03"}, {"label": "c2"}]}'] * 2), is_guided=True),
+    lambda: ModelGrounding(
+        ScriptedModel(['{"clips": [{"label": "c03"}, {"label": "c2"}]}'] * 2), structured_output=True
+    ),
     lambda: ModelGrounding(ScriptedModel(["../../etc/passwd"] * 2)),
     lambda: ModelGrounding(ScriptedModel([""" <think>c01</think> """] * 2)),
 ]
@@ -178,13 +180,13 @@ GROUNDING: list[Callable[[], Grounding]] = [
 @pytest.mark.parametrize("timeline", [TALK, SILENT], ids=["talk", "silent"])
 @pytest.mark.parametrize("visited", [(), (0,), (0, 1)])
 def test_grounding_leads_the_loop_to_a_clip_not_yet_visited_or_says_so(
-    make: Callable[[], Grounding], timeline: Timeline, visited: tuple[int, ...], video: Video
+    make: Callable[[], Grounding], timeline: Timeline, visited: tuple[int, ...], video: VideoReader
 ) -> None:
     rollout = Rollout(QUESTION, timeline)
     for index in visited:
-        rollout.receive(Grounded(timeline.clips[index].label))
+        rollout.receive(GroundingResult(timeline.clips[index].label))
         rollout.receive(Reply("<request_grounding>elsewhere</request_grounding>"))
-    assert isinstance(rollout.request, AskGrounding)
+    assert isinstance(rollout.request, GroundingRequest)
     before = rollout.trace.visited
     found = asyncio.run(make().locate(rollout.request, video))
     assert pickle.loads(pickle.dumps(found)) == found
@@ -204,10 +206,12 @@ VISION: list[Callable[[], Vision]] = [
 
 
 @pytest.mark.parametrize("make", VISION)
-def test_vision_tells_what_is_in_the_window_with_times_inside_it(make: Callable[[], Vision], video: Video) -> None:
+def test_vision_tells_what_is_in_the_window_with_times_inside_it(
+    make: Callable[[], Vision], video: VideoReader
+) -> None:
     window = (Clip("c01", 0.0, 4.0), Clip("c02", 4.0, 8.0))
-    seen = asyncio.run(make().look(AskVision("the wall", window), video))
-    assert isinstance(seen, Seen)
+    seen = asyncio.run(make().look(VisionRequest("the wall", window), video))
+    assert isinstance(seen, VisionResult)
     assert seen.text.strip()
     assert pickle.loads(pickle.dumps(seen)) == seen
     assert seen.usage.images > 0
@@ -218,9 +222,9 @@ def test_vision_tells_what_is_in_the_window_with_times_inside_it(make: Callable[
 
 def traces(agents: Agents) -> list[Trace]:
     """The master's traces of one rollout, round by round."""
-    rollout = Rollout(QUESTION, TALK, Settings(max_rounds=3, agents=agents))
+    rollout = Rollout(QUESTION, TALK, RolloutSettings(max_rounds=3, agents=agents))
     if rollout.trace.settings.grounding:
-        rollout.receive(Grounded("c02"))
+        rollout.receive(GroundingResult("c02"))
     told = [rollout.trace]
     rollout.receive(Reply("hm"))
     return [*told, rollout.trace]

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent import Roster, Settings
+from longvideoagent import RolloutSettings, TeamConfig
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import Cost, Role
+from longvideoagent.agents.config import AgentConfig
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, Forecast, check_prices, forecast
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Episode, open_episode
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.models.base import TokenPrice
 from longvideoagent.run import answer
 from tests.fakes.faulty_server import Server, say, serving
 
@@ -23,9 +24,9 @@ SUBTITLES = "\n".join(f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\nMira: this is li
 
 
 @pytest.fixture
-def episode(short_video: Path, tmp_path: Path) -> Episode:
+def episode(short_video: Path, tmp_path: Path) -> Video:
     (tmp_path / "talk.srt").write_text(SUBTITLES)
-    return open_episode(short_video, tmp_path / "talk.srt")
+    return open_video(short_video, tmp_path / "talk.srt")
 
 
 def by_role(told: tuple[Forecast, ...]) -> dict[str, Forecast]:
@@ -45,18 +46,18 @@ def sent(server: Server) -> tuple[int, int]:
 
 @pytest.mark.parametrize("style", list(Style))
 @pytest.mark.parametrize("agents", list(Agents))
-def test_no_rollout_uses_more_than_was_forecast(style: Style, agents: Agents, episode: Episode) -> None:
-    settings = Settings(max_rounds=4, agents=agents)
+def test_no_rollout_uses_more_than_was_forecast(style: Style, agents: Agents, episode: Video) -> None:
+    settings = RolloutSettings(max_rounds=4, agents=agents)
     long = "word " * 600
     with serving(
         say("c01"), say(f"<think>{long}</think><search>{long}</search>"), say(long), say(f"{long}<search>x</search>"),
         say(long), say("<request_grounding/>"), say("c01"), say("nothing"), say("<answer>a0</answer>"),
     ) as (url, server):  # fmt: skip
         spec = f"openai:m@{url}"
-        roster = Roster(style=style, prices={"m": Cost(prompt=1.0, completion=2.0)})
-        roster = roster.replaced(master=spec, grounding=spec, vision=spec)
-        most = by_role(forecast(QUESTION, episode, roster, settings))["in all"]
-        trace = answer(QUESTION, episode, load_team(roster), settings)
+        team_config = TeamConfig(style=style, prices={"m": TokenPrice(prompt=1.0, completion=2.0)})
+        team_config = team_config.with_models(master=spec, grounding=spec, vision=spec)
+        most = by_role(forecast(QUESTION, episode, team_config, settings))["in all"]
+        trace = answer(QUESTION, episode, load_team(team_config), settings)
     tokens, pictures = sent(server)
     assert trace.usage.calls <= most.most.calls
     assert tokens <= most.most.prompt_tokens
@@ -65,14 +66,14 @@ def test_no_rollout_uses_more_than_was_forecast(style: Style, agents: Agents, ep
     assert trace.usage.usd <= most.usd
 
 
-def test_every_role_is_told_with_its_most(episode: Episode) -> None:
-    roster = Roster(
-        master=Role(model="openai:a", max_tokens=100),
-        grounding=Role(model="openai:b"),
-        vision=Role(model="openai:a", most_frames=8),
-        prices={"a": Cost(prompt=1.0, completion=10.0)},
+def test_every_role_is_told_with_its_most(episode: Video) -> None:
+    team_config = TeamConfig(
+        master=AgentConfig(model="openai:a", max_tokens=100),
+        grounding=AgentConfig(model="openai:b"),
+        vision=AgentConfig(model="openai:a", max_frames=8),
+        prices={"a": TokenPrice(prompt=1.0, completion=10.0)},
     )
-    told = by_role(forecast(QUESTION, episode, roster, Settings(max_rounds=5, look_ahead=3)))
+    told = by_role(forecast(QUESTION, episode, team_config, RolloutSettings(max_rounds=5, parallel_looks=3)))
     assert (told["master"].most.calls, told["master"].most.completion_tokens) == (5, 500)
     assert told["grounding"].most.calls == 10  # each may need a second go
     assert (told["vision"].most.calls, told["vision"].most.images) == (12, 96)
@@ -81,15 +82,15 @@ def test_every_role_is_told_with_its_most(episode: Episode) -> None:
     assert told["in all"].usd is None
 
 
-def test_the_offline_team_costs_nothing(episode: Episode) -> None:
-    total = by_role(forecast(QUESTION, episode, Roster(), Settings()))["in all"]
+def test_the_offline_team_costs_nothing(episode: Video) -> None:
+    total = by_role(forecast(QUESTION, episode, TeamConfig(), RolloutSettings()))["in all"]
     assert (total.most.tokens, total.usd) == (0, 0.0)
 
 
 def test_dollars_cannot_be_bounded_without_prices() -> None:
-    roster = Roster(master=Role(model="openai:a@http://127.0.0.1:1/v1"))
+    team_config = TeamConfig(master=AgentConfig(model="openai:a@http://127.0.0.1:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):
-        check_prices(roster, 1.0)
-    check_prices(roster, None)
-    check_prices(roster.model_copy(update={"prices": {"a": Cost(prompt=0, completion=0)}}), 1.0)
-    check_prices(Roster(), 1.0)
+        check_prices(team_config, 1.0)
+    check_prices(team_config, None)
+    check_prices(team_config.model_copy(update={"prices": {"a": TokenPrice(prompt=0, completion=0)}}), 1.0)
+    check_prices(TeamConfig(), 1.0)

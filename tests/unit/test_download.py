@@ -51,7 +51,7 @@ def test_a_fetch_that_broke_off_goes_on_and_nothing_whole_is_fetched_twice(tmp_p
 @pytest.mark.parametrize("name", ["clip_durations.json", "large.bin"])
 def test_other_bytes_than_the_hub_holds_are_found_out_and_fetched_again(name: str, tmp_path: Path) -> None:
     hub = Hub(NAME, {**FILES, "large.bin": b"0123456789" * 1000})
-    hub.spoils, hub.spoilt = name, hub.files[name][:-1] + b"?"
+    hub.spoils, hub.invalid_fields = name, hub.files[name][:-1] + b"?"
     with serving(hub) as url:
         done = fetch(url, tmp_path / "out", "longtvqa-plus")
         assert done.returncode == 2

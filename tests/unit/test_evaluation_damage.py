@@ -130,12 +130,12 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
         ("another question's", ":3: question 'other-"),
     ],
 )
-def test_a_line_that_was_spoilt_is_named(spoilt: str, told: str, release: Path, tmp_path: Path) -> None:
+def test_a_line_that_was_spoilt_is_named(invalid_fields: str, told: str, release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
     path = tmp_path / "run" / "traces.jsonl"
     written = path.read_text().splitlines(keepends=True)
     other = written[2].replace('"id":"', '"id":"other-')
-    written[2] = other if spoilt.startswith("another") else f"{spoilt}\n"
+    written[2] = other if invalid_fields.startswith("another") else f"{invalid_fields}\n"
     path.write_text("".join(written), errors="surrogateescape")
     with pytest.raises(DataError, match=told):
         run(asked(release), tmp_path / "run")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.agents.config import Role, Roster
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.evaluate import How, run_evaluation
-from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
+from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import question, slow_release, some, write_release
 from tests.plugins.runs import LVA, asked, ids, lines, lva, run, start, wait_for_lines
@@ -27,8 +27,8 @@ from tests.plugins.runs import LVA, asked, ids, lines, lva, run, start, wait_for
 def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(400, "broken")] * 5 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
-        first = run(protocol, tmp_path / "run", bounds=Bounds(concurrency=1))
+        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        first = run(protocol, tmp_path / "run", bounds=RunLimits(concurrency=1))
         assert first["outcomes"] == {"answered": 7, "abstained": 0, "spent": 0, "failed": 5}
         assert sum(first["failures"].values()) == 5
         assert run(protocol, tmp_path / "run")["outcomes"]["failed"] == 5
@@ -61,8 +61,8 @@ def test_a_run_that_stopped_tells_how_many_questions_it_has_finished(tmp_path: P
 def test_a_server_that_is_away_for_a_while_loses_nothing(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(503, "restarting")] * 10 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
-        assert run(protocol, tmp_path / "run", bounds=Bounds(concurrency=4))["outcomes"]["answered"] == 12
+        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        assert run(protocol, tmp_path / "run", bounds=RunLimits(concurrency=4))["outcomes"]["answered"] == 12
 
 
 SERVER = """
@@ -102,8 +102,8 @@ def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> Non
 def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some(60))
     with serving(status(401, "no")) as (url, _):
-        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")))
-        result = run_evaluation(protocol, tmp_path / "run", How(Bounds(concurrency=1)), lambda *_: None)
+        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        result = run_evaluation(protocol, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
     assert "25 questions in a row failed" in result.stopped
     assert result.summary["finished"] == 25
 
@@ -112,9 +112,11 @@ def test_a_run_stops_at_its_dollars(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some(20))
     with serving(say("<answer>a1</answer>")) as (url, _):
         model = f"openai:m@{url}"
-        roster = Roster.model_validate({"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}})
-        bounds = Bounds(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
-        result = run_evaluation(asked(release, roster), tmp_path / "run", How(bounds), lambda *_: None)
+        team_config = TeamConfig.model_validate(
+            {"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}}
+        )
+        bounds = RunLimits(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
+        result = run_evaluation(asked(release, team_config), tmp_path / "run", RunOptions(bounds), lambda *_: None)
     assert (result.summary["finished"], result.stopped) == (4, "12.00 dollars are spent")
 
 

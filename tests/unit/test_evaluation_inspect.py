@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.evaluation.evaluate import How, run_evaluation
+from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import some, write_release
 from tests.plugins.runs import asked
@@ -42,7 +42,7 @@ def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some(12))
     log, _ = inspected(release, tmp_path)
     metrics = log["results"]["scores"][0]["metrics"]
-    ours = run_evaluation(asked(release), tmp_path / "run", How(), lambda *_: None).summary
+    ours = run_evaluation(asked(release), tmp_path / "run", RunOptions(), lambda *_: None).summary
     assert metrics["accuracy"]["value"] == pytest.approx(ours["accuracy"]["mean"])
     assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["error"], rel=0.5)
     assert all(sample["metadata"]["trace"]["outcome"] == "answered" for sample in log["samples"])

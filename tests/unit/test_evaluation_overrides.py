@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.config import Role, Roster, load_roster
+from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
-from longvideoagent.core.rollout import AskVision, Rollout
-from longvideoagent.core.trace import Settings
-from longvideoagent.core.types import Message, Picture, Reply, Seen
+from longvideoagent.core.rollout import Rollout, VisionRequest
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
-from longvideoagent.evaluation.config import make_protocol, read_asked
+from longvideoagent.evaluation.config import make_eval_config, read_asked
 from longvideoagent.evaluation.evaluate import forecast_run, judge_run
-from longvideoagent.evaluation.overrides import Switches, ToldBoxes
-from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.overrides import EvalOverrides, GoldBoxVision
+from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_frames, write_release
@@ -52,9 +52,9 @@ def test_scrambled_gold_gives_the_very_same_traces(master: str, switches: Json, 
     ]
     with serving(play) as (url, server):
         protocol = asked(release, models_at(url, master) if master else None, **switches)
-        run(protocol, tmp_path / "plain", bounds=Bounds(concurrency=1))
+        run(protocol, tmp_path / "plain", bounds=RunLimits(concurrency=1))
         write_release(release, scrambled)
-        run(protocol, tmp_path / "scrambled", bounds=Bounds(concurrency=1))
+        run(protocol, tmp_path / "scrambled", bounds=RunLimits(concurrency=1))
     half = len(server.got) // 2
     assert server.got[:half] == server.got[half:]
     assert bool(half) == bool(master)
@@ -75,11 +75,11 @@ def first_clips(path: Path) -> list[str]:
 
 
 def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_path: Path) -> None:
-    run(asked(release, first_clip="gold"), tmp_path / "gold", bounds=Bounds(concurrency=1))
+    run(asked(release, first_clip="gold"), tmp_path / "gold", bounds=RunLimits(concurrency=1))
     _, samples = read_asked(asked(release))
     assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in by_episode(samples)]
     assert asked(release, first_clip="gold").tells_gold == ("the first clip is the gold clip",)
-    run(asked(release, first_clip="random"), tmp_path / "random", bounds=Bounds(concurrency=1))
+    run(asked(release, first_clip="random"), tmp_path / "random", bounds=RunLimits(concurrency=1))
     assert len(set(first_clips(tmp_path / "random"))) == 4
     assert (
         subprocess.run(
@@ -87,8 +87,8 @@ def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_pa
         ).returncode
         == 0
     )
-    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", bounds=Bounds(concurrency=1))
-    run(asked(release), tmp_path / "ground", bounds=Bounds(concurrency=1))
+    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", bounds=RunLimits(concurrency=1))
+    run(asked(release), tmp_path / "ground", bounds=RunLimits(concurrency=1))
     assert first_clips(tmp_path / "cache") == first_clips(tmp_path / "ground")
 
 
@@ -130,48 +130,52 @@ def test_impossible_switches_are_refused(switch: Json, told: str, release: Path,
 @pytest.mark.parametrize(
     ("bounds", "switch", "told"),
     [
-        (Settings(max_rounds=3), {"baseline": "subtitles"}, "leave out --max-rounds"),
-        (Settings(window=2), {"baseline": "subtitles"}, "leave out --window"),
-        (Settings(look_ahead=2), {"baseline": "subtitles"}, "leave out --look-ahead"),
-        (Settings(window=2), {"agents": "none"}, "--window 2 --agents none: the whole video is one clip"),
-        (Settings(look_ahead=2), {"agents": "grounding"}, "--look-ahead --agents grounding: nobody looks"),
+        (RolloutSettings(max_rounds=3), {"baseline": "subtitles"}, "leave out --max-rounds"),
+        (RolloutSettings(window=2), {"baseline": "subtitles"}, "leave out --window"),
+        (RolloutSettings(parallel_looks=2), {"baseline": "subtitles"}, "leave out --parallel-looks"),
+        (RolloutSettings(window=2), {"agents": "none"}, "--window 2 --agents none: the whole video is one clip"),
+        (
+            RolloutSettings(parallel_looks=2),
+            {"agents": "grounding"},
+            "--parallel-looks --agents grounding: nobody looks",
+        ),
     ],
 )
-def test_bounds_that_mean_nothing_are_refused(bounds: Settings, switch: Json, told: str) -> None:
+def test_bounds_that_mean_nothing_are_refused(bounds: RolloutSettings, switch: Json, told: str) -> None:
     with pytest.raises(UsageError, match=re.escape(told)):
-        make_protocol(Path("data"), "val", Roster(), bounds, switch)
+        make_eval_config(Path("data"), "val", TeamConfig(), bounds, switch)
 
 
 class Eyes:
     """Vision that tells what it was asked."""
 
-    async def look(self, request: AskVision, video: object) -> Seen:  # noqa: ARG002
-        return Seen(request.query)
+    async def look(self, request: VisionRequest, video: object) -> VisionResult:  # noqa: ARG002
+        return VisionResult(request.query)
 
 
 def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> None:
     protocol = asked(release, agents="grounding+vision", boxes=True)
     data, samples = read_asked(protocol)
     sample, episode = samples[1], data.episode(samples[1].video)
-    team = Switches.of(protocol, data, samples).team_for(sample, episode, offline_team())
-    assert isinstance(team.vision, ToldBoxes)
+    team = EvalOverrides.of(protocol, data, samples).team_for(sample, episode, offline_team())
+    assert isinstance(team.vision, GoldBoxVision)
     clip = episode.timeline.find(sample.gold.clip or "")
     assert clip is not None
-    eyes = ToldBoxes(team.vision.boxes, Eyes())
-    seen = asyncio.run(eyes.look(AskVision("what?", (clip,)), episode.video))
+    eyes = GoldBoxVision(team.vision.boxes, Eyes())
+    seen = asyncio.run(eyes.look(VisionRequest("what?", (clip,)), episode.video))
     assert "Otto at 2, 1, 3, 4" in seen.text
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
     assert (
-        asyncio.run(ToldBoxes(team.vision.boxes, Eyes()).look(AskVision("what?", (other,)), episode.video)).text
+        asyncio.run(GoldBoxVision(team.vision.boxes, Eyes()).look(VisionRequest("what?", (other,)), episode.video)).text
         == "what?"
     )
-    plain = Switches.of(asked(release), data, samples).team_for(sample, episode, offline_team())
-    assert not isinstance(plain.vision, ToldBoxes)
+    plain = EvalOverrides.of(asked(release), data, samples).team_for(sample, episode, offline_team())
+    assert not isinstance(plain.vision, GoldBoxVision)
 
 
 def test_the_subtitle_baseline_is_one_prompt_with_the_whole_episode(release: Path, tmp_path: Path) -> None:
     with serving(say("<answer>a1</answer>")) as (url, _):
-        protocol = asked(release, Roster(master=Role(model=f"openai:m@{url}")), baseline="subtitles")
+        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")), baseline="subtitles")
         summary = run(protocol, tmp_path / "run")
     assert summary["per_question"]["rounds"]["mean"] == 1.0
     assert summary["roles"]["grounding"]["calls"] == 0
@@ -186,7 +190,7 @@ def shown_frames(release: Path, *replies: str | ModelError) -> tuple[Reply, list
     model = ScriptedModel(replies)
     episode = data.episode("s01e01")
     team = replace(offline_team(), master=ModelMaster(model))
-    team = Switches.of(protocol, data, samples).team_for(samples[0], episode, team)
+    team = EvalOverrides.of(protocol, data, samples).team_for(samples[0], episode, team)
     trace = Rollout(samples[0].question, episode.timeline, protocol.settings).trace
     return asyncio.run(team.master.reply(trace)), model.heard
 
@@ -195,7 +199,7 @@ def test_the_frame_baseline_shows_middle_frames_with_the_subtitles(release: Path
     reply, heard = shown_frames(release, "<answer>a1</answer>")
     content = heard[0][0]["content"]
     assert isinstance(content, tuple)
-    assert [type(part) for part in content] == [Picture, Picture, Picture, str]
+    assert [type(part) for part in content] == [Jpeg, Jpeg, Jpeg, str]
     assert reply.usage.images == 3
 
 
@@ -268,7 +272,7 @@ def test_nothing_is_retried_where_there_is_no_run(release: Path, tmp_path: Path)
 
 
 def test_a_whole_run_is_forecast(release: Path) -> None:
-    one = forecast_run(asked(release, load_roster("qwen3-4b"), limit=1))
-    all_ = forecast_run(asked(release, load_roster("qwen3-4b")))
+    one = forecast_run(asked(release, load_team_config("qwen3-4b"), limit=1))
+    all_ = forecast_run(asked(release, load_team_config("qwen3-4b")))
     assert all_[-1].most.calls == 12 * one[-1].most.calls
     assert all_[-1].most.prompt_tokens > 11 * one[-1].most.prompt_tokens / 2

@@ -22,7 +22,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.ray import Work, ask_shard, cut
-from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import slow_release, some, write_release
 from tests.plugins.runs import LVA, asked, ids, lines, start, wait_for_lines
@@ -43,7 +43,7 @@ def test_shards_keep_episodes_together_and_lose_nothing() -> None:
 
 
 def test_a_worker_whose_data_lack_questions_says_so(tmp_path: Path) -> None:
-    work = Work(asked(write_release(tmp_path / "data", some(4))), Bounds(), None)
+    work = Work(asked(write_release(tmp_path / "data", some(4))), RunLimits(), None)
     assert {each.question.id for each in ask_shard(["3", "1"], work) if isinstance(each, Trace)} == {"3", "1"}
     with pytest.raises(DataError, match=r"lacks 2 of the questions, 7, 9 first; copy the same data set to every node"):
         list(ask_shard(["1", "7", "9"], work))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.config import Role, Roster
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, Settings, Trace
-from longvideoagent.core.types import Grounded, Question, Reply, Seen
+from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
@@ -28,9 +28,9 @@ from tests.plugins.runs import LVA, Json, asked, run
 
 def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Path) -> None:
     with serving(*[say("<answer>a1</answer>")] * 12, *[say("<answer>a2</answer>")] * 12) as (url, _):
-        roster = Roster(master=Role(model=f"openai:m@{url}"))
-        run(asked(release, roster), tmp_path / "right")
-        run(asked(release, roster, limit=8), tmp_path / "wrong")
+        team_config = TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))
+        run(asked(release, team_config), tmp_path / "right")
+        run(asked(release, team_config, limit=8), tmp_path / "wrong")
     told = compare(tmp_path / "right", tmp_path / "wrong")
     assert (told.common, told.gain, told.interval) == (8, -1.0, None)
     assert told.p == pytest.approx(2 / 2**2)  # two episodes
@@ -41,9 +41,9 @@ def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Pat
 
 def test_numbers_of_one_episode_or_all_alike_are_shown_without_certainty(release: Path, tmp_path: Path) -> None:
     with serving(*[say("<answer>a1</answer>")] * 24) as (url, _):
-        roster = Roster(master=Role(model=f"openai:m@{url}"))
-        both = run(asked(release, roster), tmp_path / "both")
-        one = run(asked(release, roster, limit=1), tmp_path / "one")
+        team_config = TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))
+        both = run(asked(release, team_config), tmp_path / "both")
+        one = run(asked(release, team_config, limit=1), tmp_path / "one")
     assert percent(both["accuracy"]) == "100.0 % (22.4 to 100.0)"  # two episodes bear out no more
     assert percent(one["accuracy"]) == "100.0 ± – %"
     assert '100.0 <span class="soft">(22.4 to 100.0)</span>' in write_report(tmp_path / "both").read_text()
@@ -104,11 +104,24 @@ def test_a_replay_ends_in_the_recorded_trace(name: str, release: Path, tmp_path:
 
 def test_what_grounding_got_wrong_is_replayed_too() -> None:
     timeline = make_timeline(["Mira: Hello."], ["Otto: A rope."])
-    rollout = Rollout(Question("Who?", ("Mira", "Otto"), "q"), timeline, Settings(6))
+    rollout = Rollout(Question("Who?", ("Mira", "Otto"), "q"), timeline, RolloutSettings(6))
     again = Reply("<request_grounding></request_grounding>")
-    for result in (Grounded("nowhere"), again, Grounded("c01"), again, Grounded("c01"), again, Grounded(None, "tired")):
+    for result in (
+        GroundingResult("nowhere"),
+        again,
+        GroundingResult("c01"),
+        again,
+        GroundingResult("c01"),
+        again,
+        GroundingResult(None, "tired"),
+    ):
         rollout.receive(result)
-    for reply in (Reply("no action"), Reply("<visual_query>x</visual_query>"), Seen("y"), Reply("<answer>a0</answer>")):
+    for reply in (
+        Reply("no action"),
+        Reply("<visual_query>x</visual_query>"),
+        VisionResult("y"),
+        Reply("<answer>a0</answer>"),
+    ):
         rollout.receive(reply)
     assert replay(rollout.trace, timeline, lambda _: None)
 

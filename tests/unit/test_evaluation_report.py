@@ -10,12 +10,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from longvideoagent.agents.config import Role, Roster
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Settings
-from longvideoagent.core.types import Grounded, Question, Reply
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
+from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import open_run
 from tests.conftest import make_timeline
@@ -31,7 +31,7 @@ def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_
     records = [question(1, q=HOSTILE, a2=HOSTILE), question(2)]
     release = write_release(tmp_path / "data", records)
     with serving(*[say(f"<think>{HOSTILE[:-1]}</think><answer>a2</answer>")] * 4) as (url, _):
-        run(asked(release, Roster(master=Role(model=f"openai:m@{url}"))), tmp_path / "run")
+        run(asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))), tmp_path / "run")
     page = write_report(tmp_path / "run").read_text()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
@@ -76,7 +76,7 @@ def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(tmp_path: 
     (data / "videos").mkdir(parents=True)
     videomme(data)
     shutil.copy(short_video, data / "videos" / "talk.mp4")
-    run(make_protocol(data, "long", Roster(), Settings(), {"agents": "grounding"}), path)
+    run(make_eval_config(data, "long", TeamConfig(), RolloutSettings(), {"agents": "grounding"}), path)
     without = "import sys; sys.modules['pyarrow'] = None; from longvideoagent.cli.main import main; main()"
     for more, status in (([], 0), (["--data", str(data)], 2)):
         command = [sys.executable, "-c", without, "report", str(path), *more]
@@ -92,7 +92,7 @@ def test_a_report_keeps_clips_of_one_name_apart(release: Path, tmp_path: Path) -
     with open_run(tmp_path / "run", partial(resolve, asked(release), data), samples) as folder:
         for sample in samples:
             rollout = Rollout(sample.question, make_timeline([f"Mira: This is film {sample.video}."]))
-            rollout.receive(Grounded("c01"))
+            rollout.receive(GroundingResult("c01"))
             rollout.receive(Reply("<answer>a0</answer>"))
             folder.add(rollout.trace)
     page = write_report(tmp_path / "run").read_text()

@@ -22,21 +22,21 @@ from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.core.context import messages
-from longvideoagent.core.rollout import AskGrounding, Rollout
-from longvideoagent.core.types import Grounded
+from longvideoagent.core.rollout import GroundingRequest, Rollout
+from longvideoagent.core.types import GroundingResult
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
 from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
-from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
+from longvideoagent.datasets.longtvqa.sample import GroupBy, choose, write_subset
 from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
 from longvideoagent.datasets.synthetic.generate import Recipe, balance, extract_frames, grow, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
 from longvideoagent.errors import DataError, ModelError, UsageError
-from longvideoagent.media.readers.base import Video
-from longvideoagent.media.video import Episode
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.release import CLIPS, question, write_release
 
@@ -147,18 +147,18 @@ def test_the_words_of_the_question_alone_do_not_tell_the_answer(many: list[Sampl
 
 def test_a_part_is_drawn_by_its_seed(grown: Path, tmp_path: Path) -> None:
     data = read_longtvqa(grown, "train")
-    drawn = choose(data.samples, 2, 1, Per.KIND)
+    drawn = choose(data.samples, 2, 1, GroupBy.KIND)
     assert Counter(sample.kind for sample in drawn) == dict.fromkeys(KINDS, 2)
-    assert choose(data.samples, 2, 1, Per.KIND) == drawn
-    assert choose(data.samples, 2, 2, Per.KIND) != drawn
-    assert len(choose(data.samples, 5, 0, Per.VIDEO)) == 10
+    assert choose(data.samples, 2, 1, GroupBy.KIND) == drawn
+    assert choose(data.samples, 2, 2, GroupBy.KIND) != drawn
+    assert len(choose(data.samples, 5, 0, GroupBy.VIDEO)) == 10
     assert len(choose(data.samples, 999, 0)) == 24
-    write_part(data, drawn, tmp_path / "part")
+    write_subset(data, drawn, tmp_path / "part")
     part = read_longtvqa(tmp_path / "part", "train")
     assert [sample.question for sample in part.samples] == [sample.question for sample in drawn]
     assert part.timeline(drawn[0].video) == data.timeline(drawn[0].video)
     with pytest.raises(UsageError, match="already"):
-        write_part(data, drawn, tmp_path / "part")
+        write_subset(data, drawn, tmp_path / "part")
 
 
 def test_a_command_that_is_stopped_says_so_and_goes_on_later(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_command_that_is_stopped_says_so_and_goes_on_later(tmp_path: Path) -> 
 def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tmp_path: Path) -> None:
     splits = {split: read_longtvqa(grown, split) for split in ("train", "val")}
     for data in splits.values():
-        write_part(data, data.samples[:2], tmp_path / "part")
+        write_subset(data, data.samples[:2], tmp_path / "part")
     for split, whole in splits.items():
         part, video = read_longtvqa(tmp_path / "part", split), whole.samples[0].video
         assert part.timeline(video) == whole.timeline(video)
@@ -188,9 +188,9 @@ def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tm
     texts = json.loads((other / "clip_subtitles.json").read_text())
     (other / "clip_subtitles.json").write_text(json.dumps({clip: [[0.0, 1.0, "Else."]] for clip in texts}))
     with pytest.raises(UsageError, match="of another set"):
-        write_part(splits["val"], splits["val"].samples, other)
+        write_subset(splits["val"], splits["val"].samples, other)
     with pytest.raises(UsageError, match="no question to draw"):
-        write_part(splits["val"], [], tmp_path / "none")
+        write_subset(splits["val"], [], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -203,11 +203,11 @@ class ShakyGrounding:
     def __init__(self, asked: int = 0) -> None:
         self.asked = asked
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:  # noqa: ARG002
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002
         self.asked += 1
         if self.asked % 2:
             raise ModelError("HTTP 503")
-        return Grounded(request.timeline.clips[0].label)
+        return GroundingResult(request.timeline.clips[0].label)
 
 
 def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ class Watched:
     def clips(self, _video: str) -> None:
         return
 
-    def episode(self, video: str) -> Episode:
+    def episode(self, video: str) -> Video:
         self.opened.append(video)
         return self._data.episode(video)
 
@@ -338,7 +338,7 @@ def test_rows_hold_the_very_prompt_the_loop_would_show(
     for row in rows:
         sample = by_id[row["extra_info"]["qid"]]
         rollout = Rollout(shuffle_options(sample, 3).question, data.timeline(sample.video))
-        rollout.receive(Grounded(cache.get(sample.question)))
+        rollout.receive(GroundingResult(cache.get(sample.question)))
         assert row["prompt"] == messages(rollout.trace, look_tag="search")
         right = int(row["reward_model"]["ground_truth"][1:])
         assert row["extra_info"]["options"][right] == sample.question.options[sample.gold.option_index or 0]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from longvideoagent import Roster, Settings, ask
+from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import Role
+from longvideoagent.agents.config import AgentConfig
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Outcome
-from longvideoagent.core.types import Message, Picture, Reply
+from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import ContextOverflowError, ModelError, UsageError
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.transformers import TransformersModel
@@ -45,9 +45,9 @@ def going_on(said: str = TOLD) -> list[Message]:
 
 
 def test_a_whole_rollout_in_this_process(taught_model: Path, short_video: Path) -> None:
-    role = Role(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
-    roster = Roster(master=role, style=Style.CONTINUATION, look_tag="search")
-    trace = ask(short_video, "What colour?", ["red", "grey"], team=roster)
+    role = AgentConfig(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
+    team_config = TeamConfig(master=role, style=Style.CONTINUATION, look_tag="search")
+    trace = ask(short_video, "What colour?", ["red", "grey"], team=team_config)
     assert [each.reply.text for each in trace.rounds] == [
         "<think>hm</think><search>the wall</search>",
         "so <answer>a1</answer>",
@@ -66,7 +66,7 @@ def test_a_reply_ends_at_its_first_action_where_nothing_more_is_wanted(taught_mo
 
 
 def test_what_runs_side_by_side_is_batched_and_says_the_same(taught_model: Path) -> None:
-    model = TransformersModel(str(taught_model), most_at_once=8)
+    model = TransformersModel(str(taught_model), max_concurrency=8)
     chats = [ASKED, going_on(), [Message(role="user", content="What? " * 50)], going_on("x" * 99 + TOLD)] * 4
     alone = [replies(TransformersModel(str(taught_model)), chat)[0] for chat in chats[:4]]
     assert replies(model, *chats) == alone * 4
@@ -102,7 +102,7 @@ def test_a_thought_that_the_template_opens_stands_in_the_reply_once(random_model
 
 def test_a_prompt_that_is_too_long_is_an_overflow(random_model: Path) -> None:
     with pytest.raises(ContextOverflowError, match="context of 100"):
-        replies(TransformersModel(str(random_model), context_tokens=100), [Message(role="user", content="x" * 90)])
+        replies(TransformersModel(str(random_model), max_context_tokens=100), [Message(role="user", content="x" * 90)])
 
 
 def test_an_overflow_shortens_the_subtitles_and_it_is_said(
@@ -112,9 +112,9 @@ def test_an_overflow_shortens_the_subtitles_and_it_is_said(
         f"{n}\n00:00:0{n % 10},000 --> 00:00:0{n % 10},900\nMira: this is line {n} {'la ' * 40}\n" for n in range(1, 60)
     ]
     (tmp_path / "long.srt").write_text("\n".join(lines))
-    role = Role(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
-    roster = Roster(master=role, style=Style.CONTINUATION)
-    trace = ask(short_video, "What?", ["red", "grey"], subtitles=tmp_path / "long.srt", team=roster)
+    role = AgentConfig(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
+    team_config = TeamConfig(master=role, style=Style.CONTINUATION)
+    trace = ask(short_video, "What?", ["red", "grey"], subtitles=tmp_path / "long.srt", team=team_config)
     assert trace.answer == "grey"
     assert any("of each clip's subtitles fitted the master model" in warning for warning in trace.warnings)
 
@@ -123,14 +123,14 @@ def test_what_cannot_be_loaded_or_shown_is_the_models_failure(random_model: Path
     with pytest.raises(ModelError, match=r"cannot be loaded"):
         replies(TransformersModel(str(tmp_path)), ASKED)
     with pytest.raises(ModelError, match="no pictures"):
-        replies(TransformersModel(str(random_model)), [Message(role="user", content=(Picture(b"x"), "what?"))])
+        replies(TransformersModel(str(random_model)), [Message(role="user", content=(Jpeg(b"x"), "what?"))])
     with pytest.raises(ModelError, match="top_k"):
         replies(TransformersModel(str(random_model)), ASKED, settings=CallSettings(0.5, 4, extra_body={"top_k": -5}))
 
 
 def test_a_missing_folder_ends_the_question_as_failed(short_video: Path, tmp_path: Path) -> None:
-    roster = Roster(master=Role(model=f"transformers:{tmp_path}"))
-    trace = ask(short_video, "What?", team=roster, settings=Settings(max_rounds=1))
+    team_config = TeamConfig(master=AgentConfig(model=f"transformers:{tmp_path}"))
+    trace = ask(short_video, "What?", team=team_config, settings=RolloutSettings(max_rounds=1))
     assert trace.outcome is Outcome.FAILED
     assert trace.cause.startswith("master: transformers:")
 
@@ -142,8 +142,8 @@ def started() -> Any:
     return importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM.started[-1]
 
 
-def test_the_engine_is_asked_by_its_signatures(stand_in_vllm: Any, random_model: Path) -> None:
-    stand_in_vllm.SAYS[0] = "hi there"
+def test_the_engine_is_asked_by_its_signatures(fake_vllm: Any, random_model: Path) -> None:
+    fake_vllm.SAYS[0] = "hi there"
     schema = {"type": "object"}
     settings = CallSettings(0.3, 50, schema=schema, extra_body={"top_k": 20})
     (reply,) = replies(VLLMModel(str(random_model), 4096), going_on(), settings=settings)
@@ -157,19 +157,19 @@ def test_the_engine_is_asked_by_its_signatures(stand_in_vllm: Any, random_model:
     assert started().is_shut_down
 
 
-def test_the_engine_is_told_to_stop_at_the_first_action(stand_in_vllm: Any, random_model: Path) -> None:
-    stand_in_vllm.SAYS[0] = "<think><answer>a0</answer></think><answer>a1</answer> and much more of it"
+def test_the_engine_is_told_to_stop_at_the_first_action(fake_vllm: Any, random_model: Path) -> None:
+    fake_vllm.SAYS[0] = "<think><answer>a0</answer></think><answer>a1</answer> and much more of it"
     (reply,) = replies(VLLMModel(str(random_model)), ASKED, settings=CallSettings(0.0, 80, stop_at_action=True))
     assert reply.text.startswith("<think><answer>a0</answer></think><answer>a1</answer>")
     assert "much more" not in reply.text
     assert len(started().aborted) == 1
 
 
-def test_the_engines_refusals_are_the_models_failures(stand_in_vllm: Any, random_model: Path) -> None:  # noqa: ARG001
+def test_the_engines_refusals_are_the_models_failures(fake_vllm: Any, random_model: Path) -> None:  # noqa: ARG001
     with pytest.raises(ContextOverflowError, match="maximum model length"):
         replies(VLLMModel(str(random_model), 5), ASKED)
 
 
 def test_a_missing_extra_is_named() -> None:
     with pytest.raises(UsageError, match=r"longvideoagent\[vllm\]"):
-        load_team(Roster(master=Role(model="vllm:some/model")))
+        load_team(TeamConfig(master=AgentConfig(model="vllm:some/model")))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent import Settings, answer, load_team
+from longvideoagent import RolloutSettings, answer, load_team
 from longvideoagent.core.trace import Agents, Outcome
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
@@ -21,7 +21,7 @@ from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
 from tests.conftest import SHARED
 from tests.fakes.release import CLIPS, TEXTS, question, write_frames, write_release
@@ -191,14 +191,16 @@ def test_a_file_cut_short_is_refused_with_its_line(text: str, tmp_path: Path) ->
 def test_halves_of_characters_and_names_that_stand_twice_are_told(shape: str, tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     whole = json.dumps(question(1, q="Why \U0001f600 \\ud83d?"))
-    spoilt = json.dumps(question(2, q="Who came \ud83d?")).replace('"a1": "A lantern"', '"a1": "x", "a1": "A lantern"')
+    invalid_fields = json.dumps(question(2, q="Who came \ud83d?")).replace(
+        '"a1": "A lantern"', '"a1": "x", "a1": "A lantern"'
+    )
     questions = folder / "LongTVQA_plus_val.json"
     if shape == "lines":
         questions.unlink()
         questions = folder / "LongTVQA_plus_val.jsonl"
-        questions.write_text(f"{whole}\n\n{spoilt}\n")
+        questions.write_text(f"{whole}\n\n{invalid_fields}\n")
     else:
-        questions.write_text(f"[{whole},{'' if shape == 'one line' else chr(10) * 2}{spoilt}]")
+        questions.write_text(f"[{whole},{'' if shape == 'one line' else chr(10) * 2}{invalid_fields}]")
     data = read_longtvqa(folder)
     assert [sample.question.text for sample in data.samples] == ["Why \U0001f600 \\ud83d?", "Who came ??"]
     where = f"{questions}:{1 if shape == 'one line' else 3}: record 2"
@@ -390,7 +392,7 @@ def test_an_empty_folder_of_frames_switches_no_film_off(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "videos").mkdir()
     write_frames(tmp_path / "frames")
-    encode_frames(FrameFolder(tmp_path / "frames" / CLIPS[0]), folder / "videos" / "s01e01.mp4")
+    encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), folder / "videos" / "s01e01.mp4")
     (folder / "frames" / CLIPS[0]).mkdir(parents=True)
     assert read_longtvqa(folder).film("s01e01") == folder / "videos" / "s01e01.mp4"
     shutil.copy(tmp_path / "frames" / CLIPS[0] / "00001.jpg", folder / "frames" / CLIPS[0])
@@ -409,7 +411,7 @@ def test_each_of_two_sets_in_a_folder_has_its_own_texts(tmp_path: Path) -> None:
 def test_without_frames_the_loop_still_answers(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d"))
     for agents in Agents:
-        trace = answer(data.samples[0].question, data.episode("s01e01"), load_team(), Settings(agents=agents))
+        trace = answer(data.samples[0].question, data.episode("s01e01"), load_team(), RolloutSettings(agents=agents))
         assert trace.outcome is Outcome.ANSWERED
 
 
@@ -447,7 +449,7 @@ def test_a_check_tells_of_films_that_are_cut(tmp_path: Path) -> None:
     (folder / "videos").mkdir()
     film = folder / "videos" / "s01e01.mp4"
     write_frames(tmp_path / "frames")
-    encode_frames(FrameFolder(tmp_path / "frames" / CLIPS[0]), film)
+    encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), film)
     (problem,) = check(read_longtvqa(folder)).problems
     assert (problem.path, "of 175.5 s; was it cut short?" in problem.told) == (film, True)
     film.write_bytes(film.read_bytes()[:300])

@@ -14,7 +14,7 @@ from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.build import Built, Source, build, split_names
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.readers.base import open_video
+from longvideoagent.media.readers.base import open_reader
 from tests.fakes.release import CLIPS, DURATIONS, question, write_frames
 
 LINES = {
@@ -219,7 +219,7 @@ def test_one_film_an_episode_is_made_of_its_frames_and_anew_when_they_change(tmp
         Image.new("RGB", (128, 96), (90,) * 3).save(tmp_path / "frames" / CLIPS[1] / f"{index:05}.jpg")
     build_films(tmp_path)
     film = tmp_path / "out" / "videos" / "s01e01.mp4"
-    video = open_video(film)
+    video = open_reader(film)
     assert abs(video.duration_s - 6.0) < 0.4
     shown = [frame.rgb() for frame in video.frames([1.0, 3.0, 5.0])]
     assert {picture.shape for picture in shown} == {(48, 64, 3)}
@@ -239,7 +239,7 @@ def test_what_a_film_lacks_is_told_and_an_episode_without_frames_gets_none(tmp_p
     made = build_films(tmp_path)
     assert made.counts["films"] == 1
     assert [problem.path.stem for problem in made.problems] == ["s01e01", "s01e02"]
-    shown = open_video(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 61.0])
+    shown = open_reader(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 61.0])
     assert all(abs(int(frame.rgb().mean()) - told) < 8 for frame, told in zip(shown, (0, 90), strict=True))
 
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, Settings, Trace
-from longvideoagent.core.types import Failed, Grounded, Question, Reply, Seen, Usage
+from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Reply, Usage, VisionResult
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
-from longvideoagent.evaluation.score import GroundingScore, Judged, judge
+from longvideoagent.evaluation.score import GroundingScore, SampleScore, score_sample
 from tests.conftest import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Lena: A kite."])
@@ -25,7 +25,9 @@ QUESTION = Question("What does Otto hold?", ("a rope", "a kite"), "q1")
 GOLD = Gold(0, "c02", TIMELINE.clips[1].start_s + 1, TIMELINE.clips[1].start_s + 3)
 
 
-def finish(*results: Reply | Grounded | Seen | Failed, settings: Settings | None = None) -> Trace:
+def finish(
+    *results: Reply | GroundingResult | VisionResult | AgentFailure, settings: RolloutSettings | None = None
+) -> Trace:
     rollout = Rollout(QUESTION, TIMELINE, settings)
     for result in results:
         rollout.receive(result)
@@ -33,9 +35,11 @@ def finish(*results: Reply | Grounded | Seen | Failed, settings: Settings | None
     return rollout.trace
 
 
-def judged(video: str, right: bool, confidence: float | None = None, outcome: Outcome = Outcome.ANSWERED) -> Judged:
+def judged(
+    video: str, right: bool, confidence: float | None = None, outcome: Outcome = Outcome.ANSWERED
+) -> SampleScore:
     nothing = (Usage(), Usage(), Usage())
-    return Judged(
+    return SampleScore(
         f"{video}{right}",
         video,
         "what",
@@ -56,14 +60,14 @@ def judged(video: str, right: bool, confidence: float | None = None, outcome: Ou
 
 def test_a_trace_is_judged_by_its_own_end() -> None:
     trace = finish(
-        Grounded("c01", usage=Usage(calls=1)),
+        GroundingResult("c01", usage=Usage(calls=1)),
         Reply("<request_grounding>rope</request_grounding>", usage=Usage(calls=1, prompt_tokens=5)),
-        Grounded("c02", usage=Usage(calls=2)),
+        GroundingResult("c02", usage=Usage(calls=2)),
         Reply("<visual_query>a rope?</visual_query>", usage=Usage(calls=1)),
-        Seen("a rope", usage=Usage(calls=1, images=15)),
+        VisionResult("a rope", usage=Usage(calls=1, images=15)),
         Reply("<answer>a0</answer>", confidence=0.75, usage=Usage(calls=1)),
     )
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert (told.is_correct, told.confidence, told.word) == (True, 0.75, "what")
     assert (told.rounds, told.looks, told.relocations) == (3, 1, 1)
     assert (told.grounding.first, told.grounding.last, told.grounding.any) == (False, True, True)
@@ -75,8 +79,8 @@ def test_a_trace_is_judged_by_its_own_end() -> None:
 
 
 def test_the_neighbours_of_the_located_clip_count_as_window() -> None:
-    trace = finish(Grounded("c01"), Reply("<answer>a0</answer>"), settings=Settings(window=3))
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace).grounding
+    trace = finish(GroundingResult("c01"), Reply("<answer>a0</answer>"), settings=RolloutSettings(window=3))
+    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace).grounding
     assert (told.first, told.window) == (False, True)
 
 
@@ -84,8 +88,8 @@ def test_any_of_several_gold_spans_will_do() -> None:
     first, second, third = ((clip.start_s, clip.end_s) for clip in TIMELINE.clips)
     gold = Gold(0, None, *first, more_spans=(second, (third[0], third[0] + 1)))
     for label, iou in (("c01", 1.0), ("c02", 1.0), ("c03", 1 / 60)):
-        trace = finish(Grounded(label), Reply("<answer>a0</answer>"))
-        told = judge(Sample(QUESTION, gold, "what", "v"), trace).grounding
+        trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
+        told = score_sample(Sample(QUESTION, gold, "what", "v"), trace).grounding
         assert told.iou == pytest.approx(iou)
         assert told.covered == 1.0
 
@@ -96,25 +100,29 @@ def test_a_moment_and_a_span_are_both_gold(label: str, iou: float, covered: floa
     start_s = TIMELINE.clips[1].start_s
     moment, span = (15.0, 15.0), (start_s + 20, start_s + 30)
     first, second = (moment, span) if is_moment_first else (span, moment)
-    trace = finish(Grounded(label), Reply("<answer>a0</answer>"))
-    told = judge(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
+    trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
+    told = score_sample(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
     assert told.iou == pytest.approx(iou)
     assert told.covered == covered
 
 
 def test_an_outage_is_told_apart_and_its_cost_is_the_agents() -> None:
-    trace = finish(Grounded("c02"), Failed("master", "down", Usage(calls=6)))
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    trace = finish(GroundingResult("c02"), AgentFailure("master", "down", Usage(calls=6)))
+    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert (told.outcome, told.is_correct, told.usage[0].calls) == (Outcome.FAILED, False, 6)
 
 
 def test_an_answer_that_names_no_option_is_invalid_and_wrong() -> None:
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), finish(Grounded("c02"), Reply("<answer>a boat</answer>")))
+    told = score_sample(
+        Sample(QUESTION, GOLD, "what", "v"), finish(GroundingResult("c02"), Reply("<answer>a boat</answer>"))
+    )
     assert (told.is_invalid, told.is_correct, told.outcome) == (True, False, Outcome.ANSWERED)
 
 
 def test_without_gold_nothing_is_claimed() -> None:
-    told = judge(Sample(QUESTION, Gold(None), "what", "v"), finish(Grounded("c02"), Reply("<answer>a0</answer>")))
+    told = score_sample(
+        Sample(QUESTION, Gold(None), "what", "v"), finish(GroundingResult("c02"), Reply("<answer>a0</answer>"))
+    )
     assert accuracy([told]) is None
     assert told.grounding == GroundingScore()
 
@@ -184,8 +192,8 @@ def test_answers_of_equal_confidence_have_no_order() -> None:
 
 @pytest.mark.parametrize("stated", [math.nan, math.inf, -0.1, 1.5])
 def test_a_confidence_that_is_no_probability_counts_as_none(stated: float) -> None:
-    trace = finish(Grounded("c02"), Reply("<answer>a0</answer>", confidence=stated))
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    trace = finish(GroundingResult("c02"), Reply("<answer>a0</answer>", confidence=stated))
+    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert told.confidence is None
     assert summarize([told], 1)["calibration"]["n"] == 0
 
@@ -194,15 +202,17 @@ def test_a_moment_is_in_the_window_or_not_and_has_no_overlap() -> None:
     middle_s = TIMELINE.clips[1].start_s + 1
     moment = Gold(0, "c02", middle_s, middle_s)
     for label, covered in (("c02", 1.0), ("c01", 0.0), (None, 0.0)):
-        told = judge(Sample(QUESTION, moment, "what", "v"), finish(Grounded(label), Reply("<answer>a0</answer>")))
+        told = score_sample(
+            Sample(QUESTION, moment, "what", "v"), finish(GroundingResult(label), Reply("<answer>a0</answer>"))
+        )
         assert (told.grounding.iou, told.grounding.covered) == (None, covered)
         assert told.grounding.last is (label == "c02")
 
 
 def test_what_was_answered_when_the_budget_was_spent_counts_like_any_answer() -> None:
-    settings = Settings(max_calls=2)
-    trace = finish(Grounded("c02", usage=Usage(calls=1)), Reply("<answer>a0</answer>"), settings=settings)
-    told = judge(Sample(QUESTION, GOLD, "what", "v"), trace)
+    settings = RolloutSettings(max_calls=2)
+    trace = finish(GroundingResult("c02", usage=Usage(calls=1)), Reply("<answer>a0</answer>"), settings=settings)
+    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert (told.outcome, told.is_correct) == (Outcome.SPENT, True)
 
 
@@ -249,8 +259,8 @@ def test_one_episode_shows_nothing_however_many_questions_it_has() -> None:
 
 
 def test_the_bootstrap_draws_episodes_and_not_questions() -> None:
-    narrow = bootstrap([(number % 2, 1) for number in range(100)])
-    assert narrow == pytest.approx((0.4, 0.6), abs=0.03)
+    on_throttled = bootstrap([(number % 2, 1) for number in range(100)])
+    assert on_throttled == pytest.approx((0.4, 0.6), abs=0.03)
     assert bootstrap([(50, 50), (0, 50)]) == (0.0, 1.0)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from longvideoagent.core.types import Message, Picture, Reply, Usage
+from longvideoagent.core.types import Jpeg, Message, Reply, Usage
 from longvideoagent.errors import (
     ContextOverflowError,
     DataError,
@@ -19,10 +19,10 @@ from longvideoagent.errors import (
     TransientError,
     UsageError,
 )
-from longvideoagent.models.base import CallSettings, Hear, Price
-from longvideoagent.models.cache import Memory, RememberingModel, reply_key
+from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice
+from longvideoagent.models.cache import CachedModel, KeyValueCache, reply_key
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.retry import Gate, Patience, PatientModel
+from longvideoagent.models.retry import AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
 
@@ -59,13 +59,13 @@ def test_thought_in_a_field_of_its_own_is_kept(text: str | None) -> None:
 
 def test_the_request_holds_what_was_asked_for() -> None:
     messages = [
-        Message(role="user", content=("look", Picture(b"\xff\xd8jpeg"))),
+        Message(role="user", content=("look", Jpeg(b"\xff\xd8jpeg"))),
         Message(role="assistant", content="so"),
     ]
     settings = CallSettings(0.1, 9, True, {"type": "object"}, {"top_k": 5})
     with serving(say("hi")) as (url, server):
         ask(url, messages, settings)
-        ask(url, messages[:1], settings, thinks=True)
+        ask(url, messages[:1], settings, reasoning=True)
     sent, plain = server.got
     assert sent["messages"][0]["content"][0] == {"type": "text", "text": "look"}
     assert sent["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9hqcGVn"
@@ -83,10 +83,10 @@ def test_the_request_holds_what_was_asked_for() -> None:
 def test_a_reply_that_is_heard_comes_in_pieces_and_reads_the_same(template: str | None) -> None:
     heard: list[str] = []
 
-    async def call(url: str, hear: Hear | None) -> Reply:
-        model = OpenAIModel("m", url, completion_prompt=template)
+    async def call(url: str, on_text: TextCallback | None) -> Reply:
+        model = OpenAIModel("m", url, completion_template=template)
         try:
-            return await model.complete(HELLO, CallSettings(stop_at_action=True), hear)
+            return await model.complete(HELLO, CallSettings(stop_at_action=True), on_text)
         finally:
             await model.close()
 
@@ -105,7 +105,7 @@ def test_thought_and_text_are_heard_in_their_order() -> None:
     async def call(url: str) -> Reply:
         model = OpenAIModel("m", url)
         try:
-            return await model.complete(HELLO, hear=heard.append)
+            return await model.complete(HELLO, on_text=heard.append)
         finally:
             await model.close()
 
@@ -126,27 +126,27 @@ def test_the_tag_that_a_server_stops_at_and_drops_is_put_back() -> None:
             assert ask(url, settings=stopping).text == text
     with serving(say("<answer>a1")) as (url, _):
         assert ask(url).text == "<answer>a1"
-        assert ask(url, settings=stopping, thinks=True).text == "<answer>a1"
+        assert ask(url, settings=stopping, reasoning=True).text == "<answer>a1"
 
 
 def test_a_thought_that_the_template_opened_is_opened_in_the_reply() -> None:
     thinking, cut = say("hm</think><answer>a1</answer>"), say("is it <answer>a1</answer>?", {"finish_reason": "length"})
     for answered, text in ((thinking, "<think>\nhm</think>"), (cut, "<think>\nis it ")):
         with serving(answered) as (url, _):
-            assert ask(url, thinks=True).text.startswith(text)
+            assert ask(url, reasoning=True).text.startswith(text)
             assert not ask(url).text.startswith("<think>")
             goes_on = [*HELLO, Message(role="assistant", content="<think>so</think>")]
-            assert not ask(url, goes_on, thinks=True).text.startswith("<think>")
+            assert not ask(url, goes_on, reasoning=True).text.startswith("<think>")
 
 
 def test_a_template_written_out_continues_as_it_was_trained() -> None:
     template = "<user>$prompt<assistant><think>\n"
     earlier = "<think>\nfirst</think><search>x</search>\n\n<information>y</information>\n\n"
     with serving(say("hm</think><answer>a1</answer>"), say("so</think><answer>a1</answer>")) as (url, server):
-        first = ask(url, completion_prompt=template)
-        then = ask(url, [*HELLO, Message(role="assistant", content=earlier)], completion_prompt=template)
+        first = ask(url, completion_template=template)
+        then = ask(url, [*HELLO, Message(role="assistant", content=earlier)], completion_template=template)
         with pytest.raises(ModelError, match="continuation"):
-            ask(url, [*HELLO, *HELLO], completion_prompt=template)
+            ask(url, [*HELLO, *HELLO], completion_template=template)
     assert first.text == "<think>\nhm</think><answer>a1</answer>"
     assert then.text == "so</think><answer>a1</answer>"
     assert server.got[0]["prompt"] == "<user>hello<assistant><think>\n"
@@ -181,7 +181,7 @@ def test_a_refusal_that_names_no_field_we_may_leave_out_stays_one() -> None:
 
 
 def test_a_server_that_drops_pictures_unsaid_is_found_out() -> None:
-    seeing = [Message(role="user", content=("look", Picture(b"\xff\xd8jpeg")))]
+    seeing = [Message(role="user", content=("look", Jpeg(b"\xff\xd8jpeg")))]
     with serving(say("a beach", sees=False)) as (url, server), pytest.raises(ModelError, match="no notice of pictures"):
         ask(url, seeing)
     assert server.got[1]["messages"][0]["content"] == [{"type": "text", "text": "look"}]
@@ -192,13 +192,13 @@ def test_a_server_that_drops_pictures_unsaid_is_found_out() -> None:
 
 def test_a_reply_costs_what_the_price_says() -> None:
     with serving(say("hi")) as (url, _):
-        assert ask(url, price=Price(prompt=1e6, completion=2e6)).usage.usd == 7 + 2 * 3
+        assert ask(url, price=TokenPrice(prompt=1e6, completion=2e6)).usage.usd == 7 + 2 * 3
 
 
 def test_a_key_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "secret-123")
     with serving(status(401)) as (url, server), pytest.raises(ModelError) as caught:
-        ask(url, key_variable="MY_KEY")
+        ask(url, api_key_env="MY_KEY")
     assert server.keys == ["Bearer secret-123"]
     assert "MY_KEY" in str(caught.value)
     assert "secret-123" not in str(caught.value)
@@ -253,13 +253,15 @@ def test_a_server_that_hangs_or_is_not_there_is_given_up() -> None:
 
 # --- patience ------------------------------------------------------------------------------------
 
-QUICK = Patience(tries=4, first_wait_s=0.01, longest_wait_s=0.05)
+QUICK = RetryPolicy(tries=4, first_wait_s=0.01, longest_wait_s=0.05)
 
 
-def patiently(url: str, patience: Patience = QUICK, calls: int = 1, gate: Gate | None = None) -> list[Reply]:
+def patiently(
+    url: str, retry_policy: RetryPolicy = QUICK, calls: int = 1, limiter: AdaptiveLimiter | None = None
+) -> list[Reply]:
     async def call() -> list[Reply]:
         model = OpenAIModel("m", url)
-        patient = PatientModel(model, patience, gate or Gate())
+        patient = RetryingModel(model, retry_policy, limiter or AdaptiveLimiter())
         try:
             return await asyncio.gather(*(patient.complete(HELLO) for _ in range(calls)))
         finally:
@@ -282,9 +284,9 @@ def test_lasting_failures_are_told_after_the_last_try() -> None:
 
 def test_an_outage_is_told_once_while_one_waits() -> None:
     told: list[str] = []
-    patience = replace(QUICK, warn=told.append)
+    retry_policy = replace(QUICK, warn=told.append)
     with serving(*[status(503)] * 6, say("hi")) as (url, _):
-        assert len(patiently(url, patience, calls=2)) == 2
+        assert len(patiently(url, retry_policy, calls=2)) == 2
     (line,) = told
     assert url in line
     assert "HTTP 503" in line
@@ -297,13 +299,13 @@ def test_what_cannot_pass_is_not_tried_again() -> None:
 
 
 def test_waits_grow_vary_and_honour_the_server() -> None:
-    patience = Patience(first_wait_s=1.0, longest_wait_s=8.0)
+    retry_policy = RetryPolicy(first_wait_s=1.0, longest_wait_s=8.0)
     for failed, longest in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (9, 8.0)):
-        waits = {patience.wait_s(failed, None) for _ in range(50)}
+        waits = {retry_policy.wait_s(failed, None) for _ in range(50)}
         assert all(longest / 2 <= wait <= longest for wait in waits)
         assert len(waits) > 10
-    assert patience.wait_s(1, 5.0) == 5.0
-    assert patience.wait_s(1, 500.0) == 8.0
+    assert retry_policy.wait_s(1, 5.0) == 5.0
+    assert retry_policy.wait_s(1, 500.0) == 8.0
 
 
 def test_retry_after_is_read_from_the_header() -> None:
@@ -320,11 +322,11 @@ def test_the_gate_bounds_what_is_under_way_and_widens_with_success() -> None:
         await asyncio.sleep(0.02)
         return await say("hi")(_)  # type: ignore[arg-type]
 
-    gate = Gate(most=8, width=2.0)
+    limiter = AdaptiveLimiter(most=8, width=2.0)
     with serving(slow) as (url, server):
-        replies = patiently(url, calls=40, gate=gate)
+        replies = patiently(url, calls=40, limiter=limiter)
     assert len(replies) == 40
-    assert 2 < server.most_at_once <= 8
+    assert 2 < server.max_concurrency <= 8
 
 
 def test_the_gate_never_lets_in_more_than_most() -> None:
@@ -333,8 +335,8 @@ def test_the_gate_never_lets_in_more_than_most() -> None:
         return await say("hi")(request)  # type: ignore[arg-type]
 
     with serving(slow) as (url, server):
-        patiently(url, calls=6, gate=Gate(most=1))
-    assert server.most_at_once == 1
+        patiently(url, calls=6, limiter=AdaptiveLimiter(most=1))
+    assert server.max_concurrency == 1
 
 
 def test_a_server_that_dribbles_is_given_up_after_its_time() -> None:
@@ -360,7 +362,7 @@ def test_a_stream_that_breaks_off_is_no_reply() -> None:
     async def call(url: str) -> None:
         model = OpenAIModel("m", url)
         try:
-            await model.complete(HELLO, hear=lambda _: None)
+            await model.complete(HELLO, on_text=lambda _: None)
         finally:
             await model.close()
 
@@ -374,7 +376,7 @@ def test_half_characters_in_a_reply_are_replaced() -> None:
         assert ask(url).text == "half ?"
 
 
-def test_a_damaged_row_of_the_store_is_asked_anew(store: Memory) -> None:
+def test_a_damaged_row_of_the_store_is_asked_anew(store: KeyValueCache) -> None:
     key = reply_key("m@here", HELLO, CallSettings())
     store._run("INSERT INTO replies VALUES (?, ?)", key, "{broken")
     model, _ = remembered(store, "hi")
@@ -384,36 +386,36 @@ def test_a_damaged_row_of_the_store_is_asked_anew(store: Memory) -> None:
 def test_the_gate_spaces_calls_evenly() -> None:
     started = time.monotonic()
     with serving(say("hi")) as (url, _):
-        patiently(url, calls=4, gate=Gate(most_per_minute=600))
+        patiently(url, calls=4, limiter=AdaptiveLimiter(requests_per_minute=600))
     assert time.monotonic() - started >= 0.3
 
 
 def test_the_gate_halves_once_for_calls_throttled_together() -> None:
-    gate = Gate(width=8.0)
+    limiter = AdaptiveLimiter(width=8.0)
     for _ in range(5):
-        gate.narrow(0)
-    assert gate.width == 4.0
-    gate.narrow(1)
-    assert gate.width == 2.0
+        limiter.on_throttled(0)
+    assert limiter.width == 4.0
+    limiter.on_throttled(1)
+    assert limiter.width == 2.0
 
 
 def test_the_gate_doubles_at_first_and_grows_slowly_once_it_was_told_off() -> None:
-    gate = Gate(most=64, width=4.0)
+    limiter = AdaptiveLimiter(most=64, width=4.0)
     for _ in range(12):
-        gate.widen()
-    assert gate.width == 16.0
-    gate.narrow(0)
+        limiter.on_success()
+    assert limiter.width == 16.0
+    limiter.on_throttled(0)
     for _ in range(8):
-        gate.widen()
-    assert 8.5 < gate.width < 9.0
+        limiter.on_success()
+    assert 8.5 < limiter.width < 9.0
 
 
 def test_a_caller_that_gives_up_waiting_leaves_the_gate_as_it_was() -> None:
     async def run() -> None:
-        gate = Gate(width=1.0)
+        limiter = AdaptiveLimiter(width=1.0)
 
         async def hold(seconds: float) -> None:
-            async with gate.enter():
+            async with limiter.enter():
                 await asyncio.sleep(seconds)
 
         first, second, third = (asyncio.ensure_future(hold(0.05)) for _ in range(3))
@@ -430,18 +432,18 @@ def test_a_caller_that_gives_up_waiting_leaves_the_gate_as_it_was() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Memory]:
-    opened = Memory(tmp_path / "c.sqlite")
+def store(tmp_path: Path) -> Iterator[KeyValueCache]:
+    opened = KeyValueCache(tmp_path / "c.sqlite")
     yield opened
     opened.close()
 
 
-def remembered(store: Memory, *replies: str | ModelError) -> tuple[RememberingModel, ScriptedModel]:
+def remembered(store: KeyValueCache, *replies: str | ModelError) -> tuple[CachedModel, ScriptedModel]:
     script = ScriptedModel(replies)
-    return RememberingModel(script, store, "m@here"), script
+    return CachedModel(script, store, "m@here"), script
 
 
-def test_a_reply_is_paid_for_once(store: Memory) -> None:
+def test_a_reply_is_paid_for_once(store: KeyValueCache) -> None:
     model, script = remembered(store, "hi")
     first = asyncio.run(model.complete(HELLO))
     again = asyncio.run(model.complete(HELLO))
@@ -450,7 +452,7 @@ def test_a_reply_is_paid_for_once(store: Memory) -> None:
     assert len(script.heard) == 1
 
 
-def test_failures_are_never_remembered(store: Memory) -> None:
+def test_failures_are_never_remembered(store: KeyValueCache) -> None:
     model, _ = remembered(store, ModelError("down"), "hi")
     with pytest.raises(ModelError):
         asyncio.run(model.complete(HELLO))
@@ -459,7 +461,7 @@ def test_failures_are_never_remembered(store: Memory) -> None:
 
 def test_everything_that_decides_a_reply_is_in_its_key() -> None:
     def pictured(jpeg: bytes) -> list[Message]:
-        return [Message(role="user", content=("hello", Picture(jpeg)))]
+        return [Message(role="user", content=("hello", Jpeg(jpeg)))]
 
     keys = [
         reply_key("m", HELLO, CallSettings()),
@@ -476,7 +478,7 @@ def test_everything_that_decides_a_reply_is_in_its_key() -> None:
     assert reply_key("m", pictured(b"1"), CallSettings()) == keys[7]
 
 
-def test_a_store_outlives_its_closing_and_holds_any_text(store: Memory) -> None:
+def test_a_store_outlives_its_closing_and_holds_any_text(store: KeyValueCache) -> None:
     odd = "\ud800 <answer>é</answer> \0"
     model, _ = remembered(store, odd)
     asyncio.run(model.complete(HELLO))
@@ -488,8 +490,8 @@ def test_a_store_outlives_its_closing_and_holds_any_text(store: Memory) -> None:
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 9)
     with pytest.raises(DataError, match=r"c\.sqlite"):
-        Memory(tmp_path / "c.sqlite")
+        KeyValueCache(tmp_path / "c.sqlite")
     sqlite3.connect(tmp_path / "d.sqlite").close()
-    empty = Memory(tmp_path / "d.sqlite")
+    empty = KeyValueCache(tmp_path / "d.sqlite")
     assert empty.get(b"x") is None
     empty.close()

@@ -18,42 +18,42 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide
-from longvideoagent.agents.offline.reading import Reading, take_apart
+from longvideoagent.agents.offline.reading import EvidenceScorer, take_apart
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.agents.offline.vision import look, sample_times, times_in
 from longvideoagent.core.protocol import parse
-from longvideoagent.core.rollout import AskGrounding, AskVision, Rollout
-from longvideoagent.core.trace import Outcome, Settings, Trace
+from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
+from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
 from longvideoagent.core.types import (
     Answer,
     Clip,
     Evidence,
-    Grounded,
+    GroundingResult,
     Look,
     Question,
     Relocate,
     Reply,
-    Seen,
     Subtitle,
     Timeline,
+    VisionResult,
 )
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
-from longvideoagent.media.readers.base import open_video
-from longvideoagent.media.readers.frame_folder import FrameFolder
-from longvideoagent.models.cache import Memory
+from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
+from longvideoagent.models.cache import KeyValueCache
 from tests.conftest import SHARED, make_timeline
 
 
-def ground(timeline: Timeline, question: Question, request: str = "", visited: tuple[str, ...] = ()) -> Grounded:
+def ground(timeline: Timeline, question: Question, request: str = "", visited: tuple[str, ...] = ()) -> GroundingResult:
     rollout = Rollout(question, timeline)
     for label in visited:
-        rollout.receive(Grounded(label))
+        rollout.receive(GroundingResult(label))
         rollout.receive(Reply("<request_grounding></request_grounding>"))
-    return locate(AskGrounding(request, timeline, rollout.trace))
+    return locate(GroundingRequest(request, timeline, rollout.trace))
 
 
 # --- grounding -----------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_no_faces_on_an_empty_wall() -> None:
     assert count_faces(pixels(canvas()[0])) == 0
 
 
-def film_of_signs(folder: Path, words: list[str]) -> FrameFolder:
+def film_of_signs(folder: Path, words: list[str]) -> FrameFolderReader:
     """One frame a second; each word stays for ten."""
     folder.mkdir()
     for number in range(10 * len(words)):
@@ -179,7 +179,7 @@ def film_of_signs(folder: Path, words: list[str]) -> FrameFolder:
         draw.rectangle((150, 120, 490, 220), fill=(200, 40, 40))
         draw.text((320, 170), words[number // 10], font=ImageFont.load_default(44), fill="white", anchor="mm")
         image.save(folder / f"{number + 1:05}.jpg", quality=90)
-    return FrameFolder(folder, 1)
+    return FrameFolderReader(folder, 1)
 
 
 def test_text_on_screen_is_read() -> None:
@@ -200,7 +200,7 @@ def test_text_on_screen_becomes_lines_with_spans(tmp_path: Path) -> None:
 
 def test_vision_tells_what_it_sees_with_times(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"])
-    seen = look(AskVision("the sign", (Clip("c01", 0.0, 20.0),)), video)
+    seen = look(VisionRequest("the sign", (Clip("c01", 0.0, 20.0),)), video)
     signs = [each for each in seen.evidence if "“" in each.text]
     assert [each.text for each in signs] == [
         "text at the middle: “HARBOR” on red",
@@ -214,12 +214,12 @@ def test_vision_tells_what_it_sees_with_times(tmp_path: Path) -> None:
 def test_vision_looks_past_a_broken_frame(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR"])
     (tmp_path / "f" / "00005.jpg").write_bytes(b"\xff\xd8 broken")
-    assert "HARBOR" in look(AskVision("", (Clip("c01", 0.0, 10.0),)), video).text
+    assert "HARBOR" in look(VisionRequest("", (Clip("c01", 0.0, 10.0),)), video).text
 
 
 def test_text_that_comes_and_goes_is_told_with_its_own_spans(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR", " ", "HARBOR"])
-    seen = look(AskVision("the sign", (Clip("c01", 0.0, 30.0),)), video)
+    seen = look(VisionRequest("the sign", (Clip("c01", 0.0, 30.0),)), video)
     first, second = [each for each in seen.evidence if "HARBOR" in each.text]
     assert first.end_s < 10.0
     assert second.start_s >= 20.0
@@ -233,12 +233,12 @@ def test_text_that_fades_in_slowly_is_read(tmp_path: Path) -> None:
         level = 205 - 3 * number
         draw.text((320, 170), "HARBOR", font=ImageFont.load_default(60), fill=(level, level, level), anchor="mm")
         image.save(folder / f"{number + 1:05}.jpg", quality=95)
-    assert "HARBOR" in look(AskVision("", (Clip("c01", 0.0, 60.0),)), FrameFolder(folder, 1)).text
+    assert "HARBOR" in look(VisionRequest("", (Clip("c01", 0.0, 60.0),)), FrameFolderReader(folder, 1)).text
 
 
 def test_many_looks_at_once_agree_with_one_at_a_time(tmp_path: Path) -> None:
     videos = [film_of_signs(tmp_path / str(number), [word]) for number, word in enumerate(["HARBOR", "CASTLE"] * 2)]
-    request = AskVision("", (Clip("c01", 0.0, 10.0),))
+    request = VisionRequest("", (Clip("c01", 0.0, 10.0),))
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda video: look(request, video).text, videos))
     assert together == [look(request, video).text for video in videos]
@@ -297,19 +297,19 @@ CUE = Evidence("c01", 22.0, 24.0, "subtitle", 22.0, "Otto: The radio is broken."
 @pytest.mark.parametrize(("relation", "best"), [("before", 0), ("after", 1)])
 def test_before_and_after_are_told_apart(relation: str, best: int) -> None:
     question = Question(f"What does the sign say {relation} Otto says that the radio is broken?", ("OPEN", "CLOSED"))
-    supports = Reading(question, [*SIGNS, CUE]).supports()
+    supports = EvidenceScorer(question, [*SIGNS, CUE]).supports()
     assert supports[best].value > supports[1 - best].value
     assert supports[best].fact == SIGNS[best]
 
 
 def test_misread_letters_still_match() -> None:
     facts = [seen_at(1, "text: “JOLLYSEAL”"), seen_at(2, "text: “Felx” above “KlTE”")]
-    supports = Reading(Question("Which?", ("JOLLY SEAL", "Felix", "KITE", "MOON")), facts).supports()
+    supports = EvidenceScorer(Question("Which?", ("JOLLY SEAL", "Felix", "KITE", "MOON")), facts).supports()
     assert [support.value > 0 for support in supports] == [True, True, True, False]
 
 
 def test_a_whole_word_is_worth_more_than_a_part_of_one() -> None:
-    supports = Reading(Question("Which?", ("rain", "train")), [seen_at(1, "text: “TRAIN”")]).supports()
+    supports = EvidenceScorer(Question("Which?", ("rain", "train")), [seen_at(1, "text: “TRAIN”")]).supports()
     assert supports[1].value > supports[0].value
 
 
@@ -364,7 +364,7 @@ def test_lines_minutes_apart_are_of_different_moments() -> None:
     assert sold == pytest.approx(keys, rel=0.3)
     asked = Question("What did Otto do about the soup?", ("sold it", "ate it"))
     said = ["Lena: The soup is cold.", "Otto: I sold it."]
-    together, apart = (Reading(asked, spoken(said, pause_s)).relevance[1] for pause_s in (0.0, 600.0))
+    together, apart = (EvidenceScorer(asked, spoken(said, pause_s)).relevance[1] for pause_s in (0.0, 600.0))
     assert together > apart
 
 
@@ -378,7 +378,7 @@ def test_the_length_of_an_option_is_no_evidence() -> None:
         options = rng.choice(data.samples).question.options
         question = replace(sample.question, options=options)
         lines = [Evidence.of_line("", line) for line in data.timeline(sample.video).subtitles]
-        values = [support.value for support in Reading(question, lines, is_excerpt=False).supports()]
+        values = [support.value for support in EvidenceScorer(question, lines, is_excerpt=False).supports()]
         best = [index for index, value in enumerate(values) if value == max(values)]
         lengths = [len(wanted) for wanted in distinctive_terms(question)]
         for extreme, seen in chosen.items():
@@ -401,12 +401,12 @@ def test_likelihoods_are_probabilities_of_any_text(options: list[str], text: str
         assert sum(told) == pytest.approx(1)
 
 
-def master_after(*facts: Evidence, question: Question, settings: Settings | None = None) -> Trace:
+def master_after(*facts: Evidence, question: Question, settings: RolloutSettings | None = None) -> Trace:
     rollout = Rollout(question, make_timeline(["Otto: The radio is broken."], ["Nothing here."]), settings)
-    rollout.receive(Grounded("c01"))
+    rollout.receive(GroundingResult("c01"))
     if facts:
         rollout.receive(Reply("<visual_query>x</visual_query>"))
-        rollout.receive(Seen("seen", facts))
+        rollout.receive(VisionResult("seen", facts))
     return rollout.trace
 
 
@@ -431,7 +431,7 @@ def test_it_relocates_when_what_it_saw_does_not_decide() -> None:
 
 def test_it_answers_on_its_last_round_and_says_when_it_guesses() -> None:
     question = Question("What does the sign say?", ("HARBOR", "CASTLE", "WINDOW", "LADDER"))
-    reply = decide(master_after(question=question, settings=Settings(max_rounds=1)))
+    reply = decide(master_after(question=question, settings=RolloutSettings(max_rounds=1)))
     assert isinstance(parse(reply.text).action, Answer)
     assert reply.confidence == pytest.approx(0.25)
     assert "guess" in reply.text
@@ -440,7 +440,7 @@ def test_it_answers_on_its_last_round_and_says_when_it_guesses() -> None:
 
 def test_a_guess_does_not_depend_on_the_order_of_the_options() -> None:
     def guessed(*options: str) -> str:
-        trace = master_after(question=Question("Which?", options), settings=Settings(max_rounds=1))
+        trace = master_after(question=Question("Which?", options), settings=RolloutSettings(max_rounds=1))
         action = parse(decide(trace).text).action
         assert isinstance(action, Answer)
         return options[int(action.text[1:])]
@@ -466,8 +466,8 @@ def test_an_open_question_about_a_colour_is_answered_by_the_colour() -> None:
 
 
 def test_it_abstains_when_nothing_matches() -> None:
-    rollout = Rollout(Question("Where is the zebra?"), make_timeline([]), Settings(max_rounds=1))
-    rollout.receive(Grounded("c01"))
+    rollout = Rollout(Question("Where is the zebra?"), make_timeline([]), RolloutSettings(max_rounds=1))
+    rollout.receive(GroundingResult("c01"))
     rollout.receive(asyncio.run(OfflineMaster().reply(rollout.trace)))
     assert rollout.trace.outcome is Outcome.ABSTAINED
 
@@ -480,23 +480,23 @@ def test_it_always_says_something_the_protocol_understands(text: str, options: l
 
 def test_what_was_seen_of_a_file_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
     made = make_episode(tmp_path, 3, 1, 1)
-    video = open_video(made.video)
+    video = open_reader(made.video)
     clip = Clip("c01", 0.0, 60.0)
-    memory = Memory(tmp_path / "memory.sqlite")
-    seen = look(AskVision("a sign", (clip,)), video, memory)
+    memory = KeyValueCache(tmp_path / "memory.sqlite")
+    seen = look(VisionRequest("a sign", (clip,)), video, memory)
 
     class Blind:
         """A video whose frames nobody can fetch."""
 
         path = made.video
 
-    assert look(AskVision("a sign", (clip,)), Blind(), memory) == seen  # type: ignore[arg-type]
-    assert look(AskVision("nothing of it", (clip,)), Blind(), memory).shows_it is False  # type: ignore[arg-type]
+    assert look(VisionRequest("a sign", (clip,)), Blind(), memory) == seen  # type: ignore[arg-type]
+    assert look(VisionRequest("nothing of it", (clip,)), Blind(), memory).is_found is False  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        look(AskVision("at 0:30", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+        look(VisionRequest("at 0:30", (clip,)), Blind(), memory)  # type: ignore[arg-type]
     os.utime(made.video, ns=(1, 1))
     with pytest.raises(AttributeError):
-        look(AskVision("a sign", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+        look(VisionRequest("a sign", (clip,)), Blind(), memory)  # type: ignore[arg-type]
     memory.close()
 
 

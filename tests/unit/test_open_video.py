@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.video import open_episode
+from longvideoagent.media.video import open_video
 
 CUE = "1\n00:00:01,000 --> 00:00:02,000\nMira: Hello\n"
 LATE = "1\n01:00:00,000 --> 01:00:01,000\nlate\n"
@@ -21,27 +21,27 @@ def film(short_video: Path, tmp_path: Path) -> Path:
 def test_given_subtitles_come_before_those_beside(film: Path, tmp_path: Path) -> None:
     film.with_suffix(".srt").write_text(CUE.replace("Hello", "beside"))
     (tmp_path / "given.srt").write_text(CUE.replace("Hello", "given"))
-    assert open_episode(film).timeline.subtitles[0].text == "Mira: beside"
-    assert open_episode(film, tmp_path / "given.srt").timeline.subtitles[0].text == "Mira: given"
+    assert open_video(film).timeline.subtitles[0].text == "Mira: beside"
+    assert open_video(film, tmp_path / "given.srt").timeline.subtitles[0].text == "Mira: given"
 
 
 @pytest.mark.parametrize("useless", [LATE, "", "Dear diary"])
 def test_subtitles_of_no_use_make_way_for_the_next_source(useless: str, film: Path, tmp_path: Path) -> None:
     film.with_suffix(".srt").write_text(CUE)
     (tmp_path / "given.srt").write_text(useless)
-    episode = open_episode(film, tmp_path / "given.srt")
-    assert episode.text_from == "film.srt"
+    episode = open_video(film, tmp_path / "given.srt")
+    assert episode.text_source == "film.srt"
     assert any("given.srt" in warning and "ignored" in warning for warning in episode.warnings)
 
 
 def test_without_any_text_that_is_said(film: Path) -> None:
     told: list[float] = []
-    episode = open_episode(film, progress=lambda _, share: told.append(share))
-    assert episode.text_from == "nowhere"
+    episode = open_video(film, progress=lambda _, share: told.append(share))
+    assert episode.text_source == "nowhere"
     assert told[-1] == 1.0
 
 
 @pytest.mark.parametrize("name", ["nowhere.srt", "."])
 def test_a_subtitle_file_that_is_none_is_an_error(name: str, film: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="subtitle file"):
-        open_episode(film, tmp_path / name)
+        open_video(film, tmp_path / name)

@@ -4,8 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, clock, defuse, parse, render
-from longvideoagent.core.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Relocate, Seen, Subtitle
+from longvideoagent.core.protocol import (
+    ACTION_TAGS,
+    OBSERVATION_TAGS,
+    REASONING_TAGS,
+    escape_tags,
+    format_timestamp,
+    parse,
+    render,
+)
+from longvideoagent.core.types import (
+    Action,
+    Answer,
+    Clip,
+    ClipObservation,
+    Invalid,
+    Look,
+    Relocate,
+    Subtitle,
+    SystemNotice,
+    VisionResult,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,20 +115,20 @@ def test_reading_takes_time_linear_in_the_length() -> None:
     assert isinstance(parse("<answer>" * 250_000).action, Invalid)
     assert isinstance(parse("<think></think>" * 130_000).action, Invalid)
     assert isinstance(parse("<" + " " * 1_000_000).action, Invalid)
-    assert defuse("<" + " " * 1_000_000)
+    assert escape_tags("<" + " " * 1_000_000)
 
 
 def test_observations_are_tagged() -> None:
     clip = Clip("c02", 60.0, 120.0, (Subtitle(61.0, 62.0, "Mira: Hello"),))
-    shown = render(Located(clip, (clip,)))
+    shown = render(ClipObservation(clip, (clip,)))
     assert shown == "<New_clip>\nClip: c02 (1:00 to 2:00)\nSubtitles:\n[1:01] Mira: Hello\n</New_clip>"
-    assert render(Seen("a red sign")) == "<information>\na red sign\n</information>"
+    assert render(VisionResult("a red sign")) == "<information>\na red sign\n</information>"
 
 
 @given(st.lists(fragments, max_size=10).map("".join))
 def test_data_cannot_pose_as_protocol(text: str) -> None:
     clip = Clip("c01", 0.0, 60.0, (Subtitle(1.0, 2.0, text),))
-    for observation in (Seen(text), Notice(text), Located(clip, (clip,))):
+    for observation in (VisionResult(text), SystemNotice(text), ClipObservation(clip, (clip,))):
         inner = render(observation).split("\n", 1)[1].rsplit("\n", 1)[0]
         assert isinstance(parse(inner).action, Invalid)
         assert "</information>" not in inner
@@ -117,8 +136,8 @@ def test_data_cannot_pose_as_protocol(text: str) -> None:
 
 
 def test_defusing_leaves_other_text_alone() -> None:
-    assert defuse("1 < 2 and <b>bold</b>") == "1 < 2 and <b>bold</b>"
+    assert escape_tags("1 < 2 and <b>bold</b>") == "1 < 2 and <b>bold</b>"
 
 
 def test_clock() -> None:
-    assert [clock(0), clock(61.9), clock(3723)] == ["0:00", "1:01", "1:02:03"]
+    assert [format_timestamp(0), format_timestamp(61.9), format_timestamp(3723)] == ["0:00", "1:01", "1:02:03"]

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from longvideoagent import Settings, ask, steps
+from longvideoagent import RolloutSettings, ask, steps
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
@@ -14,7 +14,7 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
-from longvideoagent.media.video import open_episode
+from longvideoagent.media.video import open_video
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
 
@@ -51,12 +51,12 @@ def without_seconds(trace: Trace) -> Trace:
 
 
 def test_the_drivers_agree(short_video: Path) -> None:
-    episode = open_episode(short_video)
+    episode = open_video(short_video)
     by_answer = answer(QUESTION, episode, scripted_team())
     by_ask = ask(short_video, QUESTION.text, QUESTION.options, team=scripted_team())
 
     async def last_step() -> Trace:
-        seen = [trace async for trace in steps(QUESTION, episode, scripted_team(), Settings())]
+        seen = [trace async for trace in steps(QUESTION, episode, scripted_team(), RolloutSettings())]
         assert [len(trace.rounds) for trace in seen] == [0, 1, 1, 2, 2, 3]
         return seen[-1]
 
@@ -83,7 +83,7 @@ def test_asking_works_inside_a_running_loop(short_video: Path) -> None:
 
 
 def test_an_outage_is_never_an_answer(short_video: Path) -> None:
-    trace = answer(QUESTION, open_episode(short_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries")))
+    trace = answer(QUESTION, open_video(short_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries")))
     assert trace.outcome is Outcome.FAILED
     assert trace.cause == "master: HTTP 503 after 5 tries"
     assert (trace.answer, trace.option_index) == ("", None)
@@ -92,13 +92,13 @@ def test_an_outage_is_never_an_answer(short_video: Path) -> None:
 
 def test_steps_are_told_as_they_happen(short_video: Path) -> None:
     told: list[Trace] = []
-    last = answer(QUESTION, open_episode(short_video), scripted_team(), on_step=told.append)
+    last = answer(QUESTION, open_video(short_video), scripted_team(), on_step=told.append)
     assert told[-1] == last
     assert all(trace.outcome is None for trace in told[:-1])
 
 
 def test_time_spent_is_counted(short_video: Path) -> None:
-    usage = answer(QUESTION, open_episode(short_video), scripted_team()).usage
+    usage = answer(QUESTION, open_video(short_video), scripted_team()).usage
     assert usage.calls == 6
     assert usage.images == 15
     assert usage.seconds > 0

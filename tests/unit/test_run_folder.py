@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.config import Role, Roster
-from longvideoagent.core.trace import Settings
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import make_protocol, read_asked, resolve
-from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
+from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_release
 from tests.plugins.runs import LVA, asked, ids, lines, run
@@ -43,7 +43,7 @@ def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: P
 
 
 def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    run(asked(release), tmp_path / "run", bounds=RunLimits(concurrency=1))
     _, samples = read_asked(asked(release))
     assert ids(tmp_path / "run") == [sample.question.id for sample in by_episode(samples)]
     videos = [sample.video for sample in by_episode(samples)]
@@ -81,7 +81,7 @@ def test_offline_agents_say_the_same_in_every_process(tmp_path: Path) -> None:
 
 def test_another_setting_is_refused_by_name(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
-    other = make_protocol(release, "val", Roster(), Settings(max_rounds=3), {"agents": "grounding"})
+    other = make_eval_config(release, "val", TeamConfig(), RolloutSettings(max_rounds=3), {"agents": "grounding"})
     with pytest.raises(UsageError, match=r"settings\.max_rounds: 5 -> 3"):
         run(other, tmp_path / "run")
 
@@ -177,7 +177,7 @@ def test_changed_first_clips_are_refused(release: Path, tmp_path: Path) -> None:
 
 
 def test_another_server_is_refused(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    protocol = asked(release, Roster(master=Role(model="openai:m")))
+    protocol = asked(release, TeamConfig(master=AgentConfig(model="openai:m")))
     with serving(say("<answer>a1</answer>")) as (url, server):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         run(protocol, tmp_path / "run")
@@ -226,7 +226,7 @@ def test_each_trace_is_on_the_disk_before_the_next_question(
             on_disk.append(path.read_bytes().count(b"\n"))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    run(asked(release), tmp_path / "run", bounds=Bounds(concurrency=1))
+    run(asked(release), tmp_path / "run", bounds=RunLimits(concurrency=1))
     assert on_disk == list(range(1, 13))
 
 
@@ -239,7 +239,7 @@ def test_a_file_is_on_the_disk_before_it_is_named(tmp_path: Path, monkeypatch: p
         synced.append((os.fstat(file).st_ino, (tmp_path / "told.txt").exists()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    write_whole(tmp_path / "told.txt", "everything")
+    atomic_write_text(tmp_path / "told.txt", "everything")
     assert synced == [((tmp_path / "told.txt").stat().st_ino, False), (tmp_path.stat().st_ino, True)]
 
 
@@ -277,5 +277,5 @@ def test_a_folder_of_other_things_is_refused(release: Path, tmp_path: Path) -> N
 def test_no_key_is_written(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     with serving(say("<answer>a1</answer>")) as (url, _):
-        run(asked(release, Roster(master=Role(model=f"openai:m@{url}"))), tmp_path / "run")
+        run(asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))), tmp_path / "run")
     assert all(b"sk-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from longvideoagent import ask, open_episode
+from longvideoagent import ask, open_video
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media import speech
@@ -191,8 +191,8 @@ def test_sound_without_speech_is_nothing_said_and_not_kept(whisper: str, cache: 
 @needs_whisper
 def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVA_SPEECH_MODEL", whisper)
-    episode = open_episode(talk)
-    assert episode.text_from == "its speech"
+    episode = open_video(talk)
+    assert episode.text_source == "its speech"
     assert all(line.source == "subtitle" for line in episode.timeline.subtitles)
 
 
@@ -204,7 +204,7 @@ def test_the_command_writes_subtitles_that_ask_then_finds(talk: Path, whisper: s
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert "talk.srt" in done.stderr
-    assert open_episode(video).text_from == "talk.srt"
+    assert open_video(video).text_source == "talk.srt"
     again = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert again.returncode == 2
     assert again.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.subtitles import find_beside, parse_subtitles, read_embedded, read_subtitles
+from longvideoagent.media.subtitles import find_sidecar, parse_subtitles, read_embedded, read_subtitles
 from tests.conftest import SHARED, write_video
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\n<i>Bye</i>\n"
@@ -177,18 +177,18 @@ def test_any_bytes_give_lines_in_order_or_a_declared_error(data: bytes) -> None:
 
 def test_a_file_beside_the_video_is_found(tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
-    assert find_beside(video) is None
+    assert find_sidecar(video) is None
     (tmp_path / "talk.en.vtt").touch()
     (tmp_path / "talkative.srt").touch()
-    assert find_beside(video) == tmp_path / "talk.en.vtt"
+    assert find_sidecar(video) == tmp_path / "talk.en.vtt"
     (tmp_path / "talk.SRT").touch()
-    assert find_beside(video) == tmp_path / "talk.SRT"
+    assert find_sidecar(video) == tmp_path / "talk.SRT"
 
 
 def test_a_file_beside_a_folder_of_frames_is_found(tmp_path: Path) -> None:
     (tmp_path / "clip.01").mkdir()
     (tmp_path / "clip.01.srt").touch()
-    assert find_beside(tmp_path / "clip.01") == tmp_path / "clip.01.srt"
+    assert find_sidecar(tmp_path / "clip.01") == tmp_path / "clip.01.srt"
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "subrip"), (".mp4", "mov_text")])

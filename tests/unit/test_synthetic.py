@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longvideoagent import Settings, answer, load_team, open_episode, score
+from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, SampleEpisode, make_episode
 from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, write_script
 from longvideoagent.media.cv import colour_shares
-from longvideoagent.media.readers.base import open_video
+from longvideoagent.media.readers.base import open_reader
 
 MINUTES = 6
 
@@ -33,16 +33,16 @@ def test_a_script_has_a_place_for_each_scene(count: int) -> None:
 
 
 def test_the_episode_is_a_video_with_subtitles(made: SampleEpisode) -> None:
-    episode = open_episode(made.video)
+    episode = open_video(made.video)
     assert episode.timeline.duration_s == pytest.approx(60 * MINUTES, abs=0.3)
-    assert episode.text_from == "sample-3.srt"
+    assert episode.text_source == "sample-3.srt"
     assert len(episode.timeline.clips) == MINUTES
     assert made.video.stat().st_size < 6e6 * MINUTES / 20
     assert episode.warnings == ()
 
 
 def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SampleEpisode) -> None:
-    timeline = open_episode(made.video).timeline
+    timeline = open_video(made.video).timeline
     assert {sample.kind for sample in made.samples} == set(KINDS)
     assert len({sample.question.id for sample in made.samples}) == 2 * len(KINDS)
     for sample in made.samples:
@@ -55,7 +55,7 @@ def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SampleEp
 
 
 def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None:
-    lines = open_episode(made.video).timeline.subtitles
+    lines = open_video(made.video).timeline.subtitles
     for sample in made.samples:
         if sample.kind == "dialogue":
             gold = sample.gold
@@ -66,7 +66,7 @@ def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None
 
 
 def test_boxes_lie_where_the_colours_are(made: SampleEpisode) -> None:
-    video = open_video(made.video)
+    video = open_reader(made.video)
     checked = 0
     for sample in made.samples:
         right = sample.gold.answer
@@ -97,11 +97,11 @@ def test_each_agent_adds_accuracy(tmp_path: Path) -> None:
     count = 0
     for seed in (101, 102, 103, 104):
         made = make_episode(tmp_path, seed)
-        episode = open_episode(made.video)
+        episode = open_video(made.video)
         count += len(made.samples)
         for agents in Agents:
             for sample in made.samples:
-                trace = answer(sample.question, episode, team, Settings(agents=agents))
+                trace = answer(sample.question, episode, team, RolloutSettings(agents=agents))
                 right[agents] += score(trace, sample.gold.option_index).correct
     assert right[Agents.NONE] < right[Agents.GROUNDING] < right[Agents.GROUNDING_VISION]
     assert right[Agents.GROUNDING_VISION] > 0.9 * count

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline
-from longvideoagent.media.timeline import LONGEST_CUE_S, build_timeline, find_quiet
+from longvideoagent.media.timeline import LONGEST_CUE_S, build_timeline, find_silence
 
 spans = st.tuples(st.floats(0, 1500), st.floats(0.05, 40))
 cues = st.lists(spans, max_size=120).map(
@@ -74,7 +74,7 @@ def test_quiet_moments_are_heard(tmp_path: Path) -> None:
             frame.rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    assert find_quiet(path) == [(2.0, 4.0)]
+    assert find_silence(path) == [(2.0, 4.0)]
 
 
 def test_sound_that_changes_within_a_file_is_heard(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_sound_that_changes_within_a_file_is_heard(tmp_path: Path) -> None:
         parts.append(path.read_bytes())
     both = tmp_path / "both.ts"
     both.write_bytes(b"".join(parts))
-    assert isinstance(find_quiet(both), list)
+    assert isinstance(find_silence(both), list)
 
 
 def test_a_timeline_refuses_what_it_cannot_mean() -> None:

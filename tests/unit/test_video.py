@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.base import Video, open_video
-from longvideoagent.media.readers.file import VideoFile
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.base import VideoReader, open_reader
+from longvideoagent.media.readers.file import VideoFileReader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from tests.conftest import SHARED, brightness, shade, write_video
 
 KINDS = ("mp4", "mkv", "webm", "avi", "ts", "folder")
@@ -34,22 +34,22 @@ def make(kind: str, folder: Path, times_ms: list[int]) -> Path:
 
 
 @pytest.fixture(params=KINDS)
-def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Video:
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> VideoReader:
     """Four seconds at 25 frames a second through every reader."""
-    return open_video(make(request.param, tmp_path, list(range(0, 4000, 40))), frames_per_s=25)
+    return open_reader(make(request.param, tmp_path, list(range(0, 4000, 40))), frames_per_s=25)
 
 
-def test_every_reader_knows_its_duration(reader: Video) -> None:
+def test_every_reader_knows_its_duration(reader: VideoReader) -> None:
     assert reader.duration_s == pytest.approx(4.0, abs=0.05)
 
 
-def test_every_reader_has_ascending_keyframes_from_the_start(reader: Video) -> None:
+def test_every_reader_has_ascending_keyframes_from_the_start(reader: VideoReader) -> None:
     keyframes = list(reader.keyframes_s)
     assert keyframes == sorted(keyframes)
     assert keyframes[0] == pytest.approx(0.0, abs=0.01)
 
 
-def test_every_reader_shows_the_frame_at_a_time(reader: Video) -> None:
+def test_every_reader_shows_the_frame_at_a_time(reader: VideoReader) -> None:
     times = [3.13, 0.05, 2.0, 2.0, 0.99]
     frames = reader.frames(times)
     assert [frame.time_s for frame in frames] == pytest.approx([3.12, 0.04, 2.0, 2.0, 0.96], abs=0.005)
@@ -58,17 +58,17 @@ def test_every_reader_shows_the_frame_at_a_time(reader: Video) -> None:
         assert brightness(frame.rgb()) == pytest.approx(shade(index), abs=6)
 
 
-def test_every_reader_gives_the_nearest_frame_outside_the_video(reader: Video) -> None:
+def test_every_reader_gives_the_nearest_frame_outside_the_video(reader: VideoReader) -> None:
     first, last = reader.frames([-5.0, 1e6])
     assert first.time_s == pytest.approx(0.0, abs=0.005)
     assert last.time_s == pytest.approx(3.96, abs=0.005)
 
 
-def test_every_reader_takes_no_times(reader: Video) -> None:
+def test_every_reader_takes_no_times(reader: VideoReader) -> None:
     assert reader.frames([]) == []
 
 
-def test_every_reader_gives_jpegs(reader: Video) -> None:
+def test_every_reader_gives_jpegs(reader: VideoReader) -> None:
     with Image.open(BytesIO(reader.frames([1.0])[0].jpeg())) as image:
         assert image.format == "JPEG"
 
@@ -82,7 +82,7 @@ def test_frames_are_exact_on_variable_frame_rate(kind: str, scan_first: bool, tm
         times_ms.append(times_ms[-1] + rng.choice([20, 40, 200, 1500]))
     path = tmp_path / f"v.{kind}"
     truth = write_video(path, times_ms, codec=CODECS[kind], gop=30, options={"bf": "2"} if kind != "webm" else {})
-    video = VideoFile(path)
+    video = VideoFileReader(path)
     if scan_first:
         assert video.duration_s >= truth[-1]
     wanted = [rng.uniform(0, truth[-1]) for _ in range(40)]
@@ -96,7 +96,7 @@ def test_frames_are_exact_on_variable_frame_rate(kind: str, scan_first: bool, tm
 def test_rotated_files_come_upright(rotation: int, corner: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, range(0, 400, 40), rotation=rotation)
-    rgb = VideoFile(path).frames([0.0])[0].rgb()
+    rgb = VideoFileReader(path).frames([0.0])[0].rgb()
     assert rgb.shape[:2] == ((64, 48) if rotation % 180 else (48, 64))
     height, width = rgb.shape[:2]
     corners = {
@@ -110,8 +110,8 @@ def test_rotated_files_come_upright(rotation: int, corner: tuple[int, int], tmp_
 def test_frames_are_scaled_down_and_never_up(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, range(0, 400, 40), size=(640, 360))
-    assert VideoFile(path).frames([0.0], max_side_px=320)[0].rgb().shape == (180, 320, 3)
-    assert VideoFile(path).frames([0.0], max_side_px=2000)[0].rgb().shape == (360, 640, 3)
+    assert VideoFileReader(path).frames([0.0], max_side_px=320)[0].rgb().shape == (180, 320, 3)
+    assert VideoFileReader(path).frames([0.0], max_side_px=2000)[0].rgb().shape == (360, 640, 3)
 
 
 @pytest.mark.parametrize("kind", ["mkv", "ts", "webm"])
@@ -119,7 +119,7 @@ def test_a_truncated_file_ends_where_its_pictures_end(kind: str, tmp_path: Path)
     path = make(kind, tmp_path, list(range(0, 20_000, 40)))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    video = VideoFile(path)
+    video = VideoFileReader(path)
     assert 5.0 < video.duration_s < 15.0
     last = video.frames([19.0])[0]
     assert last.time_s <= video.duration_s
@@ -137,7 +137,7 @@ def test_a_truncated_mp4_with_its_index_in_front_is_read_to_where_it_is_cut(tmp_
                 made.mux(packet)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * 0.7)])
-    video = VideoFile(path)
+    video = VideoFileReader(path)
     assert 3.0 < video.duration_s < 19.0
     assert any("pictures end at" in warning for warning in video.warnings)
     assert video.frames([video.duration_s - 1.0])[0].time_s > video.duration_s - 3.0
@@ -150,7 +150,7 @@ def test_damaged_packets_in_the_middle_are_skipped(tmp_path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 400] = rng.integers(0, 256, 400, dtype=np.uint8).tobytes()
     path.write_bytes(bytes(data))
-    video = VideoFile(path)
+    video = VideoFileReader(path)
     frames = video.frames([0.5, 4.0, 7.5])
     assert frames[0].time_s == pytest.approx(0.48, abs=0.03)
     assert frames[2].time_s == pytest.approx(7.48, abs=0.5)
@@ -187,7 +187,7 @@ def _bad_files(folder: Path) -> dict[str, Path]:
 def test_what_is_no_video_is_named_with_its_mend(tmp_path: Path) -> None:
     for what, path in _bad_files(tmp_path).items():
         with pytest.raises(DataError) as caught:
-            open_video(path)
+            open_reader(path)
         message = str(caught.value)
         assert str(path) in message, what
         assert ";" in message, what
@@ -197,15 +197,15 @@ def test_what_is_no_video_is_named_with_its_mend(tmp_path: Path) -> None:
 def test_a_frame_folder_hands_out_its_bytes_untouched(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 400, 40)))
     stored = (folder / "00003.jpg").read_bytes()
-    assert FrameFolder(folder, 25).frames([0.09])[0].jpeg() is not None
-    assert FrameFolder(folder, 25).frames([0.09])[0].jpeg() == stored
+    assert FrameFolderReader(folder, 25).frames([0.09])[0].jpeg() is not None
+    assert FrameFolderReader(folder, 25).frames([0.09])[0].jpeg() == stored
 
 
 def test_a_frame_folder_with_gaps_shows_the_frame_before(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 400, 40)))
     (folder / "00005.jpg").unlink()
     (folder / "thumbs.jpg").write_bytes(b"")
-    video = FrameFolder(folder, 1)
+    video = FrameFolderReader(folder, 1)
     assert [frame.time_s for frame in video.frames([3.5, 4.5, 5.5])] == [3.0, 3.0, 5.0]
     assert any("no number" in warning for warning in video.warnings)
 
@@ -214,7 +214,7 @@ def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 200, 40)))
     (folder / "00002.jpg").write_bytes(b"\xff\xd8 broken")
     with pytest.raises(DataError, match=r"00002\.jpg"):
-        FrameFolder(folder, 1).frames([1.0])[0].rgb()
+        FrameFolderReader(folder, 1).frames([1.0])[0].rgb()
 
 
 @pytest.mark.shared
@@ -226,9 +226,9 @@ def test_real_footage_is_read_from_start_to_end() -> None:
     ]
     assert len(films) >= 8
     for path in films:
-        video = open_video(path)
+        video = open_reader(path)
         frames = video.frames([0.0, video.duration_s / 2, video.duration_s])
         assert frames[0].time_s < 0.1, path
         assert frames[1].time_s <= video.duration_s / 2 + 1e-3, path
         assert all(frame.rgb().size for frame in frames), path
-    assert open_video(SHARED / "media" / "video_90.mov").frames([0.0])[0].rgb().shape[0] == 568
+    assert open_reader(SHARED / "media" / "video_90.mov").frames([0.0])[0].rgb().shape[0] == 568

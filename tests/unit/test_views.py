@@ -6,10 +6,19 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Settings, Trace
-from longvideoagent.core.types import Clip, Evidence, Failed, Grounded, Question, Reply, Seen, Timeline
-from longvideoagent.media.readers.clip_folders import ClipFolders
-from longvideoagent.media.video import Episode, open_episode
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import (
+    AgentFailure,
+    Clip,
+    Evidence,
+    GroundingResult,
+    Question,
+    Reply,
+    Timeline,
+    VisionResult,
+)
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
+from longvideoagent.media.video import Video, open_video
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.trace_json import to_json
 from tests.fakes.release import CLIPS, write_frames
@@ -22,10 +31,10 @@ def hostile_trace(folder: Path, video: Path) -> tuple[Path, Trace]:
     film = folder / 'a"<b>&.mp4'
     film.write_bytes(video.read_bytes())
     film.with_suffix(".srt").write_text(f"1\n00:00:01,000 --> 00:00:02,000\nMira: {HOSTILE}\n")
-    rollout = Rollout(Question(HOSTILE, (HOSTILE, "b")), open_episode(film).timeline)
-    rollout.receive(Grounded("c01", HOSTILE))
+    rollout = Rollout(Question(HOSTILE, (HOSTILE, "b")), open_video(film).timeline)
+    rollout.receive(GroundingResult("c01", HOSTILE))
     rollout.receive(Reply(f"<think>{HOSTILE}</think><visual_query>{HOSTILE}</visual_query>"))
-    rollout.receive(Seen(HOSTILE, (Evidence("c01", 1.0, 2.0, "frame", 1.0, HOSTILE),)))
+    rollout.receive(VisionResult(HOSTILE, (Evidence("c01", 1.0, 2.0, "frame", 1.0, HOSTILE),)))
     rollout.receive(Reply(f"<answer>{HOSTILE}</answer>", confidence=0.5))
     return film, rollout.trace
 
@@ -42,7 +51,7 @@ class Tags(HTMLParser):
 
 def test_nothing_from_outside_becomes_markup(short_video: Path, tmp_path: Path) -> None:
     film, trace = hostile_trace(tmp_path, short_video)
-    page = render_page(HOSTILE, open_episode(film), [trace])
+    page = render_page(HOSTILE, open_video(film), [trace])
     tags = Tags(page).tags
     assert "script" not in {tag for tag, _ in tags}
     assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
@@ -51,7 +60,7 @@ def test_nothing_from_outside_becomes_markup(short_video: Path, tmp_path: Path) 
 
 def test_the_page_asks_for_nothing_outside(short_video: Path, tmp_path: Path) -> None:
     film, trace = hostile_trace(tmp_path, short_video)
-    tags = Tags(render_page("t", open_episode(film), [trace])).tags
+    tags = Tags(render_page("t", open_video(film), [trace])).tags
     pictures = [attributes["src"] or "" for tag, attributes in tags if tag == "img"]
     assert pictures
     assert all(source.startswith("data:image/jpeg;base64,") for source in pictures)
@@ -60,9 +69,9 @@ def test_the_page_asks_for_nothing_outside(short_video: Path, tmp_path: Path) ->
 
 
 def test_a_failed_trace_is_told_as_failed(short_video: Path) -> None:
-    episode = open_episode(short_video)
+    episode = open_video(short_video)
     rollout = Rollout(Question("What?"), episode.timeline)
-    rollout.receive(Failed("grounding", "HTTP 503"))
+    rollout.receive(AgentFailure("grounding", "HTTP 503"))
     told = to_json(rollout.trace)
     assert (told["outcome"], told["cause"], told["answer"], told["grounding"]) == (
         "failed",
@@ -76,14 +85,14 @@ def test_a_failed_trace_is_told_as_failed(short_video: Path) -> None:
 def test_a_page_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> None:
     write_frames(tmp_path)
     timeline = Timeline(tuple(Clip(label, 60.0 * n, 60.0 * n + 60.0) for n, label in enumerate(CLIPS)))
-    rollout = Rollout(Question("What?"), timeline, Settings(window=2))
-    rollout.receive(Grounded(CLIPS[0]))
+    rollout = Rollout(Question("What?"), timeline, RolloutSettings(window=2))
+    rollout.receive(GroundingResult(CLIPS[0]))
     rollout.receive(Reply("<visual_query>What?</visual_query>"))
     seen = [Evidence(CLIPS[n], 60.0 * n, 60.0 * n + 1.0, "frame", 60.0 * n, "grey") for n in (0, 1)]
-    rollout.receive(Seen("Grey.", tuple(seen)))
+    rollout.receive(VisionResult("Grey.", tuple(seen)))
     rollout.receive(Reply("<answer>Grey</answer>"))
     shutil.rmtree(tmp_path / CLIPS[1])
-    page = render_page("t", Episode(ClipFolders(tmp_path, timeline), timeline, "nowhere"), [rollout.trace])
+    page = render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [rollout.trace])
     assert page.count("<img ") == page.count("the frame is gone") == 2  # in the look, and as evidence
 
 

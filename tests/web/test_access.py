@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.errors import UsageError
-from longvideoagent.server.access import Guard, is_loopback
+from longvideoagent.server.access import AccessMiddleware, is_loopback
 from longvideoagent.server.app import create_app
 from longvideoagent.server.routes.page import STATIC
 from longvideoagent.server.server import listen, open_library
@@ -30,10 +30,10 @@ LVA = Path(sys.executable).with_name("lva")
 
 
 def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
-        port = served.url.rpartition(":")[2]
+    with serving(tmp_path) as app_state:
+        port = app_state.url.rpartition(":")[2]
         for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "localhost"):
-            assert served.client.get("/api/health", headers={"Host": host}).status_code == 200, host
+            assert app_state.client.get("/api/health", headers={"Host": host}).status_code == 200, host
         for host in (
             "evil.example",
             f"evil.example:{port}",
@@ -42,36 +42,38 @@ def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> No
             "",
             "[",
         ):
-            told = served.client.get("/api/health", headers={"Host": host})
+            told = app_state.client.get("/api/health", headers={"Host": host})
             assert told.status_code in (400, 403), host
             assert "version" not in told.text
 
 
 def test_another_site_can_ask_nothing_and_change_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         asked = {"video": "x", "question": "y"}
         for site in ("cross-site", "same-site"):
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
-            assert served.client.get("/api/videos", headers=headers).status_code == 403
-            assert served.client.post("/api/asks", json=asked, headers=headers).status_code == 403
-        for origin in ("http://evil.example", "http://[", "null", served.url.replace("http:", "ftp:") + "1"):
+            assert app_state.client.get("/api/videos", headers=headers).status_code == 403
+            assert app_state.client.post("/api/asks", json=asked, headers=headers).status_code == 403
+        for origin in ("http://evil.example", "http://[", "null", app_state.url.replace("http:", "ftp:") + "1"):
             for path in ("/api/asks", "/api/videos?name=a.mp4", "/api/asks/0/stop"):
-                assert served.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
-        own = {"Origin": served.url, "Sec-Fetch-Site": "same-origin"}
-        assert served.client.post("/api/asks", json=asked, headers=own).status_code == 404  # asked, and no such video
-        form = served.client.post(
+                assert app_state.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
+        own = {"Origin": app_state.url, "Sec-Fetch-Site": "same-origin"}
+        assert (
+            app_state.client.post("/api/asks", json=asked, headers=own).status_code == 404
+        )  # asked, and no such video
+        form = app_state.client.post(
             "/api/asks", content=b'{"video":"x","question":"y"}', headers={"Content-Type": "text/plain"}
         )
         assert form.status_code == 422  # what a form of another site could send is no question
         visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-        assert served.client.get("/", headers=visit).status_code == 200  # a link to the page
+        assert app_state.client.get("/", headers=visit).status_code == 200  # a link to the page
 
 
 def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
-    cookie = Guard(FastAPI(), TOKEN).cookie
-    with serving(tmp_path, token=TOKEN) as served:
+    cookie = AccessMiddleware(FastAPI(), TOKEN).cookie
+    with serving(tmp_path, token=TOKEN) as app_state:
         for path in ("/", "/api/health", "/api/videos", "/static/style.css", "/api/openapi.json", "/nothing"):
-            told = served.client.get(path)
+            told = app_state.client.get(path)
             assert (told.status_code, "token" in told.json()["detail"]) == (401, True), path
         for headers in (
             {"Authorization": "Bearer wrong"},
@@ -80,34 +82,34 @@ def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
             {"Cookie": f"{cookie}="},
             {"Cookie": "=;;{"},
         ):
-            assert served.client.get("/api/health", headers=headers).status_code == 401, headers
-        assert served.client.get("/", params={"token": TOKEN + "x"}).status_code == 401
-        assert served.client.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
-        welcome = served.client.get("/", params={"token": TOKEN})
+            assert app_state.client.get("/api/health", headers=headers).status_code == 401, headers
+        assert app_state.client.get("/", params={"token": TOKEN + "x"}).status_code == 401
+        assert app_state.client.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        welcome = app_state.client.get("/", params={"token": TOKEN})
         assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
         set_cookie = welcome.headers["set-cookie"].lower()
         assert "httponly" in set_cookie
         assert "samesite=strict" in set_cookie
         assert TOKEN not in set_cookie
-        assert served.client.get("/api/health").status_code == 200  # the client keeps the cookie
-        kept = served.client.cookies[cookie]
+        assert app_state.client.get("/api/health").status_code == 200  # the client keeps the cookie
+        kept = app_state.client.cookies[cookie]
         beside = {"Cookie": f'theme={{"a":1}}; x=a b; {cookie}={kept}'}
-        assert httpx.get(f"{served.url}/api/health", headers=beside).status_code == 200
-        form = httpx.get(served.url, headers={"Accept": "text/html"})
+        assert httpx.get(f"{app_state.url}/api/health", headers=beside).status_code == 200
+        form = httpx.get(app_state.url, headers={"Accept": "text/html"})
         assert (form.status_code, 'name="token"' in form.text) == (401, True)
-        renamed = served.client.get("/api/health", headers={"Host": "videos.example"})
+        renamed = app_state.client.get("/api/health", headers={"Host": "videos.example"})
         assert renamed.status_code == 200  # under any name, since the token is asked for
 
 
 def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         for path in ("/", "/api/docs", "/api/health", "/static/style.css", "/nothing"):
-            headers = served.client.get(path).headers
+            headers = app_state.client.get(path).headers
             assert "default-src 'none'" in headers["content-security-policy"], path
             assert "script-src 'self'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["cross-origin-resource-policy"] == "same-origin"
-        docs = served.client.get("/api/docs").text
+        docs = app_state.client.get("/api/docs").text
     files = {path.name: path.read_text() for path in STATIC.iterdir()}
     for name, text in (*files.items(), ("docs", docs)):
         addresses = set(re.findall(r"https?://[^\s\"'<>)]+", text)) - {"http://www.w3.org/2000/svg"}
@@ -119,15 +121,15 @@ def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:
 def test_hostile_names_come_back_as_text(tmp_path: Path, short_video: Path) -> None:
     name = HOSTILE.replace("/", "").replace('"', "'") + ".mp4"
     (tmp_path / name).write_bytes(short_video.read_bytes())
-    with serving(tmp_path) as served:
-        told = served.client.get("/api/videos")
+    with serving(tmp_path) as app_state:
+        told = app_state.client.get("/api/videos")
         assert told.headers["content-type"] == "application/json"
         assert told.json()["videos"][0]["name"] == name
-        video = served.video(name)
-        assert served.client.get(f"/api/videos/{video}/file").headers["content-type"] == "video/mp4"
-        ended = served.ended(served.ask(video, HOSTILE, options=[HOSTILE, "b"]))
+        video = app_state.video(name)
+        assert app_state.client.get(f"/api/videos/{video}/file").headers["content-type"] == "video/mp4"
+        ended = app_state.ended(app_state.ask(video, HOSTILE, options=[HOSTILE, "b"]))
         assert ended["question"] == HOSTILE
-        page = served.client.get(f"/api/asks/{ended['id']}/page").text
+        page = app_state.client.get(f"/api/asks/{ended['id']}/page").text
         assert "<script>" not in page
         assert "<img src=x" not in page
 
@@ -186,10 +188,10 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
 def test_what_the_description_says_holds(tmp_path: Path, short_video: Path) -> None:
     """Whatever is sent, the answer is one that the OpenAPI description names, and the server stays up."""
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
-    app = create_app(open_library(tmp_path, None), {"offline": load_team()}, most_bytes=10_000)
-    with running(app) as served:
-        known = {"video": served.video("a.mp4"), "ask": served.ask(served.video("a.mp4"), "What?")}
-        served.ended(known["ask"])
+    app = create_app(open_library(tmp_path, None), {"offline": load_team()}, max_upload_bytes=10_000)
+    with running(app) as app_state:
+        known = {"video": app_state.video("a.mp4"), "ask": app_state.ask(app_state.video("a.mp4"), "What?")}
+        app_state.ended(known["ask"])
         schema = schemathesis.openapi.from_dict(app.openapi())
         for operation in schema.get_all_operations():
             told: Any = operation.ok()  # type: ignore[union-attr]
@@ -199,7 +201,7 @@ def test_what_the_description_says_holds(tmp_path: Path, short_video: Path) -> N
             def holds(case: Any, is_known: bool) -> None:
                 if is_known:
                     case.path_parameters.update({k: v for k, v in known.items() if k in case.path_parameters})
-                answer = case.call(base_url=served.url)
+                answer = case.call(base_url=app_state.url)
                 assert answer.status_code < 500, (case.method, case.formatted_path, answer.text)
                 if answer.status_code >= 400:
                     assert isinstance(answer.json()["detail"], str)
@@ -207,4 +209,4 @@ def test_what_the_description_says_holds(tmp_path: Path, short_video: Path) -> N
                     case.validate_response(answer)
 
             holds()
-        assert httpx.get(f"{served.url}/api/health").status_code == 200
+        assert httpx.get(f"{app_state.url}/api/health").status_code == 200

@@ -18,18 +18,18 @@ import pytest
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import Role, Roster
-from longvideoagent.core.rollout import AskVision
-from longvideoagent.core.trace import Settings
-from longvideoagent.core.types import Question, Seen
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.core.types import Question, VisionResult
 from longvideoagent.errors import ModelError
-from longvideoagent.media.readers.base import Video
-from longvideoagent.server.jobs import Ask, Asks
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.server.jobs import Job, JobQueue
 from longvideoagent.server.server import open_library
-from longvideoagent.server.video_cache import Shelf
+from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import read_trace
 from tests.conftest import write_video
-from tests.plugins.web_server import Served, serving
+from tests.plugins.web_server import AppState, serving
 
 LINES = (
     "Mira: The kettle is on the roof.",
@@ -55,17 +55,17 @@ class SlowVision:
     seconds: float
     looks: list[str] = field(default_factory=list)
 
-    async def look(self, request: AskVision, video: Video) -> Seen:  # noqa: ARG002
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
         self.looks.append(request.query)
         await asyncio.sleep(self.seconds)
-        return Seen("a wall")
+        return VisionResult("a wall")
 
 
 @dataclass(frozen=True)
 class BrokenVision:
     """Is down."""
 
-    async def look(self, request: AskVision, video: Video) -> Seen:  # noqa: ARG002
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
         raise ModelError("the server at 10.0.0.7 does not answer")
 
 
@@ -73,7 +73,7 @@ def scripted(folder: Path, *replies: str) -> Team:
     """A team whose master says what it is told to; one ask alone, since a script has an end."""
     script = folder / "script.json"
     script.write_text(json.dumps(replies))
-    return load_team(Roster(master=Role(model=f"scripted:{script}")))
+    return load_team(TeamConfig(master=AgentConfig(model=f"scripted:{script}")))
 
 
 LVA = Path(sys.executable).with_name("lva")
@@ -83,16 +83,16 @@ OPTIONS = ["a roof", "a moon"]
 
 def test_steps_are_told_as_they_happen_and_the_end_is_kept(library: Path, tmp_path: Path) -> None:
     team = replace(scripted(tmp_path, LOOK, ANSWER), vision=SlowVision(0.2))
-    with serving(library, {"told": team}) as served:
-        ask = served.ask(served.video("a.mp4"), "Where is the kettle?", options=OPTIONS)
-        told = served.events(ask)
+    with serving(library, {"told": team}) as app_state:
+        ask = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=OPTIONS)
+        told = app_state.events(ask)
         assert [name for name, _ in told][-2:] == ["ask", "end"]
         grown = [data["trajectory"] for name, data in told if name == "ask" and data["trajectory"]]
         sizes = [(bool(each["first"]), len(each["rounds"]), len(each["evidence"])) for each in grown]
         assert sizes == sorted(sizes)
         running = [each["rounds"][-1] for each in grown if each["rounds"] and each["outcome"] is None]
         assert running[0]["observed"] is None
-        last = served.get(f"/api/asks/{ask}")
+        last = app_state.get(f"/api/asks/{ask}")
         assert last == told[-2][1]
         assert (last["state"], last["outcome"], last["answer"]) == ("finished", "answered", "a moon")
         first, (looked, answered) = grown[-1]["first"], grown[-1]["rounds"]
@@ -100,51 +100,53 @@ def test_steps_are_told_as_they_happen_and_the_end_is_kept(library: Path, tmp_pa
         seen = looked["observed"]
         assert (seen["kind"], seen["text"], seen["seconds"] >= 0.2) == ("vision", "a wall", True)
         assert first["lines"][0]["text"] == LINES[0]
-    with serving(library, {"told": team}) as served:  # another start of the server
-        assert served.get(f"/api/asks/{ask}") == last
-        assert [line["id"] for line in served.get("/api/asks")["asks"]] == [ask]
-        assert served.events(ask)[0][1] == last
+    with serving(library, {"told": team}) as app_state:  # another start of the server
+        assert app_state.get(f"/api/asks/{ask}") == last
+        assert [line["id"] for line in app_state.get("/api/asks")["asks"]] == [ask]
+        assert app_state.events(ask)[0][1] == last
 
 
 def test_what_is_downloaded_is_the_whole_trajectory(library: Path) -> None:
-    with serving(library) as served:
-        ask = served.ask(served.video("a.mp4"), "Where is the <b>kettle</b>?", options=["on the roof", "in the lake"])
-        ended = served.ended(ask)
+    with serving(library) as app_state:
+        ask = app_state.ask(
+            app_state.video("a.mp4"), "Where is the <b>kettle</b>?", options=["on the roof", "in the lake"]
+        )
+        ended = app_state.ended(ask)
         assert ended["answer"] == "on the roof"
-        told = served.client.get(f"/api/asks/{ask}/trace")
+        told = app_state.client.get(f"/api/asks/{ask}/trace")
         assert told.json()["answer"] == "on the roof"
         assert "attachment" in told.headers["content-disposition"]
-        page = served.client.get(f"/api/asks/{ask}/page")
+        page = app_state.client.get(f"/api/asks/{ask}/page")
         assert "Where is the &lt;b&gt;kettle&lt;/b&gt;?" in page.text
         assert "attachment" in page.headers["content-disposition"]
 
 
 def test_a_stop_ends_it_in_the_middle_and_keeps_what_was_found(library: Path, tmp_path: Path) -> None:
     team = replace(scripted(tmp_path, LOOK, ANSWER), vision=SlowVision(600))
-    with serving(library, {"told": team}) as served:
-        video = served.video("a.mp4")
-        ask = served.ask(video, "Where is the kettle?")
-        served.until(lambda: served.get(f"/api/asks/{ask}")["trajectory"], lambda told: told and told["rounds"])
-        assert served.client.post(f"/api/asks/{ask}/stop").status_code == 202
-        ended = served.ended(ask)
+    with serving(library, {"told": team}) as app_state:
+        video = app_state.video("a.mp4")
+        ask = app_state.ask(video, "Where is the kettle?")
+        app_state.until(lambda: app_state.get(f"/api/asks/{ask}")["trajectory"], lambda told: told and told["rounds"])
+        assert app_state.client.post(f"/api/asks/{ask}/stop").status_code == 202
+        ended = app_state.ended(ask)
         assert (ended["state"], ended["outcome"], len(ended["trajectory"]["rounds"])) == ("stopped", None, 1)
-        assert served.get("/api/health")["running"] == 0
-        assert served.client.post(f"/api/asks/{ask}/stop").status_code == 202  # twice does no harm
+        assert app_state.get("/api/health")["running"] == 0
+        assert app_state.client.post(f"/api/asks/{ask}/stop").status_code == 202  # twice does no harm
 
 
 def test_no_more_than_so_many_run_and_the_others_know_their_place(library: Path, tmp_path: Path) -> None:
     team = replace(scripted(tmp_path, LOOK, LOOK), vision=SlowVision(600))
-    with serving(library, {"told": team}, at_once=2) as served:
-        video = served.video("a.mp4")
-        asks = [served.ask(video, f"Where is kettle {number}?") for number in range(5)]
-        served.until(lambda: served.get("/api/health"), lambda told: told["running"] == 2)
-        places = [served.get(f"/api/asks/{ask}")["place"] for ask in asks]
+    with serving(library, {"told": team}, max_concurrency=2) as app_state:
+        video = app_state.video("a.mp4")
+        asks = [app_state.ask(video, f"Where is kettle {number}?") for number in range(5)]
+        app_state.until(lambda: app_state.get("/api/health"), lambda told: told["running"] == 2)
+        places = [app_state.get(f"/api/asks/{ask}")["place"] for ask in asks]
         assert places == [None, None, 1, 2, 3]
-        assert served.get("/api/health")["queued"] == 3
-        served.client.post(f"/api/asks/{asks[2]}/stop")
-        assert served.ended(asks[2])["trajectory"] is None
-        assert served.get(f"/api/asks/{asks[4]}")["place"] == 2
-        told = served.client.get(f"/api/asks/{asks[2]}/trace")
+        assert app_state.get("/api/health")["queued"] == 3
+        app_state.client.post(f"/api/asks/{asks[2]}/stop")
+        assert app_state.ended(asks[2])["trajectory"] is None
+        assert app_state.get(f"/api/asks/{asks[4]}")["place"] == 2
+        told = app_state.client.get(f"/api/asks/{asks[2]}/trace")
         assert (told.status_code, "nothing has come of this ask" in told.text) == (404, True)
 
 
@@ -153,9 +155,9 @@ def test_a_stop_that_follows_at_once_is_a_stop(turns: int, library: Path) -> Non
     """Even before the ask has begun, or while its first record is being written."""
     here = open_library(library, None)
 
-    async def go() -> Ask:
-        asks = Asks(Shelf(here), {"offline": load_team()}, here.keep / "asks")
-        ask = asks.add(here.videos()[0], Question("Where is the kettle?"), "offline", Settings())
+    async def go() -> Job:
+        asks = JobQueue(VideoCache(here), {"offline": load_team()}, here.keep / "asks")
+        ask = asks.add(here.videos()[0], Question("Where is the kettle?"), "offline", RolloutSettings())
         for _ in range(turns):
             await asyncio.sleep(0)
         await asks.close()
@@ -164,22 +166,22 @@ def test_a_stop_that_follows_at_once_is_a_stop(turns: int, library: Path) -> Non
     ask = asyncio.run(go())
     assert (ask.state, ask.cause, ask.trace) == ("stopped", "", None)
     if turns:
-        kept = Asks(Shelf(here), {}, here.keep / "asks").get(ask.id)
+        kept = JobQueue(VideoCache(here), {}, here.keep / "asks").get(ask.id)
         assert (kept.state, kept.cause) == ("stopped", "")
 
 
 def test_an_agent_that_is_down_is_no_answer(library: Path, tmp_path: Path) -> None:
     team = replace(scripted(tmp_path, LOOK, ANSWER), vision=BrokenVision())
-    with serving(library, {"told": team}) as served:
-        ended = served.ended(served.ask(served.video("a.mp4"), "Where is the kettle?"))
+    with serving(library, {"told": team}) as app_state:
+        ended = app_state.ended(app_state.ask(app_state.video("a.mp4"), "Where is the kettle?"))
         assert (ended["state"], ended["outcome"], ended["answer"]) == ("finished", "failed", "")
         assert "does not answer" in ended["trajectory"]["cause"]
 
 
 def test_a_video_that_cannot_be_opened_fails_in_words(library: Path) -> None:
     (library / "b.mp4").write_bytes(b"nothing")
-    with serving(library) as served:
-        ended = served.ended(served.ask(served.video("b.mp4"), "What?"))
+    with serving(library) as app_state:
+        ended = app_state.ended(app_state.ask(app_state.video("b.mp4"), "What?"))
         assert (ended["state"], ended["trajectory"]) == ("failed", None)
         assert "not a readable video" in ended["cause"]
 
@@ -199,60 +201,60 @@ def test_a_video_that_cannot_be_opened_fails_in_words(library: Path) -> None:
 def test_what_cannot_be_asked_is_refused_in_one_sentence(
     asked: dict[str, object], status: int, told: str, library: Path
 ) -> None:
-    with serving(library) as served:
-        given = {"video": served.video("a.mp4"), "question": "Where?", **asked}
-        answer = served.client.post("/api/asks", json=given)
+    with serving(library) as app_state:
+        given = {"video": app_state.video("a.mp4"), "question": "Where?", **asked}
+        answer = app_state.client.post("/api/asks", json=given)
         assert (answer.status_code, answer.json()["detail"].startswith(told)) == (status, True), answer.text
-        assert served.get("/api/asks") == {"asks": []}
+        assert app_state.get("/api/asks") == {"asks": []}
 
 
 def test_of_many_that_ask_at_once_none_is_lost(library: Path) -> None:
-    with serving(library, at_once=4) as served, ThreadPoolExecutor(50) as crowd:
-        video = served.video("a.mp4")
-        asks = list(crowd.map(lambda number: served.ask(video, f"Where is kettle {number}?"), range(50)))
-        told = list(crowd.map(served.events, asks))
+    with serving(library, max_concurrency=4) as app_state, ThreadPoolExecutor(50) as crowd:
+        video = app_state.video("a.mp4")
+        asks = list(crowd.map(lambda number: app_state.ask(video, f"Where is kettle {number}?"), range(50)))
+        told = list(crowd.map(app_state.events, asks))
         assert all(events[-1] == ("end", None) and events[-2][1]["state"] == "finished" for events in told)
-        assert {line["id"] for line in served.get("/api/asks")["asks"]} == set(asks)
+        assert {line["id"] for line in app_state.get("/api/asks")["asks"]} == set(asks)
         assert len(list((library / ".longvideoagent" / "asks").glob("*.json"))) == 50
 
 
 def test_a_record_that_was_spoilt_hides_no_other(library: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with serving(library) as served:
-        ask = served.ask(served.video("a.mp4"), "Where is the kettle?")
-        served.ended(ask)
+    with serving(library) as app_state:
+        ask = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
+        app_state.ended(ask)
     asks = library / ".longvideoagent" / "asks"
     (record,) = asks.glob("*.json")
     read_trace(json.loads(record.read_text())["trace"])  # the whole trace is in it
     for number, text in enumerate(("", "{", "[]", "{}", record.read_text()[:-9])):
         (asks / f"{number}.json").write_text(text)
-    with serving(library) as served:
-        assert [line["id"] for line in served.get("/api/asks")["asks"]] == [ask]
+    with serving(library) as app_state:
+        assert [line["id"] for line in app_state.get("/api/asks")["asks"]] == [ask]
         assert caplog.text.count("no record of an ask") == 5
         record.write_text("spoilt meanwhile")
-        assert served.client.get(f"/api/asks/{ask}").status_code == 404
+        assert app_state.client.get(f"/api/asks/{ask}").status_code == 404
 
 
 def test_what_a_video_was_asked_stays_when_the_video_goes(library: Path) -> None:
-    with serving(library) as served:
-        ask = served.ask(served.video("a.mp4"), "Where is the kettle?")
-        served.ended(ask)
+    with serving(library) as app_state:
+        ask = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
+        app_state.ended(ask)
         (library / "a.mp4").unlink()
-        told = served.get(f"/api/asks/{ask}")
+        told = app_state.get(f"/api/asks/{ask}")
         assert (told["is_playable"], told["trajectory"]["outcome"]) == (False, "answered")
-        page = served.client.get(f"/api/asks/{ask}/page")
+        page = app_state.client.get(f"/api/asks/{ask}/page")
         assert (page.status_code, "no video of that id" in page.text) == (404, True)
 
 
 def test_servers_answers_are_told_apart_by_team(library: Path, tmp_path: Path) -> None:
     teams = {"offline": load_team(), "told": scripted(tmp_path, "<answer>because</answer>")}
-    with serving(library, teams) as served:
-        assert [each["name"] for each in served.get("/api/teams")["teams"]] == ["offline", "told"]
-        ended = served.ended(ask_team(served, "told"))
+    with serving(library, teams) as app_state:
+        assert [each["name"] for each in app_state.get("/api/teams")["teams"]] == ["offline", "told"]
+        ended = app_state.ended(ask_team(app_state, "told"))
         assert (ended["team"], ended["answer"]) == ("told", "because")
 
 
-def ask_team(served: Served, team: str) -> str:
-    return served.ask(served.video("a.mp4"), "Why?", team=team)
+def ask_team(app_state: AppState, team: str) -> str:
+    return app_state.ask(app_state.video("a.mp4"), "Why?", team=team)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"asked_at": null}', '{"state": "odd"}'])
@@ -261,18 +263,18 @@ def test_hostile_records_keep_nobody_from_asking(text: str, library: Path) -> No
     asks.mkdir(parents=True)
     (asks / "odd.json").write_text(text)
     (library / "a.json").write_text(text)
-    with serving(library) as served:
-        assert served.get("/api/asks") == {"asks": []}
-        assert served.timeline(served.video("a.mp4"))["suggestions"]
-        assert served.ended(served.ask(served.video("a.mp4"), "Where is the kettle?"))["state"] == "finished"
+    with serving(library) as app_state:
+        assert app_state.get("/api/asks") == {"asks": []}
+        assert app_state.timeline(app_state.video("a.mp4"))["suggestions"]
+        assert app_state.ended(app_state.ask(app_state.video("a.mp4"), "Where is the kettle?"))["state"] == "finished"
 
 
 def test_a_master_that_says_half_a_character_is_kept(library: Path, tmp_path: Path) -> None:
-    with serving(library, {"told": scripted(tmp_path, "<answer>\ud83d</answer>")}) as served:
-        ask = served.ask(served.video("a.mp4"), "Where?")
-        assert served.ended(ask)["state"] == "finished"
-    with serving(library) as served:
-        assert served.get(f"/api/asks/{ask}")["outcome"] == "answered"
+    with serving(library, {"told": scripted(tmp_path, "<answer>\ud83d</answer>")}) as app_state:
+        ask = app_state.ask(app_state.video("a.mp4"), "Where?")
+        assert app_state.ended(ask)["state"] == "finished"
+    with serving(library) as app_state:
+        assert app_state.get(f"/api/asks/{ask}")["outcome"] == "answered"
 
 
 def test_an_ask_whose_server_was_killed_is_told(library: Path, tmp_path: Path) -> None:
@@ -287,8 +289,8 @@ def test_an_ask_whose_server_was_killed_is_told(library: Path, tmp_path: Path) -
         while not (library / ".longvideoagent" / "asks" / f"{ask}.json").exists():
             time.sleep(0.05)
         server.kill()
-    with serving(library) as served:
-        told = served.get(f"/api/asks/{ask}")
+    with serving(library) as app_state:
+        told = app_state.get(f"/api/asks/{ask}")
         assert (told["state"], "the server ended" in told["cause"]) == ("stopped", True)
 
 

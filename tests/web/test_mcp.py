@@ -69,14 +69,14 @@ def test_the_tools_are_told_with_what_they_take(library: Path) -> None:
 def test_a_question_is_answered_with_evidence_and_progress(library: Path) -> None:
     told: list[float] = []
 
-    async def hear(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
+    async def on_text(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001
         told.append(progress)
 
     async def do(client: Client) -> None:
         (video,) = await call(client, "list_videos")
         assert video["name"] == "a.mp4"
         given = {"video": "a.mp4", "question": "Where is the kettle?", "options": ["in the lake", "on the roof"]}
-        answer = (await client.call_tool("ask_video", given, progress_callback=hear)).structured_content
+        answer = (await client.call_tool("ask_video", given, progress_callback=on_text)).structured_content
         assert answer is not None
         assert (answer["answer"], answer["outcome"], answer["option"]) == ("on the roof", "answered", "a1")
         assert answer["evidence"][0]["text"] == LINES[0]
@@ -140,16 +140,16 @@ def test_it_speaks_over_standard_input_and_output(library: Path) -> None:
 
 def test_it_speaks_over_http_and_is_guarded_as_the_page_is(library: Path) -> None:
     app = http_app(create_server(open_library(library, None), load_team()), None)
-    with running(app) as served:
+    with running(app) as app_state:
 
         async def go() -> None:
-            async with Client(f"{served.url}/mcp") as client:
+            async with Client(f"{app_state.url}/mcp") as client:
                 assert LINES[2] in await call(client, "transcript", video="a.mp4")
 
         asyncio.run(go())
-        foreign = httpx.post(f"{served.url}/mcp", json={}, headers={"Origin": "http://evil.example"})
-        renamed = httpx.post(f"{served.url}/mcp", json={}, headers={"Host": "evil.example"})
+        foreign = httpx.post(f"{app_state.url}/mcp", json={}, headers={"Origin": "http://evil.example"})
+        renamed = httpx.post(f"{app_state.url}/mcp", json={}, headers={"Host": "evil.example"})
         assert (foreign.status_code, renamed.status_code) == (403, 403)
-    with running(http_app(create_server(open_library(library, None), load_team()), "a long token")) as served:
-        assert httpx.post(f"{served.url}/mcp", json={}).status_code == 401
+    with running(http_app(create_server(open_library(library, None), load_team()), "a long token")) as app_state:
+        assert httpx.post(f"{app_state.url}/mcp", json={}).status_code == 401
     shutil.rmtree(library)

@@ -20,7 +20,7 @@ from longvideoagent.agents.build import load_team
 from tests.conftest import shade, write_video
 from tests.fakes.release import some, write_release
 from tests.plugins.runs import asked, run
-from tests.plugins.web_server import Served, serving
+from tests.plugins.web_server import AppState, serving
 from tests.unit.test_views import HOSTILE
 from tests.web.test_jobs import ANSWER, LOOK, SlowVision, scripted
 from tests.web.test_jobs import library as library  # the fixture
@@ -56,7 +56,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
     faults: list[str] = []
     contexts = []
 
-    def open_it(served: Served, path: str = "/", width: int = 1280, **given: Any) -> Page:
+    def open_it(app_state: AppState, path: str = "/", width: int = 1280, **given: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce", **given)
         contexts.append(context)
         page = context.new_page()
@@ -64,8 +64,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda told: faults.append(told.text) if is_fault(told.text) else None)
         page.on("dialog", lambda dialog: faults.append(dialog.message))
-        page.on("request", lambda asked: faults.append(asked.url) if not is_own(asked.url, served) else None)
-        page.goto(served.url + path)
+        page.on("request", lambda asked: faults.append(asked.url) if not is_own(asked.url, app_state) else None)
+        page.goto(app_state.url + path)
         return page
 
     yield open_it
@@ -78,8 +78,8 @@ def is_fault(told: str) -> bool:
     return "Content Security Policy" in told or "Uncaught" in told
 
 
-def is_own(url: str, served: Served) -> bool:
-    return url.startswith((served.url, "data:", "blob:"))
+def is_own(url: str, app_state: AppState) -> bool:
+    return url.startswith((app_state.url, "data:", "blob:"))
 
 
 def ask(page: Page, question: str, *options: str) -> None:
@@ -105,8 +105,8 @@ def is_shown_at(page: Page, time_s: float) -> None:
 
 
 def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, open_page: Open) -> None:
-    with serving(tmp_path) as served:
-        page = open_page(served)
+    with serving(tmp_path) as app_state:
+        page = open_page(app_state)
         page.set_input_files("#upload-input", library / "a.mp4")
         expect(page.locator("#video-name")).to_have_text("a.mp4")  # the page turns to what was brought
         page.locator(".video-item").first.click()
@@ -133,24 +133,24 @@ def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, o
 
 def test_steps_appear_one_by_one_and_can_be_stopped(library: Path, tmp_path: Path, open_page: Open) -> None:
     team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(1.0))
-    with serving(library, {"told": team}) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library, {"told": team}) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         ask(page, "Where is the kettle?")
         expect(page.locator("#steps .step[data-kind=look]").first).to_be_visible()
         assert page.locator("#answer:visible").count() == 0
         page.click("#stop-button")
         expect(page.locator("#trajectories")).to_contain_text("Stopped")
         expect(page.locator("#stop-button")).not_to_be_visible()
-        (line,) = served.get("/api/asks")["asks"]
+        (line,) = app_state.get("/api/asks")["asks"]
         assert line["state"] == "stopped"
         assert page.locator("#steps .step[data-kind=grounding]").count() == 1
 
 
 def test_ask_again_brings_everything_back_into_the_form(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"], max_rounds=3)
-        served.ended(done)
-        page = open_page(served, f"/#/asks/{done}")
+    with serving(library) as app_state:
+        done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"], max_rounds=3)
+        app_state.ended(done)
+        page = open_page(app_state, f"/#/asks/{done}")
         page.click("#ask-again")
         assert page.input_value("#question") == "Where is the kettle?"
         assert page.locator(".option-input").evaluate_all("all => all.map(one => one.value)")[:2] == ["roof", "lake"]
@@ -159,10 +159,10 @@ def test_ask_again_brings_everything_back_into_the_form(library: Path, open_page
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_an_opened_ask_shows_its_answer_before_all_else(width: int, library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
-        served.ended(done)
-        page = open_page(served, f"/#/asks/{done}", width)
+    with serving(library) as app_state:
+        done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        app_state.ended(done)
+        page = open_page(app_state, f"/#/asks/{done}", width)
         expect(page.locator("#answer .answer-text")).to_be_in_viewport()
         expect(page.locator("#ask-form")).not_to_be_visible()
         answer, steps = page.locator("#answer").bounding_box(), page.locator("#steps").bounding_box()
@@ -174,13 +174,13 @@ def test_an_opened_ask_shows_its_answer_before_all_else(width: int, library: Pat
 
 
 def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
-        sure = served.ended(done)
+    with serving(library) as app_state:
+        done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        sure = app_state.ended(done)
         unsure = {**sure, "trajectory": {**sure["trajectory"], "confidence": 0.12}}
-        page = open_page(served)
+        page = open_page(app_state)
         page.route(f"**/api/asks/{done}", lambda route: route.fulfill(json=unsure))
-        page.goto(f"{served.url}/#/asks/{done}")
+        page.goto(f"{app_state.url}/#/asks/{done}")
         expect(page.locator("#answer .unsure")).to_have_text("Not sure")
         expect(page.locator("#answer .confidence")).to_contain_text("0.12")
         expect(page.locator("#status")).to_contain_text("not sure")
@@ -189,11 +189,11 @@ def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Ope
 def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tmp_path: Path, open_page: Open) -> None:
     team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(5.0))
     forgotten = {"detail": "no ask of that id is known here; reload the list"}
-    with serving(library, {"told": team}) as served:
-        running = served.ask(served.video("a.mp4"), "Where is the kettle?")
-        page = open_page(served)
+    with serving(library, {"told": team}) as app_state:
+        running = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
+        page = open_page(app_state)
         page.route("**/api/asks/*/events", lambda route: route.fulfill(status=404, json=forgotten))
-        page.goto(f"{served.url}/#/asks/{running}")
+        page.goto(f"{app_state.url}/#/asks/{running}")
         expect(page.locator("#stop-button")).to_be_visible()
         page.route(f"**/api/asks/{running}", lambda route: route.fulfill(status=404, json=forgotten))
         expect(page.locator("#trajectories")).to_contain_text("no ask of that id is known here")
@@ -201,13 +201,13 @@ def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tm
         expect(page.locator("#stop-button")).not_to_be_visible()
         page.click("#ask-again")
         expect(page.locator("#question")).to_have_value("Where is the kettle?")
-        served.client.post(f"/api/asks/{running}/stop")
+        app_state.client.post(f"/api/asks/{running}/stop")
 
 
 def test_what_is_written_about_one_video_stays_with_it(library: Path, short_video: Path, open_page: Open) -> None:
     shutil.copy(short_video, library / "b.mp4")
-    with serving(library) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         expect(page.locator("#suggestions button").first).to_be_visible()
         page.fill("#question", "Where is the kettle?")
         for option in ("roof", ""):
@@ -223,13 +223,13 @@ def test_what_is_written_about_one_video_stays_with_it(library: Path, short_vide
 
 
 def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        page = open_page(served, "/#/videos/0123")
+    with serving(library) as app_state:
+        page = open_page(app_state, "/#/videos/0123")
         expect(page.locator("#gone")).to_contain_text("No video of the id 0123 is in the library")
         expect(page.locator("#question")).to_be_disabled()
-        page.goto(f"{served.url}/#/asks/0123")
+        page.goto(f"{app_state.url}/#/asks/0123")
         expect(page.locator("#gone")).to_contain_text("no ask of that id")
-        page.goto(f"{served.url}/#/nowhere/0123")
+        page.goto(f"{app_state.url}/#/nowhere/0123")
         expect(page.locator("#gone")).to_contain_text("#/nowhere/0123")
         page.locator(".video-item a").first.click()
         expect(page.locator("#question")).to_be_enabled()
@@ -243,10 +243,10 @@ def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open)
 
 
 def test_what_others_ask_appears(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        page = open_page(served)
+    with serving(library) as app_state:
+        page = open_page(app_state)
         expect(page.locator("#no-history")).to_be_visible()
-        served.ask(served.video("a.mp4"), "Where is the kettle?")
+        app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
         expect(page.locator("#history")).to_contain_text("Where is the kettle?")
 
 
@@ -256,8 +256,8 @@ def test_formats_that_browsers_do_not_play_are_seen_all_the_same(
 ) -> None:
     write_video(tmp_path / name, EVERY_40_MS, codec="mpeg4" if name.endswith("avi") else "libx264", gop=25)
     (tmp_path / name).with_suffix(".srt").write_text((library / "a.srt").read_text())
-    with serving(tmp_path) as served:
-        page = open_page(served, f"/#/videos/{served.video(name)}")
+    with serving(tmp_path) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video(name)}")
         expect(page.locator("#playing-note")).to_contain_text("on the fly")
         ask(page, "Who says that the lamp is torn?", "Mira", "Otto")
         expect(page.locator("#answer")).to_contain_text("Otto")
@@ -278,10 +278,10 @@ def test_a_stream_shows_the_picture_of_the_second_that_was_asked_for(
     codec: str, tmp_path: Path, open_page: Open
 ) -> None:
     write_video(tmp_path / "b.mkv", range(0, 20_000, 1000), codec=codec, gop=4)  # each picture stays for a second
-    with serving(tmp_path) as served:
-        video = served.video("b.mkv")
-        duration_s = served.get(f"/api/videos/{video}")["duration_s"]
-        page = open_page(served, f"/#/videos/{video}")
+    with serving(tmp_path) as app_state:
+        video = app_state.video("b.mkv")
+        duration_s = app_state.get(f"/api/videos/{video}")["duration_s"]
+        page = open_page(app_state, f"/#/videos/{video}")
         expect(page.locator("#timeline")).to_be_visible()
         page.wait_for_load_state("networkidle")  # nothing moves any more
         for wanted_s in (10.5, 17.4, 2.5):
@@ -313,8 +313,8 @@ BRIGHTNESS = """() => {
 
 
 def test_the_timeline_is_used_with_mouse_and_keys(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         timeline = page.locator("#timeline")
         expect(timeline).to_be_visible()
         box = timeline.bounding_box()
@@ -334,8 +334,8 @@ def test_the_timeline_is_used_with_mouse_and_keys(library: Path, open_page: Open
 
 
 def test_a_question_is_asked_by_keyboard_alone(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        page = open_page(served)
+    with serving(library) as app_state:
+        page = open_page(app_state)
         page.keyboard.press("Tab")
         expect(page.locator("#skip")).to_be_focused()
         tab_to(page, ".video-item, .video-item *")
@@ -368,10 +368,10 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open) -> None:
-    with serving(runs) as served:
-        one, two = served.get("/api/runs")["runs"]
-        rows = served.get(f"/api/runs/{one['id']}")["rows"]
-        page = open_page(served)
+    with serving(runs) as app_state:
+        one, two = app_state.get("/api/runs")["runs"]
+        rows = app_state.get(f"/api/runs/{one['id']}")["rows"]
+        page = open_page(app_state)
         page.locator("#run-list").get_by_text("one").click()
         expect(page.locator("#run-rows tr")).to_have_count(6)
         right = sum(row["right"] for row in rows)
@@ -397,13 +397,13 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator("#run-count")).to_have_text("No question fits.")
 
 
-def views(served: Served) -> list[str]:
+def views(app_state: AppState) -> list[str]:
     """The page's faces: a library, a video, an ask that has ended, a run, a question of it, two runs."""
-    video = served.video("a.mp4")
-    done = served.ask(video, "Where is the kettle?", options=["on the roof", "in the lake"])
-    served.ended(done)
-    one, two = (each["id"] for each in served.get("/api/runs")["runs"])
-    question = served.get(f"/api/runs/{one}")["rows"][0]["id"]
+    video = app_state.video("a.mp4")
+    done = app_state.ask(video, "Where is the kettle?", options=["on the roof", "in the lake"])
+    app_state.ended(done)
+    one, two = (each["id"] for each in app_state.get("/api/runs")["runs"])
+    question = app_state.get(f"/api/runs/{one}")["rows"][0]["id"]
     run_views = [f"#/runs/{one}", f"#/runs/{one}?question={question}", f"#/runs/{one}?with={two}&question={question}"]
     return ["#/", f"#/videos/{video}", f"#/asks/{done}", *run_views]
 
@@ -413,10 +413,10 @@ def test_nothing_serious_bars_anybody_and_nothing_overflows(
     scheme: str, runs: Path, library: Path, open_page: Open
 ) -> None:
     shutil.copytree(library, runs, dirs_exist_ok=True)
-    with serving(runs) as served:
+    with serving(runs) as app_state:
         for width in (1280, 400):
-            for view in views(served):
-                page = open_page(served, f"/{view}", width, color_scheme=scheme)
+            for view in views(app_state):
+                page = open_page(app_state, f"/{view}", width, color_scheme=scheme)
                 page.wait_for_load_state("networkidle") if "asks" not in view else page.wait_for_selector("#answer")
                 found = Axe().run(page).response["violations"]
                 serious = [
@@ -436,9 +436,9 @@ def test_what_others_wrote_is_shown_as_text(tmp_path: Path, short_video: Path, o
     folder = tmp_path / "script"
     folder.mkdir()
     say = (f"<think>{HOSTILE}</think><visual_query>{HOSTILE}</visual_query>", f"<answer>{HOSTILE}</answer>")
-    with serving(tmp_path, {HOSTILE: scripted(folder, *say)}) as served:
-        (video,) = (each["id"] for each in served.get("/api/videos")["videos"])
-        page = open_page(served, f"/#/videos/{video}")
+    with serving(tmp_path, {HOSTILE: scripted(folder, *say)}) as app_state:
+        (video,) = (each["id"] for each in app_state.get("/api/videos")["videos"])
+        page = open_page(app_state, f"/#/videos/{video}")
         ask(page, f"kettle {HOSTILE}", HOSTILE, "b")
         expect(page.locator("#answer")).to_contain_text("<script>alert(1)</script>")
         page.locator("#transcript-summary").click()
@@ -454,8 +454,8 @@ def test_a_file_that_is_no_video_is_refused_in_words(tmp_path: Path, open_page: 
     (fake / "fake.mp4").write_text("no video")
     library = tmp_path / "library"
     library.mkdir()
-    with serving(library) as served:
-        page = open_page(served)
+    with serving(library) as app_state:
+        page = open_page(app_state)
         page.set_input_files("#upload-input", fake / "fake.mp4")
         expect(page.locator("body")).to_contain_text(re.compile("not a readable video"))
         assert page.locator(".video-item").count() == 0
@@ -467,15 +467,15 @@ def test_subtitles_go_to_the_video_they_came_with(
     for name in ("b.srt", "other.srt"):
         shutil.copy(library / "a.srt", tmp_path / name)
     shutil.copy(short_video, tmp_path / "b.mp4")
-    with serving(library) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         expect(page.locator("#timeline")).to_be_visible()
         page.set_input_files("#upload-input", [tmp_path / name for name in ("b.srt", "b.mp4", "other.srt")])
         expect(page.locator("#added")).to_contain_text("b.srt is now used as the subtitles of b.mp4")
         expect(page.locator("#trouble")).to_contain_text("other.srt was not used")
         expect(page.locator("#trouble-again")).not_to_be_visible()
         expect(page.locator("#video-name")).to_have_text("b.mp4")
-        own = {each["name"]: each["own_subtitles"] for each in served.get("/api/videos")["videos"]}
+        own = {each["name"]: each["own_subtitles"] for each in app_state.get("/api/videos")["videos"]}
         assert own == {"a.mp4": False, "b.mp4": True}
         page.locator(".video-item").get_by_text("a.mp4").click()
         expect(page.locator("#video-name")).to_have_text("a.mp4")
@@ -490,8 +490,8 @@ def test_failures_are_all_told_until_something_succeeds(
     for name in ("one.mp4", "two.mp4"):
         (tmp_path / name).write_text("no video")
     shutil.copy(short_video, tmp_path / "b.mp4")
-    with serving(library) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         page.set_input_files("#upload-input", [tmp_path / name for name in ("one.mp4", "b.mp4", "two.mp4")])
         expect(page.locator("#trouble-list li")).to_have_count(2)
         expect(page.locator("#trouble-list")).to_contain_text("one.mp4 was not added")
@@ -505,8 +505,8 @@ def test_failures_are_all_told_until_something_succeeds(
 
 
 def test_a_file_is_dropped_onto_the_page(tmp_path: Path, short_video: Path, open_page: Open) -> None:
-    with serving(tmp_path) as served:
-        page = open_page(served)
+    with serving(tmp_path) as app_state:
+        page = open_page(app_state)
         numbers = list(short_video.read_bytes())
         dropped = page.evaluate_handle(
             """numbers => {
@@ -522,8 +522,8 @@ def test_a_file_is_dropped_onto_the_page(tmp_path: Path, short_video: Path, open
 
 
 def test_a_server_that_is_gone_is_told_in_words(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        page = open_page(served, f"/#/videos/{served.video('a.mp4')}")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         expect(page.locator("#timeline")).to_be_visible()
     ask(page, "Is anybody there?")
     expect(page.locator("#trouble")).to_be_visible()
@@ -535,8 +535,8 @@ def test_a_server_that_is_gone_is_told_in_words(library: Path, open_page: Open) 
 def test_real_footage_is_asked_with_the_mouse_alone(tmp_path: Path, open_page: Open) -> None:
     footage = Path(__file__).resolve().parents[3] / "shared" / "media" / "tears-of-steel-battle-clip-medium.webm"
     shutil.copy(footage, tmp_path / "battle.webm")
-    with serving(tmp_path, {"offline": load_team()}) as served:
-        page = open_page(served)
+    with serving(tmp_path, {"offline": load_team()}) as app_state:
+        page = open_page(app_state)
         page.locator(".video-item").first.click()
         page.locator("#suggestions button").first.click(timeout=120_000)
         page.click("#ask-button")
@@ -547,10 +547,10 @@ def test_real_footage_is_asked_with_the_mouse_alone(tmp_path: Path, open_page: O
 
 
 def test_a_trajectory_is_taken_home(library: Path, open_page: Open) -> None:
-    with serving(library) as served:
-        done = served.ask(served.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
-        served.ended(done)
-        page = open_page(served, f"/#/asks/{done}")
+    with serving(library) as app_state:
+        done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        app_state.ended(done)
+        page = open_page(app_state, f"/#/asks/{done}")
         with page.expect_download() as download:
             page.click("#download-json")
         assert json.loads(download.value.path().read_text())["answer"] == "roof"

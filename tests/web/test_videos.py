@@ -22,22 +22,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.readers.file import VideoFile
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.file import VideoFileReader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.server import video_cache
 from longvideoagent.server.playback import plan
-from longvideoagent.server.playback.plan import check_plain, opened
+from longvideoagent.server.playback.plan import check_safe_container, opened
 from longvideoagent.server.playback.response import MOST_OPEN
 from longvideoagent.server.uploads import plain_name
 from tests.conftest import brightness, shade, write_video
-from tests.plugins.web_server import Served, serving
+from tests.plugins.web_server import AppState, serving
 
 SRT = "1\n00:00:01,000 --> 00:00:03,000\nMira: The kettle is on the roof.\n\n"
 EVERY_40_MS = range(0, 6000, 40)
 
 
-def names(served: Served) -> list[str]:
-    return [each["name"] for each in served.get("/api/videos")["videos"]]
+def names(app_state: AppState) -> list[str]:
+    return [each["name"] for each in app_state.get("/api/videos")["videos"]]
 
 
 def test_only_what_lies_inside_is_listed_and_served(tmp_path: Path, short_video: Path) -> None:
@@ -53,17 +53,17 @@ def test_only_what_lies_inside_is_listed_and_served(tmp_path: Path, short_video:
     (library / "notes.txt").write_text("no video")
     (outside / "secret.srt").write_text(SRT)
     (library / "season 1" / "a.srt").symlink_to(outside / "secret.srt")
-    with serving(library) as served:
-        assert names(served) == ["inner.mp4", "season 1/a.mp4"]
-        inside = served.video("season 1/a.mp4")
-        told = served.client.get(f"/api/videos/{inside}/timeline")
+    with serving(library) as app_state:
+        assert names(app_state) == ["inner.mp4", "season 1/a.mp4"]
+        inside = app_state.video("season 1/a.mp4")
+        told = app_state.client.get(f"/api/videos/{inside}/timeline")
         assert (told.status_code, "a.srt beside it leads out of the library" in told.text) == (422, True)
         for tried in ("../outside/secret.mp4", "..%2Foutside%2Fsecret.mp4", "/etc/passwd", "season 1/a.mp4", "0" * 16):
             for what in ("", "/file", "/timeline", "/frame?time_s=0", "/stream"):
-                assert served.client.get(f"/api/videos/{tried}{what}").status_code == 404, (tried, what)
+                assert app_state.client.get(f"/api/videos/{tried}{what}").status_code == 404, (tried, what)
         (library / "season 1" / "a.mp4").unlink()
         (library / "season 1" / "a.mp4").symlink_to(outside / "secret.mp4")  # the id was good before
-        assert served.client.get(f"/api/videos/{inside}/file").status_code == 404
+        assert app_state.client.get(f"/api/videos/{inside}/file").status_code == 404
 
 
 def test_a_part_of_a_file_of_many_gigabytes_is_sent_alone(tmp_path: Path) -> None:
@@ -72,29 +72,29 @@ def test_a_part_of_a_file_of_many_gigabytes_is_sent_alone(tmp_path: Path) -> Non
         file.truncate(30_000_000_000)
         file.seek(20_000_000_000)
         file.write(b"in the middle")
-    with serving(tmp_path) as served:
-        url = f"/api/videos/{served.video('huge.mp4')}/file"
-        told = served.client.get(url, headers={"Range": "bytes=20000000000-20000000012"})
+    with serving(tmp_path) as app_state:
+        url = f"/api/videos/{app_state.video('huge.mp4')}/file"
+        told = app_state.client.get(url, headers={"Range": "bytes=20000000000-20000000012"})
         assert (told.status_code, told.content) == (206, b"in the middle")
         assert told.headers["content-range"] == "bytes 20000000000-20000000012/30000000000"
-        beyond = served.client.get(url, headers={"Range": "bytes=30000000000-"})
+        beyond = app_state.client.get(url, headers={"Range": "bytes=30000000000-"})
         assert beyond.status_code == 416
-        assert served.get("/api/videos")["videos"][0]["bytes"] == 30_000_000_000
+        assert app_state.get("/api/videos")["videos"][0]["bytes"] == 30_000_000_000
 
 
 def test_a_frame_is_that_of_its_second(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", EVERY_40_MS)
-    with serving(tmp_path) as served:
-        video = served.video("a.mp4")
+    with serving(tmp_path) as app_state:
+        video = app_state.video("a.mp4")
         for time_s in (0.0, 3.0, 5.9, 99.0):
-            told = served.client.get(f"/api/videos/{video}/frame", params={"time_s": time_s, "side_px": 32})
+            told = app_state.client.get(f"/api/videos/{video}/frame", params={"time_s": time_s, "side_px": 32})
             with Image.open(BytesIO(told.content)) as picture:
                 assert max(picture.size) == 32
                 rgb = np.asarray(picture.convert("RGB"))
             index = min(int(time_s * 25 + 0.001), len(EVERY_40_MS) - 1)
             assert brightness(rgb) == pytest.approx(shade(index), abs=6)
         for bad in ("-1", "nan", "inf", "soon"):
-            told = served.client.get(f"/api/videos/{video}/frame", params={"time_s": bad})
+            told = app_state.client.get(f"/api/videos/{video}/frame", params={"time_s": bad})
             assert told.status_code == 422
             assert told.json()["detail"].startswith("time_s: ")
 
@@ -113,17 +113,17 @@ def test_every_format_is_told_how_it_plays_and_is_streamed_from_any_second(
     name: str, codec: str, plays: str, tmp_path: Path
 ) -> None:
     write_video(tmp_path / name, EVERY_40_MS, codec=codec, gop=25)
-    with serving(tmp_path) as served:
-        video = served.video(name)
-        told = served.get(f"/api/videos/{video}")
+    with serving(tmp_path) as app_state:
+        video = app_state.video(name)
+        told = app_state.get(f"/api/videos/{video}")
         assert told["plays"] == plays
         assert told["duration_s"] == pytest.approx(6.0, abs=0.1)
         assert (told["width"], told["height"]) == (64, 48)
         for wanted_s in (0.0, 3.5, 1000.0):
-            start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
+            start_s = app_state.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
             assert start_s <= wanted_s
             assert min(wanted_s, 5.5) - start_s <= (0.5 if plays == "remuxed" else 0.0001)
-            shown = frames_of(served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s}))
+            shown = frames_of(app_state.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s}))
             assert shown[-1][0] == pytest.approx(6.0 - start_s, abs=0.15)
             for time_s, rgb in shown[:: max(1, len(shown) // 4)]:
                 near = [shade(int((start_s + time_s) * 25) + more) for more in (-1, 0, 1)]
@@ -140,14 +140,14 @@ def frames_of(told: httpx.Response) -> list[tuple[float, Any]]:
 def test_a_video_that_lies_on_its_side_is_streamed_upright(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", EVERY_40_MS, rotation=90)
     write_video(tmp_path / "b.mp4", EVERY_40_MS, rotation=90)
-    with serving(tmp_path) as served:
-        video = served.video("b.mp4")
-        told = served.get(f"/api/videos/{video}")
+    with serving(tmp_path) as app_state:
+        video = app_state.video("b.mp4")
+        told = app_state.get(f"/api/videos/{video}")
         assert (told["width"], told["height"]) == (48, 64)
-        first = frames_of(served.client.get(f"/api/videos/{video}/stream"))[0][1]
+        first = frames_of(app_state.client.get(f"/api/videos/{video}/stream"))[0][1]
         assert first.shape[:2] == (64, 48)
-        upright = VideoFile(tmp_path / "b.mp4").frames([0.0])[0].rgb()
-        assert np.abs(first.astype(int) - upright).mean() < 25
+        to_rgb = VideoFileReader(tmp_path / "b.mp4").frames([0.0])[0].rgb()
+        assert np.abs(first.astype(int) - to_rgb).mean() < 25
 
 
 SOUNDS = [
@@ -166,13 +166,13 @@ def test_sound_is_streamed_beside_the_pictures(
     name: str, pictures: str, sound: str, layout: str, hz: int, tmp_path: Path
 ) -> None:
     write_video_with_sound(tmp_path / name, pictures, sound, layout, hz)
-    with serving(tmp_path) as served:
-        video = served.video(name)
-        duration_s = served.get(f"/api/videos/{video}")["duration_s"]
+    with serving(tmp_path) as app_state:
+        video = app_state.video(name)
+        duration_s = app_state.get(f"/api/videos/{video}")["duration_s"]
         assert duration_s == pytest.approx(4.0, abs=0.1)
         for wanted_s in (0.0, 2.3):
-            start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
-            told = served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
+            start_s = app_state.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
+            told = app_state.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
             for kind in ("video", "audio"):
                 with av.open(BytesIO(told.content), "r") as container:
                     frames: Any = container.decode(**{kind: 0})
@@ -212,21 +212,21 @@ def test_what_begins_late_in_the_video_begins_late_in_the_stream(
     codec: str, sound: str, pictures_s: float, sound_s: float, tmp_path: Path
 ) -> None:
     write_video_with_late_tracks(tmp_path / "a.mkv", (codec, pictures_s), (sound, sound_s))
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         for wanted_s in (0.0, 1.0):
-            start_s, told = streamed(served, "a.mkv", wanted_s)
+            start_s, told = streamed(app_state, "a.mkv", wanted_s)
             for kind, begins_s in (("video", pictures_s), ("audio", sound_s)):
                 times_s = times_of(told, kind)
                 assert times_s[0] == pytest.approx(max(0.0, begins_s - start_s), abs=0.1), kind
                 assert times_s[-1] == pytest.approx(6.0 - start_s, abs=0.2), kind
 
 
-def streamed(served: Served, name: str, wanted_s: float) -> tuple[float, httpx.Response]:
+def streamed(app_state: AppState, name: str, wanted_s: float) -> tuple[float, httpx.Response]:
     """Where the stream that shows a second begins, and the stream."""
-    video = served.video(name)
-    start_s = served.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
+    video = app_state.video(name)
+    start_s = app_state.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
     assert start_s <= wanted_s
-    return start_s, served.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
+    return start_s, app_state.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s})
 
 
 def times_of(told: httpx.Response, kind: str) -> list[float]:
@@ -262,9 +262,9 @@ def write_video_with_late_tracks(path: Path, pictures: tuple[str, float], sound:
 @pytest.mark.parametrize("codec", ["libx264", "libvpx"])
 def test_a_picture_that_stays_long_is_shown_wherever_a_stream_begins(codec: str, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", [0, 1000, 2000, 20_000, 21_000], codec=codec, gop=1)
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         for wanted_s in (2.0, 3.0, 19.0, 20.5):
-            start_s, told = streamed(served, "a.mkv", wanted_s)
+            start_s, told = streamed(app_state, "a.mkv", wanted_s)
             shown = frames_of(told)
             frame = next(rgb for time_s, rgb in reversed(shown) if start_s + time_s <= wanted_s + 0.01)
             assert brightness(frame) == pytest.approx(shade(2 if wanted_s < 20 else 3), abs=8)
@@ -274,9 +274,9 @@ def test_a_picture_that_stays_long_is_shown_wherever_a_stream_begins(codec: str,
 
 def test_pictures_between_which_others_are_shown_first_keep_their_times(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", EVERY_40_MS, gop=25, options={"bf": "2"})
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         for wanted_s in (0.0, 3.2):
-            _, told = streamed(served, "a.mkv", wanted_s)
+            _, told = streamed(app_state, "a.mkv", wanted_s)
             times_s = times_of(told, "video")
             assert times_s[0] == pytest.approx(0.0, abs=0.01)
             assert times_s == sorted(times_s)
@@ -284,8 +284,8 @@ def test_pictures_between_which_others_are_shown_first_keep_their_times(tmp_path
 
 def test_frames_that_come_faster_than_screens_show_are_left_out(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", [round(index * 1000 / 120) for index in range(240)], codec="libvpx", gop=60)
-    with serving(tmp_path) as served:
-        _, told = streamed(served, "a.mkv", 0.0)
+    with serving(tmp_path) as app_state:
+        _, told = streamed(app_state, "a.mkv", 0.0)
         assert 110 <= len(times_of(told, "video")) <= 125
 
 
@@ -296,8 +296,8 @@ def test_damage_in_the_middle_does_not_end_a_stream(codec: str, sound: str, tmp_
     for place in range(len(whole) // 3, len(whole) // 2, 61):
         whole[place] ^= 0xFF
     (tmp_path / "a.mkv").write_bytes(whole)
-    with serving(tmp_path) as served:
-        _, told = streamed(served, "a.mkv", 0.0)
+    with serving(tmp_path) as app_state:
+        _, told = streamed(app_state, "a.mkv", 0.0)
         with av.open(BytesIO(told.content), "r") as container:  # what is copied stays damaged
             sent = [packet for packet in container.demux(video=0) if packet.pts is not None]
             assert float((sent[-1].pts or 0) * (sent[-1].time_base or 0)) > 5.0
@@ -306,8 +306,8 @@ def test_damage_in_the_middle_does_not_end_a_stream(codec: str, sound: str, tmp_
 @pytest.mark.parametrize("codec", ["libx264", "libvpx"])
 def test_a_time_that_is_weeks_away_is_left_out(codec: str, tmp_path: Path) -> None:
     write_video(tmp_path / "a.mkv", [*range(0, 2000, 40), 4_244_686_216], codec=codec)
-    with serving(tmp_path) as served:
-        _, told = streamed(served, "a.mkv", 0.0)
+    with serving(tmp_path) as app_state:
+        _, told = streamed(app_state, "a.mkv", 0.0)
         assert times_of(told, "video")[-1] == pytest.approx(2.0, abs=0.1)
 
 
@@ -337,16 +337,16 @@ def test_who_leaves_leaves_nothing_open(pixels: str, plays: str, tmp_path: Path)
     def still_open() -> list[Path]:
         return [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and leads_to(each, path)]
 
-    with serving(tmp_path) as served:
-        video = served.video("a.mkv")
-        assert served.get(f"/api/videos/{video}")["plays"] == plays
+    with serving(tmp_path) as app_state:
+        video = app_state.video("a.mkv")
+        assert app_state.get(f"/api/videos/{video}")["plays"] == plays
         gc.disable()  # it would hide what is only closed by chance
         try:
             for _ in range(3):
-                with served.client.stream("GET", f"/api/videos/{video}/stream") as told:
+                with app_state.client.stream("GET", f"/api/videos/{video}/stream") as told:
                     next(told.iter_bytes())
-                    assert served.until(still_open, bool)
-            served.until(still_open, lambda left: not left)
+                    assert app_state.until(still_open, bool)
+            app_state.until(still_open, lambda left: not left)
         finally:
             gc.enable()
 
@@ -360,12 +360,12 @@ def leads_to(link: Path, path: Path) -> bool:
 
 def test_many_who_only_pause_keep_nobody_from_watching(tmp_path: Path) -> None:
     write_noise(tmp_path / "a.mkv", "yuv444p")
-    with serving(tmp_path) as served, ExitStack() as paused:
-        url = f"/api/videos/{served.video('a.mkv')}/stream"
+    with serving(tmp_path) as app_state, ExitStack() as paused:
+        url = f"/api/videos/{app_state.video('a.mkv')}/stream"
         for _ in range(MOST_OPEN + 1):
-            told = paused.enter_context(served.client.stream("GET", url))
+            told = paused.enter_context(app_state.client.stream("GET", url))
             next(told.iter_bytes())
-        assert frames_of(served.client.get(url, params={"start_s": 15}))
+        assert frames_of(app_state.client.get(url, params={"start_s": 15}))
 
 
 def not_videos() -> dict[str, bytes]:
@@ -388,13 +388,13 @@ def test_a_picture_or_a_list_of_other_files_is_no_video(tmp_path: Path, short_vi
     (library / "link.mp4").symlink_to(outside)
     for name, content in not_videos().items():
         (library / name).write_bytes(content)
-    with serving(library) as served:
+    with serving(library) as app_state:
         for name, content in not_videos().items():
             for what in ("", "/frame?time_s=1", "/stream", "/stream/start?time_s=1"):
-                told = served.client.get(f"/api/videos/{served.video(name)}{what}")
+                told = app_state.client.get(f"/api/videos/{app_state.video(name)}{what}")
                 assert told.status_code == 422, (name, what)
                 assert "video" in told.json()["detail"]
-            told = served.client.post("/api/videos", params={"name": name}, content=content)
+            told = app_state.client.post("/api/videos", params={"name": name}, content=content)
             assert told.status_code == 422, name
             assert str(tmp_path) not in told.json()["detail"]
 
@@ -403,7 +403,7 @@ def test_pictures_too_large_to_decode_are_told_in_words(tmp_path: Path, monkeypa
     write_video(tmp_path / "a.mp4", range(0, 400, 40))
     monkeypatch.setattr(plan, "MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(DataError, match="64x48 pixels are too many"):
-        check_plain(tmp_path / "a.mp4")
+        check_safe_container(tmp_path / "a.mp4")
 
 
 def test_a_video_is_read_once_for_all_who_ask_and_anew_when_it_changes(tmp_path: Path) -> None:
@@ -419,26 +419,26 @@ def test_a_folder_of_frames_is_a_video_too(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(1, 13):
         Image.new("RGB", (60, 40), (number * 20,) * 3).save(folder / f"{number:05}.jpg")
-    with serving(tmp_path) as served:
-        (told,) = served.get("/api/videos")["videos"]
+    with serving(tmp_path) as app_state:
+        (told,) = app_state.get("/api/videos")["videos"]
         assert (told["name"], told["kind"], told["bytes"]) == ("scene", "frames", None)
-        whole = served.get(f"/api/videos/{told['id']}")
-        assert (whole["plays"], whole["duration_s"]) == ("transcoded", FrameFolder(folder).duration_s)
-        shown = frames_of(served.client.get(f"/api/videos/{told['id']}/stream?start_s=2"))
+        whole = app_state.get(f"/api/videos/{told['id']}")
+        assert (whole["plays"], whole["duration_s"]) == ("transcoded", FrameFolderReader(folder).duration_s)
+        shown = frames_of(app_state.client.get(f"/api/videos/{told['id']}/stream?start_s=2"))
         assert brightness(shown[0][1]) == pytest.approx(7 * 20, abs=6)
-        assert served.client.get(f"/api/videos/{told['id']}/file").status_code == 404
+        assert app_state.client.get(f"/api/videos/{told['id']}/file").status_code == 404
 
 
 def test_an_upload_is_listed_plays_and_survives_a_restart(tmp_path: Path, short_video: Path) -> None:
     whole = short_video.read_bytes()
     for _ in range(2):
-        with serving(tmp_path) as served:
-            if not names(served):
-                told = served.client.post("/api/videos", params={"name": "C:\\films\\../a b.mp4"}, content=whole)
+        with serving(tmp_path) as app_state:
+            if not names(app_state):
+                told = app_state.client.post("/api/videos", params={"name": "C:\\films\\../a b.mp4"}, content=whole)
                 assert told.status_code == 201
                 assert (told.json()["name"], told.json()["is_upload"]) == ("a b.mp4", True)
-            (video,) = served.get("/api/videos")["videos"]
-            assert served.client.get(f"/api/videos/{video['id']}/file").content == whole
+            (video,) = app_state.get("/api/videos")["videos"]
+            assert app_state.client.get(f"/api/videos/{video['id']}/file").content == whole
 
 
 @pytest.mark.parametrize(
@@ -454,12 +454,12 @@ def test_an_upload_is_listed_plays_and_survives_a_restart(tmp_path: Path, short_
 def test_what_is_no_video_or_too_large_leaves_nothing(
     name: str, content: bytes, status: int, told: str, tmp_path: Path
 ) -> None:
-    with serving(tmp_path, most_bytes=2_000_000) as served:
-        answer = served.client.post("/api/videos", params={"name": name}, content=content)
+    with serving(tmp_path, max_upload_bytes=2_000_000) as app_state:
+        answer = app_state.client.post("/api/videos", params={"name": name}, content=content)
         assert answer.status_code == status
         assert told in answer.json()["detail"]
         assert str(tmp_path) not in answer.json()["detail"]
-        assert names(served) == []
+        assert names(app_state) == []
     assert not list((tmp_path / ".longvideoagent" / "uploads").rglob("*"))
 
 
@@ -470,38 +470,38 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path: Path, short_video: P
         yield short_video.read_bytes()[:1000]
         raise ConnectionError("the cable was pulled")
 
-    with serving(tmp_path) as served:
+    with serving(tmp_path) as app_state:
         with pytest.raises(ConnectionError):
-            served.client.post("/api/videos", params={"name": "a.mp4"}, content=halves())
-        served.until(lambda: list(uploads.iterdir()), lambda left: not left)
+            app_state.client.post("/api/videos", params={"name": "a.mp4"}, content=halves())
+        app_state.until(lambda: list(uploads.iterdir()), lambda left: not left)
 
 
 def test_subtitles_that_are_brought_are_used(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
-    with serving(tmp_path) as served:
-        video = served.video("a.mp4")
-        assert served.timeline(video)["subtitles"] == []
+    with serving(tmp_path) as app_state:
+        video = app_state.video("a.mp4")
+        assert app_state.timeline(video)["subtitles"] == []
         for name, text in (
             ("mine.srt", SRT),
             ("later.vtt", "WEBVTT\n\n" + SRT.replace(",", ".").replace("roof", "moon")),
         ):
-            told = served.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=text.encode())
+            told = app_state.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=text.encode())
             assert told.json()["own_subtitles"] is True
-            (line,) = served.timeline(video)["subtitles"]
+            (line,) = app_state.timeline(video)["subtitles"]
             assert line["start_s"] == 1.0
             assert line["text"] in text
-        assert "moon" in served.client.get(f"/api/videos/{video}/subtitles.vtt").text
+        assert "moon" in app_state.client.get(f"/api/videos/{video}/subtitles.vtt").text
         for name, content in (("a.srt", b"\x00\x01\x02" * 99), ("a.srt", b"nothing"), ("a.exe", SRT.encode())):
-            told = served.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=content)
+            told = app_state.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=content)
             assert told.status_code == 422, content
-        assert "moon" in served.timeline(video)["subtitles"][0]["text"]
+        assert "moon" in app_state.timeline(video)["subtitles"][0]["text"]
 
 
 def test_a_timeline_tells_clips_lines_and_questions_to_begin_with(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     (tmp_path / "a.srt").write_text(SRT + SRT.replace("1\n", "2\n", 1).replace(":01,", ":05,").replace(":03,", ":07,"))
-    with serving(tmp_path) as served:
-        told = served.timeline(served.video("a.mp4"))
+    with serving(tmp_path) as app_state:
+        told = app_state.timeline(app_state.video("a.mp4"))
         assert told["text_from"] == "a.srt"
         assert [set(clip) for clip in told["clips"]] == [{"label", "start_s", "end_s", "density"}] * len(told["clips"])
         assert told["clips"][-1]["end_s"] == told["duration_s"] == pytest.approx(10.0, abs=0.1)
@@ -511,10 +511,10 @@ def test_a_timeline_tells_clips_lines_and_questions_to_begin_with(tmp_path: Path
 
 def test_a_broken_file_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"not a video")
-    with serving(tmp_path) as served:
-        video = served.video("a.mp4")
+    with serving(tmp_path) as app_state:
+        video = app_state.video("a.mp4")
         for what in ("", "/timeline", "/frame?time_s=1", "/stream"):
-            told = served.client.get(f"/api/videos/{video}{what}")
+            told = app_state.client.get(f"/api/videos/{video}{what}")
             assert told.status_code == 422, what
             assert "not a readable video" in told.json()["detail"]
 
@@ -544,13 +544,13 @@ def test_odd_names_and_links_hide_no_other_video(tmp_path: Path, short_video: Pa
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     (tmp_path / "self.mp4").symlink_to(tmp_path / "self.mp4")
     (tmp_path / "pipe.mp4").mkdir()
-    with serving(tmp_path) as served:
-        assert names(served) == ["b\N{REPLACEMENT CHARACTER}.mp4", "good.mp4"]
-        for name in names(served):
-            assert served.client.get(f"/api/videos/{served.video(name)}/file").content == good
-            assert served.ended(served.ask(served.video(name), "What?"))["video_name"] == name
-    with serving(tmp_path) as served:
-        assert len(served.get("/api/asks")["asks"]) == 2
+    with serving(tmp_path) as app_state:
+        assert names(app_state) == ["b\N{REPLACEMENT CHARACTER}.mp4", "good.mp4"]
+        for name in names(app_state):
+            assert app_state.client.get(f"/api/videos/{app_state.video(name)}/file").content == good
+            assert app_state.ended(app_state.ask(app_state.video(name), "What?"))["video_name"] == name
+    with serving(tmp_path) as app_state:
+        assert len(app_state.get("/api/asks")["asks"]) == 2
 
 
 def test_a_folder_whose_frames_lie_elsewhere_is_not_shown(tmp_path: Path) -> None:
@@ -558,46 +558,46 @@ def test_a_folder_whose_frames_lie_elsewhere_is_not_shown(tmp_path: Path) -> Non
     Image.new("RGB", (60, 40)).save(tmp_path / "secret.jpg")
     Image.new("RGB", (60, 40)).save(tmp_path / "library" / "scene" / "00001.jpg")
     (tmp_path / "library" / "scene" / "00002.jpg").symlink_to(tmp_path / "secret.jpg")
-    with serving(tmp_path / "library") as served:
-        told = served.client.get(f"/api/videos/{served.video('scene')}/frame?time_s=0.4")
+    with serving(tmp_path / "library") as app_state:
+        told = app_state.client.get(f"/api/videos/{app_state.video('scene')}/frame?time_s=0.4")
         assert (told.status_code, "lie outside" in told.text) == (404, True)
 
 
 @pytest.mark.parametrize("name", ["my.partial.mp4", "\N{CJK UNIFIED IDEOGRAPH-7530}" * 115 + ".mp4", "a\u202egpm.mp4"])
 def test_names_that_mean_something_to_the_disk_are_taken(name: str, tmp_path: Path, short_video: Path) -> None:
-    with serving(tmp_path) as served:
-        told = served.client.post("/api/videos", params={"name": name}, content=short_video.read_bytes())
+    with serving(tmp_path) as app_state:
+        told = app_state.client.post("/api/videos", params={"name": name}, content=short_video.read_bytes())
         assert told.status_code == 201, told.text
-        assert names(served) == [told.json()["name"]]
+        assert names(app_state) == [told.json()["name"]]
         assert "\u202e" not in told.json()["name"]
 
 
 def test_of_subtitles_that_come_at_once_those_stay_that_were_taken(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
-    with serving(tmp_path) as served, ThreadPoolExecutor(4) as crowd:
-        path = f"/api/videos/{served.video('a.mp4')}/subtitles"
+    with serving(tmp_path) as app_state, ThreadPoolExecutor(4) as crowd:
+        path = f"/api/videos/{app_state.video('a.mp4')}/subtitles"
         texts = [SRT.replace("roof", f"roof {number}") for number in range(4)]
-        told = list(crowd.map(lambda text: served.client.post(path, params={"name": "a.srt"}, content=text), texts))
+        told = list(crowd.map(lambda text: app_state.client.post(path, params={"name": "a.srt"}, content=text), texts))
         assert [each.status_code for each in told] == [200] * 4
-        assert served.timeline(served.video("a.mp4"))["text_from"] == "a.srt"
+        assert app_state.timeline(app_state.video("a.mp4"))["text_from"] == "a.srt"
 
 
 def test_a_video_that_nobody_waits_for_is_not_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_cache, "PATIENCE_S", 0.3)
     for number in range(3):
         write_video(tmp_path / f"{number}.mp4", range(0, 60_000, 200), size=(320, 240))
-    with serving(tmp_path) as served:
-        for name in names(served):
-            served.client.get(f"/api/videos/{served.video(name)}/timeline")
+    with serving(tmp_path) as app_state:
+        for name in names(app_state):
+            app_state.client.get(f"/api/videos/{app_state.video(name)}/timeline")
         time.sleep(1.5)
-        told = served.client.get(f"/api/videos/{served.video('2.mp4')}/timeline")
+        told = app_state.client.get(f"/api/videos/{app_state.video('2.mp4')}/timeline")
         assert told.status_code in (200, 202)  # asked for again, it is begun again
-        assert served.timeline(served.video("2.mp4"))["clips"]
+        assert app_state.timeline(app_state.video("2.mp4"))["clips"]
 
 
 def test_messages_do_not_tell_where_the_library_lies(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     (tmp_path / "a.srt").write_bytes(b"\x00\x01\x02" * 99)
-    with serving(tmp_path) as served:
-        (warning,) = [each for each in served.timeline(served.video("a.mp4"))["warnings"] if "a.srt" in each]
+    with serving(tmp_path) as app_state:
+        (warning,) = [each for each in app_state.timeline(app_state.video("a.mp4"))["warnings"] if "a.srt" in each]
         assert str(tmp_path) not in warning

@@ -8,16 +8,16 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from longvideoagent.agents.parallel import look_ahead
-from longvideoagent.core.rollout import AskGrounding, AskMaster, AskVision, Request
+from longvideoagent.agents.parallel import parallel_looks
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentName, Failed, Grounded, Reply, Result, Seen, Usage
+from longvideoagent.core.types import AgentFailure, AgentName, GroundingResult, Reply, Result, Usage, VisionResult
 from longvideoagent.errors import ModelError
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import Model
-from longvideoagent.models.cache import Memory
+from longvideoagent.models.cache import KeyValueCache
 
-R = TypeVar("R", Reply, Grounded, Seen)
+R = TypeVar("R", Reply, GroundingResult, VisionResult)
 
 
 class Master(Protocol):
@@ -30,14 +30,14 @@ class Master(Protocol):
 class Grounding(Protocol):
     """Finds the clip that matters."""
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """A clip not yet visited, or label None. Raises ModelError when it is down."""
 
 
 class Vision(Protocol):
     """Says what frames show."""
 
-    async def look(self, request: AskVision, video: Video) -> Seen:
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """What the request's clips show. Raises ModelError when it is down."""
 
 
@@ -51,7 +51,7 @@ class Team:
     vision: Vision
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
-    memory: Memory | None = None
+    memory: KeyValueCache | None = None
     """What has been found out before."""
     in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
     """Held while one event loop asks the team: its connections belong to that loop."""
@@ -63,22 +63,22 @@ class Team:
         if self.memory is not None:
             self.memory.close()
 
-    async def perform(self, request: Request, video: Video) -> Result:
-        """Have the agent answer the request. An agent that is down gives ``Failed``, not an answer."""
+    async def perform(self, request: Request, video: VideoReader) -> Result:
+        """Have the agent answer the request. An agent that is down gives ``AgentFailure``, not an answer."""
         match request:
-            case AskMaster(trace):
+            case MasterRequest(trace):
                 return await _timed("master", self.master.reply(trace))
-            case AskGrounding():
+            case GroundingRequest():
                 return await _timed("grounding", self.grounding.locate(request, video))
-            case AskVision():
-                return await _timed("vision", look_ahead(request, lambda each: self.vision.look(each, video)))
+            case VisionRequest():
+                return await _timed("vision", parallel_looks(request, lambda each: self.vision.look(each, video)))
 
 
-async def _timed(agent: AgentName, work: Awaitable[R]) -> R | Failed:
+async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:
     started = time.perf_counter()
     try:
         result = await work
     except ModelError as error:
-        return Failed(agent, str(error), Usage(calls=1, seconds=time.perf_counter() - started))
+        return AgentFailure(agent, str(error), Usage(calls=1, seconds=time.perf_counter() - started))
     spent = replace(result.usage, seconds=time.perf_counter() - started)
     return replace(result, usage=spent)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from longvideoagent.agents.vision import FRAMES, HEAVIEST_LOOK
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.models.base import CallSettings
+from longvideoagent.models.base import CallSettings, TokenPrice
 
 T = TypeVar("T", bound=BaseModel)
 OFFLINE = "offline"
@@ -21,7 +21,7 @@ PRESETS = ("qwen3-4b", "qwen2.5-7b", "qwen2.5-3b")
 """Teams whose master is a released checkpoint."""
 
 
-class Role(BaseModel):
+class AgentConfig(BaseModel):
     """One role: a model, and how it is asked. What is left out keeps the role's own default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,24 +33,24 @@ class Role(BaseModel):
     temperature: Annotated[float | None, Field(ge=0)] = None
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     extra_body: dict[str, Any] = {}
-    thinks: bool = False
+    reasoning: bool = False
     """Whether the model thinks before it speaks; its server then does not stop at an action."""
-    completion_prompt: str | None = None
+    completion_template: str | None = None
     """The chat template written out, with $prompt, to ask a server's text completions with."""
-    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """The name of the environment variable that holds the key; the key itself stands nowhere."""
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    most_at_once: Annotated[int, Field(ge=1)] = 64
+    max_concurrency: Annotated[int, Field(ge=1)] = 64
     """Calls under way at once, at most; in this process, replies in one batch."""
-    most_per_minute: Annotated[int | None, Field(ge=1)] = None
+    requests_per_minute: Annotated[int | None, Field(ge=1)] = None
     """Calls begun in a minute, at most."""
-    context_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_context_tokens: Annotated[int | None, Field(ge=1)] = None
     """The context length to serve the model with, or to run it with in this process."""
-    guided: bool = False
+    structured_output: bool = False
     """Whether a JSON schema that allows only labels that exist is sent along (grounding)."""
-    most_frames: Annotated[int, Field(ge=1)] = FRAMES
+    max_frames: Annotated[int, Field(ge=1)] = FRAMES
     """Frames shown in one look (vision)."""
-    most_bytes: Annotated[int, Field(ge=1)] = HEAVIEST_LOOK
+    max_image_bytes: Annotated[int, Field(ge=1)] = HEAVIEST_LOOK
     """Bytes of frames shown in one look (vision)."""
 
     @field_validator("extra_body")
@@ -79,30 +79,21 @@ class Role(BaseModel):
         )
 
 
-class Cost(BaseModel):
-    """The price of a model, in US dollars for a million tokens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prompt: Annotated[float, Field(ge=0)]
-    completion: Annotated[float, Field(ge=0)]
-
-
-class Roster(BaseModel):
+class TeamConfig(BaseModel):
     """The three roles, and how a master played by a model is talked to. The TOML form of a team."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    master: Role = Role()
-    grounding: Role = Role()
-    vision: Role = Role()
+    master: AgentConfig = AgentConfig()
+    grounding: AgentConfig = AgentConfig()
+    vision: AgentConfig = AgentConfig()
     style: Style = Style.TURNS
     """How the master's context grows."""
     look_tag: Literal["visual_query", "search"] = "visual_query"
     """The spelling of the look action that its prompt teaches; both are understood."""
     prompt_file: Path | None = None
     """Another wording of the master's prompt."""
-    prices: dict[str, Cost] = {}
+    prices: dict[str, TokenPrice] = {}
     """What models cost, by name."""
 
     @property
@@ -111,7 +102,7 @@ class Roster(BaseModel):
         served = (role for role in (self.master, self.grounding, self.vision) if role.model.startswith("openai:"))
         return tuple(dict.fromkeys(role.model_name for role in served if role.model_name not in self.prices))
 
-    def replaced(self, *, prompt_file: Path | None = None, **models: str | None) -> Roster:
+    def with_models(self, *, prompt_file: Path | None = None, **models: str | None) -> TeamConfig:
         """The roster with other models in the roles that are given one, asked on the same terms, and
         with another wording where one is given."""
         named = {role: model for role, model in models.items() if model is not None}
@@ -123,11 +114,11 @@ class Roster(BaseModel):
         return self.model_copy(update=changed)
 
 
-def load_roster(name: str) -> Roster:
+def load_team_config(name: str) -> TeamConfig:
     """``offline``, the name of a preset, or a TOML file. Raises UsageError for an unknown name and
     DataError, naming line or field, for a file that cannot be used."""
     if name == OFFLINE:
-        return Roster()
+        return TeamConfig()
     if name in PRESETS:
         text = resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     elif name.endswith(".toml"):
@@ -137,7 +128,7 @@ def load_roster(name: str) -> Roster:
             raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
     else:
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
-    return parse_toml(Roster, text, name)
+    return parse_toml(TeamConfig, text, name)
 
 
 def parse_toml(kind: type[T], text: str, name: str) -> T:

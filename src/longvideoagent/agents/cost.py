@@ -11,18 +11,18 @@ import math
 from dataclasses import astuple, dataclass
 
 from longvideoagent.agents.build import read_prompt
-from longvideoagent.agents.config import OFFLINE, Role, Roster
+from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
-from longvideoagent.core.context import Style, master_prompt, render_opening
+from longvideoagent.core.context import Style, master_prompt, render_first_message
 from longvideoagent.core.protocol import render_located
-from longvideoagent.core.trace import Settings, Trace
-from longvideoagent.core.types import Located, Question, Timeline, Usage
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.media.contact_sheet import CLIPS_PER_SHEET
-from longvideoagent.media.video import Episode
-from longvideoagent.models.base import DEFAULTS, Price
+from longvideoagent.media.video import Video
+from longvideoagent.models.base import DEFAULTS
 
 BYTES_PER_TOKEN = 3
 """Tokenizers make a token of about 4 bytes of English and of 3 of most other languages."""
@@ -45,30 +45,34 @@ class Forecast:
     usd: float | None
 
 
-def check_prices(roster: Roster, max_usd: float | None) -> None:
+def check_prices(team_config: TeamConfig, max_usd: float | None) -> None:
     """Refuse a bound in dollars that is none, or one where a price is missing. Raises UsageError."""
     if max_usd is not None and not max_usd > 0:
         raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
-    if max_usd is not None and roster.unpriced:
-        name = roster.unpriced[0]
+    if max_usd is not None and team_config.unpriced:
+        name = team_config.unpriced[0]
         raise UsageError(
             f"no price is known for {name}, so --max-usd means nothing; "
             f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars for a million tokens)'
         )
 
 
-def forecast(question: Question, episode: Episode, roster: Roster, settings: Settings) -> tuple[Forecast, ...]:
+def forecast(
+    question: Question, episode: Video, team_config: TeamConfig, settings: RolloutSettings
+) -> tuple[Forecast, ...]:
     """The most that each role may use, and the most in all. Tokens and calls in all are less than their
     sum, since a round that looks does not relocate."""
     actions = settings.max_rounds - 1
     grounding = (
-        _one_grounding(question, episode.timeline, roster.grounding, settings) if settings.grounding else Usage()
+        _one_grounding(question, episode.timeline, team_config.grounding, settings) if settings.grounding else Usage()
     )
-    look = _one_look(roster.vision, settings) if settings.vision else Usage()
-    master = _all_replies(question, episode.timeline, roster, settings)
+    look = _one_look(team_config.vision, settings) if settings.vision else Usage()
+    master = _all_replies(question, episode.timeline, team_config, settings)
     used = {"master": master, "grounding": _times(grounding, settings.max_rounds), "vision": _times(look, actions)}
-    roles = {"master": roster.master, "grounding": roster.grounding, "vision": roster.vision}
-    told = [Forecast(name, roles[name].model, most, _usd(roles[name], most, roster)) for name, most in used.items()]
+    roles = {"master": team_config.master, "grounding": team_config.grounding, "vision": team_config.vision}
+    told = [
+        Forecast(name, roles[name].model, most, _usd(roles[name], most, team_config)) for name, most in used.items()
+    ]
     dearer = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
     total = master + grounding + _times(dearer, actions)
     prices = [each.usd for each in told]
@@ -76,22 +80,22 @@ def forecast(question: Question, episode: Episode, roster: Roster, settings: Set
     return (*told, Forecast("in all", "", total, usd))
 
 
-def _all_replies(question: Question, timeline: Timeline, roster: Roster, settings: Settings) -> Usage:
-    role = roster.master
+def _all_replies(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:
+    role = team_config.master
     if role.model == OFFLINE:
         return Usage(calls=settings.max_rounds)
     reply = role.max_tokens or MASTER_SETTINGS.max_tokens
     window = _widest(timeline, settings)
-    wording = read_prompt(roster.prompt_file) or master_prompt(settings.agents)
-    opening = render_opening(Trace(question, settings, window), wording, roster.look_tag)
-    observed = max(_tokens(render_located(window)), _look_tokens(roster.vision) * settings.look_ahead)
-    grows = observed + (0 if roster.style is Style.ACCUMULATED else reply)
+    wording = read_prompt(team_config.prompt_file) or master_prompt(settings.agents)
+    opening = render_first_message(Trace(question, settings, window), wording, team_config.look_tag)
+    observed = max(_tokens(render_located(window)), _look_tokens(team_config.vision) * settings.parallel_looks)
+    grows = observed + (0 if team_config.style is Style.ACCUMULATED else reply)
     rounds = settings.max_rounds
     prompts = rounds * _tokens(opening) + grows * rounds * (rounds - 1) // 2
     return Usage(rounds, prompts, rounds * reply)
 
 
-def _one_grounding(question: Question, timeline: Timeline, role: Role, settings: Settings) -> Usage:
+def _one_grounding(question: Question, timeline: Timeline, role: AgentConfig, settings: RolloutSettings) -> Usage:
     if role.model == OFFLINE:
         return Usage(calls=1)
     sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
@@ -103,31 +107,31 @@ def _one_grounding(question: Question, timeline: Timeline, role: Role, settings:
     return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), REPAIRED)
 
 
-def _one_look(role: Role, settings: Settings) -> Usage:
+def _one_look(role: AgentConfig, settings: RolloutSettings) -> Usage:
     if role.model == OFFLINE:
-        return Usage(calls=settings.look_ahead)
-    asked = role.most_frames * TOKENS_PER_PICTURE + 300
-    return _times(Usage(1, asked, _look_tokens(role), role.most_frames), settings.look_ahead)
+        return Usage(calls=settings.parallel_looks)
+    asked = role.max_frames * TOKENS_PER_PICTURE + 300
+    return _times(Usage(1, asked, _look_tokens(role), role.max_frames), settings.parallel_looks)
 
 
-def _look_tokens(role: Role) -> int:
+def _look_tokens(role: AgentConfig) -> int:
     return TOKENS_PER_OFFLINE_LOOK if role.model == OFFLINE else role.max_tokens or DEFAULTS.max_tokens
 
 
-def _widest(timeline: Timeline, settings: Settings) -> Located:
+def _widest(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
     """The window with the longest subtitles, as if it had been located."""
     if not settings.grounding:
         whole = timeline.whole()
-        return Located(whole, (whole,))
-    windows = [Located(clip, timeline.window(clip, settings.window)) for clip in timeline.clips]
+        return ClipObservation(whole, (whole,))
+    windows = [ClipObservation(clip, timeline.window(clip, settings.window)) for clip in timeline.clips]
     return max(windows, key=lambda located: len(render_located(located)))
 
 
-def _usd(role: Role, usage: Usage, roster: Roster) -> float | None:
+def _usd(role: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
     if not role.model.startswith("openai:"):
         return 0.0
-    cost = roster.prices.get(role.model_name)
-    return Price(cost.prompt, cost.completion).usd(usage) if cost else None
+    price = team_config.prices.get(role.model_name)
+    return price.usd(usage) if price else None
 
 
 def _tokens(text: str) -> int:

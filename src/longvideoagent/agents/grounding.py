@@ -11,23 +11,23 @@ from string import Template
 from typing import Any
 
 from longvideoagent.agents.subsample import LEAST_SHARE, ask_shortened
-from longvideoagent.core.protocol import clock, defuse, parse_clips
-from longvideoagent.core.rollout import AskGrounding
+from longvideoagent.core.protocol import escape_tags, format_timestamp, parse_clips
+from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
     Candidate,
     Clip,
     Evidence,
-    Grounded,
+    GroundingResult,
+    Jpeg,
     Message,
-    Picture,
     Reply,
-    Seen,
     Timeline,
     Usage,
+    VisionResult,
 )
 from longvideoagent.media.contact_sheet import contact_sheets
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import CallSettings, Model
 
 SETTINGS = CallSettings(max_tokens=512)
@@ -44,17 +44,17 @@ class ModelGrounding:
     model: Model
     settings: CallSettings = SETTINGS
     prompt: str | None = None
-    is_guided: bool = False
+    structured_output: bool = False
     """Whether a JSON schema that allows none but the labels still open is sent along."""
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """The likeliest clip not yet visited, and the next likely ones. A label that does not exist is
         asked for again once, and then handed on for the loop to refuse. Raises ModelError when the
         model is down."""
         left = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited]
         if not left:
-            return Grounded(None, "every clip has been visited")
-        settings = replace(self.settings, schema=_schema(left)) if self.is_guided else self.settings
+            return GroundingResult(None, "every clip has been visited")
+        settings = replace(self.settings, schema=_schema(left)) if self.structured_output else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
         least = 1.0 if sheets else LEAST_SHARE  # sheets cannot be shortened
@@ -77,22 +77,22 @@ class ModelGrounding:
             named, usage = parse_clips(again.text) or named, usage + again.usage + Usage(images=len(sheets))
             warnings = tuple(dict.fromkeys((*warnings, *again.warnings)))
         if not named:
-            return Grounded(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
+            return GroundingResult(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
         (label, reason), *others = _open(named, left) or named
         lines = _lines(request.timeline.find(label))
         candidates = tuple(Candidate(other, why) for other, why in others)
-        return Grounded(label, reason, lines, usage, candidates, warnings)
+        return GroundingResult(label, reason, lines, usage, candidates, warnings)
 
-    def _message(self, request: AskGrounding, sheets: tuple[Picture, ...], share: float) -> Message:
+    def _message(self, request: GroundingRequest, sheets: tuple[Jpeg, ...], share: float) -> Message:
         question = request.trace.question
         text = Template(self.prompt if self.prompt is not None else grounding_prompt()).safe_substitute(
             subtitles=subtitle_block(request.timeline, share),
             visited=_told_visited(request.trace),
             most=MOST_CANDIDATES,
-            form=JSON_FORM if self.is_guided else TAG_FORM,
-            question=defuse(question.text),
-            options="".join(f"a{index}: {defuse(option)}\n" for index, option in enumerate(question.options)),
-            request=f"Asked for now: {defuse(request.request)}" if request.request else "",
+            form=JSON_FORM if self.structured_output else TAG_FORM,
+            question=escape_tags(question.text),
+            options="".join(f"a{index}: {escape_tags(option)}\n" for index, option in enumerate(question.options)),
+            request=f"Asked for now: {escape_tags(request.request)}" if request.request else "",
         )
         return Message(role="user", content=(*sheets, text) if sheets else text)
 
@@ -127,12 +127,12 @@ def grounding_prompt() -> str:
 @lru_cache(maxsize=16)
 def subtitle_block(timeline: Timeline, share: float = 1.0) -> str:
     """All clips with their lines, or with that share of them; built once for the questions about a video."""
-    return "\n".join(_clip_block(clip.thinned(share)) for clip in timeline.clips)
+    return "\n".join(_clip_block(clip.subsample(share)) for clip in timeline.clips)
 
 
 def _clip_block(clip: Clip) -> str:
-    head = f"[{clip.label}] {clock(clip.start_s)} to {clock(clip.end_s)}"
-    return "\n".join([head, *(f"- {defuse(line.text)}" for line in clip.subtitles)])
+    head = f"[{clip.label}] {format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)}"
+    return "\n".join([head, *(f"- {escape_tags(line.text)}" for line in clip.subtitles)])
 
 
 def _told_visited(trace: Trace) -> str:
@@ -141,9 +141,9 @@ def _told_visited(trace: Trace) -> str:
         return ""
     seen: dict[str, list[str]] = {}
     for each in trace.rounds:
-        if isinstance(each.observation, Seen) and each.clip is not None:
+        if isinstance(each.observation, VisionResult) and each.clip is not None:
             seen.setdefault(each.clip, []).append(" ".join(each.observation.text.split())[:300])
-    told = [f"- {label}: {defuse(' / '.join(seen.get(label, ['not looked at'])))}" for label in trace.visited]
+    told = [f"- {label}: {escape_tags(' / '.join(seen.get(label, ['not looked at'])))}" for label in trace.visited]
     return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(told)
 
 

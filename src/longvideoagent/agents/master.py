@@ -9,7 +9,7 @@ from longvideoagent.core.context import Style, messages
 from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
-from longvideoagent.models.base import CallSettings, Hear, Model
+from longvideoagent.models.base import CallSettings, Model, TextCallback
 
 SETTINGS = CallSettings(stop_at_action=True)
 
@@ -23,7 +23,7 @@ class ModelMaster:
     prompt: str | None = None
     look_tag: str = LOOK_TAGS[0]
     settings: CallSettings = SETTINGS
-    hear: Hear | None = None
+    on_text: TextCallback | None = None
     """Told each reply as it grows."""
 
     async def reply(self, trace: Trace) -> Reply:
@@ -31,6 +31,6 @@ class ModelMaster:
 
         async def ask(share: float) -> Reply:
             told = messages(shorten(trace, share), self.style, self.prompt, self.look_tag)
-            return await self.model.complete(told, self.settings, self.hear)
+            return await self.model.complete(told, self.settings, self.on_text)
 
         return await ask_shortened("master", ask)

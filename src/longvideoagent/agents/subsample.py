@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Located, Reply
+from longvideoagent.core.types import ClipObservation, Reply
 from longvideoagent.errors import ContextOverflowError
 
 LEAST_SHARE = 1 / 16
@@ -35,13 +35,15 @@ def shorten(trace: Trace, share: float) -> Trace:
     """The trace with that share of the lines of each located clip."""
     if share == 1.0:
         return trace
-    first = _shorten(trace.first, share) if isinstance(trace.first, Located) else trace.first
+    first = _shorten(trace.first, share) if isinstance(trace.first, ClipObservation) else trace.first
     rounds = tuple(
-        replace(each, observation=_shorten(each.observation, share)) if isinstance(each.observation, Located) else each
+        replace(each, observation=_shorten(each.observation, share))
+        if isinstance(each.observation, ClipObservation)
+        else each
         for each in trace.rounds
     )
     return replace(trace, first=first, rounds=rounds)
 
 
-def _shorten(located: Located, share: float) -> Located:
-    return replace(located, clips=tuple(clip.thinned(share) for clip in located.clips))
+def _shorten(located: ClipObservation, share: float) -> ClipObservation:
+    return replace(located, clips=tuple(clip.subsample(share) for clip in located.clips))

@@ -16,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
-from longvideoagent.core.protocol import clock
+from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.trace import Outcome, Round, Trace
-from longvideoagent.core.types import Located, Notice, Observation, Question, Seen
+from longvideoagent.core.types import ClipObservation, Observation, Question, SystemNotice, VisionResult
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Episode
 from longvideoagent.media.video import Progress as Tell
+from longvideoagent.media.video import Video
 from longvideoagent.views.trace_json import action_content, action_name, to_json
 
 LINES_SHOWN = 6
@@ -63,11 +63,11 @@ def note(text: str) -> None:
     sys.stderr.write(f"lva: {' '.join(_printable(text).split())}\n")
 
 
-def announce(episode: Episode, console: Console) -> None:
+def announce(episode: Video, console: Console) -> None:
     """Say what is being asked: the video, its length, where its text comes from; warnings on stderr."""
     timeline = episode.timeline
     clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
-    told = f"{clock(timeline.duration_s)} · {clips} · text from {episode.text_from}"
+    told = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {episode.text_source}"
     console.print(Text(f"{episode.video.path.name} · {told}", style="dim"))
     for warning in episode.warnings:
         note(f"warning: {warning}")
@@ -92,7 +92,7 @@ class Live:
     width: int
 
     @property
-    def hear(self) -> Callable[[str], None] | None:
+    def on_text(self) -> Callable[[str], None] | None:
         """What to give to a model; None where nobody watches."""
         return self._show if self.status is not None else None
 
@@ -112,7 +112,7 @@ class Steps:
     """Prints what happens as it happens. Called with the trace after each step."""
 
     def __init__(
-        self, question: Question, episode: Episode | None = None, live: Live | None = None, *, quiet: bool = False
+        self, question: Question, episode: Video | None = None, live: Live | None = None, *, quiet: bool = False
     ) -> None:
         self._console = Console(quiet=quiet, highlight=False)
         self._live = live
@@ -143,22 +143,26 @@ class Steps:
                 if event.thought:
                     self._line("thinks", event.thought[:LONGEST_LINE], "dim italic")
                 self._line(name, action_content(event.action)[:LONGEST_LINE], _COLOUR_OF[name])
-            case Located(clip=clip, reason=reason):
-                self._line("located", f"{clip.label}, {clock(clip.start_s)} to {clock(clip.end_s)}: {reason}", "blue")
-            case Seen(text=text):
+            case ClipObservation(clip=clip, reason=reason):
+                self._line(
+                    "located",
+                    f"{clip.label}, {format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)}: {reason}",
+                    "blue",
+                )
+            case VisionResult(text=text):
                 lines = text.splitlines()
                 for number, line in enumerate(lines[:LINES_SHOWN]):
                     self._line("" if number else "saw", line)
                 if len(lines) > LINES_SHOWN:
                     self._line("", f"… {len(lines) - LINES_SHOWN} more", "dim")
-            case Notice(text=text):
+            case SystemNotice(text=text):
                 self._line("notice", text, "yellow")
 
     def finish(self, trace: Trace) -> None:
         """Print the answer and what it rests on."""
         self._console.print(_verdict(trace), soft_wrap=True)
         for each in trace.evidence:
-            self._line(f"  {clock(each.time_s)}", f"{each.kind:8} {each.text}")
+            self._line(f"  {format_timestamp(each.time_s)}", f"{each.kind:8} {each.text}")
 
     def _line(self, label: str, text: str, style: str = "") -> None:
         """The text beside its label, folded to the width, every line indented alike."""

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
-from longvideoagent.evaluation.config import EvalProtocol
+from longvideoagent.evaluation.config import EvalConfig
 from longvideoagent.evaluation.evaluate import Watch
 from longvideoagent.evaluation.metrics import Z_95, accuracy, plain
-from longvideoagent.evaluation.score import Judged
+from longvideoagent.evaluation.score import SampleScore
 
 REDRAWN_EVERY_S = 0.5
 TOLD_EVERY_S = 30.0
@@ -36,7 +36,7 @@ def run_progress() -> Iterator[Watch]:
     drawn_s = begun_s = time.monotonic()
     every_s = REDRAWN_EVERY_S if console.is_terminal else TOLD_EVERY_S
 
-    def watch(judged: Collection[Judged], total: int) -> None:
+    def watch(judged: Collection[SampleScore], total: int) -> None:
         nonlocal drawn_s
         bar.update(task, total=total, completed=len(judged))
         if time.monotonic() - drawn_s < every_s and len(judged) < total:
@@ -50,7 +50,7 @@ def run_progress() -> Iterator[Watch]:
         yield watch
 
 
-def _so_far(judged: Collection[Judged]) -> str:
+def _so_far(judged: Collection[SampleScore]) -> str:
     spent = sum((each.spent for each in judged), Usage())
     right = plain(accuracy(judged))
     parts = [f"{percent(right)} right" if right else "", f"{spent.calls:,} calls"]
@@ -71,7 +71,7 @@ def percent(told: Mapping[str, Any] | None) -> str:
     return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in told["interval"]))
 
 
-def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
+def print_summary(summary: Mapping[str, Any], protocol: EvalConfig) -> None:
     """The numbers of a run, with its protocol beside them."""
     console = Console(highlight=False)
     right, finished, total = summary["accuracy"], summary["finished"], summary["questions"]
@@ -102,7 +102,7 @@ def print_summary(summary: Mapping[str, Any], protocol: EvalProtocol) -> None:
         console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
 
 
-def _told_protocol(protocol: EvalProtocol) -> str:
+def _told_protocol(protocol: EvalConfig) -> str:
     settings = protocol.settings
     parts = [
         protocol.baseline or f"agents {settings.agents}",
@@ -110,9 +110,9 @@ def _told_protocol(protocol: EvalProtocol) -> str:
         f"window {settings.window}",
     ]
     parts += [f"first clip {protocol.first_clip}", f"boxes {'told' if protocol.boxes else 'not told'}"]
-    roles = [protocol.roster.master, protocol.roster.grounding, protocol.roster.vision]
+    roles = [protocol.team_config.master, protocol.team_config.grounding, protocol.team_config.vision]
     names = ", ".join(dict.fromkeys(role.model for role in roles))
-    return " · ".join([names, f"style {protocol.roster.style}", *parts, "± is 95 %, clustered by episode"])
+    return " · ".join([names, f"style {protocol.team_config.style}", *parts, "± is 95 %, clustered by episode"])
 
 
 def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:

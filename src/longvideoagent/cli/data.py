@@ -99,14 +99,14 @@ def sample(
     """Draw a part of a data set."""
     from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.longtvqa.read import read_longtvqa
-    from longvideoagent.datasets.longtvqa.sample import Per, choose, write_part
+    from longvideoagent.datasets.longtvqa.sample import GroupBy, choose, write_subset
 
-    if per not in list(Per):
-        raise UsageError(f"--per {per}: no such group; give {', '.join(Per)}")
+    if per not in list(GroupBy):
+        raise UsageError(f"--per {per}: no such group; give {', '.join(GroupBy)}")
     data = read_longtvqa(folder, split)
     _note_unusable(data)
-    drawn = choose(data.samples, n, seed, Per(per))
-    write_part(data, drawn, out)
+    drawn = choose(data.samples, n, seed, GroupBy(per))
+    write_subset(data, drawn, out)
     print_counts({"questions": len(drawn), "of": len(data.samples)})
 
 
@@ -120,8 +120,8 @@ def ground(
     concurrency: Annotated[int, typer.Option(help="Questions at once.", min=1)] = 16,
 ) -> None:
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
-    from longvideoagent.agents.build import PATIENCE, cache_path, load_team
-    from longvideoagent.agents.config import load_roster
+    from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
+    from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, print_counts, progress
     from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.first_clips import ground as ground_data
@@ -129,9 +129,9 @@ def ground(
 
     data = open_dataset(folder, split)
     _note_unusable(data)
-    roster = load_roster(team).replaced(grounding=grounding)
-    cache = GroundingCache(out, roster.grounding.model)
-    playing = load_team(roster, cache_path(), patience=replace(PATIENCE, warn=note))
+    team_config = load_team_config(team).with_models(grounding=grounding)
+    cache = GroundingCache(out, team_config.grounding.model)
+    playing = load_team(team_config, cache_path(), retry_policy=replace(DEFAULT_RETRY_POLICY, warn=note))
     with progress() as tell:
         failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
     labels = [cache.get(each.question) for each in data.samples if not cache.owes(each, data)]
@@ -163,7 +163,7 @@ def export(
     from longvideoagent.agents.build import read_prompt
     from longvideoagent.cli.console import note, print_counts
     from longvideoagent.core.protocol import LOOK_TAGS
-    from longvideoagent.core.trace import Settings
+    from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
     from longvideoagent.datasets.first_clips import GroundingCache
@@ -173,7 +173,7 @@ def export(
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
     data = open_dataset(folder, split)
     _note_unusable(data)
-    how = Rows(read_prompt(prompt_file), look_tag, Settings(max_rounds), seed, val_share, skip_missing)
+    how = Rows(read_prompt(prompt_file), look_tag, RolloutSettings(max_rounds), seed, val_share, skip_missing)
     counts = export_data(data, GroundingCache.existing(cache), out, how)
     print_counts(counts)
     if not counts["val"]:

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.cli.console import Steps, announce, progress
-from longvideoagent.core.protocol import clock
+from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.episode import make_episode
-from longvideoagent.media.video import open_episode
+from longvideoagent.media.video import open_video
 from longvideoagent.run import answer
 from longvideoagent.views.html.page import write_page
 
@@ -23,7 +23,7 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     console = Console(highlight=False)
     with progress() as tell:
         made = make_episode(folder, seed, minutes, 1, lambda share: tell(f"making {minutes} minutes of video", share))
-    episode = open_episode(made.video, made.subtitles)
+    episode = open_video(made.video, made.subtitles)
     console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
     announce(episode, console)
     team = load_team("offline")
@@ -46,5 +46,5 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
 def _judged(sample: Sample, trace: Trace) -> str:
     gold = sample.gold
     verdict = "right" if score(trace, gold.option_index).correct else "WRONG"
-    span = f"{clock(gold.start_s or 0)} to {clock(gold.end_s or 0)}"
+    span = f"{format_timestamp(gold.start_s or 0)} to {format_timestamp(gold.end_s or 0)}"
     return f"  {verdict}: it is a{gold.option_index} {gold.answer}, {span} ({gold.clip})"

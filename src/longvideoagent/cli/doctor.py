@@ -16,7 +16,7 @@ import av
 from rich.console import Console
 from rich.text import Text
 
-from longvideoagent.agents.config import PRESETS, load_roster
+from longvideoagent.agents.config import PRESETS, load_team_config
 from longvideoagent.errors import UsageError
 
 WHAT_EXTRAS_ADD = {
@@ -33,7 +33,7 @@ WHAT_EXTRAS_ADD = {
     "dev": "the project's own checks and tests",
 }
 """One entry for each extra of pyproject.toml."""
-KEY_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+API_KEY_ENVS = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
 MARKS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
 
 
@@ -64,7 +64,7 @@ def examine() -> Iterator[Finding]:
     yield _ffmpeg()
     yield _ocr()
     yield _gpu()
-    for name in KEY_VARIABLES:
+    for name in API_KEY_ENVS:
         told = "set" if os.environ.get(name) else "not set; the offline team needs none"
         yield Finding("ok" if os.environ.get(name) else "absent", name, told)
     for extra in declared_extras():
@@ -137,6 +137,6 @@ def serving_line(preset: str) -> str:
     for an unknown preset."""
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
-    role = load_roster(preset).master
+    role = load_team_config(preset).master
     name, _, url = role.model.removeprefix("openai:").partition("@")
-    return f"vllm serve {name} --max-model-len {role.context_tokens} --port {urlsplit(url).port}"
+    return f"vllm serve {name} --max-model-len {role.max_context_tokens} --port {urlsplit(url).port}"

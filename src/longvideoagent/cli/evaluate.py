@@ -49,7 +49,7 @@ def evaluate(
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
     max_rounds: MaxRounds = 5,
     window: Window = 1,
-    look_ahead: LookAhead = 1,
+    parallel_looks: LookAhead = 1,
     agents: AskedAgents = None,
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
     first_clip: FirstClip = "ground",
@@ -63,28 +63,30 @@ def evaluate(
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.agents.config import load_roster
+    from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, print_forecast, progress
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
-    from longvideoagent.core.trace import Settings
-    from longvideoagent.evaluation.config import default_run, make_protocol
-    from longvideoagent.evaluation.evaluate import How, forecast_run, run_evaluation
+    from longvideoagent.core.trace import RolloutSettings
+    from longvideoagent.evaluation.config import default_run, make_eval_config
+    from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
     from longvideoagent.evaluation.report import write_report
-    from longvideoagent.evaluation.runner import Bounds
+    from longvideoagent.evaluation.runner import RunLimits
 
     if retry not in (None, "failed"):
         raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
-    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
-    bounds = Settings(max_rounds, window, look_ahead=look_ahead)
+    team_config = load_team_config(team).with_models(
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+    )
+    bounds = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     switches = {"agents": agents, "baseline": baseline, "first_clip": first_clip, "boxes": boxes, "limit": limit}
-    protocol = make_protocol(data, split, roster, bounds, switches)
+    protocol = make_eval_config(data, split, team_config, bounds, switches)
     if dry_run:
         print_forecast(forecast_run(protocol))
         return
     path = run or default_run(protocol, team)
     with run_progress() as watch:
         remembered = None if no_cache else cache_path()
-        how = How(Bounds(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
+        how = RunOptions(RunLimits(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
         result = run_evaluation(protocol, path, how, watch)
     print_summary(result.summary, protocol)
     if result.problems:
@@ -115,7 +117,7 @@ def ablate(
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = 5,
     window: Window = 1,
-    look_ahead: LookAhead = 1,
+    parallel_looks: LookAhead = 1,
     agents: AskedAgents = None,
     first_clip: FirstClip = "ground",
     boxes: Boxes = False,
@@ -124,29 +126,33 @@ def ablate(
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.agents.config import load_roster
+    from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
-    from longvideoagent.core.trace import Settings
+    from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import PAGE, Axis, grid, run_grid
-    from longvideoagent.evaluation.config import default_run, make_protocol
-    from longvideoagent.evaluation.evaluate import How
-    from longvideoagent.evaluation.runner import Bounds
+    from longvideoagent.evaluation.config import default_run, make_eval_config
+    from longvideoagent.evaluation.evaluate import RunOptions
+    from longvideoagent.evaluation.runner import RunLimits
 
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
-    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
-    bounds = Settings(max_rounds, window, look_ahead=look_ahead)
+    team_config = load_team_config(team).with_models(
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+    )
+    bounds = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     switches = {"agents": agents, "first_clip": first_clip, "boxes": boxes, "limit": limit}
-    protocol = make_protocol(data, split, roster, bounds, switches)
+    protocol = make_eval_config(data, split, team_config, bounds, switches)
     settings = protocol.settings
     clashes = {"agents": agents is not None, "window": not settings.grounding, "vision": not settings.vision}
     if clashes.get(axis):
         raise UsageError(f"lva ablate {axis} --agents {agents}: there would be nothing to compare; leave out --agents")
     base = default_run(protocol, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
-    how = How(Bounds(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder))
+    how = RunOptions(
+        RunLimits(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder)
+    )
     with run_progress() as watch:
         rows, stopped = run_grid(grid(protocol, chosen, value or ()), folder, how, watch)
     if rows:

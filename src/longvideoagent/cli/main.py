@@ -79,36 +79,40 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option(help="Tokens it must do with.", min=1)] = None,
     max_usd: Annotated[float | None, typer.Option(help="Dollars it must do with, by the team's prices.")] = None,
     window: Window = 1,
-    look_ahead: LookAhead = 1,
+    parallel_looks: LookAhead = 1,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.build import PATIENCE, cache_path, load_team
-    from longvideoagent.agents.config import load_roster
+    from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
+    from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast
     from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress
-    from longvideoagent.core.trace import Outcome, Settings
-    from longvideoagent.media.video import open_episode
+    from longvideoagent.core.trace import Outcome, RolloutSettings
+    from longvideoagent.media.video import open_video
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
 
     if html is not None:
         check_page(html)
     asked, ignored = make_question(question, option or [])
-    roster = load_roster(team).replaced(master=master, grounding=grounding, vision=vision, prompt_file=prompt_file)
-    check_prices(roster, max_usd)
-    bounds = Settings(
-        max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, look_ahead=look_ahead
+    team_config = load_team_config(team).with_models(
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+    )
+    check_prices(team_config, max_usd)
+    bounds = RolloutSettings(
+        max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, parallel_looks=parallel_looks
     )
     with live_words(quiet=json) as live:
-        patience = replace(PATIENCE, warn=note)
-        playing = None if dry_run else load_team(roster, None if no_cache else cache_path(), live.hear, patience)
+        retry_policy = replace(DEFAULT_RETRY_POLICY, warn=note)
+        playing = (
+            None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text, retry_policy)
+        )
         with progress() as tell:
-            episode = open_episode(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
+            episode = open_video(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
         if playing is None:
-            print_forecast(forecast(asked, episode, roster, bounds))
+            print_forecast(forecast(asked, episode, team_config, bounds))
             return
         show = Steps(asked, episode, live, quiet=json)
         trace = answer(asked, episode, playing, bounds, show)

@@ -19,7 +19,7 @@ Teams = Annotated[list[str] | None, typer.Option("--team", help="A team that can
 Host = Annotated[str, typer.Option(help="The address to listen on; any but this machine's own needs --token.")]
 Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
 Token = Annotated[str | None, typer.Option(help="What everybody who asks has to know.", envvar="LVA_TOKEN")]
-AtOnce = Annotated[int, typer.Option(help="Questions at once; the rest wait.", min=1)]
+Concurrency = Annotated[int, typer.Option(help="Questions at once; the rest wait.", min=1)]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")]
 
 
@@ -31,7 +31,7 @@ def serve(
     host: Host = LOCAL,
     port: Port = 7860,
     token: Token = None,
-    at_once: AtOnce = 2,
+    max_concurrency: Concurrency = 2,
     most_gb: Annotated[float, typer.Option(help="Gigabytes an upload may have.", min=0.001)] = 8.0,
     no_cache: NoCache = False,
 ) -> None:
@@ -42,7 +42,9 @@ def serve(
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
     opened, teams = open_library(library, keep), load_teams(team or ["offline"], is_cached=not no_cache)
-    application = create_app(opened, teams, at_once=at_once, most_bytes=round(most_gb * 1e9), token=token)
+    application = create_app(
+        opened, teams, max_concurrency=max_concurrency, max_upload_bytes=round(most_gb * 1e9), token=token
+    )
     run_app(
         application,
         listen(host, port, token, note),
@@ -62,7 +64,7 @@ def mcp(
     host: Host = LOCAL,
     port: Port = 7861,
     token: Token = None,
-    at_once: AtOnce = 2,
+    max_concurrency: Concurrency = 2,
     no_cache: NoCache = False,
 ) -> None:
     """Lend the agents to an assistant that speaks the Model Context Protocol (extra web)."""
@@ -72,7 +74,7 @@ def mcp(
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
     opened = open_library(library, keep)
-    server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], at_once)
+    server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], max_concurrency)
     if not http:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # or a thread that waits for input would have Ctrl-C wait too
         server.run()

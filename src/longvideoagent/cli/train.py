@@ -22,7 +22,7 @@ def train(
     """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
     on from the latest checkpoint."""
     from longvideoagent.cli.console import note, print_counts, progress
-    from longvideoagent.training.config import REINFORCEMENT, TeachConfig, TrainConfig, read_config
+    from longvideoagent.training.config import REINFORCEMENT, SftConfig, TrainConfig, read_config
 
     if algorithm not in (*REINFORCEMENT, "sft"):
         raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(REINFORCEMENT)} or sft")
@@ -30,20 +30,20 @@ def train(
     from longvideoagent.training.loading import is_main_process
     from longvideoagent.training.plots import write_training_report
 
-    told = read_config(config, TeachConfig) if algorithm == "sft" else read_config(config, TrainConfig)
+    told = read_config(config, SftConfig) if algorithm == "sft" else read_config(config, TrainConfig)
     if dry_run:
         from longvideoagent.training.cost import forecast
         from longvideoagent.training.rl import prepare
         from longvideoagent.training.sft import prepare_teaching
 
-        if isinstance(told, TeachConfig):
+        if isinstance(told, SftConfig):
             prepare_teaching(told)
         else:
             prepare(told, algorithm)
         print_counts(forecast(told, algorithm))
         return
     with progress() as tell:
-        if isinstance(told, TeachConfig):
+        if isinstance(told, SftConfig):
             from longvideoagent.training.sft import teach
 
             model = teach(told, lambda share: tell("teaching", share))

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentName, Seen, Usage
+from longvideoagent.core.types import AgentName, Usage, VisionResult
 
 
-def bears(trace: Trace, agent: AgentName, calls: int = 1) -> bool:
+def can_afford(trace: Trace, agent: AgentName, calls: int = 1) -> bool:
     """Whether the budgets bear a request of that agent, of so many calls, and one more reply behind it."""
     return all(left >= needed for _, left, needed in _budgets(trace, agent, calls))
 
 
-def told_budget(trace: Trace) -> str:
+def budget_summary(trace: Trace) -> str:
     """What is used of the budget that has least left for its need; empty where nothing is bounded."""
     budgets = sorted(_budgets(trace, "master", 1), key=lambda budget: budget[1] - budget[2])
     return budgets[0][0] if budgets else ""
@@ -28,7 +28,7 @@ def told_budget(trace: Trace) -> str:
 def _budgets(trace: Trace, agent: AgentName, calls: int) -> Iterator[tuple[str, float, float]]:
     """For each budget: what is used of it, in words, what is left, and what is needed."""
     used, bounds = trace.usage, trace.settings
-    reply, action = _dearest(trace, "master"), _dearest(trace, agent)
+    reply, action = _max_cost(trace, "master"), _max_cost(trace, agent)
     if bounds.max_calls is not None:
         yield f"{used.calls} of {bounds.max_calls} calls used", bounds.max_calls - used.calls, calls + 1
     if bounds.max_tokens is not None:
@@ -39,9 +39,9 @@ def _budgets(trace: Trace, agent: AgentName, calls: int) -> Iterator[tuple[str, 
         yield told, bounds.max_usd - used.usd, max(1e-9, action.usd + reply.usd)
 
 
-def _dearest(trace: Trace, agent: AgentName) -> Usage:
+def _max_cost(trace: Trace, agent: AgentName) -> Usage:
     """The costliest result of an agent so far; of the master the latest, whose prompt is the longest."""
     if agent == "master":
         return trace.rounds[-1].reply.usage if trace.rounds else Usage()
-    found = [each.usage for each in trace.observations if isinstance(each, Seen) == (agent == "vision")]
+    found = [each.usage for each in trace.observations if isinstance(each, VisionResult) == (agent == "vision")]
     return max(found, key=lambda usage: (usage.usd, usage.tokens), default=Usage())

@@ -13,9 +13,9 @@ from functools import cache
 from importlib import resources
 from string import Template
 
-from longvideoagent.core.protocol import LOOK_TAGS, defuse, render, render_located
+from longvideoagent.core.protocol import LOOK_TAGS, escape_tags, render, render_located
 from longvideoagent.core.trace import Agents, Round, Trace
-from longvideoagent.core.types import Located, Message, Notice, Question
+from longvideoagent.core.types import ClipObservation, Message, Question, SystemNotice
 
 LAST_ROUND = "This is your last round: you must answer now, with <answer>…</answer>."
 
@@ -50,24 +50,26 @@ def messages(
     look_tag: str = LOOK_TAGS[0],
 ) -> list[Message]:
     """The master's context before its next reply. ``prompt`` replaces the shipped wording."""
-    opening = render_opening(trace, prompt if prompt is not None else master_prompt(trace.settings.agents), look_tag)
+    opening = render_first_message(
+        trace, prompt if prompt is not None else master_prompt(trace.settings.agents), look_tag
+    )
     told = [_told(trace, index) for index in range(len(trace.rounds))]
     if style is Style.TURNS:
         chat = [Message(role="user", content=opening)]
         for said, observed in zip(trace.rounds, told, strict=True):
-            chat.append(Message(role="assistant", content=own_words(said)))
+            chat.append(Message(role="assistant", content=assistant_text(said)))
             chat.append(Message(role="user", content=observed))
         return chat
     if style is Style.ACCUMULATED:
         return [Message(role="user", content="\n\n".join([opening, *told]))]
     said_and_told = "".join(
-        f"{own_words(said)}\n\n{observed}\n\n" for said, observed in zip(trace.rounds, told, strict=True)
+        f"{assistant_text(said)}\n\n{observed}\n\n" for said, observed in zip(trace.rounds, told, strict=True)
     )
     chat = [Message(role="user", content=opening)]
     return [*chat, Message(role="assistant", content=said_and_told)] if said_and_told else chat
 
 
-def render_opening(trace: Trace, prompt: str, look_tag: str) -> str:
+def render_first_message(trace: Trace, prompt: str, look_tag: str) -> str:
     """The first user message."""
     question = trace.question
     opening = Template(prompt).safe_substitute(
@@ -75,28 +77,28 @@ def render_opening(trace: Trace, prompt: str, look_tag: str) -> str:
         look_tag=look_tag,
         answer_form="aX" if question.options else "your answer in a few words",
         located=_first_located(trace),
-        question=defuse(question.text),
+        question=escape_tags(question.text),
         options=_options(question),
     )
-    is_last = trace.settings.max_rounds == 1 or (trace.is_hurried and not trace.rounds)
+    is_last = trace.settings.max_rounds == 1 or (trace.must_answer and not trace.rounds)
     return f"{opening.rstrip()}\n\n{LAST_ROUND}" if is_last else opening.rstrip()
 
 
 def _first_located(trace: Trace) -> str:
     match trace.first:
-        case Located():
+        case ClipObservation():
             return render_located(trace.first)
-        case Notice(text=text):
-            return defuse(text)
+        case SystemNotice(text=text):
+            return escape_tags(text)
         case None:
             return "Nothing yet."
 
 
 def _options(question: Question) -> str:
-    return "\n".join(f"a{index}: {defuse(option)}" for index, option in enumerate(question.options))
+    return "\n".join(f"a{index}: {escape_tags(option)}" for index, option in enumerate(question.options))
 
 
-def own_words(said: Round) -> str:
+def assistant_text(said: Round) -> str:
     """The reply as the master gave it, with thought that came in a field of its own put back."""
     thought = said.reply.reasoning.strip()
     return f"<think>\n{thought}\n</think>\n\n{said.text}" if thought else said.text
@@ -108,6 +110,6 @@ def _told(trace: Trace, index: int) -> str:
     observation = trace.rounds[index].observation
     parts = [render(observation)] if observation is not None else []
     is_latest = index + 1 == len(trace.rounds)
-    if index + 2 == trace.settings.max_rounds or (trace.is_hurried and is_latest):
+    if index + 2 == trace.settings.max_rounds or (trace.must_answer and is_latest):
         parts.append(LAST_ROUND)
     return "\n".join(parts)

@@ -28,7 +28,18 @@ import json
 import re
 from dataclasses import dataclass
 
-from longvideoagent.core.types import Action, Answer, Clip, Invalid, Located, Look, Notice, Observation, Relocate, Seen
+from longvideoagent.core.types import (
+    Action,
+    Answer,
+    Clip,
+    ClipObservation,
+    Invalid,
+    Look,
+    Observation,
+    Relocate,
+    SystemNotice,
+    VisionResult,
+)
 
 LOOK_TAGS = ("visual_query", "search")
 GROUND_TAG = "request_grounding"
@@ -138,12 +149,12 @@ def _first_action(reply: str, start: int, end: int) -> tuple[Action, int, int] |
     return None
 
 
-def holds_action(reply: str) -> bool:
+def has_action(reply: str) -> bool:
     """Whether the reply has come to a complete action, so that nothing after it matters."""
     return not isinstance(parse(reply).action, Invalid)
 
 
-def restore_end(reply: str) -> str:
+def restore_stop_tag(reply: str) -> str:
     """A reply that a server stopped at an action's closing tag and gave without that tag, with it."""
     *_, last = [None, *_ACTION_TAG.finditer(reply)]
     if last is None or last[1] or last[3]:
@@ -151,7 +162,7 @@ def restore_end(reply: str) -> str:
     return f"{reply}</{last[2]}>"
 
 
-def respell(reply: str, look_tag: str) -> str:
+def normalize_look_tag(reply: str, look_tag: str) -> str:
     """A reply that ends with a look, with that spelling of its tags; any other as it is."""
     *_, last = [None, *_ACTION_TAG.finditer(reply)]
     if last is None or not last[1] or last[2].lower() not in LOOK_TAGS or last.end() != len(reply.rstrip()):
@@ -160,7 +171,7 @@ def respell(reply: str, look_tag: str) -> str:
     return f"{reply[: opens.start()]}<{look_tag}>{reply[opens.end() : last.start()]}</{look_tag}>"
 
 
-def opened_thought(prompt: str) -> str:
+def reasoning_prefix(prompt: str) -> str:
     """The opening reasoning tag that a chat template has written at the prompt's end; the reply then
     begins inside it. Empty where there is none."""
     found = _OPEN_THOUGHT.search(prompt)
@@ -194,7 +205,7 @@ def _clips_in_json(text: str) -> list[tuple[str, str]]:
     return list({str(clip.get("label")): str(clip.get("reason", "")) for clip in named}.items())
 
 
-def spoken(reply: str) -> str:
+def without_reasoning(reply: str) -> str:
     """The reply without its reasoning; all of it where nothing else is left."""
     _, spans, _ = _split_reasoning(reply)
     return "\n".join(reply[start:end].strip() for start, end in spans).strip() or reply.strip()
@@ -206,7 +217,7 @@ def says_not_shown(reply: str) -> bool:
     return reply.lstrip(" *\"'").upper().startswith(NOT_SHOWN)
 
 
-def parse_sightings(reply: str) -> list[tuple[float, str]]:
+def parse_timed_lines(reply: str) -> list[tuple[float, str]]:
     """Seconds and texts of the lines ``75.0 s: …`` of a vision agent's reply. Never raises."""
     return [(float(time_s), told.strip()) for time_s, told in _SIGHTING.findall(reply)]
 
@@ -227,25 +238,26 @@ def render(observation: Observation) -> str:
     """Write an observation as the text the master reads. Tags inside the data are defused, so a
     subtitle that says ``<answer>a1</answer>`` stays a subtitle."""
     match observation:
-        case Located():
+        case ClipObservation():
             return f"<New_clip>\n{render_located(observation)}\n</New_clip>"
-        case Seen(text=text) | Notice(text=text):
-            return f"<information>\n{defuse(text)}\n</information>"
+        case VisionResult(text=text) | SystemNotice(text=text):
+            return f"<information>\n{escape_tags(text)}\n</information>"
 
 
-def render_located(located: Located) -> str:
+def render_located(located: ClipObservation) -> str:
     """The clip's label and the subtitles of its evidence window, without the enclosing tag."""
-    head = f"Clip: {located.clip.label} ({clock(located.clip.start_s)} to {clock(located.clip.end_s)})"
+    clip = located.clip
+    head = f"Clip: {clip.label} ({format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)})"
     return "\n".join([head, *(_render_clip(clip, len(located.clips) > 1) for clip in located.clips)])
 
 
 def _render_clip(clip: Clip, titled: bool) -> str:
-    lines = [f"[{clock(line.start_s)}] {defuse(line.text)}" for line in clip.subtitles]
+    lines = [f"[{format_timestamp(line.start_s)}] {escape_tags(line.text)}" for line in clip.subtitles]
     title = [f"Subtitles of {clip.label}:" if titled else "Subtitles:"]
     return "\n".join(title + (lines or ["(none)"]))
 
 
-def defuse(text: str) -> str:
+def escape_tags(text: str) -> str:
     """``text`` with the brackets of protocol tags, and of chat templates' ``<|…|>``, replaced, so that
     data cannot pose as protocol or as another turn; and with a mark for each half of a character, which
     JSON can hold and nobody can send on."""
@@ -253,7 +265,7 @@ def defuse(text: str) -> str:
     return _ANY_TAG.sub("‹", whole)
 
 
-def clock(time_s: float) -> str:
+def format_timestamp(time_s: float) -> str:
     """Seconds as ``m:ss`` or ``h:mm:ss``, the way players show them."""
     minutes, seconds = divmod(int(time_s), 60)
     hours, minutes = divmod(minutes, 60)

@@ -31,41 +31,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from longvideoagent.core.budget import bears, told_budget
+from longvideoagent.core.budget import budget_summary, can_afford
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.scoring import match_option
-from longvideoagent.core.trace import Outcome, Round, Settings, Trace
+from longvideoagent.core.trace import Outcome, RolloutSettings, Round, Trace
 from longvideoagent.core.types import (
+    AgentFailure,
     AgentName,
     Answer,
     Clip,
-    Failed,
-    Grounded,
+    ClipObservation,
+    GroundingResult,
     Invalid,
-    Located,
     Look,
-    Notice,
     Observation,
     Question,
     Relocate,
     Reply,
     Result,
-    Seen,
+    SystemNotice,
     Timeline,
     Usage,
+    VisionResult,
 )
 from longvideoagent.errors import ProtocolError
 
 
 @dataclass(frozen=True, slots=True)
-class AskMaster:
+class MasterRequest:
     """The master must reply; all it may know is in the trace."""
 
     trace: Trace
 
 
 @dataclass(frozen=True, slots=True)
-class AskGrounding:
+class GroundingRequest:
     """The grounding agent must name a clip of ``timeline`` that is not in ``trace.visited``."""
 
     request: str
@@ -74,7 +74,7 @@ class AskGrounding:
 
 
 @dataclass(frozen=True, slots=True)
-class AskVision:
+class VisionRequest:
     """The vision agent must say what ``clips`` show; it gets the query and not the question. Each of
     ``ahead`` is the window of another clip that may matter, to be looked at in the same go."""
 
@@ -83,13 +83,13 @@ class AskVision:
     ahead: tuple[tuple[Clip, ...], ...] = ()
 
 
-Request = AskMaster | AskGrounding | AskVision
+Request = MasterRequest | GroundingRequest | VisionRequest
 
 
 _AGENT_OF: dict[type[Request], AgentName] = {
-    AskMaster: "master",
-    AskGrounding: "grounding",
-    AskVision: "vision",
+    MasterRequest: "master",
+    GroundingRequest: "grounding",
+    VisionRequest: "vision",
 }
 
 
@@ -100,17 +100,17 @@ class Rollout:
         self,
         question: Question,
         timeline: Timeline,
-        settings: Settings | None = None,
+        settings: RolloutSettings | None = None,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self._timeline = timeline
-        self._trace = Trace(question, settings or Settings(), warnings=warnings)
+        self._trace = Trace(question, settings or RolloutSettings(), warnings=warnings)
         self._request: Request | None
         if self._trace.settings.grounding:
-            self._request = AskGrounding("", timeline, self._trace)
+            self._request = GroundingRequest("", timeline, self._trace)
         else:
             whole = timeline.whole()
-            self._observe(Located(whole, (whole,)))
+            self._observe(ClipObservation(whole, (whole,)))
 
     @property
     def request(self) -> Request | None:
@@ -127,15 +127,15 @@ class Rollout:
         match self._request, result:
             case None, _:
                 raise ProtocolError("the rollout is done; start another one")
-            case request, Failed(agent=agent) if agent == _AGENT_OF[type(request)]:
+            case request, AgentFailure(agent=agent) if agent == _AGENT_OF[type(request)]:
                 self._trace = replace(self._trace, failure=result)
                 self._end(Outcome.FAILED, f"{result.agent}: {result.cause}")
                 return
-            case AskMaster(), Reply():
+            case MasterRequest(), Reply():
                 self._take_reply(result)
-            case AskGrounding(), Grounded():
+            case GroundingRequest(), GroundingResult():
                 self._observe(self._locate(result))
-            case AskVision(), Seen():
+            case VisionRequest(), VisionResult():
                 self._observe(result)
             case request, _:
                 raise ProtocolError(f"{type(request).__name__} cannot take a {type(result).__name__}")
@@ -152,69 +152,69 @@ class Rollout:
         match parsed.action:
             case Answer(text):
                 self._answer(text)
-            case _ if self._trace.is_hurried:
-                self._end(Outcome.SPENT, told_budget(self._trace))
+            case _ if self._trace.must_answer:
+                self._end(Outcome.SPENT, budget_summary(self._trace))
             case _ if self._trace.rounds_left == 0:
                 self._end(Outcome.SPENT, f"no answer within {settings.max_rounds} rounds")
             case Invalid(reason):
-                self._observe(Notice(f"No valid action: {reason}. This round is spent."))
+                self._observe(SystemNotice(f"No valid action: {reason}. This round is spent."))
             case Look() if not settings.vision:
-                self._observe(Notice("There is no vision agent in this run. Answer or relocate."))
+                self._observe(SystemNotice("There is no vision agent in this run. Answer or relocate."))
             case Look() if current is None:
-                self._observe(Notice("No clip is located yet, so there is nothing to look at."))
+                self._observe(SystemNotice("No clip is located yet, so there is nothing to look at."))
             case Look(query) if current is not None:
-                self._request = AskVision(query, current.clips, self._windows_ahead(current))
+                self._request = VisionRequest(query, current.clips, self._windows_ahead(current))
             case Relocate() if not settings.grounding:
-                self._observe(Notice("There is no grounding agent in this run. All subtitles are above."))
+                self._observe(SystemNotice("There is no grounding agent in this run. All subtitles are above."))
             case Relocate(request):
-                self._request = AskGrounding(request, self._timeline, self._trace)
+                self._request = GroundingRequest(request, self._timeline, self._trace)
 
     def _answer(self, text: str) -> None:
         chosen = match_option(text, self._trace.question.options)
         self._trace = replace(self._trace, option_index=chosen)
-        if text and self._trace.is_hurried:
-            self._end(Outcome.SPENT, told_budget(self._trace))
+        if text and self._trace.must_answer:
+            self._end(Outcome.SPENT, budget_summary(self._trace))
         else:
             self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
 
-    def _windows_ahead(self, current: Located) -> tuple[tuple[Clip, ...], ...]:
+    def _windows_ahead(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
-        found = [self._timeline.find(other.label) for other in current.others[: settings.look_ahead - 1]]
+        found = [self._timeline.find(other.label) for other in current.candidates[: settings.parallel_looks - 1]]
         windows = [self._timeline.window(clip, settings.window) for clip in found if clip is not None]
         return tuple(window for window in dict.fromkeys(windows) if window != current.clips)
 
-    def _locate(self, result: Grounded) -> Located | Notice:
+    def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
         self._warn(result.warnings)
         trace = self._trace
         clip = self._timeline.find(result.label) if result.label is not None else None
         if clip is None or clip.label in trace.visited:
-            return Notice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
+            return SystemNotice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
         clips = self._timeline.window(clip, trace.settings.window)
         past = {*trace.visited, clip.label}
-        others = tuple(each for each in result.others if each.label not in past and self._timeline.find(each.label))
-        return Located(clip, clips, result.reason, result.evidence, result.usage, others)
+        others = tuple(each for each in result.candidates if each.label not in past and self._timeline.find(each.label))
+        return ClipObservation(clip, clips, result.reason, result.evidence, result.usage, others)
 
     def _observe(self, observation: Observation) -> None:
         trace = self._trace
         if trace.rounds:
             last = replace(trace.rounds[-1], observation=observation)
             self._trace = replace(trace, rounds=(*trace.rounds[:-1], last))
-        elif not isinstance(observation, Seen):
+        elif not isinstance(observation, VisionResult):
             self._trace = replace(trace, first=observation)
-        self._request = AskMaster(self._trace)
+        self._request = MasterRequest(self._trace)
 
     def _check_budget(self) -> None:
         """Where the budgets do not bear the request and a reply behind it, ask for the last reply."""
-        if self._request is None or self._trace.is_hurried:
+        if self._request is None or self._trace.must_answer:
             return
-        calls = 1 + len(self._request.ahead) if isinstance(self._request, AskVision) else 1
-        if bears(self._trace, _AGENT_OF[type(self._request)], calls):
+        calls = 1 + len(self._request.ahead) if isinstance(self._request, VisionRequest) else 1
+        if can_afford(self._trace, _AGENT_OF[type(self._request)], calls):
             return
-        self._trace = replace(self._trace, is_hurried=True)
-        if isinstance(self._request, AskMaster):
-            self._request = AskMaster(self._trace)
+        self._trace = replace(self._trace, must_answer=True)
+        if isinstance(self._request, MasterRequest):
+            self._request = MasterRequest(self._trace)
         else:
-            self._observe(Notice("The budget does not bear this action any more."))
+            self._observe(SystemNotice("The budget does not bear this action any more."))
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
         told = tuple(dict.fromkeys((*self._trace.warnings, *warnings)))
@@ -225,7 +225,7 @@ class Rollout:
         self._request = None
 
 
-def _why_not_located(result: Grounded, trace: Trace) -> str:
+def _why_not_located(result: GroundingResult, trace: Trace) -> str:
     if result.label is None:
         why = f": {result.reason}" if result.reason else ""
         return f"Grounding found no {'further ' if trace.visited else ''}clip{why}."

@@ -11,14 +11,14 @@ from enum import StrEnum
 
 from longvideoagent.core.types import (
     Action,
+    AgentFailure,
     Answer,
+    ClipObservation,
     Evidence,
-    Failed,
-    Located,
-    Notice,
     Observation,
     Question,
     Reply,
+    SystemNotice,
     Usage,
 )
 
@@ -55,7 +55,7 @@ class Agents(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RolloutSettings:
     """What bounds a rollout. ``None`` means unbounded."""
 
     max_rounds: int = 5
@@ -66,11 +66,11 @@ class Settings:
     max_calls: int | None = None
     max_tokens: int | None = None
     max_usd: float | None = None
-    look_ahead: int = 1
+    parallel_looks: int = 1
     """Candidate clips that vision looks at in one look, at the same time."""
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "window", "max_calls", "max_tokens", "look_ahead"):
+        for name in ("max_rounds", "window", "max_calls", "max_tokens", "parallel_looks"):
             bound = getattr(self, name)
             if bound is not None and bound < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -94,17 +94,17 @@ class Trace:
     it. ``outcome`` is None while the rollout runs."""
 
     question: Question
-    settings: Settings
-    first: Located | Notice | None = None
+    settings: RolloutSettings
+    first: ClipObservation | SystemNotice | None = None
     rounds: tuple[Round, ...] = ()
     outcome: Outcome | None = None
     option_index: int | None = None
     """The option that the answer names; None for open questions and answers that name none."""
     cause: str = ""
     """Why the rollout was spent or failed; empty otherwise."""
-    is_hurried: bool = False
+    must_answer: bool = False
     """Whether a budget leaves the master one more reply only."""
-    failure: Failed | None = None
+    failure: AgentFailure | None = None
     warnings: tuple[str, ...] = ()
     """What was ignored or repaired on the way to an answer."""
 
@@ -116,9 +116,9 @@ class Trace:
         yield from (each.observation for each in self.rounds if each.observation is not None)
 
     @property
-    def located(self) -> tuple[Located, ...]:
+    def located(self) -> tuple[ClipObservation, ...]:
         """Every successful grounding, oldest first."""
-        return tuple(each for each in self.observations if isinstance(each, Located))
+        return tuple(each for each in self.observations if isinstance(each, ClipObservation))
 
     @property
     def visited(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Trace:
         return tuple(each.clip.label for each in self.located)
 
     @property
-    def current(self) -> Located | None:
+    def current(self) -> ClipObservation | None:
         """The latest successful grounding."""
         return self.located[-1] if self.located else None
 
@@ -138,7 +138,7 @@ class Trace:
     @property
     def is_last_round(self) -> bool:
         """Whether the master's next reply is its last, for want of rounds or of budget."""
-        return self.rounds_left == 1 or self.is_hurried
+        return self.rounds_left == 1 or self.must_answer
 
     @property
     def final(self) -> Round | None:
@@ -160,7 +160,7 @@ class Trace:
         """What the answer rests on: what the master says, else all that the others returned."""
         if self.final and self.final.reply.evidence is not None:
             return self.final.reply.evidence
-        told = [observed for observed in self.observations if not isinstance(observed, Notice)]
+        told = [observed for observed in self.observations if not isinstance(observed, SystemNotice)]
         found = [each for observed in told for each in observed.evidence]
         return tuple(dict.fromkeys(found))
 

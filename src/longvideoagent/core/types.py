@@ -14,7 +14,7 @@ AgentName = Literal["master", "grounding", "vision"]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Jpeg:
     """A JPEG inside a message."""
 
     jpeg: bytes
@@ -24,7 +24,7 @@ class Message(TypedDict):
     """One chat message: text, or texts and pictures in their order."""
 
     role: Literal["user", "assistant"]
-    content: str | tuple[str | Picture, ...]
+    content: str | tuple[str | Jpeg, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Clip:
     end_s: float
     subtitles: tuple[Subtitle, ...] = ()
 
-    def thinned(self, share: float) -> Clip:
+    def subsample(self, share: float) -> Clip:
         """The clip with that share of its lines, spread evenly, and at least one of them."""
         count = max(1, round(len(self.subtitles) * share))
         if count >= len(self.subtitles):
@@ -220,32 +220,32 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Grounded:
+class GroundingResult:
     """The clip the grounding agent points at; label None where it found nothing."""
 
     label: str | None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
-    others: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     """The next likely clips, the likeliest first."""
     warnings: tuple[str, ...] = ()
     """What had to be left out to find it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VisionResult:
     """What the vision agent saw, as text and as evidence with times."""
 
     text: str
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
-    shows_it: bool = True
+    is_found: bool = True
     """False where the frames do not show what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class AgentFailure:
     """An agent that is down. Never an answer."""
 
     agent: AgentName
@@ -253,14 +253,14 @@ class Failed:
     usage: Usage = Usage()
 
 
-Result = Reply | Grounded | Seen | Failed
+Result = Reply | GroundingResult | VisionResult | AgentFailure
 
 
 # --- observations: what comes of an action --------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class ClipObservation:
     """Observation: the current clip has changed. ``clips`` is the evidence window around it."""
 
     clip: Clip
@@ -268,18 +268,18 @@ class Located:
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
-    others: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     """Further clips of the video that may matter, not visited, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class SystemNotice:
     """Observation: something the loop tells the master, such as a label that does not exist."""
 
     text: str
     usage: Usage = Usage()
-    grounded: Grounded | None = None
+    grounded: GroundingResult | None = None
     """What the grounding agent returned, but for its usage, where that is what the notice is about."""
 
 
-Observation = Located | Seen | Notice
+Observation = ClipObservation | VisionResult | SystemNotice

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.records import Problem
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 
 class DataSet(Protocol):
@@ -33,5 +33,5 @@ class DataSet(Protocol):
     def clips(self, video: str) -> Collection[str] | None:
         """The labels of a video's clips; None where only opening it tells them."""
 
-    def episode(self, video: str) -> Episode:
+    def episode(self, video: str) -> Video:
         """A video made ready to be asked. Raises DataError where it is not at hand."""

@@ -15,8 +15,8 @@ from longvideoagent.datasets.longtvqa.texts import read_lines
 from longvideoagent.datasets.records import Problem
 from longvideoagent.datasets.video_sets import VideoSet
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.base import open_video
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 
 CUT_FILM_S = 2.0
 """A film that ends so much before the clips of its episode was cut, or is another."""
@@ -60,7 +60,7 @@ def check(data: DataSet) -> Findings:
         "missing or duplicate ids": by_field["qid"],
         "questions with boxes": sum(bool(data.boxes(sample)) for sample in data.samples),
         "clips without subtitles": by_field["subtitles"],
-        "clips without a told duration": sum(clip not in data.episodes.told_s for clip in clips),
+        "clips without a told duration": sum(clip not in data.episodes.known_durations_s for clip in clips),
         "clips without frames": sum(_bare_clips(data, video) for video in data.videos),
         "unreadable frames": by_field["frame"],
     }
@@ -75,9 +75,9 @@ def _bare_clips(data: LongTVQA, video: str) -> int:
     return sum(data.frames is None or _open(data.frames / clip) is None for clip in clips)
 
 
-def _open(folder: Path) -> FrameFolder | None:
+def _open(folder: Path) -> FrameFolderReader | None:
     try:
-        return FrameFolder(folder)
+        return FrameFolderReader(folder)
     except DataError:
         return None
 
@@ -90,7 +90,7 @@ def _box_problems(data: LongTVQA) -> Iterator[Problem]:
 
 def _text_problems(data: LongTVQA) -> Iterator[Problem]:
     for video in data.videos:
-        if missing := data.episodes.holes(video):
+        if missing := data.episodes.missing_clips(video):
             hole = f"{len(missing)} of {video} are missing ({missing[0]} first); what follows them stands too early"
             yield Problem(data.folder, 0, "clips", hole)
         for clip in data.timeline(video).clips:
@@ -112,12 +112,12 @@ def _picture_problems(data: LongTVQA) -> Iterator[Problem]:
             yield from _film_problems(data.films[video], data.timeline(video).duration_s)
         if data.film(video) is None and data.frames is not None:
             for clip in data.episodes.clips[video]:
-                yield from _folder_problems(data.frames / clip, data.episodes.told_s.get(clip, 0.0))
+                yield from _folder_problems(data.frames / clip, data.episodes.known_durations_s.get(clip, 0.0))
 
 
 def _film_problems(film: Path, duration_s: float) -> Iterator[Problem]:
     try:
-        there_s = open_video(film).duration_s
+        there_s = open_reader(film).duration_s
     except DataError as error:
         yield Problem(film, 0, "video", str(error).removeprefix(f"{film}: "))
         return
@@ -125,9 +125,9 @@ def _film_problems(film: Path, duration_s: float) -> Iterator[Problem]:
         yield Problem(film, 0, "video", f"lasts {there_s:.1f} s of {duration_s:.1f} s; was it cut short? get it again")
 
 
-def _folder_problems(path: Path, told_s: float) -> Iterator[Problem]:
+def _folder_problems(path: Path, known_durations_s: float) -> Iterator[Problem]:
     folder = _open(path)
     if folder is None:
         yield Problem(path, 0, "frames", "no folder of numbered frames for this clip; get it, or look without it")
     else:
-        yield from frame_problems(folder, told_s)
+        yield from frame_problems(folder, known_durations_s)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 MOST_OPEN = 8
 
@@ -19,14 +19,14 @@ def by_episode(samples: Sequence[Sample]) -> list[Sample]:
     return sorted(samples, key=lambda sample: place[sample.video])
 
 
-class OpenEpisodes:
+class OpenVideos:
     """Episodes opened once, in a thread, for all questions that wait for them; the latest few are kept."""
 
     def __init__(self, data: DataSet) -> None:
         self._data = data
-        self._open: OrderedDict[str, asyncio.Task[Episode]] = OrderedDict()
+        self._open: OrderedDict[str, asyncio.Task[Video]] = OrderedDict()
 
-    async def get(self, video: str) -> Episode:
+    async def get(self, video: str) -> Video:
         """Raises DataError where the video cannot be had."""
         if video not in self._open:
             self._open[video] = asyncio.create_task(asyncio.to_thread(self._data.episode, video))

@@ -13,8 +13,8 @@ from typing import Any
 from longvideoagent.core.context import messages
 from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Settings
-from longvideoagent.core.types import Grounded, Timeline
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.core.types import GroundingResult, Timeline
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
@@ -31,7 +31,7 @@ class Rows:
 
     prompt: str | None = None
     look_tag: str = LOOK_TAGS[0]
-    settings: Settings = field(default_factory=Settings)
+    settings: RolloutSettings = field(default_factory=RolloutSettings)
     seed: int = 0
     val_share: float = 0.1
     skips_missing: bool = False
@@ -92,7 +92,7 @@ def rows_of(data: DataSet, samples: Sequence[Sample], cache: GroundingCache, how
         mixed = shuffle_options(sample, how.seed)
         rollout = Rollout(mixed.question, timelines[sample.video], how.settings)
         if how.settings.grounding:
-            rollout.receive(Grounded(label))
+            rollout.receive(GroundingResult(label))
         (asked,) = messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
         yield {
             "data_source": data.name,

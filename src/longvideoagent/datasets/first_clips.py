@@ -15,13 +15,13 @@ from typing import Any
 
 from longvideoagent.agents.base import Team
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.types import Failed, Grounded, Question, Timeline
+from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Timeline
 from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
+from longvideoagent.datasets.episodes import OpenVideos, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, ModelError, UsageError
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 FORMAT = 1
 WRITTEN_EVERY = 100
@@ -110,7 +110,7 @@ def ground(
     failed: list[str] = []
     left = iter(enumerate(owed, 1))
 
-    async def worker(episodes: OpenEpisodes) -> None:
+    async def worker(episodes: OpenVideos) -> None:
         for number, sample in left:
             try:
                 episode = await episodes.get(sample.video)
@@ -123,7 +123,7 @@ def ground(
                 progress(number / len(owed))
 
     async def run() -> None:
-        episodes = OpenEpisodes(data)
+        episodes = OpenVideos(data)
         try:
             await asyncio.gather(*(worker(episodes) for _ in range(at_once)))
         finally:
@@ -134,15 +134,15 @@ def ground(
     return failed
 
 
-async def _first_clip(question: Question, episode: Episode, team: Team) -> str | None:
+async def _first_clip(question: Question, episode: Video, team: Team) -> str | None:
     """The label of a clip; None where grounding found none. Raises ModelError where the agent is down, or named what
     is no clip of the video."""
     request = Rollout(question, episode.timeline).request
     assert request is not None  # a rollout begins with grounding
     result = await team.perform(request, episode.video)
-    if isinstance(result, Failed):
+    if isinstance(result, AgentFailure):
         raise ModelError(result.cause)
-    label = result.label if isinstance(result, Grounded) else None
+    label = result.label if isinstance(result, GroundingResult) else None
     if label is not None and episode.timeline.find(label) is None:
         raise ModelError(f"the grounding agent named {label[:40]!r}, which is no clip of the video; ask another agent")
     return label

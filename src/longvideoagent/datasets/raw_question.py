@@ -16,7 +16,7 @@ _LETTERED = re.compile(r"^\s*\(?([A-J])[.):]\s*(.*)$", re.DOTALL)
 
 
 @dataclass
-class Draft:
+class RawQuestion:
     """What a record says of a question, before it is checked."""
 
     number: object
@@ -30,7 +30,7 @@ class Draft:
     """What is wrong with fields that the question can be asked without; an empty text is no fault."""
 
 
-Reader = Callable[[Record], Iterator[Draft]]
+Reader = Callable[[Record], Iterator[RawQuestion]]
 
 
 def read_drafts(files: Sequence[RecordFile], reader: Reader) -> tuple[list[Sample], list[Problem]]:
@@ -56,7 +56,7 @@ def read_drafts(files: Sequence[RecordFile], reader: Reader) -> tuple[list[Sampl
     return samples, problems
 
 
-def _why_unusable(draft: Draft, seen: set[str]) -> tuple[str, str] | None:
+def _why_unusable(draft: RawQuestion, seen: set[str]) -> tuple[str, str] | None:
     """The field that is wrong and why; None where it can be asked."""
     if not isinstance(draft.text, str) or not draft.text.strip():
         return "question", "no question"
@@ -70,7 +70,7 @@ def _why_unusable(draft: Draft, seen: set[str]) -> tuple[str, str] | None:
     return None
 
 
-def _why_ambiguous(draft: Draft) -> str:
+def _why_ambiguous(draft: RawQuestion) -> str:
     """Empty where the right option stands once."""
     texts, right = [as_text(option) for option in draft.options], draft.right
     if right is None or texts.count(texts[right]) == 1:
@@ -78,7 +78,7 @@ def _why_ambiguous(draft: Draft) -> str:
     return f"option {right + 1}, the right one, stands twice; only the one that the answer names counts as right"
 
 
-def _sample(draft: Draft) -> Sample:
+def _sample(draft: RawQuestion) -> Sample:
     options = tuple(map(as_text, draft.options))
     start_s, end_s = draft.spans[0] if draft.spans else (None, None)
     gold = Gold(draft.right, None, start_s, end_s, more_spans=tuple(draft.spans[1:]))

@@ -12,24 +12,24 @@ from typing import Any
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Problem, RecordFile, finite
-from longvideoagent.media.readers.base import open_video
+from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.timeline import build_timeline
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 
 
-def open_with_lines(video: Path, subtitles: Path, starts_s: float) -> Episode:
+def open_with_lines(video: Path, subtitles: Path, starts_s: float) -> Video:
     """A video with the lines of such a file, of which ``starts_s`` is the video's own start. What is wrong
     with them is told in the warnings. Raises DataError where a file cannot be read at all."""
-    film = open_video(video)
+    film = open_reader(video)
     lines, problems = read_lines(subtitles)
     moved = [replace(line, start_s=line.start_s - starts_s, end_s=line.end_s - starts_s) for line in lines]
     inside = [replace(line, start_s=max(0.0, line.start_s)) for line in moved if line.end_s > 0]
     inside = sorted((line for line in inside if line.start_s < film.duration_s), key=lambda line: line.start_s)
     timeline = build_timeline(film.duration_s, inside, film.keyframes_s, [])
     warnings = (*film.warnings, *map(str, problems))
-    return Episode(film, timeline, subtitles.name if inside else "nowhere", warnings)
+    return Video(film, timeline, subtitles.name if inside else "nowhere", warnings)
 
 
 def read_lines(path: Path) -> tuple[list[Subtitle], list[Problem]]:

@@ -26,7 +26,7 @@ from typing import Any
 from longvideoagent.datasets.gold import Sample, Span
 from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.raw_question import (
-    Draft,
+    RawQuestion,
     Reader,
     by_index,
     by_letter,
@@ -40,7 +40,7 @@ from longvideoagent.datasets.timed_json import open_with_lines, read_clock_spans
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.media.video import Episode, open_episode
+from longvideoagent.media.video import Video, open_video
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
 VIDEOMME_COLUMNS = {"videoID", "question_id", "duration", "question", "options", "answer"}
@@ -99,7 +99,7 @@ class VideoSet:
         """A video is cut into clips when it is opened."""
         return
 
-    def episode(self, video: str) -> Episode:
+    def episode(self, video: str) -> Video:
         """The video, cut into clips. Raises DataError where its file is not at hand."""
         found, subtitles = self.video_file(video), self.subtitle_file(video)
         if found is None:
@@ -107,7 +107,7 @@ class VideoSet:
             raise DataError(f"{self.folder}: no video {video!r} in {places}; get it from its publishers")
         if subtitles is not None and subtitles.suffix == ".json":
             return open_with_lines(found, subtitles, self.starts_s.get(video, 0.0))
-        return open_episode(found, subtitles)
+        return open_video(found, subtitles)
 
 
 def _read(name: str, folder: Path, files: Sequence[RecordFile], reader: Reader) -> VideoSet:
@@ -132,7 +132,7 @@ def read_longvideobench(folder: Path, split: str) -> VideoSet:
     _check_split(folder, split, sorted(splits))
     starts_s: dict[str, float] = {}
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         values = record.values
         options = listed(values.get("candidates"))
         right, fault = by_index(values.get("correct_choice"), options)
@@ -140,7 +140,7 @@ def read_longvideobench(folder: Path, split: str) -> VideoSet:
         kind = values.get("question_category")
         starts_s[str(video)] = finite(values.get("starting_timestamp_for_subtitles")) or 0.0
         faults = {"correct_choice": fault}
-        yield Draft(values.get("id"), values.get("question"), options, right, kind, video, faults=faults)
+        yield RawQuestion(values.get("id"), values.get("question"), options, right, kind, video, faults=faults)
 
     read = _read("LongVideoBench", folder, [RecordFile.read(splits[split])], reader)
     return replace(read, starts_s=starts_s)
@@ -160,7 +160,7 @@ def read_videomme(folder: Path, split: str = "long") -> VideoSet:
     _check_split(folder, split, (*VIDEOMME_GROUPS, "all"))
     ungrouped: list[Problem] = []
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         values = record.values
         group = values.get("duration")
         if group not in VIDEOMME_GROUPS:
@@ -172,7 +172,7 @@ def read_videomme(folder: Path, split: str = "long") -> VideoSet:
         right, fault = by_letter(values.get("answer"), options)
         video = values.get("videoID") or values.get("video_id")
         number, kind = values.get("question_id"), values.get("task_type")
-        yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
+        yield RawQuestion(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
     read = {".json": RecordFile.read, ".parquet": RecordFile.read_parquet}
     made = _read("Video-MME", folder, [read[path.suffix](path) for path in find_videomme(folder)], reader)
@@ -186,7 +186,7 @@ def read_mlvu(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
     root = folder / "MLVU" if (folder / "MLVU" / "json").is_dir() else folder
     without_options: Counter[Path] = Counter()
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         values = record.values
         if "candidates" not in values:
             without_options[record.file.path] += 1
@@ -196,7 +196,7 @@ def read_mlvu(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
         stem, kind = str(values.get("video") or "").rpartition(".")[0], values.get("question_type")
         video = stem and f"{record.file.path.stem}/{stem}"  # names of videos are a task's own
         number = values.get("question_id") or f"{kind}-{record.index}"
-        yield Draft(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
+        yield RawQuestion(number, values.get("question"), options, right, kind, video, faults={"answer": fault})
 
     read = _read("MLVU", root, [RecordFile.read(path) for path in sorted((root / "json").glob("*.json"))], reader)
     told = "questions have no options, and only those with options are asked; they are left out"
@@ -209,7 +209,7 @@ def read_lvbench(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
     split than the one."""
     _check_split(folder, split, (ONLY_SPLIT,))
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         told = record.values.get("qa")
         for asked in told if isinstance(told, list) else [{}]:
             asked = asked if isinstance(asked, dict) else {}
@@ -221,7 +221,7 @@ def read_lvbench(folder: Path, split: str = ONLY_SPLIT) -> VideoSet:
             spans = read_clock_spans(times)
             untimed = f"{str(times)[:40]!r} are no times; the question has none" if times and not spans else ""
             faults = {"answer": fault, "time_reference": untimed}
-            yield Draft(asked.get("uid"), text, plain, right, kind, record.values.get("key"), spans, faults)
+            yield RawQuestion(asked.get("uid"), text, plain, right, kind, record.values.get("key"), spans, faults)
 
     return _read("LVBench", folder, [RecordFile.read(folder / "video_info.meta.jsonl")], reader)
 
@@ -233,14 +233,14 @@ def read_egoschema(folder: Path, split: str = "subset") -> VideoSet:
     beside: list[Problem] = []
     answers = _members(public, beside, needed=split == "subset")
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         values = record.values
         number = values.get("q_uid")
         if split == "subset" and str(number) not in answers:
             return
         options = [values.get(f"option {index}") for index in range(5)]
         right, fault = by_index(answers.get(str(number)), options)
-        yield Draft(number, values.get("question"), options, right, "other", number, faults={"answer": fault})
+        yield RawQuestion(number, values.get("question"), options, right, "other", number, faults={"answer": fault})
 
     read = _read("EgoSchema", folder, [RecordFile.read(folder / "questions.json")], reader)
     return replace(read, problems=[*beside, *read.problems])
@@ -255,7 +255,7 @@ def read_nextqa(folder: Path, split: str) -> VideoSet:
     located = _members(folder / f"gsub_{split}.json", beside)
     places = _members(folder / "map_vid_vidorID.json", beside)
 
-    def reader(record: Record) -> Iterator[Draft]:
+    def reader(record: Record) -> Iterator[RawQuestion]:
         values = record.values
         options = [values.get(f"a{index}") for index in range(5)]
         answered = by_index if "video" in values else by_text  # a number in NExT-QA, a text in NExT-GQA
@@ -264,7 +264,7 @@ def read_nextqa(folder: Path, split: str) -> VideoSet:
         spans, untimed = _gold_spans(located.get(video), str(values.get("qid")))
         number, file = f"{video}-{values.get('qid')}", str(places.get(video, video))
         faults = {"answer": fault, f"gsub_{split}.json": untimed}
-        yield Draft(number, values.get("question"), options, right, values.get("type"), file, spans, faults)
+        yield RawQuestion(number, values.get("question"), options, right, values.get("type"), file, spans, faults)
 
     read = _read("NExT-GQA" if located else "NExT-QA", folder, [RecordFile.read_csv(splits[split])], reader)
     return replace(read, problems=[*beside, *read.problems])

@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from longvideoagent.core.trace import Agents
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalProtocol, digest, fitted, read_asked, resolve
-from longvideoagent.evaluation.evaluate import How, Watch, run_evaluation
+from longvideoagent.evaluation.config import EvalConfig, digest, read_asked, resolve, without_unused
+from longvideoagent.evaluation.evaluate import RunOptions, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.html.page import render
 
 Axis = Literal["rounds", "window", "agents", "vision"]
 TABLE, PAGE = "ablation.json", "ablation.html"
-_USUAL: Mapping[Axis, Sequence[str]] = {
+_DEFAULTS: Mapping[Axis, Sequence[str]] = {
     "rounds": ("2", "5", "10"),
     "window": ("1", "2", "3"),
     "agents": tuple(Agents),
@@ -30,22 +30,22 @@ _USUAL: Mapping[Axis, Sequence[str]] = {
 class Grid:
     """One setting varied, and all else as in one protocol."""
 
-    base: EvalProtocol
+    base: EvalConfig
     axis: Axis
-    protocols: Mapping[str, EvalProtocol]
+    protocols: Mapping[str, EvalConfig]
     """By value."""
 
 
-def grid(protocol: EvalProtocol, axis: Axis, values: Sequence[str]) -> Grid:
+def grid(protocol: EvalConfig, axis: Axis, values: Sequence[str]) -> Grid:
     """A protocol for each value of the axis; without values, those of the paper. Raises UsageError for a value
     that cannot be."""
-    chosen = values or _USUAL.get(axis, ())
+    chosen = values or _DEFAULTS.get(axis, ())
     if not chosen:
         raise UsageError(f"lva ablate {axis} compares models; name them with --value openai:NAME, twice or more")
     return Grid(protocol, axis, {value: _changed(protocol, axis, value) for value in chosen})
 
 
-def _changed(protocol: EvalProtocol, axis: Axis, value: str) -> EvalProtocol:
+def _changed(protocol: EvalConfig, axis: Axis, value: str) -> EvalConfig:
     settings = protocol.settings
     try:
         match axis:
@@ -54,14 +54,14 @@ def _changed(protocol: EvalProtocol, axis: Axis, value: str) -> EvalProtocol:
             case "window":
                 return replace(protocol, settings=replace(settings, window=int(value)))
             case "agents":
-                return fitted(replace(protocol, settings=replace(settings, agents=Agents(value))))
+                return without_unused(replace(protocol, settings=replace(settings, agents=Agents(value))))
             case "vision":
-                return replace(protocol, roster=protocol.roster.replaced(vision=value))
+                return replace(protocol, team_config=protocol.team_config.with_models(vision=value))
     except ValueError:
         raise UsageError(f"lva ablate {axis} --value {value}: no such value") from None
 
 
-def run_grid(grid: Grid, folder: Path, how: How, watch: Watch) -> tuple[dict[str, dict[str, Any]], str]:
+def run_grid(grid: Grid, folder: Path, how: RunOptions, watch: Watch) -> tuple[dict[str, dict[str, Any]], str]:
     """Run, or go on with, each protocol of a grid in a folder of its own, and write the table and its plot, in which
     the values stay that were asked before in the same grid. Returns the summary of each value that was asked to its
     end, and why the grid stopped before its own; empty where it did not. Raises what ``run_evaluation`` raises."""
@@ -82,12 +82,12 @@ def run_grid(grid: Grid, folder: Path, how: How, watch: Watch) -> tuple[dict[str
 def _write_table(grid: Grid, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
     mark = _mark(grid)
     known = _earlier(folder / TABLE, mark) | rows
-    table = {value: known[value] for value in dict.fromkeys([*_USUAL.get(grid.axis, ()), *known]) if value in known}
+    table = {value: known[value] for value in dict.fromkeys([*_DEFAULTS.get(grid.axis, ()), *known]) if value in known}
     told = {"axis": grid.axis, "grid_sha256": mark, "rows": table}
-    write_whole(folder / TABLE, json.dumps(told, indent=1) + "\n")
+    atomic_write_text(folder / TABLE, json.dumps(told, indent=1) + "\n")
     title = f"{grid.base.data.name}: {grid.axis}"
     page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=grid.axis, rows=table, z=Z_95)
-    write_whole(folder / PAGE, page)
+    atomic_write_text(folder / PAGE, page)
 
 
 def _mark(grid: Grid) -> str:

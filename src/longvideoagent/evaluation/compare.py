@@ -16,7 +16,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.evaluation.config import differences, gold_told
 from longvideoagent.evaluation.evaluate import judge_run
 from longvideoagent.evaluation.metrics import Estimate, accuracy
-from longvideoagent.evaluation.score import Judged
+from longvideoagent.evaluation.score import SampleScore
 from longvideoagent.evaluation.store import read_config, read_samples
 
 RESAMPLES = 10_000
@@ -79,7 +79,7 @@ def _gold_told(run: Path, config: dict[str, Any]) -> Iterable[str]:
     return (f"{run}: {each}" for each in told)
 
 
-def _pairs(one: Path, other: Path) -> list[tuple[Judged, Judged]]:
+def _pairs(one: Path, other: Path) -> list[tuple[SampleScore, SampleScore]]:
     """The questions with a known answer that both runs have finished."""
     samples, others = read_samples(one), read_samples(other)
     first, second = ({each.id: each for each in judge_run(path) if each.is_known} for path in (one, other))
@@ -94,7 +94,7 @@ def _pairs(one: Path, other: Path) -> list[tuple[Judged, Judged]]:
     return [(first[name], second[name]) for name in common]
 
 
-def _gains(pairs: Iterable[tuple[Judged, Judged]]) -> list[tuple[int, int]]:
+def _gains(pairs: Iterable[tuple[SampleScore, SampleScore]]) -> list[tuple[int, int]]:
     """Of each episode, how many more questions the second run has right, and how many there are."""
     sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for one, other in pairs:

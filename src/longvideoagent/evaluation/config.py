@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.build import read_prompt
-from longvideoagent.agents.config import OFFLINE, Role, Roster
+from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
 from longvideoagent.core.context import master_prompt
-from longvideoagent.core.trace import Agents, Settings
+from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
@@ -32,13 +32,13 @@ Baseline = Literal["subtitles", "subtitles+frames"]
 
 
 @dataclass(frozen=True, slots=True)
-class EvalProtocol:
+class EvalConfig:
     """What is asked, of whom, and what they are told beforehand. Gold is told only where a switch says so."""
 
     data: Path
     split: str
-    roster: Roster
-    settings: Settings
+    team_config: TeamConfig
+    settings: RolloutSettings
     first_clip: str = "ground"
     """ground, random, gold, or cache=FILE (written by ``lva data ground``)."""
     boxes: bool = False
@@ -68,7 +68,7 @@ def gold_told(first_clip: str, *, boxes: bool, agents: str) -> tuple[str, ...]:
     return tuple(what for what, is_told in told if is_told)
 
 
-def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
+def read_asked(protocol: EvalConfig) -> tuple[DataSet, list[Sample]]:
     """The data set, and the questions that the protocol asks of it, with their boxes where it tells them. Raises
     DataError where there are none, and UsageError where boxes are to be told and the set has none."""
     data = open_dataset(protocol.data, protocol.split)
@@ -82,16 +82,16 @@ def read_asked(protocol: EvalProtocol) -> tuple[DataSet, list[Sample]]:
     return data, [replace(each, gold=replace(each.gold, boxes=data.boxes(each) or ())) for each in samples]
 
 
-def resolve(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> dict[str, Any]:
+def resolve(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> dict[str, Any]:
     """The protocol as plain values, with digests of what lies outside of it: prompt, subtitles, questions, gold
     answers, and first clips found beforehand. Holds no key: a roster names the variable that holds one."""
-    roster = protocol.roster
+    team_config = protocol.team_config
     prompt = (
         ""
-        if roster.master.model == OFFLINE
-        else read_prompt(roster.prompt_file) or master_prompt(protocol.settings.agents)
+        if team_config.master.model == OFFLINE
+        else read_prompt(team_config.prompt_file) or master_prompt(protocol.settings.agents)
     )
-    roles = {"master": roster.master, "grounding": roster.grounding, "vision": roster.vision}
+    roles = {"master": team_config.master, "grounding": team_config.grounding, "vision": team_config.vision}
     return {
         "format": FORMAT,
         "data": str(protocol.data.resolve()),
@@ -103,7 +103,7 @@ def resolve(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) ->
         "first_clip": protocol.first_clip,
         "boxes": protocol.boxes,
         "settings": asdict(protocol.settings),
-        "team": roster.model_dump(mode="json"),
+        "team": team_config.model_dump(mode="json"),
         "servers": {role: _server(told) for role, told in roles.items() if told.model.startswith("openai:")},
         "prompt_sha256": digest([prompt]),
         "subtitles_sha256": digest(_texts(data.folder)),
@@ -113,7 +113,7 @@ def resolve(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) ->
     }
 
 
-def _server(role: Role) -> str:
+def _server(role: AgentConfig) -> str:
     """Where a model is asked, without a password that may stand in the address."""
     from longvideoagent.models.openai import OpenAIModel  # takes a second to import
 
@@ -176,7 +176,7 @@ _READ: Mapping[str, type | UnionType] = {
 """What others read of a run's settings."""
 
 
-def spoilt(told: dict[str, Any]) -> list[str]:
+def invalid_fields(told: dict[str, Any]) -> list[str]:
     """Those fields that are read of a run's settings and are gone, or of another kind."""
     flat = _flat(told)
     return [name for name, kind in _READ.items() if not isinstance(flat.get(name, ...), kind)]
@@ -203,9 +203,9 @@ def _flat(told: dict[str, Any], under: str = "") -> dict[str, Any]:
 SWITCHES = ("agents", "baseline", "first_clip", "boxes", "limit")
 
 
-def make_protocol(
-    data: Path, split: str, roster: Roster, bounds: Settings, switches: Mapping[str, Any]
-) -> EvalProtocol:
+def make_eval_config(
+    data: Path, split: str, team_config: TeamConfig, bounds: RolloutSettings, switches: Mapping[str, Any]
+) -> EvalConfig:
     """A protocol from words, ``SWITCHES``; None is a switch not given. A baseline has no agents and one round.
     Raises UsageError for a word that is none, and for words that mean nothing together."""
     given = {name: told for name, told in switches.items() if told is not None}
@@ -223,28 +223,28 @@ def make_protocol(
     if baseline is not None:
         _check_baseline(baseline, bounds, switches)
         settings = replace(settings, agents=Agents.NONE, max_rounds=1)
-    protocol = EvalProtocol(data, split, roster, settings, **given)
+    protocol = EvalConfig(data, split, team_config, settings, **given)
     _check_agents(protocol)
     return protocol
 
 
-def _check_baseline(baseline: str, bounds: Settings, switches: Mapping[str, Any]) -> None:
+def _check_baseline(baseline: str, bounds: RolloutSettings, switches: Mapping[str, Any]) -> None:
     """Refuse what a baseline has no use for."""
-    usual = Settings()
+    usual = RolloutSettings()
     told = {
         "--agents": switches.get("agents") is not None,
         "--first-clip": switches.get("first_clip") not in (None, "ground"),
         "--boxes": bool(switches.get("boxes")),
         "--max-rounds": bounds.max_rounds not in (1, usual.max_rounds),
         "--window": bounds.window != usual.window,
-        "--look-ahead": bounds.look_ahead != usual.look_ahead,
+        "--parallel-looks": bounds.parallel_looks != usual.parallel_looks,
     }
     for name, is_given in told.items():
         if is_given:
             raise UsageError(f"--baseline {baseline} {name}: a baseline is one reply without agents; leave out {name}")
 
 
-def _check_agents(protocol: EvalProtocol) -> None:
+def _check_agents(protocol: EvalConfig) -> None:
     """Refuse what an agent that is not there would be told."""
     settings = protocol.settings
     agents = f"--agents {settings.agents}"
@@ -252,20 +252,20 @@ def _check_agents(protocol: EvalProtocol) -> None:
         raise UsageError(f"--first-clip {protocol.first_clip} {agents}: nobody asks for clips; leave out --first-clip")
     if settings.window > 1 and not settings.grounding:
         raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
-    for name, is_given in (("--boxes", protocol.boxes), ("--look-ahead", settings.look_ahead > 1)):
+    for name, is_given in (("--boxes", protocol.boxes), ("--parallel-looks", settings.parallel_looks > 1)):
         if is_given and not settings.vision:
             raise UsageError(f"{name} {agents}: nobody looks; leave out {name}, or give --agents grounding+vision")
 
 
-def fitted(protocol: EvalProtocol) -> EvalProtocol:
+def without_unused(protocol: EvalConfig) -> EvalConfig:
     """The protocol without what an agent that is not there would be told."""
     if not protocol.settings.grounding:
         protocol = replace(protocol, first_clip="ground", settings=replace(protocol.settings, window=1))
     if not protocol.settings.vision:
-        protocol = replace(protocol, boxes=False, settings=replace(protocol.settings, look_ahead=1))
+        protocol = replace(protocol, boxes=False, settings=replace(protocol.settings, parallel_looks=1))
     return protocol
 
 
-def default_run(protocol: EvalProtocol, team: str) -> Path:
+def default_run(protocol: EvalConfig, team: str) -> Path:
     """Where a run is kept if nothing else is said."""
     return Path("runs") / "-".join([protocol.data.resolve().name, protocol.split, Path(team).stem])

@@ -16,24 +16,24 @@ from longvideoagent.core.trace import Outcome, Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalProtocol, read_asked, resolve
+from longvideoagent.evaluation.config import EvalConfig, read_asked, resolve
 from longvideoagent.evaluation.metrics import summarize
-from longvideoagent.evaluation.overrides import BASELINE_FRAMES, Switches
+from longvideoagent.evaluation.overrides import BASELINE_FRAMES, EvalOverrides
 from longvideoagent.evaluation.ray import Work, ask_on_ray
-from longvideoagent.evaluation.runner import PATIENCE, Bounds, Runner
-from longvideoagent.evaluation.score import Judged, judge
+from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, RunLimits, Runner
+from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 
-Watch = Callable[[Collection[Judged], int], None]
+Watch = Callable[[Collection[SampleScore], int], None]
 """Told all questions judged so far, and how many there are, whenever one is finished."""
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class RunOptions:
     """How a run is carried out; none of it changes the numbers."""
 
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: RunLimits = field(default_factory=RunLimits)
     cache: Path | None = None
     """Remembered replies."""
     retry_failed: bool = False
@@ -58,22 +58,22 @@ class Result:
     """What is wrong with records and files of the data set, whether they could be used or not."""
 
 
-def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -> Result:
+def run_evaluation(protocol: EvalConfig, path: Path, how: RunOptions, watch: Watch) -> Result:
     """Begin a run in the folder ``path`` or go on with it, and write its summary. Questions that the folder holds
     are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
     was finished kept, where it is interrupted."""
-    check_prices(protocol.roster, how.bounds.max_usd)
+    check_prices(protocol.team_config, how.bounds.max_usd)
     data, samples = read_asked(protocol)
     if how.retry_failed:
         _check_retry(protocol, path, len(samples))
-    switches = Switches.of(protocol, data, samples)
-    team = load_team(protocol.roster, how.cache, patience=replace(PATIENCE, warn=how.warn))
+    switches = EvalOverrides.of(protocol, data, samples)
+    team = load_team(protocol.team_config, how.cache, retry_policy=replace(DEFAULT_RETRY_POLICY, warn=how.warn))
     with open_run(path, partial(resolve, protocol, data), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]
 
         def on_finish(sample: Sample, trace: Trace) -> None:
-            judged[sample.question.id] = judge(sample, trace)
+            judged[sample.question.id] = score_sample(sample, trace)
             watch(judged.values(), len(samples))
 
         async def ask_here() -> str:
@@ -99,7 +99,7 @@ def run_evaluation(protocol: EvalProtocol, path: Path, how: How, watch: Watch) -
         return Result(write_summary(path, finished, len(samples)), stopped, len(data.problems))
 
 
-def _check_retry(protocol: EvalProtocol, path: Path, asked: int) -> None:
+def _check_retry(protocol: EvalConfig, path: Path, asked: int) -> None:
     """Refuse to ask again in no run, and in a run of other questions: new ones would not be asked."""
     if not (path / CONFIG).exists():
         raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
@@ -108,39 +108,39 @@ def _check_retry(protocol: EvalProtocol, path: Path, asked: int) -> None:
         raise UsageError(f"--retry failed: {path} is a run of {known} questions; give --limit {known}")
 
 
-def _end(run: RunFolder, how: How) -> None:
+def _end(run: RunFolder, how: RunOptions) -> None:
     run.close()
     if how.on_interrupt is not None:
         how.on_interrupt()
 
 
-def _is_owed(judged: Judged | None, retry_failed: bool) -> bool:
+def _is_owed(judged: SampleScore | None, retry_failed: bool) -> bool:
     if judged is None:
         return not retry_failed
     return retry_failed and judged.outcome is Outcome.FAILED
 
 
-def judge_run(path: Path) -> list[Judged]:
+def judge_run(path: Path) -> list[SampleScore]:
     """Every finished question of a run, judged, in the order of its questions. One trace is held at a time."""
     samples = read_samples(path)
-    judged = {trace.question.id: judge(samples[trace.question.id], trace) for trace in read_traces(path)}
+    judged = {trace.question.id: score_sample(samples[trace.question.id], trace) for trace in read_traces(path)}
     return [judged[name] for name in samples if name in judged]
 
 
-def write_summary(path: Path, judged: Collection[Judged], total: int) -> dict[str, Any]:
+def write_summary(path: Path, judged: Collection[SampleScore], total: int) -> dict[str, Any]:
     """Measure a run of so many questions and write its summary.json."""
     summary = summarize(list(judged), total)
-    write_whole(path / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    atomic_write_text(path / SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def forecast_run(protocol: EvalProtocol) -> tuple[Forecast, ...]:
+def forecast_run(protocol: EvalConfig) -> tuple[Forecast, ...]:
     """The most that a whole run may use, by role and in all; nothing is asked."""
     data, samples = read_asked(protocol)
-    Switches.of(protocol, data, samples)
+    EvalOverrides.of(protocol, data, samples)
     totals: list[Forecast] = []
     for sample in samples:
-        told = forecast(sample.question, data.episode(sample.video), protocol.roster, protocol.settings)
+        told = forecast(sample.question, data.episode(sample.video), protocol.team_config, protocol.settings)
         totals = [_add(*pair) for pair in zip(totals, told, strict=True)] if totals else list(told)
     if protocol.baseline == "subtitles+frames":
         pictures = len(samples) * BASELINE_FRAMES

@@ -20,11 +20,11 @@ from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Targe
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import load_roster
-from longvideoagent.core.trace import Agents, Outcome, Settings, Trace
+from longvideoagent.agents.config import load_team_config
+from longvideoagent.core.trace import Agents, Outcome, RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.episodes import OpenEpisodes
+from longvideoagent.datasets.episodes import OpenVideos
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.run import steps
 from longvideoagent.views.trace_dict import trace_line
@@ -48,15 +48,15 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
         if sample.gold.option_index is not None
     ]
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
-    bounds = Settings(agents=agents, **{name: int(value) for name, value in settings.items()})
+    bounds = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
     return Task(MemoryDataset(samples, known.name), solver=rollout(known, team, master, bounds), scorer=own_score())
 
 
 @solver
-def rollout(data: DataSet, team: str, master: str | None, settings: Settings) -> Solver:
+def rollout(data: DataSet, team: str, master: str | None, settings: RolloutSettings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
-    playing = load_team(load_roster(team).replaced(master=master))
-    episodes = OpenEpisodes(data)
+    playing = load_team(load_team_config(team).with_models(master=master))
+    episodes = OpenVideos(data)
     under_way = 0
 
     async def play(question: Question, video: str) -> Trace:

@@ -15,7 +15,7 @@ from typing import Any
 
 from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import Usage
-from longvideoagent.evaluation.score import ROLES, Judged
+from longvideoagent.evaluation.score import ROLES, SampleScore
 
 MOST_CAUSES = 5
 """Causes of failures that are kept; each question may have its own."""
@@ -62,13 +62,13 @@ def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
     return Estimate(mean, round(error, 12), n, count)  # what rounding leaves of equal episodes is no spread
 
 
-def accuracy(judged: Iterable[Judged]) -> Estimate | None:
+def accuracy(judged: Iterable[SampleScore]) -> Estimate | None:
     """The share of right answers among questions whose answer is known. Nothing is left out: a question without
     an answer is not right, and what was answered when a budget was spent counts like any answer."""
     return estimate((each.video, float(each.is_correct)) for each in judged if each.is_known)
 
 
-def summarize(judged: Sequence[Judged], total: int) -> dict[str, Any]:
+def summarize(judged: Sequence[SampleScore], total: int) -> dict[str, Any]:
     """All numbers of a run of ``total`` questions, as plain values."""
     answered = [each for each in judged if each.outcome is Outcome.ANSWERED]
     return {
@@ -93,16 +93,16 @@ _GROUNDING = ("first", "last", "any", "window", "iou", "covered")
 _COUNTS = ("rounds", "looks", "relocations", "invalid_rounds")
 
 
-def by(judged: Iterable[Judged], group_of: Callable[[Judged], str]) -> dict[str, Any]:
+def by(judged: Iterable[SampleScore], group_of: Callable[[SampleScore], str]) -> dict[str, Any]:
     """Accuracy of each group, the largest first."""
-    groups: dict[str, list[Judged]] = defaultdict(list)
+    groups: dict[str, list[SampleScore]] = defaultdict(list)
     for each in judged:
         groups[group_of(each)].append(each)
     ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     return {name: plain(accuracy(group)) for name, group in ranked}
 
 
-def calibration(answered: Sequence[Judged]) -> dict[str, Any]:
+def calibration(answered: Sequence[SampleScore]) -> dict[str, Any]:
     """How far confidence can be trusted: expected calibration error over ten bins of equal width, the bins,
     and the accuracy of the most confident share of the answers; those of equal confidence that do not all belong
     to it count with their own accuracy. Only answers that state a confidence."""
@@ -156,16 +156,16 @@ def _spread(told: Estimate | None) -> dict[str, Any] | None:
     return {"mean": _rounded(told.mean), "error": error, "n": told.n}
 
 
-def _grounding(judged: Iterable[Judged], name: str) -> Estimate | None:
+def _grounding(judged: Iterable[SampleScore], name: str) -> Estimate | None:
     values = ((each.video, getattr(each.grounding, name)) for each in judged)
     return estimate((video, float(value)) for video, value in values if value is not None)
 
 
-def _mean(judged: Iterable[Judged], name: str) -> Estimate | None:
+def _mean(judged: Iterable[SampleScore], name: str) -> Estimate | None:
     return estimate((each.video, float(getattr(each, name))) for each in judged)
 
 
-def _used(judged: Iterable[Judged], place: int) -> dict[str, Any]:
+def _used(judged: Iterable[SampleScore], place: int) -> dict[str, Any]:
     total = asdict(sum((each.usage[place] for each in judged), Usage()))
     return {name: _rounded(value) if isinstance(value, float) else value for name, value in total.items()}
 

@@ -11,45 +11,45 @@ from dataclasses import dataclass, replace
 from longvideoagent.agents.base import Grounding, Team, Vision
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.core.rollout import AskGrounding, AskVision
-from longvideoagent.core.types import Grounded, Message, Picture, Reply, Seen, Timeline, Usage
+from longvideoagent.core.rollout import GroundingRequest, VisionRequest
+from longvideoagent.core.types import GroundingResult, Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import EvalProtocol
-from longvideoagent.media.readers.base import Video
-from longvideoagent.media.video import Episode
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
+from longvideoagent.evaluation.config import EvalConfig
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.video import Video
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
 
 BASELINE_FRAMES = 16
 """Middle frames of clips, shown at once (paper: up to 16)."""
 
 
 @dataclass(frozen=True, slots=True)
-class GivenFirst:
+class FixedFirstClip:
     """Grounding whose first clip is given; the agent itself is asked from the second on."""
 
     label: str | None
     reason: str
     agent: Grounding
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """See the class."""
         if request.trace.first is None:
-            return Grounded(self.label, self.reason)
+            return GroundingResult(self.label, self.reason)
         return await self.agent.locate(request, video)
 
 
 @dataclass(frozen=True, slots=True)
-class ToldBoxes:
+class GoldBoxVision:
     """Vision that is told the gold boxes of the clips it looks at, and tells them on."""
 
     boxes: Sequence[Box]
     agent: Vision
 
-    async def look(self, request: AskVision, video: Video) -> Seen:
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """See the class."""
         start_s, end_s = request.clips[0].start_s, request.clips[-1].end_s
         shown = [box for box in self.boxes if start_s <= box.time_s < end_s]
@@ -63,14 +63,14 @@ class ToldBoxes:
 
 
 @dataclass(frozen=True, slots=True)
-class SeeingModel:
+class FramesInPromptModel:
     """A model that is shown frames of an episode with its first message: the baseline of subtitles and frames."""
 
     model: Model
-    episode: Episode
+    episode: Video
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The model's reply. Raises DataError where the episode has no frame to show."""
         pictures = await asyncio.to_thread(middle_frames, self.episode)
@@ -78,7 +78,7 @@ class SeeingModel:
             raise DataError(f"{self.episode.video.path}: has no frame to show; get its frames, or ask without them")
         first, *others = messages
         shown = Message(role="user", content=(*pictures, str(first["content"])))
-        reply = await self.model.complete([shown, *others], settings, hear)
+        reply = await self.model.complete([shown, *others], settings, on_text)
         return replace(reply, usage=reply.usage + Usage(images=len(pictures)))
 
     async def close(self) -> None:
@@ -87,17 +87,17 @@ class SeeingModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Switches:
+class EvalOverrides:
     """The team as a protocol has it, made for each question."""
 
-    protocol: EvalProtocol
+    protocol: EvalConfig
     data: DataSet
     cache: GroundingCache | None = None
     warnings: tuple[str, ...] = ()
     """What a person should know before anything is asked."""
 
     @classmethod
-    def of(cls, protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> Switches:
+    def of(cls, protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> EvalOverrides:
         """Raises UsageError or DataError where a switch cannot be had."""
         kind, _, file = protocol.first_clip.partition("=")
         if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
@@ -106,15 +106,15 @@ class Switches:
             raise UsageError(f"--first-clip gold: {data.name} does not tell the gold clip of every question")
         return cls(protocol, data, _read_first_clips(protocol, samples), _check_frames(protocol, data, samples))
 
-    def team_for(self, sample: Sample, episode: Episode, team: Team) -> Team:
+    def team_for(self, sample: Sample, episode: Video, team: Team) -> Team:
         """The team for one question."""
         given = self._first(sample, episode.timeline)
         if given is not None:
-            team = replace(team, grounding=GivenFirst(*given, team.grounding))
+            team = replace(team, grounding=FixedFirstClip(*given, team.grounding))
         if self.protocol.boxes:
-            team = replace(team, vision=ToldBoxes(sample.gold.boxes, team.vision))
+            team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision))
         if self.protocol.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
-            team = replace(team, master=replace(team.master, model=SeeingModel(team.master.model, episode)))
+            team = replace(team, master=replace(team.master, model=FramesInPromptModel(team.master.model, episode)))
         return team
 
     def _first(self, sample: Sample, timeline: Timeline) -> tuple[str | None, str] | None:
@@ -129,7 +129,7 @@ class Switches:
                 return None
 
 
-def _read_first_clips(protocol: EvalProtocol, samples: Sequence[Sample]) -> GroundingCache | None:
+def _read_first_clips(protocol: EvalConfig, samples: Sequence[Sample]) -> GroundingCache | None:
     if protocol.first_clips is None:
         return None
     path = protocol.first_clips
@@ -141,10 +141,10 @@ def _read_first_clips(protocol: EvalProtocol, samples: Sequence[Sample]) -> Grou
     return cache
 
 
-def _check_frames(protocol: EvalProtocol, data: DataSet, samples: Sequence[Sample]) -> tuple[str, ...]:
+def _check_frames(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> tuple[str, ...]:
     """Refuse a baseline that has nothing to show, and warn of clips of which nothing can be seen."""
     shows = protocol.baseline == "subtitles+frames"
-    if shows and protocol.roster.master.model == OFFLINE:
+    if shows and protocol.team_config.master.model == OFFLINE:
         raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
     unseen, count = _unseen_clips(data, samples) if shows or protocol.settings.vision else (0, 0)
     if not unseen:
@@ -172,10 +172,10 @@ def _unseen_clips(data: DataSet, samples: Sequence[Sample]) -> tuple[int, int]:
     return unseen, count
 
 
-def middle_frames(episode: Episode) -> tuple[Picture, ...]:
+def middle_frames(episode: Video) -> tuple[Jpeg, ...]:
     """The middle frame of up to ``BASELINE_FRAMES`` clips, spread evenly, in order."""
     clips = episode.timeline.clips
     count = min(BASELINE_FRAMES, len(clips))
     chosen = [clips[int((index + 0.5) * len(clips) / count)] for index in range(count)]
     frames = episode.video.frames([(clip.start_s + clip.end_s) / 2 for clip in chosen])
-    return tuple(Picture(frame.jpeg()) for frame in frames if frame.is_whole())
+    return tuple(Jpeg(frame.jpeg()) for frame in frames if frame.is_complete())

@@ -26,9 +26,9 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
-from longvideoagent.evaluation.config import EvalProtocol, read_asked
-from longvideoagent.evaluation.overrides import Switches
-from longvideoagent.evaluation.runner import PATIENCE, Bounds, OnFinish, Runner
+from longvideoagent.evaluation.config import EvalConfig, read_asked
+from longvideoagent.evaluation.overrides import EvalOverrides
+from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, OnFinish, RunLimits, Runner
 from longvideoagent.evaluation.store import RunFolder
 
 SHARDS_PER_CPU = 4
@@ -42,12 +42,12 @@ MOST_TRIES = 5
 class Work:
     """What a worker needs to know. Travels to other machines."""
 
-    protocol: EvalProtocol
-    bounds: Bounds
+    protocol: EvalConfig
+    bounds: RunLimits
     cache: Path | None
 
 
-class Brake:
+class StopSignal:
     """Lives on the cluster and tells all workers when to begin no further question."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFold
     _connect(address)
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     waiting = {sample.question.id: sample for sample in samples}
-    shards = _Shards(work, ray.remote(num_cpus=0)(Brake).remote())
+    shards = _Shards(work, ray.remote(num_cpus=0)(StopSignal).remote())
 
     def keep(trace: Trace) -> None:
         run.add(trace)
@@ -218,8 +218,8 @@ def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace
         lacks = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
         raise DataError(f"{work.protocol.data}: {lacks}; copy the same data set to every node")
     shard = [known[name] for name in names]
-    switches = Switches.of(work.protocol, data, shard)
-    team = load_team(work.protocol.roster, work.cache, patience=PATIENCE)
+    switches = EvalOverrides.of(work.protocol, data, shard)
+    team = load_team(work.protocol.team_config, work.cache, retry_policy=DEFAULT_RETRY_POLICY)
     sink = _Sink()
     runner = Runner(switches, team, sink, work.bounds, lambda *_: None)
 
@@ -231,7 +231,7 @@ def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace
 
     threading.Thread(target=ask, daemon=True).start()
     if brake is not None:
-        threading.Thread(target=_obey, args=(brake, runner), daemon=True).start()
+        threading.Thread(target=_stop_on_signal, args=(brake, runner), daemon=True).start()
     while isinstance(told := sink.told.get(), Trace):
         yield told
     if isinstance(told, Exception):
@@ -240,7 +240,7 @@ def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace
         yield told
 
 
-def _obey(brake: Any, runner: Runner) -> None:
+def _stop_on_signal(brake: Any, runner: Runner) -> None:
     """Stop the runner when the brake is pulled."""
     import ray
 

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Outcome, Trace
-from longvideoagent.core.types import Grounded, Located, Notice, Observation, Result, Seen, Timeline
+from longvideoagent.core.types import (
+    ClipObservation,
+    GroundingResult,
+    Observation,
+    Result,
+    SystemNotice,
+    Timeline,
+    VisionResult,
+)
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.evaluation.store import read_config, read_samples, read_traces
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 
 def find_trace(path: Path, name: str) -> Trace:
@@ -30,7 +38,7 @@ def find_trace(path: Path, name: str) -> Trace:
     return found
 
 
-def open_recorded(path: Path, name: str, data: Path | None = None) -> Episode:
+def open_recorded(path: Path, name: str, data: Path | None = None) -> Video:
     """The episode that a question of a run is about, from the data set that the run names, or from ``data``
     where it has been moved. Raises DataError where it is not at hand."""
     config, samples = read_config(path), read_samples(path)
@@ -61,17 +69,21 @@ def _results(recorded: Trace) -> Iterator[Result]:
     for said in recorded.rounds:
         yield said.reply
         observed = said.observation
-        if isinstance(observed, Seen):
+        if isinstance(observed, VisionResult):
             yield observed
-        elif isinstance(observed, Located) or (isinstance(observed, Notice) and observed.grounded is not None):
+        elif isinstance(observed, ClipObservation) or (
+            isinstance(observed, SystemNotice) and observed.grounded is not None
+        ):
             yield _grounded(observed)
     if recorded.failure is not None:
         yield recorded.failure
 
 
-def _grounded(observed: Observation) -> Grounded:
-    if isinstance(observed, Located):
-        return Grounded(observed.clip.label, observed.reason, observed.evidence, observed.usage, observed.others)
-    assert isinstance(observed, Notice)
+def _grounded(observed: Observation) -> GroundingResult:
+    if isinstance(observed, ClipObservation):
+        return GroundingResult(
+            observed.clip.label, observed.reason, observed.evidence, observed.usage, observed.candidates
+        )
+    assert isinstance(observed, SystemNotice)
     assert observed.grounded is not None
     return replace(observed.grounded, usage=observed.usage)

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import Clip, Located, Observation, Seen
+from longvideoagent.core.types import Clip, ClipObservation, Observation, VisionResult
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
@@ -23,9 +23,9 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
-from longvideoagent.evaluation.score import Judged, judge
+from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.html.page import few_times, render, thumbnails
 from longvideoagent.views.trace_json import action_content, action_name
 
@@ -61,7 +61,7 @@ def write_report(
         clips=_script(pages.clips),
         blocks=[pages.blocks[name] for name in finished],
     )
-    write_whole(path, text)
+    atomic_write_text(path, text)
     return path
 
 
@@ -81,7 +81,7 @@ class _Pages:
 
     samples: dict[str, Sample]
     data: DataSet | None
-    judged: dict[str, Judged] = field(default_factory=dict)
+    judged: dict[str, SampleScore] = field(default_factory=dict)
     blocks: dict[str, Markup] = field(default_factory=dict)
     """Trajectories as JSON."""
     clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class _Pages:
     def add(self, trace: Trace) -> None:
         """Take in a finished question."""
         name = trace.question.id
-        self.judged[name] = judge(self.samples[name], trace)
+        self.judged[name] = score_sample(self.samples[name], trace)
         self.blocks[name] = _script(self._block(trace))
 
     def row(self, name: str) -> dict[str, Any]:
@@ -150,12 +150,12 @@ class _Pages:
 
     def _observed(self, trace: Trace, observed: Observation, pictures: dict[float, str]) -> dict[str, Any]:
         told: dict[str, Any] = {"seconds": round(observed.usage.seconds, 2)}
-        if isinstance(observed, Located):
+        if isinstance(observed, ClipObservation):
             for clip in observed.clips if trace.settings.grounding else ():
                 self.clips.setdefault(self.samples[trace.question.id].video, {}).setdefault(clip.label, _lines(clip))
             labels = [clip.label for clip in observed.clips]
             return told | {"kind": "grounding", "clip": observed.clip.label, "clips": labels, "reason": observed.reason}
-        kind = "vision" if isinstance(observed, Seen) else "notice"
+        kind = "vision" if isinstance(observed, VisionResult) else "notice"
         shown = [pictures[time_s] for time_s in few_times(observed) if time_s in pictures]
         return told | {"kind": kind, "text": observed.text, "pictures": shown}
 

@@ -13,21 +13,21 @@ from typing import Protocol
 
 from longvideoagent.agents.base import Team
 from longvideoagent.core.trace import Outcome, Trace
-from longvideoagent.datasets.episodes import OpenEpisodes, by_episode
+from longvideoagent.datasets.episodes import OpenVideos, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.overrides import Switches
-from longvideoagent.models.retry import Patience
+from longvideoagent.evaluation.overrides import EvalOverrides
+from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.run import steps
 
-PATIENCE = Patience(tries=9)
+DEFAULT_RETRY_POLICY = RetryPolicy(tries=9)
 """Had with servers in a run: a minute at least, long enough for one to be started anew."""
 MOST_FAILURES_IN_A_ROW = 25
 """Questions that may fail one after another before the run stops: by then the agent is down, and what is left
 is better asked later."""
 
 
-class Keeper(Protocol):
+class TraceSink(Protocol):
     """Where finished traces go."""
 
     def add(self, trace: Trace) -> None:
@@ -38,7 +38,7 @@ OnFinish = Callable[[Sample, Trace], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RunLimits:
     """What a run may use."""
 
     concurrency: int = 16
@@ -49,13 +49,15 @@ class Bounds:
 class Runner:
     """Asks a team the questions it is given, and keeps each trace in the run as soon as it is finished."""
 
-    def __init__(self, switches: Switches, team: Team, run: Keeper, bounds: Bounds, on_finish: OnFinish) -> None:
+    def __init__(
+        self, switches: EvalOverrides, team: Team, run: TraceSink, bounds: RunLimits, on_finish: OnFinish
+    ) -> None:
         self._switches = switches
         self._team = team
         self._run = run
         self._bounds = bounds
         self._on_finish = on_finish
-        self._episodes = OpenEpisodes(switches.data)
+        self._episodes = OpenVideos(switches.data)
         self._usd = 0.0
         self._failures_in_a_row = 0
         self._stopped = ""

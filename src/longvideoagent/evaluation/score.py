@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Outcome, Trace
-from longvideoagent.core.types import AgentName, Clip, Invalid, Located, Look, Relocate, Seen, Usage
+from longvideoagent.core.types import AgentName, Clip, ClipObservation, Invalid, Look, Relocate, Usage, VisionResult
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
 ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")
@@ -36,7 +36,7 @@ class GroundingScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SampleScore:
     """One question of a run, judged."""
 
     id: str
@@ -68,13 +68,13 @@ class Judged:
         return sum(self.usage, Usage())
 
 
-def judge(sample: Sample, trace: Trace) -> Judged:
+def score_sample(sample: Sample, trace: Trace) -> SampleScore:
     """Judge a finished trace against its gold answer."""
     found = _WORD.search(sample.question.text)
     scored = score(trace, sample.gold.option_index)
     actions = [type(said.action) for said in trace.rounds]
     has_options = bool(sample.question.options)
-    return Judged(
+    return SampleScore(
         id=sample.question.id,
         video=sample.video,
         kind=sample.kind,
@@ -109,7 +109,7 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     if gold.clip is None:
         return GroundingScore(iou=iou, covered=covered)
     return GroundingScore(
-        first=visited[:1] == (gold.clip,) and isinstance(trace.first, Located),
+        first=visited[:1] == (gold.clip,) and isinstance(trace.first, ClipObservation),
         last=visited[-1:] == (gold.clip,),
         any=gold.clip in visited,
         window=any(clip.label == gold.clip for clip in window),
@@ -137,5 +137,5 @@ def _used(trace: Trace, role: AgentName) -> Usage:
         parts += [said.reply.usage for said in trace.rounds]
     else:
         is_vision = role == "vision"
-        parts += [each.usage for each in trace.observations if isinstance(each, Seen) is is_vision]
+        parts += [each.usage for each in trace.observations if isinstance(each, VisionResult) is is_vision]
     return sum(parts, Usage())

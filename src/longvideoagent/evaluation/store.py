@@ -28,8 +28,8 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import FORMAT, differences, digests, record_of, spoilt
-from longvideoagent.fs import sync_names, write_whole
+from longvideoagent.evaluation.config import FORMAT, differences, digests, invalid_fields, record_of
+from longvideoagent.fs import atomic_write_text, fsync_dir
 from longvideoagent.views.trace_dict import read_lines, read_trace, trace_line
 
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
@@ -46,7 +46,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: BufferedWriter | None = (path / TRACES).open("ab")
-        sync_names(path)
+        fsync_dir(path)
 
     def add(self, trace: Trace) -> None:
         """Write a finished trace; it is on the disk when this returns. Raises OSError where it cannot be, and
@@ -128,8 +128,8 @@ def _go_on(path: Path, configure: Configure, samples: Sequence[Sample]) -> None:
 
 def _write_settings(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> None:
     """The questions first: of them, only as many count as the settings tell."""
-    write_whole(path / QUESTIONS, "".join(f"{json.dumps(record_of(sample))}\n" for sample in samples))
-    write_whole(path / CONFIG, json.dumps(config, indent=1) + "\n")
+    atomic_write_text(path / QUESTIONS, "".join(f"{json.dumps(record_of(sample))}\n" for sample in samples))
+    atomic_write_text(path / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise DataError(f"{path / CONFIG}: no JSON ({error}); begin the run anew in another folder") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise DataError(f"{path / CONFIG}: not of format {FORMAT}; it was written by another version")
-    if fields := spoilt(told):
+    if fields := invalid_fields(told):
         what = f"{', '.join(fields[:3])} cannot be read"
         raise DataError(f"{path / CONFIG}: {what}; put the file back, or begin the run anew in another folder")
     return told

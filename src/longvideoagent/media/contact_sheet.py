@@ -6,17 +6,17 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
-from longvideoagent.core.protocol import clock
-from longvideoagent.core.types import Picture, Timeline
+from longvideoagent.core.protocol import format_timestamp
+from longvideoagent.core.types import Jpeg, Timeline
 from longvideoagent.media.frames import JPEG_QUALITY
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 
 COLUMNS, ROWS = 6, 6
 CLIPS_PER_SHEET = COLUMNS * ROWS
 THUMBNAIL_PX = 200
 
 
-def contact_sheets(video: Video, timeline: Timeline) -> tuple[Picture, ...]:
+def contact_sheets(video: VideoReader, timeline: Timeline) -> tuple[Jpeg, ...]:
     """Sheets of up to 36 clips each, in order; a clip is shown by the frame at its middle."""
     frames = video.frames([(clip.start_s + clip.end_s) / 2 for clip in timeline.clips], THUMBNAIL_PX)
     sheets = []
@@ -29,10 +29,10 @@ def contact_sheets(video: Video, timeline: Timeline) -> tuple[Picture, ...]:
             x, y = place % COLUMNS * THUMBNAIL_PX, place // COLUMNS * THUMBNAIL_PX
             if frames[index].is_readable():
                 sheet.paste(Image.fromarray(frames[index].rgb()), (x, y))
-            label = f"{timeline.clips[index].label}  {clock(timeline.clips[index].start_s)}"
+            label = f"{timeline.clips[index].label}  {format_timestamp(timeline.clips[index].start_s)}"
             draw.rectangle((x, y, x + THUMBNAIL_PX, y + 24), fill="black")
             draw.text((x + 4, y + 2), label, font=ImageFont.load_default(18), fill="white")
         out = BytesIO()
         sheet.save(out, "JPEG", quality=JPEG_QUALITY)
-        sheets.append(Picture(out.getvalue()))
+        sheets.append(Jpeg(out.getvalue()))
     return tuple(sheets)

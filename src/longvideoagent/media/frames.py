@@ -21,7 +21,7 @@ MAX_SIDE_PX = 768
 """Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
 
-def is_whole_jpeg(begins: bytes, ends: bytes) -> bool:
+def is_complete_jpeg(begins: bytes, ends: bytes) -> bool:
     """Whether bytes that begin and end so can be a JPEG that was written to its end."""
     return begins.startswith(START_OF_IMAGE) and END_OF_IMAGE in ends
 
@@ -78,11 +78,11 @@ class Frame:
             return False
         return True
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """False where stored bytes cannot be a JPEG that was written to its end. Nothing is decoded."""
         if self._jpeg is None:
             return True
-        return is_whole_jpeg(self._jpeg, self._jpeg[-LONGEST_TRAILER:])
+        return is_complete_jpeg(self._jpeg, self._jpeg[-LONGEST_TRAILER:])
 
     def jpeg(self) -> bytes:
         """The frame as a JPEG file."""

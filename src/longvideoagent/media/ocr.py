@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 
 DETECT_SIDE_PX = 360
 """Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""
@@ -73,7 +73,7 @@ def read_screen(rgb: Pixels) -> list[ScreenText]:
 
 
 def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
-    """A 64 x 64 grey picture, 0 to 1, to tell with ``differ`` whether there is anything else to read."""
+    """A 64 x 64 grey picture, 0 to 1, to tell with ``is_different`` whether there is anything else to read."""
     import cv2
 
     grey = cv2.cvtColor(cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
@@ -81,12 +81,12 @@ def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
     return small
 
 
-def differ(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+def is_different(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
     """Whether two thumbnails differ by as much as a word does."""
     return int((np.abs(after - before) > CHANGED_CELL).sum()) >= CHANGED_CELLS
 
 
-def read_video_text(video: Video, progress: Callable[[float], None] | None = None) -> list[Subtitle]:
+def read_video_text(video: VideoReader, progress: Callable[[float], None] | None = None) -> list[Subtitle]:
     """The text shown in a video, as lines that last as long as the text stays.
 
     Samples a frame every ``STEP_S`` seconds (more in a video too long for that), on keyframes where
@@ -108,7 +108,7 @@ def read_video_text(video: Video, progress: Callable[[float], None] | None = Non
             if not frame.is_readable():
                 continue
             now = thumbnail(frame.rgb())
-            if before is None or differ(before, now):
+            if before is None or is_different(before, now):
                 texts = [piece.text for piece in read_screen(frame.rgb())]
                 lines += _close(open_since, texts, max(time_s, last_s + 0.1))
                 open_since.update({text: time_s for text in texts if text not in open_since})
@@ -126,7 +126,7 @@ def _close(open_since: dict[str, float], still: Sequence[str], now_s: float) -> 
     return [Subtitle(open_since.pop(text), now_s, text, source="screen") for text in gone]
 
 
-def _sample_times(video: Video, step_s: float) -> list[float]:
+def _sample_times(video: VideoReader, step_s: float) -> list[float]:
     """One time in each step: its first keyframe, or its start where it has none."""
     keyframes = iter(video.keyframes_s)
     key_s = next(keyframes, None)

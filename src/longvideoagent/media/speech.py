@@ -19,7 +19,7 @@ from typing import Any
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.fs import cache_folder, write_whole
+from longvideoagent.fs import atomic_write_text, cache_dir
 from longvideoagent.media.container import has_sound
 from longvideoagent.media.subtitles import subtitle_text
 
@@ -60,7 +60,7 @@ def transcribe(
     lines = _listen(path, _weights(model, fetch), progress)
     if lines:
         with suppress(OSError):  # what was heard is worth more than its keeping
-            write_whole(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
+            atomic_write_text(kept, json.dumps({"count": len(lines), "lines": [asdict(line) for line in lines]}))
     return lines
 
 
@@ -68,7 +68,7 @@ def write_srt(path: Path, lines: Sequence[Subtitle]) -> None:
     """Write lines as SubRip, whole or not at all. Raises UsageError where the file exists."""
     if path.exists():
         raise UsageError(f"{path}: is there already; delete it or choose another --out")
-    write_whole(path, subtitle_text(lines, "srt"))
+    atomic_write_text(path, subtitle_text(lines, "srt"))
 
 
 def _weights(model: str, fetch: bool) -> str:
@@ -117,7 +117,7 @@ def _kept_at(path: Path, model: str) -> Path:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "blake2b")
     digest.update(f"{FORMAT} {_identity(model)}".encode())
-    return cache_folder() / "speech" / f"{digest.hexdigest()[:40]}.json"
+    return cache_dir() / "speech" / f"{digest.hexdigest()[:40]}.json"
 
 
 def _identity(model: str) -> str:

@@ -176,7 +176,7 @@ def _ms(time_s: float) -> int:
     return round(1000 * time_s)
 
 
-def find_beside(video: Path) -> Path | None:
+def find_sidecar(video: Path) -> Path | None:
     """A subtitle file named like the video, or like it with a language: ``talk.en.srt``. The plain
     name comes first, then .srt before .vtt before .ass."""
     video = video.absolute() if video.name else video.resolve()  # "." has no name

@@ -114,7 +114,7 @@ def _nearest(keyframes_s: Sequence[float], time_s: float, span: Span) -> float:
     return min(near, key=lambda key_s: abs(key_s - time_s), default=time_s)
 
 
-def find_quiet(path: Path) -> list[Span]:
+def find_silence(path: Path) -> list[Span]:
     """Spans whose sound is far below the file's median loudness; empty where there is no sound."""
     loudness = _loudness(path)
     if not loudness:

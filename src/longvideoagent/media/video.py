@@ -10,33 +10,33 @@ from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.media import speech
 from longvideoagent.media.ocr import read_video_text
-from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.media.subtitles import find_beside, read_embedded, read_subtitles
-from longvideoagent.media.timeline import build_timeline, find_quiet
+from longvideoagent.media.subtitles import find_sidecar, read_embedded, read_subtitles
+from longvideoagent.media.timeline import build_timeline, find_silence
 
 Progress = Callable[[str, float], None]
 """Told what is being done and which share of it is done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """The video, cut into clips with their lines. ``text_from`` says where the lines come from."""
+class Video:
+    """The video, cut into clips with their lines. ``text_source`` says where the lines come from."""
 
-    video: Video
+    video: VideoReader
     timeline: Timeline
-    text_from: str
+    text_source: str
     warnings: tuple[str, ...] = ()
 
 
-def open_episode(
+def open_video(
     path: str | Path,
     subtitles: str | Path | None = None,
     progress: Progress | None = None,
     *,
     frames_per_s: float = TVQA_FRAMES_PER_S,
     warnings: Sequence[str] = (),
-) -> Episode:
+) -> Video:
     """Open a video file or frame folder and lay out its timeline.
 
     Text is taken from ``subtitles``, else from a file beside the video with its stem, else from a
@@ -45,22 +45,22 @@ def open_episode(
     and the next source is tried; a ``subtitles`` file that does not exist is an error. ``frames_per_s``
     is the rate of a frame folder. Raises DataError where the video itself cannot be read.
     """
-    video = open_video(path, frames_per_s)
+    video = open_reader(path, frames_per_s)
     if subtitles is not None and not Path(subtitles).expanduser().is_file():
         what = "a folder and no subtitle file" if Path(subtitles).is_dir() else "no such subtitle file"
         raise DataError(f"{subtitles}: {what}; check the path or leave it out")
     duration_s = video.duration_s
-    lines, text_from, ignored = _find_subtitles(video, subtitles, duration_s)
+    lines, text_source, ignored = _find_subtitles(video, subtitles, duration_s)
     if not lines and speech.is_installed() and video.path.is_file():
-        text_from = "its speech"
+        text_source = "its speech"
         lines, unheard = _listen(video.path, _told(progress, "listening to the speech"))
         ignored += unheard
-    quiet = [] if lines else find_quiet(video.path)
+    quiet = [] if lines else find_silence(video.path)
     if not lines:
-        text_from = "the screen"
+        text_source = "the screen"
         lines = read_video_text(video, _told(progress, "reading the text on screen"))
     timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
-    return Episode(video, timeline, text_from if lines else "nowhere", (*warnings, *video.warnings, *ignored))
+    return Video(video, timeline, text_source if lines else "nowhere", (*warnings, *video.warnings, *ignored))
 
 
 def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
@@ -75,10 +75,12 @@ def _listen(path: Path, progress: Callable[[float], None] | None) -> tuple[list[
         return [], [f"{error} (its speech is not used)"]
 
 
-def _find_subtitles(video: Video, given: str | Path | None, duration_s: float) -> tuple[list[Subtitle], str, list[str]]:
+def _find_subtitles(
+    video: VideoReader, given: str | Path | None, duration_s: float
+) -> tuple[list[Subtitle], str, list[str]]:
     """Lines from the first source that has any within the video, its name, and warnings."""
     warnings: list[str] = []
-    for file in dict.fromkeys((given and Path(given), find_beside(video.path))):
+    for file in dict.fromkeys((given and Path(given), find_sidecar(video.path))):
         if file is None:
             continue
         try:

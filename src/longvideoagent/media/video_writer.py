@@ -11,7 +11,7 @@ import numpy as np
 from longvideoagent.errors import DataError
 from longvideoagent.fs import whole
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.readers.base import Video
+from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 RATE = Fraction(TVQA_FRAMES_PER_S)
@@ -19,7 +19,7 @@ CODEC_OPTIONS = {"preset": "veryfast", "threads": "2"}
 """As many threads everywhere, since their number changes the bytes."""
 
 
-def encode_frames(video: Video, path: Path) -> None:
+def encode_frames(video: VideoReader, path: Path) -> None:
     """Write what is shown three times a second as h264, whole or not at all; black where nothing is. All is
     scaled to the size of the first frame that can be read. Raises DataError where there is none."""
     times_s = [index / TVQA_FRAMES_PER_S for index in range(int(video.duration_s * TVQA_FRAMES_PER_S))]
@@ -40,6 +40,6 @@ def encode_frames(video: Video, path: Path) -> None:
         made.mux(stream.encode())
 
 
-def _shown(video: Video, time_s: float) -> Pixels | None:
+def _shown(video: VideoReader, time_s: float) -> Pixels | None:
     found = video.frames([time_s])
     return found[0].rgb() if found and found[0].is_readable() else None

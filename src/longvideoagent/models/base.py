@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+import pydantic.dataclasses
+from pydantic import Field
 
 from longvideoagent.core.types import Message, Reply, Usage
 
-Hear = Callable[[str], None]
+TextCallback = Callable[[str], None]
 """Told the whole of a reply so far, thought and all, each time it has grown. A reply that is asked for
 again starts over."""
 
@@ -31,12 +34,12 @@ class CallSettings:
 DEFAULTS = CallSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a model costs, in US dollars for a million tokens. Pictures count as the tokens they are."""
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid"})
+class TokenPrice:
+    """What a model costs, in US dollars per million tokens. Pictures count as the tokens they are."""
 
-    prompt: float
-    completion: float
+    prompt: Annotated[float, Field(ge=0)]
+    completion: Annotated[float, Field(ge=0)]
 
     def usd(self, usage: Usage) -> float:
         """The cost of a call or a sum of calls."""
@@ -47,7 +50,7 @@ class Model(Protocol):
     """A chat model. Where the last message is the assistant's, the reply continues it."""
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The model's next words, never empty. Raises ModelError where it gives none."""
 

@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.core.types import Message, Picture, Reply
+from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import DataError
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
 
 FORMAT = 2
 """Part of every key; raise it when a stored reply would be read differently."""
 
 
-class Memory:
+class KeyValueCache:
     """Texts by key in one SQLite file, shared by threads and processes. Raises DataError, naming the file,
     where it cannot be read or written."""
 
@@ -75,25 +75,25 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class RememberingModel:
+class CachedModel:
     """A model whose replies are looked up before they are asked for. ``identity`` names the model and
     its server in the key."""
 
     model: Model
-    memory: Memory
+    memory: KeyValueCache
     identity: str
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The stored reply, else the model's own, which is then stored."""
         key = reply_key(self.identity, messages, settings)
         known = _read_reply(self.memory.get(key))
         if known is not None:
-            if hear is not None:
-                hear(known.reasoning + known.text)
+            if on_text is not None:
+                on_text(known.reasoning + known.text)
             return known
-        reply = await self.model.complete(messages, settings, hear)
+        reply = await self.model.complete(messages, settings, on_text)
         self.memory.put(key, json.dumps({"text": reply.text, "reasoning": reply.reasoning}, ensure_ascii=True))
         return reply
 
@@ -126,7 +126,7 @@ def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings
     ).digest()
 
 
-def _plain(content: str | tuple[str | Picture, ...]) -> Any:
+def _plain(content: str | tuple[str | Jpeg, ...]) -> Any:
     if isinstance(content, str):
         return content
-    return [{"jpeg": hashlib.sha256(part.jpeg).hexdigest()} if isinstance(part, Picture) else part for part in content]
+    return [{"jpeg": hashlib.sha256(part.jpeg).hexdigest()} if isinstance(part, Jpeg) else part for part in content]

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from longvideoagent.core.protocol import opened_thought
+from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.types import Message
 from longvideoagent.errors import ModelError
 
@@ -31,5 +31,5 @@ def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
 
 def join_continuation(prompt: str, continued: str) -> str:
     """The prompt and what has been said since, with a thought that both of them open opened once."""
-    opened = opened_thought(prompt)
+    opened = reasoning_prefix(prompt)
     return prompt + (continued.removeprefix(opened) if opened else continued)

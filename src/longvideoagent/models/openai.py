@@ -18,12 +18,12 @@ from typing import Any
 import openai
 from pydantic_core import to_json
 
-from longvideoagent.core.protocol import TEMPLATE_TAG, opened_thought, restore_end
+from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix, restore_stop_tag
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Price
+from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback, TokenPrice
 from longvideoagent.models.openai_format import (
-    Said,
+    Completion,
     chat_body,
     completion_body,
     read_stream,
@@ -48,18 +48,18 @@ class OpenAIModel:
 
     name: str
     base_url: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
+    api_key_env: str = "OPENAI_API_KEY"
     timeout_s: float = 120.0
-    thinks: bool = False
+    reasoning: bool = False
     """Says that the model thinks before it speaks. Its server must then not stop at an action's tag,
     which may be talk, and a reply that closes a thought it did not open is put right."""
-    completion_prompt: str | None = None
+    completion_template: str | None = None
     """The chat template written out, with ``$prompt`` for the user's text: the prompt is then sent to
     the server's completions and not to its chat. Nothing else gives a thinking model's continuation
     the form it was trained in, since chat templates take earlier thoughts apart."""
-    price: Price | None = None
+    price: TokenPrice | None = None
     _refused: set[str] = field(default_factory=set)
-    _sees: list[bool] = field(default_factory=list)
+    _images_verified: list[bool] = field(default_factory=list)
     """Holds something once pictures are known to have been taken notice of."""
 
     @property
@@ -69,11 +69,11 @@ class OpenAIModel:
 
     @cached_property
     def _client(self) -> openai.AsyncOpenAI:
-        key = os.environ.get(self.key_variable, "").strip()
+        key = os.environ.get(self.api_key_env, "").strip()
         if not key.isascii():
-            raise UsageError(f"{self.key_variable} holds marks that no key has; export it again")
+            raise UsageError(f"{self.api_key_env} holds marks that no key has; export it again")
         if not key and self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
-            raise UsageError(f"{self.key_variable} is not set; export it, or name a server: openai:{self.name}@URL")
+            raise UsageError(f"{self.api_key_env} is not set; export it, or name a server: openai:{self.name}@URL")
         return openai.AsyncOpenAI(
             api_key=key or "none",  # local servers want none, but the client wants one
             base_url=self.base_url,
@@ -83,24 +83,24 @@ class OpenAIModel:
         )
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """One request. Raises TransientError where another try may help, else ModelError."""
-        stop_at_action = settings.stop_at_action and not self.thinks
+        stop_at_action = settings.stop_at_action and not self.reasoning
         asked = replace(settings, stop_at_action=stop_at_action)
-        if self.completion_prompt is None:
+        if self.completion_template is None:
             body = chat_body(self.name, messages, asked)
             opened = ""
         else:
-            body = completion_body(self.name, self.completion_prompt, messages, asked)
-            opened = opened_thought(body["prompt"])
-        said = await self._send(body, hear)
-        if not said.is_whole:
+            body = completion_body(self.name, self.completion_template, messages, asked)
+            opened = reasoning_prefix(body["prompt"])
+        said = await self._send(body, on_text)
+        if not said.is_complete:
             raise TransientError(f"{self.where}: a reply that breaks off")
         if not said.text.strip() and not said.reasoning.strip():
             raise TransientError(f"{self.where}: an empty reply")
-        probed = Usage() if self._sees else await self._check_eyes(body, said)
-        text = restore_end(said.text) if stop_at_action and said.is_stopped else said.text
+        probed = Usage() if self._images_verified else await self._verify_image_input(body, said)
+        text = restore_stop_tag(said.text) if stop_at_action and said.is_stopped else said.text
         if not opened and messages[-1]["role"] == "user" and self._began_in_thought(said):
             opened = f"<{TEMPLATE_TAG}>\n"
         usage = Usage(1, said.prompt_tokens, said.completion_tokens) + probed
@@ -114,13 +114,13 @@ class OpenAIModel:
         if client is not None:
             await client.close()
 
-    def _began_in_thought(self, said: Said) -> bool:
+    def _began_in_thought(self, said: Completion) -> bool:
         """Whether the chat template opened a thought that the reply closes, or is still in."""
-        if not self.thinks or said.reasoning or f"<{TEMPLATE_TAG}>" in said.text:
+        if not self.reasoning or said.reasoning or f"<{TEMPLATE_TAG}>" in said.text:
             return False
         return f"</{TEMPLATE_TAG}>" in said.text or said.is_cut
 
-    async def _check_eyes(self, body: Mapping[str, Any], said: Said) -> Usage:
+    async def _verify_image_input(self, body: Mapping[str, Any], said: Completion) -> Usage:
         """Some servers drop the pictures that a text model is sent, and it then makes things up. Where
         the count of tokens leaves it open, the text is sent alone: if it counts the same, nothing was
         seen. Gives what the check cost; raises ModelError where nothing was seen."""
@@ -133,17 +133,17 @@ class OpenAIModel:
             cost = Usage(1, alone.prompt_tokens, alone.completion_tokens)
             if alone.prompt_tokens == said.prompt_tokens:
                 raise ModelError(f"{self.where}: {self.name!r} takes no notice of pictures; name a model that sees")
-        self._sees.append(True)
+        self._images_verified.append(True)
         return cost
 
-    async def _send(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
-        if hear is not None:
+    async def _send(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
+        if on_text is not None:
             body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         while True:
             accepted = _without(body, self._refused)
             try:
                 async with asyncio.timeout(self.timeout_s):
-                    said = await self._request(accepted, hear)
+                    said = await self._request(accepted, on_text)
             except (openai.APITimeoutError, TimeoutError) as error:
                 is_unreached = "Connect" in type(error.__cause__).__name__
                 told = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
@@ -160,18 +160,18 @@ class OpenAIModel:
             else:
                 return said
 
-    async def _request(self, body: Mapping[str, Any], hear: Hear | None) -> Said:
+    async def _request(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
         # Posted as bytes: the client's typed methods walk through every message once more and build
         # models of every reply, which takes as long as all the rest; and it takes twice as long to write
         # a megabyte of pictures as JSON.
         path = "/chat/completions" if "messages" in body else "/completions"
         content = to_json(body)
-        if hear is None:
+        if on_text is None:
             said = read_whole(await self._client.post(path, cast_to=object, content=content))
         else:
             chunks = openai.AsyncStream[object]
             opened = self._client.post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
-            said = await read_stream(await opened, hear)
+            said = await read_stream(await opened, on_text)
         if said.is_endless:
             raise ModelError(f"{self.where}: a reply of {said.length} characters or more; it ignores max_tokens")
         return said
@@ -179,7 +179,7 @@ class OpenAIModel:
     def _refusal(self, error: openai.APIStatusError) -> ModelError:
         status, told = error.status_code, f"{self.where}: HTTP {error.status_code}, {_cause(error)}"
         if status in (401, 403):
-            return ModelError(f"{self.where}: HTTP {status}, the key in {self.key_variable} was refused")
+            return ModelError(f"{self.where}: HTTP {status}, the key in {self.api_key_env} was refused")
         if status == 404:
             return ModelError(f"{told}; is {self.name!r} served there?")
         if status in (400, 413, 422) and any(word in str(error).lower() for word in _OVERFLOW_WORDS):

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from longvideoagent.core.protocol import ACTION_ENDS
-from longvideoagent.core.types import Message, Picture
+from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.errors import ModelError
-from longvideoagent.models.base import CallSettings, Hear
+from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.chat_template import join_continuation
 
 LONGEST_REPLY = 1_000_000
@@ -19,7 +19,7 @@ LONGEST_REPLY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Completion:
     """What a server said, in any of its forms."""
 
     text: str
@@ -28,7 +28,7 @@ class Said:
     """Whether it may have been stopped at a text that was asked for."""
     is_cut: bool = False
     """Whether max_tokens ended it."""
-    is_whole: bool = True
+    is_complete: bool = True
     """False for a stream that ended without saying why."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -67,7 +67,7 @@ def completion_body(name: str, template: str, messages: Sequence[Message], setti
     said. Raises ModelError for messages that are no one user's and one assistant's text."""
     texts = [content for message in messages if isinstance(content := message["content"], str)]
     if len(texts) < len(messages) or [message["role"] for message in messages] not in (["user"], ["user", "assistant"]):
-        raise ModelError("completion_prompt takes one text of the user's; set style to continuation or accumulated")
+        raise ModelError("completion_template takes one text of the user's; set style to continuation or accumulated")
     asked, continued = texts[0], "".join(texts[1:])
     head, _, tail = template.partition("$prompt")
     prompt = join_continuation(f"{head}{asked}{tail}", continued)
@@ -81,7 +81,7 @@ def _common(settings: CallSettings) -> dict[str, Any]:
     return common
 
 
-def read_whole(answer: object) -> Said:
+def read_whole(answer: object) -> Completion:
     """A completion that came in one piece. Servers differ in what they leave out, so nothing is taken
     for granted; what cannot be read is empty."""
     choice = _first_choice(answer)
@@ -89,8 +89,8 @@ def read_whole(answer: object) -> Said:
     return _said(text, reasoning, choice, _part(answer, "usage"))
 
 
-async def read_stream(chunks: AsyncIterable[object], hear: Hear) -> Said:
-    """A completion that comes in pieces; ``hear`` is told all of it after each."""
+async def read_stream(chunks: AsyncIterable[object], on_text: TextCallback) -> Completion:
+    """A completion that comes in pieces; ``on_text`` is told all of it after each."""
     text, reasoning = "", ""
     ended: Mapping[str, Any] = {}
     used: Mapping[str, Any] = {}
@@ -99,14 +99,14 @@ async def read_stream(chunks: AsyncIterable[object], hear: Hear) -> Said:
         more_text, more_reasoning = _words(_part(choice, "delta") or choice)
         text, reasoning = text + more_text, reasoning + more_reasoning
         if more_text or more_reasoning:
-            hear(reasoning + text)
+            on_text(reasoning + text)
         if choice.get("finish_reason"):
             ended = choice
         used = _part(chunk, "usage") or used
         if len(text) + len(reasoning) > LONGEST_REPLY:
             break
     said = _said(text, reasoning, ended, used)
-    return said if ended or used or said.is_endless else replace(said, is_whole=False)
+    return said if ended or used or said.is_endless else replace(said, is_complete=False)
 
 
 def _part(told: object, name: str) -> Mapping[str, Any]:
@@ -133,11 +133,11 @@ def _readable(told: object) -> str:
     return told.encode("utf-8", "replace").decode() if isinstance(told, str) else ""
 
 
-def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[str, Any]) -> Said:
+def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[str, Any]) -> Completion:
     finish = choice.get("finish_reason")
     is_end_of_turn = choice.get("stop_reason", "untold") is None  # vLLM tells the text it stopped at
     prompt_tokens, completion_tokens = (used.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    return Said(
+    return Completion(
         text,
         reasoning,
         finish == "stop" and not is_end_of_turn,
@@ -153,7 +153,7 @@ def _wire(message: Message) -> dict[str, Any]:
         return {"role": message["role"], "content": content}
     parts: list[dict[str, Any]] = []
     for part in content:
-        if isinstance(part, Picture):
+        if isinstance(part, Jpeg):
             parts.append({"type": "image_url", "image_url": {"url": data_url(part)}})
         else:
             parts.append({"type": "text", "text": part})
@@ -183,6 +183,6 @@ def text_bytes(body: Mapping[str, Any]) -> int:
 
 
 @lru_cache(maxsize=64)
-def data_url(picture: Picture) -> str:
+def data_url(picture: Jpeg) -> str:
     """The picture as a data URL, built once for as long as it is in use."""
     return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear, Model
+from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
 
 TOLD_AFTER = 3
 """Failures after which waiting is no more a matter of a moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """Waits double from ``first_wait_s`` up to ``longest_wait_s``, each cut by a random share so that
     many clients do not come back together; a server's Retry-After is honoured up to the same bound."""
 
@@ -38,15 +38,15 @@ class Patience:
 
 
 @dataclass
-class Gate:
+class AdaptiveLimiter:
     """How many calls may be under way: starts small and doubles with each round of successes (slow start)
     until the server says that it is too many; then it halves, once for the calls that were under way,
-    and from there on grows by one for each round. ``most_per_minute`` spaces their beginnings evenly.
+    and from there on grows by one for each round. ``requests_per_minute`` spaces their beginnings evenly.
     Who waits is let in in order."""
 
     most: int = 64
     width: float = 4.0
-    most_per_minute: int | None = None
+    requests_per_minute: int | None = None
     _doubles_below: float = math.inf
     _next_s: float = 0.0
     _epoch: int = 0
@@ -55,7 +55,7 @@ class Gate:
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[int]:
-        """Wait for a place; gives the epoch to tell ``narrow``."""
+        """Wait for a place; gives the epoch to tell ``on_throttled``."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._admit()
@@ -76,18 +76,18 @@ class Gate:
                 place.set_result(None)
 
     async def _wait_for_turn(self) -> None:
-        if self.most_per_minute is not None:
+        if self.requests_per_minute is not None:
             now_s = time.monotonic()
             turn_s = max(now_s, self._next_s)
-            self._next_s = turn_s + 60.0 / self.most_per_minute
+            self._next_s = turn_s + 60.0 / self.requests_per_minute
             await asyncio.sleep(turn_s - now_s)
 
-    def widen(self) -> None:
+    def on_success(self) -> None:
         """A call succeeded."""
         more = 1.0 if self.width < self._doubles_below else 1.0 / self.width
         self.width = min(float(self.most), self.width + more)
 
-    def narrow(self, epoch: int) -> None:
+    def on_throttled(self, epoch: int) -> None:
         """A call was throttled; those of the same epoch count once."""
         if epoch == self._epoch:
             self._epoch += 1
@@ -95,36 +95,36 @@ class Gate:
 
 
 @dataclass
-class PatientModel:
+class RetryingModel:
     """A model that is asked again while that may help. What failed tries cost is counted."""
 
     model: Model
-    patience: Patience = field(default_factory=Patience)
-    gate: Gate = field(default_factory=Gate)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    limiter: AdaptiveLimiter = field(default_factory=AdaptiveLimiter)
     _is_told: bool = False
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The reply, or ModelError naming the last failure and the number of tries."""
-        for failed_tries in range(self.patience.tries):
+        for failed_tries in range(self.retry_policy.tries):
             try:
-                async with self.gate.enter() as epoch:
-                    reply = await self.model.complete(messages, settings, hear)
+                async with self.limiter.enter() as epoch:
+                    reply = await self.model.complete(messages, settings, on_text)
             except TransientError as error:
                 if isinstance(error, ThrottledError):
-                    self.gate.narrow(epoch)
+                    self.limiter.on_throttled(epoch)
                 last = error
                 if failed_tries + 1 == TOLD_AFTER and not self._is_told:
                     self._is_told = True
-                    self.patience.warn(f"{error}; trying on, {self.patience.tries} times in all")
-                if failed_tries + 1 < self.patience.tries:
-                    await asyncio.sleep(self.patience.wait_s(failed_tries + 1, error.retry_after_s))
+                    self.retry_policy.warn(f"{error}; trying on, {self.retry_policy.tries} times in all")
+                if failed_tries + 1 < self.retry_policy.tries:
+                    await asyncio.sleep(self.retry_policy.wait_s(failed_tries + 1, error.retry_after_s))
             else:
-                self.gate.widen()
+                self.limiter.on_success()
                 self._is_told = False
                 return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
-        raise ModelError(f"{last} (after {self.patience.tries} tries)") from last
+        raise ModelError(f"{last} (after {self.retry_policy.tries} tries)") from last
 
     async def close(self) -> None:
         """Close the model; the gate keeps its width."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import DataError, ModelError
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
+from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
 
 
 class ScriptedModel:
@@ -36,7 +36,7 @@ class ScriptedModel:
         self,
         messages: Sequence[Message],
         settings: CallSettings = DEFAULTS,  # noqa: ARG002
-        hear: Hear | None = None,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The next reply of the script."""
         if len(self.heard) == len(self._replies):
@@ -46,8 +46,8 @@ class ScriptedModel:
         if isinstance(said, ModelError):
             raise said
         reply = Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
-        if hear is not None:
-            hear(reply.reasoning + reply.text)
+        if on_text is not None:
+            on_text(reply.reasoning + reply.text)
         return reply
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """A language model in this process, through transformers (extra ``transformers``).
 
 Requests that wait while others are being answered are answered together: one thread takes whatever
-has come, as many as ``most_at_once`` on equal terms, and generates one batch. So rollouts that run side
+has come, as many as ``max_concurrency`` on equal terms, and generates one batch. So rollouts that run side
 by side are batched without knowing of each other.
 """
 
@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from longvideoagent.core.protocol import holds_action, opened_thought
+from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
+from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
 from longvideoagent.models.chat_template import render_prompt
 
 GATHER_S = 0.005
 """How long a batch waits for company; little beside any generation."""
-HEARD_EVERY = 8
+TOKENS_PER_UPDATE = 8
 """Tokens between two tellings of a reply that is being heard."""
 
 
@@ -36,12 +36,12 @@ class _Request:
     ids: list[int]
     opened: str
     settings: CallSettings
-    hear: Hear | None
+    on_text: TextCallback | None
     text: str = ""
     new_tokens: int = 0
     failure: ModelError | None = None
     is_done: bool = False
-    is_whole: bool = False
+    is_complete: bool = False
     """Whether it ended by a rule of its own and not by a failure of its batch."""
 
     @property
@@ -56,8 +56,8 @@ class TransformersModel:
     holds further options of ``generate``, such as ``top_k``. A JSON schema is not enforced."""
 
     path: str
-    most_at_once: int = 8
-    context_tokens: int | None = None
+    max_concurrency: int = 8
+    max_context_tokens: int | None = None
     """The longest prompt and reply together; None: what the model was made for."""
     batches: int = 0
     """How many batches it has generated: fewer than its calls where some ran side by side."""
@@ -65,24 +65,24 @@ class TransformersModel:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The reply, generated together with whatever else is waiting. Raises ModelError where the
         model cannot be loaded or run."""
         loop = asyncio.get_running_loop()
-        request = await loop.run_in_executor(self._thread, self._prepare, messages, settings, hear)
+        request = await loop.run_in_executor(self._thread, self._prepare, messages, settings, on_text)
         with self._lock:
             self._waiting.append(request)
         try:
             await loop.run_in_executor(self._thread, self._work_until_done, request)
         finally:
-            request.hear = None  # nobody listens any more where the call was cancelled
+            request.on_text = None  # nobody listens any more where the call was cancelled
             with self._lock:
                 if request in self._waiting:
                     self._waiting.remove(request)
         if request.failure is not None:
             raise request.failure
-        if not request.is_whole:
+        if not request.is_complete:
             raise ModelError(f"transformers:{self.path}: its batch failed")
         if not request.text.strip():
             raise ModelError(f"transformers:{self.path}: an empty reply")
@@ -112,15 +112,15 @@ class TransformersModel:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer, model
 
-    def _prepare(self, messages: Sequence[Message], settings: CallSettings, hear: Hear | None) -> _Request:
+    def _prepare(self, messages: Sequence[Message], settings: CallSettings, on_text: TextCallback | None) -> _Request:
         tokenizer, model = self._loaded
         prompt = render_prompt(tokenizer, messages)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        bound = self.context_tokens or getattr(model.config, "max_position_embeddings", None)
+        bound = self.max_context_tokens or getattr(model.config, "max_position_embeddings", None)
         if bound is not None and len(ids) + settings.max_tokens > bound:
             told = f"{len(ids)} tokens and a reply of {settings.max_tokens} are more than its context of {bound}"
             raise ContextOverflowError(f"transformers:{self.path}: {told}")
-        return _Request(ids, opened_thought(prompt), settings, hear)
+        return _Request(ids, reasoning_prefix(prompt), settings, on_text)
 
     def _work_until_done(self, request: _Request) -> None:
         """Answer batches, oldest request first, until this one is answered."""
@@ -129,7 +129,7 @@ class TransformersModel:
         while not request.is_done:
             with self._lock:
                 terms = self._waiting[0].terms
-                batch = [each for each in self._waiting if each.terms == terms][: self.most_at_once]
+                batch = [each for each in self._waiting if each.terms == terms][: self.max_concurrency]
                 self._waiting = [each for each in self._waiting if each not in batch]
             try:
                 self._generate(batch)
@@ -139,7 +139,7 @@ class TransformersModel:
                     each.failure = ModelError(f"transformers:{self.path}: {told}")
             else:
                 for each in batch:
-                    each.is_whole = True
+                    each.is_complete = True
             finally:
                 for each in batch:
                     each.is_done = True
@@ -189,9 +189,9 @@ class _Ends:
         request.new_tokens = len(made)
         is_over = made[-1] in self._end_ids or len(made) >= request.settings.max_tokens
         may_act = request.settings.stop_at_action and ">" in self._tokenizer.decode(made[-1:])
-        is_heard = request.hear is not None and len(made) % HEARD_EVERY == 0
-        if is_over or may_act or is_heard:
+        is_reported = request.on_text is not None and len(made) % TOKENS_PER_UPDATE == 0
+        if is_over or may_act or is_reported:
             request.text = self._tokenizer.decode(made, skip_special_tokens=True)
-        if request.hear is not None and (is_heard or is_over):
-            request.hear(request.opened + request.text)
-        return is_over or (may_act and holds_action(request.opened + request.text))
+        if request.on_text is not None and (is_reported or is_over):
+            request.on_text(request.opened + request.text)
+        return is_over or (may_act and has_action(request.opened + request.text))

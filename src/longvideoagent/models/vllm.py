@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from longvideoagent.core.protocol import holds_action, opened_thought
+from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, Hear
+from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
 from longvideoagent.models.chat_template import render_prompt
 
 
@@ -26,12 +26,12 @@ class VLLMModel:
     sampling parameters, such as ``top_k``."""
 
     path: str
-    context_tokens: int | None = None
+    max_context_tokens: int | None = None
     """The longest prompt and reply together; None: what the model was made for."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, hear: Hear | None = None
+        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
         """The reply, given up at its first action where nothing more is wanted. Raises ModelError where
         the engine cannot be started or refuses."""
@@ -39,7 +39,7 @@ class VLLMModel:
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = render_prompt(tokenizer, messages)
-        opened = opened_thought(prompt)
+        opened = reasoning_prefix(prompt)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         said = None
         try:
@@ -48,9 +48,9 @@ class VLLMModel:
                 async for output in outputs:
                     before, said = said, output.outputs[0]
                     fresh = said.text[len(before.text) if before else 0 :]
-                    if hear is not None:
-                        hear(opened + said.text)
-                    if settings.stop_at_action and ">" in fresh and holds_action(opened + said.text):
+                    if on_text is not None:
+                        on_text(opened + said.text)
+                    if settings.stop_at_action and ">" in fresh and has_action(opened + said.text):
                         break
         except (RuntimeError, ValueError, TypeError, EngineDeadError, EngineGenerateError) as error:
             raise self._refusal(error) from error
@@ -72,7 +72,7 @@ class VLLMModel:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         try:
-            engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self.path, max_model_len=self.context_tokens))
+            engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self.path, max_model_len=self.max_context_tokens))
             return engine, AutoTokenizer.from_pretrained(self.path)
         except (RuntimeError, ValueError, OSError) as error:
             told = one_line(error)

@@ -37,7 +37,7 @@ printed when it was started: <input type="password" name="token" autocomplete="c
 _NOT_OURS = "this request comes from another site; open the page of this server and ask there"
 
 
-class Guard:
+class AccessMiddleware:
     """Lets requests through to ``app``, or refuses them in words."""
 
     def __init__(self, app: ASGIApp, token: str | None = None) -> None:

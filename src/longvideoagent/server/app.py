@@ -20,14 +20,14 @@ from starlette.requests import ClientDisconnect
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.server.access import Guard
-from longvideoagent.server.jobs import Asks
+from longvideoagent.server.access import AccessMiddleware
+from longvideoagent.server.jobs import JobQueue
 from longvideoagent.server.library import Library, NotHereError
 from longvideoagent.server.routes import jobs, page, runs, videos
 from longvideoagent.server.runs import Runs
-from longvideoagent.server.state import Served, served
+from longvideoagent.server.state import AppState, app_state
 from longvideoagent.server.uploads import TooLargeError
-from longvideoagent.server.video_cache import Shelf
+from longvideoagent.server.video_cache import VideoCache
 
 MOST_BYTES = 8_000_000_000
 ABOUT_OFFLINE = "The embedded agents: they search lines and look for text, colours and motion. No language model."
@@ -37,29 +37,29 @@ STATUS: Mapping[type[Exception], int] = {NotHereError: 404, TooLargeError: 413, 
 def create_app(
     library: Library,
     teams: Mapping[str, Team],
-    at_once: int = 2,
-    most_bytes: int = MOST_BYTES,
+    max_concurrency: int = 2,
+    max_upload_bytes: int = MOST_BYTES,
     token: str | None = None,
 ) -> FastAPI:
     """The server's application: so many questions at once, uploads of at most so many bytes. ``token`` is asked of
     everybody; without one only the loopback name is answered to."""
     library.videos()  # look through it once before anybody asks
-    shelf = Shelf(library)
-    asks = Asks(shelf, teams, library.keep / "asks", at_once)
+    video_cache = VideoCache(library)
+    asks = JobQueue(video_cache, teams, library.keep / "asks", max_concurrency)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await asks.close()
-        shelf.close()
+        video_cache.close()
 
     app = FastAPI(
         title="longvideoagent", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
     )
     app.version = metadata.version("longvideoagent")
     names = {name: ABOUT_OFFLINE if team.name == OFFLINE else team.name for name, team in teams.items()}
-    app.state.served = Served(library, shelf, asks, Runs(library), names, most_bytes)
-    app.add_middleware(Guard, token=token)
+    app.state.app_state = AppState(library, video_cache, asks, Runs(library), names, max_upload_bytes)
+    app.add_middleware(AccessMiddleware, token=token)
     app.add_exception_handler(LongVideoAgentError, _tell_error)
     app.add_exception_handler(OSError, _tell_os_error)
     app.add_exception_handler(ClientDisconnect, _tell_nobody)
@@ -72,7 +72,7 @@ def create_app(
 
 async def _tell_error(request: Request, error: Exception) -> JSONResponse:
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))  # the narrower kinds come first
-    return JSONResponse({"detail": served(request).library.without_folders(str(error))}, status)
+    return JSONResponse({"detail": app_state(request).library.redact_paths(str(error))}, status)
 
 
 async def _tell_nobody(_: Request, __: Exception) -> Response:

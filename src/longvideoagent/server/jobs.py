@@ -21,13 +21,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.agents.base import Team
-from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 from longvideoagent.run import steps
 from longvideoagent.server.library import NotHereError, VideoItem
-from longvideoagent.server.video_cache import Shelf
+from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import read_trace, trace_line
 
 MOST_WAITING = 200
@@ -47,11 +47,11 @@ class State(StrEnum):
     """The video could not be opened."""
 
 
-LIVING = (State.QUEUED, State.RUNNING)
+ACTIVE = (State.QUEUED, State.RUNNING)
 
 
 @dataclass
-class Ask:
+class Job:
     """One question about one video, from when it was asked on."""
 
     id: str
@@ -59,7 +59,7 @@ class Ask:
     video_name: str
     question: Question
     team: str
-    settings: Settings
+    settings: RolloutSettings
     asked_at: str
     """ISO 8601, UTC."""
     state: State = State.QUEUED
@@ -83,7 +83,7 @@ class Ask:
     async def changes(self) -> AsyncIterator[None]:
         """Once now and after each change, until it has ended; changes that follow closely come as one."""
         while True:
-            changed, has_ended = self._changed, self.state not in LIVING
+            changed, has_ended = self._changed, self.state not in ACTIVE
             yield
             if has_ended:
                 return
@@ -105,22 +105,22 @@ class Ask:
 
 
 @dataclass
-class Asks:
+class JobQueue:
     """All asks of a server: those that live, and the records of the others."""
 
-    shelf: Shelf
+    video_cache: VideoCache
     teams: Mapping[str, Team]
     folder: Path
-    at_once: int = 2
-    _living: dict[str, Ask] = field(default_factory=dict)
+    max_concurrency: int = 2
+    _living: dict[str, Job] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Lines of the records, by id; the traces stay on the disk."""
-    _unkept: dict[str, Ask] = field(default_factory=dict)
+    _unsaved: dict[str, Job] = field(default_factory=dict)
     """Those whose record could not be written."""
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.at_once)
+        self._places = asyncio.Semaphore(self.max_concurrency)
         for path in sorted(self.folder.glob("*.json")):
             try:
                 ask = _read(path)
@@ -129,14 +129,14 @@ class Asks:
                 continue
             self._ended[ask.id] = ask.line()
 
-    def add(self, item: VideoItem, question: Question, team: str, settings: Settings) -> Ask:
+    def add(self, item: VideoItem, question: Question, team: str, settings: RolloutSettings) -> Job:
         """Put a question into the queue. Raises UsageError where the queue is full or there is no such team."""
         if team not in self.teams:
             raise UsageError(f"{team}: no such team here; there are {', '.join(self.teams)}")
         if self.count(State.QUEUED) >= MOST_WAITING:
             raise UsageError(f"{MOST_WAITING} questions wait already; ask again when some are answered")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        ask = Ask(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
+        ask = Job(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
         self._living[ask.id] = ask
         task = asyncio.create_task(self._live(ask, item))
         self._tasks[ask.id] = task
@@ -146,13 +146,13 @@ class Asks:
 
     def stop(self, ask_id: str) -> None:
         """End an ask that lives; what it has found out so far is kept. Raises NotHereError for an unknown one."""
-        if self.get(ask_id).state in LIVING and not self._living[ask_id].is_stopping:
+        if self.get(ask_id).state in ACTIVE and not self._living[ask_id].is_stopping:
             self._living[ask_id].is_stopping = True  # once: a second time would cut the keeping short
             self._tasks[ask_id].cancel()
 
-    def get(self, ask_id: str) -> Ask:
+    def get(self, ask_id: str) -> Job:
         """The ask of that id, living or ended. Raises NotHereError where there is none."""
-        found = self._living.get(ask_id) or self._unkept.get(ask_id)
+        found = self._living.get(ask_id) or self._unsaved.get(ask_id)
         if found is not None:
             return found
         if ask_id not in self._ended:
@@ -164,7 +164,7 @@ class Asks:
 
     def lines(self, most: int) -> list[dict[str, Any]]:
         """One for each ask, the newest first, and at most so many."""
-        told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unkept.values()))]
+        told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unsaved.values()))]
         return sorted(told, key=lambda line: (line["asked_at"], line["id"]), reverse=True)[:most]
 
     def count(self, state: State) -> int:
@@ -180,7 +180,7 @@ class Asks:
         for team in self.teams.values():
             await team.close()
 
-    async def _live(self, ask: Ask, item: VideoItem) -> None:
+    async def _live(self, ask: Job, item: VideoItem) -> None:
         """From the queue to the record. There is one from the beginning, which counts where the server is killed."""
         begun = asyncio.create_task(
             self._keep(ask, _written(ask, State.STOPPED, "the server ended while this was asked"))
@@ -193,15 +193,15 @@ class Asks:
         except asyncio.CancelledError:
             state, cause = State.STOPPED, ""
         except (LongVideoAgentError, OSError) as error:
-            state, cause = State.FAILED, self.shelf.library.without_folders(str(error))
+            state, cause = State.FAILED, self.video_cache.library.redact_paths(str(error))
         await begun  # a stop may have come before it was written, and it must not be written last
         await self._keep(ask, _written(ask, state, cause))
         ask.change(state=state, cause=cause, doing="", share=None, place=None)
 
-    async def _run(self, ask: Ask, item: VideoItem) -> None:
+    async def _run(self, ask: Job, item: VideoItem) -> None:
         ask.change(state=State.RUNNING, place=None)
         self._tell_places()
-        opening = self.shelf.opening(item)
+        opening = self.video_cache.opening(item)
         while not await opening.is_done_within(TOLD_EVERY_S):
             ask.change(doing=opening.doing, share=opening.share)
         episode = await opening.episode()
@@ -209,30 +209,30 @@ class Asks:
         async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
             ask.change(trace=trace)
 
-    async def _keep(self, ask: Ask, told: str) -> None:
+    async def _keep(self, ask: Job, told: str) -> None:
         """Write its record; without one it is known for as long as the server runs."""
         try:
             await asyncio.to_thread(self._write, ask.id, told)
-            self._unkept.pop(ask.id, None)
+            self._unsaved.pop(ask.id, None)
         except OSError as error:
             _log.error("ask %s could not be kept: %s", ask.id, error)
-            self._unkept[ask.id] = ask
+            self._unsaved[ask.id] = ask
 
     def _write(self, ask_id: str, told: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / f"{ask_id}.json", told)
+        atomic_write_text(self.folder / f"{ask_id}.json", told)
 
-    def _leave(self, ask: Ask, done: asyncio.Task[None]) -> None:
+    def _leave(self, ask: Job, done: asyncio.Task[None]) -> None:
         """It has ended; an error of the program itself is told, so that nobody waits for ever."""
         error = None if done.cancelled() else done.exception()
         state, cause = State.STOPPED, ""  # before it had begun
         if error is not None:
             _log.error("ask %s", ask.id, exc_info=error)
             state, cause = State.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
-        if ask.state in LIVING:
-            self._unkept[ask.id] = ask
+        if ask.state in ACTIVE:
+            self._unsaved[ask.id] = ask
             ask.change(state=state, cause=cause, doing="", share=None, place=None)
-        if ask.id not in self._unkept:
+        if ask.id not in self._unsaved:
             self._ended[ask.id] = ask.line()
         del self._living[ask.id], self._tasks[ask.id]
         self._tell_places()
@@ -261,7 +261,7 @@ class _Record(BaseModel):
     trace: dict[str, Any] | None
 
 
-def _written(ask: Ask, state: State, cause: str) -> str:
+def _written(ask: Job, state: State, cause: str) -> str:
     """The record as JSON; in ASCII, which holds whatever a model may have said."""
     record = _Record(
         video=ask.video,
@@ -278,11 +278,11 @@ def _written(ask: Ask, state: State, cause: str) -> str:
     return json.dumps(record.model_dump())
 
 
-def _read(path: Path) -> Ask:
+def _read(path: Path) -> Job:
     """Raises OSError, ValueError or RecursionError where the file is no record."""
     told = _Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    question, settings = Question(told.question, tuple(told.options)), Settings(told.max_rounds)
-    ask = Ask(path.stem, told.video, told.video_name, question, told.team, settings, told.asked_at)
+    question, settings = Question(told.question, tuple(told.options)), RolloutSettings(told.max_rounds)
+    ask = Job(path.stem, told.video, told.video_name, question, told.team, settings, told.asked_at)
     ask.state, ask.cause = told.state, told.cause
     ask.trace = None if told.trace is None else read_trace(told.trace)
     return ask

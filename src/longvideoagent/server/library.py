@@ -20,7 +20,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
-from longvideoagent.media.subtitles import find_beside
+from longvideoagent.media.subtitles import find_sidecar
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
 MOST_NAMES = 50_000
@@ -127,7 +127,7 @@ class Library:
     def subtitles(self, item: VideoItem) -> Path | None:
         """The subtitles that were added to it, or those that lie beside it. Raises DataError where the latter lead out
         of the library."""
-        beside = find_beside(item.path)
+        beside = find_sidecar(item.path)
         if beside is not None and not self._is_inside(beside):
             raise DataError(f"{item.name}: {beside.name} beside it leads out of the library; copy the file in instead")
         return self.added_subtitles(item) or beside
@@ -141,7 +141,7 @@ class Library:
         """Where the subtitle file that was uploaded for a video lies, alone."""
         return self.keep / "subtitles" / item.id
 
-    def without_folders(self, told: str) -> str:
+    def redact_paths(self, told: str) -> str:
         """A message with its paths as the library tells them: nobody need know where on the disk it lies."""
         for folder in sorted((self.root, self.keep, self.uploads), key=lambda each: -len(each.parts)):
             told = told.replace(f"{folder}{os.sep}", "")

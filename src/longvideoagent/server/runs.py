@@ -16,9 +16,9 @@ from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.score import Judged, judge
+from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 from longvideoagent.server.library import Item, Library, NotHereError
 from longvideoagent.views.html.page import density
 from longvideoagent.views.html.trajectory import span, trajectory
@@ -32,7 +32,7 @@ MOST_EPISODES = 32
 class _Finished:
     """A question of a run, judged."""
 
-    judged: Judged
+    judged: SampleScore
     answer: str
     at: int
     """Where its line begins in the file, in bytes."""
@@ -47,7 +47,7 @@ class _Run:
     finished: dict[str, _Finished]
 
 
-Mark = tuple[object, ...]
+Fingerprint = tuple[object, ...]
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Runs:
     """Reads the runs of a library, each once for as long as it stays as it is."""
 
     library: Library
-    _read: dict[Mark, _Run] = field(default_factory=dict)
+    _read: dict[Fingerprint, _Run] = field(default_factory=dict)
     """The latest of them; each holds all its questions."""
-    _told: dict[Mark, dict[str, Any]] = field(default_factory=dict)
+    _told: dict[Fingerprint, dict[str, Any]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     """Routes run in threads; a run is read by one of them at a time."""
 
@@ -121,7 +121,7 @@ class Runs:
                     self._told[mark] = _summary(self._open(item))
                 told = self._told[mark]
         except DataError as error:
-            told = {"fault": self.library.without_folders(str(error))}
+            told = {"fault": self.library.redact_paths(str(error))}
         except OSError as error:
             told = {"fault": f"it cannot be read ({error.strerror}); check its files"}
         return {"id": item.id, "name": item.name, **told}
@@ -135,7 +135,7 @@ class Runs:
                 del self._read[old]
             return run
 
-    def _episode(self, config: dict[str, Any], video: str) -> Episode | None:
+    def _episode(self, config: dict[str, Any], video: str) -> Video | None:
         """None where the data set is not in the library, or not whole."""
         folder = Path(config["data"]).absolute().resolve()
         if not folder.is_relative_to(self.library.root.resolve()):
@@ -151,14 +151,14 @@ def clips_told(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     return [{**span(clip), "density": density(clip)} for clip in clips]
 
 
-def _mark(item: Item) -> Mark:
+def _mark(item: Item) -> Fingerprint:
     """Changes when the run does."""
     states = [(item.path / name).stat() for name in (CONFIG, QUESTIONS, TRACES)]
     return (item.path, *((told.st_mtime_ns, told.st_size) for told in states))
 
 
 @lru_cache(MOST_EPISODES)
-def _episode(folder: Path, split: str, video: str) -> Episode:
+def _episode(folder: Path, split: str, video: str) -> Video:
     return _dataset(folder, split).episode(video)
 
 
@@ -180,7 +180,7 @@ def _summary(run: _Run) -> dict[str, Any]:
     }
 
 
-def _right(judged: Judged) -> bool | None:
+def _right(judged: SampleScore) -> bool | None:
     return judged.is_correct if judged.is_known else None
 
 
@@ -199,7 +199,7 @@ def _read_run(path: Path) -> _Run:
     finished = {}
     for trace, at in zip(read_traces(path), _line_starts(path / TRACES), strict=False):
         name = trace.question.id
-        finished[name] = _Finished(judge(samples[name], trace), trace.answer, at)
+        finished[name] = _Finished(score_sample(samples[name], trace), trace.answer, at)
     return _Run(read_config(path), samples, {name: finished[name] for name in samples if name in finished})
 
 

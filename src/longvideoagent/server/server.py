@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import cache_path, load_team
-from longvideoagent.agents.config import load_roster
+from longvideoagent.agents.config import load_team_config
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.server.access import is_loopback
@@ -54,7 +54,9 @@ def _sweep(uploads: Path) -> None:
 
 def load_teams(names: Sequence[str], *, is_cached: bool) -> dict[str, Team]:
     """The teams by their names. Raises UsageError or DataError where one cannot be."""
-    return {name: load_team(load_roster(name), cache_path() if is_cached else None) for name in dict.fromkeys(names)}
+    return {
+        name: load_team(load_team_config(name), cache_path() if is_cached else None) for name in dict.fromkeys(names)
+    }
 
 
 def listen(host: str, port: int, token: str | None, warn: Callable[[str], None]) -> socket.socket:
@@ -93,5 +95,5 @@ class _Server(uvicorn.Server):
         here = getattr(getattr(self.config.app, "state", None), "served", None)
         if here is not None:
             await here.asks.close()
-            here.shelf.close()
+            here.video_cache.close()
         await super().shutdown(sockets)

@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from longvideoagent.server.jobs import Asks
+from longvideoagent.server.jobs import JobQueue
 from longvideoagent.server.library import Library
 from longvideoagent.server.runs import Runs
-from longvideoagent.server.video_cache import Shelf
+from longvideoagent.server.video_cache import VideoCache
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class AppState:
     """Everything that is served, made once."""
 
     library: Library
-    shelf: Shelf
-    asks: Asks
+    video_cache: VideoCache
+    asks: JobQueue
     runs: Runs
     teams: Mapping[str, str]
     """Who plays in each team, by its name; the first is asked unless another is named."""
-    most_bytes: int
+    max_upload_bytes: int
     """Of an upload."""
 
 
-def served(request: Request) -> Served:
+def app_state(request: Request) -> AppState:
     """What the application that got this request serves."""
-    told: Served = request.app.state.served
+    told: AppState = request.app.state.app_state
     return told

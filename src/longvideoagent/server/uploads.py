@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import PARTIAL, whole
-from longvideoagent.media.readers.file import VideoFile
+from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
 from longvideoagent.server.library import SUFFIXES, Library, VideoItem
-from longvideoagent.server.playback.plan import check_plain
+from longvideoagent.server.playback.plan import check_safe_container
 
 SPARE_BYTES = 500_000_000
 """Of the disk that an upload leaves free."""
@@ -31,7 +31,7 @@ class TooLargeError(UsageError):
     """More than may be uploaded."""
 
 
-async def take_video(library: Library, name: str, body: AsyncIterator[bytes], most_bytes: int) -> VideoItem:
+async def take_video(library: Library, name: str, body: AsyncIterator[bytes], max_upload_bytes: int) -> VideoItem:
     """Write an upload into the library. Raises UsageError for a name that no video has, TooLargeError where it is
     larger than allowed or the disk is nearly full, and DataError where it is no video."""
     plain = plain_name(name)
@@ -42,7 +42,7 @@ async def take_video(library: Library, name: str, body: AsyncIterator[bytes], mo
         undo.callback(shutil.rmtree, path.parent, ignore_errors=True)
         with ExitStack() as writing:
             partial = writing.enter_context(whole(path))
-            await _write(partial, body, most_bytes)
+            await _write(partial, body, max_upload_bytes)
             await asyncio.to_thread(_check_video, partial, plain)
             await asyncio.to_thread(writing.pop_all().close)  # a large file takes a while to be on the disk
         undo.pop_all()
@@ -79,16 +79,16 @@ def plain_name(name: str) -> str:
     return f"{short}.{suffix}"
 
 
-async def _write(path: Path, body: AsyncIterator[bytes], most_bytes: int) -> None:
+async def _write(path: Path, body: AsyncIterator[bytes], max_upload_bytes: int) -> None:
     """Raises TooLargeError where there is more than allowed or the disk is nearly full."""
     written, waiting = 0, bytearray()
     with path.open("wb") as file:
         async for part in body:
             waiting += part
             written += len(part)
-            if written > most_bytes:
+            if written > max_upload_bytes:
                 raise TooLargeError(
-                    f"the file is larger than {most_bytes / 1e9:g} GB; start the server with a larger --most-gb"
+                    f"the file is larger than {max_upload_bytes / 1e9:g} GB; start the server with a larger --most-gb"
                 )
             if len(waiting) >= PIECE_BYTES:
                 _check_room(path, len(waiting))
@@ -105,8 +105,8 @@ def _check_room(path: Path, more_bytes: int) -> None:
 
 def _check_video(path: Path, name: str) -> None:
     try:
-        check_plain(path)
-        VideoFile(path).duration_s  # noqa: B018 (reads all packets, and raises where there are no pictures)
+        check_safe_container(path)
+        VideoFileReader(path).duration_s  # noqa: B018 (reads all packets, and raises where there are no pictures)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
 

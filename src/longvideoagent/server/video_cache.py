@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.media.video import Episode, Progress, open_episode
+from longvideoagent.media.video import Progress, Video, open_video
 from longvideoagent.server.library import Library, VideoItem
-from longvideoagent.server.playback.plan import check_plain
+from longvideoagent.server.playback.plan import check_safe_container
 
 MOST_KEPT = 16
 AT_ONCE = 2
@@ -22,17 +22,17 @@ PATIENCE_S = 30.0
 """How long a video is made ready for nobody."""
 POLL_S = 1.0
 
-Mark = tuple[object, ...]
+Fingerprint = tuple[object, ...]
 
 
 class GivenUpError(LongVideoAgentError):
     """Nobody waits for the video any more, or the server ends."""
 
 
-class Opening:
+class VideoLoad:
     """A video that is being made ready, or is. Whoever waits for it has to ask now and then."""
 
-    def __init__(self, begin: Callable[[Progress], asyncio.Future[Episode]]) -> None:
+    def __init__(self, begin: Callable[[Progress], asyncio.Future[Video]]) -> None:
         self.doing, self.share = "waiting for other videos to be opened", 0.0
         self._is_closed = False
         self._asked_s = time.monotonic()
@@ -53,7 +53,7 @@ class Opening:
         self._asked_s = time.monotonic()
         return bool((await asyncio.wait([self._task], timeout=seconds))[0])
 
-    async def episode(self) -> Episode:
+    async def episode(self) -> Video:
         """The video, once it is ready. Raises DataError where it cannot be read."""
         while not await self.is_done_within(POLL_S):
             pass
@@ -71,28 +71,28 @@ class Opening:
 
 
 @dataclass
-class Shelf:
+class VideoCache:
     """Opens each video once, however many ask for it."""
 
     library: Library
-    _openings: dict[Mark, Opening] = field(default_factory=dict)
+    _openings: dict[Fingerprint, VideoLoad] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "opening"))
 
-    def opening(self, item: VideoItem) -> Opening:
+    def opening(self, item: VideoItem) -> VideoLoad:
         """Begin to make a video ready, or go on with it; what has failed is tried again. Raises DataError where its
         subtitles may not be used."""
         subtitles = self.library.subtitles(item)
         mark = (item.path, _state(item.path), subtitles, subtitles and _state(subtitles))
         found = self._openings.pop(mark, None)
         if found is None or found.has_failed:
-            found = Opening(lambda tell: self._begin(item.path, subtitles, tell))
+            found = VideoLoad(lambda tell: self._begin(item.path, subtitles, tell))
         self._openings[mark] = found  # the latest asked for is the last to go
         done = [mark for mark, each in self._openings.items() if each.is_done and each is not found]
         for old in done[: max(0, len(self._openings) - MOST_KEPT)]:
             del self._openings[old]
         return found
 
-    async def episode(self, item: VideoItem) -> Episode:
+    async def episode(self, item: VideoItem) -> Video:
         """The video made ready. Raises DataError where it cannot be read."""
         return await self.opening(item).episode()
 
@@ -102,14 +102,14 @@ class Shelf:
             opening.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, path: Path, subtitles: Path | None, tell: Progress) -> asyncio.Future[Episode]:
+    def _begin(self, path: Path, subtitles: Path | None, tell: Progress) -> asyncio.Future[Video]:
         return asyncio.get_running_loop().run_in_executor(self._threads, partial(self._open, path, subtitles, tell))
 
-    def _open(self, path: Path, subtitles: Path | None, tell: Progress) -> Episode:
+    def _open(self, path: Path, subtitles: Path | None, tell: Progress) -> Video:
         tell("opening the video", 0.0)
-        check_plain(path)
-        episode = open_episode(path, subtitles, tell)
-        return replace(episode, warnings=tuple(map(self.library.without_folders, episode.warnings)))
+        check_safe_container(path)
+        episode = open_video(path, subtitles, tell)
+        return replace(episode, warnings=tuple(map(self.library.redact_paths, episode.warnings)))
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -13,15 +13,15 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import OFFLINE, parse_toml
 from longvideoagent.core.context import Style
-from longvideoagent.core.trace import Settings
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.errors import DataError
 from longvideoagent.training.reward import PRESETS, Weights
-from longvideoagent.training.tokens import Limits, Wording
+from longvideoagent.training.tokens import Limits, PromptFormat
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 C = TypeVar("C", bound="MasterConfig")
-_USUAL = Limits()
+_DEFAULTS = Limits()
 
 REINFORCEMENT: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -41,7 +41,7 @@ COMMON: Mapping[str, Any] = MappingProxyType(
 """Settings of all of them. The learning rate rises in the first tenth of the steps and then stays."""
 OVERLONG_SHARE = 0.2
 """The last share of the response's tokens, in which DAPO takes of the reward; the public code tells none."""
-_SAID_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+_OWNED_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "output_dir": "out",
         "max_steps": "steps",
@@ -78,10 +78,10 @@ class TokenLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    prompt: Count = _USUAL.prompt
-    response: Count = _USUAL.response
-    reply: Count = _USUAL.reply
-    least_reply: Count = _USUAL.least_reply
+    prompt: Count = _DEFAULTS.prompt
+    response: Count = _DEFAULTS.response
+    reply: Count = _DEFAULTS.reply
+    least_reply: Count = _DEFAULTS.least_reply
 
     @field_validator("least_reply")
     @classmethod
@@ -125,7 +125,7 @@ class MasterConfig(BaseModel):
     @classmethod
     def _is_said_once(cls, trl: dict[str, Any]) -> dict[str, Any]:
         for name in trl:
-            own = _SAID_ELSEWHERE.get(name)
+            own = _OWNED_FIELDS.get(name)
             if own in cls.model_fields:
                 raise PydanticCustomError("said_elsewhere", f"{name} is what the field {own} decides")
         return trl
@@ -144,9 +144,9 @@ class MasterConfig(BaseModel):
         return Weights(**self.reward)
 
     @property
-    def wording(self) -> Wording:
+    def wording(self) -> PromptFormat:
         """How the master's context is written. Raises DataError where the prompt cannot be read."""
-        return Wording(self.style, read_prompt(self.prompt_file), self.look_tag)
+        return PromptFormat(self.style, read_prompt(self.prompt_file), self.look_tag)
 
     @property
     def token_limits(self) -> Limits:
@@ -177,12 +177,12 @@ class TrainConfig(MasterConfig):
     """Share of the GPU's memory for a vLLM beside the trainer that samples; None: transformers samples."""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> RolloutSettings:
         """What bounds a rollout."""
-        return Settings(self.max_rounds, self.window)
+        return RolloutSettings(self.max_rounds, self.window)
 
 
-class TeachConfig(MasterConfig):
+class SftConfig(MasterConfig):
     """Supervised fine-tuning on trajectories of a good team."""
 
     runs: Annotated[list[Path], Field(min_length=1)]

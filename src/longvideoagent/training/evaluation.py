@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Outcome
-from longvideoagent.training.rollouts import Lesson, Played, counts, means
+from longvideoagent.training.rollouts import RolloutResult, TrainingSample, counts, means
 from longvideoagent.training.run_dir import HELD_OUT, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts
 
@@ -21,12 +21,17 @@ AT_ONCE = 64
 """Rollouts sampled side by side."""
 
 
-class HeldOut(TrainerCallback):  # type: ignore[misc]
+class EvalCallback(TrainerCallback):  # type: ignore[misc]
     """Asks them before the first step, every so many steps, and after the last, without touching the random numbers
     that training goes on with. Nothing is learnt from them."""
 
     def __init__(
-        self, trainer: Any, rollouts: MasterRollouts, lessons: Sequence[Lesson], folder: TrainingFolder, every: int
+        self,
+        trainer: Any,
+        rollouts: MasterRollouts,
+        lessons: Sequence[TrainingSample],
+        folder: TrainingFolder,
+        every: int,
     ) -> None:
         self._trainer = trainer
         self._rollouts = rollouts
@@ -47,7 +52,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
     def _ask(self, state: Any) -> None:
         process = self._trainer.accelerator.process_index
         own = self._lessons[process :: self._trainer.accelerator.num_processes]
-        played: list[Played] = []
+        played: list[RolloutResult] = []
         with torch.random.fork_rng():
             torch.manual_seed(self._trainer.args.seed + process)
             for start in range(0, len(own), AT_ONCE):
@@ -58,7 +63,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
             self._folder.add(HELD_OUT, {"step": state.global_step, **summarize(ended)})
 
 
-def summarize(ended: Sequence[tuple[Lesson, Played]]) -> dict[str, Any]:
+def summarize(ended: Sequence[tuple[TrainingSample, RolloutResult]]) -> dict[str, Any]:
     """Accuracy, and how the agents were used, in all and of each kind of question; of no questions, neither. An outage
     is no wrong answer, nor is a prompt that did not fit: both are counted apart."""
     failed = sum(played.trace.outcome is Outcome.FAILED for _, played in ended)
@@ -73,7 +78,7 @@ def summarize(ended: Sequence[tuple[Lesson, Played]]) -> dict[str, Any]:
     return {**_measure(whole), **lost, "by_kind": by_kind}
 
 
-def _measure(ended: Sequence[tuple[Lesson, Played]]) -> Mapping[str, float]:
+def _measure(ended: Sequence[tuple[TrainingSample, RolloutResult]]) -> Mapping[str, float]:
     rows = [
         {"accuracy": float(score(played.trace, lesson.gold_option).correct), **counts(played.trace)}
         for lesson, played in ended

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.errors import DataError
-from longvideoagent.fs import whole, write_whole
+from longvideoagent.fs import atomic_write_text, whole
 from longvideoagent.training.run_dir import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
 from longvideoagent.views.html.page import render
 
@@ -104,5 +104,5 @@ def write_training_report(run: Path, out: Path | None = None) -> Path:
         held_out=list(folder.lines(HELD_OUT)),
         rollouts=list(folder.lines(ROLLOUTS))[-SHOWN_ROLLOUTS:][::-1],
     )
-    write_whole(page, told)
+    atomic_write_text(page, told)
     return page

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from longvideoagent.core.protocol import holds_action
+from longvideoagent.core.protocol import has_action
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Outcome, Round, Trace
 from longvideoagent.core.types import Invalid, Look, Relocate
@@ -86,4 +86,4 @@ def overlong(length: int, limit: int, margin: float) -> float:
 
 def is_one_action(said: Round) -> bool:
     """Whether a reply is one well-formed action and no other follows it."""
-    return not isinstance(said.action, Invalid) and not holds_action(said.reply.text.removeprefix(said.text))
+    return not isinstance(said.action, Invalid) and not has_action(said.reply.text.removeprefix(said.text))

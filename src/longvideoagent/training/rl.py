@@ -14,10 +14,10 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.training.callbacks import Progress, Watch, run_trainer
 from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
-from longvideoagent.training.evaluation import HeldOut
+from longvideoagent.training.evaluation import EvalCallback
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model, machine_arguments
-from longvideoagent.training.rollouts import Lesson, Tongue, prompt_fits
-from longvideoagent.training.rows import read_lessons
+from longvideoagent.training.rollouts import MasterFormat, TrainingSample, prompt_fits
+from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import ROLLOUTS, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.views.trace_json import to_json
@@ -29,7 +29,7 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
     lessons, held_out = prepare(config, algorithm)
     folder, told = TrainingFolder(config.out), settings_told(config, algorithm)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
-    tongue = Tongue(tokenizer, config.wording, config.token_limits)
+    tongue = MasterFormat(tokenizer, config.wording, config.token_limits)
     check_prompts(config.rows, lessons, tongue)
     if config.held_out is not None:
         check_prompts(config.held_out, held_out, tongue)
@@ -47,13 +47,13 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _shar
         return rollouts.told
 
     if held_out:
-        trainer.add_callback(HeldOut(trainer, rollouts, held_out, folder, config.held_out_every))
+        trainer.add_callback(EvalCallback(trainer, rollouts, held_out, folder, config.held_out_every))
     run_trainer(trainer, folder, Watch(folder, progress, tell_more))
     tokenizer.save_pretrained(folder.model)
     return folder.model
 
 
-def prepare(config: TrainConfig, algorithm: str) -> tuple[list[Lesson], list[Lesson]]:
+def prepare(config: TrainConfig, algorithm: str) -> tuple[list[TrainingSample], list[TrainingSample]]:
     """All that can be told before the model is loaded: the lessons to train on and those held out, where the run can
     begin or go on. Raises DataError or UsageError where it cannot."""
     TrainingFolder(config.out).check(settings_told(config, algorithm))
@@ -61,7 +61,7 @@ def prepare(config: TrainConfig, algorithm: str) -> tuple[list[Lesson], list[Les
     check_fields("GRPOConfig", config.trl)
     if config.vllm_memory is not None and find_spec("vllm") is None:
         raise UsageError("vllm_memory: vLLM is not installed; pip install 'longvideoagent[vllm]', or leave it out")
-    return read_all_lessons(config)
+    return read_all_training_samples(config)
 
 
 def check_fields(kind: str, told: Mapping[str, Any]) -> None:
@@ -74,12 +74,12 @@ def check_fields(kind: str, told: Mapping[str, Any]) -> None:
         raise UsageError(f"trl.{unknown[0]}: no field of TRL's {kind}; mend or delete it")
 
 
-def read_all_lessons(config: TrainConfig) -> tuple[list[Lesson], list[Lesson]]:
+def read_all_training_samples(config: TrainConfig) -> tuple[list[TrainingSample], list[TrainingSample]]:
     """Those to train on, and those held out. Raises DataError where they cannot be read, and UsageError where one
     episode stands in both, or where there are too few for a step."""
     data = open_dataset(config.data, config.split)
-    lessons = read_lessons(config.rows, data, config.settings)
-    held_out = [] if config.held_out is None else read_lessons(config.held_out, data, config.settings)
+    lessons = read_training_samples(config.rows, data, config.settings)
+    held_out = [] if config.held_out is None else read_training_samples(config.held_out, data, config.settings)
     if len(lessons) < config.batch:  # TRL leaves an incomplete batch out, and would train nothing
         raise UsageError(f"{config.rows}: {len(lessons)} questions, batch {config.batch}; lower batch")
     shared = {lesson.video for lesson in lessons} & {lesson.video for lesson in held_out}
@@ -88,7 +88,7 @@ def read_all_lessons(config: TrainConfig) -> tuple[list[Lesson], list[Lesson]]:
     return lessons, held_out
 
 
-def check_prompts(rows: Path, lessons: Sequence[Lesson], tongue: Tongue) -> None:
+def check_prompts(rows: Path, lessons: Sequence[TrainingSample], tongue: MasterFormat) -> None:
     """Raises DataError where no lesson of the rows has a prompt that the master could be asked with."""
     if not any(prompt_fits(lesson.task, tongue) for lesson in lessons):
         told = f"no prompt fits limits.prompt, which is {tongue.limits.prompt} tokens"
@@ -114,7 +114,7 @@ def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
         "output_dir": str(config.out),
         "num_generations": group,
         "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": passes(config.batch * group, at_once),
+        "gradient_accumulation_steps": gradient_accumulation_steps(config.batch * group, at_once),
         "max_steps": config.steps,
         "max_completion_length": config.limits.response,
         "learning_rate": config.learning_rate,
@@ -127,7 +127,7 @@ def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
     }
 
 
-def passes(rollouts: int, at_once: int) -> int:
+def gradient_accumulation_steps(rollouts: int, at_once: int) -> int:
     """Of a step, for each of torchrun's processes. Raises UsageError where they do not share its rollouts evenly."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if rollouts % (processes * at_once):

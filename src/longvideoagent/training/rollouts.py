@@ -13,14 +13,14 @@ from typing import Any
 
 from longvideoagent.agents.base import Grounding, Team
 from longvideoagent.core.context import Style
-from longvideoagent.core.rollout import AskGrounding, Rollout
-from longvideoagent.core.trace import Outcome, Settings, Trace
-from longvideoagent.core.types import Grounded, Look, Question, Relocate, Reply
+from longvideoagent.core.rollout import GroundingRequest, Rollout
+from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.types import GroundingResult, Look, Question, Relocate, Reply
 from longvideoagent.errors import UsageError
-from longvideoagent.media.readers.base import Video
-from longvideoagent.media.video import Episode
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.video import Video
 from longvideoagent.run import steps
-from longvideoagent.training.tokens import Limits, TokenRecord, TokenSequence, Wording
+from longvideoagent.training.tokens import Limits, PromptFormat, TokenRecord, TokenSequence
 
 Sampled = tuple[list[int], list[float]]
 """Tokens and their log-probabilities as they were sampled."""
@@ -31,27 +31,27 @@ Ask = Callable[[list[int], int], Awaitable[Sampled]]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class RolloutTask:
     """A question that is played, with the clip that grounding found beforehand."""
 
     question: Question
-    episode: Episode
+    episode: Video
     first_clip: str | None
-    settings: Settings = field(default_factory=Settings)
+    settings: RolloutSettings = field(default_factory=RolloutSettings)
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingSample:
     """A task with its right option, which nobody who plays it is told."""
 
-    task: Task
+    task: RolloutTask
     gold_option: int
     video: str = ""
     kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class RolloutResult:
     """A rollout that has ended."""
 
     trace: Trace
@@ -73,16 +73,16 @@ class Played:
 
 
 @dataclass(frozen=True, slots=True)
-class Tongue:
+class MasterFormat:
     """How the master reads and writes: its tokenizer, its wording, its limits."""
 
     tokenizer: Any
-    wording: Wording = field(default_factory=Wording)
+    wording: PromptFormat = field(default_factory=PromptFormat)
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
-class TokenMaster:
+class TokenPolicy:
     """A master (see ``agents.team.Master``) that records the tokens it reads and samples."""
 
     record: TokenRecord
@@ -98,15 +98,15 @@ class TokenMaster:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBeforehand:
+class FixedFirstClip:
     """Grounding whose first clip is known already; what the master asks for later is asked of ``grounding``."""
 
     label: str | None
     grounding: Grounding
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """See ``agents.team.Grounding``."""
-        return await self.grounding.locate(request, video) if request.trace.rounds else Grounded(self.label)
+        return await self.grounding.locate(request, video) if request.trace.rounds else GroundingResult(self.label)
 
 
 class _Lockstep:
@@ -139,22 +139,22 @@ class _Lockstep:
             answer.set_result(sampled)
 
 
-async def play_one(task: Task, team: Team, ask: Ask, tongue: Tongue) -> Played:
+async def play_one(task: RolloutTask, team: Team, ask: Ask, tongue: MasterFormat) -> RolloutResult:
     """Play a task with the team's grounding and vision, and the master whose replies ``ask`` samples. An agent that is
     down ends it as failed."""
     record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
-    grounding = FoundBeforehand(task.first_clip, team.grounding)
-    own = replace(team, master=TokenMaster(record, ask), grounding=grounding)
+    grounding = FixedFirstClip(task.first_clip, team.grounding)
+    own = replace(team, master=TokenPolicy(record, ask), grounding=grounding)
     traces = [trace async for trace in steps(task.question, task.episode, own, task.settings)]
-    return Played(traces[-1], record.sequences)
+    return RolloutResult(traces[-1], record.sequences)
 
 
-async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue) -> list[Played]:
+async def play(tasks: Sequence[RolloutTask], team: Team, sample: Sample, tongue: MasterFormat) -> list[RolloutResult]:
     """Play every task with the team's grounding and vision, and the master that ``sample`` continues. An agent that is
     down ends its own rollout alone, as failed."""
     lockstep = _Lockstep(sample, len(tasks))
 
-    async def one(number: int, task: Task) -> Played:
+    async def one(number: int, task: RolloutTask) -> RolloutResult:
         try:
             return await play_one(task, team, lambda context, most: lockstep.ask(number, context, most), tongue)
         finally:
@@ -163,12 +163,12 @@ async def play(tasks: Sequence[Task], team: Team, sample: Sample, tongue: Tongue
     return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))
 
 
-def prompt_fits(task: Task, tongue: Tongue) -> bool:
+def prompt_fits(task: RolloutTask, tongue: MasterFormat) -> bool:
     """Whether the first prompt of a task, with as few lines as it can have, is within the limits. Raises ModelError
     for a tokenizer that does not give a text back."""
     rollout = Rollout(task.question, task.episode.timeline, task.settings)
-    if isinstance(rollout.request, AskGrounding):
-        rollout.receive(Grounded(task.first_clip))
+    if isinstance(rollout.request, GroundingRequest):
+        rollout.receive(GroundingResult(task.first_clip))
     return TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits).context(rollout.trace) is not None
 
 

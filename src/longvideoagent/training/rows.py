@@ -7,32 +7,32 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.core.trace import Settings
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
-from longvideoagent.media.video import Episode
-from longvideoagent.training.rollouts import Lesson, Task
+from longvideoagent.media.video import Video
+from longvideoagent.training.rollouts import RolloutTask, TrainingSample
 
 _COLUMNS = ("extra_info", "reward_model")
 _INFO = ("qid", "video", "clip", "question", "options")
 
 
-def read_lessons(rows: Path, data: DataSet, settings: Settings) -> list[Lesson]:
+def read_training_samples(rows: Path, data: DataSet, settings: RolloutSettings) -> list[TrainingSample]:
     """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
     or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
     if not rows.exists():
         raise DataError(f"{rows}: no such file; write it with lva data export")
     episode = lru_cache(maxsize=None)(data.episode)
-    lessons = [lesson_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
+    lessons = [training_sample_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
     if not lessons:
         raise DataError(f"{rows}: holds no row; write it anew with lva data export")
     return lessons
 
 
-def lesson_of(record: Record, episode_of: Callable[[str], Episode], settings: Settings) -> Lesson:
-    """The lesson of one row. Raises DataError where it is none; see ``read_lessons``."""
+def training_sample_of(record: Record, episode_of: Callable[[str], Video], settings: RolloutSettings) -> TrainingSample:
+    """The lesson of one row. Raises DataError where it is none; see ``read_training_samples``."""
     _check_columns(record)
     told, right = _told(record), str(record.values["reward_model"].get("ground_truth", ""))
     episode = episode_of(told["video"])
@@ -46,8 +46,8 @@ def lesson_of(record: Record, episode_of: Callable[[str], Episode], settings: Se
         why = f"its video has no clip {told['clip']!r}; was the data set built anew? export the rows again"
         raise DataError(str(record.problem("extra_info.clip", why)))
     question = Question(told["question"], options, str(told["qid"]))
-    task = Task(question, episode, told["clip"], settings)
-    return Lesson(task, int(number), str(told["video"]), str(told.get("kind") or ""))
+    task = RolloutTask(question, episode, told["clip"], settings)
+    return TrainingSample(task, int(number), str(told["video"]), str(told.get("kind") or ""))
 
 
 def _check_columns(record: Record) -> None:

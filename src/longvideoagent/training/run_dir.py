@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.fs import write_whole
+from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.trace_dict import read_lines
 
 CONFIG, MODEL = "config.json", "model"
@@ -51,7 +51,7 @@ class TrainingFolder:
         """Say in the folder what it is a run of, and forget what was written of steps that are done again. Raises
         UsageError as ``check`` does."""
         self.check(told)
-        write_whole(self.path / CONFIG, json.dumps(told, indent=1) + "\n")
+        atomic_write_text(self.path / CONFIG, json.dumps(told, indent=1) + "\n")
         self._forget_after_checkpoint()
 
     def check(self, told: Mapping[str, Any]) -> None:
@@ -76,7 +76,9 @@ class TrainingFolder:
         for name in (METRICS, HELD_OUT, ROLLOUTS):
             kept = [line for line in self.lines(name) if line["step"] <= step]
             if kept or (self.path / name).exists():
-                write_whole(self.path / name, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in kept))
+                atomic_write_text(
+                    self.path / name, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in kept)
+                )
 
     def add(self, name: str, told: Mapping[str, Any]) -> None:
         """Append a line to one of the files."""

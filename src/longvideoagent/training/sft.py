@@ -8,11 +8,11 @@ from typing import Any
 from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.training.callbacks import Progress, Watch, run_trainer
-from longvideoagent.training.config import TeachConfig
+from longvideoagent.training.config import SftConfig
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model
 from longvideoagent.training.muon import MuonAndAdam
-from longvideoagent.training.rl import check_fields, common_arguments, passes, settings_told
-from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.rl import check_fields, common_arguments, gradient_accumulation_steps, settings_told
+from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.run_dir import TrainingFolder
 from longvideoagent.training.sft_data import read_good, sequences_of
 
@@ -20,13 +20,13 @@ IGNORED = -100
 """The label of a token that is not learnt."""
 
 
-def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path:
+def teach(config: SftConfig, progress: Progress = lambda _share: None) -> Path:
     """Teach, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
     UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
     good = prepare_teaching(config)
     folder, told = TrainingFolder(config.out), settings_told(config, "sft")
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
-    tongue = Tongue(tokenizer, config.wording, config.token_limits)
+    tongue = MasterFormat(tokenizer, config.wording, config.token_limits)
     sequences = [each for trace in good for each in sequences_of(trace, tongue)]
     if not sequences:
         raise DataError(f"{config.runs[0]}: no trajectory fits the limits; raise limits.prompt and limits.response")
@@ -48,23 +48,23 @@ def teach(config: TeachConfig, progress: Progress = lambda _share: None) -> Path
     return folder.model
 
 
-def prepare_teaching(config: TeachConfig) -> list[Trace]:
+def prepare_teaching(config: SftConfig) -> list[Trace]:
     """All that can be told before the model is loaded: the trajectories, where the run can begin or go on. Raises
     DataError or UsageError where it cannot."""
     TrainingFolder(config.out).check(settings_told(config, "sft"))
-    passes(config.batch, config.at_once or 1)
+    gradient_accumulation_steps(config.batch, config.at_once or 1)
     check_fields("SFTConfig", config.trl)
     return read_good(config)
 
 
-def _make_trainer(config: TeachConfig, model: Any, tokenizer: Any, rows: dict[str, Any]) -> Any:
+def _make_trainer(config: SftConfig, model: Any, tokenizer: Any, rows: dict[str, Any]) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     own = {
         "output_dir": str(config.out),
         "per_device_train_batch_size": config.at_once or 1,
-        "gradient_accumulation_steps": passes(config.batch, config.at_once or 1),
+        "gradient_accumulation_steps": gradient_accumulation_steps(config.batch, config.at_once or 1),
         "max_steps": config.steps,
         "max_length": None,
         "learning_rate": config.learning_rate,

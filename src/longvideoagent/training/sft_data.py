@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from longvideoagent.core.context import own_words
-from longvideoagent.core.protocol import opened_thought, respell
+from longvideoagent.core.context import assistant_text
+from longvideoagent.core.protocol import normalize_look_tag, reasoning_prefix
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError
-from longvideoagent.training.config import TeachConfig
+from longvideoagent.training.config import SftConfig
 from longvideoagent.training.reward import reward
-from longvideoagent.training.rollouts import Tongue
+from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.tokens import TokenRecord, TokenSequence
 from longvideoagent.views.trace_dict import read_lines, read_trace
 
@@ -20,7 +20,7 @@ QUESTIONS, TRACES = "questions.jsonl", "traces.jsonl"
 """Of a folder of ``lva eval`` (docs/evaluation.md)."""
 
 
-def read_good(config: TeachConfig) -> list[Trace]:
+def read_good(config: SftConfig) -> list[Trace]:
     """The finished trajectories of the runs that end right, where only those are asked for, and earn enough. Raises
     DataError where a folder holds no run, or none of them is good enough."""
     good = []
@@ -39,7 +39,7 @@ def read_good(config: TeachConfig) -> list[Trace]:
     return good
 
 
-def _is_good(trace: Trace, gold: int, config: TeachConfig) -> bool:
+def _is_good(trace: Trace, gold: int, config: SftConfig) -> bool:
     worth = reward(trace, gold, config.weights)
     if worth is None or (config.only_right and not score(trace, gold).correct):
         return False
@@ -65,20 +65,22 @@ def _read(run: Path) -> tuple[dict[str | None, int | None], dict[str | None, Tra
     return right, last
 
 
-def sequences_of(trace: Trace, tongue: Tongue) -> list[TokenSequence]:
+def sequences_of(trace: Trace, tongue: MasterFormat) -> list[TokenSequence]:
     """The tokens that a master with this tongue would have read and sampled, had it said what the trace's did. Each
     reply ends its turn where the context goes on so. Empty where they do not fit the limits."""
     record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
     end = tongue.tokenizer.eos_token_id
-    rounds = [replace(said, text=respell(said.text, tongue.wording.look_tag)) for said in trace.rounds]
-    spoken = replace(trace, rounds=tuple(rounds))
+    rounds = [replace(said, text=normalize_look_tag(said.text, tongue.wording.look_tag)) for said in trace.rounds]
+    without_reasoning = replace(trace, rounds=tuple(rounds))
     for number, said in enumerate(rounds):
-        is_hurried = trace.is_hurried and number + 1 == len(rounds)
-        before = replace(spoken, rounds=spoken.rounds[:number], is_hurried=is_hurried, outcome=None)
+        must_answer = trace.must_answer and number + 1 == len(rounds)
+        before = replace(
+            without_reasoning, rounds=without_reasoning.rounds[:number], must_answer=must_answer, outcome=None
+        )
         if record.context(before) is None:
             return []
-        opened = opened_thought(record.sequences[-1].text)
-        ids = tongue.tokenizer(own_words(said).removeprefix(opened), add_special_tokens=False)
+        opened = reasoning_prefix(record.sequences[-1].text)
+        ids = tongue.tokenizer(assistant_text(said).removeprefix(opened), add_special_tokens=False)
         if len(ids["input_ids"]) >= record.room:
             return []
         record.add([*ids["input_ids"], end], [0.0] * (len(ids["input_ids"]) + 1))

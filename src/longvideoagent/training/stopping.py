@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from longvideoagent.core.protocol import holds_action, opened_thought
+from longvideoagent.core.protocol import has_action, reasoning_prefix
 
 OPENED_TAIL = 16
 """Tokens at the end of a context in which a template can have opened a thought."""
@@ -18,7 +18,7 @@ class ReplyEnd:
     def __init__(self, tokenizer: Any, context: Sequence[int]) -> None:
         self._tokenizer = tokenizer
         self._special = frozenset(tokenizer.all_special_ids)
-        self._opened = opened_thought(tokenizer.decode(context[-OPENED_TAIL:]))
+        self._opened = reasoning_prefix(tokenizer.decode(context[-OPENED_TAIL:]))
 
     def is_at(self, ids: Sequence[int]) -> bool:
         """Whether the reply ends with the last of the tokens sampled so far, and with none before it."""
@@ -26,7 +26,7 @@ class ReplyEnd:
             return True
         if ">" not in self._tokenizer.decode([ids[-1]]):
             return False
-        return holds_action(self._opened + self._tokenizer.decode(ids, skip_special_tokens=True))
+        return has_action(self._opened + self._tokenizer.decode(ids, skip_special_tokens=True))
 
 
 class SampledReply:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.protocol import LOOK_TAGS, opened_thought
+from longvideoagent.core.protocol import LOOK_TAGS, reasoning_prefix
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ModelError
@@ -27,7 +27,7 @@ FIRST = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class PromptFormat:
     """How the master's context is written; see ``context.messages``."""
 
     style: Style = Style.CONTINUATION
@@ -78,10 +78,10 @@ class TokenRecord:
     """The token sequences of one rollout. ``tokenizer`` is one of transformers', with byte-level tokens. Raises
     ModelError for one that does not give a text back as it was."""
 
-    def __init__(self, tokenizer: Any, wording: Wording | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, tokenizer: Any, wording: PromptFormat | None = None, limits: Limits | None = None) -> None:
         self.sequences: list[TokenSequence] = []
         self._tokenizer = tokenizer
-        self._wording = wording or Wording()
+        self._wording = wording or PromptFormat()
         self._limits = limits or Limits()
         self._kept: dict[int, int] = {}
         """How many lines are kept of an observation that was cut, by its round."""
@@ -119,7 +119,7 @@ class TokenRecord:
             self.sequences[-1].take_back(surplus, before)
             self.sequences[-1].extend(*told)
         sequence, self._latest, self._place = self.sequences[-1], [], len(trace.rounds)
-        self._opened = opened_thought(sequence.text)
+        self._opened = reasoning_prefix(sequence.text)
         return sequence.prompt_ids + sequence.ids
 
     def add(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:

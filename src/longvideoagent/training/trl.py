@@ -13,7 +13,16 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.scoring import score
 from longvideoagent.training.config import COMMON, OVERLONG_SHARE, REINFORCEMENT
 from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward
-from longvideoagent.training.rollouts import Lesson, Played, Sample, Task, Tongue, counts, means, play
+from longvideoagent.training.rollouts import (
+    MasterFormat,
+    RolloutResult,
+    RolloutTask,
+    Sample,
+    TrainingSample,
+    counts,
+    means,
+    play,
+)
 from longvideoagent.training.sampling import EngineSampler, ModelSampler
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -23,15 +32,15 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 class MasterRollouts:
     """TRL's ``rollout_func``: plays the lessons that the prompts name. ``finished`` tells of the last batch."""
 
-    lessons: Sequence[Lesson]
+    lessons: Sequence[TrainingSample]
     team: Team
-    tongue: Tongue
+    tongue: MasterFormat
     weights: Weights = field(default_factory=lambda: PRESETS["paper"])
     drops_equal_groups: bool = False
     """Whether a group whose rewards are all equal is left out of the loss (DAPO)."""
     overlong_share: float = 0.0
     """The last share of the response's tokens in which a rollout loses up to 1 of its reward (DAPO's soft penalty)."""
-    finished: Sequence[tuple[Played, Reward | None]] = ()
+    finished: Sequence[tuple[RolloutResult, Reward | None]] = ()
     told: Mapping[str, float] = field(default_factory=dict)
     """Of the last batch, as ``tell`` says."""
 
@@ -55,7 +64,7 @@ class MasterRollouts:
         rows = [self._row(each, is_counted=counts) for each, counts in zip(played, is_counted, strict=True)]
         return {**{name: [row[name] for row in rows] for name in rows[0]}, "rollout_reward": totals}
 
-    def play(self, tasks: Sequence[Task], trainer: Any, temperature: float) -> list[Played]:
+    def play(self, tasks: Sequence[RolloutTask], trainer: Any, temperature: float) -> list[RolloutResult]:
         """The tasks played by the trainer's model as it is now."""
         from trl.models import unwrap_model_for_generation
 
@@ -77,12 +86,12 @@ class MasterRollouts:
         finally:
             trainer.model.train(was_training)
 
-    def _overlong(self, played: Played) -> float:
+    def _overlong(self, played: RolloutResult) -> float:
         limit = self.tongue.limits.response
         length = max((len(each.ids) for each in played.sequences), default=0)
         return overlong(length, limit, self.overlong_share * limit)
 
-    def _row(self, played: Played, *, is_counted: bool) -> dict[str, Any]:
+    def _row(self, played: RolloutResult, *, is_counted: bool) -> dict[str, Any]:
         """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several."""
         end = self.tongue.tokenizer.eos_token_id
         own = played.only_sequence(end)
@@ -92,7 +101,7 @@ class MasterRollouts:
         return {"prompt_ids": own.prompt_ids, "completion_ids": own.ids, "logprobs": own.logprobs, "env_mask": mask}
 
 
-def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
+def tell(finished: Sequence[tuple[RolloutResult, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
     """Means over the rollouts of all processes that have a reward, how many an outage ended, and how many the prompt
     did not fit."""
     from accelerate.utils import gather_object
@@ -103,7 +112,7 @@ def tell(finished: Sequence[tuple[Played, Reward | None]], right: Sequence[bool]
     return {**means([row for row in rows if not set(lost) & set(row)]), **lost}
 
 
-def _numbers(played: Played, worth: Reward | None, *, is_right: bool) -> dict[str, float]:
+def _numbers(played: RolloutResult, worth: Reward | None, *, is_right: bool) -> dict[str, float]:
     """What counts of a rollout; of one without a reward, why it has none."""
     if worth is None:
         return {"did_not_fit" if played.did_not_fit else "failed": 1}
@@ -123,7 +132,7 @@ def _equal_groups(totals: Sequence[float | None], trainer: Any) -> list[bool]:
     return [is_equal[(first + place) // size] for place in range(len(totals))]
 
 
-async def _play(tasks: Sequence[Task], team: Team, sampler: Sample, tongue: Tongue) -> list[Played]:
+async def _play(tasks: Sequence[RolloutTask], team: Team, sampler: Sample, tongue: MasterFormat) -> list[RolloutResult]:
     try:
         return await play(tasks, team, sampler, tongue)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from longvideoagent.core.types import Clip, Located, Notice, Observation, Seen, Subtitle
+from longvideoagent.core.types import Clip, ClipObservation, Observation, Subtitle, SystemNotice, VisionResult
 
 Told = TypeVar("Told", bound=Observation | None)
 
@@ -14,9 +14,9 @@ Told = TypeVar("Told", bound=Observation | None)
 def lines_of(observation: Observation | None) -> Sequence[str]:
     """The lines that can be left out: those spoken in a clip, or those of a text."""
     match observation:
-        case Located():
+        case ClipObservation():
             return [line.text for clip in observation.clips for line in clip.subtitles]
-        case Seen() | Notice():
+        case VisionResult() | SystemNotice():
             return observation.text.splitlines()
         case None:
             return []
@@ -29,9 +29,9 @@ def cut_lines(observation: Told, count: int) -> Told:
         return observation
     mark = f"[{left_out} more lines left out]"
     match observation:
-        case Located():
+        case ClipObservation():
             return replace(observation, clips=tuple(_cut_clips(observation.clips, count, mark)))
-        case Seen() | Notice():
+        case VisionResult() | SystemNotice():
             return replace(observation, text="\n".join([*observation.text.splitlines()[:count], mark]))
     return observation
 

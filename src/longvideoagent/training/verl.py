@@ -31,13 +31,13 @@ from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
 from longvideoagent.training.reward import Weights, overlong, reward
-from longvideoagent.training.rollouts import Lesson, Played, Sampled, Tongue, counts, play_one
-from longvideoagent.training.rows import lesson_of
+from longvideoagent.training.rollouts import MasterFormat, RolloutResult, Sampled, TrainingSample, counts, play_one
+from longvideoagent.training.rows import training_sample_of
 from longvideoagent.training.stopping import SampledReply
-from longvideoagent.training.tokens import TokenSequence, Wording
+from longvideoagent.training.tokens import PromptFormat, TokenSequence
 
 ADVANTAGE = "longvideoagent_grpo"
 """The name of ``grpo_without_outages`` as verl's ``algorithm.adv_estimator``."""
@@ -49,27 +49,27 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class School:
+class WorkerContext:
     """What a worker opens once."""
 
     config: TrainConfig
-    wording: Wording
+    wording: PromptFormat
     weights: Weights
     team: Team
-    episode: Callable[[str], Episode]
+    episode: Callable[[str], Video]
 
 
 @cache
-def open_school(path: str) -> School:
+def open_worker_context(path: str) -> WorkerContext:
     """Raises DataError or UsageError where the configuration, its data set or its team cannot be used."""
     config = read_config(Path(path), TrainConfig)
     data = open_dataset(config.data, config.split)
     team = load_team(config.team, cache_path())
-    return School(config, config.wording, config.weights, team, cache(data.episode))
+    return WorkerContext(config, config.wording, config.weights, team, cache(data.episode))
 
 
 @dataclass
-class Asking:
+class VerlSampler:
     """Samples the replies of one rollout from verl's servers; see ``rollouts.Ask``."""
 
     client: Any
@@ -121,15 +121,15 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         """See verl. A rollout that an outage ended, or whose prompt did not fit, has no mask, and reward 0; it is told
         in the log, and counted as ``failed`` or ``did_not_fit``. Raises UsageError for a style whose contexts are no
         single sequence, and DataError for a row that is none."""
-        school = open_school(self._config_path())
-        tongue = Tongue(self.tokenizer, school.wording, school.config.token_limits)
+        school = open_worker_context(self._config_path())
+        tongue = MasterFormat(self.tokenizer, school.wording, school.config.token_limits)
         self._check(tongue)
         record = Record(row, SOME_ROW, RecordFile(school.config.rows, "", rows=()))
-        lesson = lesson_of(record, school.episode, school.config.settings)
+        lesson = training_sample_of(record, school.episode, school.config.settings)
         priority = int(row.get("priority", 0))
         stops = {"stop": list(ACTION_ENDS)} if self.rollout_config.name == STOPS_AT_TEXT else {}
         request = f"det-{priority}" if self.rollout_config.get("full_determinism") else uuid4().hex
-        asking = Asking(self.server_manager, self.tokenizer, {**sampling_params, **stops}, request, priority)
+        asking = VerlSampler(self.server_manager, self.tokenizer, {**sampling_params, **stops}, request, priority)
         played = await play_one(lesson.task, school.team, asking, tongue)
         return self._output(played, lesson, school.weights, asking, int(row.get("global_steps", 0)))
 
@@ -139,7 +139,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
             raise UsageError("longvideoagent.config is not set; give verl +longvideoagent.config=/PATH/OF/run.toml")
         return str(path)
 
-    def _check(self, tongue: Tongue) -> None:
+    def _check(self, tongue: MasterFormat) -> None:
         """Raises DataError or UsageError where verl's model or its lengths do not go with the configuration."""
         if not self.tokenizer.chat_template:
             raise DataError("the model has no chat template; take a model that was trained to chat")
@@ -148,7 +148,9 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
             if own > given:
                 raise UsageError(f"limits.{name} {own} is more than verl's {given}; set data.max_{name}_length={own}")
 
-    def _output(self, played: Played, lesson: Lesson, weights: Weights, asking: Asking, step: int) -> AgentLoopOutput:
+    def _output(
+        self, played: RolloutResult, lesson: TrainingSample, weights: Weights, asking: VerlSampler, step: int
+    ) -> AgentLoopOutput:
         trace = played.trace
         earned = None if played.did_not_fit else reward(trace, lesson.gold_option, weights)
         if earned is None:
@@ -171,7 +173,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
                 "num_preempted": asking.preempted,
             },
             extra_fields={
-                "reward_extra_info": account(played, lesson.gold_option),
+                "reward_extra_info": reward_info(played, lesson.gold_option),
                 "min_global_steps": min(versions),
                 "max_global_steps": max(versions),
                 "turn_scores": [],
@@ -200,7 +202,7 @@ def ended(own: TokenSequence, trace: Trace, tokenizer: Any, most: int) -> TokenS
     return own
 
 
-def account(played: Played, gold_option: int) -> dict[str, Any]:
+def reward_info(played: RolloutResult, gold_option: int) -> dict[str, Any]:
     """What verl validates by and writes beside each rollout; ``acc`` is None after an outage, and where the prompt did
     not fit, which verl counts in ``acc`` as wrong and leaves out of ``acc_success_only``."""
     trace = played.trace

@@ -7,7 +7,7 @@ from typing import Any
 
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import Action, Answer, Invalid, Located, Look, Observation, Relocate
+from longvideoagent.core.types import Action, Answer, ClipObservation, Invalid, Look, Observation, Relocate
 
 DIGITS = 3
 """Times are told to the millisecond."""
@@ -66,4 +66,4 @@ def observation_text(observation: Observation | None) -> str:
     """What came back, as text; empty where nothing did."""
     if observation is None:
         return ""
-    return render_located(observation) if isinstance(observation, Located) else observation.text
+    return render_located(observation) if isinstance(observation, ClipObservation) else observation.text

@@ -11,11 +11,11 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
 from longvideoagent.agents.offline.vision import OfflineVision
-from longvideoagent.models.cache import Memory
+from longvideoagent.models.cache import KeyValueCache
 
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 
-def offline_team(memory: Memory | None = None) -> Team:
+def offline_team(memory: KeyValueCache | None = None) -> Team:
     """The embedded three. ``memory`` keeps what vision saw; see ``OfflineVision``."""
     return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision(memory), memory=memory)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.core.rollout import AskGrounding
-from longvideoagent.core.types import Candidate, Evidence, Grounded, Subtitle, Timeline, Usage
-from longvideoagent.media.readers.base import Video
+from longvideoagent.core.rollout import GroundingRequest
+from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Subtitle, Timeline, Usage
+from longvideoagent.media.readers.base import VideoReader
 
 WINDOW_LINES = 3
 CLIP_SHARE = 1.0
@@ -45,18 +45,18 @@ class _Index:
 class OfflineGrounding:
     """Points at the clip whose lines match the question, its options and the master's request."""
 
-    async def locate(self, request: AskGrounding, video: Video) -> Grounded:  # noqa: ARG002 (lines suffice)
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002 (lines suffice)
         """The best clip not yet visited. Where nothing matches it is the next clip in order, so that
         a video without text is still gone through from the start."""
         return await asyncio.to_thread(locate, request)
 
 
-def locate(request: AskGrounding) -> Grounded:
+def locate(request: GroundingRequest) -> GroundingResult:
     """See ``OfflineGrounding.locate``."""
     timeline, visited = request.timeline, set(request.trace.visited)
     left = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
     if not left:
-        return Grounded(None, "every clip has been visited", usage=Usage(calls=1))
+        return GroundingResult(None, "every clip has been visited", usage=Usage(calls=1))
     question = request.trace.question
     scores = score_clips(timeline, question.text, question.options)
     if request.request:
@@ -64,7 +64,9 @@ def locate(request: AskGrounding) -> Grounded:
     best, *next_best = sorted(left, key=lambda index: (-scores[index], index))
     clip = timeline.clips[best]
     if scores[best] <= 0:
-        return Grounded(clip.label, "no line matches, so the clips are gone through in order", usage=Usage(calls=1))
+        return GroundingResult(
+            clip.label, "no line matches, so the clips are gone through in order", usage=Usage(calls=1)
+        )
     wanted = set(terms(" ".join([request.request, question.text, *question.options])))
     quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}
@@ -74,7 +76,7 @@ def locate(request: AskGrounding) -> Grounded:
         Candidate(timeline.clips[index].label, "matches less") for index in next_best[:OTHERS] if scores[index] > 0
     )
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
-    return Grounded(clip.label, reason, evidence, Usage(calls=1), others)
+    return GroundingResult(clip.label, reason, evidence, Usage(calls=1), others)
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:

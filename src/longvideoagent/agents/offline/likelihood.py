@@ -40,12 +40,12 @@ def are_neighbours(line: Evidence, following: Evidence) -> bool:
 def option_likelihoods(question: Question, lines: Sequence[Evidence], is_excerpt: bool) -> list[float]:
     """The probability of each option, summing to 1, given lines in order of time; all equal where no
     line holds a term of any option. ``is_excerpt`` says that search chose the lines."""
-    spoken = _Spoken(lines, UNSEEN_PER_LINE if is_excerpt else 0.0)
+    without_reasoning = _Spoken(lines, UNSEEN_PER_LINE if is_excerpt else 0.0)
     offered = distinctive_terms(question)
-    if not any(spoken.holds(term) for option in offered for term in option):
+    if not any(without_reasoning.holds(term) for option in offered for term in option):
         return [1 / len(offered)] * len(offered)
-    asked = spoken.log_ratios(terms(question.text), SPOKEN_QUESTION)
-    logs = [np.logaddexp.reduce(asked + spoken.log_ratios(option, SPOKEN_OPTION)) for option in offered]
+    asked = without_reasoning.log_ratios(terms(question.text), SPOKEN_QUESTION)
+    logs = [np.logaddexp.reduce(asked + without_reasoning.log_ratios(option, SPOKEN_OPTION)) for option in offered]
     return [float(math.exp(each - np.logaddexp.reduce(logs))) for each in logs]
 
 
@@ -73,7 +73,7 @@ class _Spoken:
     def holds(self, term: str) -> bool:
         return term in self._places
 
-    def log_ratios(self, wanted: Iterable[str], spoken: float) -> Scores:
+    def log_ratios(self, wanted: Iterable[str], without_reasoning: float) -> Scores:
         """For each line as the moment, the log of how much likelier the terms around it are than
         anywhere."""
         total = np.zeros(self._count)
@@ -84,5 +84,9 @@ class _Spoken:
                 first, end = self._moments[moment - 1], self._moments[moment]
                 near[max(first, place - REACH_LINES) : min(end, place + REACH_LINES + 1)] = True
             rate = (near.sum() + 0.5) / (self._background + 1)
-            total += np.where(near, math.log((spoken + (1 - spoken) * rate) / rate), math.log(1 - spoken))
+            total += np.where(
+                near,
+                math.log((without_reasoning + (1 - without_reasoning) * rate) / rate),
+                math.log(1 - without_reasoning),
+            )
         return total

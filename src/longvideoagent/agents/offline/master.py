@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from longvideoagent.agents.offline.reading import GENERIC_TERMS, Reading, Support, probabilities
+from longvideoagent.agents.offline.reading import GENERIC_TERMS, EvidenceScorer, Support, probabilities
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.core.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, clock, defuse
+from longvideoagent.core.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, escape_tags, format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Evidence, Located, Look, Relocate, Reply, Seen, Usage
+from longvideoagent.core.types import ClipObservation, Evidence, Look, Relocate, Reply, Usage, VisionResult
 from longvideoagent.media.cv import COLOURS
 
 LEAST_SUPPORT = 0.15
@@ -42,7 +42,7 @@ class OfflineMaster:
 
 def decide(trace: Trace) -> Reply:
     """See ``OfflineMaster``."""
-    reading = Reading(trace.question, known_facts(trace), trace.settings.grounding)
+    reading = EvidenceScorer(trace.question, known_facts(trace), trace.settings.grounding)
     if trace.question.options:
         return _choose(trace, reading)
     return _tell(trace, reading)
@@ -55,12 +55,12 @@ def known_facts(trace: Trace) -> list[Evidence]:
         for clip in located.clips:
             facts.update(dict.fromkeys(Evidence.of_line(clip.label, line) for line in clip.subtitles))
     for observation in trace.observations:
-        if isinstance(observation, Seen):
+        if isinstance(observation, VisionResult):
             facts.update(dict.fromkeys(observation.evidence))
     return list(facts)
 
 
-def _choose(trace: Trace, reading: Reading) -> Reply:
+def _choose(trace: Trace, reading: EvidenceScorer) -> Reply:
     """Multiple choice: the best-supported option, once it is clear of the others."""
     supports = reading.supports()
     ranked = sorted(range(len(supports)), key=lambda index: -supports[index].value)
@@ -90,7 +90,7 @@ def _first_equal(trace: Trace, chosen: int) -> int:
 
 
 def _told_support(trace: Trace, index: int, support: Support) -> str:
-    where = f"at {clock(support.fact.time_s)}: {support.fact.text}" if support.fact else "nowhere"
+    where = f"at {format_timestamp(support.fact.time_s)}: {support.fact.text}" if support.fact else "nowhere"
     return f"a{index} “{trace.question.options[index]}” has support {support.value:.2f} {where}"
 
 
@@ -103,20 +103,20 @@ def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
     return random.Random(seed).choice(names)
 
 
-def _ask_an_agent(trace: Trace, reading: Reading, is_settled: bool, told: str) -> Reply | None:
+def _ask_an_agent(trace: Trace, reading: EvidenceScorer, is_settled: bool, told: str) -> Reply | None:
     """A look or a relocation, where one is allowed and could help; else None."""
     if trace.is_last_round or trace.rounds_left < 1:
         return None
     can_look = trace.settings.vision and trace.current is not None and not _has_looked(trace)
     if can_look and (reading.asked.wants_picture or not is_settled):
         query = reading.asked.main.strip() or trace.question.text
-        moment = f" Look closely around {clock(reading.anchor[0].start_s)}." if reading.anchor else ""
+        moment = f" Look closely around {format_timestamp(reading.anchor[0].start_s)}." if reading.anchor else ""
         return _reply(
             f"{told}. I need to see clip {trace.visited[-1]}.",
-            f"<{LOOK_TAGS[0]}>{defuse(query)}{moment}</{LOOK_TAGS[0]}>",
+            f"<{LOOK_TAGS[0]}>{escape_tags(query)}{moment}</{LOOK_TAGS[0]}>",
         )
     if trace.settings.grounding and not is_settled and not _is_exhausted(trace):
-        request = defuse(_missing_words(trace, reading))
+        request = escape_tags(_missing_words(trace, reading))
         return _reply(f"{told}. That does not decide it; I look elsewhere.", f"<{GROUND_TAG}>{request}</{GROUND_TAG}>")
     return None
 
@@ -129,10 +129,10 @@ def _has_looked(trace: Trace) -> bool:
 def _is_exhausted(trace: Trace) -> bool:
     """Whether the last relocation brought no further clip."""
     last = trace.rounds[-1] if trace.rounds else None
-    return last is not None and isinstance(last.action, Relocate) and not isinstance(last.observation, Located)
+    return last is not None and isinstance(last.action, Relocate) and not isinstance(last.observation, ClipObservation)
 
 
-def _missing_words(trace: Trace, reading: Reading) -> str:
+def _missing_words(trace: Trace, reading: EvidenceScorer) -> str:
     """The words of the asked moment, or of the question, that no known fact holds; else all of them."""
     known = {term for fact in reading.facts for term in terms(fact.text)}
     source = reading.asked.clause or trace.question.text
@@ -140,19 +140,19 @@ def _missing_words(trace: Trace, reading: Reading) -> str:
     return " ".join(missing) or source[:500].strip()
 
 
-def _tell(trace: Trace, reading: Reading) -> Reply:
+def _tell(trace: Trace, reading: EvidenceScorer) -> Reply:
     """Open question: the facts that match best, quoted with their times. A question without content
     of its own ("What happens here?") is told what there is most to tell of."""
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
     matching = _describe(reading) if is_generic else _match(reading)
     best = matching[0][0] if matching else 0.0
     told = (
-        f"the best match is at {clock(matching[0][1].time_s)}: {matching[0][1].text.rstrip('.')}"
+        f"the best match is at {format_timestamp(matching[0][1].time_s)}: {matching[0][1].text.rstrip('.')}"
         if matching
         else "no match yet"
     )
     is_settled = bool(reading.facts) if is_generic else best >= LEAST_OPEN_SUPPORT
-    has_seen = any(isinstance(observed, Seen) for observed in trace.observations)
+    has_seen = any(isinstance(observed, VisionResult) for observed in trace.observations)
     asked_elsewhere = _ask_an_agent(trace, reading, is_settled and (has_seen or not is_generic), told)
     if asked_elsewhere is not None and not (is_generic and has_seen):
         return asked_elsewhere
@@ -160,12 +160,12 @@ def _tell(trace: Trace, reading: Reading) -> Reply:
         return _reply("Nothing in the video matches the question.", f"<{ANSWER_TAG}></{ANSWER_TAG}>", 0.0)
     chosen = _close_to_best(matching)
     supports = [Support(value, fact) for value, fact in matching if fact in chosen]
-    answer = defuse(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
+    answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = UNSPECIFIC_CONFIDENCE if is_generic else min(0.9, best) * reading.coverage(chosen)
     return _reply(f"{told}.", f"<{ANSWER_TAG}>{answer}</{ANSWER_TAG}>", confidence, _cited(reading, supports))
 
 
-def _match(reading: Reading) -> list[tuple[float, Evidence]]:
+def _match(reading: EvidenceScorer) -> list[tuple[float, Evidence]]:
     """Facts that share terms with the question, the most relevant first. Where something to be seen
     is asked for and nothing seen shares a term, what was seen is the best there is: the things on a
     picture are seldom called by their names."""
@@ -176,7 +176,7 @@ def _match(reading: Reading) -> list[tuple[float, Evidence]]:
     return sorted(matching, key=lambda each: -each[0])
 
 
-def _describe(reading: Reading) -> list[tuple[float, Evidence]]:
+def _describe(reading: EvidenceScorer) -> list[tuple[float, Evidence]]:
     """All facts, the richest first, as shares of the richest."""
     ranked = sorted(((reading.richness(fact), fact) for fact in reading.facts), key=lambda each: -each[0])
     return [(value / (ranked[0][0] or 1.0), fact) for value, fact in ranked]
@@ -190,7 +190,7 @@ def _close_to_best(matching: Sequence[tuple[float, Evidence]]) -> list[Evidence]
 
 def _quoted(fact: Evidence) -> str:
     text = f"“{fact.text}”" if fact.kind == "subtitle" else fact.text
-    return f"{text} ({clock(fact.time_s)})"
+    return f"{text} ({format_timestamp(fact.time_s)})"
 
 
 def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
@@ -207,7 +207,7 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
     return ""
 
 
-def _cited(reading: Reading, supports: Sequence[Support]) -> Cited:
+def _cited(reading: EvidenceScorer, supports: Sequence[Support]) -> Cited:
     """What an answer rests on: the supporting facts and the line that fixed the moment. Something
     seen for a while is cited at the moment asked for, where it was seen then."""
     cited = [support.fact for support in supports if support.fact is not None]
@@ -222,5 +222,5 @@ def _cited(reading: Reading, supports: Sequence[Support]) -> Cited:
 
 
 def _reply(thought: str, action: str, confidence: float | None = None, evidence: Cited = ()) -> Reply:
-    text = f"<think>{defuse(thought)}</think>\n{action}"
+    text = f"<think>{escape_tags(thought)}</think>\n{action}"
     return Reply(text, confidence=confidence, evidence=evidence, usage=Usage(calls=1))

@@ -60,7 +60,7 @@ FAR_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedQuestion:
     """A question taken apart."""
 
     main: str
@@ -78,20 +78,20 @@ class Support:
     fact: Evidence | None
 
 
-def take_apart(text: str) -> Asked:
+def take_apart(text: str) -> ParsedQuestion:
     """Split a question into what is asked and the moment it is asked of."""
     match = _MOMENT.search(text)
     wants_picture = bool(PICTURE_TERMS & set(terms(text)))
     if match is None:
         setting = _SETTING.match(text)
         if setting is None:
-            return Asked(text, "", "", wants_picture)
-        return Asked(setting["main"], "during", setting["clause"], wants_picture)
+            return ParsedQuestion(text, "", "", wants_picture)
+        return ParsedQuestion(setting["main"], "during", setting["clause"], wants_picture)
     main = " ".join((text[: match.start()] + text[match.end() :]).split()).replace(" ?", "?")
     relation = match["relation"].lower()
     if not set(terms(main)) - PERSON_TERMS and relation not in ("after", "before"):
-        return Asked(text, "", "", wants_picture)
-    return Asked(main, relation if relation in ("after", "before") else "when", match["clause"], wants_picture)
+        return ParsedQuestion(text, "", "", wants_picture)
+    return ParsedQuestion(main, relation if relation in ("after", "before") else "when", match["clause"], wants_picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _fold(text: str) -> str:
     return text.casefold().translate(_LOOK_ALIKES)
 
 
-class Reading:
+class EvidenceScorer:
     """One question read against the facts at hand (lines and what was seen), in order of time. Weights of terms are
     summed exactly, since sets of terms have another order in each process."""
 
@@ -264,8 +264,8 @@ def _lend(facts: Sequence[Evidence], own: Sequence[float]) -> list[float]:
     """For each line, the better match of its neighbours among the spoken lines. What is seen on a frame stands
     for itself."""
     lent = [0.0] * len(facts)
-    spoken = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
-    for before, after in pairwise(spoken):
+    without_reasoning = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
+    for before, after in pairwise(without_reasoning):
         if not are_neighbours(facts[before], facts[after]):
             continue
         lent[before] = max(lent[before], own[after])

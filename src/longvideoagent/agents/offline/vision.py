@@ -24,16 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.core.protocol import clock
-from longvideoagent.core.rollout import AskVision
-from longvideoagent.core.types import Clip, Evidence, Seen, Usage
+from longvideoagent.core.protocol import format_timestamp
+from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.errors import DataError
 from longvideoagent.media import cv, ocr
 from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
-from longvideoagent.media.ocr import ScreenText, differ, read_screen, thumbnail
-from longvideoagent.media.readers.base import Video
-from longvideoagent.models.cache import Memory
+from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.models.cache import KeyValueCache
 
 FRAMES_PER_CLIP = 15
 """Frames looked at in each clip (public code: 12 to 15)."""
@@ -54,7 +54,7 @@ class _Fact:
     text: str
 
 
-_Sight = tuple[int, list[_Fact]]
+_Detections = tuple[int, list[_Fact]]
 """How many frames could be read, and what they show in order of time."""
 
 
@@ -62,11 +62,11 @@ class OfflineVision:
     """Reads, compares and measures frames. ``memory`` keeps what was seen of video files; where it fails, one looks
     anew."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
+    def __init__(self, memory: KeyValueCache | None = None) -> None:
         self._memory = memory
-        self._under_way: dict[tuple[str, AskVision], asyncio.Future[Seen]] = {}
+        self._under_way: dict[tuple[str, VisionRequest], asyncio.Future[VisionResult]] = {}
 
-    async def look(self, request: AskVision, video: Video) -> Seen:
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """Everything seen in the request's clips. The query matters only for the times it names. Who asks for what is
         being looked at already waits for it, and finds it remembered."""
         key = str(video.path), request
@@ -81,7 +81,7 @@ class OfflineVision:
                 del self._under_way[key]
 
 
-def look(request: AskVision, video: Video, memory: Memory | None = None) -> Seen:
+def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.query))
     key = _key(video.path, request.clips, times_s) if memory is not None else None
@@ -94,15 +94,15 @@ def look(request: AskVision, video: Video, memory: Memory | None = None) -> Seen
         Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
         for fact in facts
     )
-    told = [f"{clock(fact.start_s)} to {clock(fact.end_s)}: {fact.text}" for fact in facts]
-    head = f"{count} frames from {clock(times_s[0])} to {clock(times_s[-1])}."
+    told = [f"{format_timestamp(fact.start_s)} to {format_timestamp(fact.end_s)}: {fact.text}" for fact in facts]
+    head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
     asked = set(terms(request.query))
-    shows_it = not asked or any(asked & set(terms(fact.text)) for fact in facts)
+    is_found = not asked or any(asked & set(terms(fact.text)) for fact in facts)
     text = "\n".join([head, *(told or ["Nothing that can be told."])])
-    return Seen(text, evidence, Usage(calls=1, images=count), shows_it)
+    return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
 
-def _see(clips: Sequence[Clip], times_s: Sequence[float], video: Video) -> _Sight:
+def _see(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> _Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
     runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
     return len(frames), sorted(runs + _colours(clips, frames), key=lambda fact: fact.start_s)
@@ -115,19 +115,19 @@ def _key(path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes |
         return None
     state = path.stat()
     spans = [(clip.start_s, clip.end_s) for clip in clips]
-    told = [str(path.resolve()), state.st_size, state.st_mtime_ns, spans, list(times_s), _eyes()]
+    told = [str(path.resolve()), state.st_size, state.st_mtime_ns, spans, list(times_s), _code_version()]
     return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).digest()
 
 
 @cache
-def _eyes() -> str:
+def _code_version() -> str:
     """A digest of the code that looks, so that nothing is remembered that it would see otherwise today."""
     code = b"".join(Path(file).read_bytes() for file in (__file__, ocr.__file__, cv.__file__))
     engines = [metadata.version(name) for name in ("rapidocr", "opencv-python-headless", "av")]
     return hashlib.sha256(code + " ".join(engines).encode()).hexdigest()
 
 
-def _recall(memory: Memory | None, key: bytes | None) -> _Sight | None:
+def _recall(memory: KeyValueCache | None, key: bytes | None) -> _Detections | None:
     if memory is None or key is None:
         return None
     try:
@@ -137,7 +137,7 @@ def _recall(memory: Memory | None, key: bytes | None) -> _Sight | None:
         return None
 
 
-def _remember(memory: Memory | None, key: bytes | None, seen: _Sight) -> None:
+def _remember(memory: KeyValueCache | None, key: bytes | None, seen: _Detections) -> None:
     if memory is None or key is None:
         return
     count, facts = seen
@@ -190,7 +190,7 @@ def _facts(frames: Sequence[Frame]) -> list[_Fact]:
     before_s = 0.0
     for frame in frames:
         small = thumbnail(frame.rgb())
-        if read is None or read_small is None or differ(read_small, small):
+        if read is None or read_small is None or is_different(read_small, small):
             if read is not None:
                 change = compare(read.rgb(), frame.rgb())
                 facts += [_Fact(before_s, frame.time_s, text) for text in _movement(change)]

@@ -71,14 +71,14 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
     if source.frames is not None:
         link_folder(out / "frames", source.frames)
     lines = read_clip_lines(source.subtitles, problems)
-    told_s = read_durations(source.durations, problems) if source.durations is not None else {}
+    known_durations_s = read_durations(source.durations, problems) if source.durations is not None else {}
     ends_s = {clip: max(line.end_s for line in spoken) for clip, spoken in lines.items() if spoken}
     if source.frames is not None:
-        counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in told_s])
-        told_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
-    episodes = Episodes.of(lines.keys() | told_s.keys(), told_s, ends_s)
+        counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in known_durations_s])
+        known_durations_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
+    episodes = Episodes.of(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
     problems += _hole_problems(source.subtitles, episodes)
-    untold = sum(clip not in told_s for clip in episodes.starts_s)
+    untold = sum(clip not in known_durations_s for clip in episodes.starts_s)
     silent = sum(not lines.get(clip) for clip in episodes.starts_s)
     counts = {"episodes": len(episodes.clips), "clips": len(episodes.starts_s)}
     counts |= {"clips without a line": silent, "clips without a told duration": untold}
@@ -92,7 +92,10 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
         counts[f"{split} questions"] = len(rows)
         progress("building the data set", place / len(source.questions))
     write_subtitles(out, name, episodes.clips, lines)
-    write_json(out / "clip_durations.json", {clip: told_s[clip] for clip in episodes.starts_s if clip in told_s})
+    write_json(
+        out / "clip_durations.json",
+        {clip: known_durations_s[clip] for clip in episodes.starts_s if clip in known_durations_s},
+    )
     write_json(out / MANIFEST, inputs | {"counts": counts})
     if films and source.frames is not None:
         counts["films"], missing = write_films(
@@ -149,7 +152,7 @@ def _claim(out: Path, inputs: Mapping[str, object]) -> None:
 
 def _hole_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
     for episode in episodes.clips:
-        if missing := episodes.holes(episode):
+        if missing := episodes.missing_clips(episode):
             told = f"{len(missing)} of {episode} are missing ({missing[0]} first); what follows them is put too early"
             yield Problem(path, 0, "clips", told)
 

@@ -56,7 +56,7 @@ class Episodes:
     """Which clips make each episode, in the order of its film, and where each of them begins."""
 
     clips: Mapping[str, Sequence[str]]
-    told_s: Mapping[str, float]
+    known_durations_s: Mapping[str, float]
     """Lengths of the clips for which one is told."""
     lengths_s: Mapping[str, float]
     """Of every clip. Where none is told it is a minute, or as long as its lines last."""
@@ -64,20 +64,20 @@ class Episodes:
     """The second at which each clip begins in its episode."""
 
     @classmethod
-    def of(cls, names: Iterable[str], told_s: Mapping[str, float], ends_s: Mapping[str, float]) -> Episodes:
+    def of(cls, names: Iterable[str], known_durations_s: Mapping[str, float], ends_s: Mapping[str, float]) -> Episodes:
         """Put clips together by their names; ``ends_s`` tells where the last line of a clip ends. Names of no
         clip are left out."""
         parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
         clips: dict[str, list[str]] = {}
         for name in sorted(parsed, key=lambda name: parsed[name].place):
             clips.setdefault(parsed[name].episode_name, []).append(name)
-        lengths_s = {name: told_s.get(name) or max(USUAL_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
+        lengths_s = {name: known_durations_s.get(name) or max(USUAL_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
         starts_s: dict[str, float] = {}
         for inside in clips.values():
             starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
-        return cls(clips, told_s, lengths_s, starts_s)
+        return cls(clips, known_durations_s, lengths_s, starts_s)
 
-    def holes(self, episode: str) -> list[str]:
+    def missing_clips(self, episode: str) -> list[str]:
         """The clips that the numbers of the others tell to be missing from the inside of an episode's segments.
         What comes after them stands too early on its axis."""
         named = [(name, parsed) for name in self.clips[episode] if (parsed := ClipName.parse(name)) is not None]

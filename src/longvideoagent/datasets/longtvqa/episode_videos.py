@@ -11,8 +11,8 @@ from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.write import read_json, write_json
 from longvideoagent.datasets.records import Problem
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.readers.clip_folders import ClipFolders
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
 
 CUT_FRAMES_S = 1.0
@@ -38,27 +38,27 @@ def lengths_by_frames(frames: Path, clips: Sequence[str]) -> dict[str, float]:
     lengths_s = {}
     for clip in clips:
         try:
-            lengths_s[clip] = FrameFolder(frames / clip).duration_s
+            lengths_s[clip] = FrameFolderReader(frames / clip).duration_s
         except DataError:  # no frames of this clip; the check tells of it
             continue
     return lengths_s
 
 
-def frame_problems(folder: FrameFolder, told_s: float = 0.0) -> Iterator[Problem]:
+def frame_problems(folder: FrameFolderReader, known_durations_s: float = 0.0) -> Iterator[Problem]:
     """What is wrong with the frames of a clip: names without a number, numbers that are missing, at the end too where
-    the clip is told to last ``told_s``, files cut short."""
+    the clip is told to last ``known_durations_s``, files cut short."""
     yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
     if missing := folder.missing():
         yield Problem(folder.path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
-    if (lacking_s := told_s - folder.duration_s) > CUT_FRAMES_S:
+    if (lacking_s := known_durations_s - folder.duration_s) > CUT_FRAMES_S:
         told = f"the last {round(lacking_s * folder.frames_per_s)} are missing; they end at {folder.duration_s:.1f} s"
-        yield Problem(folder.path, 0, "frame names", f"{told} of {told_s:.1f} s")
+        yield Problem(folder.path, 0, "frame names", f"{told} of {known_durations_s:.1f} s")
     for file in folder.broken():
         yield Problem(file, 0, "frame", "no whole JPEG; extract it again")
 
 
-def _problems(folder: FrameFolder, episodes: Episodes) -> Iterator[Problem]:
-    return frame_problems(folder, episodes.told_s.get(folder.path.name, 0.0))
+def _problems(folder: FrameFolderReader, episodes: Episodes) -> Iterator[Problem]:
+    return frame_problems(folder, episodes.known_durations_s.get(folder.path.name, 0.0))
 
 
 def write_films(
@@ -73,7 +73,7 @@ def write_films(
     problems, films = [], 0
     for done, (name, clips) in enumerate(episodes.clips.items(), 1):
         film = folder / f"{name}.mp4"
-        video = ClipFolders(frames, episodes.lay_out(name, {}))
+        video = ClipFoldersReader(frames, episodes.lay_out(name, {}))
         problems += [Problem(film, 0, "frames", warning) for warning in video.warnings]
         problems += [problem for folder in video.folders for problem in _problems(folder, episodes)]
         if video.is_seen:

@@ -148,7 +148,7 @@ class _Reader:
             self.complain("ts", f"{str(told)[:40]} is no span of seconds; the question has no times")
             return None
         length_s = self.episodes.lengths_s[clip]
-        lasts = f"{length_s:.1f} s{'' if clip in self.episodes.told_s else ', a guess'}"
+        lasts = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', a guess'}"
         if span[1] <= length_s:
             return span
         if span[0] > length_s:

@@ -30,10 +30,10 @@ from longvideoagent.datasets.longtvqa.questions import read_boxes, read_question
 from longvideoagent.datasets.longtvqa.texts import last_end_s, read_durations, read_lines, read_texts
 from longvideoagent.datasets.records import Problem, Record, RecordFile, collector_paused
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_video
-from longvideoagent.media.readers.clip_folders import ClipFolders
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_reader
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import holds_frames
-from longvideoagent.media.video import Episode
+from longvideoagent.media.video import Video
 
 
 @dataclass
@@ -103,12 +103,12 @@ class LongTVQA:
             self._timelines[video] = self.episodes.lay_out(video, lines)
         return self._timelines[video]
 
-    def episode(self, video: str) -> Episode:
+    def episode(self, video: str) -> Video:
         """An episode made ready to be asked: its timeline, and its frames where they are at hand."""
         timeline = self.timeline(video)
         path = self.film(video)
-        film = open_video(path) if path is not None else ClipFolders(self.frames, timeline)
-        return Episode(film, timeline, "the data set's subtitles", tuple(film.warnings))
+        film = open_reader(path) if path is not None else ClipFoldersReader(self.frames, timeline)
+        return Video(film, timeline, "the data set's subtitles", tuple(film.warnings))
 
 
 @collector_paused()
@@ -117,10 +117,10 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     questions = find_questions(folder, split)
     problems: list[Problem] = []
     durations = folder / "clip_durations.json"
-    told_s = read_durations(durations, problems) if durations.exists() else {}
+    known_durations_s = read_durations(durations, problems) if durations.exists() else {}
     texts = read_texts(folder, set_name(questions), problems)
-    ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in told_s}
-    episodes = Episodes.of({*texts, *told_s}, told_s, ends_s)
+    ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in known_durations_s}
+    episodes = Episodes.of({*texts, *known_durations_s}, known_durations_s, ends_s)
     problems += [
         Problem(folder, 0, name[:80], "is no clip's name; its text is left out")
         for name in texts

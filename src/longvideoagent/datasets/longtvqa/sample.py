@@ -17,7 +17,7 @@ from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import UsageError
 
 
-class Per(StrEnum):
+class GroupBy(StrEnum):
     """The groups that a part is drawn from."""
 
     ALL = "all"
@@ -26,7 +26,7 @@ class Per(StrEnum):
     VIDEO = "video"
 
 
-def choose(samples: Sequence[Sample], count: int, seed: int, per: Per = Per.ALL) -> list[Sample]:
+def choose(samples: Sequence[Sample], count: int, seed: int, per: GroupBy = GroupBy.ALL) -> list[Sample]:
     """That many samples in all, or of each group; all of a group that has fewer. They keep their order, and
     the same seed draws the same."""
     groups: dict[str, list[int]] = defaultdict(list)
@@ -42,15 +42,15 @@ def _show(sample: Sample) -> str:
     return clip.show if clip else ""
 
 
-_GROUP_OF: dict[Per, Callable[[Sample], str]] = {
-    Per.ALL: lambda _: "",
-    Per.SHOW: _show,
-    Per.KIND: lambda sample: sample.kind,
-    Per.VIDEO: lambda sample: sample.video,
+_GROUP_OF: dict[GroupBy, Callable[[Sample], str]] = {
+    GroupBy.ALL: lambda _: "",
+    GroupBy.SHOW: _show,
+    GroupBy.KIND: lambda sample: sample.kind,
+    GroupBy.VIDEO: lambda sample: sample.video,
 }
 
 
-def write_part(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
+def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     """Write a folder with these questions, as they stood, the texts of their episodes, and links to the frames and
     films. Another split of the same set may be there already. Raises UsageError where this split is, or another
     set, and where there is no question."""
@@ -63,10 +63,12 @@ def write_part(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     clips = [clip for video in videos for clip in data.episodes.clips[video]]
     texts = {clip: data.texts[clip] for clip in clips if clip in data.texts}
     is_plain = all(isinstance(text, str) for text in texts.values())
-    told_s = {clip: data.episodes.told_s[clip] for clip in clips if clip in data.episodes.told_s}
+    known_durations_s = {
+        clip: data.episodes.known_durations_s[clip] for clip in clips if clip in data.episodes.known_durations_s
+    }
     written = {
         out / (f"{data.name}_subtitle_clip_level.json" if is_plain else "clip_subtitles.json"): texts,
-        out / "clip_durations.json": told_s,
+        out / "clip_durations.json": known_durations_s,
     }
     joined = {path: _joined(path, told) for path, told in written.items()}
     for path, told in joined.items():

@@ -37,7 +37,7 @@ from longvideoagent.datasets.synthetic.scenario import (
     write_script,
 )
 from longvideoagent.fs import whole
-from longvideoagent.media.video import open_episode
+from longvideoagent.media.video import open_video
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
 OPTION_COUNT = 5
@@ -79,7 +79,7 @@ def make_episode(
     video = folder / f"sample-{seed}.mp4"
     render(scenes, video, progress)
     subtitles = video.with_suffix(".srt")
-    samples = write_questions(scenes, open_episode(video, subtitles).timeline, seed, questions_per_kind)
+    samples = write_questions(scenes, open_video(video, subtitles).timeline, seed, questions_per_kind)
     listing = video.with_suffix(".json")
     told = json.loads(listing.read_text(encoding="utf-8")) | {"samples": [asdict(sample) for sample in samples]}
     listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")

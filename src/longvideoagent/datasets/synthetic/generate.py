@@ -20,7 +20,7 @@ from longvideoagent.datasets.longtvqa.write import as_json, listed, read_json, w
 from longvideoagent.datasets.synthetic.episode import KINDS, render, write_questions
 from longvideoagent.datasets.synthetic.scenario import SCENE_S, Scene, write_script
 from longvideoagent.errors import UsageError
-from longvideoagent.media.readers.file import VideoFile
+from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 VAL_SHARE = 0.2
@@ -160,7 +160,7 @@ def extract_frames(out: Path, progress: Callable[[float], None] | None = None) -
     durations = json.loads((out / "clip_durations.json").read_text(encoding="utf-8"))
     missing = [clip for clip in durations if not (out / "frames" / clip).is_dir()]
     for done, clip in enumerate(missing):
-        video = VideoFile(out / "videos" / f"{clip.partition('_')[0]}.mp4")
+        video = VideoFileReader(out / "videos" / f"{clip.partition('_')[0]}.mp4")
         start_s = int(clip.rpartition("_")[2]) * SCENE_S
         times_s = [start_s + index / TVQA_FRAMES_PER_S for index in range(int(durations[clip] * TVQA_FRAMES_PER_S))]
         partial = out / "frames" / f"{clip}.partial"

@@ -15,14 +15,14 @@ from typing import Protocol
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
-from longvideoagent.media.readers.file import VideoFile
-from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolder
+from longvideoagent.media.readers.file import VideoFileReader
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 """Of the files in which data sets keep their videos."""
 
 
-class Video(Protocol):
+class VideoReader(Protocol):
     """What the system needs of a video."""
 
     path: Path
@@ -45,16 +45,16 @@ class Video(Protocol):
         ``max_side_px``; stored JPEG bytes keep their size."""
 
 
-def open_video(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Video:
+def open_reader(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> VideoReader:
     """A reader for ``path``: a folder is read as JPEG frames, anything else as a video file.
 
     Raises DataError where it is missing or holds no picture.
     """
     path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises on an unknown ~user)
     if path.is_dir():
-        return FrameFolder(path, frames_per_s)
+        return FrameFolderReader(path, frames_per_s)
     if re.match(r"[a-z]+:/", str(path)):
         raise DataError(f"{path}: addresses are not fetched; download the video and give the file")
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
-    return VideoFile(path)
+    return VideoFileReader(path)

@@ -10,10 +10,10 @@ from pathlib import Path
 from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
-from longvideoagent.media.readers.frame_folder import FrameFolder
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
 
 
-class ClipFolders:
+class ClipFoldersReader:
     """Frames of ``{root}/{clip}/{00001}.jpg`` on the axis of the whole episode. With no root, or where a
     clip has no folder, there is nothing to be seen, and the warnings say so."""
 
@@ -21,7 +21,7 @@ class ClipFolders:
         self.path = root if root is not None else Path(timeline.clips[0].label)
         self._root = root
         self._timeline = timeline
-        self._folders: dict[str, FrameFolder | None] = {}
+        self._folders: dict[str, FrameFolderReader | None] = {}
 
     @property
     def duration_s(self) -> float:
@@ -42,7 +42,7 @@ class ClipFolders:
         return [f"{self._root}: {len(bare)} clips have no frames, {bare[0]} first"]
 
     @property
-    def folders(self) -> list[FrameFolder]:
+    def folders(self) -> list[FrameFolderReader]:
         """Those that there are, in the order of their clips."""
         found = (self._folder(clip.label) for clip in self._timeline.clips)
         return [folder for folder in found if folder is not None]
@@ -53,7 +53,7 @@ class ClipFolders:
         return bool(self.folders)
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The stored frames shown at these times; see ``Video.frames``. Times in clips without frames are
+        """The stored frames shown at these times; see ``VideoReader.frames``. Times in clips without frames are
         left out."""
         shown: list[Frame] = []
         for clip, inside in groupby(times_s, self._timeline.at):
@@ -64,11 +64,11 @@ class ClipFolders:
                 shown += [moved[frame] for frame in stored]
         return shown
 
-    def _folder(self, label: str) -> FrameFolder | None:
+    def _folder(self, label: str) -> FrameFolderReader | None:
         if label not in self._folders:
             path = self._root / label if self._root is not None else None
             try:
-                self._folders[label] = FrameFolder(path) if path is not None and path.is_dir() else None
+                self._folders[label] = FrameFolderReader(path) if path is not None and path.is_dir() else None
             except DataError:  # a folder without a numbered frame
                 self._folders[label] = None
         return self._folders[label]

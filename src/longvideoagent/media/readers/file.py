@@ -24,7 +24,7 @@ from longvideoagent.media.container import open_container, origin_s, packets
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
 
 
-class VideoFile:
+class VideoFileReader:
     """A video file read through PyAV."""
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +99,7 @@ class VideoFile:
         return self.keyframes_s
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The frames shown at these times; see ``Video.frames``."""
+        """The frames shown at these times; see ``VideoReader.frames``."""
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
         if not wanted:
             return []
@@ -131,7 +131,7 @@ class VideoFile:
             if made is None or made[0] is not shown:
                 made = (
                     shown,
-                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=upright(shown, stream, max_side_px)),
+                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=to_rgb(shown, stream, max_side_px)),
                 )
             yield made[1]
 
@@ -173,7 +173,7 @@ def _seek(
         place, stride = place - stride, stride * 2
 
 
-def upright(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
+def to_rgb(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
     """The pixels of a decoded frame, scaled to ``max_side_px`` with square pixels, turned as a player shows them."""
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width, height = frame.width * aspect, float(frame.height)

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.frames import LONGEST_TRAILER, MAX_SIDE_PX, Frame, is_whole_jpeg
+from longvideoagent.media.frames import LONGEST_TRAILER, MAX_SIDE_PX, Frame, is_complete_jpeg
 
 TVQA_FRAMES_PER_S = 3.0
 FASTEST_FRAMES_PER_S = 100_000
 
 
-class FrameFolder:
+class FrameFolderReader:
     """A folder of numbered JPEG frames at a fixed rate, such as TVQA's ``{clip}/{00001}.jpg``.
 
     The number in a file's name gives its time: the lowest possible number, 1, is second 0. Where a
@@ -57,7 +57,7 @@ class FrameFolder:
         return [(number - self._first) / self.frames_per_s for number in self._numbers]
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The stored frames shown at these times; see ``Video.frames``."""
+        """The stored frames shown at these times; see ``VideoReader.frames``."""
         made: dict[int, Frame] = {}
         shown = []
         for time_s in times_s:
@@ -78,7 +78,7 @@ class FrameFolder:
             with file.open("rb") as stored:
                 begins = stored.read(LONGEST_TRAILER)
                 stored.seek(-min(LONGEST_TRAILER, file.stat().st_size), os.SEEK_END)
-                if not is_whole_jpeg(begins, stored.read()):
+                if not is_complete_jpeg(begins, stored.read()):
                     yield file
 
     def _read(self, place: int, max_side_px: int) -> Frame:
@@ -93,7 +93,7 @@ class FrameFolder:
 def holds_frames(path: Path) -> bool:
     """Whether there is such a folder with a numbered frame in it."""
     try:
-        return bool(FrameFolder(path).keyframes_s)
+        return bool(FrameFolderReader(path).keyframes_s)
     except DataError:
         return False
 

@@ -22,8 +22,8 @@ from av.video.stream import VideoStream
 
 from longvideoagent.media.container import origin_s, packets
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.readers.base import Video
-from longvideoagent.media.readers.file import upright
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.readers.file import to_rgb
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.server.playback.audio import Sound
 from longvideoagent.server.playback.demux import (
@@ -63,13 +63,13 @@ def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
     that second. Raises DataError where it cannot be opened or no picture can be decoded."""
 
     def begin(made: OutputContainer, video: VideoStream, from_s: float) -> _Transcoded:
-        first = upright(first_picture(path), video, MOST_SIDE_PX)
+        first = to_rgb(first_picture(path), video, MOST_SIDE_PX)
         return _Transcoded(_Encoder(made, first, video.average_rate or FALLBACK_FPS), video, from_s)
 
     return _streamed(path, start_s, begin)
 
 
-def pictures(video: Video, start_s: float) -> Iterator[bytes]:
+def pictures(video: VideoReader, start_s: float) -> Iterator[bytes]:
     """A folder of frames from a second on."""
     pipe = _Pipe()
     with av.open(pipe, "w", format="mp4", options=FRAGMENTS) as made:
@@ -216,7 +216,7 @@ class _Transcoded:
     def _show(self, frame: VideoFrame, at_s: float) -> None:
         if 0 <= at_s - self._next_s <= MOST_GAP_S:
             self._next_s = at_s + 1 / MOST_FPS - TICK_S
-            self._encoder.show(upright(frame, self._source, MOST_SIDE_PX), at_s)
+            self._encoder.show(to_rgb(frame, self._source, MOST_SIDE_PX), at_s)
 
 
 _Begin = Callable[[OutputContainer, VideoStream, float], "_Copied | _Transcoded"]

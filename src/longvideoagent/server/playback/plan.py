@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.container import open_container, packets
-from longvideoagent.media.readers.base import Video, open_video
+from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.server.playback.demux import TICK_S, codec_of, decoded, streams_of
 from longvideoagent.server.playback.fmp4 import pictures, remuxed, transcoded
 
@@ -40,7 +40,7 @@ LEAST_S = 0.5
 """What a stream shows at least: the end of a video and not nothing."""
 
 
-class Plays(StrEnum):
+class PlaybackMode(StrEnum):
     """How a browser can be shown a video."""
 
     DIRECTLY = "directly"
@@ -50,7 +50,7 @@ class Plays(StrEnum):
     """Its pictures are encoded anew."""
 
 
-def check_plain(path: Path) -> None:
+def check_safe_container(path: Path) -> None:
     """Raises DataError for a picture, for a list of other files, and for pictures too large to be decoded. What cannot
     be read at all passes: opening it tells why. Has to come before anything else opens a file that others brought."""
     if path.is_dir():
@@ -68,35 +68,35 @@ def check_plain(path: Path) -> None:
                 raise DataError(f"{path}: {each.width}x{each.height} pixels are too many; make it smaller")
 
 
-def opened(path: Path) -> Video:
+def opened(path: Path) -> VideoReader:
     """The video, kept with what has been learned of it for the next who asks, as long as its file stays what it is.
     Raises DataError where it cannot be read or is not plain."""
     told = path.stat()
     return _kept(path, told.st_mtime_ns, told.st_size)
 
 
-def plays_as(path: Path) -> Plays:
+def plays_as(path: Path) -> PlaybackMode:
     """As below, remembered as above."""
     told = path.stat()
     return _judged(path, told.st_mtime_ns, told.st_size)
 
 
 @lru_cache(MOST_KEPT)
-def _kept(path: Path, _written_at: int, _bytes: int) -> Video:
-    check_plain(path)
-    return open_video(path)
+def _kept(path: Path, _written_at: int, _bytes: int) -> VideoReader:
+    check_safe_container(path)
+    return open_reader(path)
 
 
 @lru_cache(MOST_JUDGED)
-def _judged(path: Path, _written_at: int, _bytes: int) -> Plays:
-    check_plain(path)
+def _judged(path: Path, _written_at: int, _bytes: int) -> PlaybackMode:
+    check_safe_container(path)
     return how_it_plays(path)
 
 
-def how_it_plays(path: Path) -> Plays:
+def how_it_plays(path: Path) -> PlaybackMode:
     """By container and codecs. Raises DataError where the file cannot be read."""
     if path.is_dir():
-        return Plays.TRANSCODED
+        return PlaybackMode.TRANSCODED
     with open_container(path) as container:
         video, sound = streams_of(container)
         names = set(container.format.name.split(","))
@@ -106,32 +106,32 @@ def how_it_plays(path: Path) -> Plays:
         is_mp4 = "mp4" in names and brand != QUICKTIME
         is_webm = "webm" in names and path.suffix.lower() == ".webm"
         if is_mp4 and is_plain and codec in MP4_VIDEO and heard in {None, *MP4_AUDIO}:
-            return Plays.DIRECTLY
+            return PlaybackMode.DIRECTLY
         if is_webm and codec in WEBM_VIDEO and heard in {None, *WEBM_AUDIO}:
-            return Plays.DIRECTLY
+            return PlaybackMode.DIRECTLY
         if codec == "h264" and is_plain and not _is_turned(container, video) and video.codec_context.extradata:
-            return Plays.REMUXED
-        return Plays.TRANSCODED
+            return PlaybackMode.REMUXED
+        return PlaybackMode.TRANSCODED
 
 
-def start_of_stream(video: Video, plays: Plays, time_s: float) -> float:
+def start_of_stream(video: VideoReader, plays: PlaybackMode, time_s: float) -> float:
     """Where a stream that shows ``time_s``, or the end where the video is shorter, begins: there, or where pictures are
     copied at a keyframe that is hardly before it. Browsers play a stream from its beginning: they cannot skip to a
     place in it that is still to come."""
     time_s = max(0.0, min(time_s, video.duration_s - LEAST_S))
-    if plays is Plays.REMUXED:
+    if plays is PlaybackMode.REMUXED:
         before_s = _keyframe_before(video, time_s)
         return before_s if time_s - before_s <= MOST_EARLY_S else time_s
     return time_s
 
 
-def _keyframe_before(video: Video, time_s: float) -> float:
+def _keyframe_before(video: VideoReader, time_s: float) -> float:
     keyframes_s = video.keyframes_s
     before = bisect_right(keyframes_s, time_s + TICK_S)
     return max(0.0, keyframes_s[before - 1]) if before else 0.0
 
 
-def stream(video: Video, plays: Plays, start_s: float) -> Generator[bytes]:
+def stream(video: VideoReader, plays: PlaybackMode, start_s: float) -> Generator[bytes]:
     """The video from there on as fragmented MP4 whose own clock begins at 0, made while it is read; now and then an
     empty piece where much has to be read. Pictures are copied from a keyframe on, and encoded anew from any other
     second. Ends early where the file is damaged. Raises DataError at its beginning
@@ -140,7 +140,7 @@ def stream(video: Video, plays: Plays, start_s: float) -> Generator[bytes]:
     try:
         if video.path.is_dir():
             yield from pictures(video, start_s)
-        elif plays is Plays.REMUXED and start_s - _keyframe_before(video, start_s) <= TICK_S:
+        elif plays is PlaybackMode.REMUXED and start_s - _keyframe_before(video, start_s) <= TICK_S:
             yield from remuxed(video.path, start_s)
         else:
             yield from transcoded(video.path, start_s)

@@ -31,7 +31,7 @@ class _Room:
 _ROOM: RunVar[_Room] = RunVar("_ROOM")
 
 
-class WatchedResponse(StreamingResponse):
+class StreamedResponse(StreamingResponse):
     """Sends a stream while it is made, and lets go of its file as soon as the viewer leaves."""
 
     def __init__(self, source: Generator[bytes], first: bytes) -> None:
@@ -64,10 +64,10 @@ class WatchedResponse(StreamingResponse):
                     await to_thread.run_sync(self._source.close)
 
 
-async def watched(source: Generator[bytes]) -> WatchedResponse:
+async def streamed(source: Generator[bytes]) -> StreamedResponse:
     """The response that sends a stream. Raises what the stream raises at its beginning, while there can still be an
     answer in words."""
-    return WatchedResponse(source, await _next(source) or b"")
+    return StreamedResponse(source, await _next(source) or b"")
 
 
 async def _next(source: Generator[bytes]) -> bytes | None:

@@ -11,11 +11,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
-from longvideoagent.core.trace import Settings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import LONGEST_QUESTION, make_question
-from longvideoagent.server.jobs import LIVING, Ask
+from longvideoagent.server.jobs import ACTIVE, Job
 from longvideoagent.server.library import Library, NotHereError
-from longvideoagent.server.state import served
+from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.html.trajectory import trajectory
 from longvideoagent.views.trace_json import to_json
@@ -26,12 +26,12 @@ MOST_OPTIONS = 26
 Option = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-async def _found(request: Request, ask: str) -> Ask:
+async def _found(request: Request, ask: str) -> Job:
     """The ask that the address names, before anything is sent."""
-    return served(request).asks.get(ask)
+    return app_state(request).asks.get(ask)
 
 
-FoundAsk = Annotated[Ask, Depends(_found)]
+FoundAsk = Annotated[Job, Depends(_found)]
 
 
 class Asked(BaseModel):
@@ -50,44 +50,44 @@ class Asked(BaseModel):
 @router.get("/teams")
 async def list_teams(request: Request) -> dict[str, Any]:
     """The teams that can be asked; the first is asked unless another is named."""
-    return {"teams": [{"name": name, "about": about} for name, about in served(request).teams.items()]}
+    return {"teams": [{"name": name, "about": about} for name, about in app_state(request).teams.items()]}
 
 
 @router.post("/asks", status_code=201)
 async def ask(request: Request, asked: Asked) -> dict[str, Any]:
     """Put a question into the queue."""
-    here = served(request)
+    here = app_state(request)
     item = await asyncio.to_thread(here.library.video, asked.video)
     question, _ = make_question(asked.question, asked.options)
     team = asked.team if asked.team is not None else next(iter(here.teams))
-    return _whole(here.asks.add(item, question, team, Settings(asked.max_rounds)), here.library)
+    return _whole(here.asks.add(item, question, team, RolloutSettings(asked.max_rounds)), here.library)
 
 
 @router.get("/asks")
 async def list_asks(request: Request, most: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
     """What was asked, the newest first."""
-    return {"asks": served(request).asks.lines(most)}
+    return {"asks": app_state(request).asks.lines(most)}
 
 
 @router.get("/asks/{ask}")
 async def tell_ask(request: Request, found: FoundAsk) -> dict[str, Any]:
     """One ask with all that has happened so far."""
-    return _whole(found, served(request).library)
+    return _whole(found, app_state(request).library)
 
 
 @router.get("/asks/{ask}/events", response_class=EventSourceResponse)
-async def watch_ask(request: Request, watched: FoundAsk) -> AsyncIterator[ServerSentEvent]:
+async def watch_ask(request: Request, streamed: FoundAsk) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: ``ask`` with the whole ask, now and whenever something has happened; then ``end``."""
-    here = served(request)
-    async for _ in watched.changes():
-        yield ServerSentEvent(event="ask", data=_whole(watched, here.library))
+    here = app_state(request)
+    async for _ in streamed.changes():
+        yield ServerSentEvent(event="ask", data=_whole(streamed, here.library))
     yield ServerSentEvent(event="end", raw_data="null")
 
 
 @router.post("/asks/{ask}/stop", status_code=202)
 async def stop_ask(request: Request, ask: str) -> dict[str, Any]:
     """End it; what was found out so far is kept."""
-    served(request).asks.stop(ask)
+    app_state(request).asks.stop(ask)
     return {}
 
 
@@ -101,21 +101,21 @@ async def download_trace(found: FoundAsk) -> JSONResponse:
 @router.get("/asks/{ask}/page", response_class=HTMLResponse)
 async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
     """The trajectory with its frames as one HTML file, to be saved."""
-    here = served(request)
+    here = app_state(request)
     trace = _ended(found)
     item = await asyncio.to_thread(here.library.video, found.video)
-    episode = await here.shelf.episode(item)
+    episode = await here.video_cache.episode(item)
     text = await asyncio.to_thread(render_page, f"What {found.video_name} was asked", episode, [trace])
     return HTMLResponse(text, headers={"Content-Disposition": f'attachment; filename="lva-{found.id}.html"'})
 
 
-def _ended(found: Ask) -> Trace:
-    if found.state in LIVING or found.trace is None:
+def _ended(found: Job) -> Trace:
+    if found.state in ACTIVE or found.trace is None:
         raise NotHereError("nothing has come of this ask; wait for its end")
     return found.trace
 
 
-def _whole(ask: Ask, library: Library) -> dict[str, Any]:
+def _whole(ask: Job, library: Library) -> dict[str, Any]:
     return {
         **ask.line(),
         "place": ask.place,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
 from longvideoagent.server.jobs import State
-from longvideoagent.server.state import served
+from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render
 
 router = APIRouter()
@@ -26,8 +26,8 @@ async def send_page() -> FileResponse:
 @router.get("/api/health", tags=["server"])
 async def tell_health(request: Request) -> dict[str, Any]:
     """That the server answers, and how much it has to do."""
-    asks = served(request).asks
-    told = {"running": asks.count(State.RUNNING), "queued": asks.count(State.QUEUED), "at_once": asks.at_once}
+    asks = app_state(request).asks
+    told = {"running": asks.count(State.RUNNING), "queued": asks.count(State.QUEUED), "at_once": asks.max_concurrency}
     return {"version": metadata.version("longvideoagent"), **told}
 
 

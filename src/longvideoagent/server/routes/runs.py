@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from longvideoagent.server.state import served
+from longvideoagent.server.state import app_state
 
 router = APIRouter(prefix="/api", tags=["runs"])
 
@@ -14,16 +14,16 @@ router = APIRouter(prefix="/api", tags=["runs"])
 @router.get("/runs")
 def list_runs(request: Request) -> dict[str, Any]:
     """The run folders of ``lva eval``; ``fault`` says of one why it cannot be read."""
-    return {"runs": served(request).runs.lines()}
+    return {"runs": app_state(request).runs.lines()}
 
 
 @router.get("/runs/{run}")
 def tell_run(request: Request, run: str) -> dict[str, Any]:
     """A run with its finished questions."""
-    return served(request).runs.rows(run)
+    return app_state(request).runs.rows(run)
 
 
 @router.get("/runs/{run}/question")
 def tell_question(request: Request, run: str, question: Annotated[str, Query(max_length=500)]) -> dict[str, Any]:
     """One question of a run: its trajectory, and its gold answer."""
-    return served(request).runs.question(run, question)
+    return app_state(request).runs.question(run, question)

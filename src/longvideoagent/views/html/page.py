@@ -16,12 +16,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from longvideoagent.core.protocol import clock
+from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Clip, Located, Observation, Seen
-from longvideoagent.fs import write_whole
-from longvideoagent.media.readers.base import Video
-from longvideoagent.media.video import Episode
+from longvideoagent.core.types import Clip, ClipObservation, Observation, VisionResult
+from longvideoagent.fs import atomic_write_text
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.video import Video
 from longvideoagent.views.trace_json import action_content, action_name, observation_text
 
 THUMBNAIL_PX = 320
@@ -35,12 +35,12 @@ class _Picture:
     """None where the frame is gone."""
 
 
-def write_page(path: Path, title: str, episode: Episode, traces: Sequence[Trace]) -> None:
+def write_page(path: Path, title: str, episode: Video, traces: Sequence[Trace]) -> None:
     """Write one page with all traces about one video. Raises OSError where it cannot be written."""
-    write_whole(path, render_page(title, episode, traces))
+    atomic_write_text(path, render_page(title, episode, traces))
 
 
-def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
+def render_page(title: str, episode: Video, traces: Sequence[Trace]) -> str:
     """The page as text."""
     urls = thumbnails(episode.video, {time_s for trace in traces for time_s in _frame_times(trace)}, THUMBNAIL_PX)
     return render(
@@ -49,7 +49,7 @@ def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
         title=title,
         video=episode.video.path.name,
         timeline=episode.timeline,
-        text_from=episode.text_from,
+        text_source=episode.text_source,
         traces=[_view(trace, episode, urls) for trace in traces],
     )
 
@@ -57,13 +57,13 @@ def render_page(title: str, episode: Episode, traces: Sequence[Trace]) -> str:
 def render(room: str, template: str, **values: Any) -> str:
     """A page from the template of a room, in the house's style. All values are escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["clock"] = clock
+    environment.filters["clock"] = format_timestamp
     style = resources.files("longvideoagent.views").joinpath("style.css").read_text(encoding="utf-8")
     text = resources.files(room).joinpath(template).read_text(encoding="utf-8")
     return environment.from_string(text).render(style=Markup(style), **values)
 
 
-def thumbnails(video: Video, times_s: Collection[float], side_px: int) -> dict[float, str]:
+def thumbnails(video: VideoReader, times_s: Collection[float], side_px: int) -> dict[float, str]:
     """Pictures inside a page by their times. Those that can no longer be read, or whose clips have lost their
     frames, are missing."""
     times = sorted(times_s)
@@ -89,14 +89,14 @@ def _frame_times(trace: Trace) -> set[float]:
 
 def few_times(observation: Observation | None) -> list[float]:
     """Times of a few telling frames of a look, spread over what was seen."""
-    if not isinstance(observation, Seen):
+    if not isinstance(observation, VisionResult):
         return []
     times = sorted({each.time_s for each in observation.evidence})
     step = max(1, -(-len(times) // FRAMES_PER_OBSERVATION))
     return times[::step]
 
 
-def _view(trace: Trace, episode: Episode, urls: dict[float, str]) -> dict[str, Any]:
+def _view(trace: Trace, episode: Video, urls: dict[float, str]) -> dict[str, Any]:
     confidence = trace.final.reply.confidence if trace.final else None
     return {
         "question": trace.question,
@@ -125,7 +125,7 @@ def _view(trace: Trace, episode: Episode, urls: dict[float, str]) -> dict[str, A
 
 
 def _observed(observation: Observation, urls: dict[float, str]) -> dict[str, Any]:
-    located = observation if isinstance(observation, Located) else None
+    located = observation if isinstance(observation, ClipObservation) else None
     return {
         "kind": {"Located": "grounding", "Seen": "vision", "Notice": "notice"}[type(observation).__name__],
         "clip": located.clip if located else None,

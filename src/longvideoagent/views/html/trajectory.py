@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import Clip, Located, Observation, Seen
+from longvideoagent.core.types import Clip, ClipObservation, Observation, VisionResult
 from longvideoagent.views.html.page import few_times
 from longvideoagent.views.trace_json import action_content, action_name
 
@@ -47,7 +47,7 @@ def _round(said: Round) -> dict[str, Any]:
 def _observed(observed: Observation) -> dict[str, Any]:
     seconds = {"seconds": observed.usage.seconds}
     match observed:
-        case Located():
+        case ClipObservation():
             return seconds | {
                 "kind": "grounding",
                 **span(observed.clip, "clip"),
@@ -60,7 +60,7 @@ def _observed(observed: Observation) -> dict[str, Any]:
                 ],
                 "evidence": [asdict(each) for each in observed.evidence],
             }
-        case Seen():
+        case VisionResult():
             evidence = [asdict(each) for each in observed.evidence]
             return seconds | {
                 "kind": "vision",
