@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and where this program keeps what it remembers."""
+"""Atomic file writes, and the cache directory of this program."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial"
-"""Stands in the names of files that are being written."""
+"""Part of the name of a file that is being written."""
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to, which takes its name when the block ends well and is deleted
-    otherwise; so nobody ever reads half a file, even after a power loss: it is on the disk before it is named, and
-    its name is there when the block has ended. Its suffix is kept, for writers that go by it."""
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path next to ``path``, and rename it to ``path`` when the block ends without an error.
+
+    Otherwise the temporary file is deleted. Readers never see half a file, even after a power loss: the content is
+    synced to disk before the rename, and the name before the block ends. The temporary path has the suffix of
+    ``path``, for writers that choose a format by it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(3)}{PARTIAL}{path.suffix}")
     try:
@@ -31,26 +33,30 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def fsync_dir(folder: Path) -> None:
-    """Have the names in a folder on the disk, where the system can do that: syncing a new file syncs what is in it,
-    and not that it is there."""
+    """Sync the names in a folder to disk, on systems that can: syncing a file does not sync its name."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EBADF, errno.EINVAL):  # some file systems have no such thing
+        if error.errno not in (errno.EBADF, errno.EINVAL):  # some file systems cannot sync a folder
             raise
     finally:
         os.close(handle)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with whole(path) as partial:
+    """Write a text file completely or not at all."""
+    with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def cache_dir() -> Path:
-    """The user's cache folder for this program; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longvideoagent"
+    """The user's cache directory for this program, which may not exist yet.
+
+    Linux: ``$XDG_CACHE_HOME/longvideoagent``, by default ``~/.cache/longvideoagent``. macOS:
+    ``~/Library/Caches/longvideoagent``. Windows: ``%LOCALAPPDATA%\\longvideoagent\\Cache``."""
+    from platformdirs import user_cache_path  # 25 ms to import, and few commands need it
+
+    return user_cache_path("longvideoagent", appauthor=False)

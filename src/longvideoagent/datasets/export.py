@@ -19,7 +19,7 @@ from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.fs import whole
+from longvideoagent.fs import atomic_path
 
 AGENT_NAME = "longvideoagent"
 """Which agent loop verl runs for a row."""
@@ -58,7 +58,7 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     splits = split_by_video(kept, how.val_share, how.seed)
     made = {split: list(rows_of(data, samples, cache, how)) for split, samples in splits.items()}
     for split, rows in made.items():
-        with whole(out / f"{split}.parquet") as partial:
+        with atomic_path(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
     counts = {split: len(rows) for split, rows in made.items()}
     left_out = {"left out, without an answer": len(kept) - sum(counts.values()), "left out, without a clip": missing}

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from longvideoagent.errors import DataError
-from longvideoagent.fs import whole
+from longvideoagent.fs import atomic_path
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
@@ -28,7 +28,7 @@ def encode_frames(video: VideoReader, path: Path) -> None:
         raise DataError(f"{video.path}: no frame that can be read; extract the frames again")
     height_px, width_px = (side // 2 * 2 for side in first.shape[:2])  # as h264 needs it
     black = np.zeros((height_px, width_px, 3), np.uint8)
-    with whole(path) as partial, av.open(str(partial), "w") as made:
+    with atomic_path(path) as partial, av.open(str(partial), "w") as made:
         stream = made.add_stream("libx264", rate=RATE, options=CODEC_OPTIONS)
         stream.pix_fmt, stream.width, stream.height = "yuv420p", width_px, height_px
         for index, time_s in enumerate(times_s):

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.fs import PARTIAL, whole
+from longvideoagent.fs import PARTIAL, atomic_path
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.subtitles import MAX_BYTES as MOST_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
@@ -41,7 +41,7 @@ async def take_video(library: Library, name: str, body: AsyncIterator[bytes], ma
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, path.parent, ignore_errors=True)
         with ExitStack() as writing:
-            partial = writing.enter_context(whole(path))
+            partial = writing.enter_context(atomic_path(path))
             await _write(partial, body, max_upload_bytes)
             await asyncio.to_thread(_check_video, partial, plain)
             await asyncio.to_thread(writing.pop_all().close)  # a large file takes a while to be on the disk
@@ -56,7 +56,7 @@ async def take_subtitles(library: Library, item: VideoItem, name: str, body: Asy
     path = library.subtitle_folder(item) / f"{Path(plain).stem}{Path(plain).suffix.lower()}"
     if path.suffix not in SUBTITLE_SUFFIXES:
         raise UsageError(f"{plain}: not a subtitle file; give one that ends in {', '.join(SUBTITLE_SUFFIXES)}")
-    with whole(path) as partial:
+    with atomic_path(path) as partial:
         await _write(partial, body, MOST_SUBTITLE_BYTES)
         lines, _ = await asyncio.to_thread(_read_named, partial, plain)
         if not lines:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.errors import DataError
-from longvideoagent.fs import atomic_write_text, whole
+from longvideoagent.fs import atomic_path, atomic_write_text
 from longvideoagent.training.run_dir import CURVES, HELD_OUT, METRICS, REPORT, ROLLOUTS, TrainingFolder, read_settings
 from longvideoagent.views.html.page import render
 
@@ -66,7 +66,7 @@ def draw(runs: Sequence[Path], out: Path) -> None:
         axis.legend(fontsize=7, frameon=False)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    with whole(out) as partial:
+    with atomic_path(out) as partial:
         figure.savefig(partial, dpi=120)
 
 

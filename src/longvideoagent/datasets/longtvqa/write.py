@@ -8,7 +8,7 @@ from pathlib import Path
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.longtvqa.clips import lead_with_speaker
-from longvideoagent.fs import whole
+from longvideoagent.fs import atomic_path
 
 Lines = dict[str, list[Subtitle]]
 """The lines of each clip, timed from its start."""
@@ -64,5 +64,5 @@ def _enclosed(brackets: str, rows: Iterable[str]) -> Iterator[str]:
 
 def write_text(path: Path, parts: Iterable[str]) -> None:
     """Whole or not at all."""
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(parts)

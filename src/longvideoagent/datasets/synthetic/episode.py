@@ -36,7 +36,7 @@ from longvideoagent.datasets.synthetic.scenario import (
     Scene,
     write_script,
 )
-from longvideoagent.fs import whole
+from longvideoagent.fs import atomic_path
 from longvideoagent.media.video import open_video
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
@@ -94,7 +94,7 @@ def render(scenes: Sequence[Scene], video: Path, progress: Callable[[float], Non
     if video.is_file() and subtitles.is_file() and _read_script(listing) == script:
         return
     listing.unlink(missing_ok=True)  # from here to its rewriting the set is not whole
-    with whole(video) as partial:
+    with atomic_path(video) as partial:
         film(scenes, partial, progress)
     write_srt(scenes, subtitles)
     listing.write_text(json.dumps({"script": script}, indent=1, ensure_ascii=False), encoding="utf-8")
