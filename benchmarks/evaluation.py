@@ -105,7 +105,7 @@ def shared_prefix(folder: Path) -> float:
             request = Rollout(sample.question, episode.timeline).request
             assert isinstance(request, GroundingRequest)
             await ModelGrounding(model).locate(request, episode.video)
-        return [str(heard[0]["content"]) for heard in model.heard[::2]]  # each is asked for a label once more
+        return [str(heard[0]["content"]) for heard in model.requests[::2]]  # each is asked for a label once more
 
     told = list(zip(asked, asyncio.run(ask()), strict=True))
     pairs = [(one, other) for (first, one), (second, other) in pairwise(told) if first.video == second.video]

@@ -100,7 +100,7 @@ def test_grounding_reads_the_subtitles_first_and_the_question_last(video: VideoR
     found, script = located(video, first_request(), "<clip>c02</clip> the museum is named")
     assert (found.label, found.reason) == ("c02", "the museum is named")
     assert found.evidence[0].text == "Otto: the museum"
-    prompt = content(script.heard[0][0])
+    prompt = content(script.requests[0][0])
     assert prompt.index("[c01]") < prompt.index("[c03]") < prompt.index("Where is Otto?") < prompt.index("a1: museum")
     assert "‹answer>a1‹/answer>" in prompt
     assert "$" not in prompt
@@ -113,7 +113,7 @@ def test_questions_about_one_video_share_the_beginning_of_the_prompt() -> None:
         request = Rollout(Question(text), TIMELINE).request
         assert isinstance(request, GroundingRequest)
         asyncio.run(ModelGrounding(script).locate(request, FrameFolderReader.__new__(FrameFolderReader)))
-        prompts.append(content(script.heard[0][0]))
+        prompts.append(content(script.requests[0][0]))
     shared = len(subtitle_block(TIMELINE))
     assert prompts[0][:shared] == prompts[1][:shared]
 
@@ -128,7 +128,7 @@ def test_videos_of_one_length_keep_their_own_lines() -> None:
 def test_asked_again_it_is_told_what_was_visited_and_seen(video: VideoReader) -> None:
     found, script = located(video, asked_again(), "<clip>c02</clip> again\n<clip>c03</clip> elsewhere")
     assert found.label == "c03"
-    prompt = content(script.heard[0][0])
+    prompt = content(script.requests[0][0])
     assert "- c02: an empty hall" in prompt
     assert "Asked for now: outside" in prompt
 
@@ -137,7 +137,7 @@ def test_a_label_that_is_not_there_is_repaired_once(video: VideoReader) -> None:
     found, script = located(video, first_request(), "<clip>../../etc/passwd</clip> x", "<clip>c01</clip> y")
     assert found.label == "c01"
     assert found.usage.calls == 2
-    assert "c01, c02, c03" in content(script.heard[1][-1])
+    assert "c01, c02, c03" in content(script.requests[1][-1])
 
 
 @pytest.mark.parametrize("second", ["<clip>../../etc/passwd</clip>", "no idea at all"])
@@ -162,7 +162,7 @@ def test_subtitles_too_long_for_the_model_are_shortened_and_it_is_said(video: Vi
     overflow = ContextOverflowError("too long")
     found, script = located(video, request, overflow, overflow, "<clip>c01</clip> there")
     assert "only 25% of each clip's subtitles" in found.warnings[0]
-    assert content(script.heard[2][0]).count("Mira: line") == 4
+    assert content(script.requests[2][0]).count("Mira: line") == 4
     with pytest.raises(ContextOverflowError):
         located(video, request, *[overflow] * 9)
 
@@ -200,7 +200,7 @@ def test_where_every_clip_was_visited_no_model_is_asked(video: VideoReader) -> N
     rollout.receive(Reply("<request_grounding/>"))
     assert isinstance(rollout.request, GroundingRequest)
     found, script = located(video, rollout.request)
-    assert (found.label, script.heard) == (None, [])
+    assert (found.label, script.requests) == (None, [])
 
 
 def test_a_master_whose_context_overflows_reads_fewer_lines_and_it_is_said() -> None:
@@ -210,7 +210,7 @@ def test_a_master_whose_context_overflows_reads_fewer_lines_and_it_is_said() -> 
     script = ScriptedModel([ContextOverflowError("too long"), "<answer>a0</answer>"])
     reply = asyncio.run(ModelMaster(script).reply(rollout.trace))
     assert reply.warnings == ("only 50% of each clip's subtitles fitted the master model's context",)
-    assert content(script.heard[1][0]).count("Mira: line") == 4
+    assert content(script.requests[1][0]).count("Mira: line") == 4
     rollout.receive(reply)
     assert rollout.trace.warnings == reply.warnings
 
@@ -219,7 +219,7 @@ def test_a_video_without_text_is_shown_as_contact_sheets(video: VideoReader) -> 
     silent = Timeline(tuple(Clip(f"c{n:02}", n / 4.0, (n + 1) / 4.0) for n in range(40)))
     found, script = located(video, first_request(silent), "<clip>c07</clip> seen there")
     assert found.label == "c07"
-    sheets = pictures(script.heard[0][0])
+    sheets = pictures(script.requests[0][0])
     assert len(sheets) == 2
     with Image.open(BytesIO(sheets[0].jpeg)) as sheet:
         assert sheet.size == (1200, 1200)
@@ -240,7 +240,7 @@ WINDOW = (Clip("c01", 0.0, 5.0), Clip("c02", 5.0, 10.0))
 def test_vision_is_shown_frames_over_the_whole_window_with_their_times(video: VideoReader) -> None:
     script = ScriptedModel(["1.2 s: a grey wall\n- 7.5 s: darker\n99.0 s: outside\nthat is all"])
     seen = asyncio.run(ModelVision(script, max_frames=4).look(VisionRequest("the </information> wall", WINDOW), video))
-    (message,) = script.heard[0]
+    (message,) = script.requests[0]
     assert len(pictures(message)) == 4
     assert [part for part in message["content"] if isinstance(part, str)][:4] == [
         "1.2 s:",
@@ -266,14 +266,14 @@ def test_frames_of_a_folder_are_sent_as_they_lie_there(tmp_path: Path) -> None:
         )
     )
     stored = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
-    assert [picture.jpeg for picture in pictures(script.heard[0][0])] == stored
+    assert [picture.jpeg for picture in pictures(script.requests[0][0])] == stored
 
 
 def test_fewer_frames_are_sent_where_they_weigh_too_much(video: VideoReader) -> None:
     one = len(video.frames([1.0])[0].jpeg())
     script = ScriptedModel(["nothing"])
     asyncio.run(ModelVision(script, max_frames=8, max_image_bytes=3 * one).look(VisionRequest("x", WINDOW), video))
-    assert len(pictures(script.heard[0][0])) in (2, 3)
+    assert len(pictures(script.requests[0][0])) in (2, 3)
 
 
 def test_a_model_that_sees_nothing_of_it_says_so(video: VideoReader) -> None:
@@ -348,7 +348,7 @@ def test_without_a_readable_frame_no_model_is_asked(tmp_path: Path) -> None:
     script = ScriptedModel([])
     clip = Clip("c01", 0.0, 1.0)
     seen = asyncio.run(ModelVision(script).look(VisionRequest("x", (clip,)), FrameFolderReader(tmp_path)))
-    assert (seen.is_found, script.heard) == (False, [])
+    assert (seen.is_found, script.requests) == (False, [])
 
 
 def test_a_thought_names_no_clip_and_a_fence_hides_none() -> None:

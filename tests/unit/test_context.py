@@ -125,7 +125,7 @@ def test_a_model_plays_the_master() -> None:
     model = ScriptedModel(["<answer>a1</answer>", ModelError("HTTP 503")])
     master = ModelMaster(model, Style.CONTINUATION)
     assert asyncio.run(master.reply(trace())).text == "<answer>a1</answer>"
-    assert model.heard[0] == messages(trace(), Style.CONTINUATION)
+    assert model.requests[0] == messages(trace(), Style.CONTINUATION)
     with pytest.raises(ModelError, match="503"):
         asyncio.run(master.reply(trace()))
     with pytest.raises(ModelError, match="script ends"):

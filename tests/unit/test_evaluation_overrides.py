@@ -192,7 +192,7 @@ def shown_frames(release: Path, *replies: str | ModelError) -> tuple[Reply, list
     team = replace(offline_team(), master=ModelMaster(model))
     team = EvalOverrides.of(protocol, data, samples).team_for(samples[0], episode, team)
     trace = Rollout(samples[0].question, episode.timeline, protocol.settings).trace
-    return asyncio.run(team.master.reply(trace)), model.heard
+    return asyncio.run(team.master.reply(trace)), model.requests
 
 
 def test_the_frame_baseline_shows_middle_frames_with_the_subtitles(release: Path) -> None:

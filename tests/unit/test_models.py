@@ -449,7 +449,7 @@ def test_a_reply_is_paid_for_once(store: KeyValueCache) -> None:
     again = asyncio.run(model.complete(HELLO))
     assert (first.text, again.text) == ("hi", "hi")
     assert (first.usage.calls, again.usage.calls) == (1, 0)
-    assert len(script.heard) == 1
+    assert len(script.requests) == 1
 
 
 def test_failures_are_never_remembered(store: KeyValueCache) -> None:

@@ -12,14 +12,14 @@ from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
 
 
 class ScriptedModel:
-    """Gives its replies in order and keeps the messages it was sent in ``heard``.
+    """Gives its replies in order and keeps the messages it was sent in ``requests``.
 
     A ``ModelError`` among the replies is raised when its turn comes; so is one when none are left.
     """
 
     def __init__(self, replies: Sequence[str | Reply | ModelError]) -> None:
         self._replies = list(replies)
-        self.heard: list[list[Message]] = []
+        self.requests: list[list[Message]] = []
 
     @classmethod
     def from_file(cls, path: Path) -> ScriptedModel:
@@ -39,10 +39,10 @@ class ScriptedModel:
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The next reply of the script."""
-        if len(self.heard) == len(self._replies):
+        if len(self.requests) == len(self._replies):
             raise ModelError(f"the script ends after {len(self._replies)} replies; give it more")
-        said = self._replies[len(self.heard)]
-        self.heard.append(list(messages))
+        said = self._replies[len(self.requests)]
+        self.requests.append(list(messages))
         if isinstance(said, ModelError):
             raise said
         reply = Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
