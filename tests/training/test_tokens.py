@@ -60,7 +60,7 @@ def play(record: TokenRecord, own: Any, *replies: str, seen: str = SEEN) -> tupl
     while (request := rollout.request) is not None:
         match request:
             case GroundingRequest():
-                rollout.receive(GroundingResult("c00" if rollout.trace.first is None else "c01"))
+                rollout.receive(GroundingResult("c00" if rollout.trace.first_grounding is None else "c01"))
             case VisionRequest():
                 rollout.receive(VisionResult(seen))
             case MasterRequest(trace):

@@ -88,7 +88,7 @@ def test_nonsense_from_a_real_model_is_never_an_answer(model: str, short_video: 
     )
     assert trace.outcome is Outcome.SPENT
     assert (trace.answer, trace.option_index) == ("", None)
-    assert isinstance(trace.first, SystemNotice)
+    assert isinstance(trace.first_grounding, SystemNotice)
     assert [type(each.action) for each in trace.rounds] == [Invalid, Invalid]
     assert all(each.reply.text for each in trace.rounds)
     assert trace.usage.completion_tokens == 4 * 12

@@ -65,7 +65,7 @@ def test_start_with_anything_else_is_a_notice_and_no_clip(label: str | None) -> 
     rollout = drive(GroundingResult(label))
     assert isinstance(rollout.request, MasterRequest)
     assert rollout.trace.current is None
-    assert isinstance(rollout.trace.first, SystemNotice)
+    assert isinstance(rollout.trace.first_grounding, SystemNotice)
 
 
 def test_a_look_goes_to_vision_with_the_query_and_the_clip() -> None:
@@ -116,8 +116,8 @@ def test_relocating_without_a_grounding_agent_is_a_notice() -> None:
 
 def test_without_a_grounding_agent_the_whole_video_is_the_clip() -> None:
     trace = drive(settings=RolloutSettings(agents=Agents.NONE)).trace
-    assert isinstance(trace.first, ClipObservation)
-    assert [line.text for line in trace.first.clip.subtitles] == ["one", "two", "three", "four"]
+    assert isinstance(trace.first_grounding, ClipObservation)
+    assert [line.text for line in trace.first_grounding.clip.subtitles] == ["one", "two", "three", "four"]
 
 
 def test_an_answer_ends_the_rollout() -> None:
@@ -257,7 +257,7 @@ CANDIDATES = (Candidate("c04"), Candidate("../x"), Candidate("c02"), Candidate("
 def ahead(settings: RolloutSettings, *before: Result) -> list[list[str]]:
     request = drive(*before, GroundingResult("c02", candidates=CANDIDATES), LOOK, settings=settings).request
     assert isinstance(request, VisionRequest)
-    return [[clip.label for clip in clips] for clips in request.ahead]
+    return [[clip.label for clip in clips] for clips in request.other_windows]
 
 
 def test_a_look_takes_in_the_next_candidates() -> None:

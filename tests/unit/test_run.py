@@ -46,8 +46,8 @@ def without_seconds(trace: Trace) -> Trace:
                 observation=seen and replace(seen, usage=timeless(seen.usage)),
             )
         )
-    first = trace.first and replace(trace.first, usage=timeless(trace.first.usage))
-    return replace(trace, rounds=tuple(rounds), first=first)
+    first = trace.first_grounding and replace(trace.first_grounding, usage=timeless(trace.first_grounding.usage))
+    return replace(trace, rounds=tuple(rounds), first_grounding=first)
 
 
 def test_the_drivers_agree(short_video: Path) -> None:

@@ -15,9 +15,9 @@ async def parallel_looks(
 ) -> VisionResult:
     """What the windows show, the likeliest first, up to the first that shows what was asked for; looks
     at the windows behind it are given up. Raises ModelError where one of those before it fails."""
-    if not request.ahead:
+    if not request.other_windows:
         return await look(request)
-    windows = (request.clips, *request.ahead)
+    windows = (request.clips, *request.other_windows)
     looks = [asyncio.ensure_future(look(VisionRequest(request.query, clips))) for clips in windows]
     seen: list[VisionResult] = []
     try:

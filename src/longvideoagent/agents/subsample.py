@@ -35,14 +35,18 @@ def shorten(trace: Trace, share: float) -> Trace:
     """The trace with that share of the lines of each located clip."""
     if share == 1.0:
         return trace
-    first = _shorten(trace.first, share) if isinstance(trace.first, ClipObservation) else trace.first
+    first = (
+        _shorten(trace.first_grounding, share)
+        if isinstance(trace.first_grounding, ClipObservation)
+        else trace.first_grounding
+    )
     rounds = tuple(
         replace(each, observation=_shorten(each.observation, share))
         if isinstance(each.observation, ClipObservation)
         else each
         for each in trace.rounds
     )
-    return replace(trace, first=first, rounds=rounds)
+    return replace(trace, first_grounding=first, rounds=rounds)
 
 
 def _shorten(located: ClipObservation, share: float) -> ClipObservation:

@@ -127,7 +127,7 @@ class Steps:
         """Print what is new in the trace."""
         if self._live is not None:
             self._live.pause()
-        events: list[Observation | Round] = [] if trace.first is None else [trace.first]
+        events: list[Observation | Round] = [] if trace.first_grounding is None else [trace.first_grounding]
         for said in trace.rounds:
             events.append(said)
             if said.observation is not None:
@@ -178,7 +178,7 @@ def _verdict(trace: Trace) -> Text:
     if not trace.answer:
         return Text(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}", style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
-    confidence = trace.final.reply.confidence if trace.final else None
+    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
     sure = "" if confidence is None else f"  (confidence {confidence:.2f})"
     if trace.outcome is Outcome.SPENT:
         sure += f"  as far as its budget went: {trace.cause}"

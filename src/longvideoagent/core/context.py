@@ -85,9 +85,9 @@ def render_first_message(trace: Trace, prompt: str, look_tag: str) -> str:
 
 
 def _first_located(trace: Trace) -> str:
-    match trace.first:
+    match trace.first_grounding:
         case ClipObservation():
-            return render_located(trace.first)
+            return render_located(trace.first_grounding)
         case SystemNotice(text=text):
             return escape_tags(text)
         case None:

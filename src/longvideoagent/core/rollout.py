@@ -76,11 +76,11 @@ class GroundingRequest:
 @dataclass(frozen=True, slots=True)
 class VisionRequest:
     """The vision agent must say what ``clips`` show; it gets the query and not the question. Each of
-    ``ahead`` is the window of another clip that may matter, to be looked at in the same go."""
+    ``other_windows`` is the window of another clip that may matter, to be looked at in the same go."""
 
     query: str
     clips: tuple[Clip, ...]
-    ahead: tuple[tuple[Clip, ...], ...] = ()
+    other_windows: tuple[tuple[Clip, ...], ...] = ()
 
 
 Request = MasterRequest | GroundingRequest | VisionRequest
@@ -163,7 +163,7 @@ class Rollout:
             case Look() if current is None:
                 self._observe(SystemNotice("No clip is located yet, so there is nothing to look at."))
             case Look(query) if current is not None:
-                self._request = VisionRequest(query, current.clips, self._windows_ahead(current))
+                self._request = VisionRequest(query, current.clips, self._other_windows(current))
             case Relocate() if not settings.grounding:
                 self._observe(SystemNotice("There is no grounding agent in this run. All subtitles are above."))
             case Relocate(request):
@@ -177,7 +177,7 @@ class Rollout:
         else:
             self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
 
-    def _windows_ahead(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
+    def _other_windows(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
         found = [self._timeline.find(other.label) for other in current.candidates[: settings.parallel_looks - 1]]
         windows = [self._timeline.window(clip, settings.window) for clip in found if clip is not None]
@@ -200,14 +200,14 @@ class Rollout:
             last = replace(trace.rounds[-1], observation=observation)
             self._trace = replace(trace, rounds=(*trace.rounds[:-1], last))
         elif not isinstance(observation, VisionResult):
-            self._trace = replace(trace, first=observation)
+            self._trace = replace(trace, first_grounding=observation)
         self._request = MasterRequest(self._trace)
 
     def _check_budget(self) -> None:
         """Where the budgets do not bear the request and a reply behind it, ask for the last reply."""
         if self._request is None or self._trace.must_answer:
             return
-        calls = 1 + len(self._request.ahead) if isinstance(self._request, VisionRequest) else 1
+        calls = 1 + len(self._request.other_windows) if isinstance(self._request, VisionRequest) else 1
         if can_afford(self._trace, _AGENT_OF[type(self._request)], calls):
             return
         self._trace = replace(self._trace, must_answer=True)

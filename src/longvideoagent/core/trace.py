@@ -95,7 +95,7 @@ class Trace:
 
     question: Question
     settings: RolloutSettings
-    first: ClipObservation | SystemNotice | None = None
+    first_grounding: ClipObservation | SystemNotice | None = None
     rounds: tuple[Round, ...] = ()
     outcome: Outcome | None = None
     option_index: int | None = None
@@ -111,24 +111,24 @@ class Trace:
     @property
     def observations(self) -> Iterator[Observation]:
         """First grounding, then what each round brought."""
-        if self.first is not None:
-            yield self.first
+        if self.first_grounding is not None:
+            yield self.first_grounding
         yield from (each.observation for each in self.rounds if each.observation is not None)
 
     @property
-    def located(self) -> tuple[ClipObservation, ...]:
+    def groundings(self) -> tuple[ClipObservation, ...]:
         """Every successful grounding, oldest first."""
         return tuple(each for each in self.observations if isinstance(each, ClipObservation))
 
     @property
     def visited(self) -> tuple[str, ...]:
         """Labels of the clips grounding has pointed at, oldest first."""
-        return tuple(each.clip.label for each in self.located)
+        return tuple(each.clip.label for each in self.groundings)
 
     @property
     def current(self) -> ClipObservation | None:
         """The latest successful grounding."""
-        return self.located[-1] if self.located else None
+        return self.groundings[-1] if self.groundings else None
 
     @property
     def rounds_left(self) -> int:
@@ -141,7 +141,7 @@ class Trace:
         return self.rounds_left == 1 or self.must_answer
 
     @property
-    def final(self) -> Round | None:
+    def answer_round(self) -> Round | None:
         """The round that answered, or None."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and isinstance(last.action, Answer) else None
@@ -152,14 +152,14 @@ class Trace:
         is none. A rollout that was spent may have one too: what it could tell within its budget."""
         if self.option_index is not None:
             return self.question.options[self.option_index]
-        final = self.final
+        final = self.answer_round
         return final.action.text if final and isinstance(final.action, Answer) else ""
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """What the answer rests on: what the master says, else all that the others returned."""
-        if self.final and self.final.reply.evidence is not None:
-            return self.final.reply.evidence
+        if self.answer_round and self.answer_round.reply.evidence is not None:
+            return self.answer_round.reply.evidence
         told = [observed for observed in self.observations if not isinstance(observed, SystemNotice)]
         found = [each for observed in told for each in observed.evidence]
         return tuple(dict.fromkeys(found))

@@ -37,7 +37,7 @@ class FixedFirstClip:
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """See the class."""
-        if request.trace.first is None:
+        if request.trace.first_grounding is None:
             return GroundingResult(self.label, self.reason)
         return await self.agent.locate(request, video)
 

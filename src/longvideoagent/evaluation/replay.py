@@ -64,8 +64,8 @@ def replay(recorded: Trace, timeline: Timeline, on_step: Callable[[Trace], None]
 
 def _results(recorded: Trace) -> Iterator[Result]:
     """What the agents returned, in order."""
-    if recorded.first is not None and recorded.settings.grounding:
-        yield _grounded(recorded.first)
+    if recorded.first_grounding is not None and recorded.settings.grounding:
+        yield _grounded(recorded.first_grounding)
     for said in recorded.rounds:
         yield said.reply
         observed = said.observation

@@ -131,7 +131,7 @@ class _Pages:
                 ]
                 for each in trace.evidence
             ],
-            "first": trace.first and self._observed(trace, trace.first, pictures),
+            "first": trace.first_grounding and self._observed(trace, trace.first_grounding, pictures),
             "rounds": [self._round(trace, said, pictures) for said in trace.rounds],
             "tokens": trace.usage.tokens,
             "usd": round(trace.usage.usd, 6),

@@ -95,7 +95,7 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
 
 
 def _confidence(trace: Trace) -> float | None:
-    told = trace.final.reply.confidence if trace.final else None
+    told = trace.answer_round.reply.confidence if trace.answer_round else None
     return told if told is not None and 0 <= told <= 1 else None
 
 
@@ -109,7 +109,7 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     if gold.clip is None:
         return GroundingScore(iou=iou, covered=covered)
     return GroundingScore(
-        first=visited[:1] == (gold.clip,) and isinstance(trace.first, ClipObservation),
+        first=visited[:1] == (gold.clip,) and isinstance(trace.first_grounding, ClipObservation),
         last=visited[-1:] == (gold.clip,),
         any=gold.clip in visited,
         window=any(clip.label == gold.clip for clip in window),

@@ -72,7 +72,7 @@ def reward(trace: Trace, gold_option: int, weights: Weights) -> Reward | None:
     return Reward(
         action=weights.action * sum(map(is_one_action, trace.rounds)),
         reasoning=weights.reasoning * bool(last.thought),
-        answer=weights.answer * (trace.final is not None and bool(trace.answer)),
+        answer=weights.answer * (trace.answer_round is not None and bool(trace.answer)),
         right=weights.right * score(trace, gold_option).correct,
         cost=-weights.look_cost * actions.count(Look) - weights.relocation_cost * actions.count(Relocate),
     )

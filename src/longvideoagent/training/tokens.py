@@ -164,7 +164,7 @@ class TokenRecord:
         if len(ids) <= room:
             return ids, told
         place = len(trace.rounds) - 1
-        observation = trace.rounds[place].observation if place != FIRST else trace.first
+        observation = trace.rounds[place].observation if place != FIRST else trace.first_grounding
         least, most = 0, len(lines_of(observation))
         fitting = None
         while least < most:
@@ -184,7 +184,7 @@ class TokenRecord:
         """The trace with its observations as the model is told them."""
         for place, count in self._kept.items():
             if place == FIRST:
-                trace = replace(trace, first=cut_lines(trace.first, count))
+                trace = replace(trace, first_grounding=cut_lines(trace.first_grounding, count))
             else:
                 said = replace(trace.rounds[place], observation=cut_lines(trace.rounds[place].observation, count))
                 trace = replace(trace, rounds=(*trace.rounds[:place], said, *trace.rounds[place + 1 :]))

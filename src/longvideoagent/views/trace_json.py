@@ -16,7 +16,7 @@ DIGITS = 3
 def to_json(trace: Trace) -> dict[str, Any]:
     """The trace as plain values. Keys are stable; times are seconds."""
     current = trace.current.clip if trace.current else None
-    confidence = trace.final.reply.confidence if trace.final else None
+    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
     return {
         "question": trace.question.text,
         "options": list(trace.question.options),

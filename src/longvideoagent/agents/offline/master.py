@@ -51,7 +51,7 @@ def decide(trace: Trace) -> Reply:
 def known_facts(trace: Trace) -> list[Evidence]:
     """All that the master has been told: the lines of located clips and what vision saw, each once."""
     facts: dict[Evidence, None] = {}
-    for located in trace.located:
+    for located in trace.groundings:
         for clip in located.clips:
             facts.update(dict.fromkeys(Evidence.of_line(clip.label, line) for line in clip.subtitles))
     for observation in trace.observations:

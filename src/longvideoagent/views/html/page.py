@@ -97,7 +97,7 @@ def few_times(observation: Observation | None) -> list[float]:
 
 
 def _view(trace: Trace, episode: Video, urls: dict[float, str]) -> dict[str, Any]:
-    confidence = trace.final.reply.confidence if trace.final else None
+    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
     return {
         "question": trace.question,
         "answer": trace.answer,
@@ -109,7 +109,7 @@ def _view(trace: Trace, episode: Video, urls: dict[float, str]) -> dict[str, Any
         "bars": _bars(episode.timeline.clips, trace, episode.timeline.duration_s),
         "ticks": [(each, _percent(each.time_s, episode.timeline.duration_s)) for each in trace.evidence],
         "evidence": [(each, urls.get(each.time_s) if each.kind == "frame" else None) for each in trace.evidence],
-        "first": trace.first and _observed(trace.first, urls),
+        "first": trace.first_grounding and _observed(trace.first_grounding, urls),
         "rounds": [
             {
                 "thought": said.thought,

@@ -13,7 +13,7 @@ from longvideoagent.views.trace_json import action_content, action_name
 
 def trajectory(trace: Trace) -> dict[str, Any]:
     """Everything that happened, step by step; ``outcome`` is None while it runs."""
-    confidence = trace.final.reply.confidence if trace.final else None
+    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
     return {
         "question": trace.question.text,
         "options": list(trace.question.options),
@@ -24,7 +24,7 @@ def trajectory(trace: Trace) -> dict[str, Any]:
         "cause": trace.cause,
         "warnings": list(trace.warnings),
         "evidence": [asdict(each) for each in trace.evidence] if trace.outcome is not None else [],
-        "first": trace.first and _observed(trace.first),
+        "first": trace.first_grounding and _observed(trace.first_grounding),
         "rounds": [_round(each) for each in trace.rounds],
         "rounds_left": trace.rounds_left,
         "tokens": trace.usage.tokens,
