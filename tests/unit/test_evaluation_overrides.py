@@ -71,7 +71,7 @@ def test_scrambled_gold_gives_the_very_same_traces(master: str, switches: Json, 
 
 
 def first_clips(path: Path) -> list[str]:
-    return [line["first"]["clips"][0]["label"] for line in lines(path)]
+    return [line["first_grounding"]["clips"][0]["label"] for line in lines(path)]
 
 
 def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_the_subtitle_baseline_is_one_prompt_with_the_whole_episode(release: Pat
         summary = run(protocol, tmp_path / "run")
     assert summary["per_question"]["rounds"]["mean"] == 1.0
     assert summary["roles"]["grounding"]["calls"] == 0
-    assert {len(line["first"]["clips"][0]["subtitles"]) for line in lines(tmp_path / "run")} == {1, 5}
+    assert {len(line["first_grounding"]["clips"][0]["subtitles"]) for line in lines(tmp_path / "run")} == {1, 5}
 
 
 def shown_frames(release: Path, *replies: str | ModelError) -> tuple[Reply, list[list[Message]]]:

@@ -58,6 +58,6 @@ def read_lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
 
 def _located(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The groundings of a trace as plain values."""
-    for observed in (told["first"], *(said["observation"] for said in told["rounds"])):
+    for observed in (told["first_grounding"], *(said["observation"] for said in told["rounds"])):
         if observed is not None and "clips" in observed:
             yield observed
