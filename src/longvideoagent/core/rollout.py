@@ -162,7 +162,8 @@ class Rollout:
                 self._observe(SystemNotice("There is no vision agent in this run. Answer or relocate."))
             case Look() if current is None:
                 self._observe(SystemNotice("No clip is located yet, so there is nothing to look at."))
-            case Look(query) if current is not None:
+            case Look(query):
+                assert current is not None  # the case before
                 self._request = VisionRequest(query, current.clips, self._other_windows(current))
             case Relocate() if not settings.grounding:
                 self._observe(SystemNotice("There is no grounding agent in this run. All subtitles are above."))

@@ -33,7 +33,8 @@ def cut_lines(observation: Told, count: int) -> Told:
             return replace(observation, clips=tuple(_cut_clips(observation.clips, count, mark)))
         case VisionResult() | SystemNotice():
             return replace(observation, text="\n".join([*observation.text.splitlines()[:count], mark]))
-    return observation
+        case _:
+            return observation
 
 
 def _cut_clips(clips: Sequence[Clip], count: int, mark: str) -> list[Clip]:
