@@ -63,7 +63,7 @@ def ask_all(client: httpx.Client, library: Path) -> tuple[float, list[float], in
     samples = json.loads((library / "sample-7.json").read_text())["samples"]
     bodies = [
         {
-            "video": videos["sample-7.mp4"],
+            "video_id": videos["sample-7.mp4"],
             "question": samples[number % len(samples)]["question"]["text"],
             "options": samples[number % len(samples)]["question"]["options"],
         }
@@ -71,11 +71,11 @@ def ask_all(client: httpx.Client, library: Path) -> tuple[float, list[float], in
     ]
 
     def watch(body: dict[str, object]) -> bool:
-        number = client.post("/api/asks", json=body).raise_for_status().json()["id"]
-        with client.stream("GET", f"/api/asks/{number}/events") as events:
+        number = client.post("/api/jobs", json=body).raise_for_status().json()["id"]
+        with client.stream("GET", f"/api/jobs/{number}/events") as events:
             for _ in events.iter_lines():
                 pass
-        return bool(client.get(f"/api/asks/{number}").json()["outcome"] == "answered")
+        return bool(client.get(f"/api/jobs/{number}").json()["outcome"] == "answered")
 
     waited: list[float] = []
     started = time.perf_counter()

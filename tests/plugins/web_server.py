@@ -51,13 +51,13 @@ class AppState:
 
     def ask(self, video: str, question: str, **more: Any) -> str:
         """Put a question; its id."""
-        told = self.client.post("/api/asks", json={"video": video, "question": question, **more})
+        told = self.client.post("/api/jobs", json={"video_id": video, "question": question, **more})
         assert told.status_code == 201, told.text
         return str(told.json()["id"])
 
     def ended(self, ask: str) -> dict[str, Any]:
         """An ask once it has ended."""
-        path = f"/api/asks/{ask}"
+        path = f"/api/jobs/{ask}"
         told: dict[str, Any] = self.until(
             lambda: self.get(path), lambda told: told["state"] not in ("queued", "running")
         )
@@ -65,7 +65,7 @@ class AppState:
 
     def events(self, ask: str) -> list[tuple[str, Any]]:
         """All server-sent events of an ask, to the end."""
-        with self.client.stream("GET", f"/api/asks/{ask}/events", timeout=PATIENCE_S) as told:
+        with self.client.stream("GET", f"/api/jobs/{ask}/events", timeout=PATIENCE_S) as told:
             assert told.headers["content-type"].startswith("text/event-stream")
             fields = [line.partition(": ")[::2] for line in told.iter_lines() if line and not line.startswith(":")]
         names = [value for name, value in fields if name == "event"]

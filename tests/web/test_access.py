@@ -49,20 +49,20 @@ def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> No
 
 def test_another_site_can_ask_nothing_and_change_nothing(tmp_path: Path) -> None:
     with serving(tmp_path) as app_state:
-        asked = {"video": "x", "question": "y"}
+        asked = {"video_id": "x", "question": "y"}
         for site in ("cross-site", "same-site"):
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
             assert app_state.client.get("/api/videos", headers=headers).status_code == 403
-            assert app_state.client.post("/api/asks", json=asked, headers=headers).status_code == 403
+            assert app_state.client.post("/api/jobs", json=asked, headers=headers).status_code == 403
         for origin in ("http://evil.example", "http://[", "null", app_state.url.replace("http:", "ftp:") + "1"):
-            for path in ("/api/asks", "/api/videos?name=a.mp4", "/api/asks/0/stop"):
+            for path in ("/api/jobs", "/api/videos?name=a.mp4", "/api/jobs/0/stop"):
                 assert app_state.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
         own = {"Origin": app_state.url, "Sec-Fetch-Site": "same-origin"}
         assert (
-            app_state.client.post("/api/asks", json=asked, headers=own).status_code == 404
+            app_state.client.post("/api/jobs", json=asked, headers=own).status_code == 404
         )  # asked, and no such video
         form = app_state.client.post(
-            "/api/asks", content=b'{"video":"x","question":"y"}', headers={"Content-Type": "text/plain"}
+            "/api/jobs", content=b'{"video_id":"x","question":"y"}', headers={"Content-Type": "text/plain"}
         )
         assert form.status_code == 422  # what a form of another site could send is no question
         visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
@@ -129,7 +129,7 @@ def test_hostile_names_come_back_as_text(tmp_path: Path, short_video: Path) -> N
         assert app_state.client.get(f"/api/videos/{video}/file").headers["content-type"] == "video/mp4"
         ended = app_state.ended(app_state.ask(video, HOSTILE, options=[HOSTILE, "b"]))
         assert ended["question"] == HOSTILE
-        page = app_state.client.get(f"/api/asks/{ended['id']}/page").text
+        page = app_state.client.get(f"/api/jobs/{ended['id']}/page").text
         assert "<script>" not in page
         assert "<img src=x" not in page
 
@@ -190,8 +190,8 @@ def test_what_the_description_says_holds(tmp_path: Path, short_video: Path) -> N
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     app = create_app(open_library(tmp_path, None), {"offline": load_team()}, max_upload_bytes=10_000)
     with running(app) as app_state:
-        known = {"video": app_state.video("a.mp4"), "ask": app_state.ask(app_state.video("a.mp4"), "What?")}
-        app_state.ended(known["ask"])
+        known = {"video": app_state.video("a.mp4"), "job": app_state.ask(app_state.video("a.mp4"), "What?")}
+        app_state.ended(known["job"])
         schema = schemathesis.openapi.from_dict(app.openapi())
         for operation in schema.get_all_operations():
             told: Any = operation.ok()  # type: ignore[union-attr]

@@ -86,13 +86,13 @@ def test_steps_are_told_as_they_happen_and_the_end_is_kept(library: Path, tmp_pa
     with serving(library, {"told": team}) as app_state:
         ask = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=OPTIONS)
         told = app_state.events(ask)
-        assert [name for name, _ in told][-2:] == ["ask", "end"]
-        grown = [data["trajectory"] for name, data in told if name == "ask" and data["trajectory"]]
+        assert [name for name, _ in told][-2:] == ["job", "end"]
+        grown = [data["trace"] for name, data in told if name == "job" and data["trace"]]
         sizes = [(bool(each["first"]), len(each["rounds"]), len(each["evidence"])) for each in grown]
         assert sizes == sorted(sizes)
         running = [each["rounds"][-1] for each in grown if each["rounds"] and each["outcome"] is None]
         assert running[0]["observed"] is None
-        last = app_state.get(f"/api/asks/{ask}")
+        last = app_state.get(f"/api/jobs/{ask}")
         assert last == told[-2][1]
         assert (last["state"], last["outcome"], last["answer"]) == ("finished", "answered", "a moon")
         first, (looked, answered) = grown[-1]["first"], grown[-1]["rounds"]
@@ -101,8 +101,8 @@ def test_steps_are_told_as_they_happen_and_the_end_is_kept(library: Path, tmp_pa
         assert (seen["kind"], seen["text"], seen["seconds"] >= 0.2) == ("vision", "a wall", True)
         assert first["lines"][0]["text"] == LINES[0]
     with serving(library, {"told": team}) as app_state:  # another start of the server
-        assert app_state.get(f"/api/asks/{ask}") == last
-        assert [line["id"] for line in app_state.get("/api/asks")["asks"]] == [ask]
+        assert app_state.get(f"/api/jobs/{ask}") == last
+        assert [line["id"] for line in app_state.get("/api/jobs")["jobs"]] == [ask]
         assert app_state.events(ask)[0][1] == last
 
 
@@ -113,10 +113,10 @@ def test_what_is_downloaded_is_the_whole_trajectory(library: Path) -> None:
         )
         ended = app_state.ended(ask)
         assert ended["answer"] == "on the roof"
-        told = app_state.client.get(f"/api/asks/{ask}/trace")
+        told = app_state.client.get(f"/api/jobs/{ask}/trace")
         assert told.json()["answer"] == "on the roof"
         assert "attachment" in told.headers["content-disposition"]
-        page = app_state.client.get(f"/api/asks/{ask}/page")
+        page = app_state.client.get(f"/api/jobs/{ask}/page")
         assert "Where is the &lt;b&gt;kettle&lt;/b&gt;?" in page.text
         assert "attachment" in page.headers["content-disposition"]
 
@@ -126,12 +126,12 @@ def test_a_stop_ends_it_in_the_middle_and_keeps_what_was_found(library: Path, tm
     with serving(library, {"told": team}) as app_state:
         video = app_state.video("a.mp4")
         ask = app_state.ask(video, "Where is the kettle?")
-        app_state.until(lambda: app_state.get(f"/api/asks/{ask}")["trajectory"], lambda told: told and told["rounds"])
-        assert app_state.client.post(f"/api/asks/{ask}/stop").status_code == 202
+        app_state.until(lambda: app_state.get(f"/api/jobs/{ask}")["trace"], lambda told: told and told["rounds"])
+        assert app_state.client.post(f"/api/jobs/{ask}/stop").status_code == 202
         ended = app_state.ended(ask)
-        assert (ended["state"], ended["outcome"], len(ended["trajectory"]["rounds"])) == ("stopped", None, 1)
+        assert (ended["state"], ended["outcome"], len(ended["trace"]["rounds"])) == ("stopped", None, 1)
         assert app_state.get("/api/health")["running"] == 0
-        assert app_state.client.post(f"/api/asks/{ask}/stop").status_code == 202  # twice does no harm
+        assert app_state.client.post(f"/api/jobs/{ask}/stop").status_code == 202  # twice does no harm
 
 
 def test_no_more_than_so_many_run_and_the_others_know_their_place(library: Path, tmp_path: Path) -> None:
@@ -140,13 +140,13 @@ def test_no_more_than_so_many_run_and_the_others_know_their_place(library: Path,
         video = app_state.video("a.mp4")
         asks = [app_state.ask(video, f"Where is kettle {number}?") for number in range(5)]
         app_state.until(lambda: app_state.get("/api/health"), lambda told: told["running"] == 2)
-        places = [app_state.get(f"/api/asks/{ask}")["place"] for ask in asks]
+        places = [app_state.get(f"/api/jobs/{ask}")["queue_position"] for ask in asks]
         assert places == [None, None, 1, 2, 3]
         assert app_state.get("/api/health")["queued"] == 3
-        app_state.client.post(f"/api/asks/{asks[2]}/stop")
-        assert app_state.ended(asks[2])["trajectory"] is None
-        assert app_state.get(f"/api/asks/{asks[4]}")["place"] == 2
-        told = app_state.client.get(f"/api/asks/{asks[2]}/trace")
+        app_state.client.post(f"/api/jobs/{asks[2]}/stop")
+        assert app_state.ended(asks[2])["trace"] is None
+        assert app_state.get(f"/api/jobs/{asks[4]}")["queue_position"] == 2
+        told = app_state.client.get(f"/api/jobs/{asks[2]}/trace")
         assert (told.status_code, "nothing has come of this ask" in told.text) == (404, True)
 
 
@@ -175,14 +175,14 @@ def test_an_agent_that_is_down_is_no_answer(library: Path, tmp_path: Path) -> No
     with serving(library, {"told": team}) as app_state:
         ended = app_state.ended(app_state.ask(app_state.video("a.mp4"), "Where is the kettle?"))
         assert (ended["state"], ended["outcome"], ended["answer"]) == ("finished", "failed", "")
-        assert "does not answer" in ended["trajectory"]["cause"]
+        assert "does not answer" in ended["trace"]["cause"]
 
 
 def test_a_video_that_cannot_be_opened_fails_in_words(library: Path) -> None:
     (library / "b.mp4").write_bytes(b"nothing")
     with serving(library) as app_state:
         ended = app_state.ended(app_state.ask(app_state.video("b.mp4"), "What?"))
-        assert (ended["state"], ended["trajectory"]) == ("failed", None)
+        assert (ended["state"], ended["trace"]) == ("failed", None)
         assert "not a readable video" in ended["cause"]
 
 
@@ -194,7 +194,7 @@ def test_a_video_that_cannot_be_opened_fails_in_words(library: Path) -> None:
         ({"options": ["a", ""]}, 422, "options.1: "),
         ({"max_rounds": 0}, 422, "max_rounds: "),
         ({"team": "nobody"}, 422, "nobody: no such team here"),
-        ({"video": "nothing"}, 404, "no video of that id"),
+        ({"video_id": "nothing"}, 404, "no video of that id"),
         ({"videos": "x"}, 422, "videos: "),
     ],
 )
@@ -202,10 +202,10 @@ def test_what_cannot_be_asked_is_refused_in_one_sentence(
     asked: dict[str, object], status: int, told: str, library: Path
 ) -> None:
     with serving(library) as app_state:
-        given = {"video": app_state.video("a.mp4"), "question": "Where?", **asked}
-        answer = app_state.client.post("/api/asks", json=given)
+        given = {"video_id": app_state.video("a.mp4"), "question": "Where?", **asked}
+        answer = app_state.client.post("/api/jobs", json=given)
         assert (answer.status_code, answer.json()["detail"].startswith(told)) == (status, True), answer.text
-        assert app_state.get("/api/asks") == {"asks": []}
+        assert app_state.get("/api/jobs") == {"jobs": []}
 
 
 def test_of_many_that_ask_at_once_none_is_lost(library: Path) -> None:
@@ -214,7 +214,7 @@ def test_of_many_that_ask_at_once_none_is_lost(library: Path) -> None:
         asks = list(crowd.map(lambda number: app_state.ask(video, f"Where is kettle {number}?"), range(50)))
         told = list(crowd.map(app_state.events, asks))
         assert all(events[-1] == ("end", None) and events[-2][1]["state"] == "finished" for events in told)
-        assert {line["id"] for line in app_state.get("/api/asks")["asks"]} == set(asks)
+        assert {line["id"] for line in app_state.get("/api/jobs")["jobs"]} == set(asks)
         assert len(list((library / ".longvideoagent" / "asks").glob("*.json"))) == 50
 
 
@@ -228,10 +228,10 @@ def test_a_record_that_was_spoilt_hides_no_other(library: Path, caplog: pytest.L
     for number, text in enumerate(("", "{", "[]", "{}", record.read_text()[:-9])):
         (asks / f"{number}.json").write_text(text)
     with serving(library) as app_state:
-        assert [line["id"] for line in app_state.get("/api/asks")["asks"]] == [ask]
+        assert [line["id"] for line in app_state.get("/api/jobs")["jobs"]] == [ask]
         assert caplog.text.count("no record of an ask") == 5
         record.write_text("spoilt meanwhile")
-        assert app_state.client.get(f"/api/asks/{ask}").status_code == 404
+        assert app_state.client.get(f"/api/jobs/{ask}").status_code == 404
 
 
 def test_what_a_video_was_asked_stays_when_the_video_goes(library: Path) -> None:
@@ -239,9 +239,9 @@ def test_what_a_video_was_asked_stays_when_the_video_goes(library: Path) -> None
         ask = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
         app_state.ended(ask)
         (library / "a.mp4").unlink()
-        told = app_state.get(f"/api/asks/{ask}")
-        assert (told["is_playable"], told["trajectory"]["outcome"]) == (False, "answered")
-        page = app_state.client.get(f"/api/asks/{ask}/page")
+        told = app_state.get(f"/api/jobs/{ask}")
+        assert (told["is_playable"], told["trace"]["outcome"]) == (False, "answered")
+        page = app_state.client.get(f"/api/jobs/{ask}/page")
         assert (page.status_code, "no video of that id" in page.text) == (404, True)
 
 
@@ -264,7 +264,7 @@ def test_hostile_records_keep_nobody_from_asking(text: str, library: Path) -> No
     (asks / "odd.json").write_text(text)
     (library / "a.json").write_text(text)
     with serving(library) as app_state:
-        assert app_state.get("/api/asks") == {"asks": []}
+        assert app_state.get("/api/jobs") == {"jobs": []}
         assert app_state.timeline(app_state.video("a.mp4"))["suggestions"]
         assert app_state.ended(app_state.ask(app_state.video("a.mp4"), "Where is the kettle?"))["state"] == "finished"
 
@@ -274,23 +274,23 @@ def test_a_master_that_says_half_a_character_is_kept(library: Path, tmp_path: Pa
         ask = app_state.ask(app_state.video("a.mp4"), "Where?")
         assert app_state.ended(ask)["state"] == "finished"
     with serving(library) as app_state:
-        assert app_state.get(f"/api/asks/{ask}")["outcome"] == "answered"
+        assert app_state.get(f"/api/jobs/{ask}")["outcome"] == "answered"
 
 
 def test_an_ask_whose_server_was_killed_is_told(library: Path, tmp_path: Path) -> None:
-    command = [str(LVA), "serve", "--library", str(library), "--port", "0", "--at-once", "1"]
+    command = [str(LVA), "serve", "--library", str(library), "--port", "0", "--concurrency", "1"]
     (library / "a.srt").unlink()
     write_video(library / "a.mp4", range(0, 120_000, 200), size=(640, 480))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as server:
         assert server.stderr is not None
         url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
         video = httpx.get(f"{url}api/videos").json()["videos"][0]["id"]
-        ask = httpx.post(f"{url}api/asks", json={"video": video, "question": "Where?"}).json()["id"]
+        ask = httpx.post(f"{url}api/jobs", json={"video_id": video, "question": "Where?"}).json()["id"]
         while not (library / ".longvideoagent" / "asks" / f"{ask}.json").exists():
             time.sleep(0.05)
         server.kill()
     with serving(library) as app_state:
-        told = app_state.get(f"/api/asks/{ask}")
+        told = app_state.get(f"/api/jobs/{ask}")
         assert (told["state"], "the server ended" in told["cause"]) == ("stopped", True)
 
 
@@ -302,8 +302,8 @@ def test_the_server_ends_soon_whatever_it_does(library: Path) -> None:
         assert server.stderr is not None
         url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
         video = httpx.get(f"{url}api/videos").json()["videos"][0]["id"]
-        ask = httpx.post(f"{url}api/asks", json={"video": video, "question": "Where?"}).json()["id"]
-        with httpx.stream("GET", f"{url}api/asks/{ask}/events") as events:
+        ask = httpx.post(f"{url}api/jobs", json={"video_id": video, "question": "Where?"}).json()["id"]
+        with httpx.stream("GET", f"{url}api/jobs/{ask}/events") as events:
             for line in events.iter_lines():
                 if "reading the text" in line:
                     break

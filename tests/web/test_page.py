@@ -141,7 +141,7 @@ def test_steps_appear_one_by_one_and_can_be_stopped(library: Path, tmp_path: Pat
         page.click("#stop-button")
         expect(page.locator("#trajectories")).to_contain_text("Stopped")
         expect(page.locator("#stop-button")).not_to_be_visible()
-        (line,) = app_state.get("/api/asks")["asks"]
+        (line,) = app_state.get("/api/jobs")["jobs"]
         assert line["state"] == "stopped"
         assert page.locator("#steps .step[data-kind=grounding]").count() == 1
 
@@ -150,7 +150,7 @@ def test_ask_again_brings_everything_back_into_the_form(library: Path, open_page
     with serving(library) as app_state:
         done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"], max_rounds=3)
         app_state.ended(done)
-        page = open_page(app_state, f"/#/asks/{done}")
+        page = open_page(app_state, f"/#/jobs/{done}")
         page.click("#ask-again")
         assert page.input_value("#question") == "Where is the kettle?"
         assert page.locator(".option-input").evaluate_all("all => all.map(one => one.value)")[:2] == ["roof", "lake"]
@@ -162,7 +162,7 @@ def test_an_opened_ask_shows_its_answer_before_all_else(width: int, library: Pat
     with serving(library) as app_state:
         done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         app_state.ended(done)
-        page = open_page(app_state, f"/#/asks/{done}", width)
+        page = open_page(app_state, f"/#/jobs/{done}", width)
         expect(page.locator("#answer .answer-text")).to_be_in_viewport()
         expect(page.locator("#ask-form")).not_to_be_visible()
         answer, steps = page.locator("#answer").bounding_box(), page.locator("#steps").bounding_box()
@@ -177,10 +177,10 @@ def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Ope
     with serving(library) as app_state:
         done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         sure = app_state.ended(done)
-        unsure = {**sure, "trajectory": {**sure["trajectory"], "confidence": 0.12}}
+        unsure = {**sure, "trace": {**sure["trace"], "confidence": 0.12}}
         page = open_page(app_state)
-        page.route(f"**/api/asks/{done}", lambda route: route.fulfill(json=unsure))
-        page.goto(f"{app_state.url}/#/asks/{done}")
+        page.route(f"**/api/jobs/{done}", lambda route: route.fulfill(json=unsure))
+        page.goto(f"{app_state.url}/#/jobs/{done}")
         expect(page.locator("#answer .unsure")).to_have_text("Not sure")
         expect(page.locator("#answer .confidence")).to_contain_text("0.12")
         expect(page.locator("#status")).to_contain_text("not sure")
@@ -192,16 +192,16 @@ def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tm
     with serving(library, {"told": team}) as app_state:
         running = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
         page = open_page(app_state)
-        page.route("**/api/asks/*/events", lambda route: route.fulfill(status=404, json=forgotten))
-        page.goto(f"{app_state.url}/#/asks/{running}")
+        page.route("**/api/jobs/*/events", lambda route: route.fulfill(status=404, json=forgotten))
+        page.goto(f"{app_state.url}/#/jobs/{running}")
         expect(page.locator("#stop-button")).to_be_visible()
-        page.route(f"**/api/asks/{running}", lambda route: route.fulfill(status=404, json=forgotten))
+        page.route(f"**/api/jobs/{running}", lambda route: route.fulfill(status=404, json=forgotten))
         expect(page.locator("#trajectories")).to_contain_text("no ask of that id is known here")
         expect(page.locator("#trajectories")).not_to_contain_text("Trying again")
         expect(page.locator("#stop-button")).not_to_be_visible()
         page.click("#ask-again")
         expect(page.locator("#question")).to_have_value("Where is the kettle?")
-        app_state.client.post(f"/api/asks/{running}/stop")
+        app_state.client.post(f"/api/jobs/{running}/stop")
 
 
 def test_what_is_written_about_one_video_stays_with_it(library: Path, short_video: Path, open_page: Open) -> None:
@@ -227,7 +227,7 @@ def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open)
         page = open_page(app_state, "/#/videos/0123")
         expect(page.locator("#gone")).to_contain_text("No video of the id 0123 is in the library")
         expect(page.locator("#question")).to_be_disabled()
-        page.goto(f"{app_state.url}/#/asks/0123")
+        page.goto(f"{app_state.url}/#/jobs/0123")
         expect(page.locator("#gone")).to_contain_text("no ask of that id")
         page.goto(f"{app_state.url}/#/nowhere/0123")
         expect(page.locator("#gone")).to_contain_text("#/nowhere/0123")
@@ -374,7 +374,7 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         page = open_page(app_state)
         page.locator("#run-list").get_by_text("one").click()
         expect(page.locator("#run-rows tr")).to_have_count(6)
-        right = sum(row["right"] for row in rows)
+        right = sum(row["correct"] for row in rows)
         page.select_option("#filter-verdict", "right")
         expect(page.locator("#run-rows tr")).to_have_count(right)
         page.select_option("#filter-verdict", "wrong")
@@ -405,7 +405,7 @@ def views(app_state: AppState) -> list[str]:
     one, two = (each["id"] for each in app_state.get("/api/runs")["runs"])
     question = app_state.get(f"/api/runs/{one}")["rows"][0]["id"]
     run_views = [f"#/runs/{one}", f"#/runs/{one}?question={question}", f"#/runs/{one}?with={two}&question={question}"]
-    return ["#/", f"#/videos/{video}", f"#/asks/{done}", *run_views]
+    return ["#/", f"#/videos/{video}", f"#/jobs/{done}", *run_views]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -417,7 +417,7 @@ def test_nothing_serious_bars_anybody_and_nothing_overflows(
         for width in (1280, 400):
             for view in views(app_state):
                 page = open_page(app_state, f"/{view}", width, color_scheme=scheme)
-                page.wait_for_load_state("networkidle") if "asks" not in view else page.wait_for_selector("#answer")
+                page.wait_for_load_state("networkidle") if "jobs" not in view else page.wait_for_selector("#answer")
                 found = Axe().run(page).response["violations"]
                 serious = [
                     (each["id"], each["nodes"][0]["html"])
@@ -475,7 +475,7 @@ def test_subtitles_go_to_the_video_they_came_with(
         expect(page.locator("#trouble")).to_contain_text("other.srt was not used")
         expect(page.locator("#trouble-again")).not_to_be_visible()
         expect(page.locator("#video-name")).to_have_text("b.mp4")
-        own = {each["name"]: each["own_subtitles"] for each in app_state.get("/api/videos")["videos"]}
+        own = {each["name"]: each["has_uploaded_subtitles"] for each in app_state.get("/api/videos")["videos"]}
         assert own == {"a.mp4": False, "b.mp4": True}
         page.locator(".video-item").get_by_text("a.mp4").click()
         expect(page.locator("#video-name")).to_have_text("a.mp4")
@@ -550,7 +550,7 @@ def test_a_trajectory_is_taken_home(library: Path, open_page: Open) -> None:
     with serving(library) as app_state:
         done = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         app_state.ended(done)
-        page = open_page(app_state, f"/#/asks/{done}")
+        page = open_page(app_state, f"/#/jobs/{done}")
         with page.expect_download() as download:
             page.click("#download-json")
         assert json.loads(download.value.path().read_text())["answer"] == "roof"

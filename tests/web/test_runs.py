@@ -27,11 +27,11 @@ def test_a_run_is_told_as_it_was_measured(library: Path) -> None:
     summary = json.loads((library / "runs" / "one" / "summary.json").read_text())
     with serving(library) as app_state:
         one, two = app_state.get("/api/runs")["runs"]
-        assert (one["name"], two["name"], one["fault"]) == ("runs/one", "runs/two", "")
-        assert (one["questions"], one["finished"], one["team"]) == (6, 6, "offline (agents: grounding)")
+        assert (one["name"], two["name"], one["error"]) == ("runs/one", "runs/two", "")
+        assert (one["num_questions"], one["num_finished"], one["team"]) == (6, 6, "offline (agents: grounding)")
         assert one["accuracy"] == pytest.approx(summary["accuracy"]["mean"])
         rows = app_state.get(f"/api/runs/{one['id']}")["rows"]
-        assert sum(row["right"] for row in rows) / len(rows) == pytest.approx(one["accuracy"])
+        assert sum(row["correct"] for row in rows) / len(rows) == pytest.approx(one["accuracy"])
         assert {row["kind"] for row in rows} == set(summary["by_kind"])
 
 
@@ -40,13 +40,13 @@ def test_a_question_of_a_run_comes_with_its_trajectory_and_its_gold(library: Pat
     with serving(library) as app_state:
         one = app_state.get("/api/runs")["runs"][0]
         for row in app_state.get(f"/api/runs/{one['id']}")["rows"]:
-            told = app_state.get(f"/api/runs/{one['id']}/question", params={"question": row["id"]})
+            told = app_state.get(f"/api/runs/{one['id']}/question", params={"question_id": row["id"]})
             assert told["gold"]["option_index"] == samples[row["id"]].gold.option_index
-            assert (told["trajectory"]["question"], told["trajectory"]["answer"]) == (row["question"], row["answer"])
-            assert told["right"] == (told["trajectory"]["option_index"] == told["gold"]["option_index"])
+            assert (told["trace"]["question"], told["trace"]["answer"]) == (row["question"], row["answer"])
+            assert told["correct"] == (told["trace"]["option_index"] == told["gold"]["option_index"])
             assert told["clips"]
             assert told["duration_s"] == told["clips"][-1]["end_s"]
-        missing = app_state.client.get(f"/api/runs/{one['id']}/question", params={"question": "no such"})
+        missing = app_state.client.get(f"/api/runs/{one['id']}/question", params={"question_id": "no such"})
         assert (missing.status_code, "no finished question" in missing.json()["detail"]) == (404, True)
 
 
@@ -57,17 +57,17 @@ def test_a_run_that_goes_on_is_read_again(library: Path) -> None:
     traces.write_bytes(b"".join(lines[:2]) + lines[2][:50])
     with serving(library) as app_state:
         one = app_state.get("/api/runs")["runs"][0]
-        assert one["finished"] == 2
+        assert one["num_finished"] == 2
         traces.write_bytes(whole)
-        assert app_state.get("/api/runs")["runs"][0]["finished"] == 6
+        assert app_state.get("/api/runs")["runs"][0]["num_finished"] == 6
 
 
 def test_a_run_that_cannot_be_read_hides_no_other(library: Path) -> None:
     (library / "runs" / "one" / "config.json").write_text("{}")
     with serving(library) as app_state:
         one, two = app_state.get("/api/runs")["runs"]
-        assert "not of format" in one["fault"]
-        assert two["fault"] == ""
+        assert "not of format" in one["error"]
+        assert two["error"] == ""
         told = app_state.client.get(f"/api/runs/{one['id']}")
         assert (told.status_code, "not of format" in told.json()["detail"]) == (422, True)
 
@@ -79,6 +79,6 @@ def test_of_a_data_set_outside_the_library_nothing_is_opened(tmp_path: Path) -> 
     with serving(tmp_path / "library") as app_state:
         (one,) = app_state.get("/api/runs")["runs"]
         row = app_state.get(f"/api/runs/{one['id']}")["rows"][0]
-        told = app_state.get(f"/api/runs/{one['id']}/question", params={"question": row["id"]})
-        assert (told["video"], told["clips"], told["duration_s"]) == (None, [], None)
-        assert told["trajectory"]["rounds"]
+        told = app_state.get(f"/api/runs/{one['id']}/question", params={"question_id": row["id"]})
+        assert (told["video_id"], told["clips"], told["duration_s"]) == (None, [], None)
+        assert told["trace"]["rounds"]

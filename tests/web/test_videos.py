@@ -79,7 +79,7 @@ def test_a_part_of_a_file_of_many_gigabytes_is_sent_alone(tmp_path: Path) -> Non
         assert told.headers["content-range"] == "bytes 20000000000-20000000012/30000000000"
         beyond = app_state.client.get(url, headers={"Range": "bytes=30000000000-"})
         assert beyond.status_code == 416
-        assert app_state.get("/api/videos")["videos"][0]["bytes"] == 30_000_000_000
+        assert app_state.get("/api/videos")["videos"][0]["size_bytes"] == 30_000_000_000
 
 
 def test_a_frame_is_that_of_its_second(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_a_frame_is_that_of_its_second(tmp_path: Path) -> None:
 
 
 KINDS = [
-    ("a.mp4", "libx264", "directly"),
-    ("a.webm", "libvpx", "directly"),
-    ("a.mkv", "libx264", "remuxed"),
-    ("a.avi", "mpeg4", "transcoded"),
-    ("a.mov", "libx264", "remuxed"),
+    ("a.mp4", "libx264", "direct"),
+    ("a.webm", "libvpx", "direct"),
+    ("a.mkv", "libx264", "remux"),
+    ("a.avi", "mpeg4", "transcode"),
+    ("a.mov", "libx264", "remux"),
 ]
 
 
@@ -116,13 +116,13 @@ def test_every_format_is_told_how_it_plays_and_is_streamed_from_any_second(
     with serving(tmp_path) as app_state:
         video = app_state.video(name)
         told = app_state.get(f"/api/videos/{video}")
-        assert told["plays"] == plays
+        assert told["playback_mode"] == plays
         assert told["duration_s"] == pytest.approx(6.0, abs=0.1)
-        assert (told["width"], told["height"]) == (64, 48)
+        assert (told["width_px"], told["height_px"]) == (64, 48)
         for wanted_s in (0.0, 3.5, 1000.0):
             start_s = app_state.get(f"/api/videos/{video}/stream/start", params={"time_s": wanted_s})["start_s"]
             assert start_s <= wanted_s
-            assert min(wanted_s, 5.5) - start_s <= (0.5 if plays == "remuxed" else 0.0001)
+            assert min(wanted_s, 5.5) - start_s <= (0.5 if plays == "remux" else 0.0001)
             shown = frames_of(app_state.client.get(f"/api/videos/{video}/stream", params={"start_s": start_s}))
             assert shown[-1][0] == pytest.approx(6.0 - start_s, abs=0.15)
             for time_s, rgb in shown[:: max(1, len(shown) // 4)]:
@@ -143,7 +143,7 @@ def test_a_video_that_lies_on_its_side_is_streamed_upright(tmp_path: Path) -> No
     with serving(tmp_path) as app_state:
         video = app_state.video("b.mp4")
         told = app_state.get(f"/api/videos/{video}")
-        assert (told["width"], told["height"]) == (48, 64)
+        assert (told["width_px"], told["height_px"]) == (48, 64)
         first = frames_of(app_state.client.get(f"/api/videos/{video}/stream"))[0][1]
         assert first.shape[:2] == (64, 48)
         to_rgb = VideoFileReader(tmp_path / "b.mp4").frames([0.0])[0].rgb()
@@ -311,7 +311,7 @@ def test_a_time_that_is_weeks_away_is_left_out(codec: str, tmp_path: Path) -> No
         assert times_of(told, "video")[-1] == pytest.approx(2.0, abs=0.1)
 
 
-PIXELS = [("yuv420p", "remuxed"), ("yuv444p", "transcoded")]
+PIXELS = [("yuv420p", "remux"), ("yuv444p", "transcode")]
 
 
 def write_noise(path: Path, pixels: str) -> None:
@@ -339,7 +339,7 @@ def test_who_leaves_leaves_nothing_open(pixels: str, plays: str, tmp_path: Path)
 
     with serving(tmp_path) as app_state:
         video = app_state.video("a.mkv")
-        assert app_state.get(f"/api/videos/{video}")["plays"] == plays
+        assert app_state.get(f"/api/videos/{video}")["playback_mode"] == plays
         gc.disable()  # it would hide what is only closed by chance
         try:
             for _ in range(3):
@@ -421,9 +421,9 @@ def test_a_folder_of_frames_is_a_video_too(tmp_path: Path) -> None:
         Image.new("RGB", (60, 40), (number * 20,) * 3).save(folder / f"{number:05}.jpg")
     with serving(tmp_path) as app_state:
         (told,) = app_state.get("/api/videos")["videos"]
-        assert (told["name"], told["kind"], told["bytes"]) == ("scene", "frames", None)
+        assert (told["name"], told["kind"], told["size_bytes"]) == ("scene", "frames", None)
         whole = app_state.get(f"/api/videos/{told['id']}")
-        assert (whole["plays"], whole["duration_s"]) == ("transcoded", FrameFolderReader(folder).duration_s)
+        assert (whole["playback_mode"], whole["duration_s"]) == ("transcode", FrameFolderReader(folder).duration_s)
         shown = frames_of(app_state.client.get(f"/api/videos/{told['id']}/stream?start_s=2"))
         assert brightness(shown[0][1]) == pytest.approx(7 * 20, abs=6)
         assert app_state.client.get(f"/api/videos/{told['id']}/file").status_code == 404
@@ -486,7 +486,7 @@ def test_subtitles_that_are_brought_are_used(tmp_path: Path, short_video: Path) 
             ("later.vtt", "WEBVTT\n\n" + SRT.replace(",", ".").replace("roof", "moon")),
         ):
             told = app_state.client.post(f"/api/videos/{video}/subtitles", params={"name": name}, content=text.encode())
-            assert told.json()["own_subtitles"] is True
+            assert told.json()["has_uploaded_subtitles"] is True
             (line,) = app_state.timeline(video)["subtitles"]
             assert line["start_s"] == 1.0
             assert line["text"] in text
@@ -502,7 +502,7 @@ def test_a_timeline_tells_clips_lines_and_questions_to_begin_with(tmp_path: Path
     (tmp_path / "a.srt").write_text(SRT + SRT.replace("1\n", "2\n", 1).replace(":01,", ":05,").replace(":03,", ":07,"))
     with serving(tmp_path) as app_state:
         told = app_state.timeline(app_state.video("a.mp4"))
-        assert told["text_from"] == "a.srt"
+        assert told["text_source"] == "a.srt"
         assert [set(clip) for clip in told["clips"]] == [{"label", "start_s", "end_s", "density"}] * len(told["clips"])
         assert told["clips"][-1]["end_s"] == told["duration_s"] == pytest.approx(10.0, abs=0.1)
         assert all(0 <= clip["density"] <= 1 for clip in told["clips"])
@@ -550,7 +550,7 @@ def test_odd_names_and_links_hide_no_other_video(tmp_path: Path, short_video: Pa
             assert app_state.client.get(f"/api/videos/{app_state.video(name)}/file").content == good
             assert app_state.ended(app_state.ask(app_state.video(name), "What?"))["video_name"] == name
     with serving(tmp_path) as app_state:
-        assert len(app_state.get("/api/asks")["asks"]) == 2
+        assert len(app_state.get("/api/jobs")["jobs"]) == 2
 
 
 def test_a_folder_whose_frames_lie_elsewhere_is_not_shown(tmp_path: Path) -> None:
@@ -579,7 +579,7 @@ def test_of_subtitles_that_come_at_once_those_stay_that_were_taken(tmp_path: Pat
         texts = [SRT.replace("roof", f"roof {number}") for number in range(4)]
         told = list(crowd.map(lambda text: app_state.client.post(path, params={"name": "a.srt"}, content=text), texts))
         assert [each.status_code for each in told] == [200] * 4
-        assert app_state.timeline(app_state.video("a.mp4"))["text_from"] == "a.srt"
+        assert app_state.timeline(app_state.video("a.mp4"))["text_source"] == "a.srt"
 
 
 def test_a_video_that_nobody_waits_for_is_not_made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

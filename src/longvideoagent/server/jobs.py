@@ -94,13 +94,13 @@ class Job:
         outcome = self.trace.outcome if self.trace else None
         return {
             "id": self.id,
-            "video": self.video,
+            "video_id": self.video,
             "video_name": self.video_name,
             "question": self.question.text,
             "state": str(self.state),
             "outcome": None if outcome is None else str(outcome),
             "answer": self.trace.answer if self.trace else "",
-            "asked_at": self.asked_at,
+            "created_at": self.asked_at,
         }
 
 
@@ -165,7 +165,7 @@ class JobQueue:
     def lines(self, most: int) -> list[dict[str, Any]]:
         """One for each ask, the newest first, and at most so many."""
         told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unsaved.values()))]
-        return sorted(told, key=lambda line: (line["asked_at"], line["id"]), reverse=True)[:most]
+        return sorted(told, key=lambda line: (line["created_at"], line["id"]), reverse=True)[:most]
 
     def count(self, state: State) -> int:
         """How many are queued, or running."""

@@ -62,7 +62,7 @@ class Runs:
     """Routes run in threads; a run is read by one of them at a time."""
 
     def lines(self) -> list[dict[str, Any]]:
-        """One for each run; of one that cannot be read, ``fault`` says why."""
+        """One for each run; of one that cannot be read, ``error`` says why."""
         return [self._line(item) for item in self.library.runs()]
 
     def rows(self, run_id: str) -> dict[str, Any]:
@@ -76,9 +76,9 @@ class Runs:
                 "video": done.judged.video,
                 "kind": done.judged.kind,
                 "outcome": str(done.judged.outcome),
-                "right": _right(done.judged),
+                "correct": _right(done.judged),
                 "confidence": done.judged.confidence,
-                "rounds": done.judged.rounds,
+                "num_rounds": done.judged.rounds,
                 "answer": done.answer,
             }
             for name, done in run.finished.items()
@@ -105,15 +105,15 @@ class Runs:
                 "start_s": gold.start_s,
                 "end_s": gold.end_s,
             },
-            "right": _right(done.judged),
-            "video": video and video.id,
+            "correct": _right(done.judged),
+            "video_id": video and video.id,
             "clips": clips_told(clips),
             "duration_s": episode.timeline.duration_s if episode else None,
-            "trajectory": trajectory(_trace_at(item.path / TRACES, done.at)),
+            "trace": trajectory(_trace_at(item.path / TRACES, done.at)),
         }
 
     def _line(self, item: Item) -> dict[str, Any]:
-        """Of a run that cannot be read, ``fault`` says why."""
+        """Of a run that cannot be read, ``error`` says why."""
         try:
             with self._lock:
                 mark = _mark(item)
@@ -121,9 +121,9 @@ class Runs:
                     self._told[mark] = _summary(self._open(item))
                 told = self._told[mark]
         except DataError as error:
-            told = {"fault": self.library.redact_paths(str(error))}
+            told = {"error": self.library.redact_paths(str(error))}
         except OSError as error:
-            told = {"fault": f"it cannot be read ({error.strerror}); check its files"}
+            told = {"error": f"it cannot be read ({error.strerror}); check its files"}
         return {"id": item.id, "name": item.name, **told}
 
     def _open(self, item: Item) -> _Run:
@@ -170,13 +170,13 @@ def _dataset(folder: Path, split: str) -> DataSet:
 def _summary(run: _Run) -> dict[str, Any]:
     known = [done.judged.is_correct for done in run.finished.values() if done.judged.is_known]
     return {
-        "set": run.config["set"],
+        "dataset": run.config["set"],
         "split": run.config["split"],
         "team": _team(run.config),
-        "questions": len(run.samples),
-        "finished": len(run.finished),
+        "num_questions": len(run.samples),
+        "num_finished": len(run.finished),
         "accuracy": sum(known) / len(known) if known else None,
-        "fault": "",
+        "error": "",
     }
 
 

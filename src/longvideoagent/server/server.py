@@ -41,7 +41,9 @@ def open_library(root: Path, keep: Path | None) -> Library:
         (kept / "asks" / ".writable").touch()
         _sweep(kept / "uploads")
     except OSError as error:
-        raise UsageError(f"{kept}: cannot be written to ({error.strerror}); give another folder with --keep") from error
+        raise UsageError(
+            f"{kept}: cannot be written to ({error.strerror}); give another folder with --data-dir"
+        ) from error
     return Library(root.absolute(), kept.absolute())
 
 
@@ -92,7 +94,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        here = getattr(getattr(self.config.app, "state", None), "served", None)
+        here = getattr(getattr(self.config.app, "state", None), "app_state", None)
         if here is not None:
             await here.asks.close()
             here.video_cache.close()

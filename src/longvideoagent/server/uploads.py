@@ -87,8 +87,9 @@ async def _write(path: Path, body: AsyncIterator[bytes], max_upload_bytes: int) 
             waiting += part
             written += len(part)
             if written > max_upload_bytes:
+                limit_gb = f"{max_upload_bytes / 1e9:g} GB"
                 raise TooLargeError(
-                    f"the file is larger than {max_upload_bytes / 1e9:g} GB; start the server with a larger --most-gb"
+                    f"the file is larger than {limit_gb}; restart the server with a larger --max-upload-gb"
                 )
             if len(waiting) >= PIECE_BYTES:
                 _check_room(path, len(waiting))

@@ -43,10 +43,10 @@ LEAST_S = 0.5
 class PlaybackMode(StrEnum):
     """How a browser can be shown a video."""
 
-    DIRECTLY = "directly"
-    REMUXED = "remuxed"
+    DIRECT = "direct"
+    REMUX = "remux"
     """Its pictures are copied into another container, from a keyframe on."""
-    TRANSCODED = "transcoded"
+    TRANSCODE = "transcode"
     """Its pictures are encoded anew."""
 
 
@@ -96,7 +96,7 @@ def _judged(path: Path, _written_at: int, _bytes: int) -> PlaybackMode:
 def how_it_plays(path: Path) -> PlaybackMode:
     """By container and codecs. Raises DataError where the file cannot be read."""
     if path.is_dir():
-        return PlaybackMode.TRANSCODED
+        return PlaybackMode.TRANSCODE
     with open_container(path) as container:
         video, sound = streams_of(container)
         names = set(container.format.name.split(","))
@@ -106,12 +106,12 @@ def how_it_plays(path: Path) -> PlaybackMode:
         is_mp4 = "mp4" in names and brand != QUICKTIME
         is_webm = "webm" in names and path.suffix.lower() == ".webm"
         if is_mp4 and is_plain and codec in MP4_VIDEO and heard in {None, *MP4_AUDIO}:
-            return PlaybackMode.DIRECTLY
+            return PlaybackMode.DIRECT
         if is_webm and codec in WEBM_VIDEO and heard in {None, *WEBM_AUDIO}:
-            return PlaybackMode.DIRECTLY
+            return PlaybackMode.DIRECT
         if codec == "h264" and is_plain and not _is_turned(container, video) and video.codec_context.extradata:
-            return PlaybackMode.REMUXED
-        return PlaybackMode.TRANSCODED
+            return PlaybackMode.REMUX
+        return PlaybackMode.TRANSCODE
 
 
 def start_of_stream(video: VideoReader, plays: PlaybackMode, time_s: float) -> float:
@@ -119,7 +119,7 @@ def start_of_stream(video: VideoReader, plays: PlaybackMode, time_s: float) -> f
     copied at a keyframe that is hardly before it. Browsers play a stream from its beginning: they cannot skip to a
     place in it that is still to come."""
     time_s = max(0.0, min(time_s, video.duration_s - LEAST_S))
-    if plays is PlaybackMode.REMUXED:
+    if plays is PlaybackMode.REMUX:
         before_s = _keyframe_before(video, time_s)
         return before_s if time_s - before_s <= MOST_EARLY_S else time_s
     return time_s
@@ -140,7 +140,7 @@ def stream(video: VideoReader, plays: PlaybackMode, start_s: float) -> Generator
     try:
         if video.path.is_dir():
             yield from pictures(video, start_s)
-        elif plays is PlaybackMode.REMUXED and start_s - _keyframe_before(video, start_s) <= TICK_S:
+        elif plays is PlaybackMode.REMUX and start_s - _keyframe_before(video, start_s) <= TICK_S:
             yield from remuxed(video.path, start_s)
         else:
             yield from transcoded(video.path, start_s)

@@ -20,15 +20,15 @@ from longvideoagent.views.html.page import render_page
 from longvideoagent.views.html.trajectory import trajectory
 from longvideoagent.views.trace_json import to_json
 
-router = APIRouter(prefix="/api", tags=["asks"])
+router = APIRouter(prefix="/api", tags=["jobs"])
 MOST_ROUNDS = 20
 MOST_OPTIONS = 26
 Option = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-async def _found(request: Request, ask: str) -> Job:
+async def _found(request: Request, job: str) -> Job:
     """The ask that the address names, before anything is sent."""
-    return app_state(request).asks.get(ask)
+    return app_state(request).asks.get(job)
 
 
 FoundAsk = Annotated[Job, Depends(_found)]
@@ -39,7 +39,7 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    video: str
+    video_id: str
     question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
     options: Annotated[list[Option], Field(max_length=MOST_OPTIONS)] = []
     team: str | None = None
@@ -50,55 +50,55 @@ class Asked(BaseModel):
 @router.get("/teams")
 async def list_teams(request: Request) -> dict[str, Any]:
     """The teams that can be asked; the first is asked unless another is named."""
-    return {"teams": [{"name": name, "about": about} for name, about in app_state(request).teams.items()]}
+    return {"teams": [{"name": name, "description": about} for name, about in app_state(request).teams.items()]}
 
 
-@router.post("/asks", status_code=201)
+@router.post("/jobs", status_code=201)
 async def ask(request: Request, asked: Asked) -> dict[str, Any]:
     """Put a question into the queue."""
     here = app_state(request)
-    item = await asyncio.to_thread(here.library.video, asked.video)
+    item = await asyncio.to_thread(here.library.video, asked.video_id)
     question, _ = make_question(asked.question, asked.options)
     team = asked.team if asked.team is not None else next(iter(here.teams))
     return _whole(here.asks.add(item, question, team, RolloutSettings(asked.max_rounds)), here.library)
 
 
-@router.get("/asks")
-async def list_asks(request: Request, most: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
+@router.get("/jobs")
+async def list_asks(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
     """What was asked, the newest first."""
-    return {"asks": app_state(request).asks.lines(most)}
+    return {"jobs": app_state(request).asks.lines(limit)}
 
 
-@router.get("/asks/{ask}")
+@router.get("/jobs/{job}")
 async def tell_ask(request: Request, found: FoundAsk) -> dict[str, Any]:
     """One ask with all that has happened so far."""
     return _whole(found, app_state(request).library)
 
 
-@router.get("/asks/{ask}/events", response_class=EventSourceResponse)
+@router.get("/jobs/{job}/events", response_class=EventSourceResponse)
 async def watch_ask(request: Request, streamed: FoundAsk) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: ``ask`` with the whole ask, now and whenever something has happened; then ``end``."""
+    """Server-sent events: ``job`` with the whole ask, now and whenever something has happened; then ``end``."""
     here = app_state(request)
     async for _ in streamed.changes():
-        yield ServerSentEvent(event="ask", data=_whole(streamed, here.library))
+        yield ServerSentEvent(event="job", data=_whole(streamed, here.library))
     yield ServerSentEvent(event="end", raw_data="null")
 
 
-@router.post("/asks/{ask}/stop", status_code=202)
-async def stop_ask(request: Request, ask: str) -> dict[str, Any]:
+@router.post("/jobs/{job}/stop", status_code=202)
+async def stop_ask(request: Request, job: str) -> dict[str, Any]:
     """End it; what was found out so far is kept."""
-    app_state(request).asks.stop(ask)
+    app_state(request).asks.stop(job)
     return {}
 
 
-@router.get("/asks/{ask}/trace")
+@router.get("/jobs/{job}/trace")
 async def download_trace(found: FoundAsk) -> JSONResponse:
     """What ``lva ask --json`` prints, to be saved."""
     headers = {"Content-Disposition": f'attachment; filename="lva-{found.id}.json"'}
     return JSONResponse(to_json(_ended(found)), headers=headers)
 
 
-@router.get("/asks/{ask}/page", response_class=HTMLResponse)
+@router.get("/jobs/{job}/page", response_class=HTMLResponse)
 async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
     """The trajectory with its frames as one HTML file, to be saved."""
     here = app_state(request)
@@ -118,13 +118,13 @@ def _ended(found: Job) -> Trace:
 def _whole(ask: Job, library: Library) -> dict[str, Any]:
     return {
         **ask.line(),
-        "place": ask.place,
-        "doing": ask.doing,
-        "share": ask.share,
+        "queue_position": ask.place,
+        "stage": ask.doing,
+        "fraction": ask.share,
         "cause": ask.cause,
         "team": ask.team,
         "max_rounds": ask.settings.max_rounds,
         "options": list(ask.question.options),
         "is_playable": library.holds(ask.video),
-        "trajectory": None if ask.trace is None else trajectory(ask.trace),
+        "trace": None if ask.trace is None else trajectory(ask.trace),
     }

@@ -27,7 +27,11 @@ async def send_page() -> FileResponse:
 async def tell_health(request: Request) -> dict[str, Any]:
     """That the server answers, and how much it has to do."""
     asks = app_state(request).asks
-    told = {"running": asks.count(State.RUNNING), "queued": asks.count(State.QUEUED), "at_once": asks.max_concurrency}
+    told = {
+        "running": asks.count(State.RUNNING),
+        "queued": asks.count(State.QUEUED),
+        "max_concurrency": asks.max_concurrency,
+    }
     return {"version": metadata.version("longvideoagent"), **told}
 
 

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api", tags=["runs"])
 
 @router.get("/runs")
 def list_runs(request: Request) -> dict[str, Any]:
-    """The run folders of ``lva eval``; ``fault`` says of one why it cannot be read."""
+    """The run folders of ``lva eval``; ``error`` says of one why it cannot be read."""
     return {"runs": app_state(request).runs.lines()}
 
 
@@ -24,6 +24,6 @@ def tell_run(request: Request, run: str) -> dict[str, Any]:
 
 
 @router.get("/runs/{run}/question")
-def tell_question(request: Request, run: str, question: Annotated[str, Query(max_length=500)]) -> dict[str, Any]:
+def tell_question(request: Request, run: str, question_id: Annotated[str, Query(max_length=500)]) -> dict[str, Any]:
     """One question of a run: its trajectory, and its gold answer."""
-    return app_state(request).runs.question(run, question)
+    return app_state(request).runs.question(run, question_id)

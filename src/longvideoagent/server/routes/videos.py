@@ -34,9 +34,9 @@ def media_responses(*types: str) -> dict[int | str, dict[str, Any]]:
 
 @router.get("/videos")
 def list_videos(request: Request) -> dict[str, Any]:
-    """The videos of the library; ``is_cut_short`` where its folder holds more than is looked at."""
+    """The videos of the library; ``is_truncated`` where its folder holds more than is looked at."""
     library = app_state(request).library
-    return {"videos": [_line(library, item) for item in library.videos()], "is_cut_short": library.is_cut_short}
+    return {"videos": [_line(library, item) for item in library.videos()], "is_truncated": library.is_cut_short}
 
 
 @router.post("/videos", status_code=201)
@@ -55,8 +55,8 @@ def tell_video(request: Request, video: str) -> dict[str, Any]:
     shown = opened(item.path)
     (first,) = shown.frames([0.0], 1920)[:1] or (None,)
     height_px, width_px = first.rgb().shape[:2] if first is not None and first.is_readable() else (0, 0)
-    size = {"duration_s": shown.duration_s, "width": width_px, "height": height_px}
-    return {**_line(library, item), **size, "plays": str(plays_as(item.path))}
+    size = {"duration_s": shown.duration_s, "width_px": width_px, "height_px": height_px}
+    return {**_line(library, item), **size, "playback_mode": str(plays_as(item.path))}
 
 
 @router.post("/videos/{video}/subtitles")
@@ -76,14 +76,14 @@ async def tell_timeline(request: Request, video: str) -> JSONResponse:
     item = await asyncio.to_thread(here.library.video, video)
     opening = here.video_cache.opening(item)
     if not await opening.is_done_within(WAIT_S):
-        return JSONResponse({"doing": opening.doing, "share": opening.share}, 202)
+        return JSONResponse({"stage": opening.doing, "fraction": opening.share}, 202)
     episode = await opening.episode()
     timeline = episode.timeline
     lines = [{"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles]
     return JSONResponse(
         {
             "duration_s": timeline.duration_s,
-            "text_from": episode.text_source,
+            "text_source": episode.text_source,
             "warnings": list(episode.warnings),
             "clips": clips_told(timeline.clips),
             "subtitles": lines,
@@ -144,8 +144,8 @@ def _line(library: Library, item: VideoItem) -> dict[str, Any]:
     return {
         "id": item.id,
         "name": item.name,
-        "bytes": item.bytes,
+        "size_bytes": item.bytes,
         "kind": str(item.kind),
         "is_upload": item.is_upload,
-        "own_subtitles": library.added_subtitles(item) is not None,
+        "has_uploaded_subtitles": library.added_subtitles(item) is not None,
     }

@@ -29,9 +29,9 @@ export class AskAnnouncer {
 
 function sentences(ask) {
   const told = [];
-  if (ask.state === "queued" && ask.place) told.push(`Queued at place ${ask.place}.`);
-  if (ask.doing) told.push(`Preparing: ${ask.doing}.`);
-  const { trajectory } = ask;
+  if (ask.state === "queued" && ask.queue_position) told.push(`Queued at place ${ask.queue_position}.`);
+  if (ask.stage) told.push(`Preparing: ${ask.stage}.`);
+  const { trace: trajectory } = ask;
   if (trajectory?.first) told.push(`First grounding: ${came(trajectory.first)}`);
   trajectory?.rounds.forEach((round, index) => {
     told.push(ended(`Round ${index + 1}: ${does(round)}`));

@@ -13,19 +13,19 @@
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,
  *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], first: Observed|null,
  *   rounds: Round[], tokens: number, usd: number, seconds: number, rounds_left: number}} Trajectory
- * @typedef {{id: string, name: string, bytes: number|null, kind: "file"|"frames", is_upload: boolean,
- *   own_subtitles: boolean}} Video
- * @typedef {Video & {duration_s: number, width: number, height: number,
- *   plays: "directly"|"remuxed"|"transcoded"}} OpenVideo
+ * @typedef {{id: string, name: string, size_bytes: number|null, kind: "file"|"frames", is_upload: boolean,
+ *   has_uploaded_subtitles: boolean}} Video
+ * @typedef {Video & {duration_s: number, width_px: number, height_px: number,
+ *   playback_mode: "direct"|"remux"|"transcode"}} OpenVideo
  * @typedef {{question: string, options: string[]}} Suggestion
- * @typedef {{duration_s: number, text_from: string, warnings: string[], clips: Clip[],
+ * @typedef {{duration_s: number, text_source: string, warnings: string[], clips: Clip[],
  *   subtitles: {start_s: number, end_s: number, text: string}[], suggestions: Suggestion[]}} TimelineFacts
- * @typedef {{id: string, video: string, video_name: string, question: string, state: string, outcome: string|null,
- *   answer: string, asked_at: string}} AskLine
- * @typedef {AskLine & {place: number|null, doing: string, share: number|null, team: string, max_rounds: number,
- *   options: string[], is_playable: boolean, cause?: string, trajectory: Trajectory|null}} Ask
- * @typedef {{id: string, name: string, set: string, split: string, team: string, questions: number, finished: number,
- *   accuracy: number|null, fault: string}} Run
+ * @typedef {{id: string, video_id: string, video_name: string, question: string, state: string, outcome: string|null,
+ *   answer: string, created_at: string}} AskLine
+ * @typedef {AskLine & {queue_position: number|null, stage: string, fraction: number|null, team: string, max_rounds: number,
+ *   options: string[], is_playable: boolean, cause?: string, trace: Trajectory|null}} Ask
+ * @typedef {{id: string, name: string, dataset: string, split: string, team: string, num_questions: number, num_finished: number,
+ *   accuracy: number|null, error: string}} Run
  */
 
 const POLL_MS = 500;
@@ -85,13 +85,13 @@ export const readHealth = () => getJson("api/health");
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${part(id)}`, { signal });
-export const readAsks = async () => (await getJson("api/asks")).asks;
-export const readAsk = (id) => getJson(`api/asks/${part(id)}`);
-export const startAsk = (ask) => postJson("api/asks", ask);
-export const stopAsk = (id) => postJson(`api/asks/${part(id)}/stop`, {});
+export const readAsks = async () => (await getJson("api/jobs")).jobs;
+export const readAsk = (id) => getJson(`api/jobs/${part(id)}`);
+export const startAsk = (ask) => postJson("api/jobs", ask);
+export const stopAsk = (id) => postJson(`api/jobs/${part(id)}/stop`, {});
 export const readRuns = async () => (await getJson("api/runs")).runs;
 export const readRun = (id) => getJson(`api/runs/${part(id)}`);
-export const readRunQuestion = (id, question) => getJson(`api/runs/${part(id)}/question?question=${part(question)}`);
+export const readRunQuestion = (id, question) => getJson(`api/runs/${part(id)}/question?question_id=${part(question)}`);
 export const readStreamStart = (id, time_s) => getJson(`api/videos/${part(id)}/stream/start?time_s=${time_s}`);
 
 export const fileUrl = (id) => `api/videos/${part(id)}/file`;
@@ -99,9 +99,9 @@ export const streamUrl = (id, start_s) => `api/videos/${part(id)}/stream?start_s
 export const subtitlesUrl = (id) => `api/videos/${part(id)}/subtitles.vtt`;
 export const frameUrl = (id, time_s, side_px = 320) =>
   `api/videos/${part(id)}/frame?time_s=${time_s}&side_px=${side_px}`;
-export const eventsUrl = (id) => `api/asks/${part(id)}/events`;
-export const traceUrl = (id) => `api/asks/${part(id)}/trace`;
-export const pageUrl = (id) => `api/asks/${part(id)}/page`;
+export const eventsUrl = (id) => `api/jobs/${part(id)}/events`;
+export const traceUrl = (id) => `api/jobs/${part(id)}/trace`;
+export const pageUrl = (id) => `api/jobs/${part(id)}/page`;
 const uploadUrl = (name) => `api/videos?name=${part(name)}`;
 const subtitleUploadUrl = (id, name) => `api/videos/${part(id)}/subtitles?name=${part(name)}`;
 
@@ -117,7 +117,7 @@ export async function readTimeline(id, onDoing, signal) {
     const response = await request(`api/videos/${part(id)}/timeline`, { signal });
     const body = await response.json();
     if (response.status !== 202) return body;
-    onDoing(body.doing, body.share);
+    onDoing(body.stage, body.fraction);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     signal.throwIfAborted();
   }

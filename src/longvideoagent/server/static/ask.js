@@ -31,9 +31,9 @@ class Progress {
     const { state, cause } = ask;
     this.element.dataset.state = state;
     this.#text.textContent = cause && state === "failed" ? cause : whereItIs(ask);
-    show(this.#bar, isRunning(ask) && Boolean(ask.doing));
-    if (ask.share === null) this.#bar.removeAttribute("value");
-    else this.#bar.value = ask.share;
+    show(this.#bar, isRunning(ask) && Boolean(ask.stage));
+    if (ask.fraction === null) this.#bar.removeAttribute("value");
+    else this.#bar.value = ask.fraction;
     show(this.#stop, isRunning(ask));
     show(this.element, state !== "finished");
   }
@@ -48,12 +48,12 @@ class Progress {
   }
 }
 
-function whereItIs({ state, cause, place, doing, share, trajectory, max_rounds }) {
+function whereItIs({ state, cause, queue_position, stage, fraction, trace: trajectory, max_rounds }) {
   const rest = trajectory ? " What it had found until then is below." : "";
   if (state === "stopped") return `Stopped${cause ? `: ${/[.!?]$/.test(cause) ? cause : `${cause}.`}` : "."}${rest}`;
   if (state === "failed") return "The video could not be opened.";
-  if (state === "queued") return place ? `Waiting: place ${place} in the queue.` : "Waiting in the queue.";
-  if (doing) return share === null ? `${doing} …` : `${doing}, ${percent(share)}`;
+  if (state === "queued") return queue_position ? `Waiting: place ${queue_position} in the queue.` : "Waiting in the queue.";
+  if (stage) return fraction === null ? `${stage} …` : `${stage}, ${percent(fraction)}`;
   const round = trajectory?.rounds.length ?? 0;
   return round ? `Round ${round} of at most ${max_rounds}` : "Finding where to look first";
 }
@@ -99,7 +99,7 @@ export class AskView {
     if (!video) return this.#form.tell("Choose a video first, or add one.");
     this.#form.setBusy(true);
     const start = async () => {
-      const ask = await startAsk({ video, ...wanted });
+      const ask = await startAsk({ video_id: video, ...wanted });
       this.#trouble.clear();
       this.#history.update(ask);
       this.#form.foldSuggestions();
@@ -142,7 +142,7 @@ export class AskView {
     this.#actionsFor = "";
     this.#view.before(this.#progress.element);
     byId("trajectories").replaceChildren(this.#view.element);
-    if (ask.is_playable) this.#viewer.open(ask.video);
+    if (ask.is_playable) this.#viewer.open(ask.video_id);
     else this.#viewer.openGiven(null, ask.video_name, { duration_s: null, clips: [] });
     if (!isRunning(ask)) this.#announcer.catchUp(ask);
     this.#update(ask);
@@ -159,8 +159,8 @@ export class AskView {
 
   #render(ask) {
     this.#ask = ask;
-    const { question, options, trajectory } = ask;
-    const sight = { video: ask.is_playable ? ask.video : null, seek: (time_s) => this.#viewer.seek(time_s) };
+    const { question, options, trace: trajectory } = ask;
+    const sight = { video: ask.is_playable ? ask.video_id : null, seek: (time_s) => this.#viewer.seek(time_s) };
     const title = ask.is_playable
       ? ask.video_name
       : `${ask.video_name} is no longer in the library: its moments can be read, not seen.`;
@@ -176,7 +176,7 @@ export class AskView {
   #listen(id) {
     const events = new EventSource(eventsUrl(id));
     this.#events = events;
-    events.addEventListener("ask", (event) => this.#update(JSON.parse(event.data)));
+    events.addEventListener("job", (event) => this.#update(JSON.parse(event.data)));
     events.addEventListener("end", () => events.close());
     events.addEventListener("error", () => {
       this.#progress.say("The connection to the server is lost. Trying again …");
@@ -228,7 +228,7 @@ export class AskView {
     this.#view.actions(
       element("button", { id: "ask-again", type: "button", onclick: again }, "Ask again with …"),
       copyLink(askHash(ask.id)),
-      ...(ask.trajectory?.outcome ? [json, ...page] : []),
+      ...(ask.trace?.outcome ? [json, ...page] : []),
     );
   }
 }

@@ -1,8 +1,8 @@
 /**
  * The rows of one run, or of two side by side: pure functions of what the server recorded.
  *
- * @typedef {{id: string, question: string, video: string, kind: string, outcome: string, right: boolean|null,
- *   confidence: number|null, rounds: number, answer: string}} RunRow
+ * @typedef {{id: string, question: string, video: string, kind: string, outcome: string, correct: boolean|null,
+ *   confidence: number|null, num_rounds: number, answer: string}} RunRow
  * @typedef {{id: string, question: string, video: string, kind: string, one: RunRow|null, other: RunRow|null}} Pair
  * @typedef {"right"|"wrong"|"failed"|"unjudged"|"missing"} Verdict
  */
@@ -28,8 +28,8 @@ function common({ id, question, video, kind }) {
 export function verdictOf(row) {
   if (!row) return "missing";
   if (row.outcome === "failed") return "failed";
-  if (row.right === null) return "unjudged";
-  return row.right ? "right" : "wrong";
+  if (row.correct === null) return "unjudged";
+  return row.correct ? "right" : "wrong";
 }
 
 const isRight = (row) => verdictOf(row) === "right";

@@ -11,7 +11,7 @@ export class QuestionForm {
   #team = byId("team");
   #rounds = byId("rounds");
   #note = byId("form-note");
-  /** @type {{name: string, about: string}[]} */
+  /** @type {{name: string, description: string}[]} */
   #teams = [];
   /** The video that it is written about; null before there is one. */
   #video = null;
@@ -34,7 +34,7 @@ export class QuestionForm {
     this.#team.addEventListener("change", () => this.#tellTeam());
   }
 
-  /** @param {{name: string, about: string}[]} teams */
+  /** @param {{name: string, description: string}[]} teams */
   showTeams(teams) {
     this.#teams = teams;
     this.#team.replaceChildren(...teams.map(({ name }) => element("option", { value: name }, name)));
@@ -125,8 +125,8 @@ export class QuestionForm {
   }
 
   #tellTeam() {
-    const { name, about } = this.#teams.find((team) => team.name === this.#team.value) ?? { name: "", about: "" };
-    byId("team-about").textContent = about === name ? "" : about;
+    const { name, description } = this.#teams.find((team) => team.name === this.#team.value) ?? { name: "", description: "" };
+    byId("team-about").textContent = description === name ? "" : description;
   }
 
   #addOption(text) {

@@ -59,7 +59,7 @@ export class History {
       { href: askHash(ask.id), "aria-current": ask.id === this.#chosen ? "true" : null },
       prose("span", "name", ask.question),
       prose("span", `result ${ask.outcome ?? ask.state}`, result),
-      element("span", { class: "soft origin" }, prose("span", "", ask.video_name), `· ${moment(ask.asked_at)}`),
+      element("span", { class: "soft origin" }, prose("span", "", ask.video_name), `· ${moment(ask.created_at)}`),
     );
     return element("li", { "data-id": ask.id, "data-state": ask.state }, link);
   }

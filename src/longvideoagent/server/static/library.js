@@ -33,8 +33,8 @@ export class Library {
   }
 
   async load() {
-    const { videos, is_cut_short } = await readVideos();
-    show(byId("cut-short"), Boolean(is_cut_short));
+    const { videos, is_truncated } = await readVideos();
+    show(byId("cut-short"), Boolean(is_truncated));
     // What is as it was stays: a link that is made anew while it is pressed is never followed.
     if (this.#isLoaded && JSON.stringify(videos) === JSON.stringify(this.#videos)) return;
     this.#isLoaded = true;
@@ -79,15 +79,15 @@ export class Library {
     this.#list.replaceChildren(...this.#videos.map((video) => this.#item(video)));
     show(byId("no-videos"), this.#videos.length === 0);
     show(byId("subtitle-box"), Boolean(chosen));
-    const hasOwn = chosen?.own_subtitles;
+    const hasOwn = chosen?.has_uploaded_subtitles;
     byId("subtitle-label").textContent = hasOwn ? "Replace its subtitle file…" : "Add a subtitle file…";
   }
 
   #item(video) {
     const isChosen = video.id === this.#chosen;
-    const facts = [video.kind === "frames" ? "folder of frames" : size(video.bytes)];
+    const facts = [video.kind === "frames" ? "folder of frames" : size(video.size_bytes)];
     if (video.is_upload) facts.push("uploaded");
-    if (video.own_subtitles) facts.push("own subtitles");
+    if (video.has_uploaded_subtitles) facts.push("own subtitles");
     const link = element(
       "a",
       { href: videoHash(video.id), "aria-current": isChosen ? "true" : null },

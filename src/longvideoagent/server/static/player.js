@@ -9,8 +9,8 @@ import { element, show } from "./element.js";
 import { RequestFailure, fileUrl, frameUrl, readStreamStart, streamUrl, subtitlesUrl } from "./api.js";
 
 const NOTES = {
-  remuxed: "Browsers cannot play this container, so it is repacked on the fly. Seek with the timeline below.",
-  transcoded: "Browsers cannot play this format, so it is transcoded on the fly. Seek with the timeline below.",
+  remux: "Browsers cannot play this container, so it is repacked on the fly. Seek with the timeline below.",
+  transcode: "Browsers cannot play this format, so it is transcoded on the fly. Seek with the timeline below.",
 };
 
 const MEDIA_FAULTS = {
@@ -53,10 +53,10 @@ export class Player {
   open(video) {
     this.close();
     this.#video = video;
-    this.#note.textContent = NOTES[video.plays] ?? "";
-    show(this.#note, video.plays in NOTES);
-    this.#media.classList.toggle("streamed", video.plays in NOTES);
-    if (video.plays === "directly") {
+    this.#note.textContent = NOTES[video.playback_mode] ?? "";
+    show(this.#note, video.playback_mode in NOTES);
+    this.#media.classList.toggle("streamed", video.playback_mode in NOTES);
+    if (video.playback_mode === "direct") {
       this.#media.preload = "metadata";
       this.#media.src = fileUrl(video.id);
     } else this.#openStream(0, 0);
@@ -78,7 +78,7 @@ export class Player {
 
   /** Offer the video's subtitles in the player's own menu. A stream's own clock would put them at the wrong times. */
   addSubtitles() {
-    if (this.#video?.plays !== "directly") return;
+    if (this.#video?.playback_mode !== "direct") return;
     const source = subtitlesUrl(this.#video.id);
     this.#media.replaceChildren(element("track", { kind: "subtitles", label: "Subtitles", src: source }));
   }
@@ -92,7 +92,7 @@ export class Player {
     if (!this.#video) return;
     this.#seeks += 1;
     this.#wanted_s = null;
-    if (this.#video.plays === "directly" || this.#isLoaded(time_s)) this.#media.currentTime = time_s - this.#offset_s;
+    if (this.#video.playback_mode === "direct" || this.#isLoaded(time_s)) this.#media.currentTime = time_s - this.#offset_s;
     else this.#seekStream(time_s);
     this.#onTime(this.timeS());
   }

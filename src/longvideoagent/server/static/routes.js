@@ -5,7 +5,7 @@
  *   | {view: "run", id: string, question: string|null, other: string|null}} Route
  */
 
-const VIEWS = { videos: "video", asks: "ask", runs: "run" };
+const VIEWS = { videos: "video", jobs: "ask", runs: "run" };
 
 /** @returns {Route} */
 export function readRoute() {
@@ -30,7 +30,7 @@ function decoded(text) {
 }
 
 export const videoHash = (id) => `#/videos/${encodeURIComponent(id)}`;
-export const askHash = (id) => `#/asks/${encodeURIComponent(id)}`;
+export const askHash = (id) => `#/jobs/${encodeURIComponent(id)}`;
 
 /** @param {string} id @param {{question?: string|null, other?: string|null}} [rest] */
 export function runHash(id, { question = null, other = null } = {}) {

@@ -79,7 +79,7 @@ export class RunView {
   async #readOnce(id) {
     const run = this.#read.get(id) ?? (await readRun(id));
     // A run that still goes on is read again next time; a finished one does not change.
-    if (run.finished >= run.questions) this.#read.set(id, run);
+    if (run.num_finished >= run.num_questions) this.#read.set(id, run);
     return run;
   }
 
@@ -108,16 +108,16 @@ export class RunView {
     if (this.#route !== route) return;
     const found = [one, two].find(Boolean);
     if (!found) return;
-    const name = this.#parts.videoName(found.video) ?? "Timeline";
-    const opening = this.#parts.viewer.openGiven(found.video, name, {
+    const name = this.#parts.videoName(found.video_id) ?? "Timeline";
+    const opening = this.#parts.viewer.openGiven(found.video_id, name, {
       duration_s: found.duration_s,
       clips: found.clips,
     });
-    this.#parts.viewer.mark(marksOf(found.trajectory, { gold: found.gold }));
+    this.#parts.viewer.mark(marksOf(found.trace, { gold: found.gold }));
     const cards = [one ? this.#card(one, other ? "A" : "") : null, two ? this.#card(two, "B") : null];
     byId("trajectories").replaceChildren(...cards.filter(Boolean));
     if (isChosen) this.#showWhereItIs();
-    announce(`${found.trajectory.question} ${found.right ? "Right" : "Not right"}.`);
+    announce(`${found.trace.question} ${found.correct ? "Right" : "Not right"}.`);
     await opening;
   }
 
@@ -135,14 +135,14 @@ export class RunView {
   }
 
   #card(recorded, name) {
-    const { trajectory, gold, video, right } = recorded;
+    const { trace: trajectory, gold, video_id: video, correct } = recorded;
     const isSecond = name === "B";
     const view = new TrajectoryView({ isSecond });
     const sight = { video, seek: (time_s) => this.#parts.viewer.seek(time_s) };
     const { question, options } = trajectory;
     const title = name ? `Run ${name}` : "";
     view.update({ question, options, trajectory, isRunning: false, title, gold }, sight);
-    const verdict = verdictOf({ outcome: trajectory.outcome, right });
+    const verdict = verdictOf({ outcome: trajectory.outcome, correct });
     view.before(goldLine(sight, gold, options, verdict));
     const { id, other } = this.#route;
     const link = copyLink(runHash(id, { question: recorded.id, other }), isSecond);
@@ -178,8 +178,8 @@ function goldLine(sight, gold, options, verdict) {
 
 function inWords(run, name = "") {
   const accuracy = run.accuracy === null ? "nothing judged yet" : `${percent(run.accuracy)} right`;
-  const finished = `${run.finished.toLocaleString("en")} of ${counted(run.questions, "question")}`;
-  const words = `${run.set} ${run.split}, team ${run.team}: ${accuracy}, ${finished}`;
+  const finished = `${run.num_finished.toLocaleString("en")} of ${counted(run.num_questions, "question")}`;
+  const words = `${run.dataset} ${run.split}, team ${run.team}: ${accuracy}, ${finished}`;
   return element("p", {}, name ? element("strong", {}, `${name}: `) : null, prose("span", "", words));
 }
 

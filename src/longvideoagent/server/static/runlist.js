@@ -13,7 +13,7 @@ export class RunList {
 
   /** Those that can be read. */
   get runs() {
-    return this.#runs.filter((run) => !run.fault);
+    return this.#runs.filter((run) => !run.error);
   }
 
   async load() {
@@ -35,19 +35,19 @@ export class RunList {
   }
 
   #item(run) {
-    if (run.fault)
+    if (run.error)
       return element(
         "li",
         { "data-id": run.id },
-        element("div", {}, prose("span", "name", run.name), prose("p", "fault", run.fault)),
+        element("div", {}, prose("span", "name", run.name), prose("p", "fault", run.error)),
       );
-    const progress = `${run.finished.toLocaleString("en")} of ${run.questions.toLocaleString("en")}`;
+    const progress = `${run.num_finished.toLocaleString("en")} of ${run.num_questions.toLocaleString("en")}`;
     const accuracy = run.accuracy === null ? "" : ` · ${percent(run.accuracy)} right`;
     const link = element(
       "a",
       { href: runHash(run.id), "aria-current": run.id === this.#chosen ? "true" : null },
       prose("span", "name", run.name),
-      element("span", { class: "soft" }, prose("span", "", `${run.set} ${run.split}`), ` · ${progress}${accuracy}`),
+      element("span", { class: "soft" }, prose("span", "", `${run.dataset} ${run.split}`), ` · ${progress}${accuracy}`),
     );
     return element("li", { "data-id": run.id }, link);
   }

@@ -126,7 +126,7 @@ function cells({ one }) {
     after: [
       answerCell(one),
       element("td", { class: "number" }, confidence),
-      element("td", { class: "number" }, String(one.rounds)),
+      element("td", { class: "number" }, String(one.num_rounds)),
     ],
   };
 }

@@ -89,7 +89,7 @@ export class Viewer {
         if (timeline.subtitles.length) this.#player.addSubtitles();
         this.#showWarnings(timeline.warnings);
         const clips = counted(timeline.clips.length, "clip");
-        this.#facts.textContent += `, ${clips}. ${whereTextIsFrom(timeline.text_from)}`;
+        this.#facts.textContent += `, ${clips}. ${whereTextIsFrom(timeline.text_source)}`;
         this.#hooks.onSuggestions(timeline.suggestions);
       },
     );
@@ -161,7 +161,7 @@ export class Viewer {
     show(this.#root, true);
     show(byId("stage"), true);
     const video = await readVideo(id, signal);
-    const pixels = video.width ? `, ${video.width} × ${video.height}` : "";
+    const pixels = video.width_px ? `, ${video.width_px} × ${video.height_px}` : "";
     this.#name.textContent = video.name;
     this.#name.title = video.name;
     this.#facts.textContent = `${clock(video.duration_s)}${pixels}`;
