@@ -24,6 +24,7 @@ from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.longtvqa.write import as_json, listed, write_text
 from longvideoagent.datasets.synthetic.generate import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
+from longvideoagent.progress import no_progress
 from tiny_master.base import make_base
 from tiny_master.practice import ROUNDS, practise
 from tiny_master.questions import ask_about
@@ -109,7 +110,7 @@ def warm_start(folder: Path, size: Size) -> Path:
     model = folder / "warm" / "model"
     if model.exists():
         return model
-    texts = list(practise(folder / "practice", size.practice_episodes, PROMPT, lambda _share: None))
+    texts = list(practise(folder / "practice", size.practice_episodes, PROMPT, no_progress))
     make_base(folder / "base", texts)
     told = {
         "model": str(folder / "base"), "runs": [str(folder / "practice")], "out": str(folder / "warm"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from longvideoagent.datasets.synthetic.generate import balance, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video
+from longvideoagent.progress import Progress
 from longvideoagent.run import steps
 from longvideoagent.training.rollouts import FixedFirstClip
 from longvideoagent.views.trace_dict import trace_line
@@ -32,7 +33,7 @@ RIGHT_FIRST = 0.5
 ROUNDS = 4
 
 
-def practise(folder: Path, episodes: int, prompt: str, progress: Callable[[float], None]) -> Iterator[str]:
+def practise(folder: Path, episodes: int, prompt: str, progress: Progress) -> Iterator[str]:
     """Write the run, and give the text of each trajectory as its master reads and writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "questions.jsonl").open("w") as questions, (folder / "traces.jsonl").open("w") as traces:
@@ -43,7 +44,7 @@ def practise(folder: Path, episodes: int, prompt: str, progress: Callable[[float
                 traces.write(trace_line(trace) + "\n")
                 told = messages(trace, Style.CONTINUATION, prompt, "search")
                 yield "".join(str(each["content"]) for each in told)
-            progress((number + 1) / episodes)
+            progress("practising", (number + 1) / episodes)
 
 
 def _wander(seed: int) -> Iterator[tuple[Sample, Trace]]:

@@ -14,7 +14,8 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Progress, Video, open_video
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.progress import Progress, no_progress
 
 LONGEST_QUESTION = 10_000
 """Characters of a question that are read; the rest is cut off with a warning."""
@@ -72,7 +73,7 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
     subtitles: str | Path | None = None,
     team: str | TeamConfig | Team = "offline",
     settings: RolloutSettings | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Trace:
     """Ask a video a question.
 

@@ -22,6 +22,7 @@ from longvideoagent.datasets.export import Rows, export
 from longvideoagent.datasets.first_clips import GroundingCache, ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.progress import no_progress
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import TrainingFolder
@@ -296,7 +297,7 @@ def test_a_run_that_breaks_says_why_and_claims_no_checkpoint_that_it_has_not(tmp
         return SimpleNamespace(remove_callback=id, add_callback=id, train=fail)
 
     folder = TrainingFolder(tmp_path)
-    watch = Watch(folder, lambda _share: None, lambda _step: {})
+    watch = Watch(folder, no_progress, lambda _step: {})
     for error in (torch.OutOfMemoryError("no memory"), FloatingPointError("no numbers")):
         with pytest.raises(ModelError, match=f"training stopped \\({error}\\); choose another out") as raised:
             run_trainer(broken(error), folder, watch)

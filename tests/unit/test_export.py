@@ -216,7 +216,7 @@ def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> Non
     team = Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision())
     path = tmp_path / "cache.json"
     shares: list[float] = []
-    assert len(ground(data, team, GroundingCache(path), 1, shares.append)) == 3
+    assert len(ground(data, team, GroundingCache(path), 1, lambda _, fraction: shares.append(fraction))) == 3
     assert len(ground(data, team, GroundingCache(path), 1)) == 2
     assert agent.asked == 6 + 3
     assert shares[-1] == 1.0

@@ -192,7 +192,9 @@ def test_text_on_screen_is_read() -> None:
 
 def test_text_on_screen_becomes_lines_with_spans(tmp_path: Path) -> None:
     shares: list[float] = []
-    lines = read_video_text(film_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"]), shares.append)
+    lines = read_video_text(
+        film_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"]), lambda _, fraction: shares.append(fraction)
+    )
     assert [(line.text, line.source) for line in lines] == [("HARBOR", "screen"), ("CASTLE", "screen")]
     assert lines[0].end_s == pytest.approx(10.0, abs=4.1)
     assert shares[-1] == 1.0

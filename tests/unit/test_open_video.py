@@ -36,7 +36,7 @@ def test_subtitles_of_no_use_make_way_for_the_next_source(useless: str, film: Pa
 
 def test_without_any_text_that_is_said(film: Path) -> None:
     told: list[float] = []
-    episode = open_video(film, progress=lambda _, share: told.append(share))
+    episode = open_video(film, progress=lambda _, fraction: told.append(fraction))
     assert episode.text_source == "nowhere"
     assert told[-1] == 1.0
 

@@ -150,7 +150,7 @@ def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Pa
 @needs_whisper
 def test_what_is_said_is_told_with_its_time(talk: Path, whisper: str) -> None:
     shares: list[float] = []
-    lines = speech.transcribe(talk, whisper, progress=shares.append)
+    lines = speech.transcribe(talk, whisper, progress=lambda _, fraction: shares.append(fraction))
     assert lines
     assert all(set(line.text) == {"o"} for line in lines)
     assert all(0.4 < line.start_s < line.end_s <= 6.3 for line in lines)

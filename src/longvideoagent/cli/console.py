@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +21,8 @@ from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.trace import Outcome, Round, Trace
 from longvideoagent.core.types import ClipObservation, Observation, Question, SystemNotice, VisionResult
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Progress as Tell
 from longvideoagent.media.video import Video
+from longvideoagent.progress import Progress
 from longvideoagent.views.trace_json import action_content, action_name, to_json
 
 LINES_SHOWN = 6
@@ -31,10 +32,10 @@ _COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid
 
 
 @contextmanager
-def progress() -> Iterator[Tell]:
-    """A progress line on stderr for as long as something is being told to it; a word where it is stopped."""
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on stderr, one line for each stage; a note if it is interrupted."""
     console = Console(stderr=True)
-    bar = Progress(
+    bar = rich_progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
@@ -45,14 +46,14 @@ def progress() -> Iterator[Tell]:
     )
     tasks: dict[str, TaskID] = {}
 
-    def tell(doing: str, share: float) -> None:
-        if doing not in tasks:
-            tasks[doing] = bar.add_task(doing, total=1.0)
-        bar.update(tasks[doing], completed=share)
+    def update(stage: str, fraction: float) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=1.0)
+        bar.update(tasks[stage], completed=fraction)
 
     try:
         with bar:
-            yield tell
+            yield update
     except KeyboardInterrupt:
         note("stopped")
         raise

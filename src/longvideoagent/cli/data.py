@@ -50,15 +50,15 @@ def build(
     video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
 ) -> None:
     """Build LongTVQA from TVQA, or LongTVQA+ from TVQA+."""
-    from longvideoagent.cli.console import print_counts, progress
+    from longvideoagent.cli.console import print_counts, progress_bar
     from longvideoagent.datasets.longtvqa.build import Source, split_names
     from longvideoagent.datasets.longtvqa.build import build as build_data
 
     if video and frames is None:
         raise UsageError("--video: needs --frames, the folder of the clips' frames")
-    with progress() as tell:
+    with progress_bar() as progress:
         source = Source(split_names(questions), subtitles, durations, frames)
-        made = build_data(source, out, films=video, progress=tell)
+        made = build_data(source, out, films=video, progress=progress)
     print_counts(made.counts)
     _tell(made.problems)
 
@@ -75,15 +75,15 @@ def synth(
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Make a data set of made episodes, in the layout of LongTVQA+."""
-    from longvideoagent.cli.console import print_counts, progress
+    from longvideoagent.cli.console import print_counts, progress_bar
     from longvideoagent.datasets.synthetic.episode import KINDS
     from longvideoagent.datasets.synthetic.generate import Recipe, extract_frames, grow
 
-    with progress() as tell:
+    with progress_bar() as progress:
         recipe = Recipe(episodes, minutes, seed, tuple(kind or KINDS), per_kind, val_share)
-        counts = grow(out, recipe, lambda share: tell("rendering episodes", share))
+        counts = grow(out, recipe, progress)
         if frames:
-            counts["clips with frames"] = extract_frames(out, lambda share: tell("writing frames", share))
+            counts["clips with frames"] = extract_frames(out, progress)
     print_counts(counts)
 
 
@@ -122,7 +122,7 @@ def ground(
     """Find the first clip of every question beforehand. Running it again asks only for what is owed."""
     from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_counts, progress
+    from longvideoagent.cli.console import note, print_counts, progress_bar
     from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.first_clips import ground as ground_data
     from longvideoagent.datasets.open import open_dataset
@@ -132,8 +132,8 @@ def ground(
     team_config = load_team_config(team).with_models(grounding=grounding)
     cache = GroundingCache(out, team_config.grounding.model)
     playing = load_team(team_config, cache_path(), retry_policy=replace(DEFAULT_RETRY_POLICY, warn=note))
-    with progress() as tell:
-        failed = ground_data(data, playing, cache, concurrency, lambda share: tell("grounding", share))
+    with progress_bar() as progress:
+        failed = ground_data(data, playing, cache, concurrency, progress)
     labels = [cache.get(each.question) for each in data.samples if not cache.owes(each, data)]
     found = len(labels) - labels.count(None)
     print_counts(

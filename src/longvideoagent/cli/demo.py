@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.cli.console import Steps, announce, progress
+from longvideoagent.cli.console import Steps, announce, progress_bar
 from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
@@ -21,8 +21,8 @@ from longvideoagent.views.html.page import write_page
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     """Run it; True where every answer agrees with what the sample was made to show."""
     console = Console(highlight=False)
-    with progress() as tell:
-        made = make_episode(folder, seed, minutes, 1, lambda share: tell(f"making {minutes} minutes of video", share))
+    with progress_bar() as progress:
+        made = make_episode(folder, seed, minutes, 1, progress)
     episode = open_video(made.video, made.subtitles)
     console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
     announce(episode, console)

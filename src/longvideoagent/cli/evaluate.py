@@ -64,7 +64,7 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_forecast, progress
+    from longvideoagent.cli.console import note, print_forecast, progress_bar
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run, make_eval_config
@@ -92,8 +92,8 @@ def evaluate(
     if result.problems:
         problems = "problem" if result.problems == 1 else "problems"
         note(f"the data set has {result.problems} {problems}; lva data check {data} tells what, and what is left out")
-    with progress() as tell:
-        page = write_report(path, progress=lambda share: tell("writing the page", share))
+    with progress_bar() as progress:
+        page = write_report(path, progress=progress)
     note(f"wrote {page}")
     if result.stopped:
         note(f"stopped early: {result.stopped}; the same command goes on")
@@ -188,7 +188,7 @@ def report(
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
 ) -> None:
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
-    from longvideoagent.cli.console import check_page, note, progress
+    from longvideoagent.cli.console import check_page, note, progress_bar
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.training.run_dir import is_training
 
@@ -200,8 +200,8 @@ def report(
         need("matplotlib")
         note(f"wrote {write_training_report(run, out)}")
         return
-    with progress() as tell:
-        path = write_report(run, out, data, lambda share: tell("writing the page", share))
+    with progress_bar() as progress:
+        path = write_report(run, out, data, progress)
     note(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -88,7 +88,7 @@ def ask(
     from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast
-    from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress
+    from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress_bar
     from longvideoagent.core.trace import Outcome, RolloutSettings
     from longvideoagent.media.video import open_video
     from longvideoagent.run import answer, make_question
@@ -109,8 +109,8 @@ def ask(
         playing = (
             None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text, retry_policy)
         )
-        with progress() as tell:
-            episode = open_video(video, subtitles, tell, frames_per_s=frames_per_s, warnings=ignored)
+        with progress_bar() as progress:
+            episode = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=ignored)
         if playing is None:
             print_forecast(forecast(asked, episode, team_config, bounds))
             return
@@ -134,7 +134,7 @@ def transcribe(
     model: Annotated[str | None, typer.Option(help="tiny, base, small, medium, large-v3, turbo, or a folder.")] = None,
 ) -> None:
     """Write what is said in a video as subtitles. Needs the extra asr, and fetches its weights once."""
-    from longvideoagent.cli.console import note, progress
+    from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.media.speech import chosen_model, transcribe, write_srt
 
     if not video.is_file():
@@ -142,10 +142,8 @@ def transcribe(
     written = out or video.with_suffix(".srt")
     if written.exists():
         raise UsageError(f"{written}: is there already; delete it or choose another --out")
-    with progress() as tell:
-        lines = transcribe(
-            video, model or chosen_model(), fetch=True, progress=lambda share: tell("listening to the speech", share)
-        )
+    with progress_bar() as progress:
+        lines = transcribe(video, model or chosen_model(), fetch=True, progress=progress)
     if not lines:
         note(f"nothing is said in {video}, or it has no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)

@@ -21,7 +21,7 @@ def train(
 ) -> None:
     """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
     on from the latest checkpoint."""
-    from longvideoagent.cli.console import note, print_counts, progress
+    from longvideoagent.cli.console import note, print_counts, progress_bar
     from longvideoagent.training.config import REINFORCEMENT, SftConfig, TrainConfig, read_config
 
     if algorithm not in (*REINFORCEMENT, "sft"):
@@ -42,15 +42,15 @@ def train(
             prepare(told, algorithm)
         print_counts(forecast(told, algorithm))
         return
-    with progress() as tell:
+    with progress_bar() as progress:
         if isinstance(told, SftConfig):
             from longvideoagent.training.sft import teach
 
-            model = teach(told, lambda share: tell("teaching", share))
+            model = teach(told, progress)
         else:
             from longvideoagent.training.rl import train as reinforce
 
-            model = reinforce(told, algorithm, lambda share: tell("training", share))
+            model = reinforce(told, algorithm, progress)
     if is_main_process():
         note(f"wrote {model}, and {write_training_report(told.out)}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.write import write_json
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.media.video import Video
+from longvideoagent.progress import Progress, no_progress
 
 FORMAT = 1
 WRITTEN_EVERY = 100
@@ -101,7 +101,7 @@ def ground(
     team: Team,
     cache: GroundingCache,
     at_once: int = 16,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[str]:
     """Ask the team's grounding agent where each question that the cache owes is to be answered, so many at once,
     writing as it goes. Returns the cause of each failure; a video that cannot be read fails its own
@@ -119,8 +119,7 @@ def ground(
                 failed.append(str(error))
             if number % WRITTEN_EVERY == 0:
                 cache.write()
-            if progress is not None:
-                progress(number / len(owed))
+            progress("grounding", number / len(owed))
 
     async def run() -> None:
         episodes = OpenVideos(data)

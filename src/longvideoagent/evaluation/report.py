@@ -7,7 +7,6 @@ once an episode; frames are embedded, small, until ``PICTURE_BYTES`` are used up
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.fs import atomic_write_text
+from longvideoagent.progress import Progress, no_progress
 from longvideoagent.views.html.page import few_times, render, thumbnails
 from longvideoagent.views.trace_json import action_content, action_name
 
@@ -35,7 +35,7 @@ PICTURES_PER_LOOK = 2
 
 
 def write_report(
-    run: Path, out: Path | None = None, data: Path | None = None, progress: Callable[[float], None] | None = None
+    run: Path, out: Path | None = None, data: Path | None = None, progress: Progress = no_progress
 ) -> Path:
     """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
     ``data``; where that is gone, or cannot be read here, the page has none. Raises DataError where the folder holds
@@ -44,8 +44,7 @@ def write_report(
     pages = _Pages(samples, _open(config, data))
     for done, trace in enumerate(read_traces(run), 1):
         pages.add(trace)
-        if progress is not None:
-            progress(min(1.0, done / len(samples)))
+        progress("writing the page", min(1.0, done / len(samples)))
     finished = [name for name in samples if name in pages.judged]
     summary = write_summary(run, [pages.judged[name] for name in finished], len(samples))
     path = out or run / REPORT

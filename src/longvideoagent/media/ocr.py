@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from longvideoagent.core.types import Subtitle
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.progress import Progress, no_progress
 
 DETECT_SIDE_PX = 360
 """Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""
@@ -25,6 +26,7 @@ CHANGED_CELL = 0.08
 """Difference, 0 to 1, from which a cell of two 64 x 64 thumbnails counts as changed."""
 CHANGED_CELLS = 6
 """Changed cells from which two frames may show different text; a mouth that moves stays below."""
+READING = "reading the text on screen"
 STEP_S = 4.0
 MOST_READS = 300
 """Frames read at most when a whole video is searched for text: about 75 s of work on 2 cores."""
@@ -86,7 +88,7 @@ def is_different(before: NDArray[np.float32], after: NDArray[np.float32]) -> boo
     return int((np.abs(after - before) > CHANGED_CELL).sum()) >= CHANGED_CELLS
 
 
-def read_video_text(video: VideoReader, progress: Callable[[float], None] | None = None) -> list[Subtitle]:
+def read_video_text(video: VideoReader, progress: Progress = no_progress) -> list[Subtitle]:
     """The text shown in a video, as lines that last as long as the text stays.
 
     Samples a frame every ``STEP_S`` seconds (more in a video too long for that), on keyframes where
@@ -103,8 +105,7 @@ def read_video_text(video: VideoReader, progress: Callable[[float], None] | None
     for first in range(0, len(times_s), batch):
         chunk = times_s[first : first + batch]
         for number, (time_s, frame) in enumerate(zip(chunk, video.frames(chunk), strict=True), first):
-            if progress is not None:
-                progress(number / len(times_s))
+            progress(READING, number / len(times_s))
             if not frame.is_readable():
                 continue
             now = thumbnail(frame.rgb())
@@ -114,8 +115,7 @@ def read_video_text(video: VideoReader, progress: Callable[[float], None] | None
                 open_since.update({text: time_s for text in texts if text not in open_since})
                 before = now
             last_s = time_s
-    if progress is not None:
-        progress(1.0)
+    progress(READING, 1.0)
     lines += _close(open_since, [], max(video.duration_s, last_s + 0.1))
     return sorted(lines, key=lambda line: line.start_s)
 

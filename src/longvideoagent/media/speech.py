@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -22,6 +22,7 @@ from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.fs import atomic_write_text, cache_dir
 from longvideoagent.media.container import has_sound
 from longvideoagent.media.subtitles import subtitle_text
+from longvideoagent.progress import Progress, no_progress
 
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """What faster-whisper's models weigh."""
@@ -40,9 +41,7 @@ def chosen_model() -> str:
     return os.environ.get("LVA_SPEECH_MODEL") or DEFAULT_MODEL
 
 
-def transcribe(
-    path: Path, model: str, *, fetch: bool = False, progress: Callable[[float], None] | None = None
-) -> list[Subtitle]:
+def transcribe(path: Path, model: str, *, fetch: bool = False, progress: Progress = no_progress) -> list[Subtitle]:
     """What is said in a video, in order; no line where nothing is. ``model`` is a size or a folder of
     faster-whisper's; ``progress`` is told the share of the playing time that is done.
 
@@ -89,7 +88,7 @@ def _weights(model: str, fetch: bool) -> str:
         raise DataError(f"the speech model {model!r} ({size}) cannot be fetched ({told}); {mend}") from error
 
 
-def _listen(path: Path, weights: str, progress: Callable[[float], None] | None) -> list[Subtitle]:
+def _listen(path: Path, weights: str, progress: Progress) -> list[Subtitle]:
     try:
         segments, about = _load(weights).transcribe(str(path), vad_filter=True)
         lines = []
@@ -97,8 +96,7 @@ def _listen(path: Path, weights: str, progress: Callable[[float], None] | None) 
             text = " ".join(segment.text.split())
             if text:
                 lines.append(Subtitle(round(segment.start, 3), round(segment.end, 3), text))
-            if progress is not None:
-                progress(min(1.0, segment.end / about.duration))
+            progress("transcribing the speech", min(1.0, segment.end / about.duration))
     except (OSError, ValueError, RuntimeError, IndexError) as error:
         told = one_line(error, 200)
         raise DataError(f"{path}: its sound cannot be transcribed ({told}); give subtitles instead") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,7 @@ from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.subtitles import find_sidecar, read_embedded, read_subtitles
 from longvideoagent.media.timeline import build_timeline, find_silence
-
-Progress = Callable[[str, float], None]
-"""Told what is being done and which share of it is done, 0 to 1."""
+from longvideoagent.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Video:
 def open_video(
     path: str | Path,
     subtitles: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     frames_per_s: float = TVQA_FRAMES_PER_S,
     warnings: Sequence[str] = (),
@@ -53,21 +51,17 @@ def open_video(
     lines, text_source, ignored = _find_subtitles(video, subtitles, duration_s)
     if not lines and speech.is_installed() and video.path.is_file():
         text_source = "its speech"
-        lines, unheard = _listen(video.path, _told(progress, "listening to the speech"))
+        lines, unheard = _listen(video.path, progress)
         ignored += unheard
     quiet = [] if lines else find_silence(video.path)
     if not lines:
         text_source = "the screen"
-        lines = read_video_text(video, _told(progress, "reading the text on screen"))
+        lines = read_video_text(video, progress)
     timeline = build_timeline(duration_s, lines, video.keyframes_s, quiet)
     return Video(video, timeline, text_source if lines else "nowhere", (*warnings, *video.warnings, *ignored))
 
 
-def _told(progress: Progress | None, doing: str) -> Callable[[float], None] | None:
-    return None if progress is None else lambda share: progress(doing, share)
-
-
-def _listen(path: Path, progress: Callable[[float], None] | None) -> tuple[list[Subtitle], list[str]]:
+def _listen(path: Path, progress: Progress) -> tuple[list[Subtitle], list[str]]:
     """What is said, and a warning where it cannot be told."""
     try:
         return speech.transcribe(path, speech.chosen_model(), progress=progress), []

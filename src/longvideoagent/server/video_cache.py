@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.media.video import Progress, Video, open_video
+from longvideoagent.media.video import Video, open_video
+from longvideoagent.progress import Progress
 from longvideoagent.server.library import Library, VideoItem
 from longvideoagent.server.playback.plan import check_safe_container
 
@@ -85,7 +86,7 @@ class VideoCache:
         mark = (item.path, _state(item.path), subtitles, subtitles and _state(subtitles))
         found = self._openings.pop(mark, None)
         if found is None or found.has_failed:
-            found = VideoLoad(lambda tell: self._begin(item.path, subtitles, tell))
+            found = VideoLoad(lambda progress: self._begin(item.path, subtitles, progress))
         self._openings[mark] = found  # the latest asked for is the last to go
         done = [mark for mark, each in self._openings.items() if each.is_done and each is not found]
         for old in done[: max(0, len(self._openings) - MOST_KEPT)]:
@@ -102,13 +103,13 @@ class VideoCache:
             opening.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, path: Path, subtitles: Path | None, tell: Progress) -> asyncio.Future[Video]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, partial(self._open, path, subtitles, tell))
+    def _begin(self, path: Path, subtitles: Path | None, progress: Progress) -> asyncio.Future[Video]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, partial(self._open, path, subtitles, progress))
 
-    def _open(self, path: Path, subtitles: Path | None, tell: Progress) -> Video:
-        tell("opening the video", 0.0)
+    def _open(self, path: Path, subtitles: Path | None, progress: Progress) -> Video:
+        progress("opening the video", 0.0)
         check_safe_container(path)
-        episode = open_video(path, subtitles, tell)
+        episode = open_video(path, subtitles, progress)
         return replace(episode, warnings=tuple(map(self.library.redact_paths, episode.warnings)))
 
 

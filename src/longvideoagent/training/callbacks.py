@@ -10,9 +10,8 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from longvideoagent.errors import ModelError, one_line
+from longvideoagent.progress import Progress
 from longvideoagent.training.run_dir import METRICS, TrainingFolder
-
-Progress = Callable[[float], None]
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -37,7 +36,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             numbers = {name: told for name, told in logs.items() if isinstance(told, int | float)}
             self._folder.add(METRICS, {"step": state.global_step, **numbers, **more})
-            self._progress(state.global_step / state.max_steps)
+            self._progress("training", state.global_step / state.max_steps)
 
 
 def run_trainer(trainer: Any, folder: TrainingFolder, watch: Watch) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.training.callbacks import Progress, Watch, run_trainer
+from longvideoagent.progress import Progress, no_progress
+from longvideoagent.training.callbacks import Watch, run_trainer
 from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
 from longvideoagent.training.evaluation import EvalCallback
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model, machine_arguments
@@ -23,7 +24,7 @@ from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.views.trace_json import to_json
 
 
-def train(config: TrainConfig, algorithm: str, progress: Progress = lambda _share: None) -> Path:
+def train(config: TrainConfig, algorithm: str, progress: Progress = no_progress) -> Path:
     """Train, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
     UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
     lessons, held_out = prepare(config, algorithm)

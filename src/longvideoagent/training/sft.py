@@ -7,7 +7,8 @@ from typing import Any
 
 from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError, one_line
-from longvideoagent.training.callbacks import Progress, Watch, run_trainer
+from longvideoagent.progress import Progress, no_progress
+from longvideoagent.training.callbacks import Watch, run_trainer
 from longvideoagent.training.config import SftConfig
 from longvideoagent.training.loading import adapter_of, is_main_process, load_model
 from longvideoagent.training.muon import MuonAndAdam
@@ -20,7 +21,7 @@ IGNORED = -100
 """The label of a token that is not learnt."""
 
 
-def teach(config: SftConfig, progress: Progress = lambda _share: None) -> Path:
+def teach(config: SftConfig, progress: Progress = no_progress) -> Path:
     """Teach, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
     UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
     good = prepare_teaching(config)

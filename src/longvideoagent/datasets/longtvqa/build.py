@@ -8,7 +8,7 @@ aggregation). The same inputs give the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ from longvideoagent.datasets.longtvqa.write import (
 from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
+from longvideoagent.progress import Progress, no_progress
 
 MANIFEST = "manifest.json"
 WRITTEN = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")
 """What a folder that is built may hold afterwards; its frames are a link."""
 FORMAT = 1
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Built:
     problems: tuple[Problem, ...]
 
 
-def build(source: Source, out: Path, *, films: bool = False, progress: Progress = lambda _doing, _share: None) -> Built:
+def build(source: Source, out: Path, *, films: bool = False, progress: Progress = no_progress) -> Built:
     """Write a release-layout folder ``out``; ``films`` adds one mp4 an episode, made from the frames. A file with
     boxes makes LongTVQA+ (a JSON list), others LongTVQA (JSON lines). Raises DataError where an input cannot be
     read, and UsageError where ``out`` holds what was not built of these."""
@@ -98,9 +98,7 @@ def build(source: Source, out: Path, *, films: bool = False, progress: Progress 
     )
     write_json(out / MANIFEST, inputs | {"counts": counts})
     if films and source.frames is not None:
-        counts["films"], missing = write_films(
-            out, source.frames, episodes, lambda share: progress("writing films", share)
-        )
+        counts["films"], missing = write_films(out, source.frames, episodes, progress)
         problems += missing
     return Built(counts, tuple(problems))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longvideoagent.datasets.longtvqa.clips import Episodes
@@ -14,6 +14,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
+from longvideoagent.progress import Progress, no_progress
 
 CUT_FRAMES_S = 1.0
 """Frames that end so much before their clip lack the last of them; less is a length and frames counted apart."""
@@ -62,7 +63,7 @@ def _problems(folder: FrameFolderReader, episodes: Episodes) -> Iterator[Problem
 
 
 def write_films(
-    out: Path, frames: Path, episodes: Episodes, progress: Callable[[float], None] | None = None
+    out: Path, frames: Path, episodes: Episodes, progress: Progress = no_progress
 ) -> tuple[int, list[Problem]]:
     """One mp4 an episode, from frames in {clip}/{00001}.jpg at 3 a second, so that any video tool works on it.
     Clips without frames and frames that cannot be read are black; an episode without any gets no film. Films that were
@@ -82,8 +83,7 @@ def write_films(
                 encode_frames(video, film)
                 write_json(folder / MADE_OF, made_of := made_of | {name: digest})
             films += 1
-        if progress is not None:
-            progress(done / len(episodes.clips))
+        progress("writing videos", done / len(episodes.clips))
     return films, problems
 
 

@@ -38,6 +38,7 @@ from longvideoagent.datasets.synthetic.scenario import (
 )
 from longvideoagent.fs import atomic_path
 from longvideoagent.media.video import open_video
+from longvideoagent.progress import Progress, no_progress
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
 OPTION_COUNT = 5
@@ -70,7 +71,7 @@ def make_episode(
     seed: int,
     minutes: int = 20,
     questions_per_kind: int = 3,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress = no_progress,
 ) -> SampleEpisode:
     """Render the episode of that seed into ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``; one
     scene a minute, at most 25."""
@@ -86,7 +87,7 @@ def make_episode(
     return SampleEpisode(video, subtitles, samples)
 
 
-def render(scenes: Sequence[Scene], video: Path, progress: Callable[[float], None] | None = None) -> None:
+def render(scenes: Sequence[Scene], video: Path, progress: Progress = no_progress) -> None:
     """Film a script as ``video``, with its subtitles and its script beside it as ``.srt`` and ``.json``. A
     video that already shows this very script is kept; an interrupted run leaves none under that name."""
     subtitles, listing = video.with_suffix(".srt"), video.with_suffix(".json")

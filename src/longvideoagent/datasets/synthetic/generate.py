@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from longvideoagent.datasets.synthetic.scenario import SCENE_S, Scene, write_scr
 from longvideoagent.errors import UsageError
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
+from longvideoagent.progress import Progress, no_progress, part_progress
 
 VAL_SHARE = 0.2
 MADE = "made.json"
@@ -62,7 +63,7 @@ class Recipe:
         return min(most, max(1, round(self.episodes * self.val_share))) if most else 0
 
 
-def grow(out: Path, recipe: Recipe, progress: Callable[[float], None] | None = None) -> dict[str, int]:
+def grow(out: Path, recipe: Recipe, progress: Progress = no_progress) -> dict[str, int]:
     """Make the episodes with their questions, the last of them as split val. What was rendered before is kept. Returns
     counts. Raises UsageError for a folder that holds something else."""
     asked_for = json.loads(json.dumps(asdict(recipe)))
@@ -76,7 +77,7 @@ def grow(out: Path, recipe: Recipe, progress: Callable[[float], None] | None = N
         name = f"s{number // 24 + 1:02}e{number % 24 + 1:02}"
         own_seed = recipe.seed * SEEDS_APART + number  # with one for all, a question's number would tell its clip
         scenes = write_script(own_seed, recipe.minutes)
-        render(scenes, out / "videos" / f"{name}.mp4", _part(progress, number, recipe.episodes))
+        render(scenes, out / "videos" / f"{name}.mp4", part_progress(progress, number, recipe.episodes))
         timeline = scene_timeline(name, scenes)
         written = write_questions(scenes, timeline, own_seed, recipe.per_kind)
         asked[name] = [replace(each, video=name) for each in written if each.kind in recipe.kinds]
@@ -154,7 +155,7 @@ def record(sample: Sample, number: int) -> dict[str, Any]:
     }
 
 
-def extract_frames(out: Path, progress: Callable[[float], None] | None = None) -> int:
+def extract_frames(out: Path, progress: Progress = no_progress) -> int:
     """Write the frames of every episode, at 3 a second, as ``frames/{clip}/{00001}.jpg``; clips already there
     are kept. Returns how many clips were written."""
     durations = json.loads((out / "clip_durations.json").read_text(encoding="utf-8"))
@@ -168,8 +169,7 @@ def extract_frames(out: Path, progress: Callable[[float], None] | None = None) -
         for number, frame in enumerate(video.frames(times_s, FRAME_SIDE_PX), 1):
             (partial / f"{number:05}.jpg").write_bytes(frame.jpeg())
         partial.rename(out / "frames" / clip)
-        if progress is not None:
-            progress((done + 1) / len(missing))
+        progress("writing frames", (done + 1) / len(missing))
     return len(missing)
 
 
@@ -177,7 +177,3 @@ def _from_its_start(clip: Clip) -> list[Subtitle]:
     return [
         replace(line, start_s=line.start_s - clip.start_s, end_s=line.end_s - clip.start_s) for line in clip.subtitles
     ]
-
-
-def _part(progress: Callable[[float], None] | None, number: int, count: int) -> Callable[[float], None] | None:
-    return None if progress is None else lambda share: progress((number + share) / count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, Figure, Scene
 from longvideoagent.media.frames import Pixels
+from longvideoagent.progress import Progress, no_progress
 
 WIDTH_PX, HEIGHT_PX = 640, 360
 FRAMES_PER_S = 5
@@ -28,7 +29,7 @@ BoxPx = tuple[int, int, int, int]
 """left, top, width, height."""
 
 
-def film(scenes: Sequence[Scene], path: Path, progress: Callable[[float], None] | None = None) -> None:
+def film(scenes: Sequence[Scene], path: Path, progress: Progress = no_progress) -> None:
     """Write the scenes as an h264 mp4 of 640 x 360 at 5 frames a second. A keyframe starts each
     scene. ``progress`` is told the share that is done."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
@@ -47,8 +48,7 @@ def film(scenes: Sequence[Scene], path: Path, progress: Callable[[float], None] 
                 picture.pts = number
                 picture.time_base = Fraction(1, FRAMES_PER_S)
                 container.mux(stream.encode(picture))
-            if progress is not None:
-                progress(scene.end_s / scenes[-1].end_s)
+            progress("rendering the video", scene.end_s / scenes[-1].end_s)
         container.mux(stream.encode())
 
 
