@@ -1,12 +1,12 @@
-"""The command as a person types it, on real files."""
+"""The commands ``ask``, ``transcribe``, ``demo`` and ``doctor`` on real files."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,17 @@ from longvideoagent import ask
 from longvideoagent.datasets.synthetic.episode import SampleEpisode, make_episode
 from tests.conftest import SHARED, write_video
 from tests.fakes.faulty_server import say, serving
-
-LVA = Path(sys.executable).parent / "lva"
-
-
-def lva(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LVA, *arguments], capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+from tests.plugins.cli import LVA, lva, lva_process, refusal
 
 
-def told(*arguments: str | Path) -> dict[str, Any]:
-    done = lva("ask", *arguments, "--json")
+def ask_json(*arguments: str | Path, **more: Any) -> dict[str, Any]:
+    """What ``lva ask --json`` prints."""
+    done = lva("ask", *arguments, "--json", **more)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    found = json.loads(line)
-    assert isinstance(found, dict)
-    return found
+    record = json.loads(line)
+    assert isinstance(record, dict)
+    return record
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +36,34 @@ def episode(tmp_path_factory: pytest.TempPathFactory) -> SampleEpisode:
     return make_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=4, questions_per_kind=1)
 
 
-def test_json_is_one_object_with_the_documented_keys(episode: SampleEpisode) -> None:
+def test_ask_json_keys(episode: SampleEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
-    found = told(episode.video, sample.question.text, *options)
-    assert set(found) == {
+    record = ask_json(episode.video, sample.question.text, *options)
+    assert set(record) == {
         "question", "options", "answer", "option", "option_index", "confidence", "outcome", "cause", "evidence",
         "rounds", "grounding", "usage", "warnings",
     }  # fmt: skip
-    assert found["outcome"] == "answered"
-    assert found["option"] == f"a{sample.gold.option_index}"
-    assert found["answer"] == sample.gold.answer
-    assert found["grounding"]["clip"] == sample.gold.clip
-    assert 0 <= found["confidence"] <= 1
-    assert {each["kind"] for each in found["evidence"]} == {"subtitle", "frame"}
-    for each in found["evidence"]:
+    assert record["outcome"] == "answered"
+    assert record["option"] == f"a{sample.gold.option_index}"
+    assert record["answer"] == sample.gold.answer
+    assert record["grounding"]["clip"] == sample.gold.clip
+    assert 0 <= record["confidence"] <= 1
+    assert {each["kind"] for each in record["evidence"]} == {"subtitle", "frame"}
+    for each in record["evidence"]:
         assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text"}
-        assert found["grounding"]["start_s"] - 1 <= each["time_s"] <= found["grounding"]["end_s"] + 1
-    assert [each["action"] for each in found["rounds"]] == ["look", "answer"]
-    assert set(found["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "seconds"}
+        assert record["grounding"]["start_s"] - 1 <= each["time_s"] <= record["grounding"]["end_s"] + 1
+    assert [each["action"] for each in record["rounds"]] == ["look", "answer"]
+    assert set(record["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "seconds"}
 
 
-def test_steps_are_shown_and_the_answer_stands_last(episode: SampleEpisode) -> None:
+def test_ask_steps_before_answer(episode: SampleEpisode) -> None:
     done = lva("ask", episode.video, "Who is late?")
     assert done.returncode == 0
     assert done.stdout.index("located") < done.stdout.index("answer") < done.stdout.index("= ")
 
 
-def test_html_is_one_file_without_outside_requests(episode: SampleEpisode, tmp_path: Path) -> None:
+def test_ask_html_self_contained(episode: SampleEpisode, tmp_path: Path) -> None:
     page = tmp_path / "deep" / "page.html"
     done = lva("ask", episode.video, "What does the sign say?", "--html", page)
     assert done.returncode == 0
@@ -76,19 +72,29 @@ def test_html_is_one_file_without_outside_requests(episode: SampleEpisode, tmp_p
     assert not re.search(r"(?:src|href)=\"(?!data:)", text)
 
 
-def test_the_python_face_gives_the_same_answer(episode: SampleEpisode) -> None:
+def test_python_api_same_answer(episode: SampleEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "dialogue")
     trace = ask(episode.video, sample.question.text, sample.question.options)
     assert trace.answer == sample.gold.answer
     assert trace.evidence
 
 
-def test_a_folder_of_frames_can_be_asked(tmp_path: Path) -> None:
+def test_ask_frame_folder(tmp_path: Path) -> None:
     for number in range(12):
         Image.fromarray(np.full((48, 64, 3), (200, 30, 30), np.uint8)).save(tmp_path / f"{number + 1:05}.jpg")
-    found = told(tmp_path, "What is shown?")
-    assert "red" in found["answer"]
-    assert found["grounding"] == {"clip": "c01", "start_s": 0.0, "end_s": 4.0}
+    record = ask_json(tmp_path, "What is shown?")
+    assert "red" in record["answer"]
+    assert record["grounding"] == {"clip": "c01", "start_s": 0.0, "end_s": 4.0}
+
+
+@pytest.fixture(scope="module")
+def quick_ask(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A video and options of ``ask`` that are answered without looking, for tests that need a process."""
+    folder = tmp_path_factory.mktemp("quick")
+    write_video(folder / "v.mp4", range(0, 1000, 40))
+    (folder / "v.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    (folder / "script.json").write_text('["<answer>hello</answer>"]')
+    return [str(folder / "v.mp4"), "--master", f"scripted:{folder / 'script.json'}"]
 
 
 # --- bad input: an answer and a warning where one is possible --------------------------------------
@@ -103,18 +109,16 @@ def test_a_folder_of_frames_can_be_asked(tmp_path: Path) -> None:
         ("beyond.srt", b"1\n01:00:00,000 --> 01:00:01,000\nlate\n"),
     ],
 )
-def test_subtitles_that_are_of_no_use_are_ignored_with_a_warning(
-    name: str, content: bytes, short_video: Path, tmp_path: Path
-) -> None:
+def test_ask_unusable_subtitles_warning(name: str, content: bytes, short_video: Path, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    found = told(short_video, "What happens here?", "--subtitles", tmp_path / name)
-    assert found["outcome"] == "answered"
-    assert any("ignored" in warning for warning in found["warnings"])
+    record = ask_json(short_video, "What happens here?", "--subtitles", tmp_path / name)
+    assert record["outcome"] == "answered"
+    assert any("ignored" in warning for warning in record["warnings"])
 
 
-def test_a_very_long_question_is_cut_with_a_warning(short_video: Path) -> None:
-    found = told(short_video, "what happens here " * 5600)
-    assert any("100800 characters" in warning or "100799 characters" in warning for warning in found["warnings"])
+def test_ask_question_too_long_warning(short_video: Path) -> None:
+    record = ask_json(short_video, "what happens here " * 5600)
+    assert any("100800 characters" in warning or "100799 characters" in warning for warning in record["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -125,42 +129,32 @@ def test_a_very_long_question_is_cut_with_a_warning(short_video: Path) -> None:
         ([f"thing {n}" for n in range(11)] + ["grey"], None),
     ],
 )
-def test_odd_numbers_of_options(options: list[str], warning: str | None, short_video: Path) -> None:
-    found = told(short_video, "What colour is shown?", *(part for option in options for part in ("-o", option)))
-    assert found["answer"].lower() == "grey"
-    assert found["outcome"] == "answered"
-    assert [text for text in found["warnings"] if warning and warning in text] or not warning
+def test_ask_option_counts(options: list[str], warning: str | None, short_video: Path) -> None:
+    record = ask_json(short_video, "What colour is shown?", *(part for option in options for part in ("-o", option)))
+    assert record["answer"].lower() == "grey"
+    assert record["outcome"] == "answered"
+    assert [text for text in record["warnings"] if warning and warning in text] or not warning
 
 
-def test_a_damaged_file_is_answered_from_what_is_left(tmp_path: Path) -> None:
+def test_ask_truncated_video(tmp_path: Path) -> None:
     path = tmp_path / "cut.mkv"
-    write_video(path, range(0, 20_000, 40))
+    write_video(path, range(0, 8000, 40))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert told(path, "What happens here?")["outcome"] == "answered"
+    assert ask_json(path, "What happens here?")["outcome"] == "answered"
 
 
-# --- bad input: one line that names the thing and the mend -----------------------------------------
+# --- bad input: one line that names the thing and the fix ------------------------------------------
 
 
-def refused(*arguments: str | Path) -> str:
-    done = lva(*arguments)
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("lva: error: ")
-    return line
-
-
-def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "text.mp4").write_text("no film")
+def test_ask_not_a_video(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     write_video(tmp_path / "whole.mp4", range(0, 1000, 40))
     data = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "no_moov.mp4").write_bytes(data[: data.index(b"moov") - 4])
     for name in ("missing.mp4", "text.mp4", "empty.mp4", "folder", "no_moov.mp4"):
-        line = refused("ask", tmp_path / name, "What happens?")
+        line = refusal("ask", tmp_path / name, "What happens?")
         assert name in line
         assert ";" in line
 
@@ -171,48 +165,48 @@ def folder_of_frames(folder: Path) -> Path:
     return folder / "frames"
 
 
-def test_bytes_that_are_no_text_can_be_asked(short_video: Path) -> None:
-    done = subprocess.run([LVA, "ask", short_video, b"caf\xe9", "--json"], capture_output=True, check=False)
+def test_ask_question_not_utf8(quick_ask: list[str]) -> None:
+    done = lva_process("ask", *quick_ask, b"caf\xe9", "--json")
     assert done.returncode == 0, done.stderr
 
 
-def test_the_demo_needs_a_folder(tmp_path: Path) -> None:
+def test_demo_folder_not_writable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "file" in refused("demo", "--folder", tmp_path / "file" / "x")
+    assert "file" in refusal("demo", "--folder", tmp_path / "file" / "x")
 
 
-def test_other_impossible_calls_are_refused_in_one_line(short_video: Path, tmp_path: Path) -> None:
-    assert "nowhere.srt" in refused("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
-    assert "question is empty" in refused("ask", short_video, "  ")
-    assert "option is empty" in refused("ask", short_video, "What?", "-o", "a", "-o", " ")
-    assert "not a rate" in refused("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")
-    assert "x" * 300 in refused("ask", "x" * 300, "What?")
-    assert "~no-such-person" in refused("ask", "~no-such-person/v.mp4", "What?")
-    assert "'nobody'" in refused("ask", short_video, "What?", "--team", "nobody")
+def test_ask_invalid_arguments(short_video: Path, tmp_path: Path) -> None:
+    assert "nowhere.srt" in refusal("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
+    assert "question is empty" in refusal("ask", short_video, "  ")
+    assert "option is empty" in refusal("ask", short_video, "What?", "-o", "a", "-o", " ")
+    assert "not a rate" in refusal("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")
+    assert "x" * 300 in refusal("ask", "x" * 300, "What?")
+    assert "~no-such-person" in refusal("ask", "~no-such-person/v.mp4", "What?")
+    assert "'nobody'" in refusal("ask", short_video, "What?", "--team", "nobody")
 
 
-def test_a_page_that_cannot_be_written_is_refused(short_video: Path, tmp_path: Path) -> None:
+def test_ask_html_path_invalid(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "page.html" in refused("ask", short_video, "What happens?", "--html", tmp_path / "file" / "page.html")
-    assert "end in .html" in refused("ask", short_video, "What happens?", "--html", tmp_path)
+    assert "page.html" in refusal("ask", short_video, "What happens?", "--html", tmp_path / "file" / "page.html")
+    assert "end in .html" in refusal("ask", short_video, "What happens?", "--html", tmp_path)
 
 
-def test_a_page_of_an_ask_that_failed_is_not_left_empty(tmp_path: Path) -> None:
-    refused("ask", tmp_path / "missing.mp4", "What happens?", "--html", tmp_path / "page.html")
+def test_ask_html_not_written_on_error(tmp_path: Path) -> None:
+    refusal("ask", tmp_path / "missing.mp4", "What happens?", "--html", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_page_never_takes_the_place_of_another_kind_of_file(short_video: Path, tmp_path: Path) -> None:
+def test_ask_html_never_overwrites_video(short_video: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(short_video.read_bytes())
-    refused("ask", film, "What happens?", "--html", film)
+    refusal("ask", film, "What happens?", "--html", film)
     assert film.read_bytes() == short_video.read_bytes()
 
 
 @pytest.mark.parametrize("buffering", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("arguments", [["doctor"], ["ask", "What?"], ["ask", "What?", "--json"]], ids=" ".join)
-def test_a_full_disk_is_one_line(arguments: list[str], buffering: dict[str, str], short_video: Path) -> None:
-    command = [str(LVA), arguments[0], *([str(short_video)] if arguments[0] == "ask" else []), *arguments[1:]]
+def test_disk_full_one_line(arguments: list[str], buffering: dict[str, str], quick_ask: list[str]) -> None:
+    command = [str(LVA), arguments[0], *(quick_ask if arguments[0] == "ask" else []), *arguments[1:]]
     environment = {"PATH": os.environ["PATH"], **buffering}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
@@ -222,36 +216,35 @@ def test_a_full_disk_is_one_line(arguments: list[str], buffering: dict[str, str]
     assert "No space left" in line
 
 
-def test_a_reader_that_goes_away_is_no_error(short_video: Path) -> None:
-    done = subprocess.run(
-        f"{LVA} ask {short_video} What? | head -1", shell=True, capture_output=True, text=True, check=False
-    )
+def test_closed_pipe_no_error(quick_ask: list[str]) -> None:
+    command = f"{shlex.join([str(LVA), 'ask', *quick_ask, 'What?'])} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
 
 
-def test_an_address_is_not_a_file() -> None:
-    assert "download the video" in refused("ask", "https://example.com/v.mp4", "What happens?")
+def test_ask_url_refused() -> None:
+    assert "download the video" in refusal("ask", "https://example.com/v.mp4", "What happens?")
 
 
-def test_the_first_of_equal_options_stands_for_all(short_video: Path) -> None:
-    assert told(short_video, "Which?", "-o", "same", "-o", "Same")["option"] == "a0"
+def test_ask_equal_options_first_wins(short_video: Path) -> None:
+    assert ask_json(short_video, "Which?", "-o", "same", "-o", "Same")["option"] == "a0"
 
 
-def test_a_guess_says_so_and_cites_nothing(short_video: Path) -> None:
-    found = told(short_video, "Which?", "-o", "harbor", "-o", "castle")
-    assert found["confidence"] == 0.5
-    assert found["evidence"] == []
+def test_ask_guess_without_evidence(short_video: Path) -> None:
+    record = ask_json(short_video, "Which?", "-o", "harbor", "-o", "castle")
+    assert record["confidence"] == 0.5
+    assert record["evidence"] == []
     assert (
         "nothing in the video supports it" in lva("ask", short_video, "Which?", "-o", "harbor", "-o", "castle").stdout
     )
 
 
-def test_the_version_is_told() -> None:
+def test_version() -> None:
     assert re.fullmatch(r"lva \d+\.\d+\.\d+\n", lva("--version").stdout)
 
 
-def test_usage_mistakes_end_with_status_2() -> None:
+def test_usage_error_status() -> None:
     assert lva("ask").returncode == 2
     assert lva("ask", "v.mp4", "q", "--max-rounds", "0").returncode == 2
 
@@ -259,14 +252,14 @@ def test_usage_mistakes_end_with_status_2() -> None:
 # --- the other commands ----------------------------------------------------------------------------
 
 
-def test_the_demo_answers_its_four_questions_right(tmp_path: Path) -> None:
+def test_demo_all_answers_correct(tmp_path: Path) -> None:
     done = lva("demo", "--minutes", "4", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "4 of 4 answers are right" in done.stdout
     assert (tmp_path / "demo" / "demo.html").read_text().count("<article>") == 4
 
 
-def test_the_doctor_finds_nothing_broken() -> None:
+def test_doctor_nothing_broken() -> None:
     done = lva("doctor")
     assert done.returncode == 0
     for part in ("longvideoagent", "ffmpeg", "text recognition", "GPU", "OPENAI_API_KEY", "extra dev"):
@@ -275,35 +268,35 @@ def test_the_doctor_finds_nothing_broken() -> None:
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_real_footage_can_be_asked() -> None:
+def test_ask_real_footage() -> None:
     suffixes = (".mp4", ".mkv", ".avi", ".webm", ".mov")
     for path in sorted(path for path in (SHARED / "media").iterdir() if path.suffix in suffixes):
-        assert told(path, "What happens here?")["outcome"] == "answered", path
-    assert "108" in told(SHARED / "media" / "boats.mp4", "What number is written on the boat?")["answer"]
+        assert ask_json(path, "What happens here?")["outcome"] == "answered", path
+    assert "108" in ask_json(SHARED / "media" / "boats.mp4", "What number is written on the boat?")["answer"]
 
 
-def test_a_scripted_master_can_be_played(short_video: Path, tmp_path: Path) -> None:
+def test_ask_scripted_master(short_video: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text('["<think>why</think><visual_query>colours</visual_query>", "<answer>grey</answer>"]')
-    found = told(short_video, "What colour?", "--master", f"scripted:{script}")
-    assert (found["answer"], [each["action"] for each in found["rounds"]]) == ("grey", ["look", "answer"])
+    record = ask_json(short_video, "What colour?", "--master", f"scripted:{script}")
+    assert (record["answer"], [each["action"] for each in record["rounds"]]) == ("grey", ["look", "answer"])
 
 
-def test_an_agent_that_is_down_ends_with_status_1(short_video: Path, tmp_path: Path) -> None:
+def test_ask_agent_failure_status(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text("[]")
     done = lva("ask", short_video, "What?", "--json", "--master", f"scripted:{tmp_path / 'script.json'}")
     assert done.returncode == 1
-    found = json.loads(done.stdout)
-    assert (found["outcome"], found["answer"]) == ("failed", "")
-    assert found["cause"].startswith("master: the script ends")
+    record = json.loads(done.stdout)
+    assert (record["outcome"], record["answer"]) == ("failed", "")
+    assert record["cause"].startswith("master: the script ends")
 
 
-def test_a_budget_ends_the_loop_as_spent(short_video: Path) -> None:
-    found = told(short_video, "What colour?", "-o", "harbor", "-o", "castle", "--max-calls", "1")
-    assert (found["outcome"], found["cause"]) == ("spent", "2 of 1 calls used")
+def test_ask_budget_spent(short_video: Path) -> None:
+    record = ask_json(short_video, "What colour?", "-o", "harbor", "-o", "castle", "--max-calls", "1")
+    assert (record["outcome"], record["cause"]) == ("spent", "2 of 1 calls used")
 
 
-def test_a_budget_leaves_the_last_word_to_the_master(short_video: Path, tmp_path: Path) -> None:
+def test_ask_budget_final_answer(short_video: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text(json.dumps(["<search>x</search>", "<answer>a0</answer>"]))
     done = lva(
@@ -314,7 +307,7 @@ def test_a_budget_leaves_the_last_word_to_the_master(short_video: Path, tmp_path
     assert "as far as its budget went: 3 of 3 calls used" in " ".join(done.stdout.split())
 
 
-def test_a_dry_run_asks_nothing(short_video: Path, tmp_path: Path) -> None:
+def test_ask_dry_run(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(
         '[master]\nmodel = "openai:a@http://127.0.0.1:9/v1"\n[prices.a]\nprompt = 1.0\ncompletion = 2.0\n'
     )
@@ -324,7 +317,7 @@ def test_a_dry_run_asks_nothing(short_video: Path, tmp_path: Path) -> None:
     assert "Nothing was asked." in done.stdout
 
 
-def test_dollars_without_a_price_are_refused_in_one_line(short_video: Path) -> None:
+def test_ask_max_usd_without_price(short_video: Path) -> None:
     done = lva("ask", short_video, "What?", "--master", "openai:a@http://127.0.0.1:9/v1", "--max-usd", "1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert '[prices."a"]' in done.stderr
@@ -332,38 +325,38 @@ def test_dollars_without_a_price_are_refused_in_one_line(short_video: Path) -> N
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_another_wording_can_be_given(short_video: Path, tmp_path: Path) -> None:
+def test_ask_prompt_file(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("My own words: $question")
     with serving(say("<answer>grey</answer>")) as (url, server):
         prompt, master = ("--prompt-file", tmp_path / "prompt.txt"), ("--master", f"openai:m@{url}")
-        found = told(short_video, "What colour?", *prompt, *master, "--no-cache")
-    assert found["answer"] == "grey"
+        record = ask_json(short_video, "What colour?", *prompt, *master, "--no-cache")
+    assert record["answer"] == "grey"
     assert server.got[0]["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
     done = lva("ask", short_video, "What?", "--prompt-file", tmp_path / "none.txt", "--master", "openai:m@http://x/v1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_candidates_can_be_looked_at_ahead(episode: SampleEpisode) -> None:
+def test_ask_parallel_looks(episode: SampleEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
-    found = told(episode.video, sample.question.text, *options, "--parallel-looks", "3")
-    assert found["option"] == f"a{sample.gold.option_index}"
+    record = ask_json(episode.video, sample.question.text, *options, "--parallel-looks", "3")
+    assert record["option"] == f"a{sample.gold.option_index}"
 
 
-def test_what_cannot_be_transcribed_is_refused_in_one_line(short_video: Path, tmp_path: Path) -> None:
+def test_transcribe_invalid_input(short_video: Path, tmp_path: Path) -> None:
     for arguments in ([tmp_path / "none.mp4"], [short_video, "--out", short_video]):
         done = lva("transcribe", *arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_the_line_that_serves_a_checkpoint_is_told() -> None:
+def test_doctor_preset() -> None:
     assert lva("doctor", "--preset", "qwen3-4b").stdout.startswith("vllm serve longvideoagent/")
-    assert "no such preset" in refused("doctor", "--preset", "x")
+    assert "no such preset" in refusal("doctor", "--preset", "x")
 
 
-def test_a_master_that_cannot_be_is_refused(short_video: Path, tmp_path: Path) -> None:
+def test_ask_model_spec_invalid(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"a": 1}')
-    assert "scripted:FILE" in refused("ask", short_video, "What?", "--master", "oracle:x")
-    assert "begin it with http" in refused("ask", short_video, "What?", "--vision", "openai:m@host")
-    assert "JSON list" in refused("ask", short_video, "What?", "--master", f"scripted:{tmp_path / 'script.json'}")
-    assert "nowhere.json" in refused("ask", short_video, "What?", "--master", "scripted:nowhere.json")
+    assert "scripted:FILE" in refusal("ask", short_video, "What?", "--master", "oracle:x")
+    assert "begin it with http" in refusal("ask", short_video, "What?", "--vision", "openai:m@host")
+    assert "JSON list" in refusal("ask", short_video, "What?", "--master", f"scripted:{tmp_path / 'script.json'}")
+    assert "nowhere.json" in refusal("ask", short_video, "What?", "--master", "scripted:nowhere.json")

@@ -6,7 +6,6 @@ import json
 import random
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -18,8 +17,8 @@ from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.evaluation.config import EvalConfig, make_eval_config
 from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from tests.fakes.faulty_server import say
+from tests.plugins.cli import LVA
 
-LVA = Path(sys.executable).parent / "lva"
 Json = dict[str, Any]
 
 
@@ -50,10 +49,6 @@ def wait_for_lines(path: Path, count: int) -> None:
     while not (path / "traces.jsonl").exists() or (path / "traces.jsonl").read_bytes().count(b"\n") < count:
         assert time.monotonic() < end_s
         time.sleep(0.01)
-
-
-def lva(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LVA, *arguments], capture_output=True, text=True, check=False)
 
 
 async def play(request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,8 @@ from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.evaluate import RunOptions
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import some, write_release
-from tests.plugins.runs import asked, lva, run
+from tests.plugins.cli import lva
+from tests.plugins.runs import asked, run
 
 
 def test_an_ablation_tells_how_many_questions_failed(release: Path, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import question, slow_release, some, write_release
-from tests.plugins.runs import LVA, asked, ids, lines, lva, run, start, wait_for_lines
+from tests.plugins.cli import LVA, lva
+from tests.plugins.runs import asked, ids, lines, run, start, wait_for_lines
 
 
 def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: Path) -> None:

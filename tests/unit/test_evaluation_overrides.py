@@ -27,7 +27,8 @@ from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_frames, write_release
-from tests.plugins.runs import LVA, Json, asked, lines, lva, models_at, play, run
+from tests.plugins.cli import LVA, lva
+from tests.plugins.runs import Json, asked, lines, models_at, play, run
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from longvideoagent.evaluation.ray import Work, ask_shard, cut
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import slow_release, some, write_release
-from tests.plugins.runs import LVA, asked, ids, lines, start, wait_for_lines
+from tests.plugins.cli import LVA
+from tests.plugins.runs import asked, ids, lines, start, wait_for_lines
 
 needs_ray = [
     pytest.mark.slow,

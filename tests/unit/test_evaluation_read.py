@@ -23,7 +23,8 @@ from longvideoagent.views.trace_dict import trace_line
 from tests.conftest import make_timeline
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import question, some, write_release
-from tests.plugins.runs import LVA, Json, asked, run
+from tests.plugins.cli import LVA
+from tests.plugins.runs import Json, asked, run
 
 
 def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Path) -> None:

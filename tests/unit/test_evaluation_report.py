@@ -21,7 +21,8 @@ from longvideoagent.evaluation.store import open_run
 from tests.conftest import make_timeline
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, question, some, write_frames, write_release
-from tests.plugins.runs import Json, asked, lva, run
+from tests.plugins.cli import lva
+from tests.plugins.runs import Json, asked, run
 from tests.unit.test_video_sets import videomme
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"

@@ -24,7 +24,8 @@ from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_release
-from tests.plugins.runs import LVA, asked, ids, lines, run
+from tests.plugins.cli import LVA
+from tests.plugins.runs import asked, ids, lines, run
 from tests.unit.test_video_sets import mlvu, nextqa
 
 
