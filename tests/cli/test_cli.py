@@ -16,9 +16,10 @@ from PIL import Image
 
 from longvideoagent import ask
 from longvideoagent.datasets.synthetic.episode import SampleEpisode, make_episode
-from tests.conftest import SHARED, write_video
 from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import LVA, lva, lva_process, refusal
+from tests.plugins.environment import SHARED
+from tests.plugins.media import write_video
 
 
 def ask_json(*arguments: str | Path, **more: Any) -> dict[str, Any]:

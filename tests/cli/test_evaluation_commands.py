@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SHARED
 from tests.plugins.cli import lva, refusal
+from tests.plugins.environment import SHARED
 from tests.plugins.runs import asked, run
 
 

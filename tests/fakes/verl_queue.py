@@ -20,7 +20,7 @@ from verl.utils import tensordict_utils
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from tests.fakes.verl_engine import Client
-from tests.training.test_verl import compose, rows_of
+from tests.plugins.verl import compose, rows_of
 
 STEP = 3
 

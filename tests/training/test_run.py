@@ -26,36 +26,11 @@ from longvideoagent.progress import no_progress
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import TrainingFolder
-from tests.cli.test_cli import LVA
 from tests.fakes.release import CLIPS, question, write_release
+from tests.plugins.cli import LVA
+from tests.plugins.training import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set, and beside it the rows made of it."""
-    folder = tmp_path_factory.mktemp("rows")
-    data = open_dataset(write_release(folder / "data", [question(number) for number in range(4)], "train"), "train")
-    cache = GroundingCache(folder / "clips.json", "offline")
-    ground(data, load_team(), cache)
-    export(data, cache, folder / "rows", Rows())
-    return folder
-
-
-def write_config(rows: Path, out: Path, model: Path | str, **changed: Any) -> Path:
-    told = {
-        "model": str(model), "data": str(rows / "data"), "rows": str(rows / "rows" / "train.parquet"), "out": str(out),
-        "steps": 4, "batch": 1, "group": 2, "save_every": 2, "max_rounds": 2, "learning_rate": 0.001,
-    } | changed  # fmt: skip
-    path = out.with_suffix(".toml")
-    tables = {"limits": {"prompt": 6000, "response": 900, "reply": 64, "least_reply": 8}}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in told.items()]
-    lines += [
-        f"[{name}]\n" + "\n".join(f"{key} = {value}" for key, value in table.items()) for name, table in tables.items()
-    ]
-    path.write_text("\n".join(lines))
-    return path
 
 
 def train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -25,9 +25,9 @@ from longvideoagent.training.config import SftConfig, read_config
 from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.sft_data import read_good, sequences_of
 from longvideoagent.training.tokens import Limits, PromptFormat
-from tests.cli.test_cli import LVA
-from tests.conftest import make_timeline
 from tests.fakes.release import question, write_release
+from tests.plugins.cli import LVA
+from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(["Mira: the sign is red"], ["Otto: the rope is torn"])
 PROMPT = "$question\n$options\n$located\n"

@@ -15,7 +15,7 @@ from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Su
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.training.tokens import Limits, PromptFormat, TokenRecord
-from tests.conftest import needs_torch
+from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch
 

@@ -23,7 +23,8 @@ from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import MasterFormat, Sampled, play
 from longvideoagent.training.rows import read_training_samples
-from tests.training.test_run import rows, write_config  # noqa: F401 (rows is a fixture)
+from tests.plugins.training import write_config
+from tests.plugins.verl import ROOT, compose, rows_of
 
 pytestmark = [
     pytest.mark.filterwarnings("default"),  # verl and Ray warn of their own dependencies
@@ -31,7 +32,6 @@ pytestmark = [
     pytest.mark.skipif(not importlib.util.find_spec("verl"), reason="needs verl: make test-verl installs it"),
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
 LOOK, MOVE = "<search>a lantern</search>", "<request_grounding>red lantern</request_grounding>"
 RIGHT, WRONG = "<answer>A lantern</answer>", "<answer>A kite</answer>"
 TURN = "<|im_end|>"
@@ -39,16 +39,8 @@ TALK = "<think><answer>x</answer></think>"
 LIMITS = {"prompt": 6000, "response": 900}
 
 
-def compose(name: str, *overrides: str) -> Any:
-    """verl's configuration, as its command makes it of ours."""
-    import hydra
-
-    with hydra.initialize_config_dir(str(ROOT / "configs" / "verl"), version_base=None):
-        return hydra.compose(name, ["hydra.searchpath=[pkg://verl.trainer.config]", *overrides])
-
-
 @pytest.fixture
-def told(rows: Path, random_model: Path, tmp_path: Path) -> Callable[..., list[str]]:  # noqa: F811
+def told(rows: Path, random_model: Path, tmp_path: Path) -> Callable[..., list[str]]:
     """Makes what verl is told of rollouts of the rows with the tiny model."""
 
     def make(**changed: Any) -> list[str]:
@@ -76,14 +68,6 @@ def tokenizer(random_model: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(random_model)
-
-
-def rows_of(config: Any, tokenizer: Any) -> list[dict[str, Any]]:
-    """The rows, as verl's data set reads them."""
-    from verl.utils.dataset.rl_dataset import RLHFDataset
-
-    data = RLHFDataset([config.data.train_files], tokenizer, config.data)
-    return [data[number] for number in range(len(data))]
 
 
 def roll(config: Any, tokenizer: Any, row: dict[str, Any], *replies: str) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import save_file
 
-from tests.training.test_trl import END, MOVE, say, trainer_of
+from tests.plugins.trl import END, MOVE, say, trainer_of
 
 GROUP = ([MOVE, END], [MOVE, END], ["<answer>a0</answer>"], [END])
 """One group; the rewards of its first half are equal."""

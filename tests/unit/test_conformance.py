@@ -26,8 +26,9 @@ from longvideoagent.models.cache import CachedModel, KeyValueCache
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
 from longvideoagent.models.scripted import ScriptedModel
-from tests.conftest import make_timeline, needs_torch
 from tests.fakes.faulty_server import say, serving
+from tests.plugins.models import needs_torch
+from tests.plugins.timelines import make_timeline
 
 # --- models --------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
 from longvideoagent.errors import ModelError
 from longvideoagent.models.scripted import ScriptedModel
-from tests.conftest import make_timeline
+from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello"], ["Otto: <answer>a1</answer>"])
 QUESTION = Question("Who?", ("Mira", "Otto"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from tests.fakes.hub_server import Hub, serving
 from tests.fakes.release import DURATIONS, TEXTS, question
+from tests.plugins.cli import LVA
 
-LVA = Path(sys.executable).parent / "lva"
 FILES = {
     "LongTVQA_plus_val.json": json.dumps([question(n, q=f"Who ? {'x' * 2000}") for n in range(400)]).encode(),
     "LongTVQA_plus_subtitle_clip_level.json": json.dumps(TEXTS).encode(),

@@ -20,11 +20,11 @@ from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import read_traces
 from longvideoagent.views.trace_dict import trace_line
-from tests.conftest import make_timeline
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import question, some, write_release
 from tests.plugins.cli import LVA
 from tests.plugins.runs import Json, asked, run
+from tests.plugins.timelines import make_timeline
 
 
 def test_two_runs_are_compared_question_by_question(release: Path, tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import open_run
-from tests.conftest import make_timeline
+from tests.fakes.annotations import videomme
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, question, some, write_frames, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, run
-from tests.unit.test_video_sets import videomme
+from tests.plugins.timelines import make_timeline
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"
 

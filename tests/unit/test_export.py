@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -39,8 +38,7 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.release import CLIPS, question, write_release
-
-LVA = Path(sys.executable).parent / "lva"
+from tests.plugins.cli import LVA
 
 
 @pytest.fixture(scope="session")

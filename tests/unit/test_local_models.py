@@ -19,7 +19,7 @@ from longvideoagent.errors import ContextOverflowError, ModelError, UsageError
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.transformers import TransformersModel
 from longvideoagent.models.vllm import VLLMModel
-from tests.conftest import needs_torch
+from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch
 ASKED = [Message(role="user", content="What colour?")]

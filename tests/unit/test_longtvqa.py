@@ -23,8 +23,8 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
-from tests.conftest import SHARED
 from tests.fakes.release import CLIPS, TEXTS, question, write_frames, write_release
+from tests.plugins.environment import SHARED
 
 HERE = json.dumps({"clip": CLIPS[1], "subtitle": "Otto : Here."})
 REAL = SHARED / "data" / "longtvqa_plus"

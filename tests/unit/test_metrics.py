@@ -18,7 +18,7 @@ from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
 from longvideoagent.evaluation.score import GroundingScore, SampleScore, score_sample
-from tests.conftest import make_timeline
+from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Lena: A kite."])
 QUESTION = Question("What does Otto hold?", ("a rope", "a kite"), "q1")

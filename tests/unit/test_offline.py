@@ -45,7 +45,8 @@ from longvideoagent.media.ocr import read_screen, read_video_text
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.cache import KeyValueCache
-from tests.conftest import SHARED, make_timeline
+from tests.plugins.environment import SHARED
+from tests.plugins.timelines import make_timeline
 
 
 def ground(timeline: Timeline, question: Question, request: str = "", visited: tuple[str, ...] = ()) -> GroundingResult:

@@ -25,7 +25,7 @@ from longvideoagent.agents.config import AgentConfig
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import Invalid, SystemNotice, VisionResult
-from tests.conftest import needs_torch
+from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch
 UP_WITHIN_S = 120

@@ -24,7 +24,7 @@ from longvideoagent.core.types import (
     VisionResult,
 )
 from longvideoagent.errors import ProtocolError
-from tests.conftest import make_timeline
+from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(["one"], ["two"], ["three"], ["four"])
 QUESTION = Question("Which?", ("red", "blue"))

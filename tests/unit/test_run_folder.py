@@ -22,11 +22,11 @@ from longvideoagent.evaluation.config import make_eval_config, read_asked, resol
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
+from tests.fakes.annotations import mlvu, nextqa
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_release
 from tests.plugins.cli import LVA
 from tests.plugins.runs import asked, ids, lines, run
-from tests.unit.test_video_sets import mlvu, nextqa
 
 
 def test_every_question_is_asked_once_and_measured(release: Path, tmp_path: Path) -> None:

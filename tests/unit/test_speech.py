@@ -19,9 +19,9 @@ from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media import speech
 from longvideoagent.media.subtitles import read_subtitles
-from tests.conftest import write_video
+from tests.plugins.cli import LVA
+from tests.plugins.media import write_video
 
-LVA = Path(sys.executable).parent / "lva"
 RATE = 16_000
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.subtitles import find_sidecar, parse_subtitles, read_embedded, read_subtitles
-from tests.conftest import SHARED, write_video
+from tests.plugins.environment import SHARED
+from tests.plugins.media import write_video
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\n<i>Bye</i>\n"
 

@@ -14,7 +14,8 @@ from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
-from tests.conftest import SHARED, brightness, shade, write_video
+from tests.plugins.environment import SHARED
+from tests.plugins.media import brightness, shade, write_video
 
 KINDS = ("mp4", "mkv", "webm", "avi", "ts", "folder")
 CODECS = {"mp4": "libx264", "mkv": "libx264", "webm": "libvpx", "avi": "mpeg4", "ts": "libx264"}

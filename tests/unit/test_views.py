@@ -22,8 +22,7 @@ from longvideoagent.media.video import Video, open_video
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.trace_json import to_json
 from tests.fakes.release import CLIPS, write_frames
-
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
+from tests.plugins.hostile import HOSTILE
 
 
 def hostile_trace(folder: Path, video: Path) -> tuple[Path, Trace]:

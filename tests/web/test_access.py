@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from longvideoagent.server.access import AccessMiddleware, is_loopback
 from longvideoagent.server.app import create_app
 from longvideoagent.server.routes.page import STATIC
 from longvideoagent.server.server import listen, open_library
+from tests.plugins.cli import LVA
+from tests.plugins.hostile import HOSTILE
 from tests.plugins.web_server import running, serving
-from tests.unit.test_views import HOSTILE
 
 TOKEN = "correct horse battery"
-LVA = Path(sys.executable).with_name("lva")
 
 
 def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> None:

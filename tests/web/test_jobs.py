@@ -4,80 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.trace import RolloutSettings
-from longvideoagent.core.types import Question, VisionResult
-from longvideoagent.errors import ModelError
-from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.core.types import Question
 from longvideoagent.server.jobs import Job, JobQueue
 from longvideoagent.server.server import open_library
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import read_trace
-from tests.conftest import write_video
+from tests.plugins.cli import LVA
+from tests.plugins.media import write_video
+from tests.plugins.web_jobs import ANSWER, LINES, LOOK, BrokenVision, SlowVision, scripted
 from tests.plugins.web_server import AppState, serving
 
-LINES = (
-    "Mira: The kettle is on the roof.",
-    "Otto: Nobody knows why the lamp is torn.",
-    "Mira: The train leaves at nine.",
-)
-
-
-@pytest.fixture
-def library(tmp_path: Path, short_video: Path) -> Path:
-    folder = tmp_path / "library"
-    folder.mkdir()
-    shutil.copy(short_video, folder / "a.mp4")
-    cues = [f"{i + 1}\n00:00:0{3 * i},000 --> 00:00:0{3 * i + 2},000\n{line}\n" for i, line in enumerate(LINES)]
-    (folder / "a.srt").write_text("\n".join(cues))
-    return folder
-
-
-@dataclass(frozen=True)
-class SlowVision:
-    """Sees nothing, and takes as long as it is let."""
-
-    seconds: float
-    looks: list[str] = field(default_factory=list)
-
-    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
-        self.looks.append(request.query)
-        await asyncio.sleep(self.seconds)
-        return VisionResult("a wall")
-
-
-@dataclass(frozen=True)
-class BrokenVision:
-    """Is down."""
-
-    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
-        raise ModelError("the server at 10.0.0.7 does not answer")
-
-
-def scripted(folder: Path, *replies: str) -> Team:
-    """A team whose master says what it is told to; one ask alone, since a script has an end."""
-    script = folder / "script.json"
-    script.write_text(json.dumps(replies))
-    return load_team(TeamConfig(master=AgentConfig(model=f"scripted:{script}")))
-
-
-LVA = Path(sys.executable).with_name("lva")
-LOOK, ANSWER = "<think>hm</think><visual_query>the wall</visual_query>", "<think>so</think><answer>a1</answer>"
 OPTIONS = ["a roof", "a moon"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +20,10 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.server.mcp import create_server, http_app
 from longvideoagent.server.server import open_library
+from tests.plugins.cli import LVA
+from tests.plugins.web_jobs import LINES, BrokenVision
 from tests.plugins.web_server import running
-from tests.web.test_jobs import LINES, BrokenVision
-from tests.web.test_jobs import library as library  # the fixture
 
-LVA = Path(sys.executable).with_name("lva")
 Do = Callable[[Client], Coroutine[Any, Any, None]]
 
 

@@ -17,14 +17,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from longvideoagent.agents.build import load_team
-from tests.conftest import shade, write_video
 from tests.fakes.release import some, write_release
+from tests.plugins.hostile import HOSTILE
+from tests.plugins.media import EVERY_40_MS, shade, write_video
 from tests.plugins.runs import asked, run
+from tests.plugins.web_jobs import ANSWER, LOOK, SlowVision, scripted
 from tests.plugins.web_server import AppState, serving
-from tests.unit.test_views import HOSTILE
-from tests.web.test_jobs import ANSWER, LOOK, SlowVision, scripted
-from tests.web.test_jobs import library as library  # the fixture
-from tests.web.test_videos import EVERY_40_MS
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 30_000

@@ -29,11 +29,10 @@ from longvideoagent.server.playback import plan
 from longvideoagent.server.playback.plan import check_safe_container, opened
 from longvideoagent.server.playback.response import MOST_OPEN
 from longvideoagent.server.uploads import plain_name
-from tests.conftest import brightness, shade, write_video
+from tests.plugins.media import EVERY_40_MS, brightness, shade, write_video
 from tests.plugins.web_server import AppState, serving
 
 SRT = "1\n00:00:01,000 --> 00:00:03,000\nMira: The kettle is on the roof.\n\n"
-EVERY_40_MS = range(0, 6000, 40)
 
 
 def names(app_state: AppState) -> list[str]:

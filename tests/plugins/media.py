@@ -1,0 +1,66 @@
+"""Videos written on the spot, whose frames tell their number by their brightness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from longvideoagent.media.frames import Pixels
+
+EVERY_40_MS = range(0, 6000, 40)
+"""Frame times of six seconds at 25 frames a second."""
+
+
+def write_video(  # noqa: PLR0913
+    path: Path,
+    times_ms: Sequence[int],
+    *,
+    codec: str = "libx264",
+    size: tuple[int, int] = (64, 48),
+    gop: int = 12,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> list[float]:
+    """A video whose frame i has brightness ``shade(i)`` and is shown from ``times_ms[i]`` on. Returns
+    the times in seconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.gop_size = gop
+        if codec != "mpeg4":  # avi counts frames, not milliseconds
+            stream.codec_context.time_base = Fraction(1, 1000)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index, time_ms in enumerate(times_ms):
+            picture = np.full((size[1], size[0], 3), shade(index), np.uint8)
+            picture[: size[1] // 4, : size[0] // 4] = 255  # a mark in the top left corner
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = (index, Fraction(1, 25)) if codec == "mpeg4" else (time_ms, Fraction(1, 1000))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return [time_ms / 1000 for time_ms in times_ms]
+
+
+def shade(index: int) -> int:
+    """Brightness of frame ``index``; neighbours differ by far more than coding noise."""
+    return (index * 37) % 200 + 10
+
+
+def brightness(rgb: Pixels) -> float:
+    """Brightness of the middle of a frame, away from the mark."""
+    height, width = rgb.shape[:2]
+    return float(rgb[height // 2 :, width // 2 :].mean())
+
+
+@pytest.fixture(scope="session")
+def short_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of grey at 25 frames a second."""
+    path = tmp_path_factory.mktemp("video") / "short.mp4"
+    write_video(path, range(0, 10_000, 40), gop=50)
+    return path
