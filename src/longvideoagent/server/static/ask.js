@@ -11,6 +11,8 @@ import { TrajectoryView } from "./trajectory.js";
 import { percent } from "./words.js";
 
 const RETRY_MS = 2000;
+export const NOT_OPENED = "The question was not sent because the video could not be opened.";
+export const NO_VIDEO = "Choose a video first, or add one.";
 const isRunning = (ask) => ask.state === "queued" || ask.state === "running";
 
 /** How far an ask is, in words and as a bar, and the button that stops it. */
@@ -78,25 +80,65 @@ export class AskView {
   #announcer = new AskAnnouncer();
   #follower = new Follower();
   #actionsFor = "";
+  /** The question to send once its video is open. @type {{video: string|null, wanted: Object}|null} */
+  #held = null;
+  #isOpening;
+  #isReading = false;
 
   /**
    * @param {{viewer: import("./viewer.js").Viewer, form: import("./form.js").QuestionForm,
    *   history: import("./history.js").History, trouble: import("./trouble.js").Trouble,
-   *   onGone: (text: string) => void, onVideoGone: (id: string, text: string) => void}} parts
+   *   onGone: (text: string) => void, onVideoGone: (id: string, text: string) => void,
+   *   isOpening: () => boolean}} parts `isOpening`: whether a video will be open soon, without a further click
    */
-  constructor({ viewer, form, history, trouble, onGone, onVideoGone }) {
+  constructor({ viewer, form, history, trouble, onGone, onVideoGone, isOpening }) {
     this.#viewer = viewer;
     this.#form = form;
     this.#history = history;
     this.#trouble = trouble;
     this.#onGone = onGone;
     this.#onVideoGone = onVideoGone;
+    this.#isOpening = isOpening;
   }
 
-  /** Ask it of the video that is shown. */
+  /** Send a question about the chosen video, or hold it until that video is open. */
   async start(wanted) {
     const video = this.#viewer.videoId;
-    if (!video) return this.#form.tell("Choose a video first, or add one.");
+    if (this.#isOpening()) {
+      this.#held = { video, wanted };
+      this.#form.setBusy(true);
+      this.#form.tell("The video is not open yet. The question will be sent as soon as it is.", "soft");
+      return;
+    }
+    if (video) await this.#send(video, wanted);
+    else this.#form.tell(NO_VIDEO);
+  }
+
+  /** A video was chosen: a question held for another one is not sent. @param {string|null} video */
+  chooseVideo(video) {
+    if (!this.#held) return;
+    if (this.#held.video === null) this.#held.video = video;
+    else if (this.#held.video !== video)
+      this.dropHeld("The question was not sent because another video was chosen. It is kept with its own video.");
+  }
+
+  /** Send the held question, unless its video is still being opened. */
+  async sendHeld() {
+    if (!this.#held || this.#isOpening()) return;
+    const { wanted } = this.#held;
+    this.dropHeld("");
+    await this.start(wanted);
+  }
+
+  /** Do not send the held question. It stays in the form, with the reason below it. @param {string} reason */
+  dropHeld(reason) {
+    if (!this.#held) return;
+    this.#held = null;
+    this.#form.setBusy(false);
+    this.#form.tell(reason);
+  }
+
+  async #send(video, wanted) {
     this.#form.setBusy(true);
     const start = async () => {
       const ask = await startAsk({ video_id: video, ...wanted });
@@ -112,22 +154,36 @@ export class AskView {
     this.#form.setBusy(false);
   }
 
+  /** Whether it is still reading the question to show, and so does not know the video yet. */
+  get isReading() {
+    return this.#isReading;
+  }
+
   /** Show it; nothing changes where it is shown already. */
   async show(id) {
     if (id === this.#id) return;
     this.close();
     this.#id = id;
     const read = async () => {
+      this.#isReading = true;
       const ask = await readAsk(id);
-      if (this.#id === id) this.#begin(ask);
+      if (this.#id !== id) return;
+      this.#isReading = false;
+      this.#begin(ask);
+      this.sendHeld();
     };
     await this.#trouble.guard(read, { onGone: (text) => this.#id === id && this.#onGone(text) });
+    if (this.#id === id && this.#isReading) {
+      this.#isReading = false;
+      this.dropHeld(NOT_OPENED);
+    }
   }
 
   close() {
     this.#events?.close();
     this.#events = null;
     this.#id = null;
+    this.#isReading = false;
     this.#follower.stop();
     this.#view?.element.remove();
     this.#view = null;

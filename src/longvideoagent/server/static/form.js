@@ -20,10 +20,11 @@ export class QuestionForm {
   #isBusy = false;
   #isUsable = true;
 
-  /** @param {(ask: {question: string, options: string[], team: string, max_rounds: number}) => void} onAsk */
+  /** @param {(ask: {question: string, options: string[], team: string|null, max_rounds: number}) => void} onAsk */
   constructor(onAsk) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
+      if (this.#isBusy) return;
       const ask = this.#read();
       if (ask) onAsk(ask);
     });
@@ -99,9 +100,14 @@ export class QuestionForm {
     bringIntoSight(this.#form, "start");
   }
 
-  /** Say what keeps it from being asked; nothing where nothing does. */
-  tell(text) {
+  /**
+   * Show a note below the form; an empty text removes it.
+   * @param {string} text
+   * @param {"warning"|"soft"} [kind]
+   */
+  tell(text, kind = "warning") {
     this.#note.textContent = text;
+    this.#note.className = kind;
     show(this.#note, Boolean(text));
   }
 
@@ -121,7 +127,9 @@ export class QuestionForm {
     this.#question.setAttribute("aria-invalid", String(!question));
     this.tell(question ? "" : "Write a question, or choose a suggested one.");
     if (!question) this.#question.focus();
-    return question ? { question, options, team: this.#team.value, max_rounds: Number(this.#rounds.value) } : null;
+    if (!question) return null;
+    // Before the teams are known the server takes the first, which the page would choose too.
+    return { question, options, team: this.#team.value || null, max_rounds: Number(this.#rounds.value) };
   }
 
   #tellTeam() {

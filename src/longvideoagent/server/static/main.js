@@ -3,7 +3,7 @@
 import { byId, show } from "./element.js";
 import { announce } from "./announce.js";
 import { readHealth, readTeams } from "./api.js";
-import { AskView } from "./ask.js";
+import { AskView, NOT_OPENED, NO_VIDEO } from "./ask.js";
 import { QuestionForm } from "./form.js";
 import { History } from "./history.js";
 import { Library } from "./library.js";
@@ -26,10 +26,15 @@ const viewer = new Viewer({
   onVideo: (id) => {
     library.choose(id);
     form.turnTo(id);
+    askView.chooseVideo(id);
   },
   onSuggestions: (suggestions) => form.showSuggestions(suggestions),
-  onOpened: () => trouble.clear(ABOUT.page),
+  onOpened: () => {
+    trouble.clear(ABOUT.page);
+    askView.sendHeld();
+  },
   onTrouble: (id, failure, retry) => {
+    askView.dropHeld(NOT_OPENED);
     if (failure.status === 404) tellVideoGone(id, failure.message);
     else trouble.tell(failure.message, failure.isPassing ? retry : null);
   },
@@ -41,6 +46,7 @@ const askView = new AskView({
   trouble,
   onGone: (text) => tellGone(text),
   onVideoGone: (id, text) => tellVideoGone(id, text),
+  isOpening,
 });
 const library = new Library({
   onSubtitles: (id) => viewer.open(id, true),
@@ -64,6 +70,16 @@ const runView = new RunView({
   },
 });
 
+/** Whether the first load of the lists has succeeded: until then the address is not followed. */
+let isLoaded = false;
+
+/** Whether a video will be open soon. The address changes a moment before the page follows it. */
+function isOpening() {
+  const route = readRoute();
+  const isOnItsWay = route.view === "video" && route.id !== viewer.videoId;
+  return !isLoaded || isOnItsWay || askView.isReading || viewer.isOpening;
+}
+
 /** Videos that were brought and not opened yet, by their ids. @type {Set<string>} */
 const justBrought = new Set();
 
@@ -82,6 +98,7 @@ function tellGone(text) {
   show(byId("ask-fold"), true);
   form.fold(false);
   form.setUsable(false);
+  askView.dropHeld("");
   byId("gone-text").textContent = text;
   show(byId("gone"), true);
   announce(text);
@@ -126,6 +143,7 @@ function showRoute(route) {
   if (!isRun) runView.close();
   history.choose(route.view === "ask" ? route.id : null);
   runs.choose(isRun ? route.id : null);
+  if (isRun) askView.dropHeld(NO_VIDEO);
   if (isRun) runView.show(route);
   else if (route.view === "ask") askView.show(route.id);
   else if (route.view === "video") showVideo(route.id);
@@ -145,6 +163,7 @@ function showHome() {
   viewer.close();
   const [first] = library.videos;
   if (first) moveOnTo(videoHash(first.id));
+  else askView.dropHeld(NO_VIDEO);
 }
 
 /** On narrow screens the library is folded away once something is chosen. */
@@ -201,6 +220,7 @@ async function load() {
   form.showTeams(teams);
   byId("version").textContent = `version ${version}`;
   unfoldLibrary(library.videos.length === 0);
+  isLoaded = true;
   showRoute(readRoute());
 }
 

@@ -26,6 +26,7 @@ export class Viewer {
   #videoId = null;
   /** The video that the player holds: behind `#videoId` while that is still to be read. */
   #playingId = null;
+  #isOpening = false;
   /** What the timeline was made from, so that opening the same again changes nothing. */
   #shown = "";
   #duration_s = 0;
@@ -49,6 +50,11 @@ export class Viewer {
 
   get videoId() {
     return this.#videoId;
+  }
+
+  /** Whether the server is still opening the chosen video. */
+  get isOpening() {
+    return this.#isOpening;
   }
 
   /** Go there, and show where that is. */
@@ -126,6 +132,7 @@ export class Viewer {
     this.#opening = new AbortController();
     this.#shown = wanted;
     this.#videoId = id;
+    this.#isOpening = false;
     this.#hooks.onVideo(id);
     this.#marks = NOTHING_MARKED;
     this.#transcript.show([]);
@@ -143,6 +150,7 @@ export class Viewer {
       if (signal.aborted) return;
       if (!(failure instanceof RequestFailure)) throw failure;
       this.#shown = "";
+      this.#isOpening = false;
       show(this.#making, false);
       if (this.#playingId !== this.#videoId) {
         this.#letGo();
@@ -160,6 +168,7 @@ export class Viewer {
   async #openVideo(id, signal) {
     show(this.#root, true);
     show(byId("stage"), true);
+    this.#isOpening = true;
     const video = await readVideo(id, signal);
     const pixels = video.width_px ? `, ${video.width_px} × ${video.height_px}` : "";
     this.#name.textContent = video.name;
@@ -167,6 +176,7 @@ export class Viewer {
     this.#facts.textContent = `${clock(video.duration_s)}${pixels}`;
     this.#player.open(video);
     this.#playingId = id;
+    this.#isOpening = false;
     this.#hooks.onOpened();
   }
 
