@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from longvideoagent.agents.build import load_team
 from tests.fakes.release import some, write_release
@@ -25,12 +26,17 @@ from tests.plugins.web_jobs import ANSWER, LOOK, SlowVision, scripted
 from tests.plugins.web_server import AppState, serving
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 NO_CALLS_HOME = ("--disable-background-networking", "--disable-component-update")
 
-PLAYS = "document.querySelector('#player').play().then(() => true, () => false)"
-"""Tried again where a stream that was just asked for takes the place of the one that began to play."""
+STARTS_PLAYING = "() => document.querySelector('#player').play().then(() => true, () => false)"
+HAS_FRAME = "() => document.querySelector('#player').readyState >= 2"
+IS_SHOWN_AT = """time_s => {
+  const player = document.querySelector("#player");
+  const shown_s = Number(document.querySelector("#timeline").getAttribute("aria-valuenow"));
+  return Math.abs(shown_s - time_s) < 0.5 && player.readyState >= 2 && !player.seeking;
+}"""
 expect.set_options(timeout=PATIENCE_MS)
 
 pytestmark = [
@@ -94,12 +100,28 @@ def place_s(page: Page) -> float:
     return float(page.get_attribute("#timeline", "aria-valuenow") or "nan")
 
 
+def wait_until(page: Page, claim: str, arg: object = None) -> None:
+    """Evaluate a JavaScript function until it returns something true.
+
+    Polls from Python: ``page.wait_for_function`` polls by eval inside the page, which the page's CSP forbids.
+    """
+    end_s = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(claim, arg):
+        assert time.monotonic() < end_s, claim
+        page.wait_for_timeout(50)
+
+
 def is_shown_at(page: Page, time_s: float) -> None:
-    page.wait_for_function(
-        "time_s => Math.abs(Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) - time_s) < 0.5 "
-        "&& document.querySelector('#player').readyState >= 2 && !document.querySelector('#player').seeking",
-        arg=time_s,
-    )
+    wait_until(page, IS_SHOWN_AT, time_s)
+
+
+def click_timeline(page: Page, fraction: float) -> None:
+    """Click at a fraction of the timeline's width. Playwright waits until nothing moves it any more."""
+    timeline = page.locator("#timeline")
+    expect(timeline).to_be_visible()
+    box = timeline.bounding_box()
+    assert box is not None
+    timeline.click(position={"x": box["width"] * fraction, "y": box["height"] / 2})
 
 
 def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, open_page: Open) -> None:
@@ -130,7 +152,7 @@ def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, o
 
 
 def test_steps_appear_one_by_one_and_can_be_stopped(library: Path, tmp_path: Path, open_page: Open) -> None:
-    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(1.0))
+    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
     with serving(library, {"told": team}) as app_state:
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         ask(page, "Where is the kettle?")
@@ -142,6 +164,82 @@ def test_steps_appear_one_by_one_and_can_be_stopped(library: Path, tmp_path: Pat
         (line,) = app_state.get("/api/jobs")["jobs"]
         assert line["state"] == "stopped"
         assert page.locator("#steps .step[data-kind=grounding]").count() == 1
+
+
+@pytest.mark.parametrize("path", ["videos", "videos/{video}"])
+def test_question_waits_until_its_video_is_open(path: str, library: Path, open_page: Open) -> None:
+    with serving(library) as app_state:
+        video = app_state.video("a.mp4")
+        page = open_page(app_state, f"/#/videos/{video}")
+        held = HeldRequests(page, f"**/api/{path.format(video=video)}")
+        page.reload()
+        ask(page, "Where is the kettle?", "roof", "lake")
+        expect(page.locator("#form-note")).to_contain_text("not open yet")
+        expect(page.locator("#ask-button")).to_be_disabled()
+        assert page.input_value("#question") == "Where is the kettle?"
+        assert app_state.get("/api/jobs") == {"jobs": []}
+        held.release()
+        expect(page.locator("#answer")).to_contain_text("roof")
+        expect(page.locator("#ask-button")).to_be_enabled()
+        (job,) = app_state.get("/api/jobs")["jobs"]
+        assert (job["question"], job["video_id"]) == ("Where is the kettle?", video)
+
+
+def test_question_is_kept_if_its_video_fails_to_open(library: Path, open_page: Open) -> None:
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
+        held = HeldRequests(page, f"**/api/videos/{app_state.video('a.mp4')}")
+        page.reload()
+        ask(page, "Where is the kettle?")
+        expect(page.locator("#form-note")).to_contain_text("not open yet")
+        held.release(status=503, json={"detail": "the video cannot be read just now"})
+        expect(page.locator("#form-note")).to_contain_text("could not be opened")
+        expect(page.locator("#trouble")).to_contain_text("cannot be read just now")
+        assert page.input_value("#question") == "Where is the kettle?"
+        assert app_state.get("/api/jobs") == {"jobs": []}
+        page.click("#trouble-again")
+        expect(page.locator("#timeline")).to_be_visible()
+        page.click("#ask-button")
+        expect(page.locator("#answer")).to_contain_text("kettle")
+
+
+def test_question_is_not_sent_to_another_video(library: Path, short_video: Path, open_page: Open) -> None:
+    shutil.copy(short_video, library / "b.mp4")
+    with serving(library) as app_state:
+        page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
+        held = HeldRequests(page, f"**/api/videos/{app_state.video('a.mp4')}")
+        page.reload()
+        expect(page.locator("[aria-current] .name")).to_have_text("a.mp4")
+        ask(page, "Where is the kettle?")
+        page.locator(".video-item").get_by_text("b.mp4").click()
+        expect(page.locator("#form-note")).to_contain_text("another video was chosen")
+        expect(page.locator("#video-name")).to_have_text("b.mp4")
+        expect(page.locator("#ask-button")).to_be_enabled()
+        held.release()
+        page.locator(".video-item").get_by_text("a.mp4").click()
+        expect(page.locator("#question")).to_have_value("Where is the kettle?")
+        expect(page.locator("#video-name")).to_have_text("a.mp4")
+        assert app_state.get("/api/jobs") == {"jobs": []}
+
+
+class HeldRequests:
+    """Requests of a page for ``pattern``; their replies wait for ``release``."""
+
+    def __init__(self, page: Page, pattern: str) -> None:
+        self._routes: list[Route] | None = []
+        page.route(pattern, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._routes is None:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def release(self, **reply: Any) -> None:
+        """Answer the requests that wait with ``reply``, and all others by the server."""
+        routes, self._routes = self._routes or [], None
+        for route in routes:
+            route.fulfill(**reply) if reply else route.continue_()
 
 
 def test_ask_again_brings_everything_back_into_the_form(library: Path, open_page: Open) -> None:
@@ -185,7 +283,7 @@ def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Ope
 
 
 def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tmp_path: Path, open_page: Open) -> None:
-    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(5.0))
+    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
     forgotten = {"detail": "no ask of that id is known here; reload the list"}
     with serving(library, {"told": team}) as app_state:
         running = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
@@ -233,7 +331,7 @@ def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open)
         expect(page.locator("#question")).to_be_enabled()
         expect(page.locator("#timeline")).to_be_visible()
         (library / "a.mp4").unlink()
-        page.wait_for_timeout(1500)  # the server looks through its folder once a second
+        app_state.until(lambda: app_state.get("/api/videos")["videos"], lambda videos: not videos)
         page.evaluate("dispatchEvent(new Event('focus'))")
         expect(page.locator("#gone")).to_contain_text("a.mp4 is no longer in the library")
         expect(page.locator(".video-item")).to_have_count(0)
@@ -263,10 +361,11 @@ def test_formats_that_browsers_do_not_play_are_seen_all_the_same(
         time_s = float(button.get_attribute("data-time-s") or "nan")
         assert time_s >= 3
         button.click()
-        page.wait_for_function("document.querySelector('#player').poster")  # one frame, until it is played
+        shown = re.compile(rf"time_s={re.escape(button.get_attribute('data-time-s') or '')}\b")
+        expect(page.locator("#player")).to_have_attribute("poster", shown)  # one frame, until it is played
         assert place_s(page) == pytest.approx(time_s, abs=0.5)
-        page.wait_for_function(PLAYS)
-        page.wait_for_function("document.querySelector('#player').readyState >= 2")
+        wait_until(page, STARTS_PLAYING)
+        wait_until(page, HAS_FRAME)
         page.evaluate("document.querySelector('#player').pause()")
         assert time_s - 0.5 <= place_s(page) <= 6.0
 
@@ -281,32 +380,26 @@ def test_a_stream_shows_the_picture_of_the_second_that_was_asked_for(
         duration_s = app_state.get(f"/api/videos/{video}")["duration_s"]
         page = open_page(app_state, f"/#/videos/{video}")
         expect(page.locator("#timeline")).to_be_visible()
-        page.wait_for_load_state("networkidle")  # nothing moves any more
         for wanted_s in (10.5, 17.4, 2.5):
-            box = page.locator("#timeline").bounding_box()
-            assert box is not None
-            with page.expect_response(lambda told: "/frame?" in told.url):
-                at = (box["x"] + box["width"] * wanted_s / duration_s, box["y"] + box["height"] / 2)
-                page.mouse.click(*at)
-            page.evaluate(PLAY_A_LITTLE)
-            assert place_s(page) == pytest.approx(wanted_s, abs=1.0)  # told in whole seconds
-            assert page.evaluate(BRIGHTNESS) == pytest.approx(shade(int(wanted_s)), abs=10)
+            with page.expect_response(lambda response: "/frame?" in response.url):
+                click_timeline(page, wanted_s / duration_s)
+            brightness = page.evaluate(PLAY_A_LITTLE)
+            assert place_s(page) == pytest.approx(wanted_s, abs=1.0)  # the page rounds to seconds
+            assert brightness == pytest.approx(shade(int(wanted_s)), abs=10)
 
 
 PLAY_A_LITTLE = """async () => {
   const player = document.querySelector("#player");
+  player.playbackRate = 0.0625; // so slow that a busy machine pauses it within the same second
   const isShown = new Promise((done) => player.requestVideoFrameCallback(done));
   await player.play();
   await isShown;
   player.pause();
-}"""
-BRIGHTNESS = """() => {
-  const player = document.querySelector("#player");
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [player.videoWidth, player.videoHeight];
-  const drawn = canvas.getContext("2d");
-  drawn.drawImage(player, 0, 0);
-  return drawn.getImageData(canvas.width * 0.75, canvas.height * 0.75, 1, 1).data[0];
+  const context = canvas.getContext("2d");
+  context.drawImage(player, 0, 0);
+  return context.getImageData(canvas.width * 0.75, canvas.height * 0.75, 1, 1).data[0];
 }"""
 
 
@@ -314,18 +407,12 @@ def test_the_timeline_is_used_with_mouse_and_keys(library: Path, open_page: Open
     with serving(library) as app_state:
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         timeline = page.locator("#timeline")
-        expect(timeline).to_be_visible()
-        box = timeline.bounding_box()
-        assert box is not None
-        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        click_timeline(page, 0.5)
         is_shown_at(page, 5.0)
         before_s = place_s(page)
         timeline.focus()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function(
-            "before_s => Number(document.querySelector('#timeline').getAttribute('aria-valuenow')) > before_s",
-            arg=before_s,
-        )
+        wait_until(page, "time_s => document.querySelector('#timeline').ariaValueNow > time_s", before_s)
         assert timeline.get_attribute("aria-valuetext")
         page.keyboard.press("Home")
         is_shown_at(page, 0.0)
@@ -334,6 +421,7 @@ def test_the_timeline_is_used_with_mouse_and_keys(library: Path, open_page: Open
 def test_a_question_is_asked_by_keyboard_alone(library: Path, open_page: Open) -> None:
     with serving(library) as app_state:
         page = open_page(app_state)
+        expect(page.locator(".video-item")).to_be_visible()
         page.keyboard.press("Tab")
         expect(page.locator("#skip")).to_be_focused()
         tab_to(page, ".video-item, .video-item *")
@@ -395,15 +483,24 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator("#run-count")).to_have_text("No question fits.")
 
 
-def views(app_state: AppState) -> list[str]:
-    """The page's faces: a library, a video, an ask that has ended, a run, a question of it, two runs."""
+def views(app_state: AppState) -> dict[str, str]:
+    """Each view of the page, with a selector of what it shows last: home, a video, an answered question, a run, one
+    of its questions, two runs."""
     video = app_state.video("a.mp4")
     done = app_state.ask(video, "Where is the kettle?", options=["on the roof", "in the lake"])
     app_state.ended(done)
     one, two = (each["id"] for each in app_state.get("/api/runs")["runs"])
     question = app_state.get(f"/api/runs/{one}")["rows"][0]["id"]
-    run_views = [f"#/runs/{one}", f"#/runs/{one}?question={question}", f"#/runs/{one}?with={two}&question={question}"]
-    return ["#/", f"#/videos/{video}", f"#/jobs/{done}", *run_views]
+    timeline = "#suggestions button"
+    answer = "#answer .answer-text"
+    return {
+        "#/": timeline,
+        f"#/videos/{video}": timeline,
+        f"#/jobs/{done}": answer,
+        f"#/runs/{one}": "#run-rows tr",
+        f"#/runs/{one}?question={question}": answer,
+        f"#/runs/{one}?with={two}&question={question}": ".trajectory:nth-child(2) .answer-text",
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -413,9 +510,9 @@ def test_nothing_serious_bars_anybody_and_nothing_overflows(
     shutil.copytree(library, runs, dirs_exist_ok=True)
     with serving(runs) as app_state:
         for width in (1280, 400):
-            for view in views(app_state):
+            for view, last_shown in views(app_state).items():
                 page = open_page(app_state, f"/{view}", width, color_scheme=scheme)
-                page.wait_for_load_state("networkidle") if "jobs" not in view else page.wait_for_selector("#answer")
+                expect(page.locator(last_shown).first).to_be_visible()
                 found = Axe().run(page).response["violations"]
                 serious = [
                     (each["id"], each["nodes"][0]["html"])
@@ -425,6 +522,7 @@ def test_nothing_serious_bars_anybody_and_nothing_overflows(
                 assert not serious, (view, width)
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 assert wide <= 0, (view, width)
+                page.close()
 
 
 def test_what_others_wrote_is_shown_as_text(tmp_path: Path, short_video: Path, open_page: Open) -> None:
