@@ -5,7 +5,7 @@ READY := .venv/.ready
 TORCH := .venv/.torch
 VERL := .venv-verl
 
-.PHONY: train-demo web demo test test-all test-verl check bench accuracy clean
+.PHONY: train-demo web demo test test-all test-verl check bench schema accuracy clean
 
 demo: $(READY)
 	$(BIN)/lva demo
@@ -29,6 +29,10 @@ check: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
+
+# The published form of a trace, after a change to views/trace_dict.py.
+schema: $(READY)
+	$(BIN)/python -m longvideoagent.views.trace_dict > docs/trace.schema.json
 
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py

@@ -21,7 +21,7 @@ from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.run import steps
 from longvideoagent.training.rollouts import FixedFirstClip
-from longvideoagent.views.trace_dict import trace_line
+from longvideoagent.views.trace_dict import trace_to_line
 from tiny_master.questions import ask_about
 from tiny_master.wanderer import ScriptVision, Wanderer
 
@@ -41,7 +41,7 @@ def practise(folder: Path, episodes: int, prompt: str, progress: Progress) -> It
             for sample, trace in _wander(FIRST_SEED + number):
                 record = {"question": asdict(trace.question), "gold": {"option_index": sample.gold.option_index}}
                 questions.write(json.dumps(record) + "\n")
-                traces.write(trace_line(trace) + "\n")
+                traces.write(trace_to_line(trace) + "\n")
                 told = messages(trace, Style.CONTINUATION, prompt, "search")
                 yield "".join(str(each["content"]) for each in told)
             progress("practising", (number + 1) / episodes)

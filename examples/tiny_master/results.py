@@ -11,7 +11,7 @@ from pathlib import Path
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Look, Relocate
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.store import read_samples, read_traces
+from longvideoagent.views.run_folder import read_samples, read_traces
 from tiny_master.questions import SPOKEN
 
 STATES = ("first clip right, told by lines", "first clip right, told by frames", "first clip wrong")

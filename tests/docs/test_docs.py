@@ -206,11 +206,12 @@ def test_links_and_names_in_the_documents_exist(path: Path) -> None:
 
 def test_the_output_document_names_every_key(workplace: Path) -> None:
     from longvideoagent import ask
-    from longvideoagent.views.trace_json import to_json
+    from longvideoagent.views.trace_dict import trace_to_dict
 
-    told = to_json(ask(workplace / "talk.mp4", "What does the sign say?"))
+    record = trace_to_dict(ask(workplace / "talk.mp4", "What does the sign say?"))
     text = (ROOT / "docs" / "output.md").read_text()
-    for key in (*told, *told["evidence"][0], *told["rounds"][0], *told["usage"]):
+    grounding = record["first_grounding"]
+    for key in (*record, *record["evidence"][0], *record["rounds"][0], *record["usage"], *grounding):
         assert f"`{key}`" in text, key
 
 

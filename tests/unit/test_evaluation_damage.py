@@ -12,7 +12,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.replay import find_trace
 from longvideoagent.evaluation.report import write_report
-from longvideoagent.evaluation.store import cut_half_line
+from longvideoagent.evaluation.store import truncate_incomplete_line
 from tests.plugins.runs import Json, asked, ids, run
 
 
@@ -40,7 +40,7 @@ def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -
 )
 def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(text)
-    cut_half_line(tmp_path / "file")
+    truncate_incomplete_line(tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == left
 
 
@@ -122,7 +122,7 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "told"),
+    ("damaged", "told"),
     [
         ("{broken", ":3: no JSON"),
         ("\udcff", ":3: no JSON .*; delete that line and run it again"),
@@ -130,12 +130,12 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
         ("another question's", ":3: question 'other-"),
     ],
 )
-def test_a_line_that_was_spoilt_is_named(invalid_fields: str, told: str, release: Path, tmp_path: Path) -> None:
+def test_a_line_that_was_spoilt_is_named(damaged: str, told: str, release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
     path = tmp_path / "run" / "traces.jsonl"
     written = path.read_text().splitlines(keepends=True)
     other = written[2].replace('"id":"', '"id":"other-')
-    written[2] = other if invalid_fields.startswith("another") else f"{invalid_fields}\n"
+    written[2] = other if damaged.startswith("another") else f"{damaged}\n"
     path.write_text("".join(written), errors="surrogateescape")
     with pytest.raises(DataError, match=told):
         run(asked(release), tmp_path / "run")

@@ -18,8 +18,8 @@ from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
 from longvideoagent.evaluation.report import write_report
-from longvideoagent.evaluation.store import read_traces
-from longvideoagent.views.trace_dict import trace_line
+from longvideoagent.views.run_folder import read_traces
+from longvideoagent.views.trace_dict import trace_to_line
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import question, some, write_release
 from tests.plugins.cli import LVA
@@ -144,5 +144,5 @@ def test_traces_survive_the_file(release: Path, tmp_path: Path) -> None:
     for trace, line in zip(
         read_traces(tmp_path / "run"), (tmp_path / "run" / "traces.jsonl").read_text().splitlines(), strict=True
     ):
-        assert trace_line(trace) == line
+        assert trace_to_line(trace) == line
         assert trace.outcome is Outcome.ANSWERED

@@ -5,37 +5,81 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jsonschema
+import pytest
+
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import (
     AgentFailure,
+    Candidate,
     Clip,
     Evidence,
     GroundingResult,
     Question,
     Reply,
     Timeline,
+    Usage,
     VisionResult,
 )
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video, open_video
 from longvideoagent.views.html.page import render_page
-from longvideoagent.views.trace_json import to_json
+from longvideoagent.views.summary import SUMMARY_FIELDS, summarize_trace
+from longvideoagent.views.trace_dict import (
+    TRACE_VERSION,
+    trace_from_dict,
+    trace_schema,
+    trace_to_dict,
+    trace_to_line,
+)
+from longvideoagent.views.trace_view import FRAMES_PER_LOOK, frame_times, view_trace
 from tests.fakes.release import CLIPS, write_frames
 from tests.plugins.hostile import HOSTILE
+from tests.plugins.timelines import make_timeline
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def hostile_trace(folder: Path, video: Path) -> tuple[Path, Trace]:
     """A trace in which video name, subtitles, question, options and replies all try to be markup."""
-    film = folder / 'a"<b>&.mp4'
-    film.write_bytes(video.read_bytes())
-    film.with_suffix(".srt").write_text(f"1\n00:00:01,000 --> 00:00:02,000\nMira: {HOSTILE}\n")
-    rollout = Rollout(Question(HOSTILE, (HOSTILE, "b")), open_video(film).timeline)
+    path = folder / 'a"<b>&.mp4'
+    path.write_bytes(video.read_bytes())
+    path.with_suffix(".srt").write_text(f"1\n00:00:01,000 --> 00:00:02,000\nMira: {HOSTILE}\n")
+    rollout = Rollout(Question(HOSTILE, (HOSTILE, "b")), open_video(path).timeline)
     rollout.receive(GroundingResult("c01", HOSTILE))
     rollout.receive(Reply(f"<think>{HOSTILE}</think><visual_query>{HOSTILE}</visual_query>"))
     rollout.receive(VisionResult(HOSTILE, (Evidence("c01", 1.0, 2.0, "frame", 1.0, HOSTILE),)))
     rollout.receive(Reply(f"<answer>{HOSTILE}</answer>", confidence=0.5))
-    return film, rollout.trace
+    return path, rollout.trace
+
+
+def full_trace() -> Trace:
+    """A trace with every kind of action and of observation."""
+    timeline = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Mira: Bye."])
+    rollout = Rollout(
+        Question("Who?", ("Mira", "Otto"), "q"), timeline, RolloutSettings(9, window=2), ("no subtitles",)
+    )
+    line = Evidence("c01", 0.0, 1.0, "subtitle", 0.0, "Mira: Hello.")
+    for result in (
+        GroundingResult("c01", "a rope", (line,), Usage(1, 9, 2, 0, 0.5, 0.01), (Candidate("c03", "also a rope"),)),
+        Reply("<visual_query>Is there a rope?</visual_query>", "it may be red"),
+        VisionResult("A rope.", (Evidence("c01", 1.0, 1.0, "frame", 1.0, "a rope"),), is_found=False),
+        Reply("<request_grounding>a rope</request_grounding>"),
+        GroundingResult("nowhere", "not sure"),
+        Reply("no action"),
+        Reply("<request_grounding></request_grounding>"),
+        GroundingResult("c02"),
+        Reply("<answer>a1</answer>", confidence=0.25, evidence=(line,)),
+    ):
+        rollout.receive(result)
+    return rollout.trace
+
+
+def failed_trace() -> Trace:
+    rollout = Rollout(Question("What?"), make_timeline(["Mira: Hello."]))
+    rollout.receive(AgentFailure("grounding", "HTTP 503", Usage(2)))
+    return rollout.trace
 
 
 class Tags(HTMLParser):
@@ -48,18 +92,18 @@ class Tags(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-def test_nothing_from_outside_becomes_markup(short_video: Path, tmp_path: Path) -> None:
-    film, trace = hostile_trace(tmp_path, short_video)
-    page = render_page(HOSTILE, open_video(film), [trace])
+def test_page_escapes_markup(short_video: Path, tmp_path: Path) -> None:
+    path, trace = hostile_trace(tmp_path, short_video)
+    page = render_page(HOSTILE, open_video(path), [trace])
     tags = Tags(page).tags
     assert "script" not in {tag for tag, _ in tags}
     assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
     assert page.count("&lt;script&gt;") >= 6
 
 
-def test_the_page_asks_for_nothing_outside(short_video: Path, tmp_path: Path) -> None:
-    film, trace = hostile_trace(tmp_path, short_video)
-    tags = Tags(render_page("t", open_video(film), [trace])).tags
+def test_page_is_self_contained(short_video: Path, tmp_path: Path) -> None:
+    path, trace = hostile_trace(tmp_path, short_video)
+    tags = Tags(render_page("t", open_video(path), [trace])).tags
     pictures = [attributes["src"] or "" for tag, attributes in tags if tag == "img"]
     assert pictures
     assert all(source.startswith("data:image/jpeg;base64,") for source in pictures)
@@ -67,37 +111,173 @@ def test_the_page_asks_for_nothing_outside(short_video: Path, tmp_path: Path) ->
     assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
 
 
-def test_a_failed_trace_is_told_as_failed(short_video: Path) -> None:
-    episode = open_video(short_video)
-    rollout = Rollout(Question("What?"), episode.timeline)
+def test_page_failed_trace(short_video: Path) -> None:
+    video = open_video(short_video)
+    rollout = Rollout(Question("What?"), video.timeline)
     rollout.receive(AgentFailure("grounding", "HTTP 503"))
-    told = to_json(rollout.trace)
-    assert (told["outcome"], told["cause"], told["answer"], told["grounding"]) == (
+    record = trace_to_dict(rollout.trace)
+    assert (record["outcome"], record["cause"], record["answer"], record["first_grounding"]) == (
         "failed",
         "grounding: HTTP 503",
         "",
         None,
     )
-    assert "grounding: HTTP 503" in render_page("t", episode, [rollout.trace])
+    assert "grounding: HTTP 503" in render_page("t", video, [rollout.trace])
 
 
-def test_a_page_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> None:
+def test_page_frames_missing(tmp_path: Path) -> None:
     write_frames(tmp_path)
     timeline = Timeline(tuple(Clip(label, 60.0 * n, 60.0 * n + 60.0) for n, label in enumerate(CLIPS)))
     rollout = Rollout(Question("What?"), timeline, RolloutSettings(window=2))
     rollout.receive(GroundingResult(CLIPS[0]))
     rollout.receive(Reply("<visual_query>What?</visual_query>"))
-    seen = [Evidence(CLIPS[n], 60.0 * n, 60.0 * n + 1.0, "frame", 60.0 * n, "grey") for n in (0, 1)]
-    rollout.receive(VisionResult("Grey.", tuple(seen)))
+    evidence = [Evidence(CLIPS[n], 60.0 * n, 60.0 * n + 1.0, "frame", 60.0 * n, "grey") for n in (0, 1)]
+    rollout.receive(VisionResult("Grey.", tuple(evidence)))
     rollout.receive(Reply("<answer>Grey</answer>"))
     shutil.rmtree(tmp_path / CLIPS[1])
     page = render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [rollout.trace])
     assert page.count("<img ") == page.count("the frame is gone") == 2  # in the look, and as evidence
 
 
-def test_json_survives_a_round_trip(short_video: Path, tmp_path: Path) -> None:
+def test_page_candidates_are_not_the_window(tmp_path: Path) -> None:
+    timeline = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Mira: Bye."])
+    page = render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [full_trace()])
+    also, window = (page.split(heading)[1].split("</p>")[0] for heading in ("Also considered: ", "Evidence window: "))
+    assert (also.count("c0"), "c03" in also, "(also a rope)" in also) == (1, True, True)
+    assert (window.count("c0"), "c01" in window, "c02" in window) == (2, True, True)
+
+
+def test_view_steps_in_order() -> None:
+    view = view_trace(full_trace())
+    kinds = [getattr(step, "kind", "") or getattr(step, "action", "") for step in view.steps]
+    expected = "grounding look vision relocate notice invalid notice relocate grounding answer"
+    assert kinds == expected.split()
+    assert [round_.number for round_ in view.rounds] == [1, 2, 3, 4, 5]
+    assert view.frame_times_s == {1.0}
+
+
+def test_view_frames_are_spread() -> None:
+    evidence = [Evidence("c01", n, n, "frame", n, "") for n in map(float, range(10))]
+    assert frame_times(VisionResult("", tuple(evidence))) == (0.0, 3.0, 6.0, 9.0)
+    assert len(frame_times(VisionResult("", tuple(evidence[:3])))) == 3 < FRAMES_PER_LOOK
+
+
+@pytest.mark.parametrize("trace", [full_trace(), failed_trace()], ids=["full", "failed"])
+def test_trace_dict_round_trip(trace: Trace) -> None:
+    record = trace_to_dict(trace)
+    assert json.loads(json.dumps(record)) == record
+    assert trace_from_dict(record) == trace
+    assert trace_from_dict(json.loads(trace_to_line(trace))) == trace
+
+
+def test_trace_dict_of_hostile_text(short_video: Path, tmp_path: Path) -> None:
     _, trace = hostile_trace(tmp_path, short_video)
-    told = to_json(trace)
-    assert json.loads(json.dumps(told)) == told
-    assert told["option"] == "a0"
-    assert [each["action"] for each in told["rounds"]] == ["look", "answer"]
+    record = trace_to_dict(trace)
+    assert trace_from_dict(json.loads(json.dumps(record))) == trace
+    assert record["option_index"] == 0
+    assert [each["action"] for each in record["rounds"]] == ["look", "answer"]
+
+
+def test_trace_dict_names_window_and_candidates() -> None:
+    record = trace_to_dict(full_trace())
+    grounding = record["first_grounding"]
+    assert grounding["clip"] == "c01"
+    assert [clip["label"] for clip in grounding["window"]] == ["c01", "c02"]
+    assert grounding["candidates"] == [{"label": "c03", "reason": "also a rope"}]
+
+
+def test_trace_dict_derived_fields() -> None:
+    trace = full_trace()
+    record = trace_to_dict(trace)
+    assert (record["answer"], record["option_index"], record["confidence"]) == ("Otto", 1, 0.25)
+    assert [each["text"] for each in record["evidence"]] == ["Mira: Hello."]
+    assert record["usage"]["calls"] == trace.usage.calls == 1
+    assert trace_from_dict(record | {"answer": "another", "evidence": []}) == trace
+
+
+def test_summary_is_part_of_the_trace_dict() -> None:
+    record, summary = trace_to_dict(full_trace()), summarize_trace(full_trace())
+    assert summary == {name: record[name] for name in SUMMARY_FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": TRACE_VERSION + 1}, "version 2 is not known; update longvideoagent"),
+        ({"version": "1"}, "version '1' is not known"),
+        ({"rounds": 5}, "rounds"),
+        ({"unknown": 5}, "unknown"),
+        ({"outcome": "lost"}, "outcome"),
+        ({"first_grounding": {"kind": "vision"}}, "first_grounding"),
+    ],
+)
+def test_trace_dict_invalid(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        trace_from_dict(trace_to_dict(full_trace()) | changes)
+
+
+def test_trace_dict_clip_outside_window() -> None:
+    record = trace_to_dict(full_trace())
+    record["first_grounding"]["clip"] = "c09"
+    with pytest.raises(ValueError, match=r"window: clip 'c09' is not in it"):
+        trace_from_dict(record)
+
+
+def version_0(trace: Trace) -> dict[str, object]:
+    """A record as builds before 0.1.0 wrote it."""
+
+    def observation(record: dict[str, object] | None) -> dict[str, object] | None:
+        if record is None:
+            return None
+        fields = dict(record)
+        match fields.pop("kind"):
+            case "grounding":
+                window = fields.pop("window")
+                assert isinstance(window, list)
+                place = [clip["label"] for clip in window].index(fields["clip"])
+                return fields | {"clip": place, "clips": window, "others": fields.pop("candidates")}
+            case "vision":
+                return fields | {"shows_it": fields.pop("is_found")}
+            case _:
+                result = fields.pop("grounding_result")
+                if isinstance(result, dict):
+                    result["others"] = result.pop("candidates")
+                return fields | {"grounded": result}
+
+    record = trace_to_dict(trace)
+    record["settings"]["look_ahead"] = record["settings"].pop("parallel_looks")
+    field = {"look": "query", "relocate": "request", "answer": "text", "invalid": "reason"}
+    rounds = [
+        {name: each[name] for name in ("reply", "thought", "text", "clip")}
+        | {"action": {field[each["action"]]: each["content"]}, "observation": observation(each["observation"])}
+        for each in record["rounds"]
+    ]
+    names = ("settings", "outcome", "option_index", "cause", "failure", "warnings")
+    return {name: record[name] for name in names} | {
+        "question": {"text": trace.question.text, "options": trace.question.options, "id": trace.question.id},
+        "first": observation(record["first_grounding"]),
+        "rounds": rounds,
+        "is_hurried": trace.must_answer,
+    }
+
+
+@pytest.mark.parametrize("trace", [full_trace(), failed_trace()], ids=["full", "failed"])
+def test_trace_dict_migration_from_version_0(trace: Trace) -> None:
+    assert trace_from_dict(json.loads(json.dumps(version_0(trace)))) == trace
+
+
+def test_trace_schema_is_current() -> None:
+    published = json.loads((ROOT / "docs" / "trace.schema.json").read_text())
+    assert published == trace_schema(), "run: make schema"
+
+
+@pytest.mark.parametrize("trace", [full_trace(), failed_trace()], ids=["full", "failed"])
+def test_trace_schema_accepts_traces(trace: Trace) -> None:
+    validator = jsonschema.Draft202012Validator(trace_schema())
+    validator.check_schema(trace_schema())
+    validator.validate(trace_to_dict(trace))
+
+
+def test_trace_schema_refuses_unknown_fields() -> None:
+    validator = jsonschema.Draft202012Validator(trace_schema())
+    assert not validator.is_valid(trace_to_dict(full_trace()) | {"unknown": 1})

@@ -20,7 +20,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.server.jobs import Job, JobQueue
 from longvideoagent.server.server import open_library
 from longvideoagent.server.video_cache import VideoCache
-from longvideoagent.views.trace_dict import read_trace
+from longvideoagent.views.trace_dict import trace_from_dict
 from tests.plugins.cli import LVA
 from tests.plugins.media import write_video
 from tests.plugins.web_jobs import ANSWER, LINES, LOOK, BrokenVision, SlowVision, scripted
@@ -172,7 +172,7 @@ def test_a_record_that_was_spoilt_hides_no_other(library: Path, caplog: pytest.L
         app_state.ended(ask)
     asks = library / ".longvideoagent" / "asks"
     (record,) = asks.glob("*.json")
-    read_trace(json.loads(record.read_text())["trace"])  # the whole trace is in it
+    trace_from_dict(json.loads(record.read_text())["trace"])  # the whole trace is in it
     for number, text in enumerate(("", "{", "[]", "{}", record.read_text()[:-9])):
         (asks / f"{number}.json").write_text(text)
     with serving(library) as app_state:

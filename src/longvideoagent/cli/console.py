@@ -23,7 +23,7 @@ from longvideoagent.core.types import ClipObservation, Observation, Question, Sy
 from longvideoagent.errors import UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
-from longvideoagent.views.trace_json import action_content, action_name, to_json
+from longvideoagent.views.trace_dict import action_content, action_name, trace_to_dict
 
 LINES_SHOWN = 6
 LONGEST_LINE = 2000
@@ -221,7 +221,7 @@ def _printable(text: str) -> str:
 
 def print_json(trace: Trace) -> None:
     """The trace as one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(to_json(trace), ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(trace_to_dict(trace), ensure_ascii=False) + "\n")
 
 
 def check_page(path: Path, option: str = "--html") -> None:

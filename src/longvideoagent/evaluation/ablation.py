@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from longvideoagent.core.trace import Agents
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, digest, read_asked, resolve, without_unused
+from longvideoagent.evaluation.config import EvalConfig, read_asked, resolve, without_unused
 from longvideoagent.evaluation.evaluate import RunOptions, Watch, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.html.page import render
+from longvideoagent.views.run_folder import digest
 
 Axis = Literal["rounds", "window", "agents", "vision"]
 TABLE, PAGE = "ablation.json", "ablation.html"

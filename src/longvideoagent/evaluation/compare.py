@@ -17,7 +17,7 @@ from longvideoagent.evaluation.config import differences, gold_told
 from longvideoagent.evaluation.evaluate import judge_run
 from longvideoagent.evaluation.metrics import Estimate, accuracy
 from longvideoagent.evaluation.score import SampleScore
-from longvideoagent.evaluation.store import read_config, read_samples
+from longvideoagent.views.run_folder import read_config, read_samples
 
 RESAMPLES = 10_000
 

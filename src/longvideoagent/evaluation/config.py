@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from types import UnionType
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -24,8 +23,7 @@ from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.subtitles import SUFFIXES
-
-FORMAT = 2
+from longvideoagent.views.run_folder import FORMAT, digest, flatten, sample_digests, sample_to_dict
 
 Baseline = Literal["subtitles", "subtitles+frames"]
 """The paper's runs without agents: the whole episode's subtitles in one prompt, alone or with 16 frames."""
@@ -108,7 +106,7 @@ def resolve(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> d
         "prompt_sha256": digest([prompt]),
         "subtitles_sha256": digest(_texts(data.folder)),
         "first_clips_sha256": _first_clips(protocol.first_clips, samples),
-        **digests([record_of(sample) for sample in samples]),
+        **sample_digests([sample_to_dict(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
     }
 
@@ -140,64 +138,15 @@ def _first_clips(path: Path | None, samples: Sequence[Sample]) -> str | None:
     return digest(str(cache.get(sample.question)) for sample in samples)
 
 
-def record_of(sample: Sample) -> dict[str, Any]:
-    """A question with its gold answer as plain values: what a run keeps of it."""
-    question = sample.question
-    told = {"id": question.id, "text": question.text, "options": question.options}
-    return {"question": told, "video": sample.video, "kind": sample.kind, "gold": asdict(sample.gold)}
-
-
-def digests(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A digest of the questions and one of their gold answers."""
-    asked = ({name: told for name, told in record.items() if name != "gold"} for record in records)
-    return {
-        "questions_sha256": digest(json.dumps(told, sort_keys=True) for told in asked),
-        "gold_sha256": digest(json.dumps(record.get("gold"), sort_keys=True) for record in records),
-    }
-
-
-def digest(texts: Iterable[str]) -> str:
-    """A short digest of texts in their order."""
-    total = hashlib.sha256()
-    for text in texts:
-        total.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return total.hexdigest()[:16]
-
-
-_READ: Mapping[str, type | UnionType] = {
-    **dict.fromkeys(("data", "set", "split", "first_clip", "settings.agents", "team.style"), str),
-    **dict.fromkeys(("team.master.model", "team.grounding.model", "team.vision.model"), str),
-    **dict.fromkeys(("questions_sha256", "gold_sha256", "versions.longvideoagent", "versions.python"), str),
-    **dict.fromkeys(("questions", "settings.max_rounds", "settings.window"), int),
-    "limit": int | None,
-    "baseline": str | None,
-    "boxes": bool,
-}
-"""What others read of a run's settings."""
-
-
-def invalid_fields(told: dict[str, Any]) -> list[str]:
-    """Those fields that are read of a run's settings and are gone, or of another kind."""
-    flat = _flat(told)
-    return [name for name, kind in _READ.items() if not isinstance(flat.get(name, ...), kind)]
-
-
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Each field that differs, as ``name: before -> now``."""
-    one, other = _flat(before), _flat(now)
+    one, other = flatten(before), flatten(now)
     names = dict.fromkeys([*one, *other])
     return [
         f"{name}: {json.dumps(one.get(name))} -> {json.dumps(other.get(name))}"
         for name in names
         if one.get(name) != other.get(name)
     ]
-
-
-def _flat(told: dict[str, Any], under: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in told.items():
-        flat |= _flat(value, f"{under}{name}.") if isinstance(value, dict) and value else {f"{under}{name}": value}
-    return flat
 
 
 SWITCHES = ("agents", "baseline", "first_clip", "boxes", "limit")

@@ -22,8 +22,9 @@ from longvideoagent.evaluation.overrides import BASELINE_FRAMES, EvalOverrides
 from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, RunLimits, Runner
 from longvideoagent.evaluation.score import SampleScore, score_sample
-from longvideoagent.evaluation.store import CONFIG, SUMMARY, RunFolder, open_run, read_config, read_samples, read_traces
+from longvideoagent.evaluation.store import RunFolder, open_run
 from longvideoagent.fs import atomic_write_text
+from longvideoagent.views.run_folder import CONFIG, SUMMARY, read_config, read_samples, read_traces
 
 Watch = Callable[[Collection[SampleScore], int], None]
 """Told all questions judged so far, and how many there are, whenever one is finished."""

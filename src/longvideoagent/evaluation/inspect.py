@@ -8,7 +8,6 @@ keeps its log and shows it. The trace of each question stands in the log's metad
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.episodes import OpenVideos
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.run import steps
-from longvideoagent.views.trace_dict import trace_line
-from longvideoagent.views.trace_json import to_json
+from longvideoagent.views.trace_dict import trace_to_dict
 
 
 @task
@@ -76,9 +74,9 @@ def rollout(data: DataSet, team: str, master: str | None, settings: RolloutSetti
         trace = await play(question, state.metadata["video"])
         if trace.outcome is Outcome.FAILED:
             raise RuntimeError(trace.cause)
-        told = to_json(trace)
-        state.metadata["trace"] = json.loads(trace_line(trace))
-        state.output = ModelOutput.from_content("longvideoagent", told["option"] or told["answer"])
+        state.metadata["trace"] = trace_to_dict(trace)
+        option = "" if trace.option_index is None else f"a{trace.option_index}"
+        state.output = ModelOutput.from_content("longvideoagent", option or trace.answer)
         state.completed = True
         return state
 

@@ -19,8 +19,8 @@ from longvideoagent.core.types import (
 )
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
-from longvideoagent.evaluation.store import read_config, read_samples, read_traces
 from longvideoagent.media.video import Video
+from longvideoagent.views.run_folder import read_config, read_samples, read_traces
 
 
 def find_trace(path: Path, name: str) -> Trace:

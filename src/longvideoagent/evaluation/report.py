@@ -7,14 +7,15 @@ once an episode; frames are embedded, small, until ``PICTURE_BYTES`` are used up
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import Clip, ClipObservation, Observation, VisionResult
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Clip
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
@@ -23,11 +24,11 @@ from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.score import SampleScore, score_sample
-from longvideoagent.evaluation.store import REPORT, read_config, read_samples, read_traces
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.progress import Progress, no_progress
-from longvideoagent.views.html.page import few_times, render, thumbnails
-from longvideoagent.views.trace_json import action_content, action_name
+from longvideoagent.views.html.page import render, thumbnails
+from longvideoagent.views.run_folder import REPORT, read_config, read_samples, read_traces
+from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, view_trace
 
 PICTURE_BYTES = 12_000_000
 PICTURE_SIDE_PX = 200
@@ -91,7 +92,7 @@ class _Pages:
         """Take in a finished question."""
         name = trace.question.id
         self.judged[name] = score_sample(self.samples[name], trace)
-        self.blocks[name] = _script(self._block(trace))
+        self.blocks[name] = _script(self._block(view_trace(trace)))
 
     def row(self, name: str) -> dict[str, Any]:
         """What the list shows of a question."""
@@ -107,74 +108,78 @@ class _Pages:
             "rounds": judged.rounds,
         }
 
-    def _block(self, trace: Trace) -> dict[str, Any]:
-        sample = self.samples[trace.question.id]
-        pictures, missing = self._pictures(sample, trace)
+    def _block(self, view: TraceView) -> dict[str, Any]:
+        sample = self.samples[view.question.id]
+        pictures, num_missing = self._pictures(sample, view)
         return {
-            "options": trace.question.options,
+            "options": view.question.options,
             "gold": sample.gold.option_index,
-            "goldText": sample.gold.answer,
+            "gold_text": sample.gold.answer,
             "span": [sample.gold.clip, sample.gold.start_s, sample.gold.end_s],
-            "answer": trace.answer,
-            "chosen": trace.option_index,
-            "cause": trace.cause,
-            "warnings": trace.warnings,
-            "missing": missing,
+            "answer": view.answer,
+            "option_index": view.option_index,
+            "cause": view.cause,
+            "warnings": view.warnings,
+            "missing_frames": num_missing,
             "evidence": [
-                [
-                    each.time_s,
-                    each.kind,
-                    each.clip,
-                    each.text,
-                    pictures.get(each.time_s) if each.kind == "frame" else None,
-                ]
-                for each in trace.evidence
+                {
+                    "time_s": each.time_s,
+                    "kind": each.kind,
+                    "clip": each.clip,
+                    "text": each.text,
+                    "picture": pictures.get(each.time_s) if each.kind == "frame" else None,
+                }
+                for each in view.evidence
             ],
-            "first": trace.first_grounding and self._observed(trace, trace.first_grounding, pictures),
-            "rounds": [self._round(trace, said, pictures) for said in trace.rounds],
-            "tokens": trace.usage.tokens,
-            "usd": round(trace.usage.usd, 6),
-            "seconds": round(trace.usage.seconds, 2),
+            "first_grounding": view.first_grounding and self._observation(sample, view.first_grounding, pictures),
+            "rounds": [self._round(sample, each, pictures) for each in view.rounds],
+            "tokens": view.usage.tokens,
+            "usd": round(view.usage.usd, 6),
+            "seconds": round(view.usage.seconds, 2),
         }
 
-    def _round(self, trace: Trace, said: Round, pictures: dict[float, str]) -> dict[str, Any]:
+    def _round(self, sample: Sample, round_: RoundView, pictures: Mapping[float, str]) -> dict[str, Any]:
         return {
-            "thought": said.thought,
-            "action": action_name(said.action),
-            "content": action_content(said.action),
-            "clip": said.clip,
-            "seconds": round(said.reply.usage.seconds, 2),
-            "observed": said.observation and self._observed(trace, said.observation, pictures),
+            "thought": round_.thought,
+            "action": round_.action,
+            "content": round_.content,
+            "clip": round_.clip,
+            "seconds": round(round_.seconds, 2),
+            "observation": round_.observation and self._observation(sample, round_.observation, pictures),
         }
 
-    def _observed(self, trace: Trace, observed: Observation, pictures: dict[float, str]) -> dict[str, Any]:
-        told: dict[str, Any] = {"seconds": round(observed.usage.seconds, 2)}
-        if isinstance(observed, ClipObservation):
-            for clip in observed.clips if trace.settings.grounding else ():
-                self.clips.setdefault(self.samples[trace.question.id].video, {}).setdefault(clip.label, _lines(clip))
-            labels = [clip.label for clip in observed.clips]
-            return told | {"kind": "grounding", "clip": observed.clip.label, "clips": labels, "reason": observed.reason}
-        kind = "vision" if isinstance(observed, VisionResult) else "notice"
-        shown = [pictures[time_s] for time_s in few_times(observed) if time_s in pictures]
-        return told | {"kind": kind, "text": observed.text, "pictures": shown}
+    def _observation(self, sample: Sample, view: ObservationView, pictures: Mapping[float, str]) -> dict[str, Any]:
+        fields: dict[str, Any] = {"title": view.title, "seconds": round(view.seconds, 2)}
+        if view.clip is None:
+            shown = [pictures[time_s] for time_s in view.frame_times_s if time_s in pictures]
+            return fields | {"text": view.text, "pictures": shown}
+        for clip in view.window:
+            self.clips.setdefault(sample.video, {}).setdefault(clip.label, _clip_lines(clip))
+        return fields | {
+            "clip": view.clip.label,
+            "window": [clip.label for clip in view.window],
+            "candidates": [[each.label, each.reason] for each in view.candidates],
+            "reason": view.reason,
+        }
 
-    def _pictures(self, sample: Sample, trace: Trace) -> tuple[dict[float, str], int]:
-        """Small frames of the looks and of the evidence, by their time, while there is room for them; and how many
-        are not at hand."""
-        times = {each.time_s for each in trace.evidence if each.kind == "frame"}
-        for observed in trace.observations:
-            times |= set(few_times(observed)[:PICTURES_PER_LOOK])
-        if not times or self.picture_bytes >= PICTURE_BYTES:
+    def _pictures(self, sample: Sample, view: TraceView) -> tuple[dict[float, str], int]:
+        """Small frames of the looks and of the evidence by their times, until ``PICTURE_BYTES`` are used up; and how
+        many are not available."""
+        times_s = {each.time_s for each in view.evidence if each.kind == "frame"}
+        for step in view.steps:
+            if isinstance(step, ObservationView):
+                times_s |= set(step.frame_times_s[:PICTURES_PER_LOOK])
+        if not times_s or self.picture_bytes >= PICTURE_BYTES:
             return {}, 0
         try:
-            urls = thumbnails(self.data.episode(sample.video).video, times, PICTURE_SIDE_PX) if self.data else {}
+            urls = thumbnails(self.data.episode(sample.video).video, times_s, PICTURE_SIDE_PX) if self.data else {}
         except DataError:
             urls = {}
         self.picture_bytes += sum(map(len, urls.values()))
-        return urls, len(times) - len(urls)
+        return urls, len(times_s) - len(urls)
 
 
-def _lines(clip: Clip) -> list[Any]:
+def _clip_lines(clip: Clip) -> list[Any]:
     return [clip.start_s, clip.end_s, [[round(line.start_s, 1), line.text] for line in clip.subtitles]]
 
 

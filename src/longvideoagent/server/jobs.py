@@ -28,7 +28,7 @@ from longvideoagent.fs import atomic_write_text
 from longvideoagent.run import steps
 from longvideoagent.server.library import NotHereError, VideoItem
 from longvideoagent.server.video_cache import VideoCache
-from longvideoagent.views.trace_dict import read_trace, trace_line
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_line
 
 MOST_WAITING = 200
 TOLD_EVERY_S = 0.3
@@ -273,7 +273,7 @@ def _written(ask: Job, state: State, cause: str) -> str:
         asked_at=ask.asked_at,
         state=state,
         cause=cause,
-        trace=None if ask.trace is None else json.loads(trace_line(ask.trace)),
+        trace=None if ask.trace is None else json.loads(trace_to_line(ask.trace)),
     )
     return json.dumps(record.model_dump())
 
@@ -284,5 +284,5 @@ def _read(path: Path) -> Job:
     question, settings = Question(told.question, tuple(told.options)), RolloutSettings(told.max_rounds)
     ask = Job(path.stem, told.video, told.video_name, question, told.team, settings, told.asked_at)
     ask.state, ask.cause = told.state, told.cause
-    ask.trace = None if told.trace is None else read_trace(told.trace)
+    ask.trace = None if told.trace is None else trace_from_dict(told.trace)
     return ask

@@ -36,7 +36,7 @@ from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.library import Library
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.html.trajectory import span
-from longvideoagent.views.trace_json import to_json
+from longvideoagent.views.summary import summarize_trace
 
 MOST_LINES = 400
 """Of a transcript that are told at once."""
@@ -164,7 +164,7 @@ class Tools:
         async with self._places:
             async for trace in steps(asked, episode, self._team, RolloutSettings(max_rounds)):
                 await ctx.report_progress(len(trace.rounds), max_rounds)
-                told = to_json(trace)
+                told = summarize_trace(trace)
         return told
 
     async def _perform(self, request: GroundingRequest | VisionRequest, episode: Video) -> Result:

@@ -17,12 +17,12 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.score import SampleScore, score_sample
-from longvideoagent.evaluation.store import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
 from longvideoagent.media.video import Video
 from longvideoagent.server.library import Item, Library, NotHereError
 from longvideoagent.views.html.page import density
 from longvideoagent.views.html.trajectory import span, trajectory
-from longvideoagent.views.trace_dict import read_trace
+from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
+from longvideoagent.views.trace_dict import trace_from_dict
 
 MOST_KEPT = 8
 MOST_EPISODES = 32
@@ -216,6 +216,6 @@ def _trace_at(path: Path, at: int) -> Trace:
     with path.open("rb") as file:
         file.seek(at)
         try:
-            return read_trace(json.loads(file.readline()))
+            return trace_from_dict(json.loads(file.readline()))
         except ValueError as error:
             raise DataError(f"{path}: was changed while it was read ({error}); reload the run") from error

@@ -21,7 +21,7 @@ from longvideoagent.training.rollouts import MasterFormat, TrainingSample, promp
 from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import ROLLOUTS, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts, make_trainer
-from longvideoagent.views.trace_json import to_json
+from longvideoagent.views.trace_dict import trace_to_dict
 
 
 def train(config: TrainConfig, algorithm: str, progress: Progress = no_progress) -> Path:
@@ -44,7 +44,7 @@ def train(config: TrainConfig, algorithm: str, progress: Progress = no_progress)
 
     def tell_more(step: int) -> Mapping[str, Any]:
         if rollouts.finished and is_main_process():
-            folder.add(ROLLOUTS, {"step": step, **to_json(rollouts.finished[0][0].trace)})
+            folder.add(ROLLOUTS, {"step": step, **trace_to_dict(rollouts.finished[0][0].trace)})
         return rollouts.told
 
     if held_out:

@@ -21,7 +21,7 @@ from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text
-from longvideoagent.views.trace_dict import read_lines
+from longvideoagent.views.run_folder import read_json_lines
 
 CONFIG, MODEL = "config.json", "model"
 METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"
@@ -89,7 +89,7 @@ class TrainingFolder:
         """The lines of one of the files; half a line at its end was left by a kill and is none."""
         if not (self.path / name).exists():
             return
-        yield from read_lines(self.path / name, "delete that line")
+        yield from read_json_lines(self.path / name, "delete that line")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from longvideoagent.core.context import assistant_text
 from longvideoagent.core.protocol import normalize_look_tag, reasoning_prefix
@@ -14,10 +13,7 @@ from longvideoagent.training.config import SftConfig
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.tokens import TokenRecord, TokenSequence
-from longvideoagent.views.trace_dict import read_lines, read_trace
-
-QUESTIONS, TRACES = "questions.jsonl", "traces.jsonl"
-"""Of a folder of ``lva eval`` (docs/evaluation.md)."""
+from longvideoagent.views.run_folder import read_trajectories
 
 
 def read_good(config: SftConfig) -> list[Trace]:
@@ -25,11 +21,11 @@ def read_good(config: SftConfig) -> list[Trace]:
     DataError where a folder holds no run, or none of them is good enough."""
     good = []
     for run in config.runs:
-        right, last = _read(run)
-        for name, trace in last.items():
-            gold = right.get(name)
-            if gold is not None and _is_good(trace, gold, config):
-                good.append(trace)
+        good += [
+            each.trace
+            for each in read_trajectories(run)
+            if each.gold_option is not None and _is_good(each.trace, each.gold_option, config)
+        ]
     if not good:
         told_runs = ", ".join(map(str, config.runs))
         least = config.least_reward
@@ -44,25 +40,6 @@ def _is_good(trace: Trace, gold: int, config: SftConfig) -> bool:
     if worth is None or (config.only_right and not score(trace, gold).correct):
         return False
     return config.least_reward is None or worth.total >= config.least_reward
-
-
-def _read(run: Path) -> tuple[dict[str | None, int | None], dict[str | None, Trace]]:
-    """The right options and the last traces by question."""
-    mend = "give a folder of lva eval"
-    try:
-        right = {told["question"]["id"]: told["gold"]["option_index"] for told in read_lines(run / QUESTIONS, mend)}
-    except (LookupError, TypeError) as error:
-        raise DataError(f"{run / QUESTIONS}: no questions with gold ({error}); {mend}") from error
-    last: dict[str | None, Trace] = {}
-    for number, told in enumerate(read_lines(run / TRACES, mend), 1):
-        try:
-            trace = read_trace(told)
-        except ValueError as error:
-            raise DataError(
-                f"{run / TRACES}:{number}: no trace ({error}); was it written by another version?"
-            ) from error
-        last[trace.question.id] = trace
-    return right, last
 
 
 def sequences_of(trace: Trace, tongue: MasterFormat) -> list[TokenSequence]:

@@ -1,63 +1,352 @@
-"""A whole trace as one line of JSON, and back: how runs keep what happened. It holds no gold."""
+"""The one JSON form of a trace: ``lva ask --json``, ``traces.jsonl``, the server, replay and downloads.
+
+    record = trace_to_dict(trace)
+    assert trace_from_dict(json.loads(json.dumps(record))) == trace
+
+It holds all of the trace and no gold. ``answer``, ``confidence``, ``evidence`` and ``usage`` at the top are derived
+from the rest for readers of the JSON, and ignored on reading. The form is documented in docs/output.md and published
+as a JSON schema, docs/trace.schema.json.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import to_jsonable_python
+from typing_extensions import TypedDict
 
-from longvideoagent.core.trace import Trace
-from longvideoagent.errors import DataError
+from longvideoagent.core.trace import Outcome, RolloutSettings, Round, Trace
+from longvideoagent.core.types import (
+    Action,
+    AgentFailure,
+    Answer,
+    Candidate,
+    Clip,
+    ClipObservation,
+    Evidence,
+    GroundingResult,
+    Invalid,
+    Look,
+    Observation,
+    Question,
+    Relocate,
+    Reply,
+    SystemNotice,
+    Usage,
+    VisionResult,
+)
 
-_TRACE = TypeAdapter(Trace)
+TRACE_VERSION: Literal[1] = 1
+"""The version of the form; ``_MIGRATIONS`` lead to it."""
+
+_strict = with_config(ConfigDict(extra="forbid"))
 
 
-def trace_line(trace: Trace) -> str:
-    """The trace on one line, without its end."""
-    told = _TRACE.dump_python(trace)
-    for located in _located(told):
-        if located["clip"] in located["clips"]:  # its lines need not be told twice
-            located["clip"] = located["clips"].index(located["clip"])
-    return json.dumps(told, separators=(",", ":"))
+@_strict
+class ClipObservationDict(TypedDict):
+    """The grounding agent located a clip. ``window`` is the evidence window around it, with its subtitles;
+    ``candidates`` are further clips that may matter, most likely first."""
+
+    kind: Literal["grounding"]
+    clip: str
+    window: tuple[Clip, ...]
+    candidates: tuple[Candidate, ...]
+    reason: str
+    evidence: tuple[Evidence, ...]
+    usage: Usage
 
 
-def read_trace(told: Any) -> Trace:
-    """The trace of a line that was parsed. Raises ValueError, naming the field, where it is none."""
+@_strict
+class VisionResultDict(TypedDict):
+    """The vision agent's reply; ``is_found`` is false where the frames do not show what was asked for."""
+
+    kind: Literal["vision"]
+    text: str
+    is_found: bool
+    evidence: tuple[Evidence, ...]
+    usage: Usage
+
+
+@_strict
+class SystemNoticeDict(TypedDict):
+    """A message of the loop to the master, with the grounding result that it is about, or null."""
+
+    kind: Literal["notice"]
+    text: str
+    grounding_result: GroundingResult | None
+    usage: Usage
+
+
+GroundingDict = Annotated[ClipObservationDict | SystemNoticeDict, Field(discriminator="kind")]
+ObservationDict = Annotated[ClipObservationDict | VisionResultDict | SystemNoticeDict, Field(discriminator="kind")]
+ActionName = Literal["look", "relocate", "answer", "invalid"]
+
+
+@_strict
+class RoundDict(TypedDict):
+    """One reply of the master. ``thought`` precedes its action; ``content`` is the query, the request, the answer, or
+    why the reply is invalid; ``text`` is the reply up to the end of its action; ``clip`` was current."""
+
+    thought: str
+    action: ActionName
+    content: str
+    clip: str | None
+    text: str
+    reply: Reply
+    observation: ObservationDict | None
+
+
+@_strict
+class TraceDict(TypedDict):
+    """Everything that happened to one question. Times are seconds from the start of the video."""
+
+    version: Literal[1]
+    id: str
+    question: str
+    options: tuple[str, ...]
+    settings: RolloutSettings
+    outcome: Outcome | None
+    cause: str
+    answer: str
+    option_index: int | None
+    confidence: float | None
+    evidence: tuple[Evidence, ...]
+    usage: Usage
+    warnings: tuple[str, ...]
+    must_answer: bool
+    failure: AgentFailure | None
+    first_grounding: GroundingDict | None
+    rounds: tuple[RoundDict, ...]
+
+
+_TRACE_DICT: TypeAdapter[TraceDict] = TypeAdapter(TraceDict)
+
+
+def trace_to_dict(trace: Trace) -> dict[str, Any]:
+    """The trace as plain values that ``json.dumps`` accepts."""
+    record: TraceDict = {
+        "version": TRACE_VERSION,
+        "id": trace.question.id,
+        "question": trace.question.text,
+        "options": trace.question.options,
+        "settings": trace.settings,
+        "outcome": trace.outcome,
+        "cause": trace.cause,
+        "answer": trace.answer,
+        "option_index": trace.option_index,
+        "confidence": trace.answer_round.reply.confidence if trace.answer_round else None,
+        "evidence": trace.evidence,
+        "usage": trace.usage,
+        "warnings": trace.warnings,
+        "must_answer": trace.must_answer,
+        "failure": trace.failure,
+        "first_grounding": _grounding_to_dict(trace.first_grounding) if trace.first_grounding else None,
+        "rounds": tuple(map(_round_to_dict, trace.rounds)),
+    }
+    values: dict[str, Any] = to_jsonable_python(record)
+    return values
+
+
+def trace_from_dict(record: Mapping[str, Any]) -> Trace:
+    """The trace of a record of this or an older version. Raises ValueError, naming the field, for anything else."""
     try:
-        for located in _located(told):
-            if isinstance(located["clip"], int):
-                located["clip"] = located["clips"][located["clip"]]
-        return _TRACE.validate_python(told)
+        valid = _TRACE_DICT.validate_python(_migrate(record))
     except ValidationError as error:
         raise ValueError(".".join(map(str, error.errors()[0]["loc"]))) from None
-    except (LookupError, TypeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
+    return Trace(
+        question=Question(valid["question"], valid["options"], valid["id"]),
+        settings=valid["settings"],
+        first_grounding=valid["first_grounding"] and _grounding_from_dict(valid["first_grounding"]),
+        rounds=tuple(map(_round_from_dict, valid["rounds"])),
+        outcome=valid["outcome"],
+        option_index=valid["option_index"],
+        cause=valid["cause"],
+        must_answer=valid["must_answer"],
+        failure=valid["failure"],
+        warnings=valid["warnings"],
+    )
 
 
-def read_lines(path: Path, mend: str) -> Iterator[dict[str, Any]]:
-    """What stands on each whole line of a file of JSON lines. Raises DataError, which names the mend, for one that is
-    no JSON object, and where there is no such file."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):  # being written, or left by a killed process
-                    return
-                try:
-                    told = json.loads(line.decode())
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}:{number}: no JSON ({error}); {mend}") from error
-                if not isinstance(told, dict):
-                    raise DataError(f"{path}:{number}: no JSON object; {mend}")
-                yield told
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; is its folder a run?") from None
+def trace_to_line(trace: Trace) -> str:
+    """The trace as JSON on one line, without a line break."""
+    return json.dumps(trace_to_dict(trace), separators=(",", ":"))
 
 
-def _located(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The groundings of a trace as plain values."""
-    for observed in (told["first_grounding"], *(said["observation"] for said in told["rounds"])):
-        if observed is not None and "clips" in observed:
-            yield observed
+def trace_schema() -> dict[str, Any]:
+    """The JSON schema of the form."""
+    schema = _TRACE_DICT.json_schema(mode="serialization")
+    for name, definition in schema["$defs"].items():
+        if not name.endswith("Dict"):  # the docstrings of shared types address Python code
+            definition.pop("description", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "longvideoagent trace"}
+
+
+def _round_to_dict(round_: Round) -> RoundDict:
+    return {
+        "thought": round_.thought,
+        "action": action_name(round_.action),
+        "content": action_content(round_.action),
+        "clip": round_.clip,
+        "text": round_.text,
+        "reply": round_.reply,
+        "observation": _observation_to_dict(round_.observation) if round_.observation else None,
+    }
+
+
+def _round_from_dict(record: RoundDict) -> Round:
+    return Round(
+        reply=record["reply"],
+        thought=record["thought"],
+        action=_ACTIONS[record["action"]](record["content"]),
+        text=record["text"],
+        clip=record["clip"],
+        observation=record["observation"] and _observation_from_dict(record["observation"]),
+    )
+
+
+_ACTIONS: Mapping[ActionName, Callable[[str], Action]] = {
+    "look": Look,
+    "relocate": Relocate,
+    "answer": Answer,
+    "invalid": Invalid,
+}
+
+
+def action_name(action: Action) -> ActionName:
+    """look, relocate, answer or invalid."""
+    return next(name for name, kind in _ACTIONS.items() if type(action) is kind)
+
+
+def action_content(action: Action) -> str:
+    """The query, the request, the answer, or why the reply is invalid."""
+    match action:
+        case Look(content) | Relocate(content) | Answer(content) | Invalid(content):
+            return content
+        case _:
+            assert_never(action)
+
+
+def _observation_to_dict(observation: Observation) -> ObservationDict:
+    if isinstance(observation, VisionResult):
+        return {
+            "kind": "vision",
+            "text": observation.text,
+            "is_found": observation.is_found,
+            "evidence": observation.evidence,
+            "usage": observation.usage,
+        }
+    return _grounding_to_dict(observation)
+
+
+def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> GroundingDict:
+    match observation:
+        case ClipObservation():
+            return {
+                "kind": "grounding",
+                "clip": observation.clip.label,
+                "window": observation.clips,
+                "candidates": observation.candidates,
+                "reason": observation.reason,
+                "evidence": observation.evidence,
+                "usage": observation.usage,
+            }
+        case SystemNotice():
+            return {
+                "kind": "notice",
+                "text": observation.text,
+                "grounding_result": observation.grounded,
+                "usage": observation.usage,
+            }
+        case _:
+            assert_never(observation)
+
+
+def _observation_from_dict(record: ObservationDict) -> Observation:
+    if record["kind"] == "vision":
+        return VisionResult(record["text"], record["evidence"], record["usage"], record["is_found"])
+    return _grounding_from_dict(record)
+
+
+def _grounding_from_dict(record: GroundingDict) -> ClipObservation | SystemNotice:
+    if record["kind"] == "notice":
+        return SystemNotice(record["text"], record["usage"], record["grounding_result"])
+    window = record["window"]
+    clip = next((clip for clip in window if clip.label == record["clip"]), None)
+    if clip is None:
+        raise ValueError(f"window: clip {record['clip'][:80]!r} is not in it")
+    return ClipObservation(clip, window, record["reason"], record["evidence"], record["usage"], record["candidates"])
+
+
+# --- migrations: each takes a record of version n and returns one of version n + 1 ---------------
+
+
+def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Records of development builds before 0.1.0, which had no version."""
+    settings = {_RENAMED_0.get(name, name): value for name, value in record["settings"].items()}
+    return {
+        "version": 1,
+        "id": record["question"]["id"],
+        "question": record["question"]["text"],
+        "options": record["question"]["options"],
+        "settings": settings,
+        **{name: record[name] for name in ("outcome", "cause", "option_index", "failure", "warnings")},
+        "answer": "",
+        "confidence": None,
+        "evidence": (),
+        "usage": {},
+        "must_answer": record["is_hurried"],
+        "first_grounding": _observation_from_version_0(record["first"]),
+        "rounds": [_round_from_version_0(each) for each in record["rounds"]],
+    }
+
+
+_RENAMED_0 = {"look_ahead": "parallel_looks", "others": "candidates", "shows_it": "is_found", "clips": "window"}
+
+
+def _round_from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
+    ((field, content),) = record["action"].items()
+    action = {"query": "look", "request": "relocate", "text": "answer", "reason": "invalid"}[field]
+    return {
+        **{name: record[name] for name in ("thought", "clip", "text", "reply")},
+        "action": action,
+        "content": content,
+        "observation": _observation_from_version_0(record["observation"]),
+    }
+
+
+def _observation_from_version_0(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    fields = {_RENAMED_0.get(name, name): value for name, value in record.items()}
+    if "window" in fields:
+        clip = fields["clip"]  # its place in the window, or all of it
+        label = fields["window"][clip]["label"] if isinstance(clip, int) else clip["label"]
+        return fields | {"kind": "grounding", "clip": label}
+    if "is_found" in fields:
+        return fields | {"kind": "vision"}
+    result = fields.pop("grounded")
+    if result is not None:
+        result = {_RENAMED_0.get(name, name): value for name, value in result.items()}
+    return fields | {"kind": "notice", "grounding_result": result}
+
+
+_MIGRATIONS = (_from_version_0,)
+
+
+def _migrate(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    version = record.get("version", 0)
+    if version not in range(TRACE_VERSION + 1):
+        raise ValueError(f"version {version!r} is not known; update longvideoagent")
+    for migrate in _MIGRATIONS[version:]:
+        record = migrate(record)
+    return record
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(trace_schema(), indent=1) + "\n")

@@ -18,7 +18,7 @@ from longvideoagent.server.library import Library, NotHereError
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.html.trajectory import trajectory
-from longvideoagent.views.trace_json import to_json
+from longvideoagent.views.trace_dict import trace_to_dict
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 MOST_ROUNDS = 20
@@ -95,7 +95,7 @@ async def stop_ask(request: Request, job: str) -> dict[str, Any]:
 async def download_trace(found: FoundAsk) -> JSONResponse:
     """What ``lva ask --json`` prints, to be saved."""
     headers = {"Content-Disposition": f'attachment; filename="lva-{found.id}.json"'}
-    return JSONResponse(to_json(_ended(found)), headers=headers)
+    return JSONResponse(trace_to_dict(_ended(found)), headers=headers)
 
 
 @router.get("/jobs/{job}/page", response_class=HTMLResponse)

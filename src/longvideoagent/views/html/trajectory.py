@@ -1,4 +1,4 @@
-"""A trace as a page shows it, while it grows and when it has ended: plain values, times in seconds."""
+"""The trace dict with the fields that the server's page read before ``trace_to_dict``; to be removed with them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,18 @@ from typing import Any
 
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import Clip, ClipObservation, Observation, VisionResult
-from longvideoagent.views.html.page import few_times
-from longvideoagent.views.trace_json import action_content, action_name
+from longvideoagent.views.trace_dict import trace_to_dict
+from longvideoagent.views.trace_view import frame_times
 
 
 def trajectory(trace: Trace) -> dict[str, Any]:
-    """Everything that happened, step by step; ``outcome`` is None while it runs."""
-    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
-    return {
-        "question": trace.question.text,
-        "options": list(trace.question.options),
-        "answer": trace.answer,
-        "option_index": trace.option_index,
-        "confidence": confidence,
-        "outcome": None if trace.outcome is None else str(trace.outcome),
-        "cause": trace.cause,
-        "warnings": list(trace.warnings),
-        "evidence": [asdict(each) for each in trace.evidence] if trace.outcome is not None else [],
+    """``trace_to_dict`` and, next to it, the earlier fields of the page."""
+    record = trace_to_dict(trace)
+    rounds = [fields | _round(each) for fields, each in zip(record["rounds"], trace.rounds, strict=True)]
+    return record | {
+        "evidence": record["evidence"] if trace.outcome is not None else [],
         "first": trace.first_grounding and _observed(trace.first_grounding),
-        "rounds": [_round(each) for each in trace.rounds],
+        "rounds": rounds,
         "rounds_left": trace.rounds_left,
         "tokens": trace.usage.tokens,
         "usd": trace.usage.usd,
@@ -33,45 +26,41 @@ def trajectory(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _round(said: Round) -> dict[str, Any]:
+def _round(round_: Round) -> dict[str, Any]:
     return {
-        "thought": said.thought,
-        "action": action_name(said.action),
-        "content": action_content(said.action),
-        "clip": said.clip,
-        "seconds": said.reply.usage.seconds,
-        "observed": said.observation and _observed(said.observation),
+        "seconds": round_.reply.usage.seconds,
+        "observed": round_.observation and _observed(round_.observation),
     }
 
 
-def _observed(observed: Observation) -> dict[str, Any]:
-    seconds = {"seconds": observed.usage.seconds}
-    match observed:
+def _observed(observation: Observation) -> dict[str, Any]:
+    seconds = {"seconds": observation.usage.seconds}
+    match observation:
         case ClipObservation():
             return seconds | {
                 "kind": "grounding",
-                **span(observed.clip, "clip"),
-                "clips": [span(each) for each in observed.clips],
-                "reason": observed.reason,
+                **span(observation.clip, "clip"),
+                "clips": [span(each) for each in observation.clips],
+                "candidates": [asdict(each) for each in observation.candidates],
+                "reason": observation.reason,
                 "lines": [
                     {"time_s": line.start_s, "text": line.text, "source": line.source}
-                    for clip in observed.clips
+                    for clip in observation.clips
                     for line in clip.subtitles
                 ],
-                "evidence": [asdict(each) for each in observed.evidence],
+                "evidence": [asdict(each) for each in observation.evidence],
             }
         case VisionResult():
-            evidence = [asdict(each) for each in observed.evidence]
             return seconds | {
                 "kind": "vision",
-                "text": observed.text,
-                "frames_s": few_times(observed),
-                "evidence": evidence,
+                "text": observation.text,
+                "frames_s": list(frame_times(observation)),
+                "evidence": [asdict(each) for each in observation.evidence],
             }
         case _:
-            return seconds | {"kind": "notice", "text": observed.text}
+            return seconds | {"kind": "notice", "text": observation.text}
 
 
 def span(clip: Clip, name: str = "label") -> dict[str, Any]:
-    """Where a clip lies, its label under ``name``."""
+    """A clip's label, under ``name``, with its start and end in seconds."""
     return {name: clip.label, "start_s": clip.start_s, "end_s": clip.end_s}

@@ -1,0 +1,247 @@
+"""Reading a run folder of ``lva eval``: settings, questions and traces, of this and of older formats.
+
+    RUN/config.json      the settings that decide the numbers
+    RUN/questions.jsonl  the questions with their gold answers, so that a run can be read without its data
+    RUN/traces.jsonl     one trace a line; the last line of a question counts
+    RUN/summary.json     the numbers
+    RUN/report.html      the page
+
+Evaluation, training and the server read runs here; only ``evaluation.store`` writes them. ``read_config`` brings
+settings of an older format up to date with numbered migrations, and each trace has a version of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Question
+from longvideoagent.datasets.gold import Gold, Sample
+from longvideoagent.errors import DataError
+from longvideoagent.views.trace_dict import trace_from_dict
+
+CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
+SUMMARY, REPORT = "summary.json", "report.html"
+
+OLDEST_FORMAT = 2
+FORMAT = 3
+"""Of config.json. ``_MIGRATIONS`` lead from the oldest format to it."""
+
+_GOLD = TypeAdapter(Gold)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A run's settings in the current format. Raises DataError for a folder without a readable run."""
+    file = path / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: not a run ({CONFIG} is missing); check the path") from None
+    except ValueError as error:
+        raise DataError(f"{file}: not JSON ({error}); start the run again in another folder") from error
+    config = _migrate(file, config)
+    if fields := _invalid_fields(config):
+        names = ", ".join(fields[:3])
+        raise DataError(f"{file}: {names} cannot be read; restore the file, or start the run again in another folder")
+    return config
+
+
+def read_samples(path: Path) -> dict[str, Sample]:
+    """A run's questions with their gold answers, by id, in the order in which they are asked. Raises DataError where
+    they differ from those that the run started with."""
+    config = read_config(path)
+    lines = read_json_lines(path / QUESTIONS, "restore the file, or start a new run")
+    records = list(islice(lines, config["questions"]))
+    for name, value in sample_digests(records).items():
+        if value != config[name]:
+            changed = "gold answers" if name == "gold_sha256" else "questions"
+            raise DataError(f"{path / QUESTIONS}: its {changed} have changed; restore the file, or start a new run")
+    samples = map(_sample_from_dict, records)
+    return {sample.question.id: sample for sample in samples}
+
+
+def read_traces(path: Path) -> Iterator[Trace]:
+    """The trace of each line, one at a time; of a question that was asked again, the last trace comes last. Raises
+    DataError, naming the line, for one that cannot be read or is not of a question of the run."""
+    file = path / TRACES
+    known = read_samples(path)
+    for number, trace in _read_numbered(file, "delete that line and run the command again"):
+        if trace.question.id not in known:
+            question_id = str(trace.question.id)[:80]
+            raise DataError(f"{file}:{number}: question {question_id!r} is not of this run; delete that line")
+        yield trace
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """The last trace of a question, with its gold option or None."""
+
+    trace: Trace
+    gold_option: int | None
+
+
+def read_trajectories(path: Path) -> list[Trajectory]:
+    """The questions that have a trace, for training. Reads questions and traces only, so that folders without settings
+    can be used. Raises DataError for lines that cannot be read."""
+    fix = "give a folder of lva eval"
+    gold_options: dict[str, int | None] = {}
+    for record in read_json_lines(path / QUESTIONS, fix):
+        try:
+            gold_options[record["question"]["id"]] = record["gold"]["option_index"]
+        except (LookupError, TypeError) as error:
+            raise DataError(f"{path / QUESTIONS}: not questions with gold ({error}); {fix}") from error
+    last = {trace.question.id: trace for _, trace in _read_numbered(path / TRACES, fix)}
+    return [Trajectory(trace, gold_options[name]) for name, trace in last.items() if name in gold_options]
+
+
+def _read_numbered(file: Path, fix: str) -> Iterator[tuple[int, Trace]]:
+    """Line numbers, from 1, and traces."""
+    for number, record in enumerate(read_json_lines(file, fix), 1):
+        try:
+            yield number, trace_from_dict(record)
+        except ValueError as error:
+            raise DataError(f"{file}:{number}: not a trace ({error}); was it written by another version?") from None
+
+
+def read_json_lines(path: Path, fix: str) -> Iterator[dict[str, Any]]:
+    """The object of each complete line of a file of JSON lines; a last line without its end is being written, or was
+    left by a killed process. Raises DataError, which ends with ``fix``, for a line that is not a JSON object, and
+    for a file that does not exist."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    record = json.loads(line.decode())
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{path}:{number}: not JSON ({error}); {fix}") from error
+                if not isinstance(record, dict):
+                    raise DataError(f"{path}:{number}: not a JSON object; {fix}")
+                yield record
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; is its folder a run?") from None
+
+
+# --- questions and gold answers --------------------------------------------------------------------
+
+
+def sample_to_dict(sample: Sample) -> dict[str, Any]:
+    """A line of questions.jsonl: a question with its gold answer."""
+    question = sample.question
+    fields = {"id": question.id, "text": question.text, "options": question.options}
+    return {"question": fields, "video": sample.video, "kind": sample.kind, "gold": asdict(sample.gold)}
+
+
+def _sample_from_dict(record: Mapping[str, Any]) -> Sample:
+    fields = record["question"]
+    question = Question(fields["text"], tuple(fields["options"]), fields["id"])
+    return Sample(question, _GOLD.validate_python(record["gold"]), record["kind"], record["video"])
+
+
+def sample_digests(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """One digest of the questions and one of their gold answers."""
+    questions = ({name: value for name, value in record.items() if name != "gold"} for record in records)
+    return {
+        "questions_sha256": digest(json.dumps(fields, sort_keys=True) for fields in questions),
+        "gold_sha256": digest(json.dumps(record.get("gold"), sort_keys=True) for record in records),
+    }
+
+
+def digest(texts: Iterable[str]) -> str:
+    """A short digest of texts in their order."""
+    total = hashlib.sha256()
+    for text in texts:
+        total.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return total.hexdigest()[:16]
+
+
+# --- settings --------------------------------------------------------------------------------------
+
+_REQUIRED: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("data", "set", "split", "first_clip", "settings.agents", "team.style"), str),
+    **dict.fromkeys(("team.master.model", "team.grounding.model", "team.vision.model"), str),
+    **dict.fromkeys(("questions_sha256", "gold_sha256", "versions.longvideoagent", "versions.python"), str),
+    **dict.fromkeys(("questions", "settings.max_rounds", "settings.window"), int),
+    "limit": int | None,
+    "baseline": str | None,
+    "gold_boxes": bool,
+}
+"""The fields of config.json that are read, and their types."""
+
+
+def _invalid_fields(config: dict[str, Any]) -> list[str]:
+    flat = flatten(config)
+    return [name for name, kind in _REQUIRED.items() if not isinstance(flat.get(name, ...), kind)]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        nested = isinstance(value, dict) and value
+        flat |= flatten(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+# --- migrations: each takes settings of format n and returns those of format n + 1 ----------------
+
+
+def _from_format_2(config: dict[str, Any]) -> dict[str, Any]:
+    """Development builds before 0.1.0: other names, the same meaning."""
+    migrated = {_RENAMED_2.get(name, name): value for name, value in config.items()}
+    if migrated.get("first_clip") == "ground":
+        migrated["first_clip"] = "agent"
+    for name in ("settings", "team"):
+        if isinstance(migrated.get(name), dict):
+            migrated[name] = _rename_2(migrated[name])
+    with suppress(ValidationError, LookupError):  # a damaged field is reported with the others
+        migrated["team"] = TeamConfig.model_validate(migrated["team"]).model_dump(mode="json")
+    return migrated
+
+
+_RENAMED_2 = {
+    "boxes": "gold_boxes",
+    "look_ahead": "parallel_looks",
+    "thinks": "reasoning",
+    "guided": "structured_output",
+    "most_at_once": "max_concurrency",
+    "most_per_minute": "requests_per_minute",
+    "most_frames": "max_frames",
+    "most_bytes": "max_image_bytes",
+    "key_variable": "api_key_env",
+    "completion_prompt": "completion_template",
+    "context_tokens": "max_context_tokens",
+}
+
+
+def _rename_2(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _RENAMED_2.get(name, name): _rename_2(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+    }
+
+
+_MIGRATIONS = (_from_format_2,)
+
+
+def _migrate(file: Path, config: Any) -> dict[str, Any]:
+    found = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(found, int) or not OLDEST_FORMAT <= found <= FORMAT:
+        supported = f"formats {OLDEST_FORMAT} to {FORMAT} can be read"
+        raise DataError(f"{file}: format {found!r} ({supported}); use the version of longvideoagent that wrote it")
+    migrated: dict[str, Any] = config
+    for migrate in _MIGRATIONS[found - OLDEST_FORMAT :]:
+        migrated = migrate(migrated)
+    return migrated | {"format": FORMAT}
