@@ -39,9 +39,10 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
+from longvideoagent.views.trace_migrations import migrate_trace
 
 TRACE_VERSION: Literal[1] = 1
-"""The version of the form; ``_MIGRATIONS`` lead to it."""
+"""The version of the form; views/trace_migrations.py leads to it."""
 
 _strict = with_config(ConfigDict(extra="forbid"))
 
@@ -154,7 +155,7 @@ def trace_to_dict(trace: Trace) -> dict[str, Any]:
 def trace_from_dict(record: Mapping[str, Any]) -> Trace:
     """The trace of a record of this or an older version. Raises ValueError, naming the field, for anything else."""
     try:
-        valid = _TRACE_DICT.validate_python(_migrate(record))
+        valid = _TRACE_DICT.validate_python(migrate_trace(record))
     except ValidationError as error:
         raise ValueError(".".join(map(str, error.errors()[0]["loc"]))) from None
     except (LookupError, TypeError, AttributeError) as error:
@@ -281,71 +282,6 @@ def _grounding_from_dict(record: GroundingDict) -> ClipObservation | SystemNotic
     if clip is None:
         raise ValueError(f"window: clip {record['clip'][:80]!r} is not in it")
     return ClipObservation(clip, window, record["reason"], record["evidence"], record["usage"], record["candidates"])
-
-
-# --- migrations: each takes a record of version n and returns one of version n + 1 ---------------
-
-
-def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Records of development builds before 0.1.0, which had no version."""
-    settings = {_RENAMED_0.get(name, name): value for name, value in record["settings"].items()}
-    return {
-        "version": 1,
-        "id": record["question"]["id"],
-        "question": record["question"]["text"],
-        "options": record["question"]["options"],
-        "settings": settings,
-        **{name: record[name] for name in ("outcome", "cause", "option_index", "failure", "warnings")},
-        "answer": "",
-        "confidence": None,
-        "evidence": (),
-        "usage": {},
-        "must_answer": record["is_hurried"],
-        "first_grounding": _observation_from_version_0(record["first"]),
-        "rounds": [_round_from_version_0(each) for each in record["rounds"]],
-    }
-
-
-_RENAMED_0 = {"look_ahead": "parallel_looks", "others": "candidates", "shows_it": "is_found", "clips": "window"}
-
-
-def _round_from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
-    ((field, content),) = record["action"].items()
-    action = {"query": "look", "request": "relocate", "text": "answer", "reason": "invalid"}[field]
-    return {
-        **{name: record[name] for name in ("thought", "clip", "text", "reply")},
-        "action": action,
-        "content": content,
-        "observation": _observation_from_version_0(record["observation"]),
-    }
-
-
-def _observation_from_version_0(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if record is None:
-        return None
-    fields = {_RENAMED_0.get(name, name): value for name, value in record.items()}
-    if "window" in fields:
-        clip = fields["clip"]  # its place in the window, or all of it
-        label = fields["window"][clip]["label"] if isinstance(clip, int) else clip["label"]
-        return fields | {"kind": "grounding", "clip": label}
-    if "is_found" in fields:
-        return fields | {"kind": "vision"}
-    result = fields.pop("grounded")
-    if result is not None:
-        result = {_RENAMED_0.get(name, name): value for name, value in result.items()}
-    return fields | {"kind": "notice", "grounding_result": result}
-
-
-_MIGRATIONS = (_from_version_0,)
-
-
-def _migrate(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    version = record.get("version", 0)
-    if version not in range(TRACE_VERSION + 1):
-        raise ValueError(f"version {version!r} is not known; update longvideoagent")
-    for migrate in _MIGRATIONS[version:]:
-        record = migrate(record)
-    return record
 
 
 if __name__ == "__main__":
