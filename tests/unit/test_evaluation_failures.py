@@ -21,7 +21,7 @@ from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import question, slow_release, some, write_release
-from tests.plugins.cli import LVA, lva
+from tests.plugins.cli import lva
 from tests.plugins.runs import asked, ids, lines, run, start, wait_for_lines
 
 
@@ -125,12 +125,7 @@ def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> No
     records = some(30)
     records[7] = question(7, a3="")
     release = write_release(tmp_path / "data", records)
-    told = subprocess.run(
-        [LVA, "eval", release, "--run", tmp_path / "run", "--agents", "grounding"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = lva("eval", release, "--run", tmp_path / "run", "--agents", "grounding")
     assert told.returncode == 0
     assert f"the data set has 1 problem; lva data check {release} tells what, and what is left out" in told.stderr
     assert len(ids(tmp_path / "run")) == 29

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_frames, write_release
-from tests.plugins.cli import LVA, lva
+from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, lines, models_at, play, run
 
 
@@ -82,12 +81,7 @@ def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_pa
     assert asked(release, first_clip="gold").tells_gold == ("the first clip is the gold clip",)
     run(asked(release, first_clip="random"), tmp_path / "random", bounds=RunLimits(concurrency=1))
     assert len(set(first_clips(tmp_path / "random"))) == 4
-    assert (
-        subprocess.run(
-            [LVA, "data", "ground", release, "--split", "val", "--out", tmp_path / "c.json"], check=False
-        ).returncode
-        == 0
-    )
+    assert lva("data", "ground", release, "--split", "val", "--out", tmp_path / "c.json").returncode == 0
     run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", bounds=RunLimits(concurrency=1))
     run(asked(release), tmp_path / "ground", bounds=RunLimits(concurrency=1))
     assert first_clips(tmp_path / "cache") == first_clips(tmp_path / "ground")

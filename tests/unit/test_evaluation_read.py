@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from longvideoagent.views.run_folder import read_traces
 from longvideoagent.views.trace_dict import trace_to_line
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import question, some, write_release
-from tests.plugins.cli import LVA
+from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, run
 from tests.plugins.timelines import make_timeline
 
@@ -49,7 +48,7 @@ def test_numbers_of_one_episode_or_all_alike_are_shown_without_certainty(release
     assert percent(one["accuracy"]) == "100.0 ± – %"
     assert '100.0 <span class="soft">(22.4 to 100.0)</span>' in write_report(tmp_path / "both").read_text()
     assert '100.0 <span class="soft">± –</span>' in write_report(tmp_path / "one").read_text()
-    told = subprocess.run([LVA, "compare", "one", "both"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    told = lva("compare", "one", "both", cwd=tmp_path)
     assert "+0.0 points, 95 % –, p = 1 by episode" in told.stdout
 
 
@@ -90,7 +89,7 @@ def test_gold_and_versions_are_told_of_both_runs(release: Path, tmp_path: Path) 
     assert {"boxes: true -> false", 'first_clip: "gold" -> "ground"'} <= set(told.settings)
     assert any(line.startswith('versions.longvideoagent: "0.0.1" -> ') for line in told.settings)
     assert len(compare(tmp_path / "gold", tmp_path / "gold").tells_gold) == 4
-    shown = subprocess.run([LVA, "compare", "gold", "plain"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    shown = lva("compare", "gold", "plain", cwd=tmp_path)
     assert shown.stdout.count("GOLD IS TOLD IN gold") == 2
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.rollout import Rollout
@@ -72,16 +73,17 @@ def test_a_report_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> N
     assert any(block["missing"] for block in shown_blocks(write_report(tmp_path / "run").read_text()))
 
 
-def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(tmp_path: Path, short_video: Path) -> None:
+def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(
+    tmp_path: Path, short_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, path = tmp_path / "data", tmp_path / "run"
     (data / "videos").mkdir(parents=True)
     videomme(data)
     shutil.copy(short_video, data / "videos" / "talk.mp4")
     run(make_eval_config(data, "long", TeamConfig(), RolloutSettings(), {"agents": "grounding"}), path)
-    without = "import sys; sys.modules['pyarrow'] = None; from longvideoagent.cli.main import main; main()"
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     for more, status in (([], 0), (["--data", str(data)], 2)):
-        command = [sys.executable, "-c", without, "report", str(path), *more]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        told = lva("report", path, *more)
         assert told.returncode == status, told.stderr
     assert "pyarrow is not installed; pip install 'longvideoagent[parquet]'" in told.stderr
     assert (path / "report.html").exists()

@@ -38,7 +38,7 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.release import CLIPS, question, write_release
-from tests.plugins.cli import LVA
+from tests.plugins.cli import LVA, Completed, lva, refusal
 
 
 @pytest.fixture(scope="session")
@@ -378,8 +378,8 @@ def test_an_empty_split_has_the_columns_of_the_other(grounded: tuple[LongTVQA, G
 # --- the commands --------------------------------------------------------------------------------
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LVA, "data", *arguments], capture_output=True, text=True, check=False)
+def run(*arguments: str | Path) -> Completed:
+    return lva("data", *arguments)
 
 
 def test_the_commands_go_from_files_to_rows(grown: Path, tmp_path: Path) -> None:
@@ -440,8 +440,7 @@ def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: P
     ],
 )
 def test_impossible_commands_are_refused_in_one_line(line: str, tmp_path: Path) -> None:
-    done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    refusal("data", *line.split(), cwd=tmp_path)
 
 
 def test_a_cache_is_of_one_grounder(tmp_path: Path) -> None:

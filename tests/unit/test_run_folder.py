@@ -25,7 +25,7 @@ from longvideoagent.fs import atomic_write_text
 from tests.fakes.annotations import mlvu, nextqa
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_release
-from tests.plugins.cli import LVA
+from tests.plugins.cli import LVA, lva
 from tests.plugins.runs import asked, ids, lines, run
 
 
@@ -170,7 +170,7 @@ def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: 
 
 def test_changed_first_clips_are_refused(release: Path, tmp_path: Path) -> None:
     cache = tmp_path / "c.json"
-    subprocess.run([LVA, "data", "ground", release, "--split", "val", "--out", cache], check=True)
+    assert lva("data", "ground", release, "--split", "val", "--out", cache).returncode == 0
     run(asked(release, first_clip=f"cache={cache}"), tmp_path / "run")
     cache.write_text(cache.read_text().replace(CLIPS[1], CLIPS[0]))
     with pytest.raises(UsageError, match="first_clips_sha256"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media import speech
 from longvideoagent.media.subtitles import read_subtitles
-from tests.plugins.cli import LVA
+from tests.plugins.cli import lva_process, refusal
 from tests.plugins.media import write_video
 
 RATE = 16_000
@@ -200,11 +199,8 @@ def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monk
 def test_the_command_writes_subtitles_that_ask_then_finds(talk: Path, whisper: str, tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     video.write_bytes(talk.read_bytes())
-    command = [str(LVA), "transcribe", str(video), "--model", whisper]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    done = lva_process("transcribe", video, "--model", whisper)
     assert done.returncode == 0, done.stderr
     assert "talk.srt" in done.stderr
     assert open_video(video).text_source == "talk.srt"
-    again = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert again.returncode == 2
-    assert again.stderr.count("\n") == 1
+    refusal("transcribe", video, "--model", whisper)
