@@ -1,8 +1,8 @@
 /** Tells people who cannot see the page what happens, one short sentence a change. */
 
-import { isUnsure } from "./answer.js";
-import { byId } from "./element.js";
-import { actionInWords, clock } from "./words.js";
+import { isUnsure } from "./answer-view.js";
+import { byId } from "./dom.js";
+import { actionInWords, clock } from "./format.js";
 
 /** @param {string} sentence */
 export function announce(sentence) {

@@ -1,8 +1,8 @@
 /** The frames that were looked at, as small pictures below their place on the timeline. */
 
-import { element, show } from "./element.js";
+import { element, show } from "./dom.js";
 import { frameUrl } from "./api.js";
-import { clock } from "./words.js";
+import { clock } from "./format.js";
 
 const PICTURE_PX = 76;
 

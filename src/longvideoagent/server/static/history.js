@@ -1,10 +1,10 @@
 /** What was asked before, newest first. */
 
-import { byId, element, prose, show } from "./element.js";
+import { byId, element, prose, show } from "./dom.js";
 import { readAsks } from "./api.js";
 import { repeat } from "./refresh.js";
 import { askHash } from "./routes.js";
-import { moment } from "./words.js";
+import { moment } from "./format.js";
 
 const REFRESH_MS = 4000; // others ask too, in other browsers
 

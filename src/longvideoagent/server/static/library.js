@@ -1,9 +1,9 @@
 /** The videos there are: choosing one, and giving one its subtitles. */
 
-import { byId, element, prose, show } from "./element.js";
+import { byId, element, prose, show } from "./dom.js";
 import { readVideos, sendSubtitles } from "./api.js";
 import { videoHash } from "./routes.js";
-import { size } from "./words.js";
+import { size } from "./format.js";
 
 export class Library {
   #list = byId("video-list");

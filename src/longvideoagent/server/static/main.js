@@ -1,19 +1,19 @@
 /** Puts the parts together and lets the address decide what is shown. */
 
-import { byId, show } from "./element.js";
+import { byId, show } from "./dom.js";
 import { announce } from "./announce.js";
 import { readHealth, readTeams } from "./api.js";
-import { AskView, NOT_OPENED, NO_VIDEO } from "./ask.js";
-import { QuestionForm } from "./form.js";
+import { AskView, NOT_OPENED, NO_VIDEO } from "./job-view.js";
+import { QuestionForm } from "./question-form.js";
 import { History } from "./history.js";
 import { Library } from "./library.js";
-import { marksOf } from "./marks.js";
-import { Notices } from "./notices.js";
+import { marksOf } from "./timeline-marks.js";
+import { Notices } from "./toasts.js";
 import { onReturn } from "./refresh.js";
 import { followRoutes, goTo, moveOnTo, readRoute, videoHash } from "./routes.js";
-import { RunList } from "./runlist.js";
-import { RunView } from "./run.js";
-import { ABOUT, Trouble } from "./trouble.js";
+import { RunList } from "./run-list.js";
+import { RunView } from "./run-view.js";
+import { ABOUT, Trouble } from "./error-banner.js";
 import { Upload } from "./upload.js";
 import { Viewer } from "./viewer.js";
 

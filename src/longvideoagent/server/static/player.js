@@ -5,7 +5,7 @@
  * the element's own clock starts at 0; how far apart the two are is known in this module and nowhere else.
  */
 
-import { element, show } from "./element.js";
+import { element, show } from "./dom.js";
 import { RequestFailure, fileUrl, frameUrl, readStreamStart, streamUrl, subtitlesUrl } from "./api.js";
 
 const NOTES = {

@@ -1,7 +1,7 @@
 /** The bar below the player: clips, what a trajectory did with them, and a playhead that seeks. */
 
-import { element, show } from "./element.js";
-import { clock, span } from "./words.js";
+import { element, show } from "./dom.js";
+import { clock, span } from "./format.js";
 
 const STEP_S = 5;
 const FINE_STEP_S = 1;
@@ -56,7 +56,7 @@ export class Timeline {
     this.setTime(0);
   }
 
-  /** @param {import("./marks.js").Marks} marks */
+  /** @param {import("./timeline-marks.js").Marks} marks */
   mark({ visited, current, evidence, frames_s, gold }) {
     for (const bar of this.#bar.querySelectorAll(".clip")) {
       const { label, span: words } = bar.dataset;

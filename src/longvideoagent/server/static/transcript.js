@@ -1,7 +1,7 @@
 /** The spoken (or read) lines of the video: the current one under the player, and all as a list that follows. */
 
-import { byId, element, prose, show } from "./element.js";
-import { clock, counted } from "./words.js";
+import { byId, element, prose, show } from "./dom.js";
+import { clock, counted } from "./format.js";
 
 export class Transcript {
   #box = byId("transcript");

@@ -1,9 +1,9 @@
 /** Adding videos: by button, or by dropping files anywhere on the page. One after the other, each can be cancelled. */
 
-import { byId, show } from "./element.js";
+import { byId, show } from "./dom.js";
 import { RequestFailure, sendVideo } from "./api.js";
-import { pairFiles } from "./files.js";
-import { percent } from "./words.js";
+import { pairFiles } from "./file-pairs.js";
+import { percent } from "./format.js";
 
 export class Upload {
   #input = byId("upload-input");

@@ -1,13 +1,13 @@
 /** One video: player, timeline, frames looked at and transcript, which share one time. */
 
-import { bringIntoSight, byId, element, show } from "./element.js";
+import { bringIntoSight, byId, element, show } from "./dom.js";
 import { RequestFailure, readTimeline, readVideo } from "./api.js";
 import { Filmstrip } from "./filmstrip.js";
-import { marksOf } from "./marks.js";
+import { marksOf } from "./timeline-marks.js";
 import { Player } from "./player.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
-import { clock, counted, percent } from "./words.js";
+import { clock, counted, percent } from "./format.js";
 
 const NOTHING_MARKED = marksOf(null);
 
@@ -63,7 +63,7 @@ export class Viewer {
     bringIntoSight(byId("stage"));
   }
 
-  /** @param {import("./marks.js").Marks} marks */
+  /** @param {import("./timeline-marks.js").Marks} marks */
   mark(marks) {
     this.#marks = marks;
     this.#timeline.mark(marks);

@@ -1,8 +1,8 @@
 /** A whole trajectory: question, answer, steps. Live ones, finished ones and those of a run are shown by this alone. */
 
-import { element, fillFrom, prose, show } from "./element.js";
-import { showAnswer } from "./answer.js";
-import { Steps, optionList } from "./steps.js";
+import { element, fillFrom, prose, show } from "./dom.js";
+import { showAnswer } from "./answer-view.js";
+import { Steps, optionList } from "./step-list.js";
 
 export class TrajectoryView {
   #head = element("div", { class: "trajectory-head" });
@@ -42,7 +42,7 @@ export class TrajectoryView {
   /**
    * @param {{question: string, options: string[], trajectory: import("./api.js").Trajectory|null, isRunning: boolean,
    *   title?: string, gold?: {option_index: number|null}|null}} state
-   * @param {import("./moments.js").Sight} sight
+   * @param {import("./evidence-view.js").Sight} sight
    */
   update({ question, options, trajectory, isRunning, title = "", gold = null }, sight) {
     const chosen = trajectory?.option_index ?? null;

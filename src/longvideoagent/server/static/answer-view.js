@@ -1,13 +1,13 @@
 /** The answer card: what it answers, how sure it is, on what evidence and at what cost. */
 
-import { element, prose } from "./element.js";
-import { evidenceLists } from "./moments.js";
-import { counted, optionName, outcomeInWords, took } from "./words.js";
+import { element, prose } from "./dom.js";
+import { evidenceLists } from "./evidence-view.js";
+import { counted, optionName, outcomeInWords, took } from "./format.js";
 
 const MOMENTS_IN_SIGHT = 5;
 const LEAST_SURE = 0.3; // a lower confidence is no more than a guess
 
-/** @param {import("./api.js").Trajectory} trajectory @param {import("./moments.js").Sight} sight @returns {Node[]} */
+/** @param {import("./api.js").Trajectory} trajectory @param {import("./evidence-view.js").Sight} sight @returns {Node[]} */
 export function showAnswer(trajectory, sight) {
   const { answer, option_index, outcome, cause, confidence, evidence, warnings } = trajectory;
   const title = answer || "No answer";

@@ -1,16 +1,16 @@
 /** A recorded evaluation run, alone or beside another, and the trajectories of one of its questions. */
 
-import { bringIntoSight, byId, element, prose, show } from "./element.js";
+import { bringIntoSight, byId, element, prose, show } from "./dom.js";
 import { announce } from "./announce.js";
 import { readRun, readRunQuestion } from "./api.js";
 import { pairRows, verdictOf } from "./comparison.js";
-import { copyLink } from "./link.js";
-import { marksOf } from "./marks.js";
-import { spanButton } from "./moments.js";
+import { copyLink } from "./copy-link.js";
+import { marksOf } from "./timeline-marks.js";
+import { spanButton } from "./evidence-view.js";
 import { goTo, runHash } from "./routes.js";
-import { RunTable, verdictBadge } from "./runtable.js";
-import { TrajectoryView } from "./trajectory.js";
-import { counted, optionName, percent } from "./words.js";
+import { RunTable, verdictBadge } from "./run-table.js";
+import { TrajectoryView } from "./trajectory-view.js";
+import { counted, optionName, percent } from "./format.js";
 
 export class RunView {
   #parts;
@@ -23,7 +23,7 @@ export class RunView {
 
   /**
    * @param {{viewer: import("./viewer.js").Viewer,
-   *   runs: import("./runlist.js").RunList, trouble: import("./trouble.js").Trouble,
+   *   runs: import("./run-list.js").RunList, trouble: import("./error-banner.js").Trouble,
    *   videoName: (id: string) => string|null, onGone: (text: string) => void,
    *   onAskAgain: (video: string, ask: {question: string, options: string[]}) => void}} parts
    */

@@ -1,14 +1,14 @@
 /** One ask on the page, from the queue to its answer. */
 
-import { byId, bringIntoSight, element, show } from "./element.js";
+import { byId, bringIntoSight, element, show } from "./dom.js";
 import { AskAnnouncer } from "./announce.js";
 import { RequestFailure, eventsUrl, pageUrl, readAsk, startAsk, stopAsk, traceUrl } from "./api.js";
-import { Follower } from "./follower.js";
-import { copyLink } from "./link.js";
-import { marksOf } from "./marks.js";
+import { Follower } from "./autoscroll.js";
+import { copyLink } from "./copy-link.js";
+import { marksOf } from "./timeline-marks.js";
 import { askHash, goTo } from "./routes.js";
-import { TrajectoryView } from "./trajectory.js";
-import { percent } from "./words.js";
+import { TrajectoryView } from "./trajectory-view.js";
+import { percent } from "./format.js";
 
 const RETRY_MS = 2000;
 export const NOT_OPENED = "The question was not sent because the video could not be opened.";
@@ -86,8 +86,8 @@ export class AskView {
   #isReading = false;
 
   /**
-   * @param {{viewer: import("./viewer.js").Viewer, form: import("./form.js").QuestionForm,
-   *   history: import("./history.js").History, trouble: import("./trouble.js").Trouble,
+   * @param {{viewer: import("./viewer.js").Viewer, form: import("./question-form.js").QuestionForm,
+   *   history: import("./history.js").History, trouble: import("./error-banner.js").Trouble,
    *   onGone: (text: string) => void, onVideoGone: (id: string, text: string) => void,
    *   isOpening: () => boolean}} parts `isOpening`: whether a video will be open soon, without a further click
    */

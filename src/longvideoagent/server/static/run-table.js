@@ -1,9 +1,9 @@
 /** The questions of a run, or of two, as a table with filters. */
 
-import { byId, element, prose, show } from "./element.js";
+import { byId, element, prose, show } from "./dom.js";
 import { COMPARED_FILTERS, VERDICT_FILTERS, keepWanted, verdictOf } from "./comparison.js";
 import { runHash } from "./routes.js";
-import { counted } from "./words.js";
+import { counted } from "./format.js";
 
 const ROWS_AT_ONCE = 200;
 const VERDICT_SIGNS = { right: "✓", wrong: "✗", failed: "!", unjudged: "·", missing: "–" };

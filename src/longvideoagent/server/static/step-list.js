@@ -1,8 +1,8 @@
 /** A trajectory's steps as cards. Cards that are there stay as they are; what arrives later is filled in. */
 
-import { element, fillFrom, prose } from "./element.js";
-import { showObserved } from "./observed.js";
-import { actionInWords, optionName, took } from "./words.js";
+import { element, fillFrom, prose } from "./dom.js";
+import { showObserved } from "./observation-view.js";
+import { actionInWords, optionName, took } from "./format.js";
 
 const THOUGHT_IN_SIGHT = 360; // characters; longer ones are folded
 const CONTENT_LEADS = {
@@ -58,7 +58,7 @@ export class Steps {
 
   /**
    * @param {import("./api.js").Trajectory} trajectory
-   * @param {import("./moments.js").Sight} sight
+   * @param {import("./evidence-view.js").Sight} sight
    * @param {boolean} isRunning
    */
   show(trajectory, sight, isRunning) {

@@ -1,6 +1,6 @@
 /** Keeps the newest of what grows in sight until the reader scrolls away, and again once they are back at its end. */
 
-import { bringIntoSight } from "./element.js";
+import { bringIntoSight } from "./dom.js";
 
 const NEAR_PX = 120;
 const BACK_KEYS = ["ArrowUp", "PageUp", "Home"];

@@ -1,6 +1,6 @@
 /** A button that copies the link to what is shown. */
 
-import { element } from "./element.js";
+import { element } from "./dom.js";
 import { announce } from "./announce.js";
 import { linkTo } from "./routes.js";
 

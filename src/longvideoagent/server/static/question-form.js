@@ -1,7 +1,7 @@
 /** What is asked: question, options, team and rounds. What is written about one video is kept with that video. */
 
-import { bringIntoSight, byId, element, show } from "./element.js";
-import { optionName } from "./words.js";
+import { bringIntoSight, byId, element, show } from "./dom.js";
+import { optionName } from "./format.js";
 
 export class QuestionForm {
   #fold = byId("ask-fold");

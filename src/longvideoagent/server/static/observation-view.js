@@ -1,14 +1,14 @@
 /** What came back to the master: a place in the subtitles, what the frames show, or a notice of the loop. */
 
-import { element, prose } from "./element.js";
-import { evidenceLists, frameButton, spanButton, timeButton } from "./moments.js";
-import { counted } from "./words.js";
+import { element, prose } from "./dom.js";
+import { evidenceLists, frameButton, spanButton, timeButton } from "./evidence-view.js";
+import { counted } from "./format.js";
 
 const LINES_IN_SIGHT = 3;
 const QUOTES_IN_SIGHT = 3;
 const FRAMES_IN_SIGHT = 0; // the pictures looked at are above them already
 
-/** @param {import("./moments.js").Sight} sight @param {import("./api.js").Observed} observed @returns {Node[]} */
+/** @param {import("./evidence-view.js").Sight} sight @param {import("./api.js").Observed} observed @returns {Node[]} */
 export function showObserved(sight, observed) {
   if (observed.kind === "grounding") return showGrounding(sight, observed);
   if (observed.kind === "vision") return showVision(sight, observed);

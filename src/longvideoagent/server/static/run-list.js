@@ -1,9 +1,9 @@
 /** Recorded evaluation runs to choose from. */
 
-import { byId, element, prose, show } from "./element.js";
+import { byId, element, prose, show } from "./dom.js";
 import { readRuns } from "./api.js";
 import { runHash } from "./routes.js";
-import { percent } from "./words.js";
+import { percent } from "./format.js";
 
 export class RunList {
   #list = byId("run-list");

@@ -1,7 +1,7 @@
 /** What came of the files that were brought, one line for each, until the next ones are. */
 
 import { announce } from "./announce.js";
-import { byId, prose } from "./element.js";
+import { byId, prose } from "./dom.js";
 
 export class Notices {
   #list = byId("added");

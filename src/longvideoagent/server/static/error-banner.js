@@ -1,6 +1,6 @@
 /** The one place where failures are told: in words, with a way to try again where that can help. */
 
-import { byId, prose, show } from "./element.js";
+import { byId, prose, show } from "./dom.js";
 import { RequestFailure } from "./api.js";
 
 /** What a failure is about. One of files outlives the page's moving on to another file of the same lot. */

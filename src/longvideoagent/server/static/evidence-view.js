@@ -1,8 +1,8 @@
 /** Times, frames and evidence as things one can press to see that moment. */
 
-import { element, prose } from "./element.js";
+import { element, prose } from "./dom.js";
 import { frameUrl } from "./api.js";
-import { clock, counted, span } from "./words.js";
+import { clock, counted, span } from "./format.js";
 
 /**
  * Where a trajectory's moments can be seen: the video they are in, and how to get there. Without it they are only told.
