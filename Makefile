@@ -1,4 +1,4 @@
-# Each target makes what it needs in .venv from a bare Python 3.11 or later.
+# Each target installs what it needs into .venv, from a bare Python 3.11 or later.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -10,18 +10,26 @@ VERL := .venv-verl
 demo: $(READY)
 	$(BIN)/lva demo
 
-# A page on which the sample episode, and whatever is dropped there, can be asked.
+# Serves the page on the sample episode; other videos can be dropped there.
 web: $(READY)
 	test -f demo/sample-7.mp4 || $(BIN)/lva demo --folder demo
 	$(BIN)/lva serve --library demo
 
+# Everything but what is slow or needs PyTorch.
 test: $(READY)
-	$(BIN)/pytest -n auto
+	$(PYTEST)
+
+# Without a browser, a server or a process: for the edit loop.
+test-fast: $(READY)
+	$(PYTEST) --fast tests/unit tests/cli
 
 test-all: $(READY) $(TORCH)
-	$(BIN)/pytest -n auto -m ""
+	$(PYTEST) -m ""
 
-# The plugins are what verl's extra brings along, and no test of ours asks for.
+coverage: $(READY)
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml
+
+# verl's extra installs these two pytest plugins; no test here uses them.
 test-verl: $(VERL)/.ready
 	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/training/test_verl.py
 
@@ -33,6 +41,17 @@ check: $(READY)
 # The published form of a trace, after a change to views/trace_dict.py.
 schema: $(READY)
 	$(BIN)/python -m longvideoagent.views.trace_dict > docs/trace.schema.json
+
+# The documentation site, in site/. Uses no network; a broken link or reference is an error.
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Refreshes the versions that requirements-dev.lock pins for development.
+lock: $(READY)
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+		--extra dev --extra web --extra docs --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --output-file requirements-dev.lock
 
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
@@ -54,13 +73,17 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev,web]'
 	touch $(READY)
 
-# PyTorch comes first and by its version, so that what depends on it does not bring another build.
+# PyTorch is installed first and pinned, so that no dependency replaces the build.
 $(TORCH): $(READY)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
 	touch $(TORCH)
 
-# verl holds other packages back; see pyproject.toml.
+$(DOCS): $(READY)
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $(DOCS)
+
+# verl pins older packages; see pyproject.toml.
 $(VERL)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VERL)
 	$(VERL)/bin/pip install --quiet --upgrade pip
@@ -69,4 +92,4 @@ $(VERL)/.ready: pyproject.toml
 	touch $(VERL)/.ready
 
 clean:
-	rm -rf .venv $(VERL) demo train-demo .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(VERL) demo train-demo .mypy_cache .ruff_cache .pytest_cache .coverage coverage.xml site

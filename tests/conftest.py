@@ -4,6 +4,7 @@ from __future__ import annotations
 
 pytest_plugins = [
     "tests.plugins.environment",
+    "tests.plugins.lanes",
     "tests.plugins.media",
     "tests.plugins.models",
     "tests.plugins.releases",

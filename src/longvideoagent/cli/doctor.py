@@ -30,6 +30,7 @@ WHAT_EXTRAS_ADD = {
     "verl": "training the master on many GPUs, in an environment of its own",
     "vllm": "models in this process on a GPU, batched continuously",
     "web": "a page to ask on, and tools for assistants",
+    "docs": "the documentation site",
     "dev": "the project's own checks and tests",
 }
 """One entry for each extra of pyproject.toml."""
