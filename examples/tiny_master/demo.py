@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.longtvqa.write import as_json, listed, write_text
 from longvideoagent.datasets.synthetic.generate import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.progress import no_progress
 from tiny_master.base import make_base
 from tiny_master.practice import ROUNDS, practise
@@ -77,7 +77,7 @@ def write_toml(path: Path, told: Mapping[str, Any], **tables: Mapping[str, Any])
 def choose_first_clips(data: Path, split: str, out: Path) -> None:
     """The first clip of each question: that of the offline grounding, or one drawn by lot."""
     lva("data", "ground", data, "--split", split, "--out", out)
-    found, lot = GroundingCache.existing(out), random.Random(split)
+    found, lot = FirstClips.open_existing(out), random.Random(split)
     questions = read_longtvqa(data, split)
     for sample in questions.samples:
         if lot.random() < WRONG_FIRST:

@@ -10,8 +10,9 @@ import pytest
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.datasets.export import Rows, export
-from longvideoagent.datasets.first_clips import GroundingCache, ground
+from longvideoagent.datasets.first_clips import ground
 from longvideoagent.datasets.open import open_dataset
+from longvideoagent.index.first_clips import FirstClips
 from tests.fakes.release import question, write_release
 
 
@@ -20,7 +21,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set, and beside it the rows made of it."""
     folder = tmp_path_factory.mktemp("rows")
     data = open_dataset(write_release(folder / "data", [question(number) for number in range(4)], "train"), "train")
-    cache = GroundingCache(folder / "clips.json", "offline")
+    cache = FirstClips(folder / "clips.json", "offline")
     ground(data, load_team(), cache)
     export(data, cache, folder / "rows", Rows())
     return folder

@@ -19,9 +19,10 @@ import pytest
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.export import Rows, export
-from longvideoagent.datasets.first_clips import GroundingCache, ground
+from longvideoagent.datasets.first_clips import ground
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.progress import no_progress
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.rows import read_training_samples
@@ -377,7 +378,7 @@ def test_held_out_questions_are_asked_and_change_nothing(tmp_path: Path, taught_
     records = [question(number) for number in range(3)]
     records += [question(9, episode_name="s01e02", occur_clip=CLIPS[3], bbox=None)]
     data = open_dataset(write_release(folder, records, "train"), "train")
-    cache = GroundingCache(tmp_path / "clips.json", "offline")
+    cache = FirstClips(tmp_path / "clips.json", "offline")
     ground(data, load_team(), cache)
     export(data, cache, tmp_path / "rows", Rows())
     whole = pq.read_table(tmp_path / "rows" / "train.parquet").num_rows

@@ -28,6 +28,7 @@ FLOORS = [
     ["errors", "fs", "progress"],
     ["core"],
     ["media", "models"],
+    ["index"],
     ["agents"],
     ["run"],
     ["datasets"],

@@ -17,12 +17,12 @@ from longvideoagent.core.rollout import Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
 from longvideoagent.datasets.episodes import by_episode
-from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.config import make_eval_config, read_asked
 from longvideoagent.evaluation.evaluate import forecast_run, judge_run
 from longvideoagent.evaluation.overrides import EvalOverrides, GoldBoxVision
 from longvideoagent.evaluation.runner import RunLimits
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some, write_frames, write_release
@@ -89,7 +89,7 @@ def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_pa
 
 def test_a_first_clip_that_is_no_more_is_a_failure_and_no_answer(release: Path, tmp_path: Path) -> None:
     _, samples = read_asked(asked(release))
-    cache = GroundingCache(tmp_path / "c.json")
+    cache = FirstClips(tmp_path / "c.json")
     for sample in samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
     cache.write()
@@ -252,7 +252,7 @@ def test_a_run_tells_of_how_many_clips_it_has_no_frames(release: Path, tmp_path:
 
 def test_questions_that_a_cache_lacks_are_told_with_how_to_find_their_clips(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    GroundingCache(path, "offline").write()
+    FirstClips(path, "offline").write()
     told = f"{path}: 12 of these questions have no clip; lva data ground {release} --split val --out {path} finds them"
     with pytest.raises(DataError, match=re.escape(told)):
         run(asked(release, first_clip=f"cache={path}"), tmp_path / "run")

@@ -26,7 +26,7 @@ from longvideoagent.core.types import GroundingResult
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
-from longvideoagent.datasets.first_clips import GroundingCache, ground
+from longvideoagent.datasets.first_clips import ground
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
 from longvideoagent.datasets.longtvqa.sample import GroupBy, choose, write_subset
@@ -34,6 +34,7 @@ from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
 from longvideoagent.datasets.synthetic.generate import Recipe, balance, extract_frames, grow, scene_timeline
 from longvideoagent.datasets.synthetic.scenario import write_script
 from longvideoagent.errors import DataError, ModelError, UsageError
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
@@ -214,21 +215,21 @@ def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> Non
     team = Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision())
     path = tmp_path / "cache.json"
     shares: list[float] = []
-    assert len(ground(data, team, GroundingCache(path), 1, lambda _, fraction: shares.append(fraction))) == 3
-    assert len(ground(data, team, GroundingCache(path), 1)) == 2
+    assert len(ground(data, team, FirstClips(path), 1, lambda _, fraction: shares.append(fraction))) == 3
+    assert len(ground(data, team, FirstClips(path), 1)) == 2
     assert agent.asked == 6 + 3
     assert shares[-1] == 1.0
-    assert GroundingCache(path).get(data.samples[1].question) == CLIPS[0]
-    assert sum(sample.question in GroundingCache(path) for sample in data.samples) == 4
+    assert FirstClips(path).get(data.samples[1].question) == CLIPS[0]
+    assert sum(sample.question in FirstClips(path) for sample in data.samples) == 4
 
 
 def test_a_question_that_changed_under_its_id_is_asked_anew(tmp_path: Path) -> None:
     path = tmp_path / "cache.json"
     before = read_longtvqa(write_release(tmp_path / "d", [question(1)]))
-    ground(before, load_team(), GroundingCache(path))
+    ground(before, load_team(), FirstClips(path))
     after = read_longtvqa(write_release(tmp_path / "e", [question(1, q="Where is Mira ?")]))
-    assert before.samples[0].question in GroundingCache(path)
-    assert after.samples[0].question not in GroundingCache(path)
+    assert before.samples[0].question in FirstClips(path)
+    assert after.samples[0].question not in FirstClips(path)
 
 
 class Watched:
@@ -250,7 +251,7 @@ class Watched:
 def test_an_episode_is_opened_once_for_all_its_questions(grown: Path, tmp_path: Path) -> None:
     data = Watched(read_longtvqa(grown, "train"))
     videos = sorted({sample.video for sample in data.samples})
-    cache = GroundingCache(tmp_path / "cache.json")
+    cache = FirstClips(tmp_path / "cache.json")
     assert ground(data, load_team(), cache) == []
     assert sorted(data.opened) == videos
     data.opened.clear()
@@ -258,9 +259,9 @@ def test_an_episode_is_opened_once_for_all_its_questions(grown: Path, tmp_path: 
     assert sorted(data.opened) == videos
 
 
-def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, _ = grounded
-    cache = GroundingCache(tmp_path / "cache.json")
+    cache = FirstClips(tmp_path / "cache.json")
     for sample in data.samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
     with pytest.raises(DataError, match="24 of 24 questions have no clip yet; run lva data ground again"):
@@ -273,7 +274,7 @@ def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, GroundingCa
 
 def test_a_clip_that_is_no_more_is_asked_for_again(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2)]))
-    cache = GroundingCache(tmp_path / "cache.json")
+    cache = FirstClips(tmp_path / "cache.json")
     cache.put(data.samples[0].question, "s01e01_seg09_clip_00")
     cache.put(data.samples[1].question, None)
     agent = ShakyGrounding(asked=1)
@@ -285,15 +286,15 @@ def test_a_label_that_is_no_clip_is_a_failure_and_owed(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d"))
     agent = ModelGrounding(ScriptedModel(["<clip>c99</clip>"] * 2))
     team = Team("astray", ModelMaster(ScriptedModel([])), agent, OfflineVision())
-    cache = GroundingCache(tmp_path / "cache.json")
+    cache = FirstClips(tmp_path / "cache.json")
     (told,) = ground(data, team, cache)
     assert "named 'c99', which is no clip" in told
-    assert data.samples[0].question not in GroundingCache(tmp_path / "cache.json")
+    assert data.samples[0].question not in FirstClips(tmp_path / "cache.json")
 
 
-def test_questions_without_a_clip_can_be_left_out(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+def test_questions_without_a_clip_can_be_left_out(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, whole = grounded
-    cache = GroundingCache(tmp_path / "cache.json")
+    cache = FirstClips(tmp_path / "cache.json")
     for sample in data.samples[1:]:
         cache.put(sample.question, whole.get(sample.question))
     with pytest.raises(DataError, match=r"1 of 24 questions have no clip yet; .* --skip-missing"):
@@ -301,23 +302,23 @@ def test_questions_without_a_clip_can_be_left_out(grounded: tuple[LongTVQA, Grou
     counts = export(data, cache, tmp_path / "out", Rows(skips_missing=True))
     assert (counts["train"] + counts["val"], counts["left out, without a clip"]) == (23, 1)
     with pytest.raises(DataError, match="24 of 24 questions have no clip"):
-        export(data, GroundingCache(tmp_path / "none.json"), tmp_path / "other", Rows(skips_missing=True))
+        export(data, FirstClips(tmp_path / "none.json"), tmp_path / "other", Rows(skips_missing=True))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
 def test_a_file_that_is_no_cache_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(text)
-    with pytest.raises(DataError, match=r"cache\.json: no grounding cache"):
-        GroundingCache(tmp_path / "cache.json")
+    with pytest.raises(DataError, match=r"cache\.json: not a file of first clips"):
+        FirstClips(tmp_path / "cache.json")
 
 
 # --- rows ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LongTVQA, GroundingCache]:
+def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LongTVQA, FirstClips]:
     data = read_longtvqa(grown, "train")
-    cache = GroundingCache(tmp_path_factory.mktemp("cache") / "cache.json")
+    cache = FirstClips(tmp_path_factory.mktemp("cache") / "cache.json")
     assert ground(data, load_team(), cache) == []
     return data, cache
 
@@ -325,9 +326,7 @@ def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lon
 NONE_LEFT_OUT = {"left out, without an answer": 0, "left out, without a clip": 0}
 
 
-def test_rows_hold_the_very_prompt_the_loop_would_show(
-    grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path
-) -> None:
+def test_rows_hold_the_very_prompt_the_loop_would_show(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, cache = grounded
     how = Rows(look_tag="search", seed=3, val_share=0.5)
     assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12} | NONE_LEFT_OUT
@@ -343,7 +342,7 @@ def test_rows_hold_the_very_prompt_the_loop_would_show(
         assert row["agent_name"] == "longvideoagent"
 
 
-def test_no_episode_stands_in_both_splits(grounded: tuple[LongTVQA, GroundingCache]) -> None:
+def test_no_episode_stands_in_both_splits(grounded: tuple[LongTVQA, FirstClips]) -> None:
     data, _ = grounded
     for seed in range(5):
         split = split_by_video(data.samples, 0.1, seed)
@@ -353,7 +352,7 @@ def test_no_episode_stands_in_both_splits(grounded: tuple[LongTVQA, GroundingCac
         split_by_video(data.samples, 1.5, 0)
 
 
-def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, GroundingCache]) -> None:
+def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, FirstClips]) -> None:
     data, _ = grounded
     mixed = [shuffle_options(sample, 1) for sample in data.samples]
     assert mixed == [shuffle_options(sample, 1) for sample in data.samples]
@@ -361,12 +360,12 @@ def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, Groundi
     assert mixed != [shuffle_options(sample, 2) for sample in data.samples]
 
 
-def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="24 of 24 questions have no clip yet"):
-        export(grounded[0], GroundingCache(tmp_path / "none.json"), tmp_path / "out", Rows())
+        export(grounded[0], FirstClips(tmp_path / "none.json"), tmp_path / "out", Rows())
 
 
-def test_an_empty_split_has_the_columns_of_the_other(grounded: tuple[LongTVQA, GroundingCache], tmp_path: Path) -> None:
+def test_an_empty_split_has_the_columns_of_the_other(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, cache = grounded
     one = replace(data, samples=[sample for sample in data.samples if sample.video == data.videos[0]])
     assert export(one, cache, tmp_path, Rows())["val"] == 0

@@ -123,18 +123,19 @@ def ground(
     from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, print_counts, progress_bar
-    from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.first_clips import ground as ground_data
+    from longvideoagent.datasets.first_clips import is_pending
     from longvideoagent.datasets.open import open_dataset
+    from longvideoagent.index.first_clips import FirstClips
 
     data = open_dataset(folder, split)
     _note_unusable(data)
     team_config = load_team_config(team).with_models(grounding=grounding)
-    cache = GroundingCache(out, team_config.grounding.model)
+    cache = FirstClips(out, team_config.grounding.model)
     playing = load_team(team_config, cache_path(), retry_policy=replace(DEFAULT_RETRY_POLICY, warn=note))
     with progress_bar() as progress:
         failed = ground_data(data, playing, cache, concurrency, progress)
-    labels = [cache.get(each.question) for each in data.samples if not cache.owes(each, data)]
+    labels = [cache.get(each.question) for each in data.samples if not is_pending(cache, each, data)]
     found = len(labels) - labels.count(None)
     print_counts(
         {"questions": len(data.samples), "grounded": found, "no clip": labels.count(None), "failed": len(failed)}
@@ -166,15 +167,15 @@ def export(
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import Rows
     from longvideoagent.datasets.export import export as export_data
-    from longvideoagent.datasets.first_clips import GroundingCache
     from longvideoagent.datasets.open import open_dataset
+    from longvideoagent.index.first_clips import FirstClips
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: give {' or '.join(LOOK_TAGS)}")
     data = open_dataset(folder, split)
     _note_unusable(data)
     how = Rows(read_prompt(prompt_file), look_tag, RolloutSettings(max_rounds), seed, val_share, skip_missing)
-    counts = export_data(data, GroundingCache.existing(cache), out, how)
+    counts = export_data(data, FirstClips.open_existing(cache), out, how)
     print_counts(counts)
     if not counts["val"]:
         note("val.parquet is empty: only one episode has questions with answers")

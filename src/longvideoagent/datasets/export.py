@@ -16,10 +16,11 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Timeline
 from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.first_clips import GroundingCache
+from longvideoagent.datasets.first_clips import is_pending
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_path
+from longvideoagent.index.first_clips import FirstClips
 
 AGENT_NAME = "longvideoagent"
 """Which agent loop verl runs for a row."""
@@ -38,7 +39,7 @@ class Rows:
     """Whether questions without a clip are left out, rather than all refused."""
 
 
-def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[str, int]:
+def export(data: DataSet, cache: FirstClips, out: Path, how: Rows) -> dict[str, int]:
     """Write train.parquet and val.parquet. Options are shuffled by the seed with the right one moved along;
     whole videos go to one of the two, so none stands in both. Returns counts.
 
@@ -47,7 +48,7 @@ def export(data: DataSet, cache: GroundingCache, out: Path, how: Rows) -> dict[s
     """
     if find_spec("pyarrow") is None:
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
-    kept = [sample for sample in data.samples if not cache.owes(sample, data)]
+    kept = [sample for sample in data.samples if not is_pending(cache, sample, data)]
     missing = len(data.samples) - len(kept)
     if missing and not (kept and how.skips_missing):
         mend = "run lva data ground again with this --split, or leave them out with --skip-missing"
@@ -79,7 +80,7 @@ def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> di
     }
 
 
-def rows_of(data: DataSet, samples: Sequence[Sample], cache: GroundingCache, how: Rows) -> Iterator[dict[str, Any]]:
+def rows_of(data: DataSet, samples: Sequence[Sample], cache: FirstClips, how: Rows) -> Iterator[dict[str, Any]]:
     """One row for each question whose right option is known. Raises DataError where a video cannot be read, or
     has not the clip that the cache tells."""
     timelines: dict[str, Timeline] = {}

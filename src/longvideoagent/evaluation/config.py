@@ -17,11 +17,11 @@ from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
 from longvideoagent.core.context import master_prompt
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.views.run_folder import FORMAT, digest, flatten, sample_digests, sample_to_dict
 
@@ -134,7 +134,7 @@ def _texts(folder: Path) -> Iterator[str]:
 def _first_clips(path: Path | None, samples: Sequence[Sample]) -> str | None:
     if path is None:
         return None
-    cache = GroundingCache.existing(path)
+    cache = FirstClips.open_existing(path)
     return digest(str(cache.get(sample.question)) for sample in samples)
 
 

@@ -14,11 +14,11 @@ from longvideoagent.agents.master import ModelMaster
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.types import GroundingResult, Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.first_clips import GroundingCache
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalConfig
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
@@ -92,7 +92,7 @@ class EvalOverrides:
 
     protocol: EvalConfig
     data: DataSet
-    cache: GroundingCache | None = None
+    cache: FirstClips | None = None
     warnings: tuple[str, ...] = ()
     """What a person should know before anything is asked."""
 
@@ -129,11 +129,11 @@ class EvalOverrides:
                 return None
 
 
-def _read_first_clips(protocol: EvalConfig, samples: Sequence[Sample]) -> GroundingCache | None:
+def _read_first_clips(protocol: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:
     if protocol.first_clips is None:
         return None
     path = protocol.first_clips
-    cache = GroundingCache.existing(path)
+    cache = FirstClips.open_existing(path)
     missing = sum(sample.question not in cache for sample in samples)
     if missing:
         mend = f"lva data ground {protocol.data} --split {protocol.split} --out {path} finds them"

@@ -1,0 +1,82 @@
+"""The first clip of every question, in one JSON file that ``lva data ground`` fills and training and evaluation read.
+
+A clip is stored under the question's id and a digest of its text, so that a data set that changed under its ids does
+not get an old clip. Failures are not stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.core.types import Question, Timeline
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.fs import atomic_write_text
+
+FORMAT = 1
+
+
+class FirstClips:
+    """Clip labels by question. Changes are kept in memory until ``write``.
+
+    ``grounder`` is the model that finds the clips; None accepts a file that any model filled. Raises DataError if the
+    file cannot be used, and UsageError if another grounder filled it."""
+
+    def __init__(self, path: Path, grounder: str | None = None) -> None:
+        self.path = path
+        stored = _read(path) if path.exists() else {"clips": {}, "grounder": grounder}
+        self._clips: dict[str, str | None] = stored["clips"]
+        self._grounder = stored.get("grounder")
+        if grounder is not None and self._grounder != grounder:
+            raise UsageError(f"{path}: filled by {self._grounder}, not {grounder}; choose another --out")
+
+    @classmethod
+    def open_existing(cls, path: Path) -> FirstClips:
+        """As the constructor, but raises DataError if the file does not exist."""
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; lva data ground writes one")
+        return cls(path)
+
+    def __contains__(self, question: Question) -> bool:
+        return _key(question) in self._clips
+
+    def get(self, question: Question) -> str | None:
+        """The clip's label, or None if grounding found no clip. Raises KeyError for a question that is not stored."""
+        return self._clips[_key(question)]
+
+    def find(self, question: Question, timeline: Timeline) -> str | None:
+        """As ``get``. Raises DataError if the timeline has no such clip, as after the data set was built again."""
+        label = self.get(question)
+        if label is not None and timeline.find(label) is None:
+            raise DataError(
+                f"{self.path}: the video of question {question.id} has no clip {label}; delete the file and run "
+                "lva data ground again with this --split"
+            )
+        return label
+
+    def put(self, question: Question, label: str | None) -> None:
+        """Store a label, or None if grounding found no clip."""
+        self._clips[_key(question)] = label
+
+    def write(self) -> None:
+        """Write the file completely or not at all."""
+        content = {"format": FORMAT, "grounder": self._grounder, "clips": self._clips}
+        atomic_write_text(self.path, json.dumps(content, indent=1) + "\n")
+
+
+def _key(question: Question) -> str:
+    text = "\n".join([question.text, *question.options])
+    return f"{question.id} {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a file of first clips ({error}); name another file") from error
+    clips = content.get("clips") if isinstance(content, dict) and content.get("format") == FORMAT else None
+    if not isinstance(clips, dict):
+        raise DataError(f"{path}: not a file of first clips of format {FORMAT}; delete it or name another file")
+    return content
