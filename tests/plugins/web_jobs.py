@@ -28,6 +28,7 @@ LINES = (
 
 @pytest.fixture
 def library(tmp_path: Path, short_video: Path) -> Path:
+    """A folder with a.mp4 and a.srt, whose lines are ``LINES``."""
     folder = tmp_path / "library"
     folder.mkdir()
     shutil.copy(short_video, folder / "a.mp4")
@@ -38,27 +39,27 @@ def library(tmp_path: Path, short_video: Path) -> Path:
 
 @dataclass(frozen=True)
 class SlowVision:
-    """Sees nothing, and takes as long as it is let."""
+    """Sees a wall after some seconds."""
 
     seconds: float
-    looks: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
-        self.looks.append(request.query)
+        self.queries.append(request.query)
         await asyncio.sleep(self.seconds)
         return VisionResult("a wall")
 
 
 @dataclass(frozen=True)
 class BrokenVision:
-    """Is down."""
+    """Fails like a model server that is down."""
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
         raise ModelError("the server at 10.0.0.7 does not answer")
 
 
-def scripted(folder: Path, *replies: str) -> Team:
-    """A team whose master says what it is told to; one ask alone, since a script has an end."""
+def scripted_team(folder: Path, *replies: str) -> Team:
+    """A team whose master gives these replies, which are enough for one job."""
     script = folder / "script.json"
     script.write_text(json.dumps(replies))
     return load_team(TeamConfig(master=AgentConfig(model=f"scripted:{script}")))

@@ -1,4 +1,4 @@
-"""The page's server, run for real in a thread of the tests."""
+"""The page's server, running in a thread of the tests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import uvicorn
@@ -21,86 +21,93 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.server.app import create_app
 from longvideoagent.server.server import open_library
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
+T = TypeVar("T")
+
+
+class Event(NamedTuple):
+    """A server-sent event."""
+
+    name: str
+    data: Any
 
 
 @dataclass
-class AppState:
-    """A client of a server that runs."""
+class RunningServer:
+    """A running server and a client of it."""
 
     url: str
     client: httpx.Client
 
-    def get(self, path: str, **given: Any) -> Any:
-        """What the API tells, parsed. Asserts that it was asked well."""
-        told = self.client.get(path, **given)
-        assert told.status_code == 200, (path, told.status_code, told.text)
-        return told.json()
+    def get(self, path: str, **kwargs: Any) -> Any:
+        """The JSON at a path. Asserts that the request succeeds."""
+        response = self.client.get(path, **kwargs)
+        assert response.status_code == 200, (path, response.status_code, response.text)
+        return response.json()
 
     def video(self, name: str) -> str:
         """A video's id."""
-        return next(str(each["id"]) for each in self.get("/api/videos")["videos"] if each["name"] == name)
+        return next(str(video["id"]) for video in self.get("/api/videos")["videos"] if video["name"] == name)
 
-    def timeline(self, video: str) -> dict[str, Any]:
-        """A video's timeline, once it is ready."""
-        path = f"/api/videos/{video}/timeline"
-        told = self.until(lambda: self.client.get(path), lambda told: told.status_code != 202)
-        assert told.status_code == 200, told.text
-        timeline: dict[str, Any] = told.json()
+    def timeline(self, video_id: str) -> dict[str, Any]:
+        """A video's timeline, when it is ready."""
+        path = f"/api/videos/{video_id}/timeline"
+        response = self.until(lambda: self.client.get(path), lambda response: response.status_code != 202)
+        assert response.status_code == 200, response.text
+        timeline: dict[str, Any] = response.json()
         return timeline
 
-    def ask(self, video: str, question: str, **more: Any) -> str:
-        """Put a question; its id."""
-        told = self.client.post("/api/jobs", json={"video_id": video, "question": question, **more})
-        assert told.status_code == 201, told.text
-        return str(told.json()["id"])
+    def ask(self, video_id: str, question: str, **fields: Any) -> str:
+        """Submit a job; its id."""
+        response = self.client.post("/api/jobs", json={"video_id": video_id, "question": question, **fields})
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
-    def ended(self, ask: str) -> dict[str, Any]:
-        """An ask once it has ended."""
-        path = f"/api/jobs/{ask}"
-        told: dict[str, Any] = self.until(
-            lambda: self.get(path), lambda told: told["state"] not in ("queued", "running")
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """Wait until a job has ended; the job."""
+        job: dict[str, Any] = self.until(
+            lambda: self.get(f"/api/jobs/{job_id}"), lambda job: job["state"] not in ("queued", "running")
         )
-        return told
+        return job
 
-    def events(self, ask: str) -> list[tuple[str, Any]]:
-        """All server-sent events of an ask, to the end."""
-        with self.client.stream("GET", f"/api/jobs/{ask}/events", timeout=PATIENCE_S) as told:
-            assert told.headers["content-type"].startswith("text/event-stream")
-            fields = [line.partition(": ")[::2] for line in told.iter_lines() if line and not line.startswith(":")]
-        names = [value for name, value in fields if name == "event"]
-        data = [json.loads(value) for name, value in fields if name == "data"]
-        return list(zip(names, data, strict=True))
+    def events(self, job_id: str) -> list[Event]:
+        """All server-sent events of a job until its end."""
+        with self.client.stream("GET", f"/api/jobs/{job_id}/events", timeout=TIMEOUT_S) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            lines = [line.partition(": ")[::2] for line in response.iter_lines() if line and not line.startswith(":")]
+        names = [value for name, value in lines if name == "event"]
+        data = [json.loads(value) for name, value in lines if name == "data"]
+        return [Event(*pair) for pair in zip(names, data, strict=True)]
 
-    def until(self, ask: Any, is_enough: Any) -> Any:
-        """Ask again until it is enough."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not is_enough(told := ask()):
-            assert time.monotonic() < deadline, told
+    def until(self, request: Callable[[], T], is_done: Callable[[T], object]) -> T:
+        """Repeat a request until its result is as wanted; the result."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not is_done(result := request()):
+            assert time.monotonic() < deadline_s, result
             time.sleep(0.05)
-        return told
+        return result
 
 
 @contextmanager
-def running(app: ASGIApp) -> Iterator[AppState]:
+def running(app: ASGIApp) -> Iterator[RunningServer]:
     """The application behind a real server on a free port of this machine."""
-    at = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [at]})
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    url = f"http://127.0.0.1:{at.getsockname()[1]}"
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
-            yield AppState(url, client)
+        with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
+            yield RunningServer(url, client)
     finally:
         server.should_exit = True
-        thread.join(PATIENCE_S)
-        at.close()
+        thread.join(TIMEOUT_S)
+        listener.close()
 
 
 @contextmanager
-def serving(library: Path, teams: Mapping[str, Team] | None = None, **given: Any) -> Iterator[AppState]:
-    """A library served; ``given`` is told to the application."""
-    app = create_app(open_library(library, None), teams or {"offline": load_team()}, **given)
-    with running(app) as served:
-        yield served
+def serving(library: Path, teams: Mapping[str, Team] | None = None, **kwargs: Any) -> Iterator[RunningServer]:
+    """A server of a library; ``kwargs`` are those of ``create_app``."""
+    app = create_app(open_library(library, None), teams or {"offline": load_team()}, **kwargs)
+    with running(app) as server:
+        yield server

@@ -1,4 +1,4 @@
-"""Who may ask the server, and what it lets a browser do."""
+"""Access control: host names, sites, tokens, and the headers that restrict a browser."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.plugins.web_server import running, serving
 TOKEN = "correct horse battery"
 
 
-def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> None:
-    with serving(tmp_path) as app_state:
-        port = app_state.url.rpartition(":")[2]
+def test_host_name_not_loopback(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        port = server.url.rpartition(":")[2]
         for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "localhost"):
-            assert app_state.client.get("/api/health", headers={"Host": host}).status_code == 200, host
+            assert server.client.get("/api/health", headers={"Host": host}).status_code == 200, host
         for host in (
             "evil.example",
             f"evil.example:{port}",
@@ -40,39 +40,37 @@ def test_another_name_than_the_loopback_is_not_answered_to(tmp_path: Path) -> No
             "",
             "[",
         ):
-            told = app_state.client.get("/api/health", headers={"Host": host})
-            assert told.status_code in (400, 403), host
-            assert "version" not in told.text
+            response = server.client.get("/api/health", headers={"Host": host})
+            assert response.status_code in (400, 403), host
+            assert "version" not in response.text
 
 
-def test_another_site_can_ask_nothing_and_change_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path) as app_state:
-        asked = {"video_id": "x", "question": "y"}
+def test_cross_site_requests(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        body = {"video_id": "x", "question": "y"}
         for site in ("cross-site", "same-site"):
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
-            assert app_state.client.get("/api/videos", headers=headers).status_code == 403
-            assert app_state.client.post("/api/jobs", json=asked, headers=headers).status_code == 403
-        for origin in ("http://evil.example", "http://[", "null", app_state.url.replace("http:", "ftp:") + "1"):
+            assert server.client.get("/api/videos", headers=headers).status_code == 403
+            assert server.client.post("/api/jobs", json=body, headers=headers).status_code == 403
+        for origin in ("http://evil.example", "http://[", "null", server.url.replace("http:", "ftp:") + "1"):
             for path in ("/api/jobs", "/api/videos?name=a.mp4", "/api/jobs/0/stop"):
-                assert app_state.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
-        own = {"Origin": app_state.url, "Sec-Fetch-Site": "same-origin"}
-        assert (
-            app_state.client.post("/api/jobs", json=asked, headers=own).status_code == 404
-        )  # asked, and no such video
-        form = app_state.client.post(
+                assert server.client.post(path, headers={"Origin": origin}, content=b"{}").status_code == 403, origin
+        own = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
+        assert server.client.post("/api/jobs", json=body, headers=own).status_code == 404  # allowed, but no such video
+        form = server.client.post(
             "/api/jobs", content=b'{"video_id":"x","question":"y"}', headers={"Content-Type": "text/plain"}
         )
-        assert form.status_code == 422  # what a form of another site could send is no question
+        assert form.status_code == 422  # a form of another site cannot send JSON
         visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-        assert app_state.client.get("/", headers=visit).status_code == 200  # a link to the page
+        assert server.client.get("/", headers=visit).status_code == 200  # a link to the page
 
 
-def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
+def test_token_required(tmp_path: Path) -> None:
     cookie = AccessMiddleware(FastAPI(), TOKEN).cookie
-    with serving(tmp_path, token=TOKEN) as app_state:
+    with serving(tmp_path, token=TOKEN) as server:
         for path in ("/", "/api/health", "/api/videos", "/static/style.css", "/api/openapi.json", "/nothing"):
-            told = app_state.client.get(path)
-            assert (told.status_code, "token" in told.json()["detail"]) == (401, True), path
+            response = server.client.get(path)
+            assert (response.status_code, "token" in response.json()["detail"]) == (401, True), path
         for headers in (
             {"Authorization": "Bearer wrong"},
             {"Authorization": f"Basic {TOKEN}"},
@@ -80,34 +78,34 @@ def test_with_a_token_nobody_gets_anything_without_it(tmp_path: Path) -> None:
             {"Cookie": f"{cookie}="},
             {"Cookie": "=;;{"},
         ):
-            assert app_state.client.get("/api/health", headers=headers).status_code == 401, headers
-        assert app_state.client.get("/", params={"token": TOKEN + "x"}).status_code == 401
-        assert app_state.client.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
-        welcome = app_state.client.get("/", params={"token": TOKEN})
-        assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
-        set_cookie = welcome.headers["set-cookie"].lower()
+            assert server.client.get("/api/health", headers=headers).status_code == 401, headers
+        assert server.client.get("/", params={"token": TOKEN + "x"}).status_code == 401
+        assert server.client.get("/api/health", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        redirect = server.client.get("/", params={"token": TOKEN})
+        assert (redirect.status_code, redirect.headers["location"]) == (303, "/")
+        set_cookie = redirect.headers["set-cookie"].lower()
         assert "httponly" in set_cookie
         assert "samesite=strict" in set_cookie
         assert TOKEN not in set_cookie
-        assert app_state.client.get("/api/health").status_code == 200  # the client keeps the cookie
-        kept = app_state.client.cookies[cookie]
-        beside = {"Cookie": f'theme={{"a":1}}; x=a b; {cookie}={kept}'}
-        assert httpx.get(f"{app_state.url}/api/health", headers=beside).status_code == 200
-        form = httpx.get(app_state.url, headers={"Accept": "text/html"})
+        assert server.client.get("/api/health").status_code == 200  # the client keeps the cookie
+        cookie_value = server.client.cookies[cookie]
+        headers = {"Cookie": f'theme={{"a":1}}; x=a b; {cookie}={cookie_value}'}
+        assert httpx.get(f"{server.url}/api/health", headers=headers).status_code == 200
+        form = httpx.get(server.url, headers={"Accept": "text/html"})
         assert (form.status_code, 'name="token"' in form.text) == (401, True)
-        renamed = app_state.client.get("/api/health", headers={"Host": "videos.example"})
-        assert renamed.status_code == 200  # under any name, since the token is asked for
+        renamed = server.client.get("/api/health", headers={"Host": "videos.example"})
+        assert renamed.status_code == 200  # with a token, any host name is allowed
 
 
-def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:
-    with serving(tmp_path) as app_state:
+def test_security_headers(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
         for path in ("/", "/api/docs", "/api/health", "/static/style.css", "/nothing"):
-            headers = app_state.client.get(path).headers
+            headers = server.client.get(path).headers
             assert "default-src 'none'" in headers["content-security-policy"], path
             assert "script-src 'self'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["cross-origin-resource-policy"] == "same-origin"
-        docs = app_state.client.get("/api/docs").text
+        docs = server.client.get("/api/docs").text
     files = {path.name: path.read_text() for path in STATIC.iterdir()}
     for name, text in (*files.items(), ("docs", docs)):
         addresses = set(re.findall(r"https?://[^\s\"'<>)]+", text)) - {"http://www.w3.org/2000/svg"}
@@ -116,92 +114,92 @@ def test_the_page_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", files["index.html"])
 
 
-def test_hostile_names_come_back_as_text(tmp_path: Path, short_video: Path) -> None:
+def test_hostile_names(tmp_path: Path, short_video: Path) -> None:
     name = HOSTILE.replace("/", "").replace('"', "'") + ".mp4"
     (tmp_path / name).write_bytes(short_video.read_bytes())
-    with serving(tmp_path) as app_state:
-        told = app_state.client.get("/api/videos")
-        assert told.headers["content-type"] == "application/json"
-        assert told.json()["videos"][0]["name"] == name
-        video = app_state.video(name)
-        assert app_state.client.get(f"/api/videos/{video}/file").headers["content-type"] == "video/mp4"
-        ended = app_state.ended(app_state.ask(video, HOSTILE, options=[HOSTILE, "b"]))
+    with serving(tmp_path) as server:
+        response = server.client.get("/api/videos")
+        assert response.headers["content-type"] == "application/json"
+        assert response.json()["videos"][0]["name"] == name
+        video = server.video(name)
+        assert server.client.get(f"/api/videos/{video}/file").headers["content-type"] == "video/mp4"
+        ended = server.ended(server.ask(video, HOSTILE, options=[HOSTILE, "b"]))
         assert ended["question"] == HOSTILE
-        page = app_state.client.get(f"/api/jobs/{ended['id']}/page").text
+        page = server.client.get(f"/api/jobs/{ended['id']}/page").text
         assert "<script>" not in page
         assert "<img src=x" not in page
 
 
 @pytest.mark.parametrize(
-    ("host", "token", "told"),
+    ("host", "token", "message"),
     [
         ("0.0.0.0", None, "--token"),
         ("::", None, "--token"),
         ("192.0.2.1", None, "--token"),
-        ("127.0.0.1", "short", "characters"),
+        ("127.0.0.1", "short", "characters or more"),
         ("192.0.2.1", TOKEN, "cannot be listened on"),
     ],
 )
-def test_an_address_that_others_reach_needs_a_token(host: str, token: str | None, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_listen_refused(host: str, token: str | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         listen(host, 0, token, lambda _: None)
 
 
-def test_who_listens_to_others_is_warned() -> None:
-    said: list[str] = []
-    listen("0.0.0.0", 0, TOKEN, said.append).close()
-    assert "not encrypted" in said[0]
+def test_listen_warning() -> None:
+    warnings: list[str] = []
+    listen("0.0.0.0", 0, TOKEN, warnings.append).close()
+    assert "without encryption" in warnings[0]
 
 
 @given(st.one_of(st.text(max_size=40), st.ip_addresses().map(str)))
-def test_only_this_machine_is_the_loopback(host: str) -> None:
+def test_is_loopback_any_text(host: str) -> None:
     is_plain = host.lower().rstrip(".") == "localhost" or host.startswith("127.") or host == "::1"
     assert not is_loopback(host) or is_plain or host.startswith(("::ffff:", "0:", "::"))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--library", "nowhere"], "nowhere: no such folder"),
+        (["--library", "nowhere"], "nowhere: not a folder"),
         (["--host", "0.0.0.0"], "--token"),
         (["--team", "nobody"], "no team is called 'nobody'"),
         (["--port", "taken"], "Invalid value"),
     ],
 )
-def test_what_cannot_be_served_is_told_in_one_line(arguments: list[str], told: str, tmp_path: Path) -> None:
+def test_serve_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
     done = lva("serve", *arguments, cwd=tmp_path)
-    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+def test_serve_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = lva("serve", "--library", tmp_path, "--port", port)
     assert (done.returncode, "give another --port" in done.stderr) == (2, True), done.stderr
 
 
-def test_what_the_description_says_holds(tmp_path: Path, short_video: Path) -> None:
-    """Whatever is sent, the answer is one that the OpenAPI description names, and the server stays up."""
+def test_openapi_description_holds(tmp_path: Path, short_video: Path) -> None:
+    """For any request, the response is one that the OpenAPI description names, and the server stays up."""
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     app = create_app(open_library(tmp_path, None), {"offline": load_team()}, max_upload_bytes=10_000)
-    with running(app) as app_state:
-        known = {"video": app_state.video("a.mp4"), "job": app_state.ask(app_state.video("a.mp4"), "What?")}
-        app_state.ended(known["job"])
+    with running(app) as server:
+        known = {"video": server.video("a.mp4"), "job": server.ask(server.video("a.mp4"), "What?")}
+        server.ended(known["job"])
         schema = schemathesis.openapi.from_dict(app.openapi())
         for operation in schema.get_all_operations():
-            told: Any = operation.ok()  # type: ignore[union-attr]
+            tested: Any = operation.ok()  # type: ignore[union-attr]
 
-            @given(case=told.as_strategy(), is_known=st.booleans())
+            @given(case=tested.as_strategy(), is_known=st.booleans())
             @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
             def holds(case: Any, is_known: bool) -> None:
                 if is_known:
                     case.path_parameters.update({k: v for k, v in known.items() if k in case.path_parameters})
-                answer = case.call(base_url=app_state.url)
-                assert answer.status_code < 500, (case.method, case.formatted_path, answer.text)
-                if answer.status_code >= 400:
-                    assert isinstance(answer.json()["detail"], str)
+                response = case.call(base_url=server.url)
+                assert response.status_code < 500, (case.method, case.formatted_path, response.text)
+                if response.status_code >= 400:
+                    assert isinstance(response.json()["detail"], str)
                 else:
-                    case.validate_response(answer)
+                    case.validate_response(response)
 
             holds()
-        assert httpx.get(f"{app_state.url}/api/health").status_code == 200
+        assert httpx.get(f"{server.url}/api/health").status_code == 200

@@ -22,8 +22,8 @@ from tests.fakes.release import some, write_release
 from tests.plugins.hostile import HOSTILE
 from tests.plugins.media import EVERY_40_MS, shade, write_video
 from tests.plugins.runs import asked, run
-from tests.plugins.web_jobs import ANSWER, LOOK, SlowVision, scripted
-from tests.plugins.web_server import AppState, serving
+from tests.plugins.web_jobs import ANSWER, LOOK, SlowVision, scripted_team
+from tests.plugins.web_server import RunningServer, serving
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 PATIENCE_MS = 60_000
@@ -60,7 +60,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
     faults: list[str] = []
     contexts = []
 
-    def open_it(app_state: AppState, path: str = "/", width: int = 1280, **given: Any) -> Page:
+    def open_it(app_state: RunningServer, path: str = "/", width: int = 1280, **given: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce", **given)
         contexts.append(context)
         page = context.new_page()
@@ -82,7 +82,7 @@ def is_fault(told: str) -> bool:
     return "Content Security Policy" in told or "Uncaught" in told
 
 
-def is_own(url: str, app_state: AppState) -> bool:
+def is_own(url: str, app_state: RunningServer) -> bool:
     return url.startswith((app_state.url, "data:", "blob:"))
 
 
@@ -152,7 +152,7 @@ def test_from_an_upload_to_evidence_one_can_see(tmp_path: Path, library: Path, o
 
 
 def test_steps_appear_one_by_one_and_can_be_stopped(library: Path, tmp_path: Path, open_page: Open) -> None:
-    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
+    team = replace(scripted_team(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
     with serving(library, {"told": team}) as app_state:
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         ask(page, "Where is the kettle?")
@@ -283,7 +283,7 @@ def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Ope
 
 
 def test_an_ask_that_the_server_forgot_is_told_and_asked_again(library: Path, tmp_path: Path, open_page: Open) -> None:
-    team = replace(scripted(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
+    team = replace(scripted_team(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
     forgotten = {"detail": "no ask of that id is known here; reload the list"}
     with serving(library, {"told": team}) as app_state:
         running = app_state.ask(app_state.video("a.mp4"), "Where is the kettle?")
@@ -483,7 +483,7 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator("#run-count")).to_have_text("No question fits.")
 
 
-def views(app_state: AppState) -> dict[str, str]:
+def views(app_state: RunningServer) -> dict[str, str]:
     """Each view of the page, with a selector of what it shows last: home, a video, an answered question, a run, one
     of its questions, two runs."""
     video = app_state.video("a.mp4")
@@ -532,7 +532,7 @@ def test_what_others_wrote_is_shown_as_text(tmp_path: Path, short_video: Path, o
     folder = tmp_path / "script"
     folder.mkdir()
     say = (f"<think>{HOSTILE}</think><visual_query>{HOSTILE}</visual_query>", f"<answer>{HOSTILE}</answer>")
-    with serving(tmp_path, {HOSTILE: scripted(folder, *say)}) as app_state:
+    with serving(tmp_path, {HOSTILE: scripted_team(folder, *say)}) as app_state:
         (video,) = (each["id"] for each in app_state.get("/api/videos")["videos"])
         page = open_page(app_state, f"/#/videos/{video}")
         ask(page, f"kettle {HOSTILE}", HOSTILE, "b")

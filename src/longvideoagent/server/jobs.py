@@ -1,288 +1,266 @@
-"""Questions that are being asked: a queue, at most so many at once, and a record of each that has ended.
+"""The job queue: each job is one question put to one video; a limited number of jobs runs at the same time.
 
-    KEEP/asks/ID.json   one ask that has ended: what was asked of which video, and the whole trace
-
-Everything runs in the server's event loop; what computes does so in threads of its own.
+Everything runs in the server's event loop; computations run in threads. Records of jobs are in ``job_record``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
 from longvideoagent.agents.base import Team
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
-from longvideoagent.errors import LongVideoAgentError, UsageError, one_line
-from longvideoagent.fs import atomic_write_text
+from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.run import steps
+from longvideoagent.server.job_record import JobRecord, JobState, JobStore
 from longvideoagent.server.library import NotHereError, VideoItem
 from longvideoagent.server.video_cache import VideoCache
-from longvideoagent.views.trace_dict import trace_from_dict, trace_to_line
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
-MOST_WAITING = 200
-TOLD_EVERY_S = 0.3
-"""How often the progress of opening a video is looked at."""
+MAX_QUEUED = 200
+PROGRESS_POLL_S = 0.3
+"""How often the progress of opening a video is read."""
+ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+_KILLED = "the server ended while this job was running"
 _log = logging.getLogger(__name__)
-
-
-class State(StrEnum):
-    """Where an ask is. A rollout that an agent's outage ended is finished: its trace says so."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    FINISHED = "finished"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    """The video could not be opened."""
-
-
-ACTIVE = (State.QUEUED, State.RUNNING)
 
 
 @dataclass
 class Job:
-    """One question about one video, from when it was asked on."""
+    """One question put to one video."""
 
     id: str
-    video: str
+    video_id: str
     video_name: str
     question: Question
     team: str
     settings: RolloutSettings
-    asked_at: str
+    created_at: str
     """ISO 8601, UTC."""
-    state: State = State.QUEUED
+    state: JobState = JobState.QUEUED
     cause: str = ""
-    doing: str = ""
-    """What is being made ready before the first step."""
-    share: float | None = None
-    place: int | None = None
-    """In the queue, from 1."""
+    stage: str = ""
+    """What is being prepared before the first step."""
+    fraction: float | None = None
+    """How much of the stage is done, 0 to 1."""
+    queue_position: int | None = None
+    """From 1."""
     trace: Trace | None = None
     is_stopping: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    def change(self, **values: Any) -> None:
-        """Set fields, and wake whoever watches."""
+    @property
+    def is_active(self) -> bool:
+        """Whether the job is queued or running."""
+        return self.state in ACTIVE
+
+    def update(self, **values: Any) -> None:
+        """Set fields, and wake all readers of ``changes``."""
         for name, value in values.items():
             setattr(self, name, value)
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def end(self, state: JobState, cause: str) -> None:
+        """Set the final state."""
+        self.update(state=state, cause=cause, stage="", fraction=None, queue_position=None)
+
     async def changes(self) -> AsyncIterator[None]:
-        """Once now and after each change, until it has ended; changes that follow closely come as one."""
+        """Yield once now and after each change, until the job ends; changes in quick succession are one."""
         while True:
-            changed, has_ended = self._changed, self.state not in ACTIVE
+            changed, is_active = self._changed, self.is_active
             yield
-            if has_ended:
+            if not is_active:
                 return
             await changed.wait()
 
-    def line(self) -> dict[str, Any]:
-        """What a list of asks shows."""
+    def summary(self) -> dict[str, Any]:
+        """The job's fields in a list of jobs."""
         outcome = self.trace.outcome if self.trace else None
         return {
             "id": self.id,
-            "video_id": self.video,
+            "video_id": self.video_id,
             "video_name": self.video_name,
             "question": self.question.text,
             "state": str(self.state),
             "outcome": None if outcome is None else str(outcome),
             "answer": self.trace.answer if self.trace else "",
-            "created_at": self.asked_at,
+            "created_at": self.created_at,
         }
 
 
 @dataclass
 class JobQueue:
-    """All asks of a server: those that live, and the records of the others."""
+    """All jobs of a server: those that are active, and the records of the others."""
 
     video_cache: VideoCache
     teams: Mapping[str, Team]
-    folder: Path
+    store: JobStore
     max_concurrency: int = 2
-    _living: dict[str, Job] = field(default_factory=dict)
+    _active: dict[str, Job] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _ended: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Lines of the records, by id; the traces stay on the disk."""
+    _saved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Summaries of the records, by id; the traces stay on disk."""
     _unsaved: dict[str, Job] = field(default_factory=dict)
-    """Those whose record could not be written."""
+    """Ended jobs whose record could not be written."""
 
     def __post_init__(self) -> None:
-        self._places = asyncio.Semaphore(self.max_concurrency)
-        for path in sorted(self.folder.glob("*.json")):
+        self._slots = asyncio.Semaphore(self.max_concurrency)
+        for job_id in self.store.ids():
             try:
-                ask = _read(path)
-            except (OSError, ValueError, RecursionError) as error:
-                _log.warning("%s: no record of an ask (%s); it is not shown", path, one_line(error))
-                continue
-            self._ended[ask.id] = ask.line()
+                self._saved[job_id] = self._load(job_id).summary()
+            except DataError as error:
+                _log.warning("%s (this job is not shown)", error)
 
-    def add(self, item: VideoItem, question: Question, team: str, settings: RolloutSettings) -> Job:
-        """Put a question into the queue. Raises UsageError where the queue is full or there is no such team."""
+    def submit(self, item: VideoItem, question: Question, team: str, settings: RolloutSettings) -> Job:
+        """Put a question into the queue. Raises UsageError if the queue is full or the team is unknown."""
         if team not in self.teams:
-            raise UsageError(f"{team}: no such team here; there are {', '.join(self.teams)}")
-        if self.count(State.QUEUED) >= MOST_WAITING:
-            raise UsageError(f"{MOST_WAITING} questions wait already; ask again when some are answered")
+            raise UsageError(f"{team}: not a team of this server; choose one of {', '.join(self.teams)}")
+        if self.count(JobState.QUEUED) >= MAX_QUEUED:
+            raise UsageError(f"{MAX_QUEUED} questions are in the queue; ask again when some are answered")
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        ask = Job(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
-        self._living[ask.id] = ask
-        task = asyncio.create_task(self._live(ask, item))
-        self._tasks[ask.id] = task
-        task.add_done_callback(lambda done: self._leave(ask, done))
-        self._tell_places()
-        return ask
+        job = Job(secrets.token_hex(6), item.id, item.name, question, team, settings, now)
+        self._active[job.id] = job
+        task = asyncio.create_task(self._run(job, item))
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda done: self._on_done(job, done))
+        self._update_positions()
+        return job
 
-    def stop(self, ask_id: str) -> None:
-        """End an ask that lives; what it has found out so far is kept. Raises NotHereError for an unknown one."""
-        if self.get(ask_id).state in ACTIVE and not self._living[ask_id].is_stopping:
-            self._living[ask_id].is_stopping = True  # once: a second time would cut the keeping short
-            self._tasks[ask_id].cancel()
+    def stop(self, job_id: str) -> None:
+        """Stop a job if it is active; its trace so far is kept. Raises NotHereError if it is unknown."""
+        if self.get(job_id).is_active and not self._active[job_id].is_stopping:
+            self._active[job_id].is_stopping = True  # cancel once: a second time would interrupt the saving
+            self._tasks[job_id].cancel()
 
-    def get(self, ask_id: str) -> Job:
-        """The ask of that id, living or ended. Raises NotHereError where there is none."""
-        found = self._living.get(ask_id) or self._unsaved.get(ask_id)
-        if found is not None:
-            return found
-        if ask_id not in self._ended:
-            raise NotHereError("no ask of that id is known here; reload the list")
+    def get(self, job_id: str) -> Job:
+        """The job of that id, active or ended. Raises NotHereError if it is unknown or its record is unreadable."""
+        job = self._active.get(job_id) or self._unsaved.get(job_id)
+        if job is not None:
+            return job
+        if job_id not in self._saved:
+            raise NotHereError("no job has this id; reload the list")
         try:
-            return _read(self.folder / f"{ask_id}.json")
-        except (OSError, ValueError, RecursionError) as error:
-            raise NotHereError(f"the record of ask {ask_id} cannot be read any more ({error})") from error
+            return self._load(job_id)
+        except DataError as error:
+            raise NotHereError(f"the record of job {job_id} cannot be read any more ({error})") from error
 
-    def lines(self, most: int) -> list[dict[str, Any]]:
-        """One for each ask, the newest first, and at most so many."""
-        told = [*self._ended.values(), *(each.line() for each in (*self._living.values(), *self._unsaved.values()))]
-        return sorted(told, key=lambda line: (line["created_at"], line["id"]), reverse=True)[:most]
+    def summaries(self, limit: int) -> list[dict[str, Any]]:
+        """The newest ``limit`` jobs, newest first."""
+        current = (job.summary() for job in (*self._active.values(), *self._unsaved.values()))
+        newest_first = sorted(
+            (*self._saved.values(), *current), key=lambda summary: (summary["created_at"], summary["id"]), reverse=True
+        )
+        return newest_first[:limit]
 
-    def count(self, state: State) -> int:
-        """How many are queued, or running."""
-        return sum(each.state is state for each in self._living.values())
+    def count(self, state: JobState) -> int:
+        """The number of active jobs in a state."""
+        return sum(job.state is state for job in self._active.values())
 
     async def close(self) -> None:
-        """Stop what lives, and let the teams' connections go."""
+        """Stop all active jobs, and close the teams' connections."""
         tasks = list(self._tasks.values())
-        for ask_id in list(self._living):
-            self.stop(ask_id)
+        for job_id in list(self._active):
+            self.stop(job_id)
         await asyncio.gather(*tasks, return_exceptions=True)
         for team in self.teams.values():
             await team.close()
 
-    async def _live(self, ask: Job, item: VideoItem) -> None:
-        """From the queue to the record. There is one from the beginning, which counts where the server is killed."""
-        begun = asyncio.create_task(
-            self._keep(ask, _written(ask, State.STOPPED, "the server ended while this was asked"))
-        )
+    async def _run(self, job: Job, item: VideoItem) -> None:
+        """From the queue to the final record. The record written at the start counts if the server is killed."""
+        first_save = asyncio.create_task(self._save(job, _to_record(job, JobState.STOPPED, _KILLED)))
         try:
-            await asyncio.shield(begun)
-            async with self._places:
-                await self._run(ask, item)
-            state, cause = State.FINISHED, ""
+            await asyncio.shield(first_save)
+            async with self._slots:
+                await self._run_steps(job, item)
+            state, cause = JobState.FINISHED, ""
         except asyncio.CancelledError:
-            state, cause = State.STOPPED, ""
+            state, cause = JobState.STOPPED, ""
         except (LongVideoAgentError, OSError) as error:
-            state, cause = State.FAILED, self.video_cache.library.redact_paths(str(error))
-        await begun  # a stop may have come before it was written, and it must not be written last
-        await self._keep(ask, _written(ask, state, cause))
-        ask.change(state=state, cause=cause, doing="", share=None, place=None)
+            state, cause = JobState.FAILED, self.video_cache.library.redact_paths(str(error))
+        await first_save  # a stop may have come before it was written, and it must not be written last
+        await self._save(job, _to_record(job, state, cause))
+        job.end(state, cause)
 
-    async def _run(self, ask: Job, item: VideoItem) -> None:
-        ask.change(state=State.RUNNING, place=None)
-        self._tell_places()
-        opening = self.video_cache.opening(item)
-        while not await opening.is_done_within(TOLD_EVERY_S):
-            ask.change(doing=opening.doing, share=opening.share)
-        episode = await opening.episode()
-        ask.change(doing="", share=None)
-        async for trace in steps(ask.question, episode, self.teams[ask.team], ask.settings):
-            ask.change(trace=trace)
+    async def _run_steps(self, job: Job, item: VideoItem) -> None:
+        job.update(state=JobState.RUNNING, queue_position=None)
+        self._update_positions()
+        load = self.video_cache.load(item)
+        while not await load.is_done_within(PROGRESS_POLL_S):
+            job.update(stage=load.stage, fraction=load.fraction)
+        video = await load.video()
+        job.update(stage="", fraction=None)
+        async for trace in steps(job.question, video, self.teams[job.team], job.settings):
+            job.update(trace=trace)
 
-    async def _keep(self, ask: Job, told: str) -> None:
-        """Write its record; without one it is known for as long as the server runs."""
+    async def _save(self, job: Job, record: JobRecord) -> None:
+        """Write a record. A job without one is known as long as the server runs."""
         try:
-            await asyncio.to_thread(self._write, ask.id, told)
-            self._unsaved.pop(ask.id, None)
+            await asyncio.to_thread(self.store.write, job.id, record)
+            self._unsaved.pop(job.id, None)
         except OSError as error:
-            _log.error("ask %s could not be kept: %s", ask.id, error)
-            self._unsaved[ask.id] = ask
+            _log.error("job %s could not be saved: %s", job.id, error)
+            self._unsaved[job.id] = job
 
-    def _write(self, ask_id: str, told: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(self.folder / f"{ask_id}.json", told)
+    def _load(self, job_id: str) -> Job:
+        """A job from its record. Raises DataError."""
+        record = self.store.read(job_id)
+        question = Question(record.question, tuple(record.options))
+        try:
+            trace = None if record.trace is None else trace_from_dict(record.trace)
+        except ValueError as error:
+            raise DataError(f"job {job_id}: its trace cannot be read ({error})") from error
+        return Job(
+            id=job_id,
+            video_id=record.video_id,
+            video_name=record.video_name,
+            question=question,
+            team=record.team,
+            settings=RolloutSettings(record.max_rounds),
+            created_at=record.created_at,
+            state=record.state,
+            cause=record.cause,
+            trace=trace,
+        )
 
-    def _leave(self, ask: Job, done: asyncio.Task[None]) -> None:
-        """It has ended; an error of the program itself is told, so that nobody waits for ever."""
-        error = None if done.cancelled() else done.exception()
-        state, cause = State.STOPPED, ""  # before it had begun
+    def _on_done(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Move a job out of the active ones. An error of the program is logged and ends the job as failed."""
+        error = None if task.cancelled() else task.exception()
+        state, cause = JobState.STOPPED, ""  # it was cancelled before it started
         if error is not None:
-            _log.error("ask %s", ask.id, exc_info=error)
-            state, cause = State.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
-        if ask.state in ACTIVE:
-            self._unsaved[ask.id] = ask
-            ask.change(state=state, cause=cause, doing="", share=None, place=None)
-        if ask.id not in self._unsaved:
-            self._ended[ask.id] = ask.line()
-        del self._living[ask.id], self._tasks[ask.id]
-        self._tell_places()
+            _log.error("job %s", job.id, exc_info=error)
+            state, cause = JobState.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
+        if job.is_active:
+            self._unsaved[job.id] = job
+            job.end(state, cause)
+        if job.id not in self._unsaved:
+            self._saved[job.id] = job.summary()
+        del self._active[job.id], self._tasks[job.id]
+        self._update_positions()
 
-    def _tell_places(self) -> None:
-        queued = [each for each in self._living.values() if each.state is State.QUEUED]
-        for place, ask in enumerate(queued, 1):
-            if ask.place != place:
-                ask.change(place=place)
-
-
-class _Record(BaseModel):
-    """An ask as it lies on the disk."""
-
-    model_config = ConfigDict(strict=True)
-
-    video: str
-    video_name: str
-    question: str
-    options: list[str]
-    team: str
-    max_rounds: Annotated[int, Field(ge=1)]
-    asked_at: str
-    state: Annotated[State, Field(strict=False)]
-    cause: str
-    trace: dict[str, Any] | None
+    def _update_positions(self) -> None:
+        queued = [job for job in self._active.values() if job.state is JobState.QUEUED]
+        for position, job in enumerate(queued, 1):
+            if job.queue_position != position:
+                job.update(queue_position=position)
 
 
-def _written(ask: Job, state: State, cause: str) -> str:
-    """The record as JSON; in ASCII, which holds whatever a model may have said."""
-    record = _Record(
-        video=ask.video,
-        video_name=ask.video_name,
-        question=ask.question.text,
-        options=list(ask.question.options),
-        team=ask.team,
-        max_rounds=ask.settings.max_rounds,
-        asked_at=ask.asked_at,
+def _to_record(job: Job, state: JobState, cause: str) -> JobRecord:
+    return JobRecord(
+        video_id=job.video_id,
+        video_name=job.video_name,
+        question=job.question.text,
+        options=list(job.question.options),
+        team=job.team,
+        max_rounds=job.settings.max_rounds,
+        created_at=job.created_at,
         state=state,
         cause=cause,
-        trace=None if ask.trace is None else json.loads(trace_to_line(ask.trace)),
+        trace=None if job.trace is None else trace_to_dict(job.trace),
     )
-    return json.dumps(record.model_dump())
-
-
-def _read(path: Path) -> Job:
-    """Raises OSError, ValueError or RecursionError where the file is no record."""
-    told = _Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    question, settings = Question(told.question, tuple(told.options)), RolloutSettings(told.max_rounds)
-    ask = Job(path.stem, told.video, told.video_name, question, told.team, settings, told.asked_at)
-    ask.state, ask.cause = told.state, told.cause
-    ask.trace = None if told.trace is None else trace_from_dict(told.trace)
-    return ask

@@ -1,7 +1,7 @@
-"""The videos and runs that a server shows: those inside one folder, and what was uploaded.
+"""The videos and runs that a server shows: those inside one folder, and the uploaded videos.
 
-A video or a run is asked for by an id that stands in the listing, never by a path, so that nothing else can be
-reached. Links that lead out of the folder are not followed.
+Videos and runs are addressed by ids from the listing, never by paths, so that nothing else can be reached. Links that
+lead out of the folder are not followed.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import find_sidecar
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
-MOST_NAMES = 50_000
-"""Files and folders that are looked at; a library is no whole disk."""
+MAX_NAMES = 50_000
+"""Files and folders that are scanned; a library is not a whole disk."""
 RESCAN_S = 1.0
 RUN_FILES = {"config.json", "questions.jsonl", "traces.jsonl"}
+UPLOADS_DIR, SUBTITLES_DIR = "uploads", "subtitles"
 _NUMBERED_JPEG = re.compile(r"\d\.jpe?g$", re.IGNORECASE)
 _ID_LENGTH = 16
 
 
-class Kind(StrEnum):
-    """What a video is on the disk."""
+class VideoKind(StrEnum):
+    """What a video is on disk."""
 
     FILE = "file"
     FRAMES = "frames"
 
 
 class NotHereError(DataError):
-    """No video, run or ask has that id."""
+    """No video, run or job has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Item:
 
     id: str
     name: str
-    """Its path inside the library, for people to read."""
+    """Its path inside the library, for display."""
     path: Path
 
 
@@ -56,163 +57,171 @@ class Item:
 class VideoItem(Item):
     """A video file, or a folder of frames."""
 
-    kind: Kind
-    bytes: int | None
-    """None of a folder of frames."""
+    kind: VideoKind
+    size_bytes: int | None
+    """None for a folder of frames."""
     is_upload: bool = False
 
 
-Listed = TypeVar("Listed", Item, VideoItem)
+ItemT = TypeVar("ItemT", Item, VideoItem)
 
 
 @dataclass
 class Library:
-    """What lies in ``root``; ``keep`` is where uploads go, and may lie inside it."""
+    """The videos and runs in ``root``. Uploads are stored in ``data_dir``, which may be inside ``root``."""
 
     root: Path
-    keep: Path
-    is_cut_short: bool = False
-    """Whether the folder holds more than is looked at."""
+    data_dir: Path
+    is_truncated: bool = False
+    """Whether the folder holds more files than are scanned."""
     _videos: dict[str, VideoItem] = field(default_factory=dict)
     _runs: dict[str, Item] = field(default_factory=dict)
-    _scanned_s: float = -RESCAN_S
-    """When it was last looked through, on the monotonic clock."""
+    _scanned_at_s: float = -RESCAN_S
+    """On the monotonic clock."""
 
     @property
     def uploads(self) -> Path:
-        """Each upload has a folder of its own in it."""
-        return self.keep / "uploads"
+        """Each upload has its own folder in this one."""
+        return self.data_dir / UPLOADS_DIR
 
     def videos(self) -> list[VideoItem]:
-        """Look through the folder; by name."""
+        """Scan the folder; the videos by name, uploads last."""
         self._scan()
-        return sorted(self._videos.values(), key=lambda each: (each.is_upload, each.name.casefold()))
+        return sorted(self._videos.values(), key=lambda item: (item.is_upload, item.name.casefold()))
 
     def runs(self) -> list[Item]:
-        """The run folders of evaluations; by name."""
+        """Scan the folder; the run folders of evaluations by name."""
         self._scan()
-        return sorted(self._runs.values(), key=lambda each: each.name.casefold())
+        return sorted(self._runs.values(), key=lambda item: item.name.casefold())
 
     def video(self, video_id: str) -> VideoItem:
-        """The video of that id. Raises NotHereError where there is none (any more)."""
+        """The video of that id. Raises NotHereError if it does not exist (any more)."""
         if video_id not in self._videos:
             self._scan_if_old()
         return self._checked(self._videos.get(video_id), "video")
 
-    def holds(self, video_id: str) -> bool:
-        """Whether the video of that id was there when the folder was last looked through, and still is."""
+    def has_video(self, video_id: str) -> bool:
+        """Whether the last scan listed this video, and it still exists."""
         item = self._videos.get(video_id)
         return item is not None and item.path.exists()
 
     def run(self, run_id: str) -> Item:
-        """The run of that id. Raises NotHereError where there is none (any more)."""
+        """The run of that id. Raises NotHereError if it does not exist (any more)."""
         if run_id not in self._runs:
             self._scan_if_old()
         return self._checked(self._runs.get(run_id), "run")
 
     def video_at(self, path: Path) -> VideoItem | None:
-        """The video that lies there, or None where that is no video of the library."""
-        there = path.absolute().resolve()
-        return next((each for each in self.videos() if each.path.resolve() == there), None)
+        """The video of that path, or None if the library does not have it."""
+        real_path = path.absolute().resolve()
+        return next((item for item in self.videos() if item.path.resolve() == real_path), None)
 
-    def named(self, name: str) -> VideoItem:
-        """The video of that id or name. Raises NotHereError, which tells the names, where there is none."""
-        known = self.videos()
-        found = [each for each in known if name in (each.id, each.name)]
-        if not found:
-            told = ", ".join(each.name for each in known[:20]) or "none"
-            raise NotHereError(f"{name!r}: no such video in the library; it holds: {told}")
-        return found[0]
+    def video_named(self, name: str) -> VideoItem:
+        """The video of that id or name. Raises NotHereError, which lists the names, if there is none."""
+        items = self.videos()
+        item = next((item for item in items if name in (item.id, item.name)), None)
+        if item is None:
+            names = ", ".join(item.name for item in items[:20]) or "none"
+            raise NotHereError(f"{name!r}: not a video of the library; it has: {names}")
+        return item
 
     def subtitles(self, item: VideoItem) -> Path | None:
-        """The subtitles that were added to it, or those that lie beside it. Raises DataError where the latter lead out
-        of the library."""
-        beside = find_sidecar(item.path)
-        if beside is not None and not self._is_inside(beside):
-            raise DataError(f"{item.name}: {beside.name} beside it leads out of the library; copy the file in instead")
-        return self.added_subtitles(item) or beside
+        """The uploaded subtitle file of a video, else the one next to it, or None. Raises DataError if the latter is a
+        link out of the library."""
+        sidecar = find_sidecar(item.path)
+        if sidecar is not None and not self._is_inside(sidecar):
+            raise DataError(
+                f"{item.name}: {sidecar.name} next to it is a link out of the library; replace it with a copy"
+            )
+        return self.uploaded_subtitles(item) or sidecar
 
-    def added_subtitles(self, item: VideoItem) -> Path | None:
-        """The subtitle file that was uploaded for a video."""
-        named = sorted(self.subtitle_folder(item).glob("*"))
-        return next((each for each in named if each.suffix in SUBTITLE_SUFFIXES and PARTIAL not in each.name), None)
+    def uploaded_subtitles(self, item: VideoItem) -> Path | None:
+        """The subtitle file that was uploaded for a video, or None."""
+        paths = sorted(self.subtitle_folder(item).glob("*"))
+        return next((path for path in paths if path.suffix in SUBTITLE_SUFFIXES and PARTIAL not in path.name), None)
 
     def subtitle_folder(self, item: VideoItem) -> Path:
-        """Where the subtitle file that was uploaded for a video lies, alone."""
-        return self.keep / "subtitles" / item.id
+        """The folder that holds the uploaded subtitle file of a video and nothing else."""
+        return self.data_dir / SUBTITLES_DIR / item.id
 
-    def redact_paths(self, told: str) -> str:
-        """A message with its paths as the library tells them: nobody need know where on the disk it lies."""
-        for folder in sorted((self.root, self.keep, self.uploads), key=lambda each: -len(each.parts)):
-            told = told.replace(f"{folder}{os.sep}", "")
-        return told
+    def redact_paths(self, message: str) -> str:
+        """Make the paths in a message relative to the library: clients do not learn where it is on disk."""
+        for folder in sorted((self.root, self.data_dir, self.uploads), key=lambda path: -len(path.parts)):
+            message = message.replace(f"{folder}{os.sep}", "")
+        return message
 
-    def uploaded(self, path: Path) -> VideoItem:
-        """Take in a file that was just written into ``uploads``."""
-        item = self._video(self.uploads, path, is_upload=True)
+    def add_upload(self, path: Path) -> VideoItem:
+        """Add a file that was just written to ``uploads``."""
+        item = self._video_item(self.uploads, path, is_upload=True)
         self._videos = {**self._videos, item.id: item}
         return item
 
-    def _checked(self, item: Listed | None, what: str) -> Listed:
+    def _checked(self, item: ItemT | None, noun: str) -> ItemT:
         if item is None or not item.path.exists() or not self._is_inside(item.path):
-            raise NotHereError(f"no {what} of that id is in the library; reload the list")
-        if isinstance(item, VideoItem) and item.kind is Kind.FRAMES and self._leads_out(item.path):
-            raise NotHereError(f"{item.name}: some of its frames lie outside of the library; copy them in")
+            raise NotHereError(f"no {noun} of the library has this id; reload the list")
+        if isinstance(item, VideoItem) and item.kind is VideoKind.FRAMES and self._has_links_out(item.path):
+            raise NotHereError(
+                f"{item.name}: some of its frames are links out of the library; replace them with copies"
+            )
         return item
 
-    def _leads_out(self, folder: Path) -> bool:
-        return any(each.is_symlink() and not self._is_inside(each) for each in folder.iterdir())
+    def _has_links_out(self, folder: Path) -> bool:
+        return any(path.is_symlink() and not self._is_inside(path) for path in folder.iterdir())
 
     def _scan_if_old(self) -> None:
-        """Who asks for what is not there makes the server look for it, but not at every breath."""
-        if time.monotonic() - self._scanned_s >= RESCAN_S:
+        """An unknown id makes the server scan the folder, but not for every request."""
+        if time.monotonic() - self._scanned_at_s >= RESCAN_S:
             self._scan()
 
     def _scan(self) -> None:
-        self.is_cut_short = False
-        found = [*self._walk(self.root, is_upload=False), *self._walk(self.uploads, is_upload=True)]
-        self._videos = {each.id: each for each in found if isinstance(each, VideoItem)}
-        self._runs = {each.id: each for each in found if not isinstance(each, VideoItem)}
-        self._scanned_s = time.monotonic()
+        self.is_truncated = False
+        items = [*self._walk(self.root, is_upload=False), *self._walk(self.uploads, is_upload=True)]
+        self._videos = {item.id: item for item in items if isinstance(item, VideoItem)}
+        self._runs = {item.id: item for item in items if not isinstance(item, VideoItem)}
+        self._scanned_at_s = time.monotonic()
 
     def _walk(self, root: Path, *, is_upload: bool) -> Iterator[Item]:
-        looked_at = 0
-        for folder, folders, files in os.walk(root):
-            looked_at += len(folders) + len(files)
-            if looked_at > MOST_NAMES:
-                self.is_cut_short = True
+        num_names = 0
+        for folder_name, subfolders, files in os.walk(root):
+            num_names += len(subfolders) + len(files)
+            if num_names > MAX_NAMES:
+                self.is_truncated = True
                 return
-            here = Path(folder)
-            folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name != self.keep)
+            folder = Path(folder_name)
+            subfolders[:] = sorted(
+                name for name in subfolders if not name.startswith(".") and folder / name != self.data_dir
+            )
             if set(files) >= RUN_FILES:
-                yield Item(_id(root, here, "run"), _name(root, here), here)
-            for path in (here / name for name in _videos_of(files)):
+                yield Item(_id(root, folder, "run"), _name(root, folder), folder)
+            for path in (folder / name for name in _video_names(files)):
                 if path.is_file() and (not path.is_symlink() or self._is_inside(path)):
-                    yield self._video(root, path, is_upload=is_upload)
+                    yield self._video_item(root, path, is_upload=is_upload)
             if any(map(_NUMBERED_JPEG.search, files)):
-                yield VideoItem(_id(root, here, str(is_upload)), _name(root, here), here, Kind.FRAMES, None)
+                yield VideoItem(
+                    _id(root, folder, str(is_upload)), _name(root, folder), folder, VideoKind.FRAMES, size_bytes=None
+                )
 
-    def _video(self, root: Path, path: Path, *, is_upload: bool) -> VideoItem:
-        shown = _readable(path.name) if is_upload else _name(root, path)
-        return VideoItem(_id(root, path, str(is_upload)), shown, path, Kind.FILE, _bytes(path), is_upload)
+    def _video_item(self, root: Path, path: Path, *, is_upload: bool) -> VideoItem:
+        name = _readable(path.name) if is_upload else _name(root, path)
+        return VideoItem(_id(root, path, str(is_upload)), name, path, VideoKind.FILE, _size_bytes(path), is_upload)
 
     def _is_inside(self, path: Path) -> bool:
         try:
-            real = path.resolve()
-        except (OSError, RuntimeError):  # a link that leads to itself
+            real_path = path.resolve()
+        except (OSError, RuntimeError):  # a link to itself
             return False
-        return any(real.is_relative_to(folder.resolve()) for folder in (self.root, self.uploads))
+        return any(real_path.is_relative_to(folder.resolve()) for folder in (self.root, self.uploads))
 
 
-def _videos_of(files: Sequence[str]) -> list[str]:
-    named = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
-    return [name for name in named if f"{PARTIAL}." not in name]
+def _video_names(files: Sequence[str]) -> list[str]:
+    names = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES]
+    return [name for name in names if f"{PARTIAL}." not in name]
 
 
-def _bytes(path: Path) -> int:
+def _size_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # it has gone meanwhile
+    except OSError:  # removed since it was listed
         return 0
 
 
@@ -221,11 +230,11 @@ def _name(root: Path, path: Path) -> str:
 
 
 def _readable(name: str) -> str:
-    """Names on a disk may be bytes that are no text."""
+    """File names may contain bytes that are not UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _id(root: Path, path: Path, what: str) -> str:
-    """Stable from one start of the server to the next, and no path."""
-    told = f"{what}\0{path.relative_to(root).as_posix()}".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(told).hexdigest()[:_ID_LENGTH]
+def _id(root: Path, path: Path, namespace: str) -> str:
+    """The same after a restart of the server; it does not contain the path."""
+    key = f"{namespace}\0{path.relative_to(root).as_posix()}".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(key).hexdigest()[:_ID_LENGTH]

@@ -1,4 +1,4 @@
-"""The agents as tools for an assistant, by the Model Context Protocol (https://modelcontextprotocol.io)."""
+"""The agents as tools of the Model Context Protocol (https://modelcontextprotocol.io)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
-from longvideoagent.core.types import (
-    AgentFailure,
-    Clip,
-    GroundingResult,
-    Question,
-    Result,
-    Subtitle,
-    Timeline,
-    VisionResult,
-)
+from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.run import make_question, steps
@@ -38,23 +29,25 @@ from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.html.trajectory import span
 from longvideoagent.views.summary import summarize_trace
 
-MOST_LINES = 400
-"""Of a transcript that are told at once."""
-LONGEST_LOOK_S = 300.0
+MAX_TRANSCRIPT_LINES = 400
+"""Lines that one call of ``get_transcript`` returns."""
+MAX_LOOK_S = 300.0
 INSTRUCTIONS = (
-    "Answers questions about long videos, with evidence one can seek to. ask_video lets the whole team work; locate, "
-    "look and transcript ask its parts. Times are seconds in the video."
+    "Answers questions about long videos and gives evidence with times. ask_video runs the whole team of agents; "
+    "locate_clip, look and get_transcript use its parts. Times are seconds from the start of the video."
 )
 
 P = ParamSpec("P")
 R = TypeVar("R")
-VideoName = Annotated[str, Field(description="A name or an id that list_videos tells.")]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Rounds = Annotated[int, Field(ge=1, le=20, description="Replies that the master may give.")]
+VideoName = Annotated[str, Field(description="A name or an id from list_videos.")]
+StartS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Start of the span, in seconds.")]
+EndS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="End of the span, in seconds.")]
+Options = Annotated[list[str] | None, Field(description="Answer options; leave out for an open question.")]
+MaxRounds = Annotated[int, Field(ge=1, le=20, description="Maximum number of the master agent's replies.")]
 
 
 def create_server(library: Library, team: Team, max_concurrency: int = 2) -> MCPServer:
-    """The server with its tools, for any transport; so many of them work at once."""
+    """Create the server with its tools, for any transport. At most ``max_concurrency`` calls use agents at a time."""
     video_cache = VideoCache(library)
     tools = Tools(library, video_cache, team, max_concurrency)
 
@@ -68,133 +61,135 @@ def create_server(library: Library, team: Team, max_concurrency: int = 2) -> MCP
     server = MCPServer(
         "longvideoagent", version=version, instructions=INSTRUCTIONS, lifespan=lifespan, log_level="WARNING"
     )
-    for tool in (tools.ask_video, tools.locate, tools.look, tools.list_videos, tools.transcript):
-        server.add_tool(_in_words(tool, library))
+    for tool in (tools.ask_video, tools.locate_clip, tools.look, tools.list_videos, tools.get_transcript):
+        server.add_tool(_with_tool_errors(tool, library))
     return server
 
 
-def _in_words(tool: Callable[P, Awaitable[R]], library: Library) -> Callable[P, Awaitable[R]]:
-    """The tool with this package's errors as the protocol's, which the assistant is told."""
+def _with_tool_errors(tool: Callable[P, Awaitable[R]], library: Library) -> Callable[P, Awaitable[R]]:
+    """Raise this package's errors as tool errors, which the protocol sends to the assistant."""
 
     @functools.wraps(tool)
-    async def called(*given: P.args, **named: P.kwargs) -> R:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await tool(*given, **named)
+            return await tool(*args, **kwargs)
         except LongVideoAgentError as error:
             raise ToolError(library.redact_paths(str(error))) from error
         except OSError as error:
             raise ToolError(f"a file cannot be used ({error.strerror}); list the videos again") from error
 
-    return called
+    return call
 
 
 def http_app(server: MCPServer, token: str | None) -> ASGIApp:
-    """The server over streamable HTTP at ``/mcp``, guarded as the page is."""
-    guarded_here = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    return AccessMiddleware(server.streamable_http_app(transport_security=guarded_here), token)
+    """The server over streamable HTTP at ``/mcp``, with the same access control as the page."""
+    settings = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # AccessMiddleware does this
+    return AccessMiddleware(server.streamable_http_app(transport_security=settings), token)
 
 
 class Tools:
-    """What an assistant can have done. Whatever cannot be is told as the tool's error, in one sentence."""
+    """The tools. Every failure is a tool error of one sentence."""
 
     def __init__(self, library: Library, video_cache: VideoCache, team: Team, max_concurrency: int) -> None:
-        self._library, self._shelf, self._team = library, video_cache, team
-        self._places = asyncio.Semaphore(max_concurrency)
+        self._library, self._video_cache, self._team = library, video_cache, team
+        self._slots = asyncio.Semaphore(max_concurrency)
 
     async def list_videos(self) -> list[dict[str, Any]]:
-        """The videos that can be asked."""
+        """List the videos of the library."""
         return [
-            {"id": each.id, "name": each.name, "kind": str(each.kind)}
-            for each in await asyncio.to_thread(self._library.videos)
+            {"id": item.id, "name": item.name, "kind": str(item.kind)}
+            for item in await asyncio.to_thread(self._library.videos)
         ]
 
-    async def transcript(self, video: VideoName, start_s: Seconds = 0.0, end_s: Seconds | None = None) -> str:
-        """What is said, or read off the screen, within a span of a video: a line each, with its time."""
-        episode = await self._episode(video)
-        last_s = episode.timeline.duration_s if end_s is None else end_s
-        _check_span(episode, start_s, last_s)
-        lines = _between(episode.timeline, start_s, last_s)
-        told = [f"[{line.start_s:.1f} s, {format_timestamp(line.start_s)}] {line.text}" for line in lines[:MOST_LINES]]
-        if len(lines) > MOST_LINES:
-            told.append(f"({len(lines) - MOST_LINES} more lines; ask from {lines[MOST_LINES].start_s:.1f} s on)")
-        return "\n".join(told) or f"no lines between {start_s:g} and {last_s:g} s (text from {episode.text_source})"
+    async def get_transcript(self, video: VideoName, start_s: StartS = 0.0, end_s: EndS | None = None) -> str:
+        """Get the subtitles, the speech or the text on screen within a span of a video, one line each with its time."""
+        opened = await self._open(video)
+        last_s = opened.timeline.duration_s if end_s is None else end_s
+        _check_span(opened, start_s, last_s)
+        lines = _lines_between(opened.timeline, start_s, last_s)
+        texts = [
+            f"[{line.start_s:.1f} s, {format_timestamp(line.start_s)}] {line.text}"
+            for line in lines[:MAX_TRANSCRIPT_LINES]
+        ]
+        if len(lines) > MAX_TRANSCRIPT_LINES:
+            next_line = lines[MAX_TRANSCRIPT_LINES]
+            num_more = len(lines) - MAX_TRANSCRIPT_LINES
+            texts.append(f"({num_more} more lines; continue from {next_line.start_s:.1f} s)")
+        return "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s (text from {opened.text_source})"
 
-    async def locate(self, video: VideoName, request: str, options: list[str] | None = None) -> dict[str, Any]:
-        """Find the clip of a video that a question or description is about, by its lines."""
-        episode = await self._episode(video)
+    async def locate_clip(self, video: VideoName, request: str, options: Options = None) -> dict[str, Any]:
+        """Find the clip of a video that a question or a description is about, by its subtitles."""
+        opened = await self._open(video)
         question, _ = make_question(request, options or [])
-        asked = GroundingRequest("", episode.timeline, Trace(question, RolloutSettings()))
-        found = await self._perform(asked, episode)
-        assert isinstance(found, GroundingResult | AgentFailure)
-        if isinstance(found, AgentFailure):
-            raise ModelError(f"{found.agent}: {found.cause}")
-        clip = episode.timeline.find(found.label) if found.label is not None else None
+        result = await self._perform(GroundingRequest("", opened.timeline, Trace(question, RolloutSettings())), opened)
+        assert isinstance(result, GroundingResult | AgentFailure)
+        if isinstance(result, AgentFailure):
+            raise ModelError(f"{result.agent}: {result.cause}")
+        clip = opened.timeline.find(result.label) if result.label is not None else None
         if clip is None:
-            return {"clip": None, "reason": found.reason or "nothing in the video matches"}
-        others = [episode.timeline.find(each.label) for each in found.candidates]
+            return {"clip": None, "reason": result.reason or "nothing in the video matches"}
+        candidates = [opened.timeline.find(candidate.label) for candidate in result.candidates]
         return {
             **span(clip, "clip"),
-            "reason": found.reason,
+            "reason": result.reason,
             "lines": [{"time_s": line.start_s, "text": line.text} for line in clip.subtitles],
-            "others": [span(other, "clip") for other in others if other is not None],
+            "candidates": [span(candidate, "clip") for candidate in candidates if candidate is not None],
         }
 
-    async def look(self, video: VideoName, start_s: Seconds, end_s: Seconds, query: str) -> dict[str, Any]:
-        """Say what the frames of a span of a video show; the shorter the span, the finer."""
-        episode = await self._episode(video)
-        clip = _clip(episode, start_s, end_s)
-        seen = await self._perform(VisionRequest(query, (clip,)), episode)
-        assert isinstance(seen, VisionResult | AgentFailure)
-        if isinstance(seen, AgentFailure):
-            raise ModelError(f"{seen.agent}: {seen.cause}")
-        told = [{"time_s": each.time_s, "text": each.text} for each in seen.evidence]
-        return {"text": seen.text, "shows_it": seen.is_found, "evidence": told}
+    async def look(self, video: VideoName, start_s: StartS, end_s: EndS, query: str) -> dict[str, Any]:
+        """Describe what the frames of a span of a video show about a query; shorter spans are seen in more detail."""
+        opened = await self._open(video)
+        clip = _span_clip(opened, start_s, end_s)
+        result = await self._perform(VisionRequest(query, (clip,)), opened)
+        assert isinstance(result, VisionResult | AgentFailure)
+        if isinstance(result, AgentFailure):
+            raise ModelError(f"{result.agent}: {result.cause}")
+        evidence = [{"time_s": each.time_s, "text": each.text} for each in result.evidence]
+        return {"text": result.text, "is_found": result.is_found, "evidence": evidence}
 
     async def ask_video(
-        self, ctx: Context, video: VideoName, question: str, options: list[str] | None = None, max_rounds: Rounds = 5
+        self, ctx: Context, video: VideoName, question: str, options: Options = None, max_rounds: MaxRounds = 5
     ) -> dict[str, Any]:
-        """Ask a video a question, with answer choices or without, and get the answer, how sure it is, and evidence with
-        times. The outcome ``failed`` means that a model was down, and is no answer."""
-        asked, _ = make_question(question, options or [])
-        episode = await self._episode(video)
-        return await self._asked(ctx, asked, episode, max_rounds)
-
-    async def _asked(self, ctx: Context, asked: Question, episode: Video, max_rounds: int) -> dict[str, Any]:
-        told: dict[str, Any] = {}
-        async with self._places:
-            async for trace in steps(asked, episode, self._team, RolloutSettings(max_rounds)):
+        """Ask a question about a video; returns the answer, its confidence, and evidence with times. The outcome
+        ``failed`` means that a model was not available; it is not an answer."""
+        asked_question, _ = make_question(question, options or [])
+        opened = await self._open(video)
+        settings = RolloutSettings(max_rounds)
+        last_trace = Trace(asked_question, settings)
+        async with self._slots:
+            async for trace in steps(asked_question, opened, self._team, settings):
                 await ctx.report_progress(len(trace.rounds), max_rounds)
-                told = summarize_trace(trace)
-        return told
+                last_trace = trace
+        return summarize_trace(last_trace)
 
-    async def _perform(self, request: GroundingRequest | VisionRequest, episode: Video) -> Result:
-        async with self._places:
-            return await self._team.perform(request, episode.video)
+    async def _perform(self, request: GroundingRequest | VisionRequest, opened: Video) -> Result:
+        async with self._slots:
+            return await self._team.perform(request, opened.video)
 
-    async def _episode(self, name: str) -> Video:
-        return await self._shelf.episode(await asyncio.to_thread(self._library.named, name))
+    async def _open(self, name: str) -> Video:
+        return await self._video_cache.video(await asyncio.to_thread(self._library.video_named, name))
 
 
-def _between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]:
+def _lines_between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]:
     return [line for line in timeline.subtitles if line.end_s > start_s and line.start_s <= end_s]
 
 
-def _check_span(episode: Video, start_s: float, end_s: float) -> None:
-    """Raises UsageError where it lies outside of the video."""
-    duration_s = episode.timeline.duration_s
+def _check_span(opened: Video, start_s: float, end_s: float) -> None:
+    """Raises UsageError if the span is outside of the video."""
+    duration_s = opened.timeline.duration_s
     if not start_s < end_s or start_s >= duration_s:
-        raise UsageError(f"{start_s:g} to {end_s:g} s is no span of this video; it has {duration_s:.1f} s")
+        raise UsageError(f"{start_s:g} to {end_s:g} s: not a span of this video, which has {duration_s:.1f} s")
 
 
-def _clip(episode: Video, start_s: float, end_s: float) -> Clip:
-    """The span as a clip. Raises UsageError where it lies outside of the video, or is too long to be looked at."""
-    _check_span(episode, start_s, end_s)
-    if end_s - start_s > LONGEST_LOOK_S:
-        raise UsageError(f"{end_s - start_s:g} s are too long to be looked at; ask for {LONGEST_LOOK_S:g} s or fewer")
-    end_s = min(end_s, episode.timeline.duration_s)
+def _span_clip(opened: Video, start_s: float, end_s: float) -> Clip:
+    """The span as a clip. Raises UsageError if it is outside of the video or too long."""
+    _check_span(opened, start_s, end_s)
+    if end_s - start_s > MAX_LOOK_S:
+        raise UsageError(f"{end_s - start_s:g} s: too long for one look; use {MAX_LOOK_S:g} s or less")
+    end_s = min(end_s, opened.timeline.duration_s)
     return Clip(
         f"{format_timestamp(start_s)}-{format_timestamp(end_s)}",
         start_s,
         end_s,
-        tuple(_between(episode.timeline, start_s, end_s)),
+        tuple(_lines_between(opened.timeline, start_s, end_s)),
     )

@@ -1,4 +1,4 @@
-"""From the command line's words to a server that listens."""
+"""From the command line's options to a server that listens."""
 
 from __future__ import annotations
 
@@ -20,82 +20,85 @@ from longvideoagent.agents.config import load_team_config
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.server.access import is_loopback
-from longvideoagent.server.library import Library
+from longvideoagent.server.job_record import JOBS_DIR
+from longvideoagent.server.library import SUBTITLES_DIR, UPLOADS_DIR, Library
 
-KEEP = ".longvideoagent"
-LEAST_TOKEN = 8
-EVERYWHERE = ("0.0.0.0", "::")
-ABANDONED_S = 86_400
-LAST_WORDS_S = 3
-"""How long open connections may go on once the server is stopped."""
+DATA_DIR = ".longvideoagent"
+MIN_TOKEN_CHARS = 8
+ALL_INTERFACES = ("0.0.0.0", "::")
+ABANDONED_UPLOAD_S = 86_400
+SHUTDOWN_TIMEOUT_S = 3
+"""How long open connections may continue after the server is stopped."""
 
 
-def open_library(root: Path, keep: Path | None) -> Library:
-    """The library in a folder. Raises UsageError where that is none, or nothing can be kept."""
+def open_library(root: Path, data_dir: Path | None) -> Library:
+    """The library in a folder. Raises UsageError if the folder does not exist, or the data directory (default:
+    ``.longvideoagent`` in the folder) cannot be written to."""
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; make it, or give the one your videos are in")
-    kept = keep or root / KEEP
+        raise UsageError(f"{root}: not a folder; create it, or give the one that holds your videos")
+    data_dir = data_dir or root / DATA_DIR
     try:
-        for folder in ("uploads", "asks", "subtitles"):
-            (kept / folder).mkdir(parents=True, exist_ok=True)
-        (kept / "asks" / ".writable").touch()
-        _sweep(kept / "uploads")
+        for name in (UPLOADS_DIR, JOBS_DIR, SUBTITLES_DIR):
+            (data_dir / name).mkdir(parents=True, exist_ok=True)
+        (data_dir / JOBS_DIR / ".writable").touch()
+        _remove_abandoned_uploads(data_dir / UPLOADS_DIR)
     except OSError as error:
         raise UsageError(
-            f"{kept}: cannot be written to ({error.strerror}); give another folder with --data-dir"
+            f"{data_dir}: cannot be written to ({error.strerror}); give another folder with --data-dir"
         ) from error
-    return Library(root.absolute(), kept.absolute())
+    return Library(root.absolute(), data_dir.absolute())
 
 
-def _sweep(uploads: Path) -> None:
-    """Delete what a server that was killed had half written; another one may be writing now."""
+def _remove_abandoned_uploads(uploads: Path) -> None:
+    """Delete the partial files of a server that was killed, but not those that another server may be writing."""
     for path in uploads.glob(f"*/*{PARTIAL}.*"):
-        if time.time() - path.stat().st_mtime > ABANDONED_S:
+        if time.time() - path.stat().st_mtime > ABANDONED_UPLOAD_S:
             shutil.rmtree(path.parent)
 
 
 def load_teams(names: Sequence[str], *, is_cached: bool) -> dict[str, Team]:
-    """The teams by their names. Raises UsageError or DataError where one cannot be."""
+    """The teams by name. Raises UsageError or DataError if one cannot be loaded."""
     return {
         name: load_team(load_team_config(name), cache_path() if is_cached else None) for name in dict.fromkeys(names)
     }
 
 
 def listen(host: str, port: int, token: str | None, warn: Callable[[str], None]) -> socket.socket:
-    """A socket at that address. Raises UsageError where others could reach it and no token is asked for, where the
-    token is too short, and where the address cannot be had."""
-    if token is not None and len(token) < LEAST_TOKEN:
-        raise UsageError(f"--token: has to have {LEAST_TOKEN} characters or more")
+    """A listening socket. Raises UsageError if other machines can reach the address and there is no token, if the token
+    is too short, and if the address cannot be bound."""
+    if token is not None and len(token) < MIN_TOKEN_CHARS:
+        raise UsageError(f"--token: too short; use {MIN_TOKEN_CHARS} characters or more")
     if not is_loopback(host):
         if token is None:
-            raise UsageError(f"--host {host}: others can reach this address; give a --token that they have to know")
-        warn(f"warning: whoever knows the token and reaches {host} can ask, upload and watch; it is not encrypted")
+            raise UsageError(f"--host {host}: other machines can reach this address; set a --token")
+        warn(f"warning: everybody who has the token and reaches {host} can ask, upload and watch, without encryption")
     try:
-        at = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        told = f"{host}:{port} cannot be listened on ({error.strerror})"
-        raise UsageError(f"{told}; give another --port or --host") from error
-    at.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a small answer may wait 40 ms for the one before
-    return at
+        raise UsageError(
+            f"{host}:{port}: cannot be listened on ({error.strerror}); give another --port or --host"
+        ) from error
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a small reply may wait 40 ms for the last one
+    return listener
 
 
-def run_app(app: ASGIApp, at: socket.socket, tell: Callable[[str], None], token: str | None = None) -> None:
-    """Serve until interrupted; ``tell`` is told the address, with the token where there is one."""
-    host, port = at.getsockname()[:2]
-    name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
-    tell(f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=LAST_WORDS_S)
+def run_app(app: ASGIApp, listener: socket.socket, on_ready: Callable[[str], None], token: str | None = None) -> None:
+    """Serve until interrupted. ``on_ready`` gets the server's URL, which contains the token if there is one."""
+    host, port = listener.getsockname()[:2]
+    name = socket.gethostname() if host in ALL_INTERFACES else f"[{host}]" if ":" in host else host
+    on_ready(f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S)
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # a second Ctrl-C
-        _Server(config).run(sockets=[at])
+        _Server(config).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends what is asked before it waits for connections to close: they show what is asked."""
+    """Stops the jobs before it waits for connections to close: connections stay open while they watch a job."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        here = getattr(getattr(self.config.app, "state", None), "app_state", None)
-        if here is not None:
-            await here.asks.close()
-            here.video_cache.close()
+        state = getattr(getattr(self.config.app, "state", None), "app_state", None)
+        if state is not None:
+            await state.jobs.close()
+            state.video_cache.close()
         await super().shutdown(sockets)

@@ -1,4 +1,4 @@
-"""What the routes of the server share."""
+"""The state that the routes of the server share."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from fastapi import Request
 
 from longvideoagent.server.jobs import JobQueue
 from longvideoagent.server.library import Library
-from longvideoagent.server.runs import Runs
+from longvideoagent.server.runs import RunCache
 from longvideoagent.server.video_cache import VideoCache
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """Everything that is served, made once."""
+    """What an application serves, created once."""
 
     library: Library
     video_cache: VideoCache
-    asks: JobQueue
-    runs: Runs
+    jobs: JobQueue
+    runs: RunCache
     teams: Mapping[str, str]
-    """Who plays in each team, by its name; the first is asked unless another is named."""
+    """Descriptions of the teams, by name; the first team is the default."""
     max_upload_bytes: int
-    """Of an upload."""
 
 
 def app_state(request: Request) -> AppState:
-    """What the application that got this request serves."""
-    told: AppState = request.app.state.app_state
-    return told
+    """The state of the application that received this request."""
+    state: AppState = request.app.state.app_state
+    return state

@@ -1,4 +1,4 @@
-"""Videos that have been made ready for questions, kept for as long as they and their subtitles stay what they were."""
+"""Opened videos, cached as long as the video file and its subtitle file stay unchanged."""
 
 from __future__ import annotations
 
@@ -13,106 +13,105 @@ from pathlib import Path
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.media.video import Video, open_video
 from longvideoagent.progress import Progress
+from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 from longvideoagent.server.library import Library, VideoItem
 from longvideoagent.server.playback.plan import check_safe_container
 
-MOST_KEPT = 16
-AT_ONCE = 2
-"""Videos that are made ready at the same time: each may read text off its screen for minutes."""
-PATIENCE_S = 30.0
-"""How long a video is made ready for nobody."""
+MAX_VIDEOS = 16
+MAX_LOADS = 2
+"""Videos that are opened at the same time: reading the text on screen can take minutes for each."""
+ABANDONED_S = 30.0
+"""How long a video is loaded without anybody waiting for it."""
 POLL_S = 1.0
 
-Fingerprint = tuple[object, ...]
 
-
-class GivenUpError(LongVideoAgentError):
-    """Nobody waits for the video any more, or the server ends."""
+class LoadAbandonedError(LongVideoAgentError):
+    """Nobody waits for the video any more, or the server is shutting down."""
 
 
 class VideoLoad:
-    """A video that is being made ready, or is. Whoever waits for it has to ask now and then."""
+    """A video that is being opened, or is open. Whoever waits for it has to poll it, or it is abandoned."""
 
-    def __init__(self, begin: Callable[[Progress], asyncio.Future[Video]]) -> None:
-        self.doing, self.share = "waiting for other videos to be opened", 0.0
+    def __init__(self, start: Callable[[Progress], asyncio.Future[Video]]) -> None:
+        self.stage, self.fraction = "waiting for other videos to be opened", 0.0
         self._is_closed = False
-        self._asked_s = time.monotonic()
-        self._task = begin(self._tell)
+        self._polled_at_s = time.monotonic()
+        self._task = start(self._on_progress)
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether the load has ended, successfully or not."""
         return self._task.done()
 
     @property
     def has_failed(self) -> bool:
-        """Whether it has ended without a video."""
+        """Whether the load has ended without a video."""
         return self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
 
-    async def is_done_within(self, seconds: float) -> bool:
-        """Whether it has ended, well or not, before so much time has passed."""
-        self._asked_s = time.monotonic()
-        return bool((await asyncio.wait([self._task], timeout=seconds))[0])
+    async def is_done_within(self, timeout_s: float) -> bool:
+        """Wait for at most that long; whether the load has ended, successfully or not."""
+        self._polled_at_s = time.monotonic()
+        done, _ = await asyncio.wait([self._task], timeout=timeout_s)
+        return bool(done)
 
-    async def episode(self) -> Video:
-        """The video, once it is ready. Raises DataError where it cannot be read."""
+    async def video(self) -> Video:
+        """Wait for the video. Raises DataError if it cannot be read."""
         while not await self.is_done_within(POLL_S):
             pass
         return self._task.result()
 
     def close(self) -> None:
-        """Have it end at the next thing that it tells."""
+        """Abandon the load at its next progress report."""
         self._is_closed = True
 
-    def _tell(self, doing: str, share: float) -> None:
-        """How far it is; called from the thread that works, and the one place where it can be stopped."""
-        if self._is_closed or time.monotonic() - self._asked_s > PATIENCE_S:
-            raise GivenUpError("nobody waits for this video any more; ask for it again")
-        self.doing, self.share = doing, share
+    def _on_progress(self, stage: str, fraction: float) -> None:
+        """Called from the thread that opens the video; raising here is the only way to interrupt it."""
+        if self._is_closed or time.monotonic() - self._polled_at_s > ABANDONED_S:
+            raise LoadAbandonedError("nobody waits for this video any more; open it again")
+        self.stage, self.fraction = stage, fraction
 
 
 @dataclass
 class VideoCache:
-    """Opens each video once, however many ask for it."""
+    """Opens each video once, however many requests need it."""
 
     library: Library
-    _openings: dict[Fingerprint, VideoLoad] = field(default_factory=dict)
-    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "opening"))
+    _loads: dict[Fingerprint, VideoLoad] = field(default_factory=dict)
+    """Least recently used first."""
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_LOADS, "video-load"))
 
-    def opening(self, item: VideoItem) -> VideoLoad:
-        """Begin to make a video ready, or go on with it; what has failed is tried again. Raises DataError where its
-        subtitles may not be used."""
+    def load(self, item: VideoItem) -> VideoLoad:
+        """Start to open a video, or join a load that exists; a failed load is started again. Raises DataError if the
+        video's subtitles are outside of the library."""
         subtitles = self.library.subtitles(item)
-        mark = (item.path, _state(item.path), subtitles, subtitles and _state(subtitles))
-        found = self._openings.pop(mark, None)
-        if found is None or found.has_failed:
-            found = VideoLoad(lambda progress: self._begin(item.path, subtitles, progress))
-        self._openings[mark] = found  # the latest asked for is the last to go
-        done = [mark for mark, each in self._openings.items() if each.is_done and each is not found]
-        for old in done[: max(0, len(self._openings) - MOST_KEPT)]:
-            del self._openings[old]
-        return found
+        fingerprint = (file_fingerprint(item.path), subtitles and file_fingerprint(subtitles))
+        load = self._loads.pop(fingerprint, None)
+        if load is None or load.has_failed:
+            load = VideoLoad(partial(self._start, item.path, subtitles))
+        self._loads[fingerprint] = load
+        self._evict(load)
+        return load
 
-    async def episode(self, item: VideoItem) -> Video:
-        """The video made ready. Raises DataError where it cannot be read."""
-        return await self.opening(item).episode()
+    async def video(self, item: VideoItem) -> Video:
+        """The opened video. Raises DataError if it cannot be read."""
+        return await self.load(item).video()
 
     def close(self) -> None:
-        """Begin nothing more, and let what is under way end soon."""
-        for opening in self._openings.values():
-            opening.close()
+        """Start no more loads, and end the current ones soon."""
+        for load in self._loads.values():
+            load.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, path: Path, subtitles: Path | None, progress: Progress) -> asyncio.Future[Video]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, partial(self._open, path, subtitles, progress))
+    def _evict(self, latest: VideoLoad) -> None:
+        done = [fingerprint for fingerprint, load in self._loads.items() if load.is_done and load is not latest]
+        for fingerprint in done[: max(0, len(self._loads) - MAX_VIDEOS)]:
+            del self._loads[fingerprint]
+
+    def _start(self, path: Path, subtitles: Path | None, progress: Progress) -> asyncio.Future[Video]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._open, path, subtitles, progress)
 
     def _open(self, path: Path, subtitles: Path | None, progress: Progress) -> Video:
         progress("opening the video", 0.0)
         check_safe_container(path)
-        episode = open_video(path, subtitles, progress)
-        return replace(episode, warnings=tuple(map(self.library.redact_paths, episode.warnings)))
-
-
-def _state(path: Path) -> tuple[int, int]:
-    told = path.stat()
-    return told.st_mtime_ns, told.st_size
+        video = open_video(path, subtitles, progress)
+        return replace(video, warnings=tuple(map(self.library.redact_paths, video.warnings)))

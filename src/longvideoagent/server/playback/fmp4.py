@@ -1,7 +1,7 @@
-"""Fragmented MP4 that is made while it is read: copied, encoded anew, or from a folder of frames.
+"""Fragmented MP4 that is produced while it is read: remuxed, transcoded, or encoded from a folder of frames.
 
-The stream's clock is 0 at the second it begins at, for its pictures and its sound alike: what begins later in the
-video begins as much later in the stream.
+The timestamp 0 is the second at which the stream starts, for video and audio alike: a track that starts later in the
+video starts as much later in the stream.
 """
 
 from __future__ import annotations
@@ -25,73 +25,74 @@ from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.readers.file import to_rgb
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.server.playback.audio import Sound
+from longvideoagent.server.playback.audio import AudioWriter
 from longvideoagent.server.playback.demux import (
-    MOST_GAP_S,
+    MAX_GAP_S,
     TICK_S,
-    decoded,
-    first_picture,
+    decode_frames,
+    first_frame,
     is_near,
-    opened,
+    mux,
+    open_source,
     seek,
     shift,
-    write,
 )
 
-MOST_SIDE_PX = 1280
-MOST_FPS = 60
-"""Of what is encoded anew; frames that come faster are left out."""
+MAX_SIDE_PX = 1280
+MAX_FPS = 60
+"""Of transcoded video; frames in excess are dropped."""
 FALLBACK_FPS = Fraction(25)
 GOP_S = 2
 CLOCK_HZ = 90_000
-"""Ticks a second of encoded pictures."""
-LONGEST_SILENCE_S = 0.1
-MOST_UNTIMED = 32
+"""Ticks per second of transcoded video."""
+MAX_SILENCE_S = 0.1
+MAX_UNTIMED = 32
 """Packets that wait for one with a decoding time."""
-ENCODING = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26"}
-# Without delay_moov each track is moved to 0 by itself, so that late sound comes early.
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov", "frag_duration": "500000"}
+ENCODER_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26"}
+# Without delay_moov each track would start at 0, so that late audio would be early.
+MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov", "frag_duration": "500000"}
 
 
-def remuxed(path: Path, start_s: float) -> Iterator[bytes]:
-    """The video from a keyframe on, its pictures copied. Raises DataError where it cannot be opened."""
-    return _streamed(path, start_s, _Copied)
+def remux(path: Path, start_s: float) -> Iterator[bytes]:
+    """The video from a keyframe on, its video track copied. Raises DataError if it cannot be opened."""
+    return _stream(path, start_s, _VideoCopier)
 
 
-def transcoded(path: Path, start_s: float) -> Iterator[bytes]:
-    """The video from a second on, its pictures and its sound encoded anew; begins with the picture that is shown at
-    that second. Raises DataError where it cannot be opened or no picture can be decoded."""
+def transcode(path: Path, start_s: float) -> Iterator[bytes]:
+    """The video from a second on, encoded again; starts with the frame that is shown at that second. Raises DataError
+    if it cannot be opened or no frame can be decoded."""
 
-    def begin(made: OutputContainer, video: VideoStream, from_s: float) -> _Transcoded:
-        first = to_rgb(first_picture(path), video, MOST_SIDE_PX)
-        return _Transcoded(_Encoder(made, first, video.average_rate or FALLBACK_FPS), video, from_s)
+    def create_writer(output: OutputContainer, video: VideoStream, from_s: float) -> _VideoTranscoder:
+        first = to_rgb(first_frame(path), video, MAX_SIDE_PX)
+        return _VideoTranscoder(_Encoder(output, first, video.average_rate or FALLBACK_FPS), video, from_s)
 
-    return _streamed(path, start_s, begin)
+    return _stream(path, start_s, create_writer)
 
 
-def pictures(video: VideoReader, start_s: float) -> Iterator[bytes]:
+def encode_frame_folder(video: VideoReader, start_s: float) -> Iterator[bytes]:
     """A folder of frames from a second on."""
-    pipe = _Pipe()
-    with av.open(pipe, "w", format="mp4", options=FRAGMENTS) as made:
+    buffer = _OutputBuffer()
+    with av.open(buffer, "w", format="mp4", options=MUXER_OPTIONS) as output:
         encoder: _Encoder | None = None
-        for number in range(int((video.duration_s - start_s) * TVQA_FRAMES_PER_S)):
-            (frame,) = video.frames([start_s + number / TVQA_FRAMES_PER_S])[:1] or (None,)
+        for index in range(int((video.duration_s - start_s) * TVQA_FRAMES_PER_S)):
+            time_s = index / TVQA_FRAMES_PER_S
+            frame = next(iter(video.frames([start_s + time_s])), None)
             if frame is not None and frame.is_readable():
-                shown = frame.rgb()
-                encoder = encoder or _Encoder(made, shown, Fraction(TVQA_FRAMES_PER_S))
-                encoder.show(shown, number / TVQA_FRAMES_PER_S)
-            yield from pipe.told()
+                rgb = frame.rgb()
+                encoder = encoder or _Encoder(output, rgb, Fraction(TVQA_FRAMES_PER_S))
+                encoder.add(rgb, time_s)
+            yield from buffer.chunks()
         if encoder is not None:
             encoder.end()
-    yield pipe.take()
+    yield buffer.take()
 
 
-class _Pipe:
-    """What a muxer writes, to be taken away piece by piece."""
+class _OutputBuffer:
+    """A file object that a muxer writes to; its contents are taken chunk by chunk."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self._told_at_s = time.monotonic()
+        self._yielded_at_s = time.monotonic()
 
     def write(self, data: bytes) -> int:
         self._parts.append(bytes(data))
@@ -101,22 +102,22 @@ class _Pipe:
         parts, self._parts = self._parts, []
         return b"".join(parts)
 
-    def told(self) -> Iterator[bytes]:
-        """What there is to send; now and then nothing, so that a viewer who has left can be noticed."""
+    def chunks(self) -> Iterator[bytes]:
+        """What is ready to send; after a pause an empty chunk, so that the server notices when a viewer has left."""
         data, now_s = self.take(), time.monotonic()
-        if data or now_s - self._told_at_s > LONGEST_SILENCE_S:
+        if data or now_s - self._yielded_at_s > MAX_SILENCE_S:
             yield data
-            self._told_at_s = time.monotonic()
+            self._yielded_at_s = time.monotonic()
 
 
-class _Copied:
-    """Pictures as they are, from the first keyframe not before some second."""
+class _VideoCopier:
+    """Copies a video track from the first keyframe at or after some second."""
 
-    def __init__(self, made: OutputContainer, source: VideoStream, from_s: float) -> None:
-        self._made, self._from_s = made, from_s
-        self._stream = made.add_stream_from_template(source)
-        rate, base = source.average_rate or FALLBACK_FPS, source.time_base
-        self._step = max(1, round(1 / rate / base)) if base else 1
+    def __init__(self, output: OutputContainer, source: VideoStream, start_s: float) -> None:
+        self._output, self._start_s = output, start_s
+        self._stream = output.add_stream_from_template(source)
+        fps, base = source.average_rate or FALLBACK_FPS, source.time_base
+        self._frame_ticks = max(1, round(1 / fps / base)) if base else 1
         self._untimed: list[Packet[Any]] = []
         self._first_pts: int | None = None
         self._last_dts: int | None = None
@@ -125,126 +126,126 @@ class _Copied:
         if packet.pts is None or packet.time_base is None:
             return
         if self._first_pts is None:
-            if not packet.is_keyframe or float(packet.pts * packet.time_base) < self._from_s - TICK_S:
+            if not packet.is_keyframe or float(packet.pts * packet.time_base) < self._start_s - TICK_S:
                 return
             self._first_pts = packet.pts
         if packet.pts < self._first_pts:
-            return  # it is shown before the keyframe and needs pictures from before it
+            return  # it is shown before the keyframe and depends on frames before it
         self._untimed.append(packet)
-        for each in self._timed():
-            self._copy(each)
+        for timed in self._take_timed():
+            self._copy(timed)
 
     def end(self) -> None:
         """All has been written."""
 
-    def _timed(self) -> list[Packet[Any]]:
-        """Takes out the packets once the last of them has a decoding time, which Matroska does not tell of the first
-        after a seek: those before it are decoded a frame apart."""
-        last = self._untimed[-1]
-        if last.dts is None and len(self._untimed) >= MOST_UNTIMED:
-            last.dts = min(each.pts or 0 for each in self._untimed)
-        if last.dts is None:
+    def _take_timed(self) -> list[Packet[Any]]:
+        """Take the packets once the latest one has a decoding time. Matroska does not have it for the first packets
+        after a seek: these get times one frame apart."""
+        latest = self._untimed[-1]
+        if latest.dts is None and len(self._untimed) >= MAX_UNTIMED:
+            latest.dts = min(packet.pts or 0 for packet in self._untimed)
+        if latest.dts is None:
             return []
-        for back, packet in enumerate(reversed(self._untimed)):
-            packet.dts = last.dts - back * self._step
-        taken, self._untimed = self._untimed, []
-        return taken
+        for num_back, packet in enumerate(reversed(self._untimed)):
+            packet.dts = latest.dts - num_back * self._frame_ticks
+        timed, self._untimed = self._untimed, []
+        return timed
 
     def _copy(self, packet: Packet[Any]) -> None:
-        shift(packet, self._from_s)
-        assert packet.pts is not None  # asked for before
+        shift(packet, self._start_s)
+        assert packet.pts is not None  # checked in add
         assert packet.dts is not None
         if self._last_dts is not None:
             packet.dts = max(packet.dts, self._last_dts + 1)
         if packet.dts <= packet.pts and is_near(packet, self._last_dts):
             self._last_dts = packet.dts
             packet.stream = self._stream
-            write(self._made, packet)
+            mux(self._output, packet)
 
 
 class _Encoder:
-    """Writes pictures as h264, all in the size of the first."""
+    """Encodes frames as h264, all in the size of the first."""
 
-    def __init__(self, made: OutputContainer, first: Pixels, fps: Fraction) -> None:
+    def __init__(self, output: OutputContainer, first: Pixels, fps: Fraction) -> None:
         height_px, width_px = first.shape[:2]
-        scale = min(1.0, MOST_SIDE_PX / max(height_px, width_px))
-        fps = min(fps, Fraction(MOST_FPS))
-        self._made = made
-        stream = made.add_stream("libx264", rate=fps, options=ENCODING)
+        scale = min(1.0, MAX_SIDE_PX / max(height_px, width_px))
+        fps = min(fps, Fraction(MAX_FPS))
+        self._output = output
+        stream = output.add_stream("libx264", rate=fps, options=ENCODER_OPTIONS)
         stream.pix_fmt, stream.width, stream.height = "yuv420p", _even(width_px * scale), _even(height_px * scale)
         stream.codec_context.time_base = Fraction(1, CLOCK_HZ)
         stream.codec_context.gop_size = max(1, round(GOP_S * fps))
         self._stream = stream
 
-    def show(self, rgb: Pixels, at_s: float) -> None:
-        shown = VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
-        picture = shown.reformat(width=self._stream.width, height=self._stream.height, format="yuv420p")
-        picture.pts, picture.time_base = round(at_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
-        write(self._made, self._stream.encode(picture))
+    def add(self, rgb: Pixels, time_s: float) -> None:
+        frame = VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
+        frame = frame.reformat(width=self._stream.width, height=self._stream.height, format="yuv420p")
+        frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
+        mux(self._output, self._stream.encode(frame))
 
     def end(self) -> None:
-        write(self._made, self._stream.encode())
+        mux(self._output, self._stream.encode())
 
 
-class _Transcoded:
-    """Pictures encoded anew, from the one that is shown at some second on."""
+class _VideoTranscoder:
+    """Encodes a video track again, from the frame that is shown at some second."""
 
-    def __init__(self, encoder: _Encoder, source: VideoStream, from_s: float) -> None:
-        self._encoder, self._source, self._from_s = encoder, source, from_s
-        self._held: VideoFrame | None = None
-        """The latest that is not after the second, until it is known to be the last of these."""
+    def __init__(self, encoder: _Encoder, source: VideoStream, start_s: float) -> None:
+        self._encoder, self._source, self._start_s = encoder, source, start_s
+        self._first: VideoFrame | None = None
+        """The latest frame that is not after the start, until a later one follows."""
         self._next_s = 0.0
 
     def add(self, packet: Packet[Any]) -> None:
-        for frame in decoded(packet):
-            at_s = frame.time - self._from_s
-            if at_s <= TICK_S:
-                self._held = frame
+        for frame in decode_frames(packet):
+            time_s = frame.time - self._start_s
+            if time_s <= TICK_S:
+                self._first = frame
             else:
-                self._show_held()
-                self._show(frame, at_s)
+                self._encode_first()
+                self._encode(frame, time_s)
 
     def end(self) -> None:
-        self._show_held()
+        self._encode_first()
         self._encoder.end()
 
-    def _show_held(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._show(held, 0.0)
+    def _encode_first(self) -> None:
+        first, self._first = self._first, None
+        if first is not None:
+            self._encode(first, 0.0)
 
-    def _show(self, frame: VideoFrame, at_s: float) -> None:
-        if 0 <= at_s - self._next_s <= MOST_GAP_S:
-            self._next_s = at_s + 1 / MOST_FPS - TICK_S
-            self._encoder.show(to_rgb(frame, self._source, MOST_SIDE_PX), at_s)
-
-
-_Begin = Callable[[OutputContainer, VideoStream, float], "_Copied | _Transcoded"]
+    def _encode(self, frame: VideoFrame, time_s: float) -> None:
+        if 0 <= time_s - self._next_s <= MAX_GAP_S:
+            self._next_s = time_s + 1 / MAX_FPS - TICK_S
+            self._encoder.add(to_rgb(frame, self._source, MAX_SIDE_PX), time_s)
 
 
-def _streamed(path: Path, start_s: float, begin: _Begin) -> Iterator[bytes]:
+_CreateWriter = Callable[[OutputContainer, VideoStream, float], "_VideoCopier | _VideoTranscoder"]
+
+
+def _stream(path: Path, start_s: float, create_writer: _CreateWriter) -> Iterator[bytes]:
     with ExitStack() as stack:
-        source, video, sound = opened(stack, path)
-        from_s = start_s + origin_s(source)
-        if start_s > 0 and not seek(source, video, from_s):
-            source, video, sound = opened(stack, path)
-        pipe = _Pipe()
-        made = stack.enter_context(av.open(pipe, "w", format="mp4", options=FRAGMENTS))
-        shown = begin(made, video, from_s)
-        heard = Sound(made, sound, from_s) if sound is not None else None
-        for packet in packets(source, *(each for each in (video, sound) if each is not None)):
+        container, streams = open_source(stack, path)
+        from_s = start_s + origin_s(container)
+        if start_s > 0 and not seek(container, streams.video, from_s):
+            container, streams = open_source(stack, path)
+        buffer = _OutputBuffer()
+        output = stack.enter_context(av.open(buffer, "w", format="mp4", options=MUXER_OPTIONS))
+        video_writer = create_writer(output, streams.video, from_s)
+        audio_writer = AudioWriter(output, streams.audio, from_s) if streams.audio is not None else None
+        for packet in packets(container, *(stream for stream in streams if stream is not None)):
             if not isinstance(packet.stream, AudioStream):
-                shown.add(packet)
-            elif heard is not None:
-                heard.add(packet)
-            yield from pipe.told()
-        shown.end()
-        if heard is not None:
-            heard.end()
-        made.close()
-        yield pipe.take()
+                video_writer.add(packet)
+            elif audio_writer is not None:
+                audio_writer.add(packet)
+            yield from buffer.chunks()
+        video_writer.end()
+        if audio_writer is not None:
+            audio_writer.end()
+        output.close()
+        yield buffer.take()
 
 
 def _even(side_px: float) -> int:
-    """As h264 needs it."""
+    """Round to an even number, as h264 needs it."""
     return max(2, round(side_px) // 2 * 2)

@@ -1,7 +1,7 @@
-"""Videos for browsers: as they are where a browser plays them, else as fragmented MP4 made while it is watched.
+"""How a browser can play a video: as it is, or as fragmented MP4 that is produced while it is watched.
 
-A stream that is copied begins at a keyframe; where none is near, it is encoded anew and begins where it was asked to.
-Sound that browsers do not know is encoded anew either way.
+A remuxed stream starts at a keyframe; if none is near, the stream is transcoded and starts at the requested second.
+Audio that browsers cannot play is always transcoded.
 """
 
 from __future__ import annotations
@@ -20,136 +20,135 @@ from av.video.stream import VideoStream
 from longvideoagent.errors import DataError
 from longvideoagent.media.container import open_container, packets
 from longvideoagent.media.readers.base import VideoReader, open_reader
-from longvideoagent.server.playback.demux import TICK_S, codec_of, decoded, streams_of
-from longvideoagent.server.playback.fmp4 import pictures, remuxed, transcoded
+from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
+from longvideoagent.server.playback.demux import TICK_S, codec_name, decode_frames, find_streams
+from longvideoagent.server.playback.fmp4 import encode_frame_folder, remux, transcode
 
-PLAIN_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
-"""FFmpeg's names of containers that hold their pictures themselves. It judges by content, and a text that is named
-.mp4 may list other files, or an address."""
-MOST_PIXELS = 8192 * 8192
-MOST_EARLY_S = 0.4
-"""How much before a second the stream that shows it may begin."""
-MOST_KEPT = 16
-MOST_JUDGED = 256
+SAFE_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
+"""FFmpeg's names of containers that hold their pictures themselves. FFmpeg judges by content: a text file named .mp4
+may be a playlist of other files or URLs."""
+MAX_PIXELS = 8192 * 8192
+MAX_LEAD_S = 0.4
+"""How long before a second the stream that shows it may start."""
+MAX_READERS = 16
+MAX_MODES = 256
 MP4_VIDEO, MP4_AUDIO = {"h264", "av1", "vp9"}, {"aac", "mp3", "opus", "flac"}
 WEBM_VIDEO, WEBM_AUDIO = {"vp8", "vp9", "av1"}, {"opus", "vorbis"}
-PLAIN_PIXELS = {"yuv420p", "yuvj420p"}
-"""What every browser decodes; h264 with more bits or colours is not played."""
+PLAYABLE_PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
+"""What every browser decodes; h264 with more bits or chroma samples is not played."""
 QUICKTIME = "qt"
-LEAST_S = 0.5
-"""What a stream shows at least: the end of a video and not nothing."""
+MIN_STREAM_S = 0.5
+"""The shortest stream: a seek to the end of a video shows its end instead of nothing."""
 
 
 class PlaybackMode(StrEnum):
-    """How a browser can be shown a video."""
+    """How a browser gets a video."""
 
     DIRECT = "direct"
+    """The file itself."""
     REMUX = "remux"
-    """Its pictures are copied into another container, from a keyframe on."""
+    """Its video track is copied into another container, from a keyframe on."""
     TRANSCODE = "transcode"
-    """Its pictures are encoded anew."""
+    """Its video track is encoded again."""
 
 
 def check_safe_container(path: Path) -> None:
-    """Raises DataError for a picture, for a list of other files, and for pictures too large to be decoded. What cannot
-    be read at all passes: opening it tells why. Has to come before anything else opens a file that others brought."""
+    """Raises DataError for a picture, for a playlist, and for frames too large to decode. An unreadable file passes:
+    opening it gives the better message. Call this before anything else opens a file from users."""
     if path.is_dir():
         return
     try:
-        container = av.open(str(path), metadata_errors="replace", options={"format_whitelist": PLAIN_FORMATS})
+        container = av.open(str(path), metadata_errors="replace", options={"format_whitelist": SAFE_FORMATS})
     except av.error.ArgumentError as error:
-        raise DataError(f"{path}: a picture, a list of other files or damaged, and no video; give a video") from error
+        raise DataError(f"{path}: not a video but a picture, a playlist, or damaged; give a video file") from error
     except (av.error.FFmpegError, OSError, ValueError):
         return
     with container:
-        known = (stream for stream in container.streams.video if stream.codec_context is not None)
-        for each in known:
-            if each.width * each.height > MOST_PIXELS:
-                raise DataError(f"{path}: {each.width}x{each.height} pixels are too many; make it smaller")
+        for stream in container.streams.video:
+            if stream.codec_context is not None and stream.width * stream.height > MAX_PIXELS:
+                raise DataError(f"{path}: {stream.width}x{stream.height} pixels are too many; make it smaller")
 
 
-def opened(path: Path) -> VideoReader:
-    """The video, kept with what has been learned of it for the next who asks, as long as its file stays what it is.
-    Raises DataError where it cannot be read or is not plain."""
-    told = path.stat()
-    return _kept(path, told.st_mtime_ns, told.st_size)
+def open_cached(path: Path) -> VideoReader:
+    """The reader of a video, cached with its index as long as the file stays unchanged. Raises DataError if the video
+    cannot be read or its container is not safe."""
+    return _open_cached(path, file_fingerprint(path))
 
 
-def plays_as(path: Path) -> PlaybackMode:
-    """As below, remembered as above."""
-    told = path.stat()
-    return _judged(path, told.st_mtime_ns, told.st_size)
+def playback_mode(path: Path) -> PlaybackMode:
+    """``choose_mode``, cached as long as the file stays unchanged. Raises DataError like ``open_cached``."""
+    return _mode_cached(path, file_fingerprint(path))
 
 
-@lru_cache(MOST_KEPT)
-def _kept(path: Path, _written_at: int, _bytes: int) -> VideoReader:
+@lru_cache(MAX_READERS)
+def _open_cached(path: Path, _: Fingerprint) -> VideoReader:
     check_safe_container(path)
     return open_reader(path)
 
 
-@lru_cache(MOST_JUDGED)
-def _judged(path: Path, _written_at: int, _bytes: int) -> PlaybackMode:
+@lru_cache(MAX_MODES)
+def _mode_cached(path: Path, _: Fingerprint) -> PlaybackMode:
     check_safe_container(path)
-    return how_it_plays(path)
+    return choose_mode(path)
 
 
-def how_it_plays(path: Path) -> PlaybackMode:
-    """By container and codecs. Raises DataError where the file cannot be read."""
+def choose_mode(path: Path) -> PlaybackMode:
+    """The cheapest mode that browsers support, by container and codecs. Raises DataError if the file is unreadable."""
     if path.is_dir():
         return PlaybackMode.TRANSCODE
     with open_container(path) as container:
-        video, sound = streams_of(container)
-        names = set(container.format.name.split(","))
-        codec, heard = codec_of(video), codec_of(sound) if sound is not None else None
-        is_plain = codec != "h264" or video.codec_context.pix_fmt in PLAIN_PIXELS
+        video, audio = find_streams(container)
+        format_names = set(container.format.name.split(","))
+        video_codec, audio_codec = codec_name(video), codec_name(audio) if audio is not None else None
+        has_playable_pixels = video_codec != "h264" or video.codec_context.pix_fmt in PLAYABLE_PIXEL_FORMATS
         brand = container.metadata.get("major_brand", "").strip()
-        is_mp4 = "mp4" in names and brand != QUICKTIME
-        is_webm = "webm" in names and path.suffix.lower() == ".webm"
-        if is_mp4 and is_plain and codec in MP4_VIDEO and heard in {None, *MP4_AUDIO}:
+        is_mp4 = "mp4" in format_names and brand != QUICKTIME
+        is_webm = "webm" in format_names and path.suffix.lower() == ".webm"
+        if is_mp4 and has_playable_pixels and video_codec in MP4_VIDEO and audio_codec in {None, *MP4_AUDIO}:
             return PlaybackMode.DIRECT
-        if is_webm and codec in WEBM_VIDEO and heard in {None, *WEBM_AUDIO}:
+        if is_webm and video_codec in WEBM_VIDEO and audio_codec in {None, *WEBM_AUDIO}:
             return PlaybackMode.DIRECT
-        if codec == "h264" and is_plain and not _is_turned(container, video) and video.codec_context.extradata:
+        has_header = bool(video.codec_context.extradata)
+        if video_codec == "h264" and has_playable_pixels and not _is_rotated(container, video) and has_header:
             return PlaybackMode.REMUX
         return PlaybackMode.TRANSCODE
 
 
-def start_of_stream(video: VideoReader, plays: PlaybackMode, time_s: float) -> float:
-    """Where a stream that shows ``time_s``, or the end where the video is shorter, begins: there, or where pictures are
-    copied at a keyframe that is hardly before it. Browsers play a stream from its beginning: they cannot skip to a
-    place in it that is still to come."""
-    time_s = max(0.0, min(time_s, video.duration_s - LEAST_S))
-    if plays is PlaybackMode.REMUX:
-        before_s = _keyframe_before(video, time_s)
-        return before_s if time_s - before_s <= MOST_EARLY_S else time_s
+def stream_start(video: VideoReader, mode: PlaybackMode, time_s: float) -> float:
+    """Where a stream that shows ``time_s`` (or the end of a shorter video) starts: there, or in a remuxed stream at a
+    keyframe shortly before. Browsers play a stream from its start: they cannot seek to a part that was not sent yet."""
+    time_s = max(0.0, min(time_s, video.duration_s - MIN_STREAM_S))
+    if mode is PlaybackMode.REMUX:
+        keyframe_s = _keyframe_before(video, time_s)
+        return keyframe_s if time_s - keyframe_s <= MAX_LEAD_S else time_s
     return time_s
 
 
 def _keyframe_before(video: VideoReader, time_s: float) -> float:
     keyframes_s = video.keyframes_s
-    before = bisect_right(keyframes_s, time_s + TICK_S)
-    return max(0.0, keyframes_s[before - 1]) if before else 0.0
+    index = bisect_right(keyframes_s, time_s + TICK_S)
+    return max(0.0, keyframes_s[index - 1]) if index else 0.0
 
 
-def stream(video: VideoReader, plays: PlaybackMode, start_s: float) -> Generator[bytes]:
-    """The video from there on as fragmented MP4 whose own clock begins at 0, made while it is read; now and then an
-    empty piece where much has to be read. Pictures are copied from a keyframe on, and encoded anew from any other
-    second. Ends early where the file is damaged. Raises DataError at its beginning
-    where there is nothing to be shown."""
-    start_s = max(0.0, min(start_s, video.duration_s - LEAST_S))
+def stream(video: VideoReader, mode: PlaybackMode, start_s: float) -> Generator[bytes]:
+    """The video from ``start_s`` on as fragmented MP4 with timestamps from 0, produced while it is read. A chunk may be
+    empty while much is read. The video track is copied if the stream starts at a keyframe, and transcoded otherwise.
+    The stream ends early if the file is damaged. Raises DataError at the first chunk if there is nothing to show."""
+    start_s = max(0.0, min(start_s, video.duration_s - MIN_STREAM_S))
     try:
         if video.path.is_dir():
-            yield from pictures(video, start_s)
-        elif plays is PlaybackMode.REMUX and start_s - _keyframe_before(video, start_s) <= TICK_S:
-            yield from remuxed(video.path, start_s)
+            yield from encode_frame_folder(video, start_s)
+        elif mode is PlaybackMode.REMUX and start_s - _keyframe_before(video, start_s) <= TICK_S:
+            yield from remux(video.path, start_s)
         else:
-            yield from transcoded(video.path, start_s)
+            yield from transcode(video.path, start_s)
     except av.error.FFmpegError:
         return
 
 
-def _is_turned(container: InputContainer, video: VideoStream) -> bool:
-    """Whether its pictures are stored lying on a side; the first of them tells."""
-    frame = next(iter(frame for packet in packets(container, video) for frame in decoded(packet)), None)
+def _is_rotated(container: InputContainer, video: VideoStream) -> bool:
+    """Whether players have to rotate the pictures, by the first frame."""
+    frames = (frame for packet in packets(container, video) for frame in decode_frames(packet))
+    frame = next(frames, None)
     container.seek(0)
     return frame is not None and frame.rotation % 360 != 0

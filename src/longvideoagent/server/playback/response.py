@@ -1,4 +1,4 @@
-"""Streams to viewers, who come and go."""
+"""Streaming responses to viewers, who may leave at any time."""
 
 from __future__ import annotations
 
@@ -12,71 +12,71 @@ from starlette.types import Receive, Scope, Send
 
 from longvideoagent.errors import DataError
 
-AT_ONCE = 4
-"""Streams that a piece is made of at the same time. The pieces are short and those who wait take turns; threads of
-their own leave the others to the page."""
-MOST_OPEN = 16
-"""Streams that are open at the same time, most of them paused: one more ends the oldest."""
+MAX_THREADS = 4
+"""Threads that produce chunks. Chunks are short and streams take turns; separate threads leave the others to the
+page."""
+MAX_OPEN_STREAMS = 16
+"""Open streams, most of them paused: one more ends the oldest."""
 
 
 @dataclass
-class _Room:
+class _OpenStreams:
     """The streams of one event loop."""
 
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(AT_ONCE))
-    open: list[CancelScope] = field(default_factory=list)
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MAX_THREADS))
+    scopes: list[CancelScope] = field(default_factory=list)
     """The oldest first."""
 
 
-_ROOM: RunVar[_Room] = RunVar("_ROOM")
+_OPEN_STREAMS: RunVar[_OpenStreams] = RunVar("_OPEN_STREAMS")
 
 
-class StreamedResponse(StreamingResponse):
-    """Sends a stream while it is made, and lets go of its file as soon as the viewer leaves."""
+class GeneratedVideoResponse(StreamingResponse):
+    """Sends a stream while it is produced, and closes its file as soon as the viewer disconnects."""
 
-    def __init__(self, source: Generator[bytes], first: bytes) -> None:
-        self._source, self._first = source, first
-        super().__init__(self._pieces(), media_type="video/mp4")
+    def __init__(self, source: Generator[bytes], first_chunk: bytes) -> None:
+        self._source, self._first_chunk = source, first_chunk
+        super().__init__(self._chunks(), media_type="video/mp4")
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        piece: bytes | None = self._first
-        while piece is not None:
-            if piece:
-                yield piece
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        chunk: bytes | None = self._first_chunk
+        while chunk is not None:
+            if chunk:
+                yield chunk
             try:
-                piece = await _next(self._source)
-            except (DataError, OSError):  # what was there at first is gone or damaged: the stream ends early
+                chunk = await _next_chunk(self._source)
+            except (DataError, OSError):  # the file was removed or is damaged: the stream ends early
                 return
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it to the end, until the viewer leaves, or until too many others have come."""
-        room = _room()
-        with CancelScope() as until:
-            room.open.append(until)
-            for oldest in room.open[:-MOST_OPEN]:
+        """Send it to the end, until the viewer disconnects, or until too many newer streams are open."""
+        scopes = _open_streams().scopes
+        with CancelScope() as cancel_scope:
+            scopes.append(cancel_scope)
+            for oldest in scopes[:-MAX_OPEN_STREAMS]:
                 oldest.cancel()
             try:
                 await super().__call__(scope, receive, send)
             finally:
-                room.open.remove(until)
-                # No piece is being made any more: a thread that makes one is waited for, even when cancelled.
+                scopes.remove(cancel_scope)
+                # No thread uses the source now: cancellation waits for a thread that produces a chunk.
                 with CancelScope(shield=True):
                     await to_thread.run_sync(self._source.close)
 
 
-async def streamed(source: Generator[bytes]) -> StreamedResponse:
-    """The response that sends a stream. Raises what the stream raises at its beginning, while there can still be an
-    answer in words."""
-    return StreamedResponse(source, await _next(source) or b"")
+async def start_response(source: Generator[bytes]) -> GeneratedVideoResponse:
+    """The response that sends a stream. Raises what the stream raises at its first chunk, when the status of the
+    response can still be an error."""
+    return GeneratedVideoResponse(source, await _next_chunk(source) or b"")
 
 
-async def _next(source: Generator[bytes]) -> bytes | None:
-    return await to_thread.run_sync(next, source, None, limiter=_room().threads)
+async def _next_chunk(source: Generator[bytes]) -> bytes | None:
+    return await to_thread.run_sync(next, source, None, limiter=_open_streams().threads)
 
 
-def _room() -> _Room:
-    found = _ROOM.get(None)
-    if found is None:
-        found = _Room()
-        _ROOM.set(found)
-    return found
+def _open_streams() -> _OpenStreams:
+    streams = _OPEN_STREAMS.get(None)
+    if streams is None:
+        streams = _OpenStreams()
+        _OPEN_STREAMS.set(streams)
+    return streams

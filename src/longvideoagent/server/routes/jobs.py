@@ -1,4 +1,4 @@
-"""The API of asks: put, watched, stopped, taken home."""
+"""The API of jobs: submit, watch, stop, download."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import LONGEST_QUESTION, make_question
-from longvideoagent.server.jobs import ACTIVE, Job
+from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotHereError
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
@@ -21,110 +21,112 @@ from longvideoagent.views.html.trajectory import trajectory
 from longvideoagent.views.trace_dict import trace_to_dict
 
 router = APIRouter(prefix="/api", tags=["jobs"])
-MOST_ROUNDS = 20
-MOST_OPTIONS = 26
+MAX_ROUNDS = 20
+MAX_OPTIONS = 26
 Option = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-async def _found(request: Request, job: str) -> Job:
-    """The ask that the address names, before anything is sent."""
-    return app_state(request).asks.get(job)
+async def _get_job(request: Request, job: str) -> Job:
+    return app_state(request).jobs.get(job)
 
 
-FoundAsk = Annotated[Job, Depends(_found)]
+PathJob = Annotated[Job, Depends(_get_job)]
+"""The job that the path names; a dependency, so that an unknown id is refused before an event stream starts."""
 
 
-class Asked(BaseModel):
-    """What is asked of which video."""
+class JobRequest(BaseModel):
+    """A question to a video of the library."""
 
     model_config = ConfigDict(extra="forbid")
 
     video_id: str
     question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
-    options: Annotated[list[Option], Field(max_length=MOST_OPTIONS)] = []
+    options: Annotated[list[Option], Field(max_length=MAX_OPTIONS)] = []
     team: str | None = None
-    """The server's first, unless told otherwise."""
-    max_rounds: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = 5
+    """Default: the server's first team."""
+    max_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 5
 
 
 @router.get("/teams")
 async def list_teams(request: Request) -> dict[str, Any]:
-    """The teams that can be asked; the first is asked unless another is named."""
-    return {"teams": [{"name": name, "description": about} for name, about in app_state(request).teams.items()]}
+    """The teams that can be asked; the first is the default."""
+    teams = app_state(request).teams
+    return {"teams": [{"name": name, "description": description} for name, description in teams.items()]}
 
 
 @router.post("/jobs", status_code=201)
-async def ask(request: Request, asked: Asked) -> dict[str, Any]:
+async def create_job(request: Request, fields: JobRequest) -> dict[str, Any]:
     """Put a question into the queue."""
-    here = app_state(request)
-    item = await asyncio.to_thread(here.library.video, asked.video_id)
-    question, _ = make_question(asked.question, asked.options)
-    team = asked.team if asked.team is not None else next(iter(here.teams))
-    return _whole(here.asks.add(item, question, team, RolloutSettings(asked.max_rounds)), here.library)
+    state = app_state(request)
+    item = await asyncio.to_thread(state.library.video, fields.video_id)
+    question, _ = make_question(fields.question, fields.options)
+    team = fields.team if fields.team is not None else next(iter(state.teams))
+    job = state.jobs.submit(item, question, team, RolloutSettings(fields.max_rounds))
+    return _job_to_dict(job, state.library)
 
 
 @router.get("/jobs")
-async def list_asks(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
-    """What was asked, the newest first."""
-    return {"jobs": app_state(request).asks.lines(limit)}
+async def list_jobs(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
+    """The jobs, newest first."""
+    return {"jobs": app_state(request).jobs.summaries(limit)}
 
 
 @router.get("/jobs/{job}")
-async def tell_ask(request: Request, found: FoundAsk) -> dict[str, Any]:
-    """One ask with all that has happened so far."""
-    return _whole(found, app_state(request).library)
+async def get_job(request: Request, path_job: PathJob) -> dict[str, Any]:
+    """One job with its trace so far."""
+    return _job_to_dict(path_job, app_state(request).library)
 
 
 @router.get("/jobs/{job}/events", response_class=EventSourceResponse)
-async def watch_ask(request: Request, streamed: FoundAsk) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: ``job`` with the whole ask, now and whenever something has happened; then ``end``."""
-    here = app_state(request)
-    async for _ in streamed.changes():
-        yield ServerSentEvent(event="job", data=_whole(streamed, here.library))
+async def watch_job(request: Request, path_job: PathJob) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: ``job`` with the whole job, now and after each change; ``end`` when it has ended."""
+    library = app_state(request).library
+    async for _ in path_job.changes():
+        yield ServerSentEvent(event="job", data=_job_to_dict(path_job, library))
     yield ServerSentEvent(event="end", raw_data="null")
 
 
 @router.post("/jobs/{job}/stop", status_code=202)
-async def stop_ask(request: Request, job: str) -> dict[str, Any]:
-    """End it; what was found out so far is kept."""
-    app_state(request).asks.stop(job)
+async def stop_job(request: Request, job: str) -> dict[str, Any]:
+    """Stop a job; its trace so far is kept."""
+    app_state(request).jobs.stop(job)
     return {}
 
 
 @router.get("/jobs/{job}/trace")
-async def download_trace(found: FoundAsk) -> JSONResponse:
-    """What ``lva ask --json`` prints, to be saved."""
-    headers = {"Content-Disposition": f'attachment; filename="lva-{found.id}.json"'}
-    return JSONResponse(trace_to_dict(_ended(found)), headers=headers)
+async def download_trace(path_job: PathJob) -> JSONResponse:
+    """The trace as ``lva ask --json`` prints it, as a download."""
+    headers = {"Content-Disposition": f'attachment; filename="lva-{path_job.id}.json"'}
+    return JSONResponse(trace_to_dict(_ended_trace(path_job)), headers=headers)
 
 
 @router.get("/jobs/{job}/page", response_class=HTMLResponse)
-async def download_page(request: Request, found: FoundAsk) -> HTMLResponse:
-    """The trajectory with its frames as one HTML file, to be saved."""
-    here = app_state(request)
-    trace = _ended(found)
-    item = await asyncio.to_thread(here.library.video, found.video)
-    episode = await here.video_cache.episode(item)
-    text = await asyncio.to_thread(render_page, f"What {found.video_name} was asked", episode, [trace])
-    return HTMLResponse(text, headers={"Content-Disposition": f'attachment; filename="lva-{found.id}.html"'})
+async def download_page(request: Request, path_job: PathJob) -> HTMLResponse:
+    """The trace with its frames as one HTML file, as a download."""
+    state = app_state(request)
+    trace = _ended_trace(path_job)
+    item = await asyncio.to_thread(state.library.video, path_job.video_id)
+    video = await state.video_cache.video(item)
+    html = await asyncio.to_thread(render_page, f"A question to {path_job.video_name}", video, [trace])
+    return HTMLResponse(html, headers={"Content-Disposition": f'attachment; filename="lva-{path_job.id}.html"'})
 
 
-def _ended(found: Job) -> Trace:
-    if found.state in ACTIVE or found.trace is None:
-        raise NotHereError("nothing has come of this ask; wait for its end")
-    return found.trace
+def _ended_trace(job: Job) -> Trace:
+    if job.is_active or job.trace is None:
+        raise NotHereError("this job has no result; wait until it ends")
+    return job.trace
 
 
-def _whole(ask: Job, library: Library) -> dict[str, Any]:
+def _job_to_dict(job: Job, library: Library) -> dict[str, Any]:
     return {
-        **ask.line(),
-        "queue_position": ask.place,
-        "stage": ask.doing,
-        "fraction": ask.share,
-        "cause": ask.cause,
-        "team": ask.team,
-        "max_rounds": ask.settings.max_rounds,
-        "options": list(ask.question.options),
-        "is_playable": library.holds(ask.video),
-        "trace": None if ask.trace is None else trajectory(ask.trace),
+        **job.summary(),
+        "queue_position": job.queue_position,
+        "stage": job.stage,
+        "fraction": job.fraction,
+        "cause": job.cause,
+        "team": job.team,
+        "max_rounds": job.settings.max_rounds,
+        "options": list(job.question.options),
+        "is_playable": library.has_video(job.video_id),
+        "trace": None if job.trace is None else trajectory(job.trace),
     }

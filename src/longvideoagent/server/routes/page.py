@@ -1,4 +1,4 @@
-"""The page itself, the description of the API, and whether the server is well."""
+"""The page itself, the description of the API, and the state of the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
-from longvideoagent.server.jobs import State
+from longvideoagent.server.job_record import JobState
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render
 
@@ -18,24 +18,24 @@ STATIC = Path(str(resources.files("longvideoagent.server").joinpath("static")))
 
 
 @router.get("/", include_in_schema=False)
-async def send_page() -> FileResponse:
-    """The one page."""
+async def get_page() -> FileResponse:
+    """The page."""
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/api/health", tags=["server"])
-async def tell_health(request: Request) -> dict[str, Any]:
-    """That the server answers, and how much it has to do."""
-    asks = app_state(request).asks
-    told = {
-        "running": asks.count(State.RUNNING),
-        "queued": asks.count(State.QUEUED),
-        "max_concurrency": asks.max_concurrency,
+async def get_health(request: Request) -> dict[str, Any]:
+    """The version, and the numbers of running and queued jobs."""
+    jobs = app_state(request).jobs
+    return {
+        "version": metadata.version("longvideoagent"),
+        "running": jobs.count(JobState.RUNNING),
+        "queued": jobs.count(JobState.QUEUED),
+        "max_concurrency": jobs.max_concurrency,
     }
-    return {"version": metadata.version("longvideoagent"), **told}
 
 
 @router.get("/api/docs", include_in_schema=False)
-async def send_docs(request: Request) -> HTMLResponse:
-    """The API for people; unlike FastAPI's own, this page loads nothing from elsewhere."""
+async def get_docs(request: Request) -> HTMLResponse:
+    """The API for people; unlike FastAPI's own documentation, this page loads nothing from other hosts."""
     return HTMLResponse(render("longvideoagent.server", "docs.html.j2", paths=request.app.openapi()["paths"]))

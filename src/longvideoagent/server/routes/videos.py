@@ -1,4 +1,4 @@
-"""The API of videos: listed, brought, watched."""
+"""The API of videos: list, upload, play."""
 
 from __future__ import annotations
 
@@ -9,143 +9,147 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.server.library import Kind, Library, NotHereError, VideoItem
-from longvideoagent.server.playback.plan import opened, plays_as, start_of_stream, stream
-from longvideoagent.server.playback.response import streamed
-from longvideoagent.server.runs import clips_told
+from longvideoagent.server.library import Library, NotHereError, VideoItem, VideoKind
+from longvideoagent.server.playback.plan import open_cached, playback_mode, stream, stream_start
+from longvideoagent.server.playback.response import start_response
+from longvideoagent.server.runs import clips_to_dicts
 from longvideoagent.server.state import app_state
 from longvideoagent.server.suggestions import suggestions
-from longvideoagent.server.uploads import take_subtitles, take_video
+from longvideoagent.server.uploads import save_subtitles, save_video
 
 router = APIRouter(prefix="/api", tags=["videos"])
-LONGEST_VIDEO_S = 1e6
-TimeS = Annotated[float, Query(ge=0, le=LONGEST_VIDEO_S, allow_inf_nan=False, description="Seconds in the video.")]
-Name = Annotated[str, Query(min_length=1, max_length=500, description="The file's name.")]
-SidePx = Annotated[int, Query(ge=16, le=1920, description="The longer side.")]
-TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4"}
-OTHER = "application/octet-stream"
-KEPT_BY_BROWSERS = {"Cache-Control": "private, max-age=3600"}
+MAX_TIME_S = 1e6
+TimeS = Annotated[float, Query(ge=0, le=MAX_TIME_S, allow_inf_nan=False, description="Seconds in the video.")]
+FileName = Annotated[str, Query(min_length=1, max_length=500, description="The file's name.")]
+SidePx = Annotated[int, Query(ge=16, le=1920, description="The longer side in pixels.")]
+MEDIA_TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4"}
+OTHER_MEDIA_TYPE = "application/octet-stream"
+FRAME_HEADERS = {"Cache-Control": "private, max-age=3600"}
+TIMELINE_WAIT_S = 0.25
+"""How long a timeline request waits before it replies 202; most videos are ready sooner."""
 
 
-def media_responses(*types: str) -> dict[int | str, dict[str, Any]]:
-    """What a route's description says of what it sends."""
-    return {200: {"content": {each: {} for each in types}}}
+def media_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of a route that sends one of these media types."""
+    return {200: {"content": {media_type: {} for media_type in media_types}}}
 
 
 @router.get("/videos")
 def list_videos(request: Request) -> dict[str, Any]:
-    """The videos of the library; ``is_truncated`` where its folder holds more than is looked at."""
+    """The videos of the library; ``is_truncated`` is true if its folder holds more files than are scanned."""
     library = app_state(request).library
-    return {"videos": [_line(library, item) for item in library.videos()], "is_truncated": library.is_cut_short}
+    return {"videos": [_item_to_dict(library, item) for item in library.videos()], "is_truncated": library.is_truncated}
 
 
 @router.post("/videos", status_code=201)
-async def upload_video(request: Request, name: Name) -> dict[str, Any]:
-    """Bring a video: the body is the file."""
-    here = app_state(request)
-    item = await take_video(here.library, name, request.stream(), here.max_upload_bytes)
-    return _line(here.library, item)
+async def upload_video(request: Request, name: FileName) -> dict[str, Any]:
+    """Upload a video; the body is the file."""
+    state = app_state(request)
+    item = await save_video(state.library, name, request.stream(), state.max_upload_bytes)
+    return _item_to_dict(state.library, item)
 
 
 @router.get("/videos/{video}")
-def tell_video(request: Request, video: str) -> dict[str, Any]:
-    """How long it is, and how a browser can play it."""
+def get_video(request: Request, video: str) -> dict[str, Any]:
+    """A video's duration, size, and how a browser can play it."""
     library = app_state(request).library
     item = library.video(video)
-    shown = opened(item.path)
-    (first,) = shown.frames([0.0], 1920)[:1] or (None,)
+    reader = open_cached(item.path)
+    first = next(iter(reader.frames([0.0], 1920)), None)
     height_px, width_px = first.rgb().shape[:2] if first is not None and first.is_readable() else (0, 0)
-    size = {"duration_s": shown.duration_s, "width_px": width_px, "height_px": height_px}
-    return {**_line(library, item), **size, "playback_mode": str(plays_as(item.path))}
+    return {
+        **_item_to_dict(library, item),
+        "duration_s": reader.duration_s,
+        "width_px": width_px,
+        "height_px": height_px,
+        "playback_mode": str(playback_mode(item.path)),
+    }
 
 
 @router.post("/videos/{video}/subtitles")
-async def upload_subtitles(request: Request, video: str, name: Name) -> dict[str, Any]:
-    """Bring subtitles for a video: the body is the file. They are used instead of any others."""
+async def upload_subtitles(request: Request, video: str, name: FileName) -> dict[str, Any]:
+    """Upload subtitles of a video; the body is the file. They replace any other subtitles."""
     library = app_state(request).library
     item = await asyncio.to_thread(library.video, video)
-    await take_subtitles(library, item, name, request.stream())
-    return _line(library, item)
+    await save_subtitles(library, item, name, request.stream())
+    return _item_to_dict(library, item)
 
 
-@router.get("/videos/{video}/timeline", responses={202: {"description": "It is being made ready."}})
-async def tell_timeline(request: Request, video: str) -> JSONResponse:
-    """Its clips, lines and suggested questions. The first time it may have to be made ready, which can take minutes
-    where text is read off the screen; until then the status is 202, with what is being done."""
-    here = app_state(request)
-    item = await asyncio.to_thread(here.library.video, video)
-    opening = here.video_cache.opening(item)
-    if not await opening.is_done_within(WAIT_S):
-        return JSONResponse({"stage": opening.doing, "fraction": opening.share}, 202)
-    episode = await opening.episode()
-    timeline = episode.timeline
-    lines = [{"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles]
+@router.get("/videos/{video}/timeline", responses={202: {"description": "It is not ready yet."}})
+async def get_timeline(request: Request, video: str) -> JSONResponse:
+    """Clips, subtitle lines and suggested questions. The first request may have to wait, for minutes if text is read
+    off the screen; until then the status is 202, with the stage and the fraction of it that is done."""
+    state = app_state(request)
+    item = await asyncio.to_thread(state.library.video, video)
+    load = state.video_cache.load(item)
+    if not await load.is_done_within(TIMELINE_WAIT_S):
+        return JSONResponse({"stage": load.stage, "fraction": load.fraction}, 202)
+    opened = await load.video()
+    timeline = opened.timeline
     return JSONResponse(
         {
             "duration_s": timeline.duration_s,
-            "text_source": episode.text_source,
-            "warnings": list(episode.warnings),
-            "clips": clips_told(timeline.clips),
-            "subtitles": lines,
+            "text_source": opened.text_source,
+            "warnings": list(opened.warnings),
+            "clips": clips_to_dicts(timeline.clips),
+            "subtitles": [
+                {"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles
+            ],
             "suggestions": await asyncio.to_thread(suggestions, item.path, timeline),
         }
     )
 
 
-WAIT_S = 0.25
-"""How long a request for a timeline waits, since most videos are ready within that."""
-
-
-@router.get("/videos/{video}/file", response_class=FileResponse, responses=media_responses("video/*", OTHER))
-def send_file(request: Request, video: str) -> FileResponse:
-    """The file itself; ranges of it can be asked for."""
+@router.get("/videos/{video}/file", response_class=FileResponse, responses=media_responses("video/*", OTHER_MEDIA_TYPE))
+def get_file(request: Request, video: str) -> FileResponse:
+    """The video file; range requests are supported."""
     item = app_state(request).library.video(video)
-    if item.kind is Kind.FRAMES:
-        raise NotHereError(f"{item.name}: a folder of frames and no file; ask for its stream")
-    return FileResponse(item.path, media_type=TYPES.get(item.path.suffix.lower(), OTHER))
+    if item.kind is VideoKind.FRAMES:
+        raise NotHereError(f"{item.name}: a folder of frames, not a file; request its stream")
+    return FileResponse(item.path, media_type=MEDIA_TYPES.get(item.path.suffix.lower(), OTHER_MEDIA_TYPE))
 
 
 @router.get("/videos/{video}/stream", response_class=StreamingResponse, responses=media_responses("video/mp4"))
-async def send_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
-    """Fragmented MP4 from there on, made while it is read; its own clock begins at 0."""
+async def get_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
+    """Fragmented MP4 that starts at a second of the video; its own timestamps start at 0."""
     item = await asyncio.to_thread(app_state(request).library.video, video)
-    shown = await asyncio.to_thread(opened, item.path)
-    plays = await asyncio.to_thread(plays_as, item.path)
-    return await streamed(stream(shown, plays, start_s))
+    reader = await asyncio.to_thread(open_cached, item.path)
+    mode = await asyncio.to_thread(playback_mode, item.path)
+    return await start_response(stream(reader, mode, start_s))
 
 
 @router.get("/videos/{video}/stream/start")
-def tell_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
-    """Where a stream has to begin to show that second: at most half a second before it."""
+def get_stream_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
+    """Where a stream has to start to show a second of the video: at most half a second before it."""
     item = app_state(request).library.video(video)
-    return {"start_s": start_of_stream(opened(item.path), plays_as(item.path), time_s)}
+    return {"start_s": stream_start(open_cached(item.path), playback_mode(item.path), time_s)}
 
 
 @router.get("/videos/{video}/subtitles.vtt", response_class=Response, responses=media_responses("text/vtt"))
-async def send_subtitles(request: Request, video: str) -> Response:
-    """The video's lines as WebVTT, wherever they come from."""
-    here = app_state(request)
-    item = await asyncio.to_thread(here.library.video, video)
-    episode = await here.video_cache.episode(item)
-    return Response(subtitle_text(episode.timeline.subtitles, "vtt"), media_type="text/vtt")
+async def get_subtitles(request: Request, video: str) -> Response:
+    """The video's subtitle lines as WebVTT, from whichever source."""
+    state = app_state(request)
+    item = await asyncio.to_thread(state.library.video, video)
+    opened = await state.video_cache.video(item)
+    return Response(subtitle_text(opened.timeline.subtitles, "vtt"), media_type="text/vtt")
 
 
 @router.get("/videos/{video}/frame", response_class=Response, responses=media_responses("image/jpeg"))
-def send_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320) -> Response:
-    """The frame that is shown at that second, as JPEG."""
+def get_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320) -> Response:
+    """The frame that is shown at a second of the video, as JPEG."""
     item = app_state(request).library.video(video)
-    frames = opened(item.path).frames([time_s], side_px)
+    frames = open_cached(item.path).frames([time_s], side_px)
     if not frames or not frames[0].is_readable():
         raise NotHereError(f"{item.name}: no frame near {time_s:.1f} s can be read")
-    return Response(frames[0].jpeg(), media_type="image/jpeg", headers=KEPT_BY_BROWSERS)
+    return Response(frames[0].jpeg(), media_type="image/jpeg", headers=FRAME_HEADERS)
 
 
-def _line(library: Library, item: VideoItem) -> dict[str, Any]:
+def _item_to_dict(library: Library, item: VideoItem) -> dict[str, Any]:
     return {
         "id": item.id,
         "name": item.name,
-        "size_bytes": item.bytes,
+        "size_bytes": item.size_bytes,
         "kind": str(item.kind),
         "is_upload": item.is_upload,
-        "has_uploaded_subtitles": library.added_subtitles(item) is not None,
+        "has_uploaded_subtitles": library.uploaded_subtitles(item) is not None,
     }
