@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from longvideoagent.media.frames import Pixels
 
+VERSION = 1
+"""Raise it when the same frames would give other results."""
 COLOURS = ("black", "white", "grey", "brown", "red", "orange", "yellow", "green", "blue", "purple", "pink")
 SCENE_CHANGE = 0.35
 """Share of changed pixels from which two frames are taken for different scenes (or a moving camera)."""

@@ -17,6 +17,8 @@ from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.progress import Progress, no_progress
 
+VERSION = 1
+"""Raise it when other text would be read off the same frame."""
 DETECT_SIDE_PX = 360
 """Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""
 LEAST_CONFIDENCE = 0.75

@@ -8,17 +8,10 @@ seen in a video file can be remembered, since the same clip is looked at for man
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import astuple, dataclass
-from functools import cache
-from importlib import metadata
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +20,15 @@ from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
-from longvideoagent.errors import DataError
-from longvideoagent.media import cv, ocr
+from longvideoagent.index.sights import Detection, Detections, Sights
 from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.cache import KeyValueCache
 
+VERSION = 1
+"""Part of the key of what is remembered; raise it when other things would be detected in the same frames."""
 FRAMES_PER_CLIP = 15
 """Frames looked at in each clip (public code: 12 to 15)."""
 CLOSER_STEP_S = 1.0
@@ -43,19 +37,6 @@ MOST_CLOSER_FRAMES = 36
 LOOK_SIDE_PX = 640
 
 _TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|sec|seconds?)\b")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """Something seen on one frame or between it and the next; equal texts are one fact."""
-
-    start_s: float
-    end_s: float
-    text: str
-
-
-_Detections = tuple[int, list[_Fact]]
-"""How many frames could be read, and what they show in order of time."""
 
 
 class OfflineVision:
@@ -84,12 +65,13 @@ class OfflineVision:
 def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.query))
-    key = _key(video.path, request.clips, times_s) if memory is not None else None
-    seen = _recall(memory, key)
-    if seen is None:
-        seen = _see(request.clips, times_s, video)
-        _remember(memory, key, seen)
-    count, facts = seen
+    sights = Sights(memory, VERSION)
+    key = sights.key(video.path, request.clips, times_s)
+    found = sights.get(key)
+    if found is None:
+        found = _see(request.clips, times_s, video)
+        sights.put(key, found)
+    count, facts = found
     evidence = tuple(
         Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
         for fact in facts
@@ -102,47 +84,10 @@ def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | Non
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
 
-def _see(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> _Detections:
+def _see(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
     runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
-    return len(frames), sorted(runs + _colours(clips, frames), key=lambda fact: fact.start_s)
-
-
-def _key(path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes | None:
-    """A digest of all that decides what is seen: the file as it is, the times, and the code that looks. None for a
-    folder, whose files may change one by one."""
-    if not path.is_file():
-        return None
-    state = path.stat()
-    spans = [(clip.start_s, clip.end_s) for clip in clips]
-    told = [str(path.resolve()), state.st_size, state.st_mtime_ns, spans, list(times_s), _code_version()]
-    return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).digest()
-
-
-@cache
-def _code_version() -> str:
-    """A digest of the code that looks, so that nothing is remembered that it would see otherwise today."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, ocr.__file__, cv.__file__))
-    engines = [metadata.version(name) for name in ("rapidocr", "opencv-python-headless", "av")]
-    return hashlib.sha256(code + " ".join(engines).encode()).hexdigest()
-
-
-def _recall(memory: KeyValueCache | None, key: bytes | None) -> _Detections | None:
-    if memory is None or key is None:
-        return None
-    try:
-        count, facts = json.loads(memory.get(key) or "")
-        return int(count), [_Fact(*fact) for fact in facts]
-    except (DataError, ValueError, TypeError):  # not there, damaged, or no memory at all: look anew
-        return None
-
-
-def _remember(memory: KeyValueCache | None, key: bytes | None, seen: _Detections) -> None:
-    if memory is None or key is None:
-        return
-    count, facts = seen
-    with suppress(DataError):  # a full disk is no reason not to tell what was seen
-        memory.put(key, json.dumps([count, [astuple(fact) for fact in facts]]))
+    return Detections(len(frames), sorted(runs + _colours(clips, frames), key=lambda fact: fact.start_s))
 
 
 def times_in(query: str) -> list[float]:
@@ -180,10 +125,10 @@ def _clip_at(clips: Sequence[Clip], time_s: float) -> str:
     return next((clip.label for clip in clips if time_s < clip.end_s), clips[-1].label)
 
 
-def _facts(frames: Sequence[Frame]) -> list[_Fact]:
+def _facts(frames: Sequence[Frame]) -> list[Detection]:
     """What each frame shows. Only a frame that differs from the last one read is read again; slow
     changes add up until it does."""
-    facts: list[_Fact] = []
+    facts: list[Detection] = []
     shown: list[str] = []
     read: Frame | None = None
     read_small: NDArray[np.float32] | None = None
@@ -193,9 +138,9 @@ def _facts(frames: Sequence[Frame]) -> list[_Fact]:
         if read is None or read_small is None or is_different(read_small, small):
             if read is not None:
                 change = compare(read.rgb(), frame.rgb())
-                facts += [_Fact(before_s, frame.time_s, text) for text in _movement(change)]
+                facts += [Detection(before_s, frame.time_s, text) for text in _movement(change)]
             read, read_small, shown = frame, small, _on_frame(frame)
-        facts += [_Fact(frame.time_s, frame.time_s, text) for text in shown]
+        facts += [Detection(frame.time_s, frame.time_s, text) for text in shown]
         before_s = frame.time_s
     return facts
 
@@ -209,7 +154,7 @@ def _on_frame(frame: Frame) -> list[str]:
     return texts
 
 
-def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[_Fact]:
+def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detection]:
     """The main colours of each clip."""
     facts = []
     for clip in clips:
@@ -219,7 +164,7 @@ def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[_Fact]:
             total.update(dict(colour_shares(frame.rgb()[::4, ::4])))
         main = [name for name, share in total.most_common(3) if share > 0.15 * len(inside)]
         if main:
-            facts.append(_Fact(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
+            facts.append(Detection(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
     return facts
 
 
@@ -269,15 +214,15 @@ def _movement(change: Change) -> list[str]:
     return told
 
 
-def _join_runs(facts: Sequence[_Fact], frame_times_s: Sequence[float]) -> list[_Fact]:
+def _join_runs(facts: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
     """One fact for each run of equal ones, in order of time. A run ends at a frame that does not show
     it."""
     follows = dict(pairwise(sorted(set(frame_times_s))))
-    runs: dict[str, list[_Fact]] = {}
+    runs: dict[str, list[Detection]] = {}
     for fact in facts:
         told = runs.setdefault(fact.text, [])
         if told and fact.start_s <= follows.get(told[-1].end_s, told[-1].end_s):
-            told[-1] = _Fact(told[-1].start_s, max(told[-1].end_s, fact.end_s), fact.text)
+            told[-1] = Detection(told[-1].start_s, max(told[-1].end_s, fact.end_s), fact.text)
         else:
             told.append(fact)
     return sorted((fact for told in runs.values() for fact in told), key=lambda fact: (fact.start_s, fact.end_s))

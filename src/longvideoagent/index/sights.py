@@ -1,0 +1,93 @@
+"""What offline vision has detected in a video, stored under the file's state and the versions of what looked.
+
+The same clip is looked at for many questions, and reading text off its frames takes seconds. A cache that cannot be
+read or written costs a second look and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from longvideoagent.core.types import Clip
+from longvideoagent.errors import DataError
+from longvideoagent.media import cv, ocr
+from longvideoagent.models.cache import KeyValueCache
+
+FORMAT = 1
+"""Of the stored text; raise it when the text would be parsed differently."""
+ENGINES = ("rapidocr", "opencv-python-headless", "av")
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Something visible on one frame or on several in a row, or a change from one frame to the next."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+class Detections(NamedTuple):
+    """What the frames of a look show."""
+
+    frame_count: int
+    """Frames that could be read."""
+    detections: list[Detection]
+    """In order of time."""
+
+
+class Sights:
+    """Detections by key in ``store``; without a store nothing is kept.
+
+    ``version`` is that of the agent that looks: raise it when the agent would detect something else in the same
+    frames. Take the key before the frames are read, so that a file that changes meanwhile is looked at again."""
+
+    def __init__(self, store: KeyValueCache | None, version: int) -> None:
+        self._store = store
+        self._version = version
+
+    def key(self, path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes | None:
+        """A digest of everything that decides what is detected, or None if nothing can be kept: there is no store, or
+        the video is a folder, whose files may change one by one. A file counts by path, size and time, because
+        hashing its content takes as long as a look."""
+        if self._store is None or not path.is_file():
+            return None
+        state = path.stat()
+        parts = {
+            "file": [str(path.resolve()), state.st_size, state.st_mtime_ns],
+            "clips": [(clip.start_s, clip.end_s) for clip in clips],
+            "times_s": list(times_s),
+            "versions": [FORMAT, self._version, ocr.VERSION, cv.VERSION, *_engine_versions()],
+        }
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).digest()
+
+    def get(self, key: bytes | None) -> Detections | None:
+        """The stored detections, or None."""
+        if self._store is None or key is None:
+            return None
+        try:
+            frame_count, rows = json.loads(self._store.get(key) or "")
+            return Detections(int(frame_count), [Detection(*row) for row in rows])
+        except (DataError, ValueError, TypeError):  # not stored, a damaged row, or an unusable store
+            return None
+
+    def put(self, key: bytes | None, found: Detections) -> None:
+        """Store detections."""
+        if self._store is None or key is None:
+            return
+        rows = [astuple(detection) for detection in found.detections]
+        with suppress(DataError):  # a full disk must not fail the look
+            self._store.put(key, json.dumps([found.frame_count, rows]))
+
+
+@cache
+def _engine_versions() -> list[str]:
+    return [metadata.version(name) for name in ENGINES]
