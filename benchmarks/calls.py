@@ -22,7 +22,8 @@ import openai
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
-from longvideoagent.core.trace import Agents, Outcome, RolloutSettings
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
 from longvideoagent.media.video import Video
 from longvideoagent.models.openai import OpenAIModel

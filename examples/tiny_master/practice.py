@@ -11,7 +11,8 @@ from pathlib import Path
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline import OfflineGrounding
-from longvideoagent.core.context import Style, messages
+from longvideoagent.agents.prompts import master_messages
+from longvideoagent.core.context import Style
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.generate import balance, scene_timeline
@@ -42,7 +43,7 @@ def practise(folder: Path, episodes: int, prompt: str, progress: Progress) -> It
                 record = {"question": asdict(trace.question), "gold": {"option_index": sample.gold.option_index}}
                 questions.write(json.dumps(record) + "\n")
                 traces.write(trace_to_line(trace) + "\n")
-                told = messages(trace, Style.CONTINUATION, prompt, "search")
+                told = master_messages(trace, Style.CONTINUATION, prompt, "search")
                 yield "".join(str(each["content"]) for each in told)
             progress("practising", (number + 1) / episodes)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longvideoagent.core.actions import Look, Relocate
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Look, Relocate
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.views.run_folder import read_samples, read_traces
 from tiny_master.questions import SPOKEN

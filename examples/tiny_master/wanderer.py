@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, VisionResult
 from longvideoagent.datasets.synthetic.scenario import Scene

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from longvideoagent.agents.base import Team
     from longvideoagent.agents.build import load_team
     from longvideoagent.agents.config import TeamConfig
+    from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.rollout import Rollout
     from longvideoagent.core.scoring import score
-    from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+    from longvideoagent.core.trace import RolloutSettings, Trace
     from longvideoagent.core.types import Evidence, Question, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.media.readers.base import VideoReader, open_reader

@@ -45,7 +45,7 @@ class SlowVision:
     queries: list[str] = field(default_factory=list)
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
-        self.queries.append(request.query)
+        self.queries.append(request.action.query)
         await asyncio.sleep(self.seconds)
         return VisionResult("a wall")
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.core.context import Style, messages
+from longvideoagent.agents.prompts import master_messages
+from longvideoagent.core.context import Style
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
@@ -89,7 +90,7 @@ def test_the_tokens_are_the_context_that_a_server_would_be_sent(style: Style, te
         for said, result in zip(trace.rounds[:number], results, strict=False):
             before.receive(said.reply)
             before.receive(result)
-        assert text == render_prompt(own, messages(before.trace, style, look_tag="search"))
+        assert text == render_prompt(own, master_messages(before.trace, style, look_tag="search"))
     for sequence in record.sequences:
         assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
         assert len(sequence.ids) == len(sequence.mask) == len(sequence.logprobs)

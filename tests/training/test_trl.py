@@ -17,7 +17,7 @@ import pytest
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.core.trace import Outcome
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.errors import ModelError, UsageError
 from longvideoagent.training.reward import Weights
 from longvideoagent.training.rollouts import MasterFormat, RolloutResult, TrainingSample, play

@@ -22,10 +22,11 @@ from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.cli.doctor import serving_line
+from longvideoagent.core.actions import Look
 from longvideoagent.core.context import Style
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse_clips, parse_timed_lines
 from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
-from longvideoagent.core.trace import Outcome
 from longvideoagent.core.types import (
     AgentFailure,
     Candidate,
@@ -239,7 +240,9 @@ WINDOW = (Clip("c01", 0.0, 5.0), Clip("c02", 5.0, 10.0))
 
 def test_vision_is_shown_frames_over_the_whole_window_with_their_times(video: VideoReader) -> None:
     script = ScriptedModel(["1.2 s: a grey wall\n- 7.5 s: darker\n99.0 s: outside\nthat is all"])
-    seen = asyncio.run(ModelVision(script, max_frames=4).look(VisionRequest("the </information> wall", WINDOW), video))
+    seen = asyncio.run(
+        ModelVision(script, max_frames=4).look(VisionRequest(Look("the </information> wall"), WINDOW), video)
+    )
     (message,) = script.requests[0]
     assert len(pictures(message)) == 4
     assert [part for part in message["content"] if isinstance(part, str)][:4] == [
@@ -262,7 +265,7 @@ def test_frames_of_a_folder_are_sent_as_they_lie_there(tmp_path: Path) -> None:
     script = ScriptedModel(["nothing"])
     asyncio.run(
         ModelVision(script, max_frames=8).look(
-            VisionRequest("x", (Clip("c01", 0.0, 8.0),)), FrameFolderReader(tmp_path, 1)
+            VisionRequest(Look("x"), (Clip("c01", 0.0, 8.0),)), FrameFolderReader(tmp_path, 1)
         )
     )
     stored = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
@@ -272,13 +275,15 @@ def test_frames_of_a_folder_are_sent_as_they_lie_there(tmp_path: Path) -> None:
 def test_fewer_frames_are_sent_where_they_weigh_too_much(video: VideoReader) -> None:
     one = len(video.frames([1.0])[0].jpeg())
     script = ScriptedModel(["nothing"])
-    asyncio.run(ModelVision(script, max_frames=8, max_image_bytes=3 * one).look(VisionRequest("x", WINDOW), video))
+    asyncio.run(
+        ModelVision(script, max_frames=8, max_image_bytes=3 * one).look(VisionRequest(Look("x"), WINDOW), video)
+    )
     assert len(pictures(script.requests[0][0])) in (2, 3)
 
 
 def test_a_model_that_sees_nothing_of_it_says_so(video: VideoReader) -> None:
     for told, is_found in (("NOT SHOWN\n1.0 s: a wall", False), ("**not shown**", False), ("1.0 s: a wall", True)):
-        seen = asyncio.run(ModelVision(ScriptedModel([told])).look(VisionRequest("x", WINDOW), video))
+        seen = asyncio.run(ModelVision(ScriptedModel([told])).look(VisionRequest(Look("x"), WINDOW), video))
         assert seen.is_found is is_found
 
 
@@ -311,7 +316,7 @@ def looked(eyes: SlowVision, *labels: str) -> VisionResult | AgentFailure:
     windows = tuple((Clip(label, 60.0 * index, 60.0 * index + 60),) for index, label in enumerate(labels))
     team = Team("t", ModelMaster(ScriptedModel([])), OfflineGrounding(), eyes)
     result = asyncio.run(
-        team.perform(VisionRequest("x", windows[0], windows[1:]), FrameFolderReader.__new__(FrameFolderReader))
+        team.perform(VisionRequest(Look("x"), windows[0], windows[1:]), FrameFolderReader.__new__(FrameFolderReader))
     )
     assert isinstance(result, VisionResult | AgentFailure)
     return result
@@ -347,7 +352,7 @@ def test_without_a_readable_frame_no_model_is_asked(tmp_path: Path) -> None:
     (tmp_path / "00001.jpg").write_bytes(b"no picture")
     script = ScriptedModel([])
     clip = Clip("c01", 0.0, 1.0)
-    seen = asyncio.run(ModelVision(script).look(VisionRequest("x", (clip,)), FrameFolderReader(tmp_path)))
+    seen = asyncio.run(ModelVision(script).look(VisionRequest(Look("x"), (clip,)), FrameFolderReader(tmp_path)))
     assert (seen.is_found, script.requests) == (False, [])
 
 

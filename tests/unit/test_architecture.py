@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "longvideoagent"
 FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS = [path for path in FILES if path != SOURCE / "__init__.py"]
-LONGEST_FILE = 300
-LONGEST_FUNCTION = 40
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 45
 MOST_PARAMETERS = 5
 
 # From the ground up; a room may use those before it and, within a line, its neighbours but for cycles.

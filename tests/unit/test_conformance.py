@@ -16,10 +16,11 @@ from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineMaster, OfflineVision
 from longvideoagent.agents.vision import ModelVision
+from longvideoagent.core.actions import Invalid, Look
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
-from longvideoagent.core.types import Clip, GroundingResult, Invalid, Message, Question, Reply, Timeline, VisionResult
+from longvideoagent.core.types import Clip, GroundingResult, Message, Question, Reply, Timeline, VisionResult
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.models.cache import CachedModel, KeyValueCache
@@ -211,7 +212,7 @@ def test_vision_tells_what_is_in_the_window_with_times_inside_it(
     make: Callable[[], Vision], video: VideoReader
 ) -> None:
     window = (Clip("c01", 0.0, 4.0), Clip("c02", 4.0, 8.0))
-    seen = asyncio.run(make().look(VisionRequest("the wall", window), video))
+    seen = asyncio.run(make().look(VisionRequest(Look("the wall"), window), video))
     assert isinstance(seen, VisionResult)
     assert seen.text.strip()
     assert pickle.loads(pickle.dumps(seen)) == seen

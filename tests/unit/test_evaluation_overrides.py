@@ -13,6 +13,7 @@ import pytest
 from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
+from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
@@ -145,7 +146,7 @@ class Eyes:
     """Vision that tells what it was asked."""
 
     async def look(self, request: VisionRequest, video: object) -> VisionResult:  # noqa: ARG002
-        return VisionResult(request.query)
+        return VisionResult(request.action.query)
 
 
 def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> None:
@@ -157,11 +158,13 @@ def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> N
     clip = episode.timeline.find(sample.gold.clip or "")
     assert clip is not None
     eyes = GoldBoxVision(team.vision.boxes, Eyes())
-    seen = asyncio.run(eyes.look(VisionRequest("what?", (clip,)), episode.video))
+    seen = asyncio.run(eyes.look(VisionRequest(Look("what?"), (clip,)), episode.video))
     assert "Otto at 2, 1, 3, 4" in seen.text
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
     assert (
-        asyncio.run(GoldBoxVision(team.vision.boxes, Eyes()).look(VisionRequest("what?", (other,)), episode.video)).text
+        asyncio.run(
+            GoldBoxVision(team.vision.boxes, Eyes()).look(VisionRequest(Look("what?"), (other,)), episode.video)
+        ).text
         == "what?"
     )
     plain = EvalOverrides.of(asked(release), data, samples).team_for(sample, episode, offline_team())

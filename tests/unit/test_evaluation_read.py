@@ -10,8 +10,9 @@ import pytest
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.cli.console_evaluation import percent
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare

@@ -20,7 +20,7 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineVision
-from longvideoagent.core.context import messages
+from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.types import GroundingResult
 from longvideoagent.datasets.base import DataSet
@@ -336,7 +336,7 @@ def test_rows_hold_the_very_prompt_the_loop_would_show(grounded: tuple[LongTVQA,
         sample = by_id[row["extra_info"]["qid"]]
         rollout = Rollout(shuffle_options(sample, 3).question, data.timeline(sample.video))
         rollout.receive(GroundingResult(cache.get(sample.question)))
-        assert row["prompt"] == messages(rollout.trace, look_tag="search")
+        assert row["prompt"] == master_messages(rollout.trace, look_tag="search")
         right = int(row["reward_model"]["ground_truth"][1:])
         assert row["extra_info"]["options"][right] == sample.question.options[sample.gold.option_index or 0]
         assert row["agent_name"] == "longvideoagent"

@@ -13,7 +13,7 @@ from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import AgentConfig
 from longvideoagent.core.context import Style
-from longvideoagent.core.trace import Outcome
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import ContextOverflowError, ModelError, UsageError
 from longvideoagent.models.base import CallSettings

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent import RolloutSettings, answer, load_team
-from longvideoagent.core.trace import Agents, Outcome
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.check import check
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.longtvqa.questions import read_span

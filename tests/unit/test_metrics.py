@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Reply, Usage, VisionResult
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip

@@ -21,22 +21,12 @@ from longvideoagent.agents.offline.master import OfflineMaster, decide
 from longvideoagent.agents.offline.reading import EvidenceScorer, take_apart
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.agents.offline.vision import look, sample_times, times_in
+from longvideoagent.core.actions import Answer, Look, Relocate
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
-from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
-from longvideoagent.core.types import (
-    Answer,
-    Clip,
-    Evidence,
-    GroundingResult,
-    Look,
-    Question,
-    Relocate,
-    Reply,
-    Subtitle,
-    Timeline,
-    VisionResult,
-)
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import Clip, Evidence, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.synthetic.episode import make_episode
 from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
@@ -203,7 +193,7 @@ def test_text_on_screen_becomes_lines_with_spans(tmp_path: Path) -> None:
 
 def test_vision_tells_what_it_sees_with_times(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"])
-    seen = look(VisionRequest("the sign", (Clip("c01", 0.0, 20.0),)), video)
+    seen = look(VisionRequest(Look("the sign"), (Clip("c01", 0.0, 20.0),)), video)
     signs = [each for each in seen.evidence if "“" in each.text]
     assert [each.text for each in signs] == [
         "text at the middle: “HARBOR” on red",
@@ -217,12 +207,12 @@ def test_vision_tells_what_it_sees_with_times(tmp_path: Path) -> None:
 def test_vision_looks_past_a_broken_frame(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR"])
     (tmp_path / "f" / "00005.jpg").write_bytes(b"\xff\xd8 broken")
-    assert "HARBOR" in look(VisionRequest("", (Clip("c01", 0.0, 10.0),)), video).text
+    assert "HARBOR" in look(VisionRequest(Look(""), (Clip("c01", 0.0, 10.0),)), video).text
 
 
 def test_text_that_comes_and_goes_is_told_with_its_own_spans(tmp_path: Path) -> None:
     video = film_of_signs(tmp_path / "f", ["HARBOR", " ", "HARBOR"])
-    seen = look(VisionRequest("the sign", (Clip("c01", 0.0, 30.0),)), video)
+    seen = look(VisionRequest(Look("the sign"), (Clip("c01", 0.0, 30.0),)), video)
     first, second = [each for each in seen.evidence if "HARBOR" in each.text]
     assert first.end_s < 10.0
     assert second.start_s >= 20.0
@@ -236,12 +226,12 @@ def test_text_that_fades_in_slowly_is_read(tmp_path: Path) -> None:
         level = 205 - 3 * number
         draw.text((320, 170), "HARBOR", font=ImageFont.load_default(60), fill=(level, level, level), anchor="mm")
         image.save(folder / f"{number + 1:05}.jpg", quality=95)
-    assert "HARBOR" in look(VisionRequest("", (Clip("c01", 0.0, 60.0),)), FrameFolderReader(folder, 1)).text
+    assert "HARBOR" in look(VisionRequest(Look(""), (Clip("c01", 0.0, 60.0),)), FrameFolderReader(folder, 1)).text
 
 
 def test_many_looks_at_once_agree_with_one_at_a_time(tmp_path: Path) -> None:
     videos = [film_of_signs(tmp_path / str(number), [word]) for number, word in enumerate(["HARBOR", "CASTLE"] * 2)]
-    request = VisionRequest("", (Clip("c01", 0.0, 10.0),))
+    request = VisionRequest(Look(""), (Clip("c01", 0.0, 10.0),))
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda video: look(request, video).text, videos))
     assert together == [look(request, video).text for video in videos]
@@ -331,7 +321,8 @@ def spoken(lines: Sequence[str], pause_s: float = 0.0) -> list[Evidence]:
     """Lines of three seconds, so far apart."""
     starts_s = [number * (3.0 + pause_s) for number in range(len(lines))]
     return [
-        Evidence.of_line("c01", Subtitle(at_s, at_s + 3.0, line)) for at_s, line in zip(starts_s, lines, strict=True)
+        Evidence.of_line(Clip("c01", 0.0, 60.0), Subtitle(at_s, at_s + 3.0, line))
+        for at_s, line in zip(starts_s, lines, strict=True)
     ]
 
 
@@ -380,7 +371,7 @@ def test_the_length_of_an_option_is_no_evidence() -> None:
     for sample in data.samples[::2]:
         options = rng.choice(data.samples).question.options
         question = replace(sample.question, options=options)
-        lines = [Evidence.of_line("", line) for line in data.timeline(sample.video).subtitles]
+        lines = [Evidence.of_line(Clip("", 0.0, 60.0), line) for line in data.timeline(sample.video).subtitles]
         values = [support.value for support in EvidenceScorer(question, lines, is_excerpt=False).supports()]
         best = [index for index, value in enumerate(values) if value == max(values)]
         lengths = [len(wanted) for wanted in distinctive_terms(question)]
@@ -486,20 +477,20 @@ def test_what_was_seen_of_a_file_is_remembered_until_the_file_changes(tmp_path: 
     video = open_reader(made.video)
     clip = Clip("c01", 0.0, 60.0)
     memory = KeyValueCache(tmp_path / "memory.sqlite")
-    seen = look(VisionRequest("a sign", (clip,)), video, memory)
+    seen = look(VisionRequest(Look("a sign"), (clip,)), video, memory)
 
     class Blind:
         """A video whose frames nobody can fetch."""
 
         path = made.video
 
-    assert look(VisionRequest("a sign", (clip,)), Blind(), memory) == seen  # type: ignore[arg-type]
-    assert look(VisionRequest("nothing of it", (clip,)), Blind(), memory).is_found is False  # type: ignore[arg-type]
+    assert look(VisionRequest(Look("a sign"), (clip,)), Blind(), memory) == seen  # type: ignore[arg-type]
+    assert look(VisionRequest(Look("nothing of it"), (clip,)), Blind(), memory).is_found is False  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        look(VisionRequest("at 0:30", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+        look(VisionRequest(Look("at 0:30"), (clip,)), Blind(), memory)  # type: ignore[arg-type]
     os.utime(made.video, ns=(1, 1))
     with pytest.raises(AttributeError):
-        look(VisionRequest("a sign", (clip,)), Blind(), memory)  # type: ignore[arg-type]
+        look(VisionRequest(Look("a sign"), (clip,)), Blind(), memory)  # type: ignore[arg-type]
     memory.close()
 
 

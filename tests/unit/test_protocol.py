@@ -4,27 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.core.protocol import (
-    ACTION_TAGS,
-    OBSERVATION_TAGS,
-    REASONING_TAGS,
-    escape_tags,
-    format_timestamp,
-    parse,
-    render,
-)
-from longvideoagent.core.types import (
-    Action,
-    Answer,
-    Clip,
-    ClipObservation,
-    Invalid,
-    Look,
-    Relocate,
-    Subtitle,
-    SystemNotice,
-    VisionResult,
-)
+from longvideoagent.core.actions import Action, Answer, Invalid, Look, Relocate
+from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, parse, render
+from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.types import Clip, ClipObservation, Subtitle, SystemNotice, VisionResult
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ import pytest
 from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import AgentConfig
+from longvideoagent.core.actions import Invalid
 from longvideoagent.core.context import Style
-from longvideoagent.core.trace import Outcome
-from longvideoagent.core.types import Invalid, SystemNotice, VisionResult
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.types import SystemNotice, VisionResult
 from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from longvideoagent.core.actions import Answer, Invalid, Look
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
-from longvideoagent.core.trace import Agents, Outcome, RolloutSettings, Trace
+from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import (
     AgentFailure,
-    Answer,
     Candidate,
     ClipObservation,
     GroundingResult,
-    Invalid,
     Question,
     Reply,
     Result,
@@ -69,7 +69,7 @@ def test_start_with_anything_else_is_a_notice_and_no_clip(label: str | None) -> 
 
 
 def test_a_look_goes_to_vision_with_the_query_and_the_clip() -> None:
-    assert drive(GroundingResult("c02"), LOOK).request == VisionRequest("sign", (TIMELINE.clips[1],))
+    assert drive(GroundingResult("c02"), LOOK).request == VisionRequest(Look("sign"), (TIMELINE.clips[1],))
 
 
 def test_a_look_before_any_clip_is_a_notice() -> None:
@@ -99,7 +99,7 @@ def test_relocating_goes_to_grounding_with_what_was_visited() -> None:
 def test_a_new_clip_becomes_the_current_one() -> None:
     rollout = drive(GroundingResult("c02"), RELOCATE, GroundingResult("c04"), LOOK)
     assert rollout.trace.visited == ("c02", "c04")
-    assert rollout.request == VisionRequest("sign", (TIMELINE.clips[3],))
+    assert rollout.request == VisionRequest(Look("sign"), (TIMELINE.clips[3],))
 
 
 @pytest.mark.parametrize("label", ["c02", None, "nowhere"])

@@ -10,8 +10,9 @@ from longvideoagent import RolloutSettings, ask, steps
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.media.video import open_video

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.scoring import match_option, score
-from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 
 OPTIONS = ("a red kite", "the moon", "a blue kite", "2 dogs", "nobody")
@@ -50,8 +51,8 @@ def test_an_options_text_is_that_option(options: list[str], data: st.DataObject)
 
 def test_score_counts_the_traces_own_answer() -> None:
     question = Question("?", OPTIONS)
-    answered = Trace(question, RolloutSettings(), outcome=Outcome.ANSWERED, option_index=2)
+    answered = Trace(question, RolloutSettings(), stop_reason=StopReason.ANSWERED, option_index=2)
     assert score(answered, 2).correct
     assert not score(answered, 1).correct
-    failed = Trace(question, RolloutSettings(), outcome=Outcome.FAILED)
+    failed = Trace(question, RolloutSettings(), stop_reason=StopReason.MODEL)
     assert not score(failed, 0).answered

@@ -101,7 +101,14 @@ def version_1_record() -> dict[str, Any]:
     seen = {"clip": "c01", "start_s": 0.32, "end_s": 9.64, "kind": "frame", "time_s": 0.32, "text": "mostly grey"}
 
     def round_(action: dict[str, str], observation: dict[str, Any] | None) -> dict[str, Any]:
-        reply = {"text": "", "reasoning": "", "confidence": None, "evidence": None, "usage": usage, "warnings": []}
+        reply: dict[str, Any] = {
+            "text": "",
+            "reasoning": "",
+            "confidence": None,
+            "evidence": None,
+            "usage": usage,
+            "warnings": [],
+        }
         return {
             "reply": reply,
             "thought": "hm",
@@ -111,7 +118,7 @@ def version_1_record() -> dict[str, Any]:
             "observation": observation,
         }
 
-    nothing_found = {
+    nothing_found: dict[str, Any] = {
         "label": None,
         "reason": "every clip has been visited",
         "evidence": [],

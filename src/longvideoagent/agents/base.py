@@ -1,4 +1,4 @@
-"""The three agents side by side, and the one place where a request meets the agent it is for."""
+"""The protocols of the three agents, and the one place where a request reaches the agent that performs it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, assert_never
 
-from longvideoagent.agents.parallel import parallel_looks
+from longvideoagent.agents.parallel import look_in_parallel
+from longvideoagent.core.actions import AgentName
+from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentFailure, AgentName, GroundingResult, Reply, Result, Usage, VisionResult
-from longvideoagent.errors import ModelError
+from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, Usage, VisionResult
+from longvideoagent.errors import ContextOverflowError, ModelError, TransientError
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import Model
 from longvideoagent.models.cache import KeyValueCache
@@ -24,26 +26,26 @@ class Master(Protocol):
     """Decides what to do next, from the trace alone."""
 
     async def reply(self, trace: Trace) -> Reply:
-        """The next utterance, in the tag language. Raises ModelError when it is down."""
+        """Return the next reply, in the tag language. Raises ModelError if no model answers."""
 
 
 class Grounding(Protocol):
-    """Finds the clip that matters."""
+    """Finds the clip that is relevant to the question."""
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """A clip not yet visited, or label None. Raises ModelError when it is down."""
+        """Return a clip that is not visited yet, or label None. Raises ModelError if no model answers."""
 
 
 class Vision(Protocol):
-    """Says what frames show."""
+    """Describes what frames show."""
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
-        """What the request's clips show. Raises ModelError when it is down."""
+        """Perform the request's action on its clips. Raises ModelError if no model answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Who plays which role."""
+    """The three agents, and what they share."""
 
     name: str
     master: Master
@@ -52,26 +54,28 @@ class Team:
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
     memory: KeyValueCache | None = None
-    """What has been found out before."""
+    """Results of earlier runs."""
     in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
-    """Held while one event loop asks the team: its connections belong to that loop."""
+    """Held while an event loop uses the team: its connections belong to that loop."""
 
     async def close(self) -> None:
-        """Let go of connections and files; they come back when the team is asked again."""
+        """Close connections and files; the next request opens them again."""
         for model in self.models:
             await model.close()
         if self.memory is not None:
             self.memory.close()
 
     async def perform(self, request: Request, video: VideoReader) -> Result:
-        """Have the agent answer the request. An agent that is down gives ``AgentFailure``, not an answer."""
+        """Have the right agent perform the request. An agent that fails gives ``AgentFailure``, not an answer."""
         match request:
             case MasterRequest(trace):
                 return await _timed("master", self.master.reply(trace))
             case GroundingRequest():
                 return await _timed("grounding", self.grounding.locate(request, video))
             case VisionRequest():
-                return await _timed("vision", parallel_looks(request, lambda each: self.vision.look(each, video)))
+                return await _timed("vision", look_in_parallel(request, lambda each: self.vision.look(each, video)))
+            case _:
+                assert_never(request)
 
 
 async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:
@@ -79,6 +83,12 @@ async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:
     try:
         result = await work
     except ModelError as error:
-        return AgentFailure(agent, str(error), Usage(calls=1, seconds=time.perf_counter() - started))
-    spent = replace(result.usage, seconds=time.perf_counter() - started)
-    return replace(result, usage=spent)
+        usage = Usage(calls=1, seconds=time.perf_counter() - started)
+        return AgentFailure(agent, str(error), usage, _stop_reason(error))
+    return replace(result, usage=replace(result.usage, seconds=time.perf_counter() - started))
+
+
+def _stop_reason(error: ModelError) -> StopReason:
+    if isinstance(error, ContextOverflowError):
+        return StopReason.CONTEXT_OVERFLOW
+    return StopReason.UNAVAILABLE if isinstance(error, TransientError) else StopReason.MODEL

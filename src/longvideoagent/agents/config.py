@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from longvideoagent.agents.vision import FRAMES, HEAVIEST_LOOK
+from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.base import CallSettings, TokenPrice
@@ -50,7 +50,7 @@ class AgentConfig(BaseModel):
     """Whether a JSON schema that allows only labels that exist is sent along (grounding)."""
     max_frames: Annotated[int, Field(ge=1)] = FRAMES
     """Frames shown in one look (vision)."""
-    max_image_bytes: Annotated[int, Field(ge=1)] = HEAVIEST_LOOK
+    max_image_bytes: Annotated[int, Field(ge=1)] = MAX_IMAGE_BYTES
     """Bytes of frames shown in one look (vision)."""
 
     @field_validator("extra_body")

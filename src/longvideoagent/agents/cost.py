@@ -15,7 +15,8 @@ from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
-from longvideoagent.core.context import Style, master_prompt, render_first_message
+from longvideoagent.agents.prompts import master_prompt
+from longvideoagent.core.context import Style, render_first_message
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage

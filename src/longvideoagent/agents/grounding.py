@@ -1,18 +1,19 @@
-"""Grounding played by a chat model: it reads the subtitles of the whole video and names a clip."""
+"""Grounding as a chat model: it reads the subtitles of the whole video and names a clip."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from string import Template
 from typing import Any
 
-from longvideoagent.agents.subsample import LEAST_SHARE, ask_shortened
-from longvideoagent.core.protocol import escape_tags, format_timestamp, parse_clips
+from longvideoagent.agents.prompts import shipped_prompt
+from longvideoagent.agents.subsample import MIN_FRACTION, complete_within_context
+from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips
 from longvideoagent.core.rollout import GroundingRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
     Candidate,
@@ -31,64 +32,73 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import CallSettings, Model
 
 SETTINGS = CallSettings(max_tokens=512)
-MOST_CANDIDATES = 3
+MAX_CANDIDATES = 3
+MAX_SUMMARY_CHARS = 300
+"""Of what was seen in a visited clip, as the prompt repeats it."""
 TAG_FORM = "one a line, in exactly this form, with a short reason behind it:\n<clip>LABEL</clip> reason"
 JSON_FORM = 'as JSON in this form:\n{"clips": [{"label": "LABEL", "reason": "a short reason"}]}'
 
 
 @dataclass(frozen=True, slots=True)
 class ModelGrounding:
-    """Subtitles stand before the question, so that questions about one video share their beginning
-    and a server's prefix cache works. A video without text is shown as contact sheets instead."""
+    """Grounding played by ``model``.
+
+    Subtitles come before the question, so that the prompts for one video share a prefix and a server's prefix cache
+    works. A video without text is shown as contact sheets instead.
+    """
 
     model: Model
     settings: CallSettings = SETTINGS
     prompt: str | None = None
     structured_output: bool = False
-    """Whether a JSON schema that allows none but the labels still open is sent along."""
+    """Whether to send a JSON schema that allows only the labels not yet visited."""
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """The likeliest clip not yet visited, and the next likely ones. A label that does not exist is
-        asked for again once, and then handed on for the loop to refuse. Raises ModelError when the
-        model is down."""
-        left = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited]
-        if not left:
+        """Return the likeliest clip that is not visited yet, and the next candidates.
+
+        If no label exists, the model is asked once more; then the label is returned for the loop to refuse. Raises
+        ModelError if the model does not answer.
+        """
+        unvisited = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited]
+        if not unvisited:
             return GroundingResult(None, "every clip has been visited")
-        settings = replace(self.settings, schema=_schema(left)) if self.structured_output else self.settings
+        settings = replace(self.settings, schema=_schema(unvisited)) if self.structured_output else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
-        least = 1.0 if sheets else LEAST_SHARE  # sheets cannot be shortened
-        message: Message
+        min_fraction = 1.0 if sheets else MIN_FRACTION  # sheets cannot be subsampled
+        images = Usage(images=len(sheets))
 
-        async def ask(share: float) -> Reply:
-            nonlocal message
-            message = self._message(request, sheets, share)
-            return await self.model.complete([message], settings)
+        fitted = 1.0
 
-        async def ask_again(share: float) -> Reply:
-            asked = message if share == 1.0 else self._message(request, sheets, share)
-            return await self.model.complete(_repair(asked, reply, left), settings)
+        async def complete(fraction: float) -> Reply:
+            nonlocal fitted
+            fitted = fraction
+            return await self.model.complete([self._message(request, sheets, fraction)], settings)
 
-        reply = await ask_shortened("grounding", ask, least)
-        named, usage = parse_clips(reply.text), reply.usage + Usage(images=len(sheets))
-        warnings = reply.warnings
-        if not _open(named, left):
-            again = await ask_shortened("grounding", ask_again, least)
-            named, usage = parse_clips(again.text) or named, usage + again.usage + Usage(images=len(sheets))
-            warnings = tuple(dict.fromkeys((*warnings, *again.warnings)))
-        if not named:
+        reply = await complete_within_context("grounding", complete, min_fraction)
+        clips, usage, warnings = parse_clips(reply.text), reply.usage + images, reply.warnings
+        if not _known(clips, unvisited):
+
+            async def complete_again(fraction: float) -> Reply:
+                chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
+                return await self.model.complete(chat, settings)
+
+            second = await complete_within_context("grounding", complete_again, min_fraction)
+            clips, usage = parse_clips(second.text) or clips, usage + second.usage + images
+            warnings = tuple(dict.fromkeys((*warnings, *second.warnings)))
+        if not clips:
             return GroundingResult(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
-        (label, reason), *others = _open(named, left) or named
-        lines = _lines(request.timeline.find(label))
-        candidates = tuple(Candidate(other, why) for other, why in others)
-        return GroundingResult(label, reason, lines, usage, candidates, warnings)
+        best, *rest = _known(clips, unvisited) or clips
+        evidence = _first_line(request.timeline.find(best.label))
+        candidates = tuple(Candidate(clip.label, clip.reason) for clip in rest)
+        return GroundingResult(best.label, best.reason, evidence, usage, candidates, warnings)
 
-    def _message(self, request: GroundingRequest, sheets: tuple[Jpeg, ...], share: float) -> Message:
+    def _message(self, request: GroundingRequest, sheets: tuple[Jpeg, ...], fraction: float) -> Message:
         question = request.trace.question
-        text = Template(self.prompt if self.prompt is not None else grounding_prompt()).safe_substitute(
-            subtitles=subtitle_block(request.timeline, share),
-            visited=_told_visited(request.trace),
-            most=MOST_CANDIDATES,
+        text = Template(grounding_prompt() if self.prompt is None else self.prompt).safe_substitute(
+            subtitles=subtitle_block(request.timeline, fraction),
+            visited=_visited_text(request.trace),
+            most=MAX_CANDIDATES,
             form=JSON_FORM if self.structured_output else TAG_FORM,
             question=escape_tags(question.text),
             options="".join(f"a{index}: {escape_tags(option)}\n" for index, option in enumerate(question.options)),
@@ -97,13 +107,13 @@ class ModelGrounding:
         return Message(role="user", content=(*sheets, text) if sheets else text)
 
 
-def _open(named: Sequence[tuple[str, str]], left: Sequence[str]) -> list[tuple[str, str]]:
-    """Those that exist and have not been visited."""
-    return [(label, reason) for label, reason in named if label in left]
+def _known(clips: Sequence[NamedClip], unvisited: Sequence[str]) -> list[NamedClip]:
+    """The clips that exist and are not visited yet."""
+    return [clip for clip in clips if clip.label in unvisited]
 
 
 def _schema(labels: Sequence[str]) -> dict[str, Any]:
-    """Some of these labels, each with a reason, as a JSON schema."""
+    """A JSON schema of some of these labels, each with a reason."""
     clip = {
         "type": "object",
         "properties": {"label": {"type": "string", "enum": list(labels)}, "reason": {"type": "string"}},
@@ -118,16 +128,15 @@ def _schema(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-@cache
 def grounding_prompt() -> str:
-    """The shipped wording."""
-    return resources.files("longvideoagent.agents.prompts").joinpath("grounding.txt").read_text(encoding="utf-8")
+    """Return the shipped prompt."""
+    return shipped_prompt("grounding.txt")
 
 
 @lru_cache(maxsize=16)
-def subtitle_block(timeline: Timeline, share: float = 1.0) -> str:
-    """All clips with their lines, or with that share of them; built once for the questions about a video."""
-    return "\n".join(_clip_block(clip.subsample(share)) for clip in timeline.clips)
+def subtitle_block(timeline: Timeline, fraction: float = 1.0) -> str:
+    """Render all clips with this fraction of their lines; cached for the questions about one video."""
+    return "\n".join(_clip_block(clip.subsample(fraction)) for clip in timeline.clips)
 
 
 def _clip_block(clip: Clip) -> str:
@@ -135,28 +144,32 @@ def _clip_block(clip: Clip) -> str:
     return "\n".join([head, *(f"- {escape_tags(line.text)}" for line in clip.subtitles)])
 
 
-def _told_visited(trace: Trace) -> str:
-    """Which clips have been visited and what was seen there."""
+def _visited_text(trace: Trace) -> str:
+    """The visited clips, and what was seen there."""
     if not trace.visited:
         return ""
-    seen: dict[str, list[str]] = {}
-    for each in trace.rounds:
-        if isinstance(each.observation, VisionResult) and each.clip is not None:
-            seen.setdefault(each.clip, []).append(" ".join(each.observation.text.split())[:300])
-    told = [f"- {label}: {escape_tags(' / '.join(seen.get(label, ['not looked at'])))}" for label in trace.visited]
-    return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(told)
+    summaries: dict[str, list[str]] = {}
+    for round_ in trace.rounds:
+        if isinstance(round_.observation, VisionResult) and round_.clip is not None:
+            summary = " ".join(round_.observation.text.split())[:MAX_SUMMARY_CHARS]
+            summaries.setdefault(round_.clip, []).append(summary)
+    lines = [
+        f"- {label}: {escape_tags(' / '.join(summaries.get(label, ['not looked at'])))}" for label in trace.visited
+    ]
+    return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(lines)
 
 
-def _repair(message: Message, reply: Reply, left: Sequence[str]) -> list[Message]:
-    """The same conversation, with a word on what was wrong."""
-    wrong = (
-        f"That names no clip that is there and not yet visited. There are: {', '.join(left)}. Use the form asked for."
+def _repair(message: Message, reply: Reply, unvisited: Sequence[str]) -> list[Message]:
+    """The same conversation, with a message on what was wrong."""
+    correction = (
+        "That names no clip that is there and not yet visited. "
+        f"There are: {', '.join(unvisited)}. Use the form asked for."
     )
-    return [message, Message(role="assistant", content=reply.text or "…"), Message(role="user", content=wrong)]
+    return [message, Message(role="assistant", content=reply.text or "…"), Message(role="user", content=correction)]
 
 
-def _lines(clip: Clip | None) -> tuple[Evidence, ...]:
-    """The clip's span as evidence, by its first line."""
+def _first_line(clip: Clip | None) -> tuple[Evidence, ...]:
+    """The first line of the clip as evidence."""
     if clip is None or not clip.subtitles:
         return ()
-    return (Evidence.of_line(clip.label, clip.subtitles[0]),)
+    return (Evidence.of_line(clip, clip.subtitles[0]),)

@@ -1,11 +1,12 @@
-"""The master played by a chat model: the trace is rendered into messages, the model replies."""
+"""The master as a chat model: the trace is rendered into messages, and the model replies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longvideoagent.agents.subsample import ask_shortened, shorten
-from longvideoagent.core.context import Style, messages
+from longvideoagent.agents.prompts import master_messages
+from longvideoagent.agents.subsample import complete_within_context, subsample_trace
+from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
@@ -16,21 +17,23 @@ SETTINGS = CallSettings(stop_at_action=True)
 
 @dataclass(frozen=True, slots=True)
 class ModelMaster:
-    """``prompt`` replaces the shipped wording; ``look_tag`` is the spelling the prompt teaches."""
+    """A master played by ``model``."""
 
     model: Model
     style: Style = Style.TURNS
     prompt: str | None = None
+    """A prompt instead of the shipped one."""
     look_tag: str = LOOK_TAGS[0]
+    """The spelling of the look action that the prompt offers."""
     settings: CallSettings = SETTINGS
     on_text: TextCallback | None = None
-    """Told each reply as it grows."""
+    """Called with each reply as it grows."""
 
     async def reply(self, trace: Trace) -> Reply:
-        """The model's next utterance. Raises ModelError when the model is down."""
+        """Return the model's next reply. Raises ModelError if the model does not answer."""
 
-        async def ask(share: float) -> Reply:
-            told = messages(shorten(trace, share), self.style, self.prompt, self.look_tag)
-            return await self.model.complete(told, self.settings, self.on_text)
+        async def complete(fraction: float) -> Reply:
+            chat = master_messages(subsample_trace(trace, fraction), self.style, self.prompt, self.look_tag)
+            return await self.model.complete(chat, self.settings, self.on_text)
 
-        return await ask_shortened("master", ask)
+        return await complete_within_context("master", complete)

@@ -1,47 +1,51 @@
-"""One look at several windows: the current clip's and those of the next likely clips, at once."""
+"""One look at several windows at the same time: the current clip's and those of the next candidates."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Usage, VisionResult
 
 
-async def parallel_looks(
+async def look_in_parallel(
     request: VisionRequest, look: Callable[[VisionRequest], Awaitable[VisionResult]]
 ) -> VisionResult:
-    """What the windows show, the likeliest first, up to the first that shows what was asked for; looks
-    at the windows behind it are given up. Raises ModelError where one of those before it fails."""
+    """Look at all windows of the request at once; return what they show up to the first that shows the query.
+
+    The windows are ordered, the likeliest first; looks at later ones are cancelled. Raises ModelError if a look
+    before the first hit fails.
+    """
     if not request.other_windows:
         return await look(request)
     windows = (request.clips, *request.other_windows)
-    looks = [asyncio.ensure_future(look(VisionRequest(request.query, clips))) for clips in windows]
-    seen: list[VisionResult] = []
+    looks = [asyncio.ensure_future(look(replace(request, clips=window, other_windows=()))) for window in windows]
+    results: list[VisionResult] = []
     try:
-        for under_way in looks:
-            seen.append(await under_way)
-            if seen[-1].is_found:
+        for task in looks:
+            results.append(await task)
+            if results[-1].is_found:
                 break
     finally:
-        for under_way in looks:
-            under_way.cancel()
+        for task in looks:
+            task.cancel()
         ended = await asyncio.gather(*looks, return_exceptions=True)
-    behind = ended[len(seen) :]
-    spent = sum((each.usage for each in behind if isinstance(each, VisionResult)), Usage())
-    # A server may have begun the looks that were given up, so they count as calls.
-    given_up = Usage(calls=sum(not isinstance(each, VisionResult) for each in behind))
-    return _merge(windows, seen, spent + given_up)
+    later = ended[len(results) :]
+    spent = sum((each.usage for each in later if isinstance(each, VisionResult)), Usage())
+    # A server may have started the cancelled looks, so they count as calls.
+    cancelled = Usage(calls=sum(not isinstance(each, VisionResult) for each in later))
+    return _merge(windows, results, spent + cancelled)
 
 
-def _merge(windows: Sequence[tuple[Clip, ...]], seen: Sequence[VisionResult], more: Usage) -> VisionResult:
-    """Each text under the label of its window; ``more`` is what the looks behind them cost."""
-    told = [f"{_title(clips)}\n{each.text}" for clips, each in zip(windows, seen, strict=False)]
-    evidence = tuple(dict.fromkeys(found for each in seen for found in each.evidence))
-    usage = sum((each.usage for each in seen), more)
-    return VisionResult("\n\n".join(told), evidence, usage, any(each.is_found for each in seen))
+def _merge(windows: Sequence[tuple[Clip, ...]], results: Sequence[VisionResult], later: Usage) -> VisionResult:
+    """Put each text under the label of its window; ``later`` is the usage of the looks after the last result."""
+    texts = [f"{_title(window)}\n{result.text}" for window, result in zip(windows, results, strict=False)]
+    evidence = tuple(dict.fromkeys(each for result in results for each in result.evidence))
+    usage = sum((result.usage for result in results), later)
+    return VisionResult("\n\n".join(texts), evidence, usage, any(result.is_found for result in results))
 
 
 def _title(clips: Sequence[Clip]) -> str:

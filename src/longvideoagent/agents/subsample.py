@@ -1,4 +1,4 @@
-"""Subtitles that are too long for a model's context are shortened, and it is said."""
+"""Subtitles that are too long for a model's context are subsampled, and the reply carries a warning."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Reply
 from longvideoagent.errors import ContextOverflowError
 
-LEAST_SHARE = 1 / 16
-"""Of each clip's lines; below it a model's context is of no use for the video."""
+MIN_FRACTION = 1 / 16
+"""Of each clip's lines; with fewer, the model knows too little of the video to be useful."""
 
 
-async def ask_shortened(agent: str, ask: Callable[[float], Awaitable[Reply]], least: float = LEAST_SHARE) -> Reply:
-    """The reply to the longest of ``ask(1)``, ``ask(1/2)``, … that fits the model, with a warning where
-    it is not the first. Raises ContextOverflowError where none fits."""
-    share = 1.0
+async def complete_within_context(
+    agent: str, complete: Callable[[float], Awaitable[Reply]], min_fraction: float = MIN_FRACTION
+) -> Reply:
+    """Call ``complete`` with the fraction 1, 1/2, 1/4, … of the subtitles until the prompt fits the context.
+
+    Returns the reply, with a warning if not all subtitles fitted. Raises ContextOverflowError if not even
+    ``min_fraction`` fits.
+    """
+    fraction = 1.0
     while True:
         try:
-            reply = await ask(share)
+            reply = await complete(fraction)
         except ContextOverflowError:
-            share /= 2
-            if share < least:
+            fraction /= 2
+            if fraction < min_fraction:
                 raise
         else:
-            if share == 1.0:
+            if fraction == 1.0:
                 return reply
-            warning = f"only {share:.0%} of each clip's subtitles fitted the {agent} model's context"
+            warning = f"only {fraction:.0%} of each clip's subtitles fitted the {agent} model's context"
             return replace(reply, warnings=(*reply.warnings, warning))
 
 
-def shorten(trace: Trace, share: float) -> Trace:
-    """The trace with that share of the lines of each located clip."""
-    if share == 1.0:
+def subsample_trace(trace: Trace, fraction: float) -> Trace:
+    """Return the trace with this fraction of the lines of each clip that it shows."""
+    if fraction == 1.0:
         return trace
-    first = (
-        _shorten(trace.first_grounding, share)
-        if isinstance(trace.first_grounding, ClipObservation)
-        else trace.first_grounding
-    )
+    first = trace.first_grounding
+    if isinstance(first, ClipObservation):
+        first = _subsample_clips(first, fraction)
     rounds = tuple(
-        replace(each, observation=_shorten(each.observation, share))
-        if isinstance(each.observation, ClipObservation)
-        else each
-        for each in trace.rounds
+        replace(round_, observation=_subsample_clips(round_.observation, fraction))
+        if isinstance(round_.observation, ClipObservation)
+        else round_
+        for round_ in trace.rounds
     )
     return replace(trace, first_grounding=first, rounds=rounds)
 
 
-def _shorten(located: ClipObservation, share: float) -> ClipObservation:
-    return replace(located, clips=tuple(clip.subsample(share) for clip in located.clips))
+def _subsample_clips(located: ClipObservation, fraction: float) -> ClipObservation:
+    return replace(located, clips=tuple(clip.subsample(fraction) for clip in located.clips))

@@ -17,13 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
-from longvideoagent.core.protocol import format_timestamp
-from longvideoagent.core.trace import Outcome, Round, Trace
+from longvideoagent.core.actions import action_text, spec_of
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import ClipObservation, Observation, Question, SystemNotice, VisionResult
 from longvideoagent.errors import UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
-from longvideoagent.views.trace_dict import action_content, action_name, trace_to_dict
+from longvideoagent.views.trace_dict import trace_to_dict
 
 LINES_SHOWN = 6
 LONGEST_LINE = 2000
@@ -140,10 +142,10 @@ class Steps:
     def _show(self, event: Observation | Round) -> None:
         match event:
             case Round():
-                name = action_name(event.action)
+                name = spec_of(event.action).name
                 if event.thought:
                     self._line("thinks", event.thought[:LONGEST_LINE], "dim italic")
-                self._line(name, action_content(event.action)[:LONGEST_LINE], _COLOUR_OF[name])
+                self._line(name, action_text(event.action)[:LONGEST_LINE], _COLOUR_OF[name])
             case ClipObservation(clip=clip, reason=reason):
                 self._line(
                     "located",

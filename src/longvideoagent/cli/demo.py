@@ -8,8 +8,8 @@ from rich.console import Console
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.cli.console import Steps, announce, progress_bar
-from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.scoring import score
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.episode import make_episode

@@ -89,7 +89,8 @@ def ask(
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast
     from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress_bar
-    from longvideoagent.core.trace import Outcome, RolloutSettings
+    from longvideoagent.core.outcome import Outcome
+    from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.media.video import open_video
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page

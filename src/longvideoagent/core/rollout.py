@@ -1,52 +1,50 @@
-"""The core: one question's loop as a state machine without I/O, clock or logging.
+"""The core: the loop of one question as a state machine without I/O, clock or logging.
 
-A driver reads ``request``, has it performed, hands the result to ``receive``, and repeats until
-``request`` is None; then ``trace`` says what happened. A rollout can be pickled between any two calls.
+A driver reads ``request``, has an agent perform it, passes the result to ``receive``, and repeats until
+``request`` is None; then ``trace`` records what happened. A rollout can be pickled between any two calls.
 
-=========  ==============================  ==========================================================
-state      result                          next
-=========  ==============================  ==========================================================
-START      Grounded, label of the video    ASK, the clip and its lines observed
-START      Grounded, anything else         ASK, a notice instead of a clip
-ASK        Reply that looks                LOOK; a notice where nothing is located or vision is off
-ASK        Reply that relocates            GROUND; a notice where grounding is off
-ASK        Reply that answers              DONE answered; DONE abstained where the answer is empty
-ASK        Reply without an action         ASK, a notice
-ASK, last  Reply that answers              DONE answered; DONE spent, with that answer, where a
-                                           budget and not the rounds made it the last
-ASK, last  Reply that does not answer      DONE spent
-LOOK       Seen                            ASK, what was seen observed
-GROUND     Grounded, a clip not visited    ASK, the new clip observed
-GROUND     Grounded, anything else         ASK, a notice; the current clip stays
-any        Failed                          DONE failed(agent, cause)
-any        a budget does not bear the      ASK, last; an action is given up with a notice
-           request and a reply behind it
-=========  ==============================  ==========================================================
+=========  ======================================  ====================================================
+state      result                                  next
+=========  ======================================  ====================================================
+START      GroundingResult, a label of the video   ASK; observation: the clip and its subtitles
+START      GroundingResult, anything else          ASK; observation: a notice
+ASK        Reply that looks                        LOOK; a notice without a clip or a vision agent
+ASK        Reply that relocates                    GROUND; a notice without a grounding agent
+ASK        Reply that answers                      DONE answered; DONE abstained if the answer is empty
+ASK        Reply without an action                 ASK; observation: a notice
+ASK, last  Reply that answers                      DONE answered; DONE spent, with that answer, if a
+                                                   budget and not the rounds made it the last
+ASK, last  Reply that does not answer              DONE spent
+LOOK       VisionResult                            ASK; observation: the result
+GROUND     GroundingResult, a clip not visited     ASK; observation: the new clip
+GROUND     GroundingResult, anything else          ASK; observation: a notice; the current clip stays
+any        AgentFailure                            DONE failed
+any        a budget does not allow the request     ASK, last; a notice instead of the action
+           and one reply after it
+=========  ======================================  ====================================================
 
-START is GROUND before the first round. Without a grounding agent there is no START: the
-whole video is the current clip. Any other result is a driver's mistake and raises ``ProtocolError``.
+START is GROUND before the first round. Without a grounding agent there is no START: the whole video is the
+current clip. Any other result is a mistake of the driver and raises ``ProtocolError``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
-from longvideoagent.core.budget import budget_summary, can_afford
+from longvideoagent.core.actions import Action, AgentName, Answer, Invalid, Look, Relocate
+from longvideoagent.core.budget import can_afford, tightest_budget
+from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.scoring import match_option
-from longvideoagent.core.trace import Outcome, RolloutSettings, Round, Trace
+from longvideoagent.core.trace import RolloutSettings, Round, Trace
 from longvideoagent.core.types import (
     AgentFailure,
-    AgentName,
-    Answer,
     Clip,
     ClipObservation,
     GroundingResult,
-    Invalid,
-    Look,
     Observation,
     Question,
-    Relocate,
     Reply,
     Result,
     SystemNotice,
@@ -59,7 +57,7 @@ from longvideoagent.errors import ProtocolError
 
 @dataclass(frozen=True, slots=True)
 class MasterRequest:
-    """The master must reply; all it may know is in the trace."""
+    """The master must reply; all that it may know is in the trace."""
 
     trace: Trace
 
@@ -75,10 +73,12 @@ class GroundingRequest:
 
 @dataclass(frozen=True, slots=True)
 class VisionRequest:
-    """The vision agent must say what ``clips`` show; it gets the query and not the question. Each of
-    ``other_windows`` is the window of another clip that may matter, to be looked at in the same go."""
+    """The vision agent must perform ``action`` on ``clips``; it never sees the question.
 
-    query: str
+    Each of ``other_windows`` is the evidence window of another candidate clip, to be looked at in parallel.
+    """
+
+    action: Look
     clips: tuple[Clip, ...]
     other_windows: tuple[tuple[Clip, ...], ...] = ()
 
@@ -86,15 +86,12 @@ class VisionRequest:
 Request = MasterRequest | GroundingRequest | VisionRequest
 
 
-_AGENT_OF: dict[type[Request], AgentName] = {
-    MasterRequest: "master",
-    GroundingRequest: "grounding",
-    VisionRequest: "vision",
-}
-
-
 class Rollout:
-    """The loop for one question; see the table above."""
+    """The loop of one question; the table above lists its transitions.
+
+    ``warnings`` are those of opening the video; ``history`` holds the traces of earlier questions of the same
+    conversation, oldest first.
+    """
 
     def __init__(
         self,
@@ -102,9 +99,10 @@ class Rollout:
         timeline: Timeline,
         settings: RolloutSettings | None = None,
         warnings: tuple[str, ...] = (),
+        history: tuple[Trace, ...] = (),
     ) -> None:
         self._timeline = timeline
-        self._trace = Trace(question, settings or RolloutSettings(), warnings=warnings)
+        self._trace = Trace(question, settings or RolloutSettings(), warnings=warnings, history=history)
         self._request: Request | None
         if self._trace.settings.grounding:
             self._request = GroundingRequest("", timeline, self._trace)
@@ -114,7 +112,7 @@ class Rollout:
 
     @property
     def request(self) -> Request | None:
-        """What the world must do next; None when the rollout is done."""
+        """What an agent must do next; None when the rollout is done."""
         return self._request
 
     @property
@@ -127,9 +125,9 @@ class Rollout:
         match self._request, result:
             case None, _:
                 raise ProtocolError("the rollout is done; start another one")
-            case request, AgentFailure(agent=agent) if agent == _AGENT_OF[type(request)]:
+            case request, AgentFailure(agent=agent) if agent == agent_of(request):
                 self._trace = replace(self._trace, failure=result)
-                self._end(Outcome.FAILED, f"{result.agent}: {result.cause}")
+                self._end(result.reason, f"{result.agent}: {result.cause}")
                 return
             case MasterRequest(), Reply():
                 self._take_reply(result)
@@ -146,42 +144,54 @@ class Rollout:
         self._warn(reply.warnings)
         current = self._trace.current
         clip = current.clip.label if current else None
-        said = Round(reply, parsed.thought, parsed.action, parsed.text, clip)
-        self._trace = replace(self._trace, rounds=(*self._trace.rounds, said))
-        settings = self._trace.settings
-        match parsed.action:
-            case Answer(text):
-                self._answer(text)
-            case _ if self._trace.must_answer:
-                self._end(Outcome.SPENT, budget_summary(self._trace))
-            case _ if self._trace.rounds_left == 0:
-                self._end(Outcome.SPENT, f"no answer within {settings.max_rounds} rounds")
-            case Invalid(reason):
-                self._observe(SystemNotice(f"No valid action: {reason}. This round is spent."))
-            case Look() if not settings.vision:
-                self._observe(SystemNotice("There is no vision agent in this run. Answer or relocate."))
-            case Look() if current is None:
-                self._observe(SystemNotice("No clip is located yet, so there is nothing to look at."))
-            case Look(query):
-                assert current is not None  # the case before
-                self._request = VisionRequest(query, current.clips, self._other_windows(current))
-            case Relocate() if not settings.grounding:
-                self._observe(SystemNotice("There is no grounding agent in this run. All subtitles are above."))
+        round_ = Round(reply, parsed.thought, parsed.action, parsed.text, clip)
+        self._trace = replace(self._trace, rounds=(*self._trace.rounds, round_))
+        if isinstance(parsed.action, Answer):
+            self._answer(parsed.action.text)
+        elif self._trace.must_answer:
+            self._end_on_budget()
+        elif self._trace.rounds_left == 0:
+            self._end(StopReason.ROUNDS, f"no answer within {self._trace.settings.max_rounds} rounds")
+        else:
+            match self._request_for(parsed.action):
+                case SystemNotice() as notice:
+                    self._observe(notice)
+                case request:
+                    self._request = request
+
+    def _request_for(self, action: Action) -> Request | SystemNotice:
+        """The request that an action becomes, or a notice why it cannot become one."""
+        settings, current = self._trace.settings, self._trace.current
+        match action:
+            case Look():
+                if not settings.vision:
+                    return SystemNotice("There is no vision agent in this run. Answer or relocate.")
+                if current is None:
+                    return SystemNotice("No clip is located yet, so there is nothing to look at.")
+                return VisionRequest(action, current.clips, self._other_windows(current))
             case Relocate(request):
-                self._request = GroundingRequest(request, self._timeline, self._trace)
+                if not settings.grounding:
+                    return SystemNotice("There is no grounding agent in this run. All subtitles are above.")
+                return GroundingRequest(request, self._timeline, self._trace)
+            case Invalid(reason):
+                return SystemNotice(f"No valid action: {reason}. This round is spent.")
+            case Answer():
+                raise ProtocolError("an answer ends the rollout and becomes no request")
+            case _:
+                assert_never(action)
 
     def _answer(self, text: str) -> None:
-        chosen = match_option(text, self._trace.question.options)
-        self._trace = replace(self._trace, option_index=chosen)
+        option_index = match_option(text, self._trace.question.options)
+        self._trace = replace(self._trace, option_index=option_index)
         if text and self._trace.must_answer:
-            self._end(Outcome.SPENT, budget_summary(self._trace))
+            self._end_on_budget()
         else:
-            self._end(Outcome.ANSWERED if text else Outcome.ABSTAINED)
+            self._end(StopReason.ANSWERED if text else StopReason.ABSTAINED)
 
     def _other_windows(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
-        found = [self._timeline.find(other.label) for other in current.candidates[: settings.parallel_looks - 1]]
-        windows = [self._timeline.window(clip, settings.window) for clip in found if clip is not None]
+        clips = [self._timeline.find(each.label) for each in current.candidates[: settings.parallel_looks - 1]]
+        windows = [self._timeline.window(clip, settings.window) for clip in clips if clip is not None]
         return tuple(window for window in dict.fromkeys(windows) if window != current.clips)
 
     def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
@@ -190,10 +200,12 @@ class Rollout:
         clip = self._timeline.find(result.label) if result.label is not None else None
         if clip is None or clip.label in trace.visited:
             return SystemNotice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
-        clips = self._timeline.window(clip, trace.settings.window)
+        window = self._timeline.window(clip, trace.settings.window)
         past = {*trace.visited, clip.label}
-        others = tuple(each for each in result.candidates if each.label not in past and self._timeline.find(each.label))
-        return ClipObservation(clip, clips, result.reason, result.evidence, result.usage, others)
+        candidates = tuple(
+            each for each in result.candidates if each.label not in past and self._timeline.find(each.label)
+        )
+        return ClipObservation(clip, window, result.reason, result.evidence, result.usage, candidates)
 
     def _observe(self, observation: Observation) -> None:
         trace = self._trace
@@ -205,31 +217,48 @@ class Rollout:
         self._request = MasterRequest(self._trace)
 
     def _check_budget(self) -> None:
-        """Where the budgets do not bear the request and a reply behind it, ask for the last reply."""
+        """Ask for the last reply if the budgets do not allow the request and one more reply after it."""
         if self._request is None or self._trace.must_answer:
             return
         calls = 1 + len(self._request.other_windows) if isinstance(self._request, VisionRequest) else 1
-        if can_afford(self._trace, _AGENT_OF[type(self._request)], calls):
+        if can_afford(self._trace, agent_of(self._request), calls):
             return
         self._trace = replace(self._trace, must_answer=True)
         if isinstance(self._request, MasterRequest):
             self._request = MasterRequest(self._trace)
         else:
-            self._observe(SystemNotice("The budget does not bear this action any more."))
+            self._observe(SystemNotice("The budget does not allow this action any more."))
 
     def _warn(self, warnings: tuple[str, ...]) -> None:
-        told = tuple(dict.fromkeys((*self._trace.warnings, *warnings)))
-        self._trace = replace(self._trace, warnings=told)
+        self._trace = replace(self._trace, warnings=tuple(dict.fromkeys((*self._trace.warnings, *warnings))))
 
-    def _end(self, outcome: Outcome, cause: str = "") -> None:
-        self._trace = replace(self._trace, outcome=outcome, cause=cause)
+    def _end_on_budget(self) -> None:
+        budget = tightest_budget(self._trace)
+        assert budget is not None  # only a budget sets must_answer
+        self._end(budget.reason, budget.summary)
+
+    def _end(self, reason: StopReason, cause: str = "") -> None:
+        self._trace = replace(self._trace, stop_reason=reason, cause=cause)
         self._request = None
+
+
+def agent_of(request: Request) -> AgentName:
+    """The agent that performs a request."""
+    match request:
+        case MasterRequest():
+            return "master"
+        case GroundingRequest():
+            return "grounding"
+        case VisionRequest():
+            return "vision"
+        case _:
+            assert_never(request)
 
 
 def _why_not_located(result: GroundingResult, trace: Trace) -> str:
     if result.label is None:
-        why = f": {result.reason}" if result.reason else ""
-        return f"Grounding found no {'further ' if trace.visited else ''}clip{why}."
+        reason = f": {result.reason}" if result.reason else ""
+        return f"Grounding found no {'further ' if trace.visited else ''}clip{reason}."
     if result.label in trace.visited:
         return f"Grounding pointed at {result.label} again, which was already visited."
-    return f"Grounding named {result.label!r}, which is no clip of this video."
+    return f"Grounding named {result.label!r}, which is not a clip of this video."

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Trace
 
 # "a2", "A2", "2", "(2)", "a2.", "a2: the text", "option a2"; a bare number followed by words
 # ("2 dogs") or by digits ("2.5") is text, so the label must end or be followed by a mark and a space.

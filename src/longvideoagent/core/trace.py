@@ -1,6 +1,6 @@
-"""What happened to one question: its settings, its rounds, its outcome.
+"""The record of one question: its settings, its rounds, and why it ended.
 
-Prompt, score, reward, report and page are functions of a ``Trace``; nothing parses printed text back.
+Prompt, score, reward, report and page are functions of a ``Trace``; nothing parses printed text.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
+from longvideoagent.core.actions import Action, AgentName, Answer
+from longvideoagent.core.outcome import Outcome, StopReason
 from longvideoagent.core.types import (
-    Action,
     AgentFailure,
-    Answer,
     ClipObservation,
     Evidence,
     Observation,
@@ -20,12 +21,13 @@ from longvideoagent.core.types import (
     Reply,
     SystemNotice,
     Usage,
+    VisionResult,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One reply of the master and what came of it."""
+    """One reply of the master and its result."""
 
     reply: Reply
     thought: str
@@ -33,17 +35,8 @@ class Round:
     text: str
     """The reply up to the end of its action: what stays in the master's context."""
     clip: str | None
-    """Label of the clip that was current when the reply was given."""
+    """Label of the current clip at the time of the reply."""
     observation: Observation | None = None
-
-
-class Outcome(StrEnum):
-    """How a rollout ended."""
-
-    ANSWERED = "answered"
-    ABSTAINED = "abstained"
-    SPENT = "spent"
-    FAILED = "failed"
 
 
 class Agents(StrEnum):
@@ -53,10 +46,23 @@ class Agents(StrEnum):
     GROUNDING = "grounding"
     GROUNDING_VISION = "grounding+vision"
 
+    @property
+    def names(self) -> frozenset[AgentName]:
+        """The agents as names."""
+        match self:
+            case Agents.NONE:
+                return frozenset()
+            case Agents.GROUNDING:
+                return frozenset({"grounding"})
+            case Agents.GROUNDING_VISION:
+                return frozenset({"grounding", "vision"})
+            case _:
+                assert_never(self)
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
-    """What bounds a rollout. ``None`` means unbounded."""
+    """Limits of a rollout. ``None`` means no limit. Raises ValueError for a limit below 1."""
 
     max_rounds: int = 5
     """K, replies of the master (paper: 5)."""
@@ -67,53 +73,59 @@ class RolloutSettings:
     max_tokens: int | None = None
     max_usd: float | None = None
     parallel_looks: int = 1
-    """Candidate clips that vision looks at in one look, at the same time."""
+    """Windows that vision looks at in one look, at the same time."""
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "window", "max_calls", "max_tokens", "parallel_looks"):
-            bound = getattr(self, name)
-            if bound is not None and bound < 1:
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
                 raise ValueError(f"{name} must be at least 1")
         if self.max_usd is not None and not self.max_usd > 0:
             raise ValueError("max_usd must be more than 0")
 
     @property
     def grounding(self) -> bool:
-        """Without it the whole video is the one clip and relocating is refused."""
-        return self.agents is not Agents.NONE
+        """Whether there is a grounding agent. Without it the whole video is the only clip."""
+        return "grounding" in self.agents.names
 
     @property
     def vision(self) -> bool:
-        """Without it looking is refused."""
-        return self.agents is Agents.GROUNDING_VISION
+        """Whether there is a vision agent."""
+        return "vision" in self.agents.names
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything that happened to one question; prompt, score, reward and report are functions of
-    it. ``outcome`` is None while the rollout runs."""
+    """Everything that happened to one question. ``stop_reason`` is None while the rollout runs."""
 
     question: Question
     settings: RolloutSettings
     first_grounding: ClipObservation | SystemNotice | None = None
     rounds: tuple[Round, ...] = ()
-    outcome: Outcome | None = None
+    stop_reason: StopReason | None = None
     option_index: int | None = None
-    """The option that the answer names; None for open questions and answers that name none."""
+    """Index of the option that the answer names; None for an open question and for an answer that names none."""
     cause: str = ""
-    """Why the rollout was spent or failed; empty otherwise."""
+    """What the stop reason means here, for a person; empty for an answer and an abstention."""
     must_answer: bool = False
-    """Whether a budget leaves the master one more reply only."""
+    """Whether a budget allows only one more reply of the master."""
     failure: AgentFailure | None = None
     warnings: tuple[str, ...] = ()
-    """What was ignored or repaired on the way to an answer."""
+    """What was ignored or repaired on the way."""
+    history: tuple[Trace, ...] = ()
+    """Earlier questions of the same conversation, oldest first."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the rollout ended; None while it runs."""
+        return None if self.stop_reason is None else self.stop_reason.outcome
 
     @property
     def observations(self) -> Iterator[Observation]:
-        """First grounding, then what each round brought."""
+        """The first grounding, then the observation of each round."""
         if self.first_grounding is not None:
             yield self.first_grounding
-        yield from (each.observation for each in self.rounds if each.observation is not None)
+        yield from (round_.observation for round_ in self.rounds if round_.observation is not None)
 
     @property
     def groundings(self) -> tuple[ClipObservation, ...]:
@@ -122,7 +134,7 @@ class Trace:
 
     @property
     def visited(self) -> tuple[str, ...]:
-        """Labels of the clips grounding has pointed at, oldest first."""
+        """Labels of the clips that grounding has named, oldest first."""
         return tuple(each.clip.label for each in self.groundings)
 
     @property
@@ -132,12 +144,12 @@ class Trace:
 
     @property
     def rounds_left(self) -> int:
-        """Replies the master may still give."""
+        """Replies that the master may still give."""
         return self.settings.max_rounds - len(self.rounds)
 
     @property
     def is_last_round(self) -> bool:
-        """Whether the master's next reply is its last, for want of rounds or of budget."""
+        """Whether rounds or budget allow only one more reply of the master."""
         return self.rounds_left == 1 or self.must_answer
 
     @property
@@ -148,26 +160,27 @@ class Trace:
 
     @property
     def answer(self) -> str:
-        """The option's text where the answer names one, else the answer as given; empty where there
-        is none. A rollout that was spent may have one too: what it could tell within its budget."""
+        """The text of the option that the answer names, else the answer as given; empty without one.
+
+        A spent rollout may have an answer too: the one that the master gave within its budget.
+        """
         if self.option_index is not None:
             return self.question.options[self.option_index]
-        final = self.answer_round
-        return final.action.text if final and isinstance(final.action, Answer) else ""
+        last = self.answer_round
+        return last.action.text if last and isinstance(last.action, Answer) else ""
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """What the answer rests on: what the master says, else all that the others returned."""
+        """What the answer is based on: what the master cites, else all that the other agents returned."""
         if self.answer_round and self.answer_round.reply.evidence is not None:
             return self.answer_round.reply.evidence
-        told = [observed for observed in self.observations if not isinstance(observed, SystemNotice)]
-        found = [each for observed in told for each in observed.evidence]
-        return tuple(dict.fromkeys(found))
+        results = [each for each in self.observations if isinstance(each, ClipObservation | VisionResult)]
+        return tuple(dict.fromkeys(evidence for result in results for evidence in result.evidence))
 
     @property
     def usage(self) -> Usage:
         """The sum over all agents."""
-        parts = [each.reply.usage for each in self.rounds] + [observed.usage for observed in self.observations]
+        parts = [round_.reply.usage for round_ in self.rounds] + [each.usage for each in self.observations]
         if self.failure is not None:
             parts.append(self.failure.usage)
         return sum(parts, Usage())

@@ -1,8 +1,7 @@
-"""The nouns of the system: frozen data and nothing else.
+"""The data types of the system: frozen values without behaviour.
 
-Every value here can be pickled, compared and written as JSON. None of them has a field for gold
-answers, so an agent that is handed these types cannot see one. Times are seconds from the start of
-the video unless a name says otherwise.
+Every value can be pickled, compared and written as JSON. None has a field for gold answers, so an agent
+that receives these types cannot see one. Times are seconds from the start of the video.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
-AgentName = Literal["master", "grounding", "vision"]
+from longvideoagent.core.actions import AgentName
+from longvideoagent.core.outcome import StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Jpeg:
 
 
 class Message(TypedDict):
-    """One chat message: text, or texts and pictures in their order."""
+    """One chat message: text, or texts and pictures in order."""
 
     role: Literal["user", "assistant"]
     content: str | tuple[str | Jpeg, ...]
@@ -29,7 +29,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. With no options it is an open question."""
+    """A question about a video. Without options it is an open question."""
 
     text: str
     options: tuple[str, ...] = ()
@@ -38,27 +38,29 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
-    """One line of text with its span. A speaker, where known, leads the text: ``Mira: Hello``."""
+    """One line of text with its span. A known speaker leads the text: ``Mira: Hello``."""
 
     start_s: float
     end_s: float
     text: str
     source: Literal["subtitle", "screen"] = "subtitle"
-    """``screen`` where the text was read off frames because the video has no subtitles."""
+    """``screen`` if the text was read from frames because the video has no subtitles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A labelled span of the video and the lines that start in it."""
+    """A labelled span of the video and the subtitle lines that start in it."""
 
     label: str
     start_s: float
     end_s: float
     subtitles: tuple[Subtitle, ...] = ()
+    video: str = ""
+    """Which video of several the clip is cut from; empty for the only video."""
 
-    def subsample(self, share: float) -> Clip:
-        """The clip with that share of its lines, spread evenly, and at least one of them."""
-        count = max(1, round(len(self.subtitles) * share))
+    def subsample(self, fraction: float) -> Clip:
+        """Return the clip with this fraction of its lines, spread evenly, and at least one line."""
+        count = max(1, round(len(self.subtitles) * fraction))
         if count >= len(self.subtitles):
             return self
         step = len(self.subtitles) / count
@@ -78,7 +80,7 @@ class Timeline:
             raise ValueError("two clips of a timeline share a label")
 
     def __hash__(self) -> int:
-        """Of a few marks: what is kept for a timeline is looked up often, and a walk through every line takes long."""
+        """Hash a few fields: timelines are looked up in caches often, and hashing every line is slow."""
         return hash((len(self.clips), self.clips[0].label, self.duration_s))
 
     @property
@@ -88,33 +90,35 @@ class Timeline:
 
     @property
     def subtitles(self) -> tuple[Subtitle, ...]:
-        """Every line of the video, in order."""
+        """Every subtitle line of the video, in order."""
         return tuple(line for clip in self.clips for line in clip.subtitles)
 
     def find(self, label: str) -> Clip | None:
-        """The clip of that label, or None. Labels are compared exactly and never used as paths."""
+        """Return the clip with this label, or None. Labels are compared exactly and never used as paths."""
         return next((clip for clip in self.clips if clip.label == label), None)
 
     def at(self, time_s: float) -> Clip:
-        """The clip playing at ``time_s``; times outside the video give the nearest clip."""
+        """Return the clip at ``time_s``; a time outside the video gives the nearest clip."""
         return next((clip for clip in self.clips if time_s < clip.end_s), self.clips[-1])
 
     def window(self, clip: Clip, width: int) -> tuple[Clip, ...]:
-        """``width`` neighbouring clips around ``clip`` (paper: evidence window), fewer only where
-        the video has fewer. The later neighbour comes first when the width is even."""
+        """Return ``width`` neighbouring clips around ``clip`` (paper: evidence window).
+
+        There are fewer only if the video has fewer. An even width takes one more later neighbour.
+        """
         width = min(width, len(self.clips))
         first = self.clips.index(clip) - (width - 1) // 2
         first = max(0, min(first, len(self.clips) - width))
         return self.clips[first : first + width]
 
     def whole(self) -> Clip:
-        """The entire video as one clip, for runs without a grounding agent."""
+        """Return the entire video as one clip, for runs without a grounding agent."""
         return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Something a person can seek to: a line or what one frame shows."""
+    """A place that a person can seek to: a subtitle line, or what a frame shows."""
 
     clip: str
     start_s: float
@@ -122,17 +126,19 @@ class Evidence:
     kind: Literal["subtitle", "frame"]
     time_s: float
     text: str
+    video: str = ""
+    """Which video of several; empty for the only video."""
 
     @classmethod
-    def of_line(cls, clip: str, line: Subtitle) -> Evidence:
-        """A line as evidence; text read off the screen counts as frame."""
+    def of_line(cls, clip: Clip, line: Subtitle) -> Evidence:
+        """Make evidence of a line of ``clip``; text read from the screen counts as a frame."""
         kind: Literal["subtitle", "frame"] = "subtitle" if line.source == "subtitle" else "frame"
-        return cls(clip, line.start_s, line.end_s, kind, line.start_s, line.text)
+        return cls(clip.label, line.start_s, line.end_s, kind, line.start_s, line.text, clip.video)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a call, or a sum of calls, has cost."""
+    """The cost of a call, or of a sum of calls."""
 
     calls: int = 0
     prompt_tokens: int = 0
@@ -140,7 +146,7 @@ class Usage:
     images: int = 0
     seconds: float = 0.0
     usd: float = 0.0
-    """Dollars, by the prices given for the models; 0 where none are given."""
+    """US dollars, by the prices given for the models; 0 without prices."""
 
     @property
     def tokens(self) -> int:
@@ -158,62 +164,28 @@ class Usage:
         )
 
 
-# --- actions: what a master's reply asks for -----------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Ask the vision agent about the current clip."""
-
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class Relocate:
-    """Ask the grounding agent for another clip. The request may be empty."""
-
-    request: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """End the loop. An empty text abstains."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Invalid:
-    """A reply without a usable action. The round is spent."""
-
-    reason: str
-
-
-Action = Look | Relocate | Answer | Invalid
-
-
 # --- results: what an agent returns --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One utterance of the master, in the tag language."""
+    """One reply of the master, in the tag language of ``protocol``."""
 
     text: str
     reasoning: str = ""
-    """Thought that the server returned apart from the text; empty where it is inside the text."""
+    """Reasoning that the server returned in a field of its own; empty if it is inside the text."""
     confidence: float | None = None
-    """0 to 1, how sure the master is of an answer; None where it does not say."""
+    """Confidence in an answer, 0 to 1, or None."""
     evidence: tuple[Evidence, ...] | None = None
-    """What the master rests an answer on; None where it does not say."""
+    """What the master bases an answer on, or None if it does not say."""
     usage: Usage = Usage()
     warnings: tuple[str, ...] = ()
-    """What had to be left out to get it."""
+    """What was left out to get the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Another clip that may matter, and why."""
+    """Another clip that may be relevant, and why."""
 
     label: str
     reason: str = ""
@@ -221,7 +193,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class GroundingResult:
-    """The clip the grounding agent points at; label None where it found nothing."""
+    """The clip that the grounding agent names; its label is None if it found none."""
 
     label: str | None
     reason: str = ""
@@ -230,33 +202,35 @@ class GroundingResult:
     candidates: tuple[Candidate, ...] = ()
     """The next likely clips, the likeliest first."""
     warnings: tuple[str, ...] = ()
-    """What had to be left out to find it."""
+    """What was left out to find the clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisionResult:
-    """What the vision agent saw, as text and as evidence with times."""
+    """What the vision agent sees, as text and as evidence with times. Also an observation."""
 
     text: str
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
     is_found: bool = True
-    """False where the frames do not show what was asked for."""
+    """False if the frames do not show what the query asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFailure:
-    """An agent that is down. Never an answer."""
+    """An agent that cannot be used. Never an answer."""
 
     agent: AgentName
     cause: str
     usage: Usage = Usage()
+    reason: StopReason = StopReason.MODEL
+    """Which kind of failure: one whose outcome is failed."""
 
 
 Result = Reply | GroundingResult | VisionResult | AgentFailure
 
 
-# --- observations: what comes of an action --------------------------------------------------------
+# --- observations: what an action results in ------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,17 +243,17 @@ class ClipObservation:
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
     candidates: tuple[Candidate, ...] = ()
-    """Further clips of the video that may matter, not visited, the likeliest first."""
+    """Further clips that may be relevant, not yet visited, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemNotice:
-    """Observation: something the loop tells the master, such as a label that does not exist."""
+    """Observation: a message of the loop to the master, such as that a label does not exist."""
 
     text: str
     usage: Usage = Usage()
-    grounded: GroundingResult | None = None
-    """What the grounding agent returned, but for its usage, where that is what the notice is about."""
+    grounding: GroundingResult | None = None
+    """The result of the grounding agent, without its usage, if the notice is about it."""
 
 
 Observation = ClipObservation | VisionResult | SystemNotice

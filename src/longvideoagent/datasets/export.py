@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.core.context import messages
+from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
@@ -94,7 +94,7 @@ def rows_of(data: DataSet, samples: Sequence[Sample], cache: FirstClips, how: Ro
         rollout = Rollout(mixed.question, timelines[sample.video], how.settings)
         if how.settings.grounding:
             rollout.receive(GroundingResult(label))
-        (asked,) = messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
+        (asked,) = master_messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
         yield {
             "data_source": data.name,
             "agent_name": AGENT_NAME,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
-from longvideoagent.core.context import master_prompt
+from longvideoagent.agents.prompts import master_prompt
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.gold import Sample

@@ -12,7 +12,8 @@ from typing import Any
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.cost import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
-from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError

@@ -20,7 +20,8 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import load_team_config
-from longvideoagent.core.trace import Agents, Outcome, RolloutSettings, Trace
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import DataSet
 from longvideoagent.datasets.episodes import OpenVideos

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from longvideoagent.core.trace import Outcome
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.score import ROLES, SampleScore
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from longvideoagent.agents.base import Grounding, Team, Vision
 from longvideoagent.agents.config import OFFLINE
 from longvideoagent.agents.master import ModelMaster
+from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.types import GroundingResult, Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import DataSet
@@ -58,7 +59,7 @@ class GoldBoxVision:
         told = "Marked on the frames (left, top, width, height in pixels):\n" + "\n".join(
             f"- {box.time_s:.1f} s: {box.label} at {box.left}, {box.top}, {box.width}, {box.height}" for box in shown
         )
-        seen = await self.agent.look(replace(request, query=f"{request.query}\n{told}"), video)
+        seen = await self.agent.look(replace(request, action=Look(f"{request.action.query}\n{told}")), video)
         return replace(seen, text=f"{seen.text}\n{told}")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
     ClipObservation,
     GroundingResult,
@@ -72,7 +73,7 @@ def _results(recorded: Trace) -> Iterator[Result]:
         if isinstance(observed, VisionResult):
             yield observed
         elif isinstance(observed, ClipObservation) or (
-            isinstance(observed, SystemNotice) and observed.grounded is not None
+            isinstance(observed, SystemNotice) and observed.grounding is not None
         ):
             yield _grounded(observed)
     if recorded.failure is not None:
@@ -85,5 +86,5 @@ def _grounded(observed: Observation) -> GroundingResult:
             observed.clip.label, observed.reason, observed.evidence, observed.usage, observed.candidates
         )
     assert isinstance(observed, SystemNotice)
-    assert observed.grounded is not None
-    return replace(observed.grounded, usage=observed.usage)
+    assert observed.grounding is not None
+    return replace(observed.grounding, usage=observed.usage)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longvideoagent.agents.base import Team
-from longvideoagent.core.trace import Outcome, Trace
+from longvideoagent.core.outcome import StopReason
+from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.episodes import OpenVideos, by_episode
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
@@ -99,7 +100,7 @@ class Runner:
             async for trace in steps(sample.question, episode, team, settings):  # noqa: B007
                 pass
         except DataError as error:
-            return replace(trace, outcome=Outcome.FAILED, cause=f"data: {error}")
+            return replace(trace, stop_reason=StopReason.DATA, cause=f"data: {error}")
         return trace
 
     def _check(self, trace: Trace) -> None:

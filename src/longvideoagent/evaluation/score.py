@@ -9,9 +9,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from longvideoagent.core.actions import AgentName, Invalid, Look, Relocate
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
-from longvideoagent.core.trace import Outcome, Trace
-from longvideoagent.core.types import AgentName, Clip, ClipObservation, Invalid, Look, Relocate, Usage, VisionResult
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Clip, ClipObservation, Usage, VisionResult
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
 ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")

@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
-from longvideoagent.core.protocol import format_timestamp
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Jpeg, Timeline
 from longvideoagent.media.frames import JPEG_QUALITY
 from longvideoagent.media.readers.base import VideoReader

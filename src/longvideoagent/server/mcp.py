@@ -16,8 +16,9 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
-from longvideoagent.core.protocol import format_timestamp
+from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
@@ -140,7 +141,7 @@ class Tools:
         """Describe what the frames of a span of a video show about a query; shorter spans are seen in more detail."""
         opened = await self._open(video)
         clip = _span_clip(opened, start_s, end_s)
-        result = await self._perform(VisionRequest(query, (clip,)), opened)
+        result = await self._perform(VisionRequest(Look(query), (clip,)), opened)
         assert isinstance(result, VisionResult | AgentFailure)
         if isinstance(result, AgentFailure):
             raise ModelError(f"{result.agent}: {result.cause}")

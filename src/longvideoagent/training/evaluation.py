@@ -9,8 +9,8 @@ import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
-from longvideoagent.core.trace import Outcome
 from longvideoagent.training.rollouts import RolloutResult, TrainingSample, counts, means
 from longvideoagent.training.run_dir import HELD_OUT, TrainingFolder
 from longvideoagent.training.trl import MasterRollouts

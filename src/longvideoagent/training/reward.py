@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from longvideoagent.core.actions import Invalid, Look, Relocate
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import has_action
 from longvideoagent.core.scoring import score
-from longvideoagent.core.trace import Outcome, Round, Trace
-from longvideoagent.core.types import Invalid, Look, Relocate
+from longvideoagent.core.trace import Round, Trace
 
 
 @dataclass(frozen=True, slots=True)

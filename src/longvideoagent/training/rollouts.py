@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from longvideoagent.agents.base import Grounding, Team
+from longvideoagent.core.actions import Look, Relocate
 from longvideoagent.core.context import Style
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import GroundingRequest, Rollout
-from longvideoagent.core.trace import Outcome, RolloutSettings, Trace
-from longvideoagent.core.types import GroundingResult, Look, Question, Relocate, Reply
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.errors import UsageError
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video

@@ -52,7 +52,7 @@ def sequences_of(trace: Trace, tongue: MasterFormat) -> list[TokenSequence]:
     for number, said in enumerate(rounds):
         must_answer = trace.must_answer and number + 1 == len(rounds)
         before = replace(
-            without_reasoning, rounds=without_reasoning.rounds[:number], must_answer=must_answer, outcome=None
+            without_reasoning, rounds=without_reasoning.rounds[:number], must_answer=must_answer, stop_reason=None
         )
         if record.context(before) is None:
             return []

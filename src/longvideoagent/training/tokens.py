@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from longvideoagent.core.context import Style, messages
+from longvideoagent.agents.prompts import master_messages
+from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import LOOK_TAGS, reasoning_prefix
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply, Usage
@@ -137,7 +138,7 @@ class TokenRecord:
 
     def _text(self, trace: Trace) -> str:
         wording = self._wording
-        told = messages(self._cut(trace), wording.style, wording.prompt, wording.look_tag)
+        told = master_messages(self._cut(trace), wording.style, wording.prompt, wording.look_tag)
         return render_prompt(self._tokenizer, told)
 
     def _rest(self, wanted: str, trace: Trace) -> tuple[int, str] | None:

@@ -23,10 +23,10 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import cache_path, load_team
+from longvideoagent.core.actions import Invalid
 from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Invalid
 from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile

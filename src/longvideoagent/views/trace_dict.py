@@ -12,28 +12,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict
 
-from longvideoagent.core.trace import Outcome, RolloutSettings, Round, Trace
+from longvideoagent.core.actions import ACTIONS, action_named, action_text, spec_of
+from longvideoagent.core.outcome import Outcome, StopReason
+from longvideoagent.core.trace import RolloutSettings, Round, Trace
 from longvideoagent.core.types import (
-    Action,
     AgentFailure,
-    Answer,
     Candidate,
     Clip,
     ClipObservation,
     Evidence,
     GroundingResult,
-    Invalid,
-    Look,
     Observation,
     Question,
-    Relocate,
     Reply,
     SystemNotice,
     Usage,
@@ -84,7 +81,6 @@ class SystemNoticeDict(TypedDict):
 
 GroundingDict = Annotated[ClipObservationDict | SystemNoticeDict, Field(discriminator="kind")]
 ObservationDict = Annotated[ClipObservationDict | VisionResultDict | SystemNoticeDict, Field(discriminator="kind")]
-ActionName = Literal["look", "relocate", "answer", "invalid"]
 
 
 @_strict
@@ -93,7 +89,7 @@ class RoundDict(TypedDict):
     why the reply is invalid; ``text`` is the reply up to the end of its action; ``clip`` was current."""
 
     thought: str
-    action: ActionName
+    action: Annotated[str, Field(json_schema_extra={"enum": [spec.name for spec in ACTIONS]})]
     content: str
     clip: str | None
     text: str
@@ -111,6 +107,7 @@ class TraceDict(TypedDict):
     options: tuple[str, ...]
     settings: RolloutSettings
     outcome: Outcome | None
+    stop_reason: StopReason | None
     cause: str
     answer: str
     option_index: int | None
@@ -122,6 +119,7 @@ class TraceDict(TypedDict):
     failure: AgentFailure | None
     first_grounding: GroundingDict | None
     rounds: tuple[RoundDict, ...]
+    history: tuple[TraceDict, ...]
 
 
 _TRACE_DICT: TypeAdapter[TraceDict] = TypeAdapter(TraceDict)
@@ -129,13 +127,19 @@ _TRACE_DICT: TypeAdapter[TraceDict] = TypeAdapter(TraceDict)
 
 def trace_to_dict(trace: Trace) -> dict[str, Any]:
     """The trace as plain values that ``json.dumps`` accepts."""
-    record: TraceDict = {
+    values: dict[str, Any] = to_jsonable_python(_trace_to_dict(trace))
+    return values
+
+
+def _trace_to_dict(trace: Trace) -> TraceDict:
+    return {
         "version": TRACE_VERSION,
         "id": trace.question.id,
         "question": trace.question.text,
         "options": trace.question.options,
         "settings": trace.settings,
         "outcome": trace.outcome,
+        "stop_reason": trace.stop_reason,
         "cause": trace.cause,
         "answer": trace.answer,
         "option_index": trace.option_index,
@@ -147,9 +151,8 @@ def trace_to_dict(trace: Trace) -> dict[str, Any]:
         "failure": trace.failure,
         "first_grounding": _grounding_to_dict(trace.first_grounding) if trace.first_grounding else None,
         "rounds": tuple(map(_round_to_dict, trace.rounds)),
+        "history": tuple(map(_trace_to_dict, trace.history)),
     }
-    values: dict[str, Any] = to_jsonable_python(record)
-    return values
 
 
 def trace_from_dict(record: Mapping[str, Any]) -> Trace:
@@ -160,17 +163,22 @@ def trace_from_dict(record: Mapping[str, Any]) -> Trace:
         raise ValueError(".".join(map(str, error.errors()[0]["loc"]))) from None
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
+    return _trace_from_dict(valid)
+
+
+def _trace_from_dict(valid: TraceDict) -> Trace:
     return Trace(
         question=Question(valid["question"], valid["options"], valid["id"]),
         settings=valid["settings"],
         first_grounding=valid["first_grounding"] and _grounding_from_dict(valid["first_grounding"]),
         rounds=tuple(map(_round_from_dict, valid["rounds"])),
-        outcome=valid["outcome"],
+        stop_reason=valid["stop_reason"],
         option_index=valid["option_index"],
         cause=valid["cause"],
         must_answer=valid["must_answer"],
         failure=valid["failure"],
         warnings=valid["warnings"],
+        history=tuple(map(_trace_from_dict, valid["history"])),
     )
 
 
@@ -191,8 +199,8 @@ def trace_schema() -> dict[str, Any]:
 def _round_to_dict(round_: Round) -> RoundDict:
     return {
         "thought": round_.thought,
-        "action": action_name(round_.action),
-        "content": action_content(round_.action),
+        "action": spec_of(round_.action).name,
+        "content": action_text(round_.action),
         "clip": round_.clip,
         "text": round_.text,
         "reply": round_.reply,
@@ -204,33 +212,11 @@ def _round_from_dict(record: RoundDict) -> Round:
     return Round(
         reply=record["reply"],
         thought=record["thought"],
-        action=_ACTIONS[record["action"]](record["content"]),
+        action=action_named(record["action"], record["content"]),
         text=record["text"],
         clip=record["clip"],
         observation=record["observation"] and _observation_from_dict(record["observation"]),
     )
-
-
-_ACTIONS: Mapping[ActionName, Callable[[str], Action]] = {
-    "look": Look,
-    "relocate": Relocate,
-    "answer": Answer,
-    "invalid": Invalid,
-}
-
-
-def action_name(action: Action) -> ActionName:
-    """look, relocate, answer or invalid."""
-    return next(name for name, kind in _ACTIONS.items() if type(action) is kind)
-
-
-def action_content(action: Action) -> str:
-    """The query, the request, the answer, or why the reply is invalid."""
-    match action:
-        case Look(content) | Relocate(content) | Answer(content) | Invalid(content):
-            return content
-        case _:
-            assert_never(action)
 
 
 def _observation_to_dict(observation: Observation) -> ObservationDict:
@@ -261,7 +247,7 @@ def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> Grounding
             return {
                 "kind": "notice",
                 "text": observation.text,
-                "grounding_result": observation.grounded,
+                "grounding_result": observation.grounding,
                 "usage": observation.usage,
             }
         case _:

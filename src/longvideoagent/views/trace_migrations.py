@@ -15,7 +15,9 @@ def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
         "question": record["question"]["text"],
         "options": record["question"]["options"],
         "settings": settings,
-        **{name: record[name] for name in ("outcome", "cause", "option_index", "failure", "warnings")},
+        **{name: record[name] for name in ("outcome", "cause", "option_index", "warnings")},
+        "stop_reason": _stop_reason_from_version_0(record["outcome"], record["cause"]),
+        "failure": record["failure"] and record["failure"] | {"reason": "model_error"},
         "answer": "",
         "confidence": None,
         "evidence": (),
@@ -23,7 +25,17 @@ def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
         "must_answer": record["is_hurried"],
         "first_grounding": _observation_from_version_0(record["first"]),
         "rounds": [_round_from_version_0(each) for each in record["rounds"]],
+        "history": (),
     }
+
+
+def _stop_reason_from_version_0(outcome: str | None, cause: str) -> str | None:
+    """Version 0 said in words only why a rollout was spent or failed."""
+    if outcome == "spent":
+        return next((name for name in ("calls", "tokens", "dollars") if cause.endswith(f"{name} used")), "rounds")
+    if outcome == "failed":
+        return "data_error" if cause.startswith("data: ") else "model_error"
+    return outcome
 
 
 _RENAMED_0 = {"look_ahead": "parallel_looks", "others": "candidates", "shows_it": "is_found", "clips": "window"}

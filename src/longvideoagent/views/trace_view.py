@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from longvideoagent.core.actions import action_text, spec_of
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import (
@@ -19,7 +20,6 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
-from longvideoagent.views.trace_dict import ActionName, action_content, action_name
 
 FRAMES_PER_LOOK = 4
 
@@ -51,7 +51,7 @@ class RoundView:
 
     number: int
     """From 1."""
-    action: ActionName
+    action: str
     content: str
     thought: str
     clip: str | None
@@ -115,8 +115,8 @@ def view_trace(trace: Trace) -> TraceView:
 def _view_round(number: int, round_: Round) -> RoundView:
     return RoundView(
         number=number,
-        action=action_name(round_.action),
-        content=action_content(round_.action),
+        action=spec_of(round_.action).name,
+        content=action_text(round_.action),
         thought=round_.thought,
         clip=round_.clip,
         seconds=round_.reply.usage.seconds,

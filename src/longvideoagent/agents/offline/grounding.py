@@ -71,7 +71,7 @@ def locate(request: GroundingRequest) -> GroundingResult:
     quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
-    evidence = tuple(Evidence.of_line(clip.label, line) for line in quoted)
+    evidence = tuple(Evidence.of_line(clip, line) for line in quoted)
     others = tuple(
         Candidate(timeline.clips[index].label, "matches less") for index in next_best[:OTHERS] if scores[index] > 0
     )

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 from longvideoagent.agents.offline.reading import GENERIC_TERMS, EvidenceScorer, Support, probabilities
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.core.protocol import ANSWER_TAG, GROUND_TAG, LOOK_TAGS, escape_tags, format_timestamp
+from longvideoagent.core.actions import Action, Answer, Look, Relocate, render_action
+from longvideoagent.core.protocol import escape_tags
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import ClipObservation, Evidence, Look, Relocate, Reply, Usage, VisionResult
+from longvideoagent.core.types import ClipObservation, Evidence, Reply, Usage, VisionResult
 from longvideoagent.media.cv import COLOURS
 
 LEAST_SUPPORT = 0.15
@@ -53,7 +55,7 @@ def known_facts(trace: Trace) -> list[Evidence]:
     facts: dict[Evidence, None] = {}
     for located in trace.groundings:
         for clip in located.clips:
-            facts.update(dict.fromkeys(Evidence.of_line(clip.label, line) for line in clip.subtitles))
+            facts.update(dict.fromkeys(Evidence.of_line(clip, line) for line in clip.subtitles))
     for observation in trace.observations:
         if isinstance(observation, VisionResult):
             facts.update(dict.fromkeys(observation.evidence))
@@ -80,7 +82,7 @@ def _choose(trace: Trace, reading: EvidenceScorer) -> Reply:
         thought = f"{told}. Nothing tells them apart; I guess a{chosen}."
     else:
         thought = f"{told}. I answer a{chosen}."
-    return _reply(thought, f"<{ANSWER_TAG}>a{chosen}</{ANSWER_TAG}>", confidence, _cited(reading, [supports[chosen]]))
+    return _reply(thought, Answer(f"a{chosen}"), confidence, _cited(reading, [supports[chosen]]))
 
 
 def _first_equal(trace: Trace, chosen: int) -> int:
@@ -113,11 +115,11 @@ def _ask_an_agent(trace: Trace, reading: EvidenceScorer, is_settled: bool, told:
         moment = f" Look closely around {format_timestamp(reading.anchor[0].start_s)}." if reading.anchor else ""
         return _reply(
             f"{told}. I need to see clip {trace.visited[-1]}.",
-            f"<{LOOK_TAGS[0]}>{escape_tags(query)}{moment}</{LOOK_TAGS[0]}>",
+            Look(f"{escape_tags(query)}{moment}"),
         )
     if trace.settings.grounding and not is_settled and not _is_exhausted(trace):
         request = escape_tags(_missing_words(trace, reading))
-        return _reply(f"{told}. That does not decide it; I look elsewhere.", f"<{GROUND_TAG}>{request}</{GROUND_TAG}>")
+        return _reply(f"{told}. That does not decide it; I look elsewhere.", Relocate(request))
     return None
 
 
@@ -157,12 +159,12 @@ def _tell(trace: Trace, reading: EvidenceScorer) -> Reply:
     if asked_elsewhere is not None and not (is_generic and has_seen):
         return asked_elsewhere
     if not matching:
-        return _reply("Nothing in the video matches the question.", f"<{ANSWER_TAG}></{ANSWER_TAG}>", 0.0)
+        return _reply("Nothing in the video matches the question.", Answer(""), 0.0)
     chosen = _close_to_best(matching)
     supports = [Support(value, fact) for value, fact in matching if fact in chosen]
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = UNSPECIFIC_CONFIDENCE if is_generic else min(0.9, best) * reading.coverage(chosen)
-    return _reply(f"{told}.", f"<{ANSWER_TAG}>{answer}</{ANSWER_TAG}>", confidence, _cited(reading, supports))
+    return _reply(f"{told}.", Answer(answer), confidence, _cited(reading, supports))
 
 
 def _match(reading: EvidenceScorer) -> list[tuple[float, Evidence]]:
@@ -221,6 +223,6 @@ def _cited(reading: EvidenceScorer, supports: Sequence[Support]) -> Cited:
     return tuple(sorted(dict.fromkeys(cited), key=lambda fact: fact.start_s))
 
 
-def _reply(thought: str, action: str, confidence: float | None = None, evidence: Cited = ()) -> Reply:
-    text = f"<think>{escape_tags(thought)}</think>\n{action}"
+def _reply(thought: str, action: Action, confidence: float | None = None, evidence: Cited = ()) -> Reply:
+    text = f"<think>{escape_tags(thought)}</think>\n{render_action(action)}"
     return Reply(text, confidence=confidence, evidence=evidence, usage=Usage(calls=1))

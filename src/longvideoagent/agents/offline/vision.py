@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
-from longvideoagent.core.protocol import format_timestamp
 from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.sights import Detection, Detections, Sights
 from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
@@ -64,7 +64,7 @@ class OfflineVision:
 
 def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
-    times_s = sample_times(request.clips, times_in(request.query))
+    times_s = sample_times(request.clips, times_in(request.action.query))
     sights = Sights(memory, VERSION)
     key = sights.key(video.path, request.clips, times_s)
     found = sights.get(key)
@@ -78,7 +78,7 @@ def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | Non
     )
     told = [f"{format_timestamp(fact.start_s)} to {format_timestamp(fact.end_s)}: {fact.text}" for fact in facts]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
-    asked = set(terms(request.query))
+    asked = set(terms(request.action.query))
     is_found = not asked or any(asked & set(terms(fact.text)) for fact in facts)
     text = "\n".join([head, *(told or ["Nothing that can be told."])])
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)

@@ -1,0 +1,187 @@
+"""The actions of the master, in one table.
+
+Each action is a frozen type and a row of ``ACTIONS``. Parser, prompts, rollout, judge, reward, terminal,
+report and page read the row; none of them lists the actions itself. To add an action, write its type, its
+row, the request that it becomes (``Rollout._request_for``) and the agent's method that answers the request.
+
+The first three rows are the paper's actions (section on the master agent); its public code spells the
+first tag ``search``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Template
+from typing import Literal
+
+AgentName = Literal["master", "grounding", "vision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask the vision agent about the current clip."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relocate:
+    """Ask the grounding agent for another clip. The request may be empty."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """End the loop. An empty text abstains."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A reply without a usable action. It costs the round."""
+
+    reason: str
+
+
+Action = Look | Relocate | Answer | Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One row of the table: everything about an action that is not its behaviour."""
+
+    name: str
+    """The name in JSON, metrics and the page."""
+    type: type[Look | Relocate | Answer | Invalid]
+    argument: str
+    """The field of ``type`` that holds the text between the tags."""
+    label: str
+    """What heads the action in the report and on the page."""
+    verb: str
+    """What the master does, after its name: "the master looks"."""
+    icon: str
+    """One character that stands for the action."""
+    count_name: str
+    """The name of a count of these actions in metrics and training logs."""
+    tags: tuple[str, ...] = ()
+    """Spellings that the parser accepts, the paper's first; empty where no tag asks for it."""
+    agent: AgentName | None = None
+    """The agent that performs it; None where the loop itself does."""
+    cost_key: str = ""
+    """The reward weight that its use costs; empty where it costs nothing."""
+    requires_text: bool = False
+    """Whether empty tags are an invalid action."""
+    allows_self_closing: bool = False
+    """Whether ``<tag/>`` stands for empty tags."""
+    prompt_line: str = ""
+    """How the master's prompt offers it, a ``string.Template`` with ``tag`` and ``answer_form``."""
+
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    ActionSpec(
+        name="look",
+        type=Look,
+        argument="query",
+        label="Look",
+        verb="looks",
+        icon="◉",
+        count_name="looks",
+        tags=("visual_query", "search"),
+        agent="vision",
+        cost_key="look_cost",
+        requires_text=True,
+        prompt_line="<$tag>what to look for</$tag> asks the vision agent about the current clip",
+    ),
+    ActionSpec(
+        name="relocate",
+        type=Relocate,
+        argument="request",
+        label="Relocate",
+        verb="looks elsewhere",
+        icon="⇄",
+        count_name="relocations",
+        tags=("request_grounding",),
+        agent="grounding",
+        cost_key="relocation_cost",
+        allows_self_closing=True,
+        prompt_line="<$tag>what to search for</$tag> asks for another clip; it will not repeat one you have had",
+    ),
+    ActionSpec(
+        name="answer",
+        type=Answer,
+        argument="text",
+        label="Answer",
+        verb="answers",
+        icon="✓",
+        count_name="answers",
+        tags=("answer",),
+        prompt_line="<$tag>$answer_form</$tag> ends the task",
+    ),
+    ActionSpec(
+        name="invalid",
+        type=Invalid,
+        argument="reason",
+        label="Invalid reply",
+        verb="gives no valid action",
+        icon="✕",
+        count_name="invalid_rounds",
+    ),
+)
+"""Every member of ``Action``, in the order in which prompts offer them."""
+
+_BY_TYPE = {spec.type: spec for spec in ACTIONS}
+_BY_TAG = {tag: spec for spec in ACTIONS for tag in spec.tags}
+
+
+def spec_of(action: Action | type[Action]) -> ActionSpec:
+    """The row of an action, or of its type."""
+    return _BY_TYPE[action if isinstance(action, type) else type(action)]
+
+
+def action_text(action: Action) -> str:
+    """The text of an action: the query, the request, the answer, or why the reply is invalid."""
+    text = getattr(action, spec_of(action).argument)
+    assert isinstance(text, str)
+    return text
+
+
+def action_of(tag: str, text: str) -> Action:
+    """The action that ``<tag>text</tag>`` asks for; ``Invalid`` where the text is missing.
+
+    Raises KeyError for a tag that is not in the table.
+    """
+    spec = _BY_TAG[tag]
+    if spec.requires_text and not text:
+        return Invalid(f"the {spec.argument} inside <{tag}> is empty")
+    return spec.type(text)
+
+
+def action_named(name: str, text: str) -> Action:
+    """The action of the row ``name``. Raises ValueError for a name that is not in the table."""
+    for spec in ACTIONS:
+        if spec.name == name:
+            return spec.type(text)
+    raise ValueError(f"action: {name[:80]!r} is not one of {', '.join(spec.name for spec in ACTIONS)}")
+
+
+def render_action(action: Action) -> str:
+    """Write an action as a master writes it, in the paper's spelling. Raises ValueError for ``Invalid``."""
+    spec = spec_of(action)
+    if not spec.tags:
+        raise ValueError(f"no tag stands for {spec.name}")
+    return f"<{spec.tags[0]}>{action_text(action)}</{spec.tags[0]}>"
+
+
+def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: str) -> tuple[str, ...]:
+    """The lines with which a prompt offers the actions that these agents can perform.
+
+    ``look_tag`` is the spelling of the tag of ``look``; ``answer_form`` says what an answer looks like.
+    """
+    lines = []
+    for spec in ACTIONS:
+        if spec.tags and (spec.agent is None or spec.agent in agents):
+            tag = look_tag if look_tag in spec.tags else spec.tags[0]
+            lines.append(Template(spec.prompt_line).substitute(tag=tag, answer_form=answer_form))
+    return tuple(lines)
