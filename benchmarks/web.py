@@ -1,4 +1,4 @@
-"""What the page's server bears: many questions at once, while somebody asks whether it is well.
+"""Load test of the page's server: many concurrent questions, its health meanwhile, and ranges of a huge file.
 
 python benchmarks/web.py
 """
@@ -15,20 +15,21 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
 from longvideoagent.datasets.synthetic.episode import make_episode
 from table import peak_of, row
 
-ASKS, MINUTES, RANGES = 50, 20, 200
+NUM_QUESTIONS, MINUTES, NUM_RANGES = 50, 20, 200
 HUGE_BYTES = 30_000_000_000
-PATIENCE_S = 300
+TIMEOUT_S = 300
 
 
 @contextmanager
-def served(library: Path) -> Iterator[tuple[httpx.Client, int]]:
-    """``lva serve`` in a process of its own: a client of it, and the process."""
+def serve(library: Path) -> Iterator[tuple[httpx.Client, int]]:
+    """``lva serve`` in its own process: a client of it, and the process id."""
     command = [
         str(Path(sys.executable).with_name("lva")),
         "serve",
@@ -42,7 +43,7 @@ def served(library: Path) -> Iterator[tuple[httpx.Client, int]]:
     assert server.stderr is not None
     url = next(word for word in server.stderr.readline().split() if word.startswith("http"))
     try:
-        with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
             yield client, server.pid
     finally:
         server.terminate()
@@ -50,16 +51,23 @@ def served(library: Path) -> Iterator[tuple[httpx.Client, int]]:
 
 
 def health_ms(client: httpx.Client) -> float:
-    """How long the server takes to say that it is well."""
+    """How long a health request takes."""
     started = time.perf_counter()
     client.get("/api/health").raise_for_status()
     return 1000 * (time.perf_counter() - started)
 
 
-def ask_all(client: httpx.Client, library: Path) -> tuple[float, list[float], int]:
-    """Ask all at once and watch each to its end: wall seconds, the milliseconds of health meanwhile, how many were
-    answered."""
-    videos = {each["name"]: each["id"] for each in client.get("/api/videos").json()["videos"]}
+class LoadResult(NamedTuple):
+    """Wall time, health latencies meanwhile, and the number of answered questions."""
+
+    wall_s: float
+    health_ms: list[float]
+    num_answered: int
+
+
+def ask_all(client: httpx.Client, library: Path) -> LoadResult:
+    """Submit all questions at the same time and watch each job to its end."""
+    videos = {video["name"]: video["id"] for video in client.get("/api/videos").json()["videos"]}
     samples = json.loads((library / "sample-7.json").read_text())["samples"]
     bodies = [
         {
@@ -67,50 +75,57 @@ def ask_all(client: httpx.Client, library: Path) -> tuple[float, list[float], in
             "question": samples[number % len(samples)]["question"]["text"],
             "options": samples[number % len(samples)]["question"]["options"],
         }
-        for number in range(ASKS)
+        for number in range(NUM_QUESTIONS)
     ]
 
     def watch(body: dict[str, object]) -> bool:
-        number = client.post("/api/jobs", json=body).raise_for_status().json()["id"]
-        with client.stream("GET", f"/api/jobs/{number}/events") as events:
+        job_id = client.post("/api/jobs", json=body).raise_for_status().json()["id"]
+        with client.stream("GET", f"/api/jobs/{job_id}/events") as events:
             for _ in events.iter_lines():
                 pass
-        return bool(client.get(f"/api/jobs/{number}").json()["outcome"] == "answered")
+        return bool(client.get(f"/api/jobs/{job_id}").json()["outcome"] == "answered")
 
-    waited: list[float] = []
+    latencies_ms: list[float] = []
     started = time.perf_counter()
-    with ThreadPoolExecutor(ASKS) as crowd:
-        watched = [crowd.submit(watch, body) for body in bodies]
-        while not all(each.done() for each in watched):
-            waited.append(health_ms(client))
+    with ThreadPoolExecutor(NUM_QUESTIONS) as pool:
+        futures = [pool.submit(watch, body) for body in bodies]
+        while not all(each.done() for each in futures):
+            latencies_ms.append(health_ms(client))
             time.sleep(0.02)
-    return time.perf_counter() - started, waited, sum(each.result() for each in watched)
+    wall_s = time.perf_counter() - started
+    return LoadResult(wall_s, latencies_ms, sum(each.result() for each in futures))
 
 
-def ranges(client: httpx.Client) -> None:
-    """Parts of a file that is larger than any memory, as a player asks for them when it seeks."""
-    videos = {each["name"]: each["id"] for each in client.get("/api/videos").json()["videos"]}
-    for number in range(RANGES):
-        at = number * (HUGE_BYTES // RANGES)
-        told = client.get(f"/api/videos/{videos['huge.mp4']}/file", headers={"Range": f"bytes={at}-{at + 999_999}"})
-        assert len(told.content) == 1_000_000
+def read_ranges(client: httpx.Client) -> None:
+    """Read ranges of a file that is larger than the memory, as a player does when it seeks."""
+    videos = {video["name"]: video["id"] for video in client.get("/api/videos").json()["videos"]}
+    for number in range(NUM_RANGES):
+        start = number * (HUGE_BYTES // NUM_RANGES)
+        headers = {"Range": f"bytes={start}-{start + 999_999}"}
+        response = client.get(f"/api/videos/{videos['huge.mp4']}/file", headers=headers)
+        assert len(response.content) == 1_000_000
 
 
 def measure(library: Path) -> None:
-    """All rows."""
+    """Print all rows."""
     make_episode(library, 7, MINUTES)
     with (library / "huge.mp4").open("wb") as file:
         file.truncate(HUGE_BYTES)
-    with served(library) as (client, process):
-        idle = [health_ms(client) for _ in range(100)]
+    with serve(library) as (client, process):
+        idle_ms = [health_ms(client) for _ in range(100)]
         before_mb = peak_of(process)
-        ranges(client)
+        read_ranges(client)
         after_mb = peak_of(process)
-        wall_s, waited, answered = ask_all(client, library)
-    p95 = statistics.quantiles(waited, n=20)[-1]
-    row(f"{ASKS} questions at once to `lva serve`, offline team: answered", f"{answered} in {wall_s:.0f} s", f"{ASKS}")
-    row("the same: /api/health meanwhile, p95", f"{p95:.0f} ms (idle {statistics.median(idle):.1f} ms)", "< 100 ms")
-    row(f"memory that {RANGES} ranges of a 30 GB file add", f"{after_mb - before_mb:.0f} MB", "flat")
+        result = ask_all(client, library)
+    p95_ms = statistics.quantiles(result.health_ms, n=20)[-1]
+    answered = f"{result.num_answered} in {result.wall_s:.0f} s"
+    row(f"{NUM_QUESTIONS} concurrent questions to `lva serve`, offline team: answered", answered, f"{NUM_QUESTIONS}")
+    row(
+        "the same: /api/health meanwhile, p95",
+        f"{p95_ms:.0f} ms (idle {statistics.median(idle_ms):.1f} ms)",
+        "< 100 ms",
+    )
+    row(f"memory that {NUM_RANGES} ranges of a 30 GB file add", f"{after_mb - before_mb:.0f} MB", "flat")
 
 
 if __name__ == "__main__":

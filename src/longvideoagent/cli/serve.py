@@ -8,79 +8,77 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import need
+from longvideoagent.cli.options import Concurrency, NoCache, need
 
 app = typer.Typer(rich_markup_mode=None)
 LOCAL = "127.0.0.1"
 
-Folder = Annotated[Path, typer.Option("--library", help="The folder whose videos and runs are shown.")]
+LibraryDir = Annotated[Path, typer.Option("--library", help="The folder of the videos and runs.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Where uploads and jobs are stored; default: .longvideoagent in the library.")
 ]
 Teams = Annotated[list[str] | None, typer.Option("--team", help="A team that can be asked; repeat it.")]
-Host = Annotated[str, typer.Option(help="The address to listen on; any but this machine's own needs --token.")]
+Host = Annotated[str, typer.Option(help="The address to listen on; one that other machines reach needs --token.")]
 Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
-Token = Annotated[str | None, typer.Option(help="What everybody who asks has to know.", envvar="LVA_TOKEN")]
-Concurrency = Annotated[int, typer.Option(help="Questions that run at the same time; the others wait.", min=1)]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask models anew instead of remembering.")]
+Token = Annotated[str | None, typer.Option(help="A secret that every request must present.", envvar="LVA_TOKEN")]
+MaxUploadGb = Annotated[float, typer.Option(help="Maximum size of an upload in gigabytes.", min=0.001)]
+McpTeam = Annotated[str, typer.Option("--team", help="The team whose agents are called.")]
+Http = Annotated[bool, typer.Option("--http", help="Use streamable HTTP instead of standard input and output.")]
 
 
 @app.command()
 def serve(
-    library: Folder = Path(),
+    library: LibraryDir = Path(),
     data_dir: DataDir = None,
     team: Teams = None,
     host: Host = LOCAL,
     port: Port = 7860,
     token: Token = None,
     concurrency: Concurrency = 2,
-    max_upload_gb: Annotated[float, typer.Option(help="Gigabytes an upload may have.", min=0.001)] = 8.0,
+    max_upload_gb: MaxUploadGb = 8.0,
     no_cache: NoCache = False,
 ) -> None:
-    """Show a page on which videos are asked and the steps watched (extra web)."""
+    """Serve a page for asking videos and watching the agents work (extra web)."""
     need("fastapi", "uvicorn", extra="web")
     from longvideoagent.cli.console import note
     from longvideoagent.server.app import create_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
-    opened, teams = open_library(library, data_dir), load_teams(team or ["offline"], is_cached=not no_cache)
     application = create_app(
-        opened, teams, max_concurrency=concurrency, max_upload_bytes=round(max_upload_gb * 1e9), token=token
+        open_library(library, data_dir),
+        load_teams(team or ["offline"], is_cached=not no_cache),
+        max_concurrency=concurrency,
+        max_upload_bytes=round(max_upload_gb * 1e9),
+        token=token,
     )
-    run_app(
-        application,
-        listen(host, port, token, note),
-        lambda url: note(f"the page is at {url} (stop with Ctrl-C)"),
-        token,
-    )
+    listener = listen(host, port, token, note)
+    run_app(application, listener, lambda url: note(f"the page is at {url} (stop with Ctrl-C)"), token)
 
 
 @app.command()
 def mcp(
-    library: Folder = Path(),
+    library: LibraryDir = Path(),
     data_dir: DataDir = None,
-    team: Annotated[str, typer.Option(help="The team whose agents are called.")] = "offline",
-    http: Annotated[
-        bool, typer.Option("--http", help="Speak streamable HTTP instead of standard input and output.")
-    ] = False,
+    team: McpTeam = "offline",
+    http: Http = False,
     host: Host = LOCAL,
     port: Port = 7861,
     token: Token = None,
     concurrency: Concurrency = 2,
     no_cache: NoCache = False,
 ) -> None:
-    """Lend the agents to an assistant that speaks the Model Context Protocol (extra web)."""
+    """Offer the agents as tools over the Model Context Protocol (extra web)."""
     need("mcp", "uvicorn", extra="web")
     from longvideoagent.cli.console import note
     from longvideoagent.server.mcp import create_server, http_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
-    opened = open_library(library, data_dir)
-    server = create_server(opened, load_teams([team], is_cached=not no_cache)[team], concurrency)
+    server = create_server(
+        open_library(library, data_dir), load_teams([team], is_cached=not no_cache)[team], concurrency
+    )
     if not http:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or a thread that waits for input would have Ctrl-C wait too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C would wait for a thread that waits for input
         server.run()
         return
-    run_app(
-        http_app(server, token), listen(host, port, token, note), lambda url: note(f"speaking MCP at {url}mcp"), token
-    )
+    listener = listen(host, port, token, note)
+    run_app(http_app(server, token), listener, lambda url: note(f"speaking MCP at {url}mcp"), token)
