@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from longvideoagent.datasets.longtvqa.build import Source, build
+from longvideoagent.datasets.longtvqa.build import BuildInputs, build_longtvqa
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.synthetic.generate import Recipe, grow
+from longvideoagent.datasets.synthetic.generate import SyntheticConfig, generate_dataset
 from table import peak_mb, ratio, row, seconds
 
 CLIPS_PER_EPISODE = 24
@@ -36,8 +36,8 @@ read_longtvqa(Path(sys.argv[1]))
 BUILD = """
 import sys
 from pathlib import Path
-from longvideoagent.datasets.longtvqa.build import Source, build
-build(Source({'train': Path(sys.argv[1])}, Path(sys.argv[2])), Path(sys.argv[3]))
+from longvideoagent.datasets.longtvqa.build import BuildInputs, build_longtvqa
+build_longtvqa(BuildInputs({'train': Path(sys.argv[1])}, Path(sys.argv[2])), Path(sys.argv[3]))
 """
 
 
@@ -87,17 +87,17 @@ def measure(folder: Path) -> None:
     """All rows, those that need least memory first."""
     asked, said = write_tvqa(folder, PLUS_CLIPS, PLUS_QUESTIONS, with_boxes=True)
     plus = folder / "plus"
-    build(Source({"val": asked}, said), plus)
+    build_longtvqa(BuildInputs({"val": asked}, said), plus)
     figure = ratio(lambda: read_longtvqa(plus), lambda: load_bare(plus), 7)
     what = f"read {PLUS_QUESTIONS:,} questions and {PLUS_CLIPS:,} clips"
     row(f"{what}, against json.load of the files that are read", figure, "< 1.5x")
     row("peak memory of that", f"{peak_mb(READ, plus):.0f} MB", "< 500 MB")
     asked, said = write_tvqa(folder, TVQA_CLIPS, TVQA_QUESTIONS, with_boxes=False)
-    taken_s = seconds(lambda: build(Source({"train": asked}, said), folder / "built"))
+    taken_s = seconds(lambda: build_longtvqa(BuildInputs({"train": asked}, said), folder / "built"))
     what = f"build LongTVQA of {TVQA_QUESTIONS:,} questions and {TVQA_CLIPS:,} clips"
     row(what, f"{taken_s:.0f} s", "< 60 s")
     row("peak memory of that", f"{peak_mb(BUILD, asked, said, folder / 'again'):.0f} MB", "< 500 MB")
-    cpu_s = seconds(lambda: grow(folder / "synth", Recipe(2, SYNTH_MINUTES)), time.process_time)
+    cpu_s = seconds(lambda: generate_dataset(folder / "synth", SyntheticConfig(2, SYNTH_MINUTES)), time.process_time)
     what = f"make 2 episodes of {SYNTH_MINUTES} minutes, playing time over CPU time"
     row(what, f"{2 * 60 * SYNTH_MINUTES / cpu_s:.0f}x", "≥ 20x")
 

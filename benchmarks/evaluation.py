@@ -25,8 +25,8 @@ from PIL import Image
 from calls import stub
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.core.rollout import GroundingRequest, Rollout
-from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.models.scripted import ScriptedModel
 from table import row, run_python
 
@@ -96,12 +96,12 @@ def _jpeg(rng: np.random.Generator) -> bytes:
 def shared_prefix(folder: Path) -> float:
     """Share of the characters of grounding prompts that the previous question of the same episode began with."""
     data = read_longtvqa(folder)
-    asked = by_episode(data.samples)
+    asked = order_by_video(data.samples)
 
     async def ask() -> list[str]:
         model = ScriptedModel(["<clip>none</clip>"] * 2 * len(asked))
         for sample in asked:
-            episode = data.episode(sample.video)
+            episode = data.open_video(sample.video)
             request = Rollout(sample.question, episode.timeline).request
             assert isinstance(request, GroundingRequest)
             await ModelGrounding(model).locate(request, episode.video)

@@ -21,7 +21,7 @@ from rich.progress import track
 from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.synthetic.episode import KINDS, make_episode
+from longvideoagent.datasets.synthetic.episode import KINDS, generate_episode
 from longvideoagent.evaluation.metrics import estimate, plain
 
 Told = list[tuple[str, float]]
@@ -33,7 +33,7 @@ def measure(folder: Path, seeds: range, minutes: int) -> Mapping[tuple[Agents, s
     team = load_team("offline")
     told: dict[tuple[Agents, str], Told] = defaultdict(list)
     for seed in track(seeds, "episodes"):
-        made = make_episode(folder, seed, minutes)
+        made = generate_episode(folder, seed, minutes)
         episode = open_video(made.video, made.subtitles)
         for agents in Agents:
             for sample in made.samples:

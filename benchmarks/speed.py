@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.media.frames import MAX_SIDE_PX
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.timeline import build_timeline, find_silence
@@ -107,7 +107,7 @@ def measure(folder: Path) -> None:
     row("`lva --help` against importing typer and rich", figure, "≤ 2x")
     row("CPU to scan an hour for its timeline, with subtitles", _scan_share(hour, False), "< 2 % of playing time")
     row("the same without subtitles (sound decoded)", _scan_share(hour, True), "< 2 % of playing time")
-    made = seconds(lambda: make_episode(folder / "sample", 1))
+    made = seconds(lambda: generate_episode(folder / "sample", 1))
     size_mb = (folder / "sample" / "sample-1.mp4").stat().st_size / 1e6
     row("make a 20-minute sample episode", f"{made:.1f} s, {size_mb:.1f} MB", "< 60 s, < 6 MB")
     row("peak memory of asking an hour with subtitles, two looks", f"{_peak_mb(hour):.0f} MB", "< 700 MB")

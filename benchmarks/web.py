@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import httpx
 
-from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.datasets.synthetic.episode import generate_episode
 from table import peak_of, row
 
 NUM_QUESTIONS, MINUTES, NUM_RANGES = 50, 20, 200
@@ -108,7 +108,7 @@ def read_ranges(client: httpx.Client) -> None:
 
 def measure(library: Path) -> None:
     """Print all rows."""
-    make_episode(library, 7, MINUTES)
+    generate_episode(library, 7, MINUTES)
     with (library / "huge.mp4").open("wb") as file:
         file.truncate(HUGE_BYTES)
     with serve(library) as (client, process):

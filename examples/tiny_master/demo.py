@@ -20,9 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.longtvqa.write import as_json, listed, write_text
-from longvideoagent.datasets.synthetic.generate import SEEDS_APART, Recipe, balance, grow, record, scene_timeline
-from longvideoagent.datasets.synthetic.scenario import write_script
+from longvideoagent.datasets.longtvqa.write import join_records, to_json, write_text
+from longvideoagent.datasets.synthetic.generate import (
+    SEED_STRIDE,
+    SyntheticConfig,
+    balance_answers,
+    generate_dataset,
+    scene_timeline,
+    to_release_record,
+)
+from longvideoagent.datasets.synthetic.scenario import generate_scenes
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.progress import no_progress
 from tiny_master.base import make_base
@@ -88,18 +95,22 @@ def choose_first_clips(data: Path, split: str, out: Path) -> None:
 def make_data(folder: Path, size: Size) -> Path:
     """Films, questions, first clips and rows."""
     data = folder / "made"
-    recipe = Recipe(size.episodes, size.minutes, SEED, val_share=0.5)
-    grow(data, recipe)
+    recipe = SyntheticConfig(size.episodes, size.minutes, SEED, val_fraction=0.5)
+    generate_dataset(data, recipe)
     episodes = read_longtvqa(data, "train"), read_longtvqa(data, "val")
     for known, split in zip(episodes, ("train", "val"), strict=True):
         asked = {}
         for video in dict.fromkeys(sample.video for sample in known.samples):
             number = int(video[1:3]) * 24 + int(video[4:]) - 25
-            scenes = write_script(SEED * SEEDS_APART + number, size.minutes)
+            scenes = generate_scenes(SEED * SEED_STRIDE + number, size.minutes)
             written = ask_about(scenes, scene_timeline(video, scenes), number)
             asked[video] = [replace(each, video=video) for each in written]
-        told = [record(sample, number) for each in balance(asked, SEED).values() for number, sample in enumerate(each)]
-        write_text(data / f"LongTVQA_plus_{split}.json", listed([as_json(each) for each in told], as_list=True))
+        told = [
+            to_release_record(sample, number)
+            for each in balance_answers(asked, SEED).values()
+            for number, sample in enumerate(each)
+        ]
+        write_text(data / f"LongTVQA_plus_{split}.json", join_records([to_json(each) for each in told], as_list=True))
         choose_first_clips(data, split, folder / f"first-{split}.json")
     lva("data", "export", data, "--cache", folder / "first-train.json", "--out", folder / "rows")
     return data

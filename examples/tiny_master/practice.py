@@ -15,8 +15,8 @@ from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.synthetic.generate import balance, scene_timeline
-from longvideoagent.datasets.synthetic.scenario import write_script
+from longvideoagent.datasets.synthetic.generate import balance_answers, scene_timeline
+from longvideoagent.datasets.synthetic.scenario import generate_scenes
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
@@ -49,11 +49,11 @@ def practise(folder: Path, episodes: int, prompt: str, progress: Progress) -> It
 
 
 def _wander(seed: int) -> Iterator[tuple[Sample, Trace]]:
-    scenes = write_script(seed, MINUTES)
+    scenes = generate_scenes(seed, MINUTES)
     timeline = scene_timeline(f"p{seed}", scenes)
     episode = Video(ClipFoldersReader(None, timeline), timeline, "the script", ())
     lot = random.Random(seed)
-    asked = balance({"": ask_about(scenes, timeline, seed)}, seed)[""]
+    asked = balance_answers({"": ask_about(scenes, timeline, seed)}, seed)[""]
     for sample in asked:
         wrong = lot.choice(timeline.clips).label
         begins = sample.gold.clip if lot.random() < RIGHT_FIRST else wrong

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from longvideoagent import ask
-from longvideoagent.datasets.synthetic.episode import SampleEpisode, make_episode
+from longvideoagent.datasets.synthetic.episode import SyntheticEpisode, generate_episode
 from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import LVA, lva, lva_process, refusal
 from tests.plugins.environment import SHARED
@@ -33,11 +33,11 @@ def ask_json(*arguments: str | Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def episode(tmp_path_factory: pytest.TempPathFactory) -> SampleEpisode:
-    return make_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=4, questions_per_kind=1)
+def episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
+    return generate_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=4, questions_per_kind=1)
 
 
-def test_ask_json_keys(episode: SampleEpisode) -> None:
+def test_ask_json_keys(episode: SyntheticEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
     record = ask_json(episode.video, sample.question.text, *options)
@@ -58,13 +58,13 @@ def test_ask_json_keys(episode: SampleEpisode) -> None:
     assert set(record["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "seconds"}
 
 
-def test_ask_steps_before_answer(episode: SampleEpisode) -> None:
+def test_ask_steps_before_answer(episode: SyntheticEpisode) -> None:
     done = lva("ask", episode.video, "Who is late?")
     assert done.returncode == 0
     assert done.stdout.index("located") < done.stdout.index("answer") < done.stdout.index("= ")
 
 
-def test_ask_html_self_contained(episode: SampleEpisode, tmp_path: Path) -> None:
+def test_ask_html_self_contained(episode: SyntheticEpisode, tmp_path: Path) -> None:
     page = tmp_path / "deep" / "page.html"
     done = lva("ask", episode.video, "What does the sign say?", "--html", page)
     assert done.returncode == 0
@@ -73,7 +73,7 @@ def test_ask_html_self_contained(episode: SampleEpisode, tmp_path: Path) -> None
     assert not re.search(r"(?:src|href)=\"(?!data:)", text)
 
 
-def test_python_api_same_answer(episode: SampleEpisode) -> None:
+def test_python_api_same_answer(episode: SyntheticEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "dialogue")
     trace = ask(episode.video, sample.question.text, sample.question.options)
     assert trace.answer == sample.gold.answer
@@ -337,7 +337,7 @@ def test_ask_prompt_file(short_video: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_ask_parallel_looks(episode: SampleEpisode) -> None:
+def test_ask_parallel_looks(episode: SyntheticEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
     record = ask_json(episode.video, sample.question.text, *options, "--parallel-looks", "3")

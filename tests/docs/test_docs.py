@@ -21,7 +21,7 @@ from PIL import Image
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
-from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.evaluation.ablation import Axis, grid
 from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.metrics import summarize
@@ -41,7 +41,7 @@ def blocks(path: Path, language: str) -> list[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything the README's commands name."""
     folder = tmp_path_factory.mktemp("readme")
-    made = make_episode(folder, 1, 1, 1)
+    made = generate_episode(folder, 1, 1, 1)
     made.video.rename(folder / "talk.mp4")
     made.subtitles.rename(folder / "other.srt")
     (folder / "frames").mkdir()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.datasets.export import Rows, export
-from longvideoagent.datasets.first_clips import ground
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.export import ExportConfig, export_dataset
+from longvideoagent.datasets.first_clips import ground_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.index.first_clips import FirstClips
 from tests.fakes.release import question, write_release
 
@@ -22,8 +22,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rows")
     data = open_dataset(write_release(folder / "data", [question(number) for number in range(4)], "train"), "train")
     cache = FirstClips(folder / "clips.json", "offline")
-    ground(data, load_team(), cache)
-    export(data, cache, folder / "rows", Rows())
+    ground_dataset(data, load_team(), cache)
+    export_dataset(data, cache, folder / "rows", ExportConfig())
     return folder
 
 

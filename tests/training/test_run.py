@@ -18,9 +18,9 @@ import pytest
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import RolloutSettings
-from longvideoagent.datasets.export import Rows, export
-from longvideoagent.datasets.first_clips import ground
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.export import ExportConfig, export_dataset
+from longvideoagent.datasets.first_clips import ground_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.progress import no_progress
@@ -379,8 +379,8 @@ def test_held_out_questions_are_asked_and_change_nothing(tmp_path: Path, taught_
     records += [question(9, episode_name="s01e02", occur_clip=CLIPS[3], bbox=None)]
     data = open_dataset(write_release(folder, records, "train"), "train")
     cache = FirstClips(tmp_path / "clips.json", "offline")
-    ground(data, load_team(), cache)
-    export(data, cache, tmp_path / "rows", Rows())
+    ground_dataset(data, load_team(), cache)
+    export_dataset(data, cache, tmp_path / "rows", ExportConfig())
     whole = pq.read_table(tmp_path / "rows" / "train.parquet").num_rows
     models = []
     for name, more in (

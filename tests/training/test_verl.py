@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from longvideoagent.core.protocol import ACTION_ENDS
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.training.config import TrainConfig, read_config
 from longvideoagent.training.reward import reward

@@ -68,7 +68,7 @@ def test_another_repository_can_be_named(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "s01e01" / "00001.jpg").read_bytes() == b"jpeg"
 
 
-@pytest.mark.parametrize(("url", "told"), [(None, "is not on the hub"), ("http://127.0.0.1:9", "cannot be fetched")])
+@pytest.mark.parametrize(("url", "told"), [(None, "not on the hub"), ("http://127.0.0.1:9", "cannot be downloaded")])
 def test_what_cannot_be_fetched_is_told_in_one_line(url: str | None, told: str, tmp_path: Path) -> None:
     with serving(Hub("somebody/else", {})) as other:
         done = fetch(url or other, tmp_path / "out", "longtvqa")

@@ -17,7 +17,7 @@ from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
-from longvideoagent.datasets.episodes import by_episode
+from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
 from longvideoagent.evaluation.config import make_eval_config, read_asked
 from longvideoagent.evaluation.evaluate import forecast_run, judge_run
@@ -78,7 +78,7 @@ def first_clips(path: Path) -> list[str]:
 def test_the_first_clip_comes_from_where_the_protocol_says(release: Path, tmp_path: Path) -> None:
     run(asked(release, first_clip="gold"), tmp_path / "gold", bounds=RunLimits(concurrency=1))
     _, samples = read_asked(asked(release))
-    assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in by_episode(samples)]
+    assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in order_by_video(samples)]
     assert asked(release, first_clip="gold").tells_gold == ("the first clip is the gold clip",)
     run(asked(release, first_clip="random"), tmp_path / "random", bounds=RunLimits(concurrency=1))
     assert len(set(first_clips(tmp_path / "random"))) == 4
@@ -152,7 +152,7 @@ class Eyes:
 def test_gold_boxes_are_told_only_where_the_protocol_says_so(release: Path) -> None:
     protocol = asked(release, agents="grounding+vision", boxes=True)
     data, samples = read_asked(protocol)
-    sample, episode = samples[1], data.episode(samples[1].video)
+    sample, episode = samples[1], data.open_video(samples[1].video)
     team = EvalOverrides.of(protocol, data, samples).team_for(sample, episode, offline_team())
     assert isinstance(team.vision, GoldBoxVision)
     clip = episode.timeline.find(sample.gold.clip or "")
@@ -186,7 +186,7 @@ def shown_frames(release: Path, *replies: str | ModelError) -> tuple[Reply, list
     protocol = asked(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
     data, samples = read_asked(protocol)
     model = ScriptedModel(replies)
-    episode = data.episode("s01e01")
+    episode = data.open_video("s01e01")
     team = replace(offline_team(), master=ModelMaster(model))
     team = EvalOverrides.of(protocol, data, samples).team_for(samples[0], episode, team)
     trace = Rollout(samples[0].question, episode.timeline, protocol.settings).trace

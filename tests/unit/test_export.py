@@ -23,41 +23,47 @@ from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.types import GroundingResult
-from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.check import check
-from longvideoagent.datasets.export import Rows, export, shuffle_options, split_by_video
-from longvideoagent.datasets.first_clips import ground
+from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.check import check_dataset
+from longvideoagent.datasets.export import ExportConfig, export_dataset, shuffle_options, split_by_video
+from longvideoagent.datasets.first_clips import ground_dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
-from longvideoagent.datasets.longtvqa.sample import GroupBy, choose, write_subset
+from longvideoagent.datasets.longtvqa.sample import GroupBy, draw_samples, write_subset
 from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
-from longvideoagent.datasets.synthetic.generate import Recipe, balance, extract_frames, grow, scene_timeline
-from longvideoagent.datasets.synthetic.scenario import write_script
+from longvideoagent.datasets.synthetic.generate import (
+    SyntheticConfig,
+    balance_answers,
+    extract_frames,
+    generate_dataset,
+    scene_timeline,
+)
+from longvideoagent.datasets.synthetic.scenario import generate_scenes
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.release import CLIPS, question, write_release
-from tests.plugins.cli import LVA, Completed, lva, refusal
+from tests.plugins.cli import LVA, Completed, lva
 
 
 @pytest.fixture(scope="session")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("grown")
-    grow(folder, Recipe(3, 5, 4))
+    generate_dataset(folder, SyntheticConfig(3, 5, 4))
     return folder
 
 
 def test_a_made_set_is_whole_and_in_the_release_layout(grown: Path) -> None:
     val, train = read_longtvqa(grown, "val"), read_longtvqa(grown, "train")
     for data in (val, train):
-        assert check(data).problems == ()
+        assert check_dataset(data).problems == ()
         assert {sample.kind for sample in data.samples} == set(KINDS)
     assert (len(train.samples), len(val.samples)) == (24, 12)
     assert not set(train.videos) & set(val.videos)
     sample = next(sample for sample in val.samples if sample.kind == "pixels")
-    episode = val.episode(sample.video)
+    episode = val.open_video(sample.video)
     (box,) = val.boxes(sample) or ()
     assert episode.video.frames([box.time_s])[0].is_readable()
     clip = episode.timeline.find(sample.gold.clip or "")
@@ -77,18 +83,18 @@ def test_a_made_set_is_kept_where_it_is_the_same(grown: Path) -> None:
     video = grown / "videos" / "s01e01.mp4"
     before = video.stat().st_mtime_ns
     told = {path.name: path.read_bytes() for path in grown.glob("*.json")}
-    grow(grown, Recipe(3, 5, 4))
+    generate_dataset(grown, SyntheticConfig(3, 5, 4))
     assert video.stat().st_mtime_ns == before
     assert {path.name: path.read_bytes() for path in grown.glob("*.json")} == told
 
 
 def test_frames_of_a_made_set_can_be_written(grown: Path, tmp_path: Path) -> None:
-    grow(tmp_path, Recipe(1, 5, 4))
+    generate_dataset(tmp_path, SyntheticConfig(1, 5, 4))
     assert extract_frames(tmp_path) == 5
     assert extract_frames(tmp_path) == 0
     data = read_longtvqa(tmp_path, "train")
-    assert check(data).problems == ()
-    folders, film = data.episode("s01e01").video, read_longtvqa(grown, "train").episode("s01e01").video
+    assert check_dataset(data).problems == ()
+    folders, film = data.open_video("s01e01").video, read_longtvqa(grown, "train").open_video("s01e01").video
     seen, filmed = (video.frames([75.0])[0].rgb().astype(float) for video in (folders, film))
     assert abs(seen - filmed).mean() < 6
 
@@ -96,7 +102,7 @@ def test_frames_of_a_made_set_can_be_written(grown: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("episodes", "minutes"), [(0, 10), (1, 4), (1, 26), (1001, 10)])
 def test_impossible_sets_are_refused(episodes: int, minutes: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give 1 to 1000"):
-        grow(tmp_path, Recipe(episodes, minutes))
+        generate_dataset(tmp_path, SyntheticConfig(episodes, minutes))
 
 
 # --- no shortcut leads to the answer -------------------------------------------------------------
@@ -106,9 +112,9 @@ def test_impossible_sets_are_refused(episodes: int, minutes: int, tmp_path: Path
 def many() -> list[Sample]:
     asked = {}
     for seed in range(90):
-        scenes = write_script(seed, 20)
+        scenes = generate_scenes(seed, 20)
         asked[str(seed)] = list(write_questions(scenes, scene_timeline(f"s01e{seed:02}", scenes), seed, 3))
-    return [sample for samples in balance(asked, 0).values() for sample in samples]
+    return [sample for samples in balance_answers(asked, 0).values() for sample in samples]
 
 
 def share_right(samples: list[Sample], picks: list[int]) -> float:
@@ -146,12 +152,12 @@ def test_the_words_of_the_question_alone_do_not_tell_the_answer(many: list[Sampl
 
 def test_a_part_is_drawn_by_its_seed(grown: Path, tmp_path: Path) -> None:
     data = read_longtvqa(grown, "train")
-    drawn = choose(data.samples, 2, 1, GroupBy.KIND)
+    drawn = draw_samples(data.samples, 2, 1, GroupBy.KIND)
     assert Counter(sample.kind for sample in drawn) == dict.fromkeys(KINDS, 2)
-    assert choose(data.samples, 2, 1, GroupBy.KIND) == drawn
-    assert choose(data.samples, 2, 2, GroupBy.KIND) != drawn
-    assert len(choose(data.samples, 5, 0, GroupBy.VIDEO)) == 10
-    assert len(choose(data.samples, 999, 0)) == 24
+    assert draw_samples(data.samples, 2, 1, GroupBy.KIND) == drawn
+    assert draw_samples(data.samples, 2, 2, GroupBy.KIND) != drawn
+    assert len(draw_samples(data.samples, 5, 0, GroupBy.VIDEO)) == 10
+    assert len(draw_samples(data.samples, 999, 0)) == 24
     write_subset(data, drawn, tmp_path / "part")
     part = read_longtvqa(tmp_path / "part", "train")
     assert [sample.question for sample in part.samples] == [sample.question for sample in drawn]
@@ -180,7 +186,7 @@ def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tm
     for split, whole in splits.items():
         part, video = read_longtvqa(tmp_path / "part", split), whole.samples[0].video
         assert part.timeline(video) == whole.timeline(video)
-        assert part.episode(video).video.duration_s == whole.episode(video).video.duration_s
+        assert part.open_video(video).video.duration_s == whole.open_video(video).video.duration_s
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "part", other, symlinks=True)
     (other / "LongTVQA_plus_val.json").unlink()
@@ -188,7 +194,7 @@ def test_parts_of_two_splits_share_a_folder_and_keep_their_films(grown: Path, tm
     (other / "clip_subtitles.json").write_text(json.dumps({clip: [[0.0, 1.0, "Else."]] for clip in texts}))
     with pytest.raises(UsageError, match="of another set"):
         write_subset(splits["val"], splits["val"].samples, other)
-    with pytest.raises(UsageError, match="no question to draw"):
+    with pytest.raises(UsageError, match="no usable question"):
         write_subset(splits["val"], [], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -215,8 +221,8 @@ def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> Non
     team = Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision())
     path = tmp_path / "cache.json"
     shares: list[float] = []
-    assert len(ground(data, team, FirstClips(path), 1, lambda _, fraction: shares.append(fraction))) == 3
-    assert len(ground(data, team, FirstClips(path), 1)) == 2
+    assert len(ground_dataset(data, team, FirstClips(path), 1, lambda _, fraction: shares.append(fraction))) == 3
+    assert len(ground_dataset(data, team, FirstClips(path), 1)) == 2
     assert agent.asked == 6 + 3
     assert shares[-1] == 1.0
     assert FirstClips(path).get(data.samples[1].question) == CLIPS[0]
@@ -226,7 +232,7 @@ def test_first_clips_are_found_once_and_failures_are_owed(tmp_path: Path) -> Non
 def test_a_question_that_changed_under_its_id_is_asked_anew(tmp_path: Path) -> None:
     path = tmp_path / "cache.json"
     before = read_longtvqa(write_release(tmp_path / "d", [question(1)]))
-    ground(before, load_team(), FirstClips(path))
+    ground_dataset(before, load_team(), FirstClips(path))
     after = read_longtvqa(write_release(tmp_path / "e", [question(1, q="Where is Mira ?")]))
     assert before.samples[0].question in FirstClips(path)
     assert after.samples[0].question not in FirstClips(path)
@@ -235,7 +241,7 @@ def test_a_question_that_changed_under_its_id_is_asked_anew(tmp_path: Path) -> N
 class Watched:
     """A data set that remembers which videos were opened."""
 
-    def __init__(self, data: DataSet) -> None:
+    def __init__(self, data: Dataset) -> None:
         self.name, self.folder, self.samples, self.problems = data.name, data.folder, data.samples, data.problems
         self.opened: list[str] = []
         self._data = data
@@ -243,19 +249,19 @@ class Watched:
     def clips(self, _video: str) -> None:
         return
 
-    def episode(self, video: str) -> Video:
+    def open_video(self, video: str) -> Video:
         self.opened.append(video)
-        return self._data.episode(video)
+        return self._data.open_video(video)
 
 
 def test_an_episode_is_opened_once_for_all_its_questions(grown: Path, tmp_path: Path) -> None:
     data = Watched(read_longtvqa(grown, "train"))
     videos = sorted({sample.video for sample in data.samples})
     cache = FirstClips(tmp_path / "cache.json")
-    assert ground(data, load_team(), cache) == []
+    assert ground_dataset(data, load_team(), cache) == []
     assert sorted(data.opened) == videos
     data.opened.clear()
-    export(data, cache, tmp_path, Rows())
+    export_dataset(data, cache, tmp_path, ExportConfig())
     assert sorted(data.opened) == videos
 
 
@@ -265,10 +271,10 @@ def test_a_clip_that_is_no_more_is_refused(grounded: tuple[LongTVQA, FirstClips]
     for sample in data.samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
     with pytest.raises(DataError, match="24 of 24 questions have no clip yet; run lva data ground again"):
-        export(data, cache, tmp_path / "out", Rows())
+        export_dataset(data, cache, tmp_path / "out", ExportConfig())
     told = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; delete"
     with pytest.raises(DataError, match=told):
-        export(Watched(data), cache, tmp_path / "out", Rows(val_share=0.5))
+        export_dataset(Watched(data), cache, tmp_path / "out", ExportConfig(val_fraction=0.5))
     assert not (tmp_path / "out").exists()
 
 
@@ -278,7 +284,7 @@ def test_a_clip_that_is_no_more_is_asked_for_again(tmp_path: Path) -> None:
     cache.put(data.samples[0].question, "s01e01_seg09_clip_00")
     cache.put(data.samples[1].question, None)
     agent = ShakyGrounding(asked=1)
-    assert ground(data, Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision()), cache) == []
+    assert ground_dataset(data, Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision()), cache) == []
     assert [cache.get(sample.question) for sample in data.samples] == [CLIPS[0], None]
 
 
@@ -287,8 +293,8 @@ def test_a_label_that_is_no_clip_is_a_failure_and_owed(tmp_path: Path) -> None:
     agent = ModelGrounding(ScriptedModel(["<clip>c99</clip>"] * 2))
     team = Team("astray", ModelMaster(ScriptedModel([])), agent, OfflineVision())
     cache = FirstClips(tmp_path / "cache.json")
-    (told,) = ground(data, team, cache)
-    assert "named 'c99', which is no clip" in told
+    (told,) = ground_dataset(data, team, cache)
+    assert "named 'c99', which is not a clip" in told
     assert data.samples[0].question not in FirstClips(tmp_path / "cache.json")
 
 
@@ -298,11 +304,11 @@ def test_questions_without_a_clip_can_be_left_out(grounded: tuple[LongTVQA, Firs
     for sample in data.samples[1:]:
         cache.put(sample.question, whole.get(sample.question))
     with pytest.raises(DataError, match=r"1 of 24 questions have no clip yet; .* --skip-missing"):
-        export(data, cache, tmp_path / "out", Rows())
-    counts = export(data, cache, tmp_path / "out", Rows(skips_missing=True))
+        export_dataset(data, cache, tmp_path / "out", ExportConfig())
+    counts = export_dataset(data, cache, tmp_path / "out", ExportConfig(skip_missing=True))
     assert (counts["train"] + counts["val"], counts["left out, without a clip"]) == (23, 1)
     with pytest.raises(DataError, match="24 of 24 questions have no clip"):
-        export(data, FirstClips(tmp_path / "none.json"), tmp_path / "other", Rows(skips_missing=True))
+        export_dataset(data, FirstClips(tmp_path / "none.json"), tmp_path / "other", ExportConfig(skip_missing=True))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
@@ -319,7 +325,7 @@ def test_a_file_that_is_no_cache_is_named(text: str, tmp_path: Path) -> None:
 def grounded(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LongTVQA, FirstClips]:
     data = read_longtvqa(grown, "train")
     cache = FirstClips(tmp_path_factory.mktemp("cache") / "cache.json")
-    assert ground(data, load_team(), cache) == []
+    assert ground_dataset(data, load_team(), cache) == []
     return data, cache
 
 
@@ -328,8 +334,8 @@ NONE_LEFT_OUT = {"left out, without an answer": 0, "left out, without a clip": 0
 
 def test_rows_hold_the_very_prompt_the_loop_would_show(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, cache = grounded
-    how = Rows(look_tag="search", seed=3, val_share=0.5)
-    assert export(data, cache, tmp_path, how) == {"train": 12, "val": 12} | NONE_LEFT_OUT
+    how = ExportConfig(look_tag="search", seed=3, val_fraction=0.5)
+    assert export_dataset(data, cache, tmp_path, how) == {"train": 12, "val": 12} | NONE_LEFT_OUT
     rows = [row for split in ("train", "val") for row in pq.read_table(tmp_path / f"{split}.parquet").to_pylist()]
     by_id = {sample.question.id: sample for sample in data.samples}
     for row in rows:
@@ -348,7 +354,7 @@ def test_no_episode_stands_in_both_splits(grounded: tuple[LongTVQA, FirstClips])
         split = split_by_video(data.samples, 0.1, seed)
         assert split["val"]
         assert not {sample.video for sample in split["train"]} & {sample.video for sample in split["val"]}
-    with pytest.raises(UsageError, match="val-share"):
+    with pytest.raises(UsageError, match="val-fraction"):
         split_by_video(data.samples, 1.5, 0)
 
 
@@ -362,13 +368,13 @@ def test_options_are_shuffled_alike_for_a_seed(grounded: tuple[LongTVQA, FirstCl
 
 def test_rows_without_first_clips_are_refused(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="24 of 24 questions have no clip yet"):
-        export(grounded[0], FirstClips(tmp_path / "none.json"), tmp_path / "out", Rows())
+        export_dataset(grounded[0], FirstClips(tmp_path / "none.json"), tmp_path / "out", ExportConfig())
 
 
 def test_an_empty_split_has_the_columns_of_the_other(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
     data, cache = grounded
     one = replace(data, samples=[sample for sample in data.samples if sample.video == data.videos[0]])
-    assert export(one, cache, tmp_path, Rows())["val"] == 0
+    assert export_dataset(one, cache, tmp_path, ExportConfig())["val"] == 0
     train, val = (pq.read_table(tmp_path / f"{split}.parquet") for split in ("train", "val"))
     assert val.schema == train.schema
     assert (train.num_rows, val.num_rows) == (12, 0)
@@ -386,7 +392,7 @@ def test_the_commands_go_from_files_to_rows(grown: Path, tmp_path: Path) -> None
         (("check", grown), "questions"),
         (("ground", grown, "--out", tmp_path / "g.json"), "grounded   24"),
         (("export", grown, "--cache", tmp_path / "g.json", "--out", tmp_path / "rl"), "train"),
-        (("sample", grown, "--out", tmp_path / "part", "--n", "1", "--per", "kind"), "questions  4"),
+        (("sample", grown, "--out", tmp_path / "part", "--count", "1", "--group-by", "kind"), "questions  4"),
     ):
         done = run(*arguments)
         assert done.returncode == 0, done.stderr
@@ -433,13 +439,14 @@ def test_other_sets_are_grounded_and_exported_too(tmp_path: Path, short_video: P
         "download nothing --out x",
         "download frames --out x",
         "download longtvqa --repository x --out y",
-        "sample nowhere --out x --per colour",
+        "sample nowhere --out x --group-by colour",
         "synth x --episodes 0",
         "build --questions x_val.json --subtitles y --out z",
     ],
 )
 def test_impossible_commands_are_refused_in_one_line(line: str, tmp_path: Path) -> None:
-    refusal("data", *line.split(), cwd=tmp_path)
+    done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
 def test_a_cache_is_of_one_grounder(tmp_path: Path) -> None:
@@ -456,30 +463,32 @@ def test_records_that_are_left_out_are_told_by_every_command(tmp_path: Path) -> 
     data = write_release(tmp_path / "d", [question(1), question(2, q="")])
     told = run("ground", data, "--split", "val", "--out", tmp_path / "c.json").stderr
     told += run("sample", data, "--out", tmp_path / "s").stderr
-    assert told.count("1 record is not as it should be") == 2
+    assert told.count("1 problem in the data set") == 2
 
 
 def test_a_set_without_a_question_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val.csv").write_text("video,question,answer,qid,type,a0,a1,a2,a3,a4\n")
     done = run("check", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "val.csv: holds no question of this split" in done.stderr
+    assert "val.csv: has no question of this split" in done.stderr
     done = run("ground", tmp_path, "--split", "val", "--out", tmp_path / "c.json")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "no question that can be asked" in done.stderr
+    assert "no usable question" in done.stderr
 
 
 def test_a_folder_of_another_made_set_is_refused(grown: Path) -> None:
-    with pytest.raises(UsageError, match="holds something else"):
-        grow(grown, Recipe(3, 5, 5))
+    with pytest.raises(UsageError, match="holds another data set"):
+        generate_dataset(grown, SyntheticConfig(3, 5, 5))
 
 
 def test_a_made_set_has_the_kinds_and_numbers_that_are_asked_for(tmp_path: Path) -> None:
-    counts = grow(tmp_path, Recipe(2, 5, 4, kinds=("pixels",), per_kind=5, val_share=0.5))
+    counts = generate_dataset(
+        tmp_path, SyntheticConfig(2, 5, 4, kinds=("pixels",), questions_per_kind=5, val_fraction=0.5)
+    )
     assert counts == {"episodes": 2, "train questions": 5, "val questions": 5}
     data = read_longtvqa(tmp_path, "val")
     assert {sample.kind for sample in data.samples} == {"pixels"}
     assert len({sample.gold.clip for sample in data.samples}) == 5
-    for wrong in ({"kinds": ("sounds",)}, {"per_kind": 6}, {"val_share": 1.0}):
+    for wrong in ({"kinds": ("sounds",)}, {"questions_per_kind": 6}, {"val_fraction": 1.0}):
         with pytest.raises(UsageError):
-            Recipe(2, 5, **wrong)
+            SyntheticConfig(2, 5, **wrong)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from longvideoagent import RolloutSettings, answer, load_team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.check import check
+from longvideoagent.datasets.check import check_dataset
+from longvideoagent.datasets.fields import read_span
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
-from longvideoagent.datasets.longtvqa.questions import read_span
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
@@ -87,14 +87,14 @@ def test_times_come_in_several_forms(told: object, span: tuple[float, float] | N
         ({"a2": True}, "a2", "missing or empty", False),
         ({"a0": None}, "a0", "missing or empty", False),
         ({"ts": [900.0, 901.0]}, "ts", "begins after the clip ends", True),
-        ({"ts": [1.0, 10**400]}, "ts", "no span of seconds", True),
+        ({"ts": [1.0, 10**400]}, "ts", "not a span in seconds", True),
         ({"qid": None}, "qid", "no id", False),
-        ({"occur_clip": "../../etc/passwd"}, "occur_clip", "no clip's name", False),
-        ({"occur_clip": "s01e01/clip"}, "occur_clip", "no clip's name", False),
+        ({"occur_clip": "../../etc/passwd"}, "occur_clip", "not the name of a clip", False),
+        ({"occur_clip": "s01e01/clip"}, "occur_clip", "not the name of a clip", False),
         ({"occur_clip": "s09e01_seg01_clip_00"}, "occur_clip", "neither subtitles nor a length", False),
         ({"answer": "a7"}, "answer", "none of a0 to a4", True),
         ({"answer": {"x": 1}}, "answer", "none of a0 to a4", True),
-        ({"ts": [float("nan"), 2.0]}, "ts", "no span of seconds", True),
+        ({"ts": [float("nan"), 2.0]}, "ts", "not a span in seconds", True),
         ({"ts": [1.0, 51.0]}, "ts", "ends after the clip", True),
         ({"episode_name": "s01e02"}, "episode_name", "its clip is of s01e01", True),
     ],
@@ -105,7 +105,7 @@ def test_what_is_wrong_is_told_by_line_and_field_and_never_dropped_silently(
     data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2, **fault), question(3)]))
     (problem,) = data.problems
     assert (problem.line, problem.record, problem.field) == (3, 2, field)
-    assert told in problem.told
+    assert told in problem.message
     assert str(problem).startswith(f"{data.questions}:3: record 2: {field}: ")
     assert len(data.samples) == (3 if is_kept else 2)
 
@@ -130,7 +130,7 @@ def test_an_empty_text_is_as_good_as_absent(tmp_path: Path) -> None:
 def test_tvqas_way_to_tell_no_times_is_no_fault(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(1, ts="NaN-NaN")]))
     assert (data.problems, data.samples[0].gold.start_s) == ((), None)
-    assert check(data).counts["questions without times"] == 1
+    assert check_dataset(data).counts["questions without times"] == 1
 
 
 def test_a_span_ends_with_its_clip(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_span_after_a_clip_of_guessed_length_is_told(tmp_path: Path) -> None:
     (folder / "clip_durations.json").unlink()
     data = read_longtvqa(folder)
     assert [problem.field for problem in data.problems] == ["ts", "ts"]
-    assert all("(60.0 s, a guess)" in problem.told for problem in data.problems)
+    assert all("(60.0 s, a guess)" in problem.message for problem in data.problems)
     assert [sample.gold.end_s for sample in data.samples] == [None, 120.0]
 
 
@@ -206,7 +206,7 @@ def test_halves_of_characters_and_names_that_stand_twice_are_told(shape: str, tm
     assert [sample.question.text for sample in data.samples] == ["Why \U0001f600 \\ud83d?", "Who came ??"]
     where = f"{questions}:{1 if shape == 'one line' else 3}: record 2"
     told = sorted(str(problem).partition(",")[0] for problem in data.problems)
-    assert told == [f"{where}: a1: stands twice in one object", f"{where}: q: holds half of a character"]
+    assert told == [f"{where}: a1: duplicate key in one object", f"{where}: q: contains an unpaired surrogate"]
 
 
 def test_halves_of_characters_and_clips_that_stand_twice_in_texts_are_told(tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_halves_of_characters_and_clips_that_stand_twice_in_texts_are_told(tmp_p
     (folder / "clip_durations.json").write_text(f'{{"{CLIPS[0]}": 60.0,\n"{CLIPS[0]}": 61.0}}')
     data = read_longtvqa(folder)
     assert [line.text for line in data.timeline("s01e01").subtitles] == ["Mira: B ?", "Otto: C."]
-    assert [(problem.path.name, problem.line, problem.field, problem.told[:5]) for problem in data.problems] == [
-        ("clip_durations.json", 2, CLIPS[0], "stand"),
-        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "stand"),
-        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "holds"),
+    assert [(problem.path.name, problem.line, problem.field, problem.message[:5]) for problem in data.problems] == [
+        ("clip_durations.json", 2, CLIPS[0], "dupli"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "dupli"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "conta"),
     ]
 
 
@@ -227,17 +227,17 @@ def test_impossible_folders_are_refused(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     with pytest.raises(DataError, match="no split 'test'; there are val"):
         read_longtvqa(folder, "test")
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match="not a folder"):
         read_longtvqa(tmp_path / "nowhere")
     with pytest.raises(DataError, match="give a folder with"):
         open_dataset(tmp_path)
     (folder / "LongTVQA_val.jsonl").write_text(json.dumps(question()))
-    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are of one split"):
+    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are the same split"):
         read_longtvqa(folder)
     (folder / "LongTVQA_val.jsonl").unlink()
     for name in ("clip_durations.json", "clip_subtitles.json"):
         (folder / name).write_text("[]")
-        with pytest.raises(DataError, match=f"{name}: no JSON object"):
+        with pytest.raises(DataError, match=f"{name}: not a JSON object"):
             read_longtvqa(folder)
         (folder / name).unlink()
     with (folder / "LongTVQA_plus_val.json").open("r+b") as file:
@@ -277,15 +277,15 @@ def test_subtitles_come_in_several_shapes(shape: str, tmp_path: Path) -> None:
     ("name", "text", "told"),
     [
         ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here."}), []),
-        ("clip_level.jsonl", f"{HERE}\n{HERE}", ["stands twice"]),
-        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["../x: is no clip's name"]),
-        ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["no JSON"]),
+        ("clip_level.jsonl", f"{HERE}\n{HERE}", ["duplicate clip"]),
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["../x: is not the name of a clip"]),
+        ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["not JSON"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
-         ["marks no clip"]),
+         ["no clip is tagged"]),
         ("episode_level.json", json.dumps({"s01e01": f"Recap: <i>old <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
-         ["s01e01: 2 words stand outside of <clip>…</clip>, 'Recap:' first"]),
+         ["s01e01: 2 words are outside of <clip>…</clip>, 'Recap:' first"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[0]}>Lost. <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
-         [f"s01e01: 1 words stand outside of <clip>…</clip>, '<{CLIPS[0]}>Lost.' first"]),
+         [f"s01e01: 1 words are outside of <clip>…</clip>, '<{CLIPS[0]}>Lost.' first"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_subtitles_is_told_and_the_rest_is_read(
@@ -317,9 +317,9 @@ def test_lines_with_times_are_kept_and_what_is_wrong_with_them_is_told(tmp_path:
     data = read_longtvqa(folder)
     assert data.timeline("s01e01").duration_s == 135.0  # a clip of no told length lasts as long as its lines
     assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
-    told = [problem.told for problem in check(data).problems if problem.field == "lines"]
+    told = [problem.message for problem in check_dataset(data).problems if problem.field == "lines"]
     assert [part.partition(": ")[2].split(";")[0] for part in told] == [
-        "1 lines without times or text", "1 lines begin after it ends (60.0 s) and are put at its end",
+        "1 lines have no times or no text", "1 lines begin after it ends (60.0 s) and are moved to its end",
     ]  # fmt: skip
 
 
@@ -383,7 +383,7 @@ def test_any_transcript_is_laid_over_its_clip(text: str, duration_s: float) -> N
 def test_frames_of_clips_are_an_episodes_pictures(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     write_frames(folder / "frames")
-    episode = read_longtvqa(folder).episode("s01e01")
+    episode = read_longtvqa(folder).open_video("s01e01")
     shades = [int(frame.rgb().mean()) for frame in episode.video.frames([0.5, 59.0, 61.0, 174.0])]
     assert all(abs(shade - told) < 3 for shade, told in zip(shades, (40, 40, 90, 140), strict=True))
     assert [round(frame.time_s, 2) for frame in episode.video.frames([0.5, 61.0])] == [0.33, 61.0]
@@ -395,9 +395,9 @@ def test_an_empty_folder_of_frames_switches_no_film_off(tmp_path: Path) -> None:
     write_frames(tmp_path / "frames")
     encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), folder / "videos" / "s01e01.mp4")
     (folder / "frames" / CLIPS[0]).mkdir(parents=True)
-    assert read_longtvqa(folder).film("s01e01") == folder / "videos" / "s01e01.mp4"
+    assert read_longtvqa(folder).episode_video("s01e01") == folder / "videos" / "s01e01.mp4"
     shutil.copy(tmp_path / "frames" / CLIPS[0] / "00001.jpg", folder / "frames" / CLIPS[0])
-    assert read_longtvqa(folder).film("s01e01") is None
+    assert read_longtvqa(folder).episode_video("s01e01") is None
 
 
 def test_each_of_two_sets_in_a_folder_has_its_own_texts(tmp_path: Path) -> None:
@@ -412,15 +412,15 @@ def test_each_of_two_sets_in_a_folder_has_its_own_texts(tmp_path: Path) -> None:
 def test_without_frames_the_loop_still_answers(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d"))
     for agents in Agents:
-        trace = answer(data.samples[0].question, data.episode("s01e01"), load_team(), RolloutSettings(agents=agents))
+        trace = answer(data.samples[0].question, data.open_video("s01e01"), load_team(), RolloutSettings(agents=agents))
         assert trace.outcome is Outcome.ANSWERED
 
 
 def test_a_check_counts_and_tells_of_frames(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d", [question(1), question(2, occur_clip=CLIPS[3], bbox={"1": [{"img_id": 1}]})])
     write_frames(folder / "frames")
-    assert check(read_longtvqa(folder)).counts["clips without frames"] == 0
-    assert "the last 144 are missing; they end at 2.0 s of 50.0 s" in str(check(read_longtvqa(folder)).problems)
+    assert check_dataset(read_longtvqa(folder)).counts["clips without frames"] == 0
+    assert "the last 144 are missing; they end at 2.0 s of 50.0 s" in str(check_dataset(read_longtvqa(folder)).problems)
     (folder / "frames" / CLIPS[0] / "00003.jpg").unlink()
     (folder / "frames" / CLIPS[1] / "cover.jpg").write_bytes(b"\xff\xd8 cut")
     (folder / "frames" / CLIPS[1] / "00002.jpg").write_bytes(b"\xff\xd8 cut")
@@ -429,13 +429,13 @@ def test_a_check_counts_and_tells_of_frames(tmp_path: Path) -> None:
     os.mkfifo(folder / "frames" / CLIPS[2] / "00002.jpg")  # reading it would never end
     for file in (folder / "frames" / CLIPS[3]).iterdir():
         file.unlink()
-    findings = check(read_longtvqa(folder))
+    findings = check_dataset(read_longtvqa(folder))
     told = [str(problem) for problem in findings.problems]
     for part in (
         "1 frames are missing (00003.jpg first)",
         "1 frames are missing (00002.jpg first)",
         "1 frames have no number",
-        "no whole JPEG",
+        "not a complete JPEG",
         "no folder of numbered frames",
         "bbox",
     ):
@@ -451,20 +451,20 @@ def test_a_check_tells_of_films_that_are_cut(tmp_path: Path) -> None:
     film = folder / "videos" / "s01e01.mp4"
     write_frames(tmp_path / "frames")
     encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), film)
-    (problem,) = check(read_longtvqa(folder)).problems
-    assert (problem.path, "of 175.5 s; was it cut short?" in problem.told) == (film, True)
+    (problem,) = check_dataset(read_longtvqa(folder)).problems
+    assert (problem.path, "of 175.5 s; is it cut short?" in problem.message) == (film, True)
     film.write_bytes(film.read_bytes()[:300])
-    (problem,) = check(read_longtvqa(folder)).problems
+    (problem,) = check_dataset(read_longtvqa(folder)).problems
     assert (problem.path, problem.field) == (film, "video")
 
 
 @pytest.mark.shared
 def test_the_real_half_of_the_validation_set_is_read_whole() -> None:
     data = read_longtvqa(REAL)
-    findings = check(data)
+    findings = check_dataset(data)
     assert [(problem.record, problem.field) for problem in findings.problems] == [(1276, "options")]
     assert [findings.counts[name] for name in ("questions", "episodes", "clips")] == [1575, 94, 1798]
-    assert findings.counts["questions whose right option stands twice"] == 1
+    assert findings.counts["questions with an ambiguous answer"] == 1
     for video in data.videos:
         timeline = data.timeline(video)
         assert all(clip.subtitles for clip in timeline.clips)
@@ -478,19 +478,19 @@ def test_boxes_of_frames_after_the_clip_are_told(tmp_path: Path) -> None:
     box = question()["bbox"]["7"][0]
     far, edge = ({"1": [box | {"img_id": number}]} for number in (99999, 152))
     data = read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=far), question(2, bbox=edge)]))
-    (problem,) = check(data).problems
+    (problem,) = check_dataset(data).problems
     assert (problem.record, problem.field) == (1, "bbox")
-    assert "of a frame after its clip" in problem.told
+    assert "of a frame after its clip" in problem.message
     assert [len(data.boxes(sample) or ()) for sample in data.samples] == [0, 1]
 
 
 @pytest.mark.parametrize("boxes", [{"1": [question()["bbox"]["7"][0] | {"width": 0}]}, {"1": 5}, {"1": None}, "x", [1]])
 def test_boxes_of_another_form_are_told(boxes: object, tmp_path: Path) -> None:
-    findings = check(read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])))
+    findings = check_dataset(read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])))
     assert [problem.field for problem in findings.problems if problem.field == "bbox"] == ["bbox"]
 
 
 def test_a_set_without_questions_or_frames_is_no_whole_one(tmp_path: Path) -> None:
-    findings = check(read_longtvqa(write_release(tmp_path / "d", [])))
-    assert "holds no question" in str(findings.problems[0])
-    assert check(read_longtvqa(write_release(tmp_path / "e"))).counts["clips without frames"] == 3
+    findings = check_dataset(read_longtvqa(write_release(tmp_path / "d", [])))
+    assert "has no question" in str(findings.problems[0])
+    assert check_dataset(read_longtvqa(write_release(tmp_path / "e"))).counts["clips without frames"] == 3

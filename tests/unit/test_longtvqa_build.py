@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from longvideoagent.datasets.check import check
-from longvideoagent.datasets.longtvqa.build import Built, Source, build, split_names
+from longvideoagent.datasets.check import check_dataset
+from longvideoagent.datasets.longtvqa.build import BuildInputs, BuildReport, build_longtvqa, files_by_split
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.base import open_reader
@@ -65,10 +65,10 @@ def write_durations(path: Path) -> Path:
 def test_tvqa_plus_becomes_longtvqa_plus(tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "tvqa_plus_val.json", raw(1), raw(2, CLIPS[3]))
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=False)
-    made = build(Source({"val": asked}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out")
     assert made.problems == ()
     assert made.counts == {
-        "episodes": 2, "clips": 4, "clips without a line": 1, "clips without a told duration": 0, "val questions": 2,
+        "episodes": 2, "clips": 4, "clips without subtitles": 1, "clips of unknown length": 0, "val questions": 2,
     }  # fmt: skip
     data = read_longtvqa(tmp_path / "out")
     assert (data.name, data.problems) == ("LongTVQA_plus", ())
@@ -86,8 +86,9 @@ def test_tvqa_becomes_longtvqa(tmp_path: Path) -> None:
     kept_back = {name: value for name, value in raw(3, bbox=None).items() if name != "answer_idx"}
     records = [raw(1, bbox=None, ts="2.0-5.5", answer_idx="3"), raw(2, bbox=None, ts="NaN-NaN"), kept_back]
     asked = write_questions(tmp_path / "tvqa_test.jsonl", *records, as_lines=True)
-    made = build(
-        Source({"test": asked}, write_srts(tmp_path / "srt"), write_durations(tmp_path / "d.json")), tmp_path / "out"
+    made = build_longtvqa(
+        BuildInputs({"test": asked}, write_srts(tmp_path / "srt"), write_durations(tmp_path / "d.json")),
+        tmp_path / "out",
     )
     assert made.problems == ()
     data = read_longtvqa(tmp_path / "out", "test")
@@ -102,7 +103,7 @@ def test_the_same_inputs_give_the_same_bytes(as_lines: bool, tmp_path: Path) -> 
     asked = write_questions(tmp_path / "q_val.json", raw(1), raw(2))
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=as_lines)
     for out in ("a", "b"):
-        build(Source({"val": asked}, lines), tmp_path / out)
+        build_longtvqa(BuildInputs({"val": asked}, lines), tmp_path / out)
     first, second = ({path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("a", "b"))
     assert first == second
     assert len(first) == 6
@@ -112,7 +113,7 @@ def test_the_same_inputs_give_the_same_bytes(as_lines: bool, tmp_path: Path) -> 
 def test_double_episodes_and_shows_are_kept_apart_and_in_order(tmp_path: Path) -> None:
     lines = write_srts(tmp_path / "srt", {clip: [(0.0, 30.0, clip)] for clip in SHOWS})
     asked = write_questions(tmp_path / "q_val.json", raw(1, SHOWS[0]), raw(2, SHOWS[2]))
-    build(Source({"val": asked}, lines), tmp_path / "out")
+    build_longtvqa(BuildInputs({"val": asked}, lines), tmp_path / "out")
     data = read_longtvqa(tmp_path / "out")
     assert data.episodes.clips == {"friends_s06e24-25": [SHOWS[1], SHOWS[0]], "met_s02e03": [SHOWS[2]]}
     assert data.samples[0].gold.start_s == 62.0
@@ -123,7 +124,7 @@ def test_records_that_are_not_as_they_should_be_are_told(tmp_path: Path) -> None
     asked = write_questions(tmp_path / "q_val.jsonl", *records, raw(6, ts="once"), as_lines=True)
     with asked.open("a") as file:
         file.write("\n{broken")
-    made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
     told = [str(problem) for problem in made.problems]
     assert made.counts["val questions"] == 3
     places = ((2, "vid_name"), (3, "vid_name"), (4, "answer_idx"), (5, "a1"), (6, "qid"), (7, "ts"), (8, ""))
@@ -142,18 +143,18 @@ def test_lengths_that_are_none_are_told_and_guessed(tmp_path: Path) -> None:
     durations = tmp_path / "d.json"
     durations.write_text(json.dumps({CLIPS[0]: -3, CLIPS[2]: 50}))
     subtitles = write_srts(tmp_path / "srt", {CLIPS[0]: [(1.0, 30.0, "Hi.")], CLIPS[1]: [(2.0, 15.0, "Hi.")]})
-    made = build(Source({"val": asked}, subtitles, durations), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, subtitles, durations), tmp_path / "out")
     assert [str(problem) for problem in made.problems] == [
-        f"{durations}: {CLIPS[0]}: no length in seconds; it is not used",
+        f"{durations}: {CLIPS[0]}: not a length in seconds; it is not used",
         f"{asked}:1: record 1: ts: [80.0, 81.0] begins after the clip ends (60.0 s, a guess); it has no times",
     ]
-    assert made.counts["clips without a told duration"] == 2
+    assert made.counts["clips of unknown length"] == 2
     data = read_longtvqa(tmp_path / "out")
     assert [clip.end_s for clip in data.timeline("s01e01").clips] == [60.0, 120.0, 170.0]
     assert (data.problems, data.samples[0].gold.start_s) == ((), None)  # 140 s would be of the next clip
     durations.write_text("[]")
-    with pytest.raises(DataError, match="no JSON object"):
-        build(Source({"val": asked}, subtitles, durations), tmp_path / "other")
+    with pytest.raises(DataError, match="not a JSON object"):
+        build_longtvqa(BuildInputs({"val": asked}, subtitles, durations), tmp_path / "other")
 
 
 def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
@@ -164,15 +165,15 @@ def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     with (folder / f"{CLIPS[2]}.srt").open("a") as file:
         file.write("\n2\n00:00:1x,000 --> 00:00:14,000\nThe bus.\n")
     (folder / "notes.srt").write_text("1\n")
-    made = build(Source({"val": asked}, folder), tmp_path / "out")
-    assert {(problem.path.stem, problem.told.split(";")[0]) for problem in made.problems} == {
-        (CLIPS[0], "binary data and no subtitle text"), ("notes", "its name is no clip's"),
+    made = build_longtvqa(BuildInputs({"val": asked}, folder), tmp_path / "out")
+    assert {(problem.path.stem, problem.message.split(";")[0]) for problem in made.problems} == {
+        (CLIPS[0], "binary data and no subtitle text"), ("notes", "not the name of a clip"),
         (CLIPS[2], "1 subtitle cues have times that cannot be read and were put to the cue before"),
     }  # fmt: skip
     twice = tmp_path / "twice.json"
     rows = [{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": text}]} for text in ("First.", "Second.")]
     twice.write_text(json.dumps([*rows, {"vid_name": "x", "sub": []}]))
-    made = build(Source({"val": asked}, twice), tmp_path / "twice")
+    made = build_longtvqa(BuildInputs({"val": asked}, twice), tmp_path / "twice")
     places = [(problem.record, problem.field) for problem in made.problems]
     assert places == [(2, "vid_name"), (3, "vid_name"), (0, "clips")]
     assert [line.text for line in read_longtvqa(tmp_path / "twice").timeline("s01e01").subtitles] == ["First."]
@@ -183,34 +184,38 @@ def test_subtitles_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 )
 def test_a_speaker_leads_a_line_however_it_was_spelt(spelt: str, tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "q_val.json", raw(1))
-    build(Source({"val": asked}, write_srts(tmp_path / "srt", {CLIPS[1]: [(1.0, 2.0, spelt)]})), tmp_path / "out")
+    build_longtvqa(
+        BuildInputs({"val": asked}, write_srts(tmp_path / "srt", {CLIPS[1]: [(1.0, 2.0, spelt)]})), tmp_path / "out"
+    )
     assert [line.text for line in read_longtvqa(tmp_path / "out").timeline("s01e01").subtitles] == ["Mira: The bakery."]
     texts = json.loads((tmp_path / "out" / "LongTVQA_plus_subtitle_clip_level.json").read_text())
     assert texts == {CLIPS[1]: "Mira : The bakery."}
 
 
-def build_films(tmp_path: Path) -> Built:
+def build_films(tmp_path: Path) -> BuildReport:
     """Of frames that show two seconds a clip."""
     asked = write_questions(tmp_path / "q_val.json", raw(1, ts=[0.5, 1.5]))
     subtitles = tmp_path / "srt"
     if not subtitles.is_dir():
         write_srts(subtitles, {clip: [(0.0, 1.5, "Hi.")] for clip in CLIPS})
-    return build(Source({"val": asked}, subtitles, None, tmp_path / "frames"), tmp_path / "out", films=True)
+    return build_longtvqa(
+        BuildInputs({"val": asked}, subtitles, None, tmp_path / "frames"), tmp_path / "out", with_videos=True
+    )
 
 
 def test_frames_stay_with_the_set_and_tell_how_long_clips_are(tmp_path: Path) -> None:
     write_frames(tmp_path / "frames")
     made = build_films(tmp_path)
-    assert (made.counts["clips without a told duration"], made.counts["films"], made.problems) == (0, 2, ())
+    assert (made.counts["clips of unknown length"], made.counts["videos"], made.problems) == (0, 2, ())
     data = read_longtvqa(tmp_path / "out")
     assert data.timeline("s01e01").duration_s == 6.0
-    episode = data.episode("s01e01")
+    episode = data.open_video("s01e01")
     assert [int(frame.rgb().mean()) for frame in episode.video.frames([1.0, 3.0])] == [40, 90]
-    assert data.film("s01e01") is None  # stored frames come before a film that was made of them
+    assert data.episode_video("s01e01") is None  # stored frames come before a film that was made of them
     (tmp_path / "other").mkdir()
     asked = tmp_path / "q_val.json"
-    with pytest.raises(UsageError, match="is there already and is not"):
-        build(Source({"val": asked}, tmp_path / "srt", None, tmp_path / "other"), tmp_path / "out")
+    with pytest.raises(UsageError, match="exists already and is not"):
+        build_longtvqa(BuildInputs({"val": asked}, tmp_path / "srt", None, tmp_path / "other"), tmp_path / "out")
 
 
 def test_one_film_an_episode_is_made_of_its_frames_and_anew_when_they_change(tmp_path: Path) -> None:
@@ -237,7 +242,7 @@ def test_what_a_film_lacks_is_told_and_an_episode_without_frames_gets_none(tmp_p
     shutil.rmtree(tmp_path / "frames" / CLIPS[0])
     shutil.rmtree(tmp_path / "frames" / CLIPS[3])
     made = build_films(tmp_path)
-    assert made.counts["films"] == 1
+    assert made.counts["videos"] == 1
     assert [problem.path.stem for problem in made.problems] == ["s01e01", "s01e02"]
     shown = open_reader(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 61.0])
     assert all(abs(int(frame.rgb().mean()) - told) < 8 for frame, told in zip(shown, (0, 90), strict=True))
@@ -251,8 +256,8 @@ def test_a_film_serves_where_an_episode_has_no_frames(tmp_path: Path) -> None:
     (tmp_path / "frames").rename(tmp_path / "out" / "frames")
     (tmp_path / "out" / "videos" / "s01e02.77.partial.mp4").write_bytes(b"killed")
     data = read_longtvqa(tmp_path / "out")
-    assert (data.film("s01e01"), data.episode("s01e02").video.path.name) == (None, "s01e02.mp4")
-    findings = check(data)
+    assert (data.episode_video("s01e01"), data.open_video("s01e02").video.path.name) == (None, "s01e02.mp4")
+    findings = check_dataset(data)
     assert (findings.problems, findings.counts["clips without frames"]) == ((), 0)
 
 
@@ -261,34 +266,38 @@ def test_inputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
     more = write_questions(tmp_path / "x_train.jsonl", raw(1))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no subtitles of clips"):
-        build(Source({"val": asked}, tmp_path / "empty"), tmp_path / "out")
+        build_longtvqa(BuildInputs({"val": asked}, tmp_path / "empty"), tmp_path / "out")
     with pytest.raises(DataError, match="No such file"):
-        build(Source({"val": tmp_path / "none.json"}, write_srts(tmp_path / "srt")), tmp_path / "out")
-    assert split_names([asked, more]) == {"val": asked, "train": more}
+        build_longtvqa(BuildInputs({"val": tmp_path / "none.json"}, write_srts(tmp_path / "srt")), tmp_path / "out")
+    assert files_by_split([asked, more]) == {"val": asked, "train": more}
     nameless = write_questions(tmp_path / "questions.json", raw(1))
-    faults = (([nameless], "does not tell one split"), ([asked, asked], "one file of each"), ([Path("x")], "no such"))
+    faults = (
+        ([nameless], "does not contain one split"),
+        ([asked, asked], "one file of each"),
+        ([Path("x")], "no such"),
+    )
     for wrong, told in faults:
         with pytest.raises(UsageError, match=told):
-            split_names(wrong)
-    with pytest.raises(UsageError, match="no folder"):
-        build(Source({"val": asked}, tmp_path / "srt", None, tmp_path / "none"), tmp_path / "other")
+            files_by_split(wrong)
+    with pytest.raises(UsageError, match="not a folder"):
+        build_longtvqa(BuildInputs({"val": asked}, tmp_path / "srt", None, tmp_path / "none"), tmp_path / "other")
     assert not list((tmp_path / "other").glob("LongTVQA*"))
 
 
 def test_two_sets_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
     subtitles = write_srts(tmp_path / "srt")
     with_boxes = write_questions(tmp_path / "plus_val.json", raw(1))
-    build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
-    build(Source({"val": with_boxes}, subtitles), tmp_path / "out")
+    build_longtvqa(BuildInputs({"val": with_boxes}, subtitles), tmp_path / "out")
+    build_longtvqa(BuildInputs({"val": with_boxes}, subtitles), tmp_path / "out")
     first = (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes()
     for changed in ({"bbox": None}, {"q": "Who came?"}):
         other = write_questions(tmp_path / "val.json", raw(1, **changed))
-        with pytest.raises(UsageError, match="is there already and was not built of these files"):
-            build(Source({"val": other}, subtitles), tmp_path / "out")
+        with pytest.raises(UsageError, match="exists already and was not built from these files"):
+            build_longtvqa(BuildInputs({"val": other}, subtitles), tmp_path / "out")
     assert (tmp_path / "out" / "LongTVQA_plus_val.json").read_bytes() == first
     bare = write_questions(tmp_path / "train.json", raw(1, bbox=None))
     with pytest.raises(UsageError, match="some files have boxes"):
-        build(Source({"train": bare, "val": with_boxes}, subtitles), tmp_path / "mixed")
+        build_longtvqa(BuildInputs({"train": bare, "val": with_boxes}, subtitles), tmp_path / "mixed")
 
 
 @pytest.mark.parametrize("name", ["clip_durations.json", "manifest.json", "clip_subtitles.json", "videos"])
@@ -301,9 +310,11 @@ def test_what_somebody_has_in_a_folder_is_not_written_over(name: str, tmp_path: 
         (own / name).write_text(json.dumps(DURATIONS))
     before = [path.read_bytes() for path in own.iterdir() if path.is_file()]
     durations = own / name if name == "clip_durations.json" else None
-    source = Source({"val": write_questions(tmp_path / "q_val.json", raw(1))}, write_srts(tmp_path / "srt"), durations)
-    with pytest.raises(UsageError, match=f"{name}: is there already and was not built of these files; move it away"):
-        build(source, own)
+    source = BuildInputs(
+        {"val": write_questions(tmp_path / "q_val.json", raw(1))}, write_srts(tmp_path / "srt"), durations
+    )
+    with pytest.raises(UsageError, match=f"{name}: exists already and was not built from these files; move it away"):
+        build_longtvqa(source, own)
     assert [path.read_bytes() for path in own.iterdir() if path.is_file()] == before
     assert len(list(own.iterdir())) == 1
 
@@ -312,8 +323,8 @@ def test_a_build_that_failed_is_done_again_from_mended_files(tmp_path: Path) -> 
     asked = write_questions(tmp_path / "q_val.json", raw(1))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no subtitles"):
-        build(Source({"val": asked}, tmp_path / "empty"), tmp_path / "out")
-    assert build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out").problems == ()
+        build_longtvqa(BuildInputs({"val": asked}, tmp_path / "empty"), tmp_path / "out")
+    assert build_longtvqa(BuildInputs({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out").problems == ()
 
 
 def test_subtitles_of_any_format_and_spelling_are_read(tmp_path: Path) -> None:
@@ -323,43 +334,43 @@ def test_subtitles_of_any_format_and_spelling_are_read(tmp_path: Path) -> None:
     (folder / f"{CLIPS[1]}.srt").unlink()
     (folder / f"{CLIPS[1]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nA lantern.\n")
     (folder / f"{CLIPS[2]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nNot this.\n")
-    made = build(Source({"val": asked}, folder), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, folder), tmp_path / "out")
     (problem,) = made.problems
-    assert (problem.path.suffix, f"is of the clip of {CLIPS[2]}.srt" in problem.told) == (".vtt", True)
+    assert (problem.path.suffix, f"is of the same clip as {CLIPS[2]}.srt" in problem.message) == (".vtt", True)
     spoken = [line.text for line in read_longtvqa(tmp_path / "out").timeline("s01e01").subtitles]
     assert spoken == ["Mira: The bakery is closed.", "Otto: Is it?", "A lantern.", "We are late."]
     (folder / f"{CLIPS[1]}.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nAnother.\n")
-    with pytest.raises(UsageError, match="not built of these files"):
-        build(Source({"val": asked}, folder), tmp_path / "out")
+    with pytest.raises(UsageError, match="not built from these files"):
+        build_longtvqa(BuildInputs({"val": asked}, folder), tmp_path / "out")
 
 
 def test_clips_missing_from_the_inside_of_a_segment_are_told(tmp_path: Path) -> None:
     clips = {CLIPS[0]: [(1.0, 2.0, "Hi.")], "s01e01_seg01_clip_03": [(1.0, 2.0, "Bye.")]}
     asked = write_questions(tmp_path / "q_val.json", raw(1, CLIPS[0]))
-    made = build(Source({"val": asked}, write_srts(tmp_path / "srt", clips)), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, write_srts(tmp_path / "srt", clips)), tmp_path / "out")
     (problem,) = made.problems
-    assert (problem.field, problem.told.split(";")[0]) == ("clips", f"2 of s01e01 are missing ({CLIPS[1]} first)")
-    assert "2 of s01e01 are missing" in str(check(read_longtvqa(tmp_path / "out")).problems[0])
+    assert (problem.field, problem.message.split(";")[0]) == ("clips", f"2 of s01e01 are missing ({CLIPS[1]} first)")
+    assert "2 of s01e01 are missing" in str(check_dataset(read_longtvqa(tmp_path / "out")).problems[0])
 
 
 def test_boxes_that_are_none_are_told_and_not_written(tmp_path: Path) -> None:
     box = {"img_id": 7, "top": float("nan"), "left": 2, "width": 3, "height": 4, "label": "Otto"}
     asked = write_questions(tmp_path / "q_val.json", raw(1, bbox={"7": [box]}), raw(2))
-    made = build(Source({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, write_srts(tmp_path / "srt")), tmp_path / "out")
     assert [(problem.record, problem.field) for problem in made.problems] == [(1, "bbox")]
-    assert check(read_longtvqa(tmp_path / "out")).counts["questions with boxes"] == 1
+    assert check_dataset(read_longtvqa(tmp_path / "out")).counts["questions with boxes"] == 1
 
 
 def test_a_clip_lasts_as_long_as_the_line_that_ends_last(tmp_path: Path) -> None:
     asked = write_questions(tmp_path / "q_val.json", raw(1))
     spoken: dict[str, Any] = {CLIPS[1]: [(1.0, 59.9, "A song."), (2.0, 3.0, "Hi.")], CLIPS[0]: [(0.0, 1.0, "Hi.")]}
     write_frames(tmp_path / "frames")
-    source = Source({"val": asked}, write_srts(tmp_path / "srt", spoken), None, tmp_path / "frames")
-    made = build(source, tmp_path / "out", films=True)
+    source = BuildInputs({"val": asked}, write_srts(tmp_path / "srt", spoken), None, tmp_path / "frames")
+    made = build_longtvqa(source, tmp_path / "out", with_videos=True)
     data = read_longtvqa(tmp_path / "out")
     assert [round(clip.end_s - clip.start_s, 3) for clip in data.timeline("s01e01").clips] == [2.0, 59.9]
     (problem,) = made.problems
-    assert check(data).problems[0].told == problem.told
+    assert check_dataset(data).problems[0].message == problem.message
     assert str(problem).endswith(f"{CLIPS[1]}: frame names: the last 174 are missing; they end at 2.0 s of 59.9 s")
 
 
@@ -369,7 +380,7 @@ def test_frames_that_cannot_be_read_are_told_when_a_film_is_made(tmp_path: Path)
     (tmp_path / "frames" / CLIPS[1] / "00003.jpg").unlink()
     told = [str(problem) for problem in build_films(tmp_path).problems]
     assert len(told) == 2
-    assert told[0].endswith("00002.jpg: frame: no whole JPEG; extract it again")
+    assert told[0].endswith("00002.jpg: frame: not a complete JPEG; extract it again")
     assert "1 frames are missing (00003.jpg first)" in told[1]
 
 
@@ -378,7 +389,7 @@ def test_a_film_that_is_cut_is_found_behind_frames_too(tmp_path: Path) -> None:
     build_films(tmp_path)
     film = tmp_path / "out" / "videos" / "s01e01.mp4"
     shutil.copy(tmp_path / "out" / "videos" / "s01e02.mp4", film)
-    (problem,) = check(read_longtvqa(tmp_path / "out")).problems
+    (problem,) = check_dataset(read_longtvqa(tmp_path / "out")).problems
     assert (problem.path, problem.field) == (film, "video")
 
 
@@ -386,7 +397,7 @@ def test_halves_of_characters_are_read_as_question_marks_and_told(tmp_path: Path
     asked = write_questions(tmp_path / "q_val.json", raw(1, q="Who \ud83d?"))
     lines = tmp_path / "subs.json"
     lines.write_text(json.dumps([{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": "Hi \ude00"}]}]))
-    made = build(Source({"val": asked}, lines), tmp_path / "out")
+    made = build_longtvqa(BuildInputs({"val": asked}, lines), tmp_path / "out")
     assert [(problem.path, problem.field) for problem in made.problems] == [
         (lines, "text"), (lines, "clips"), (asked, "q"),
     ]  # fmt: skip

@@ -28,7 +28,7 @@ from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, Evidence, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
@@ -473,7 +473,7 @@ def test_it_always_says_something_the_protocol_understands(text: str, options: l
 
 
 def test_what_was_seen_of_a_file_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
-    made = make_episode(tmp_path, 3, 1, 1)
+    made = generate_episode(tmp_path, 3, 1, 1)
     video = open_reader(made.video)
     clip = Clip("c01", 0.0, 60.0)
     memory = KeyValueCache(tmp_path / "memory.sqlite")

@@ -16,7 +16,7 @@ import pytest
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
-from longvideoagent.datasets.episodes import by_episode
+from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
 from longvideoagent.evaluation.runner import RunLimits
@@ -46,8 +46,8 @@ def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: P
 def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run", bounds=RunLimits(concurrency=1))
     _, samples = read_asked(asked(release))
-    assert ids(tmp_path / "run") == [sample.question.id for sample in by_episode(samples)]
-    videos = [sample.video for sample in by_episode(samples)]
+    assert ids(tmp_path / "run") == [sample.question.id for sample in order_by_video(samples)]
+    videos = [sample.video for sample in order_by_video(samples)]
     assert videos == sorted(videos)
     assert videos != [sample.video for sample in samples]
 

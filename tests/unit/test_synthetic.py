@@ -8,8 +8,8 @@ import pytest
 
 from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.synthetic.episode import KINDS, SampleEpisode, make_episode
-from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, write_script
+from longvideoagent.datasets.synthetic.episode import KINDS, SyntheticEpisode, generate_episode
+from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, generate_scenes
 from longvideoagent.media.cv import colour_shares
 from longvideoagent.media.readers.base import open_reader
 
@@ -17,22 +17,22 @@ MINUTES = 6
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SampleEpisode:
-    return make_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=MINUTES, questions_per_kind=2)
+def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
+    return generate_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=MINUTES, questions_per_kind=2)
 
 
 def test_a_seed_always_gives_the_same_script() -> None:
-    assert write_script(5, 20) == write_script(5, 20)
-    assert write_script(5, 20) != write_script(6, 20)
+    assert generate_scenes(5, 20) == generate_scenes(5, 20)
+    assert generate_scenes(5, 20) != generate_scenes(6, 20)
 
 
 @pytest.mark.parametrize("count", [0, 26])
 def test_a_script_has_a_place_for_each_scene(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 25"):
-        write_script(1, count)
+        generate_scenes(1, count)
 
 
-def test_the_episode_is_a_video_with_subtitles(made: SampleEpisode) -> None:
+def test_the_episode_is_a_video_with_subtitles(made: SyntheticEpisode) -> None:
     episode = open_video(made.video)
     assert episode.timeline.duration_s == pytest.approx(60 * MINUTES, abs=0.3)
     assert episode.text_source == "sample-3.srt"
@@ -41,7 +41,7 @@ def test_the_episode_is_a_video_with_subtitles(made: SampleEpisode) -> None:
     assert episode.warnings == ()
 
 
-def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SampleEpisode) -> None:
+def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SyntheticEpisode) -> None:
     timeline = open_video(made.video).timeline
     assert {sample.kind for sample in made.samples} == set(KINDS)
     assert len({sample.question.id for sample in made.samples}) == 2 * len(KINDS)
@@ -54,7 +54,7 @@ def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SampleEp
         assert timeline.find(gold.clip or "") is not None
 
 
-def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None:
+def test_dialogue_answers_are_said_at_the_gold_time(made: SyntheticEpisode) -> None:
     lines = open_video(made.video).timeline.subtitles
     for sample in made.samples:
         if sample.kind == "dialogue":
@@ -65,7 +65,7 @@ def test_dialogue_answers_are_said_at_the_gold_time(made: SampleEpisode) -> None
             assert word in said
 
 
-def test_boxes_lie_where_the_colours_are(made: SampleEpisode) -> None:
+def test_boxes_lie_where_the_colours_are(made: SyntheticEpisode) -> None:
     video = open_reader(made.video)
     checked = 0
     for sample in made.samples:
@@ -80,12 +80,12 @@ def test_boxes_lie_where_the_colours_are(made: SampleEpisode) -> None:
 
 
 def test_a_finished_episode_is_kept_and_a_broken_one_made_again(tmp_path: Path) -> None:
-    first = make_episode(tmp_path, 1, 1, 1)
+    first = generate_episode(tmp_path, 1, 1, 1)
     before = first.video.stat().st_mtime_ns
-    assert make_episode(tmp_path, 1, 1, 1) == first
+    assert generate_episode(tmp_path, 1, 1, 1) == first
     assert first.video.stat().st_mtime_ns == before
     first.video.with_suffix(".json").write_text("{broken")
-    assert make_episode(tmp_path, 1, 1, 1) == first
+    assert generate_episode(tmp_path, 1, 1, 1) == first
     assert first.video.stat().st_mtime_ns > before
     assert json.loads(first.video.with_suffix(".json").read_text())["samples"]
 
@@ -96,7 +96,7 @@ def test_each_agent_adds_accuracy(tmp_path: Path) -> None:
     right = dict.fromkeys(Agents, 0)
     count = 0
     for seed in (101, 102, 103, 104):
-        made = make_episode(tmp_path, seed)
+        made = generate_episode(tmp_path, seed)
         episode = open_video(made.video)
         count += len(made.samples)
         for agents in Agents:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from longvideoagent.datasets.check import check
-from longvideoagent.datasets.open import open_dataset
-from longvideoagent.datasets.timed_json import read_clock_spans
+from longvideoagent.datasets.check import check_dataset
+from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.sets.lvbench import read_time_reference
 from longvideoagent.errors import DataError
 from tests.fakes.annotations import ASKED, OPTIONS, egoschema, longvideobench, lvbench, mlvu, nextgqa, nextqa, videomme
 
@@ -43,10 +43,10 @@ def test_a_set_is_known_by_its_files_and_read(
     assert sample.question.options[:4] == tuple(OPTIONS[:4])
     assert sample.gold.option_index == 2
     with pytest.raises(DataError, match="no video"):
-        data.episode(sample.video)
+        data.open_video(sample.video)
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "talk.mp4").write_bytes(short_video.read_bytes())
-    assert open_dataset(tmp_path, split).episode(sample.video).video.duration_s == pytest.approx(10.0)
+    assert open_dataset(tmp_path, split).open_video(sample.video).video.duration_s == pytest.approx(10.0)
 
 
 @each_set
@@ -54,7 +54,7 @@ def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str,
     make(tmp_path, **{"correct_choice" if make is longvideobench else "answer": "Z9"})
     data = open_dataset(tmp_path, split)
     assert data.samples[0].gold.option_index is None
-    assert "names none of" in str(data.problems[0])
+    assert "matches none of" in str(data.problems[0])
     make(tmp_path, question="")
     data = open_dataset(tmp_path, split)
     assert data.samples == []
@@ -71,13 +71,13 @@ def test_a_group_of_durations_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_a_question_is_named_where_a_record_holds_several(tmp_path: Path) -> None:
     lvbench(tmp_path, answer="Z", uid="u7")
-    assert "question u7: 'Z' names none of 4 options" in str(open_dataset(tmp_path).problems[0])
+    assert "question u7: 'Z' matches none of 4 options" in str(open_dataset(tmp_path).problems[0])
 
 
 def test_options_that_are_missing_or_stand_twice_are_told(tmp_path: Path) -> None:
     egoschema(tmp_path, **{"option 4": "blue"})
     data = open_dataset(tmp_path, "subset")
-    assert "option 3, the right one, stands twice" in str(data.problems[0])
+    assert "option 3, the right one, is listed twice" in str(data.problems[0])
     asked = json.loads((tmp_path / "questions.json").read_text())
     del asked[0]["option 4"]
     (tmp_path / "questions.json").write_text(json.dumps(asked))
@@ -88,10 +88,10 @@ def test_options_that_are_missing_or_stand_twice_are_told(tmp_path: Path) -> Non
 
 def test_videos_that_are_not_at_hand_are_counted(tmp_path: Path, short_video: Path) -> None:
     mlvu(tmp_path)
-    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 1
+    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
     (tmp_path / "video" / "1_plotQA").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "video" / "1_plotQA" / "talk.mp4")
-    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 0
+    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 0
 
 
 def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
         folder.mkdir()
         make(folder)
         assert open_dataset(folder).samples[0].gold.spans == spans
-    assert read_clock_spans("01:02:03-01:02:09") == ((3723.0, 3729.0),)
-    assert read_clock_spans("00:15") == ((15.0, 15.0),)
-    assert read_clock_spans("00:15 – 00:19, 01:00-01:02.5") == ((15.0, 19.0), (60.0, 62.5))
+    assert read_time_reference("01:02:03-01:02:09") == ((3723.0, 3729.0),)
+    assert read_time_reference("00:15") == ((15.0, 15.0),)
+    assert read_time_reference("00:15 – 00:19, 01:00-01:02.5") == ((15.0, 19.0), (60.0, 62.5))
     odd = ("", None, 15, "00:19-00:15", "a-b", "1", "00:15-", "00:15-00:19-00:20", "00:15, soon")
-    assert [read_clock_spans(told) for told in odd] == [()] * len(odd)
+    assert [read_time_reference(told) for told in odd] == [()] * len(odd)
 
 
 @pytest.mark.parametrize("told", ["at the end", 15, ["00:15"]])
@@ -133,7 +133,7 @@ def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
     (tmp_path / "subset_answers.json").write_text(json.dumps({name: 1}))
     data = open_dataset(tmp_path, "subset")
     with pytest.raises(DataError, match="no video"):
-        data.episode(data.samples[0].video)
+        data.open_video(data.samples[0].video)
 
 
 @each_set
@@ -184,7 +184,7 @@ def test_mlvu_is_found_as_it_is_published(tmp_path: Path, short_video: Path) -> 
     shutil.copy(short_video, root / "video" / "1_plotQA" / "talk.mp4")
     data = open_dataset(tmp_path)
     assert data.name == "MLVU"
-    assert data.episode(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+    assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
 
 
 def test_videos_of_nextqa_are_found_as_they_are_published(tmp_path: Path, short_video: Path) -> None:
@@ -192,7 +192,7 @@ def test_videos_of_nextqa_are_found_as_they_are_published(tmp_path: Path, short_
     (tmp_path / "NExTVideo" / "1164").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "NExTVideo" / "1164" / "talk.mp4")
     data = open_dataset(tmp_path)
-    assert data.episode(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+    assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
 
 
 def test_a_video_is_found_by_its_whole_name(tmp_path: Path, short_video: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_video_is_found_by_its_whole_name(tmp_path: Path, short_video: Path) -
     shutil.copy(short_video, tmp_path / "videos" / "talk.f137.mp4")
     data = open_dataset(tmp_path)
     with pytest.raises(DataError, match="no video"):
-        data.episode(data.samples[0].video)
+        data.open_video(data.samples[0].video)
 
 
 def test_all_tables_of_videomme_are_read_and_no_other(tmp_path: Path) -> None:
@@ -219,13 +219,13 @@ def test_all_tables_of_videomme_are_read_and_no_other(tmp_path: Path) -> None:
 
 def test_rows_for_training_are_no_data_set(tmp_path: Path) -> None:
     pq.write_table(pa.table({"prompt": ["What?"], "data_source": ["x"]}), tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="no split 'val'; give a folder with"):
+    with pytest.raises(DataError, match="not a known data set; give a folder with"):
         open_dataset(tmp_path)
 
 
 def test_a_table_that_is_cut_is_named(tmp_path: Path) -> None:
     (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="no Parquet table"):
+    with pytest.raises(DataError, match="not a Parquet table"):
         open_dataset(tmp_path, "long")
 
 
@@ -242,7 +242,7 @@ def test_json_subtitles_are_moved_to_the_videos_own_start(tmp_path: Path, short_
     ]
     (tmp_path / "subtitles" / "talk_en.json").write_text(json.dumps(lines))
     data = open_dataset(tmp_path)
-    episode = data.episode(data.samples[0].video)
+    episode = data.open_video(data.samples[0].video)
     assert [(line.start_s, line.text) for line in episode.timeline.subtitles] == [(1.5, "Hello"), (2.5, "again")]
     assert "1 lines have no times" in episode.warnings[-1]
 
@@ -275,7 +275,7 @@ def test_a_question_without_times_of_its_own_is_no_problem(tmp_path: Path) -> No
 def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
     nextgqa(tmp_path)
     (tmp_path / "gsub_val.json").write_text("[]")
-    with pytest.raises(DataError, match=r"gsub_val\.json: no JSON object"):
+    with pytest.raises(DataError, match=r"gsub_val\.json: not a JSON object"):
         open_dataset(tmp_path)
 
 
@@ -293,17 +293,17 @@ def test_videos_of_one_name_are_told_apart_by_their_task(tmp_path: Path, short_v
     (tmp_path / "video" / "2_needle").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "video" / "2_needle" / "talk.mp4")
     plot, needle = open_dataset(tmp_path).samples
-    assert check(open_dataset(tmp_path)).counts["videos not at hand"] == 1
+    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
     with pytest.raises(DataError, match="no video '1_plotQA/talk'"):
-        open_dataset(tmp_path).episode(plot.video)
-    assert open_dataset(tmp_path).episode(needle.video).video.path.parent.name == "2_needle"
+        open_dataset(tmp_path).open_video(plot.video)
+    assert open_dataset(tmp_path).open_video(needle.video).video.path.parent.name == "2_needle"
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ('[{"start": 1, "end": 2, "line": "Hi"}, "x", {"line": "no times"}]',
-         ["talk_en.json:1: record 2: no JSON object", "talk_en.json: 1 lines have no times or no text"]),
+         ["talk_en.json:1: record 2: not a JSON object", "talk_en.json: 1 lines have no times or no text"]),
         ('[{"start": 1, "end": 2, "li', ["talk_en.json: broken JSON"]),
     ],
 )  # fmt: skip
@@ -311,7 +311,7 @@ def test_what_is_wrong_with_json_subtitles_is_told(text: str, told: list[str], t
     longvideobench(tmp_path)
     (tmp_path / "subtitles").mkdir()
     (tmp_path / "subtitles" / "talk_en.json").write_text(text)
-    found = [str(problem) for problem in check(open_dataset(tmp_path)).problems]
+    found = [str(problem) for problem in check_dataset(open_dataset(tmp_path)).problems]
     assert len(found) == len(told)
     assert all(part in each for part, each in zip(told, found, strict=True))
 
@@ -320,7 +320,7 @@ def test_subtitles_beside_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     mlvu(tmp_path)
     (tmp_path / "subtitle").mkdir()
     (tmp_path / "subtitle" / "talk.srt").write_bytes(b"\0\1\2" * 100)
-    (problem,) = check(open_dataset(tmp_path)).problems
+    (problem,) = check_dataset(open_dataset(tmp_path)).problems
     assert "talk.srt: binary data" in str(problem)
 
 
@@ -328,4 +328,4 @@ def test_names_that_stand_twice_in_files_beside_are_told(tmp_path: Path) -> None
     egoschema(tmp_path)
     (tmp_path / "subset_answers.json").write_text('{"talk": 1,\n"talk": 2}')
     (problem,) = open_dataset(tmp_path, "subset").problems
-    assert "subset_answers.json:2: talk: stands twice in one object" in str(problem)
+    assert "subset_answers.json:2: talk: duplicate key in one object" in str(problem)

@@ -12,7 +12,7 @@ from longvideoagent.core.scoring import score
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.synthetic.episode import make_episode
+from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.media.video import open_video
 from longvideoagent.run import answer
 from longvideoagent.views.html.page import write_page
@@ -22,7 +22,7 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     """Run it; True where every answer agrees with what the sample was made to show."""
     console = Console(highlight=False)
     with progress_bar() as progress:
-        made = make_episode(folder, seed, minutes, 1, progress)
+        made = generate_episode(folder, seed, minutes, 1, progress)
     episode = open_video(made.video, made.subtitles)
     console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
     announce(episode, console)

@@ -1,1 +1,1 @@
-"""Data sets: made, built, read."""
+"""Data sets: read, checked, built, downloaded, generated, exported."""

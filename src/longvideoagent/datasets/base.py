@@ -1,4 +1,4 @@
-"""What evaluation and training need of a data set, whichever it is."""
+"""The interface of a data set, which evaluation and training use."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from longvideoagent.datasets.records import Problem
 from longvideoagent.media.video import Video
 
 
-class DataSet(Protocol):
-    """Questions with their gold answers, and the videos they are about."""
+class Dataset(Protocol):
+    """Questions with their gold answers, and their videos."""
 
     @property
     def name(self) -> str:
-        """As its publishers call it."""
+        """The name that its publishers use."""
 
     @property
     def folder(self) -> Path:
-        """Where its videos and subtitles lie."""
+        """The folder of its videos and subtitles."""
 
     @property
     def samples(self) -> Sequence[Sample]:
-        """Everything that can be asked, in the order of its file."""
+        """All usable questions, in the order of their file."""
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """Every record or file that is not as it should be."""
+        """The problems of its records and files."""
 
     def clips(self, video: str) -> Collection[str] | None:
-        """The labels of a video's clips; None where only opening it tells them."""
+        """The labels of a video's clips; None if they are known only once the video is open."""
 
-    def episode(self, video: str) -> Video:
-        """A video made ready to be asked. Raises DataError where it is not at hand."""
+    def open_video(self, video: str) -> Video:
+        """Open a video with its timeline. Raises DataError if it is missing or unreadable."""

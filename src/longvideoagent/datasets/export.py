@@ -1,5 +1,5 @@
 """Rows for reinforcement learning: each question's first prompt and its right option, as Parquet (extra
-``parquet``), in the columns verl's trainer reads."""
+``parquet``), with the columns that verl's trainer reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Timeline
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.first_clips import is_pending
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError, UsageError
@@ -23,97 +23,107 @@ from longvideoagent.fs import atomic_path
 from longvideoagent.index.first_clips import FirstClips
 
 AGENT_NAME = "longvideoagent"
-"""Which agent loop verl runs for a row."""
+"""The agent loop that verl runs for a row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """How rows are made: the first prompt's wording, what bounds the rollout, and the seed of all shuffling."""
+class ExportConfig:
+    """The first prompt, the limits of the rollout, and the split of an export."""
 
     prompt: str | None = None
+    """The template of the master's prompt; None for the default."""
     look_tag: str = LOOK_TAGS[0]
     settings: RolloutSettings = field(default_factory=RolloutSettings)
     seed: int = 0
-    val_share: float = 0.1
-    skips_missing: bool = False
-    """Whether questions without a clip are left out, rather than all refused."""
+    """Shuffles options and videos."""
+    val_fraction: float = 0.1
+    skip_missing: bool = False
+    """Leave out questions without a clip, instead of raising DataError."""
 
 
-def export(data: DataSet, cache: FirstClips, out: Path, how: Rows) -> dict[str, int]:
-    """Write train.parquet and val.parquet. Options are shuffled by the seed with the right one moved along;
-    whole videos go to one of the two, so none stands in both. Returns counts.
+def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: ExportConfig) -> dict[str, int]:
+    """Write train.parquet and val.parquet. Options are shuffled by the seed, and the right one moves along. All
+    questions of a video are in the same file.
 
-    Raises DataError where the cache owes a question and none may be skipped, or any is left, or where it holds a clip
-    that its video has not, and UsageError without the extra. Nothing is written then.
+    Returns:
+        Counts of the questions in each file and of those left out.
+
+    Raises:
+        DataError: If a question has no stored clip and ``skip_missing`` is off, if no question is left, or if a
+            video does not have the stored clip. Nothing is written then.
+        UsageError: Without the extra.
     """
     if find_spec("pyarrow") is None:
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
-    kept = [sample for sample in data.samples if not is_pending(cache, sample, data)]
-    missing = len(data.samples) - len(kept)
-    if missing and not (kept and how.skips_missing):
-        mend = "run lva data ground again with this --split, or leave them out with --skip-missing"
-        raise DataError(f"{cache.path}: {missing} of {len(data.samples)} questions have no clip yet; {mend}")
+    grounded = [sample for sample in data.samples if not is_pending(first_clips, sample, data)]
+    missing = len(data.samples) - len(grounded)
+    if missing and not (grounded and config.skip_missing):
+        fix = "run lva data ground again with this --split, or leave them out with --skip-missing"
+        raise DataError(f"{first_clips.path}: {missing} of {len(data.samples)} questions have no clip yet; {fix}")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    splits = split_by_video(kept, how.val_share, how.seed)
-    made = {split: list(rows_of(data, samples, cache, how)) for split, samples in splits.items()}
-    for split, rows in made.items():
+    splits = split_by_video(grounded, config.val_fraction, config.seed)
+    rows_by_split = {split: list(build_rows(data, samples, first_clips, config)) for split, samples in splits.items()}
+    for split, rows in rows_by_split.items():
         with atomic_path(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
-    counts = {split: len(rows) for split, rows in made.items()}
-    left_out = {"left out, without an answer": len(kept) - sum(counts.values()), "left out, without a clip": missing}
-    return counts | left_out
+    counts = {split: len(rows) for split, rows in rows_by_split.items()}
+    unanswered = len(grounded) - sum(counts.values())
+    return counts | {"left out, without an answer": unanswered, "left out, without a clip": missing}
 
 
-def split_by_video(samples: Sequence[Sample], val_share: float, seed: int) -> dict[str, list[Sample]]:
-    """Train and val; each video is in one of them. Val has at least one video where there are two. Raises
-    UsageError for an impossible share."""
-    if not 0 < val_share < 1:
-        raise UsageError(f"--val-share {val_share}: no share; give more than 0 and less than 1")
+def split_by_video(samples: Sequence[Sample], val_fraction: float, seed: int) -> dict[str, list[Sample]]:
+    """Split samples into train and val so that no video is in both. Val has at least one video if there are two.
+    Raises UsageError for an impossible fraction."""
+    if not 0 < val_fraction < 1:
+        raise UsageError(f"--val-fraction {val_fraction}: out of range; give more than 0 and less than 1")
     videos = sorted({sample.video for sample in samples})
     random.Random(seed).shuffle(videos)
-    held_out = set(videos[: min(len(videos) - 1, max(1, round(len(videos) * val_share)))] if len(videos) > 1 else [])
+    num_val = min(len(videos) - 1, max(1, round(len(videos) * val_fraction))) if len(videos) > 1 else 0
+    val_videos = set(videos[:num_val])
     return {
-        "train": [sample for sample in samples if sample.video not in held_out],
-        "val": [sample for sample in samples if sample.video in held_out],
+        "train": [sample for sample in samples if sample.video not in val_videos],
+        "val": [sample for sample in samples if sample.video in val_videos],
     }
 
 
-def rows_of(data: DataSet, samples: Sequence[Sample], cache: FirstClips, how: Rows) -> Iterator[dict[str, Any]]:
-    """One row for each question whose right option is known. Raises DataError where a video cannot be read, or
-    has not the clip that the cache tells."""
+def build_rows(
+    data: Dataset, samples: Sequence[Sample], first_clips: FirstClips, config: ExportConfig
+) -> Iterator[dict[str, Any]]:
+    """One row for each question with a known answer. Raises DataError if a video cannot be read, or does not have the
+    stored clip."""
     timelines: dict[str, Timeline] = {}
     for sample in samples:
         if sample.gold.option_index is None:
             continue
         if sample.video not in timelines:
-            timelines[sample.video] = data.episode(sample.video).timeline
-        label = cache.find(sample.question, timelines[sample.video])
-        mixed = shuffle_options(sample, how.seed)
-        rollout = Rollout(mixed.question, timelines[sample.video], how.settings)
-        if how.settings.grounding:
+            timelines[sample.video] = data.open_video(sample.video).timeline
+        label = first_clips.find(sample.question, timelines[sample.video])
+        shuffled = shuffle_options(sample, config.seed)
+        rollout = Rollout(shuffled.question, timelines[sample.video], config.settings)
+        if config.settings.grounding:
             rollout.receive(GroundingResult(label))
-        (asked,) = master_messages(rollout.trace, prompt=how.prompt, look_tag=how.look_tag)
+        (message,) = master_messages(rollout.trace, prompt=config.prompt, look_tag=config.look_tag)
         yield {
             "data_source": data.name,
             "agent_name": AGENT_NAME,
-            "prompt": [{"role": "user", "content": asked["content"]}],
+            "prompt": [{"role": "user", "content": message["content"]}],
             "ability": "long-video-qa",
-            "reward_model": {"style": "rule", "ground_truth": f"a{mixed.gold.option_index}"},
+            "reward_model": {"style": "rule", "ground_truth": f"a{shuffled.gold.option_index}"},
             "extra_info": {
                 "qid": sample.question.id,
                 "video": sample.video,
                 "clip": label,
-                "question": mixed.question.text,
-                "options": list(mixed.question.options),
+                "question": shuffled.question.text,
+                "options": list(shuffled.question.options),
                 "kind": sample.kind,
             },
         }
 
 
 def _schema() -> Any:
-    """The columns of a file of rows, however many it has."""
+    """The columns of a file, which an empty one has as well."""
     import pyarrow as pa
 
     text, texts = pa.string(), pa.list_(pa.string())
@@ -131,7 +141,7 @@ def _schema() -> Any:
 
 
 def shuffle_options(sample: Sample, seed: int) -> Sample:
-    """The question with its options in another order, always the same for a seed, the right one marked."""
+    """The sample with its options shuffled; the same seed gives the same order, and the right option moves along."""
     order = list(range(len(sample.question.options)))
     random.Random(f"{seed} {sample.question.id}").shuffle(order)
     question = replace(sample.question, options=tuple(sample.question.options[index] for index in order))

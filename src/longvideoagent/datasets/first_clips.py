@@ -1,7 +1,7 @@
-"""The first clip of every question, found beforehand: training reads it instead of asking again and again.
+"""Locate the first clip of every question in advance, so that training does not ask the grounding agent again.
 
-Entries are kept by the question's id and its text, so that a data set that changed under its ids is not
-answered from the past. Failures are not kept; the next run asks for what is still owed.
+Entries are keyed by the question's id and text, so that an old entry is not used for a changed question. Failures are
+not stored; the next run asks the pending questions only.
 """
 
 from __future__ import annotations
@@ -11,73 +11,75 @@ import asyncio
 from longvideoagent.agents.base import Team
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.types import AgentFailure, GroundingResult, Question
-from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.episodes import OpenVideos, by_episode
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
 from longvideoagent.errors import DataError, ModelError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
-WRITTEN_EVERY = 100
-"""Questions between two writings of the file."""
+SAVE_EVERY = 100
+"""The file is written after this many questions."""
 
 
-def is_pending(first_clips: FirstClips, sample: Sample, data: DataSet) -> bool:
-    """Whether a sample still needs its first clip: none is stored, or its video has no such clip any more, as after
-    the data set was built again."""
+def is_pending(first_clips: FirstClips, sample: Sample, data: Dataset) -> bool:
+    """Whether a sample still needs its first clip: none is stored, or its video no longer has the stored clip, as
+    after the data set was built again."""
     if sample.question not in first_clips:
         return True
     label, clips = first_clips.get(sample.question), data.clips(sample.video)
     return label is not None and clips is not None and label not in clips
 
 
-def ground(
-    data: DataSet,
+def ground_dataset(
+    data: Dataset,
     team: Team,
     first_clips: FirstClips,
-    at_once: int = 16,
+    concurrency: int = 16,
     progress: Progress = no_progress,
 ) -> list[str]:
-    """Ask the team's grounding agent where each question that the cache owes is to be answered, so many at once,
-    writing as it goes. Returns the cause of each failure; a video that cannot be read fails its own
-    questions alone."""
-    owed = by_episode([sample for sample in data.samples if is_pending(first_clips, sample, data)])
-    failed: list[str] = []
-    left = iter(enumerate(owed, 1))
+    """Ask the team's grounding agent for the first clip of each pending question, ``concurrency`` at a time, and store
+    it in ``first_clips``, whose file is written every ``SAVE_EVERY`` questions and at the end. The team is closed.
 
-    async def worker(episodes: OpenVideos) -> None:
-        for number, sample in left:
+    Returns the cause of each failure; a video that cannot be read fails its own questions only.
+    """
+    pending = order_by_video([sample for sample in data.samples if is_pending(first_clips, sample, data)])
+    causes: list[str] = []
+    queue = iter(enumerate(pending, 1))
+
+    async def work(videos: OpenVideos) -> None:
+        for number, sample in queue:
             try:
-                episode = await episodes.get(sample.video)
-                first_clips.put(sample.question, await _first_clip(sample.question, episode, team))
+                video = await videos.get(sample.video)
+                first_clips.put(sample.question, await _locate_clip(sample.question, video, team))
             except (DataError, ModelError) as error:
-                failed.append(str(error))
-            if number % WRITTEN_EVERY == 0:
+                causes.append(str(error))
+            if number % SAVE_EVERY == 0:
                 first_clips.write()
-            progress("grounding", number / len(owed))
+            progress("locating first clips", number / len(pending))
 
     async def run() -> None:
-        episodes = OpenVideos(data)
+        videos = OpenVideos(data)
         try:
-            await asyncio.gather(*(worker(episodes) for _ in range(at_once)))
+            await asyncio.gather(*(work(videos) for _ in range(concurrency)))
         finally:
             await team.close()
             first_clips.write()
 
     asyncio.run(run())
-    return failed
+    return causes
 
 
-async def _first_clip(question: Question, episode: Video, team: Team) -> str | None:
-    """The label of a clip; None where grounding found none. Raises ModelError where the agent is down, or named what
-    is no clip of the video."""
-    request = Rollout(question, episode.timeline).request
+async def _locate_clip(question: Question, video: Video, team: Team) -> str | None:
+    """The label of the clip that grounding found, or None. Raises ModelError if the agent failed or named a clip that
+    the video does not have."""
+    request = Rollout(question, video.timeline).request
     assert request is not None  # a rollout begins with grounding
-    result = await team.perform(request, episode.video)
+    result = await team.perform(request, video.video)
     if isinstance(result, AgentFailure):
         raise ModelError(result.cause)
     label = result.label if isinstance(result, GroundingResult) else None
-    if label is not None and episode.timeline.find(label) is None:
-        raise ModelError(f"the grounding agent named {label[:40]!r}, which is no clip of the video; ask another agent")
+    if label is not None and video.timeline.find(label) is None:
+        raise ModelError(f"the grounding agent named {label[:40]!r}, which is not a clip of the video; try another")
     return label

@@ -1,4 +1,4 @@
-"""Gold answers. They live here, apart from ``types``, so that no agent is ever handed one."""
+"""Gold answers. They are separate from ``core.types``, so that no agent ever receives one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from longvideoagent.core.types import Question
 
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
-"""What questions are told apart by where their set names no kinds."""
+"""The kinds of questions where a data set names none: their first word."""
 
 Span = tuple[float, float]
-"""Where it begins and where it ends, in seconds; both are the same for a moment."""
+"""Start and end in seconds; equal for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where something is on the frame shown at ``time_s``; pixels, as in TVQA+."""
+    """A region of the frame at ``time_s``, in pixels, as in TVQA+."""
 
     time_s: float
     left: int
@@ -27,30 +27,30 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right option and where in the video it can be found, as far as the data tell."""
+    """The right option, and where in the video it can be seen if the data set states it."""
 
     option_index: int | None
-    """None for open questions and for splits whose answers are kept back."""
+    """None for open-ended questions and for splits whose answers are not published."""
     clip: str | None = None
     start_s: float | None = None
     end_s: float | None = None
-    """Seconds from the start of the episode."""
+    """Seconds from the start of the video."""
     boxes: tuple[Box, ...] = ()
     answer: str = ""
-    """The answer's text, for open questions."""
+    """The text of the answer, for open-ended questions."""
     more_spans: tuple[Span, ...] = ()
-    """Further spans of the episode that show it as well as the first does."""
+    """Further spans that show the answer as well as the first one."""
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """All spans that show it."""
+        """All spans that show the answer."""
         first = () if self.start_s is None or self.end_s is None else ((self.start_s, self.end_s),)
         return (*first, *self.more_spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A question with its gold answer, its kind, and the name of the video it is about."""
+    """A question with its gold answer, its kind, and the name of its video."""
 
     question: Question
     gold: Gold

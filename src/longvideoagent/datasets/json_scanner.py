@@ -1,5 +1,4 @@
-"""JSON as files really hold it: where its records stand, names that stand twice in an object, and halves of characters,
-all of which parsers take without a word."""
+"""What JSON parsers do not report: the line of each record, duplicate keys in an object, and unpaired surrogates."""
 
 from __future__ import annotations
 
@@ -7,95 +6,104 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 _ESCAPE = re.compile(
-    r"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][\da-fA-F]{2})|\\.", re.DOTALL
+    r"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"  # a pair
+    r"|(?P<unpaired>\\u[dD][89a-fA-F][\da-fA-F]{2})"
+    r"|\\.",
+    re.DOTALL,
 )
-_MAY_BE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-_MARK = r"\u003f"
-"""The question mark, as long as what it replaces, so that everything keeps its place."""
-_NAME = re.compile(r'"([^"\\]{1,80})"\s*:')
-
-Place = tuple[int, int]
-"""Where a record begins: its character, and its line from 1."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_REPLACEMENT = r"\u003f"
+"""The escape of a question mark, as long as the escape that it replaces, so that all offsets stay the same."""
+_KEY = re.compile(r'"([^"\\]{1,80})"\s*:')
 
 
-def whole_characters(text: str) -> tuple[str, list[int]]:
-    """The text with ``?`` for the escape of each half of a character, which nobody can send on, and where they
-    stood."""
-    halves: list[int] = []
+class Position(NamedTuple):
+    """Where a record begins in its file."""
 
-    def marked(found: re.Match[str]) -> str:
-        if found["half"] is None:
-            return found.group()
-        halves.append(found.start())
-        return _MARK
-
-    may_hold = "\\" in text and _MAY_BE_HALF.search(text) is not None
-    return (_ESCAPE.sub(marked, text) if may_hold else text), halves
+    offset: int
+    """In characters, from 0."""
+    line: int
+    """From 1."""
 
 
-def name_before(text: str, start: int, end: int) -> str:
-    """The last name of a member in a part of a text; empty where there is none."""
-    return next((found[1] for found in reversed(list(_NAME.finditer(text, start, end)))), "")
+def replace_unpaired_surrogates(text: str) -> tuple[str, list[int]]:
+    """The text with ``?`` for the escape of each unpaired surrogate, which cannot be encoded as UTF-8, and the offsets
+    of these."""
+    offsets: list[int] = []
+
+    def substitute(match: re.Match[str]) -> str:
+        if match["unpaired"] is None:
+            return match.group()
+        offsets.append(match.start())
+        return _REPLACEMENT
+
+    has_surrogate = "\\" in text and _SURROGATE.search(text) is not None
+    return (_ESCAPE.sub(substitute, text) if has_surrogate else text), offsets
 
 
-def line_of_name(text: str, name: str) -> int:
-    """The last line that has a member of that name; 0 where it is spelt with escapes."""
-    found = list(re.finditer(rf'"{re.escape(name)}"\s*:', text))
-    return line_at(text, found[-1].start()) if found else 0
+def last_key(text: str, start: int, end: int) -> str:
+    """The last key in a part of a text, or an empty text."""
+    return next((match[1] for match in reversed(list(_KEY.finditer(text, start, end)))), "")
 
 
-def line_at(text: str, place: int) -> int:
+def line_of_key(text: str, key: str) -> int:
+    """The last line with that key; 0 if the key is written with escapes."""
+    matches = list(re.finditer(rf'"{re.escape(key)}"\s*:', text))
+    return line_at(text, matches[-1].start()) if matches else 0
+
+
+def line_at(text: str, offset: int) -> int:
     """The line of a character, from 1."""
-    return text.count("\n", 0, place) + 1
+    return text.count("\n", 0, offset) + 1
 
 
-class Decoder:
-    """Reads JSON, and tells the names that stand twice in one of its objects."""
+class DuplicateKeyDecoder:
+    """Decodes JSON and lists the duplicate keys of its objects."""
 
     def __init__(self) -> None:
-        self._twice: list[str] = []
-        self._json = json.JSONDecoder(object_pairs_hook=self._object)
+        self._duplicates: list[str] = []
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._to_dict)
 
-    def read(self, text: str) -> tuple[Any, list[str]]:
-        """What a text holds. Raises ValueError or RecursionError where it is no JSON."""
-        self._twice = []
-        return self._json.decode(text), self._twice
+    def decode(self, text: str) -> tuple[Any, list[str]]:
+        """The value of a text, and its duplicate keys. Raises ValueError or RecursionError for invalid JSON."""
+        self._duplicates = []
+        return self._decoder.decode(text), self._duplicates
 
-    def read_at(self, text: str, start: int) -> list[str]:
-        """The names that stand twice in the value which begins there."""
-        self._twice = []
-        self._json.raw_decode(text, start)
-        return self._twice
+    def duplicates_at(self, text: str, offset: int) -> list[str]:
+        """The duplicate keys of the value that begins at an offset."""
+        self._duplicates = []
+        self._decoder.raw_decode(text, offset)
+        return self._duplicates
 
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def _to_dict(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            self._twice += [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+            self._duplicates += [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
         return members
 
 
-def places_in_list(text: str) -> list[Place]:
-    """Where each element of a JSON list begins."""
+def list_item_positions(text: str) -> list[Position]:
+    """Where each item of a JSON list begins."""
     decoder = json.JSONDecoder()
-    places: list[Place] = []
-    line, counted = 1, 0
-    at = text.index("[") + 1
+    positions: list[Position] = []
+    line, counted_to = 1, 0
+    offset = text.index("[") + 1
     while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        if at >= len(text) or text[at] == "]":
-            return places
-        line += text.count("\n", counted, at)
-        counted = at
-        places.append((at, line))
-        _, at = decoder.raw_decode(text, at)
+        while offset < len(text) and text[offset] in " \t\r\n,":
+            offset += 1
+        if offset >= len(text) or text[offset] == "]":
+            return positions
+        line += text.count("\n", counted_to, offset)
+        counted_to = offset
+        positions.append(Position(offset, line))
+        _, offset = decoder.raw_decode(text, offset)
 
 
-def lines_of(text: str) -> Iterator[tuple[Place, str]]:
-    """The lines that are not empty, one at a time: the text is large."""
+def iter_lines(text: str) -> Iterator[tuple[Position, str]]:
+    """The lines that are not empty, one at a time since the text is large."""
     start = number = 0
     while start < len(text):
         number += 1
@@ -103,5 +111,5 @@ def lines_of(text: str) -> Iterator[tuple[Place, str]]:
         end = len(text) if end < 0 else end
         line = text[start:end]
         if line.strip():
-            yield (start, number), line
+            yield Position(start, number), line
         start = end + 1

@@ -1,6 +1,6 @@
-"""Records of a JSON list or of JSON lines, each with the line it stands on, and what is wrong with them.
+"""Records of annotation files (a JSON list, JSON lines, CSV, Parquet), each with its line, and their problems.
 
-Files are read by the fastest way there is; lines are counted only where something is to be told of one.
+Files are read by the fastest parser there is; lines are counted only when a problem is reported.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import gc
 import io
-import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,244 +19,246 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.json_scanner import (
-    Decoder,
-    Place,
+    DuplicateKeyDecoder,
+    Position,
+    iter_lines,
+    last_key,
     line_at,
-    line_of_name,
-    lines_of,
-    name_before,
-    places_in_list,
-    whole_characters,
+    line_of_key,
+    list_item_positions,
+    replace_unpaired_surrogates,
 )
 from longvideoagent.errors import DataError, UsageError, one_line
 
-LARGEST_BYTES = 1_000_000_000
-"""A file above this is no annotation file; TVQA's own are a few dozen megabytes."""
-STANDS_TWICE = "stands twice in one object, and the last is taken; mend it"
-HALF = "holds half of a character, which is read as ?; mend it"
+MAX_FILE_BYTES = 1_000_000_000
+"""No annotation file is larger; TVQA's own are a few dozen megabytes."""
+DUPLICATE_KEY = "duplicate key in one object, the last value is used; remove the other"
+UNPAIRED_SURROGATE = "contains an unpaired surrogate, which is read as ?; fix the character"
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """No garbage collection while records are read: all of them live on, and walking through them again and again
-    takes a third of the time."""
-    was_on = gc.isenabled()
+def gc_paused() -> Iterator[None]:
+    """Pause garbage collection while records are read. All of them stay alive, and walking through them again and
+    again takes a third of the time."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             if not gc.get_freeze_count():
-                gc.freeze()  # with the next line: all are old at once, and are not walked through here either
+                gc.freeze()  # with the next line: all objects move to the oldest generation without being walked
                 gc.unfreeze()
             gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a file: where, in which field, and what. Line 0 is the file as a whole, and
-    so is record 0."""
+    """Something wrong in a file: where, in which field, and what. Line 0 and record 0 mean the file as a whole."""
 
     path: Path
     line: int
     field: str
-    told: str
+    message: str
     record: int = 0
-    """Counted from 1, since some files hold all of their records on one line."""
+    """Counted from 1, since some files have all of their records on one line."""
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else str(self.path)
         where += f": record {self.record}" if self.record else ""
-        return f"{where}: {self.field}: {self.told}" if self.field else f"{where}: {self.told}"
+        return f"{where}: {self.field}: {self.message}" if self.field else f"{where}: {self.message}"
 
 
 @dataclass(slots=True)
 class Record:
-    """One object of a file, by its place in it."""
+    """One object of a file, with its index in it."""
 
     values: Mapping[str, Any]
     index: int
     file: RecordFile
 
-    def problem(self, field: str, told: str) -> Problem:
-        """Something wrong with a field of this record."""
-        return Problem(self.file.path, self.file.line_of(self.index), field, told, self.index + 1)
+    def problem(self, field: str, message: str) -> Problem:
+        """A problem of a field of this record."""
+        return Problem(self.file.path, self.file.line_of(self.index), field, message, self.index + 1)
 
 
 @dataclass
 class RecordFile:
     """A file of objects: a JSON list, JSON lines, a table, or one JSON object.
 
-    ``problems`` holds, once it has been read, the lines that are no objects, which are no records, names that stand
-    twice in an object, and halves of characters.
+    ``problems`` is complete once the file has been read: items that are not objects (and so not records), duplicate
+    keys, and unpaired surrogates.
     """
 
     path: Path
     text: str
     problems: list[Problem] = field(default_factory=list)
     rows: Sequence[Mapping[str, Any]] | None = None
-    """The records of a table, which has been read already."""
-    halves: list[int] = field(default_factory=list)
-    """Where halves of characters stood that are still to be told."""
-    _json: Decoder = field(default_factory=Decoder)
+    """The records of a table, which is read at once."""
+    surrogates: list[int] = field(default_factory=list)
+    """Offsets of the unpaired surrogates, which become problems when the file is read."""
+    _decoder: DuplicateKeyDecoder = field(default_factory=DuplicateKeyDecoder)
 
     @classmethod
     def read(cls, path: Path) -> RecordFile:
-        """JSON. Raises DataError where the file cannot be read at all."""
-        text, halves = whole_characters(_read_text(path))
-        return cls(path, text, halves=halves)
+        """Read JSON. Raises DataError if the file cannot be read at all."""
+        text, surrogates = replace_unpaired_surrogates(_read_text(path))
+        return cls(path, text, surrogates=surrogates)
 
     @classmethod
     def read_csv(cls, path: Path) -> RecordFile:
-        """A table with a line of names. Raises DataError where it cannot be read."""
+        """Read a CSV table with a header line. Raises DataError if it cannot be read."""
         text = _read_text(path)
         try:
             return cls(path, text, rows=list(csv.DictReader(io.StringIO(text))))
         except csv.Error as error:
-            raise DataError(f"{path}: no table ({error}); export it again as CSV") from error
+            raise DataError(f"{path}: not a CSV table ({error}); export it again as CSV") from error
 
     @classmethod
     def read_parquet(cls, path: Path) -> RecordFile:
-        """A Parquet table. Raises DataError where it cannot be read, and UsageError without the extra."""
+        """Read a Parquet table. Raises DataError if it cannot be read, and UsageError without the extra."""
         with _parquet(path) as parquet:
             return cls(path, "", rows=parquet.read_table(path).to_pylist())
 
     @cached_property
-    def opening(self) -> str:
-        """The first mark that is no space: the bracket of a list or of an object."""
-        found = re.search(r"\S", self.text)
-        return found.group() if found else ""
+    def first_character(self) -> str:
+        """The first character that is not white space: the bracket of a list or of an object."""
+        match = re.search(r"\S", self.text)
+        return match.group() if match else ""
 
     def records(self) -> Iterator[Record]:
-        """The objects, in order. Raises DataError where a JSON list breaks off or is none."""
+        """The objects, in order. Raises DataError for a JSON list that is broken or cut short."""
         if self.rows is not None:
             yield from (Record(values, index, self) for index, values in enumerate(self.rows))
-        elif self.opening == "{" and (whole := self._object()) is not None:
-            yield Record(whole, 0, self)
-        elif self.opening == "[":
-            for index, values in enumerate(self._whole()):
+        elif self.first_character == "{" and (document := self._object_or_none()) is not None:
+            yield Record(document, 0, self)
+        elif self.first_character == "[":
+            for index, values in enumerate(self._list_items()):
                 if isinstance(values, dict):
                     yield Record(values, index, self)
                 else:
-                    self.problems.append(
-                        Problem(self.path, self.line_of(index), "", "no JSON object; mend or delete it", index + 1)
-                    )
+                    message = "not a JSON object; fix or delete it"
+                    self.problems.append(Problem(self.path, self.line_of(index), "", message, index + 1))
         else:
-            yield from self._of_lines()
+            yield from self._json_lines()
 
     def mapping(self) -> dict[str, Any] | None:
-        """The members of a file that is one JSON object; None for any other file. Raises DataError
-        where it breaks off."""
+        """The members of a file that is one JSON object; None for any other file. Raises DataError if the file is
+        broken or cut short."""
         return self._mapping
 
     @cached_property
     def _mapping(self) -> dict[str, Any] | None:
-        if self.opening != "{":
+        if self.first_character != "{":
             return None
         try:
-            told, twice = self._json.read(self.text)
+            document, duplicates = self._decoder.decode(self.text)
         except (ValueError, RecursionError) as error:
-            if self._is_lines(error):
+            if self._is_json_lines(error):
                 return None
             raise self._broken(error) from error
-        self.problems += [Problem(self.path, line_of_name(self.text, name), name, STANDS_TWICE) for name in twice]
-        halves = [(line_at(self.text, half), name_before(self.text, 0, half)) for half in self.halves]
-        self.problems += [Problem(self.path, line, name, HALF) for line, name in dict.fromkeys(halves)]
-        return told if isinstance(told, dict) else None
+        self.problems += [Problem(self.path, line_of_key(self.text, key), key, DUPLICATE_KEY) for key in duplicates]
+        places = [(line_at(self.text, offset), last_key(self.text, 0, offset)) for offset in self.surrogates]
+        self.problems += [Problem(self.path, line, key, UNPAIRED_SURROGATE) for line, key in dict.fromkeys(places)]
+        return document if isinstance(document, dict) else None
 
     def members(self) -> dict[str, Any]:
-        """The members of a file that has to be one JSON object. Raises DataError where it is none."""
-        told = self.mapping()
-        if told is None:
-            raise DataError(f"{self.path}: no JSON object of names; get it again")
-        return told
+        """The members of a file that has to be one JSON object. Raises DataError for any other file."""
+        members = self.mapping()
+        if members is None:
+            raise DataError(f"{self.path}: not a JSON object; download it again")
+        return members
 
-    def _object(self) -> dict[str, Any] | None:
-        """The file as one object, on however many lines; None where it is not one."""
+    def _object_or_none(self) -> dict[str, Any] | None:
+        """The file as one object, on any number of lines, or None."""
         try:
             return self.mapping()
         except DataError:
             return None
 
-    def _is_lines(self, error: Exception) -> bool:
-        """Whether what is no JSON as a whole is one object a line: its first line is complete, or is broken
-        itself and others follow."""
-        read = self.text[: getattr(error, "pos", 0)].strip()
+    def _is_json_lines(self, error: Exception) -> bool:
+        """Whether text that is not JSON as a whole has one object a line: its first line is complete, or is itself
+        broken and others follow."""
+        parsed = self.text[: getattr(error, "pos", 0)].strip()
         first, _, rest = self.text.strip().partition("\n")
-        return "Extra data" in str(error) or ("\n" not in read and first.strip() != "{" and bool(rest.strip()))
+        return "Extra data" in str(error) or ("\n" not in parsed and first.strip() != "{" and bool(rest.strip()))
 
     @cached_property
-    def _places(self) -> list[Place]:
+    def _positions(self) -> list[Position]:
         """Where each record begins."""
-        return places_in_list(self.text) if self.opening == "[" else [place for place, _ in lines_of(self.text)]
+        if self.first_character == "[":
+            return list_item_positions(self.text)
+        return [position for position, _ in iter_lines(self.text)]
 
     def line_of(self, index: int) -> int:
-        """The line on which a record begins, from 1; of a table's, under its line of names."""
+        """The line on which a record begins, from 1; in a CSV table the header is line 1. 0 if unknown."""
         if self.rows is not None:
             return index + 2 if self.text else 0
-        return self._places[index][1] if index < len(self._places) else 0
+        return self._positions[index].line if index < len(self._positions) else 0
 
-    def place_of(self, index: int) -> str:
-        """A record's place in words."""
+    def describe_position(self, index: int) -> str:
+        """The position of a record in words."""
         return f"line {self.line_of(index)} (record {index + 1})"
 
-    def _whole(self) -> list[Any]:
+    def _list_items(self) -> list[Any]:
         try:
-            told, twice = self._json.read(self.text)
+            items, duplicates = self._decoder.decode(self.text)
         except (ValueError, RecursionError) as error:
             raise self._broken(error) from error
-        if twice:
-            for index, (start, _) in enumerate(self._places):
-                self._complain(index, self._json.read_at(self.text, start), STANDS_TWICE)
-        self._tell_halves()
-        return told if isinstance(told, list) else []
+        if duplicates:
+            for index, position in enumerate(self._positions):
+                self._add_problems(index, self._decoder.duplicates_at(self.text, position.offset), DUPLICATE_KEY)
+        self._add_surrogate_problems()
+        return items if isinstance(items, list) else []
 
-    def _of_lines(self) -> Iterator[Record]:
-        for index, ((_, number), line) in enumerate(lines_of(self.text)):
+    def _json_lines(self) -> Iterator[Record]:
+        for index, (position, line) in enumerate(iter_lines(self.text)):
             try:
-                values, twice = self._json.read(line)
+                values, duplicates = self._decoder.decode(line)
             except (ValueError, RecursionError) as error:
-                self.problems.append(Problem(self.path, number, "", f"no JSON ({error}); mend or delete the line"))
+                message = f"not JSON ({error}); fix or delete the line"
+                self.problems.append(Problem(self.path, position.line, "", message))
             else:
-                self._complain(index, twice, STANDS_TWICE)
+                self._add_problems(index, duplicates, DUPLICATE_KEY)
                 if isinstance(values, dict):
                     yield Record(values, index, self)
                 else:
-                    self.problems.append(Problem(self.path, number, "", "no JSON object; mend or delete the line"))
-        self._tell_halves()
+                    message = "not a JSON object; fix or delete the line"
+                    self.problems.append(Problem(self.path, position.line, "", message))
+        self._add_surrogate_problems()
 
-    def _complain(self, index: int, names: Iterable[str], told: str) -> None:
-        """Something is wrong with members of a record."""
-        self.problems += [Problem(self.path, self.line_of(index), name, told, index + 1) for name in names]
+    def _add_problems(self, index: int, keys: Iterable[str], message: str) -> None:
+        """Add the same problem for several members of a record."""
+        self.problems += [Problem(self.path, self.line_of(index), key, message, index + 1) for key in keys]
 
-    def _tell_halves(self) -> None:
-        starts = [start for start, _ in self._places] if self.halves else []
-        inside = [(bisect_right(starts, half) - 1, half) for half in self.halves]
-        named = [(index, name_before(self.text, starts[index], half)) for index, half in inside]
-        for index, name in dict.fromkeys(named):
-            self._complain(index, [name], HALF)
+    def _add_surrogate_problems(self) -> None:
+        starts = [position.offset for position in self._positions] if self.surrogates else []
+        indexed = [(bisect_right(starts, offset) - 1, offset) for offset in self.surrogates]
+        keys = [(index, last_key(self.text, starts[index], offset)) for index, offset in indexed]
+        for index, key in dict.fromkeys(keys):
+            self._add_problems(index, [key], UNPAIRED_SURROGATE)
 
     def _broken(self, error: Exception) -> DataError:
         line = getattr(error, "lineno", 0)
-        return DataError(f"{self.path}:{line}: broken JSON ({error}); is the file cut short? get it again")
+        return DataError(f"{self.path}:{line}: broken JSON ({error}); is the file cut short? download it again")
 
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            told = f"{path.stat().st_size / 1e9:.1f} GB, more than any annotation file"
-            raise DataError(f"{path}: {told}; check the path")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            size = f"{path.stat().st_size / 1e9:.1f} GB"
+            raise DataError(f"{path}: {size} is too large for an annotation file; check the path")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no UTF-8 text (byte {error.start}); export it again as JSON") from None
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); export it again as JSON") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def columns_of(path: Path) -> set[str]:
-    """The names of a Parquet table's columns. Raises DataError where it cannot be read, and UsageError without the
+def parquet_columns(path: Path) -> set[str]:
+    """The column names of a Parquet table. Raises DataError if it cannot be read, and UsageError without the
     extra."""
     with _parquet(path) as parquet:
         return set(parquet.read_schema(path).names)
@@ -265,7 +266,7 @@ def columns_of(path: Path) -> set[str]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
-    """The reader of Parquet, its errors told as ours."""
+    """The module ``pyarrow.parquet``; its errors become DataError."""
     if find_spec("pyarrow") is None:
         raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
     import pyarrow as pa
@@ -274,17 +275,4 @@ def _parquet(path: Path) -> Iterator[Any]:
     try:
         yield pq
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: no Parquet table ({one_line(error, 200)}); get it again") from error
-
-
-def finite(value: object) -> float | None:
-    """A number that is one; None for anything else, NaN and infinities among it."""
-    if type(value) is float and math.isfinite(value):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):  # an integer can have more digits than a float holds
-        return None
-    return number if math.isfinite(number) else None
+        raise DataError(f"{path}: not a Parquet table ({one_line(error, 200)}); download it again") from error

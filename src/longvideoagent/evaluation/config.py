@@ -16,10 +16,10 @@ from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
 from longvideoagent.agents.prompts import master_prompt
 from longvideoagent.core.trace import Agents, RolloutSettings
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.open import open_dataset
-from longvideoagent.datasets.video_sets import VIDEO_FOLDERS
+from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.sets.base import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.subtitles import SUFFIXES
@@ -66,7 +66,7 @@ def gold_told(first_clip: str, *, boxes: bool, agents: str) -> tuple[str, ...]:
     return tuple(what for what, is_told in told if is_told)
 
 
-def read_asked(protocol: EvalConfig) -> tuple[DataSet, list[Sample]]:
+def read_asked(protocol: EvalConfig) -> tuple[Dataset, list[Sample]]:
     """The data set, and the questions that the protocol asks of it, with their boxes where it tells them. Raises
     DataError where there are none, and UsageError where boxes are to be told and the set has none."""
     data = open_dataset(protocol.data, protocol.split)
@@ -80,7 +80,7 @@ def read_asked(protocol: EvalConfig) -> tuple[DataSet, list[Sample]]:
     return data, [replace(each, gold=replace(each.gold, boxes=data.boxes(each) or ())) for each in samples]
 
 
-def resolve(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> dict[str, Any]:
+def resolve(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
     """The protocol as plain values, with digests of what lies outside of it: prompt, subtitles, questions, gold
     answers, and first clips found beforehand. Holds no key: a roster names the variable that holds one."""
     team_config = protocol.team_config

@@ -142,7 +142,7 @@ def forecast_run(protocol: EvalConfig) -> tuple[Forecast, ...]:
     EvalOverrides.of(protocol, data, samples)
     totals: list[Forecast] = []
     for sample in samples:
-        told = forecast(sample.question, data.episode(sample.video), protocol.team_config, protocol.settings)
+        told = forecast(sample.question, data.open_video(sample.video), protocol.team_config, protocol.settings)
         totals = [_add(*pair) for pair in zip(totals, told, strict=True)] if totals else list(told)
     if protocol.baseline == "subtitles+frames":
         pictures = len(samples) * BASELINE_FRAMES

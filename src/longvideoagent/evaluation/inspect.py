@@ -23,9 +23,9 @@ from longvideoagent.agents.config import load_team_config
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.base import DataSet
-from longvideoagent.datasets.episodes import OpenVideos
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.open_videos import OpenVideos
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.run import steps
 from longvideoagent.views.trace_dict import trace_to_dict
 
@@ -52,7 +52,7 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
 
 
 @solver
-def rollout(data: DataSet, team: str, master: str | None, settings: RolloutSettings) -> Solver:
+def rollout(data: Dataset, team: str, master: str | None, settings: RolloutSettings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
     playing = load_team(load_team_config(team).with_models(master=master))
     episodes = OpenVideos(data)

@@ -14,7 +14,7 @@ from longvideoagent.agents.master import ModelMaster
 from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.types import GroundingResult, Jpeg, Message, Reply, Timeline, Usage, VisionResult
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
@@ -92,13 +92,13 @@ class EvalOverrides:
     """The team as a protocol has it, made for each question."""
 
     protocol: EvalConfig
-    data: DataSet
+    data: Dataset
     cache: FirstClips | None = None
     warnings: tuple[str, ...] = ()
     """What a person should know before anything is asked."""
 
     @classmethod
-    def of(cls, protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> EvalOverrides:
+    def of(cls, protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> EvalOverrides:
         """Raises UsageError or DataError where a switch cannot be had."""
         kind, _, file = protocol.first_clip.partition("=")
         if (kind, bool(file)) not in (("ground", False), ("random", False), ("gold", False), ("cache", True)):
@@ -142,7 +142,7 @@ def _read_first_clips(protocol: EvalConfig, samples: Sequence[Sample]) -> FirstC
     return cache
 
 
-def _check_frames(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]) -> tuple[str, ...]:
+def _check_frames(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> tuple[str, ...]:
     """Refuse a baseline that has nothing to show, and warn of clips of which nothing can be seen."""
     shows = protocol.baseline == "subtitles+frames"
     if shows and protocol.team_config.master.model == OFFLINE:
@@ -159,7 +159,7 @@ def _check_frames(protocol: EvalConfig, data: DataSet, samples: Sequence[Sample]
     return (f"{told}, so vision sees nothing{'' if unseen == count else ' there'}; {mend}, or give --agents grounding",)
 
 
-def _unseen_clips(data: DataSet, samples: Sequence[Sample]) -> tuple[int, int]:
+def _unseen_clips(data: Dataset, samples: Sequence[Sample]) -> tuple[int, int]:
     """Of how many clips that are asked about nothing can be seen, and how many there are. Other sets than LongTVQA
     are videos."""
     if not isinstance(data, LongTVQA):
@@ -168,7 +168,7 @@ def _unseen_clips(data: DataSet, samples: Sequence[Sample]) -> tuple[int, int]:
     for video in dict.fromkeys(sample.video for sample in samples):
         clips = data.timeline(video).clips
         count += len(clips)
-        if data.film(video) is None:
+        if data.episode_video(video) is None:
             unseen += sum(data.frames is None or not (data.frames / clip.label).is_dir() for clip in clips)
     return unseen, count
 

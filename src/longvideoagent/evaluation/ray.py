@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Trace
-from longvideoagent.datasets.episodes import by_episode
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalConfig, read_asked
 from longvideoagent.evaluation.overrides import EvalOverrides
@@ -128,7 +128,7 @@ def _connect(address: str) -> None:
 
 def cut(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
     """At most so many shards of about equal size; the questions of an episode stay together."""
-    ordered = by_episode(samples)
+    ordered = order_by_video(samples)
     size = -(-len(ordered) // most)
     shard: list[Sample] = []
     for sample in ordered:

@@ -18,7 +18,7 @@ from longvideoagent.core.types import (
     Timeline,
     VisionResult,
 )
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.media.video import Video
 from longvideoagent.views.run_folder import read_config, read_samples, read_traces
@@ -46,7 +46,7 @@ def open_recorded(path: Path, name: str, data: Path | None = None) -> Video:
     folder = data or Path(config["data"])
     if not folder.is_dir():
         raise DataError(f"{folder}: the run's data set is not there; name its folder with --data")
-    return open_dataset(folder, config["split"]).episode(samples[name].video)
+    return open_dataset(folder, config["split"]).open_video(samples[name].video)
 
 
 def replay(recorded: Trace, timeline: Timeline, on_step: Callable[[Trace], None]) -> bool:

@@ -16,9 +16,9 @@ from markupsafe import Markup
 
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import gold_told
 from longvideoagent.evaluation.evaluate import write_summary
@@ -65,7 +65,7 @@ def write_report(
     return path
 
 
-def _open(config: dict[str, Any], data: Path | None) -> DataSet | None:
+def _open(config: dict[str, Any], data: Path | None) -> Dataset | None:
     folder = data or Path(config["data"])
     try:
         return open_dataset(folder, config["split"])
@@ -80,7 +80,7 @@ class _Pages:
     """What is shown of each question, by its id; of one asked again, what came last."""
 
     samples: dict[str, Sample]
-    data: DataSet | None
+    data: Dataset | None
     judged: dict[str, SampleScore] = field(default_factory=dict)
     blocks: dict[str, Markup] = field(default_factory=dict)
     """Trajectories as JSON."""
@@ -172,7 +172,7 @@ class _Pages:
         if not times_s or self.picture_bytes >= PICTURE_BYTES:
             return {}, 0
         try:
-            urls = thumbnails(self.data.episode(sample.video).video, times_s, PICTURE_SIDE_PX) if self.data else {}
+            urls = thumbnails(self.data.open_video(sample.video).video, times_s, PICTURE_SIDE_PX) if self.data else {}
         except DataError:
             urls = {}
         self.picture_bytes += sum(map(len, urls.values()))

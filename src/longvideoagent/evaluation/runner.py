@@ -14,8 +14,8 @@ from typing import Protocol
 from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.trace import Trace
-from longvideoagent.datasets.episodes import OpenVideos, by_episode
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.models.retry import RetryPolicy
@@ -66,7 +66,7 @@ class Runner:
     async def ask(self, samples: Sequence[Sample]) -> str:
         """Ask every sample once. Returns why it stopped early; empty where it did not. Cancelled, it has kept
         all that was finished. Raises OSError where a trace cannot be kept."""
-        left = iter(by_episode(samples))
+        left = iter(order_by_video(samples))
         workers = [asyncio.create_task(self._work(left)) for _ in range(min(self._bounds.concurrency, len(samples)))]
         try:
             await asyncio.gather(*workers)

@@ -12,9 +12,9 @@ from typing import Any
 
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Clip, Question
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
@@ -147,11 +147,11 @@ def _fingerprint(item: Item) -> Fingerprint:
 
 @lru_cache(MAX_VIDEOS)
 def _open_video(folder: Path, split: str, name: str) -> Video:
-    return _open_dataset(folder, split).episode(name)
+    return _open_dataset(folder, split).open_video(name)
 
 
 @lru_cache(MAX_RUNS)
-def _open_dataset(folder: Path, split: str) -> DataSet:
+def _open_dataset(folder: Path, split: str) -> Dataset:
     return open_dataset(folder, split)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.build import cache_path, load_team
-from longvideoagent.datasets.open import open_dataset
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.training.callbacks import Watch, run_trainer

@@ -9,7 +9,7 @@ from typing import Any
 
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.base import DataSet
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
 from longvideoagent.media.video import Video
@@ -19,12 +19,12 @@ _COLUMNS = ("extra_info", "reward_model")
 _INFO = ("qid", "video", "clip", "question", "options")
 
 
-def read_training_samples(rows: Path, data: DataSet, settings: RolloutSettings) -> list[TrainingSample]:
+def read_training_samples(rows: Path, data: Dataset, settings: RolloutSettings) -> list[TrainingSample]:
     """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
     or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
     if not rows.exists():
         raise DataError(f"{rows}: no such file; write it with lva data export")
-    episode = lru_cache(maxsize=None)(data.episode)
+    episode = lru_cache(maxsize=None)(data.open_video)
     lessons = [training_sample_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
     if not lessons:
         raise DataError(f"{rows}: holds no row; write it anew with lva data export")

@@ -28,8 +28,8 @@ from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.export import AGENT_NAME
-from longvideoagent.datasets.open import open_dataset
 from longvideoagent.datasets.records import Record, RecordFile
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.training.config import OVERLONG_SHARE, TrainConfig, read_config
@@ -65,7 +65,7 @@ def open_worker_context(path: str) -> WorkerContext:
     config = read_config(Path(path), TrainConfig)
     data = open_dataset(config.data, config.split)
     team = load_team(config.team, cache_path())
-    return WorkerContext(config, config.wording, config.weights, team, cache(data.episode))
+    return WorkerContext(config, config.wording, config.weights, team, cache(data.open_video))
 
 
 @dataclass

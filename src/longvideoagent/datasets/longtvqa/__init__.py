@@ -1,1 +1,1 @@
-"""LongTVQA and LongTVQA+: read from their release layout, built from TVQA, written, drawn from."""
+"""LongTVQA and LongTVQA+: read from their release layout, built from TVQA, written, sampled."""

@@ -1,8 +1,8 @@
-"""LongTVQA from TVQA, and LongTVQA+ from TVQA+: clips of about a minute become whole episodes.
+"""Build LongTVQA from TVQA, and LongTVQA+ from TVQA+: clips of about a minute become whole episodes.
 
-All clips of an episode, in the order of segments and clips, make the episode; questions keep their clip
-and their times within it, and are told their times on the episode's axis beside (data set cards:
-aggregation). The same inputs give the same bytes.
+All clips of an episode, ordered by segment and clip, make the episode. Questions keep their clip and their times
+within it, and also get their times on the axis of the episode (data set cards: aggregation). The same inputs give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -11,115 +11,141 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes, lead_with_speaker
-from longvideoagent.datasets.longtvqa.episode_videos import lengths_by_frames, link_folder, write_films
-from longvideoagent.datasets.longtvqa.questions import BROKEN_BOXES, OPTIONS, read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.clip_lines import read_clip_lines, subtitle_files
+from longvideoagent.datasets.longtvqa.clips import Episodes
+from longvideoagent.datasets.longtvqa.episode_videos import lengths_by_frames, link_folder, write_episode_videos
+from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, OPTIONS, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import read_durations
 from longvideoagent.datasets.longtvqa.write import (
-    Lines,
-    as_json,
-    listed,
+    ClipLines,
+    join_records,
     read_json,
+    to_json,
     write_json,
     write_subtitles,
     write_text,
 )
-from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
+from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
 from longvideoagent.progress import Progress, no_progress
 
 MANIFEST = "manifest.json"
-WRITTEN = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")
-"""What a folder that is built may hold afterwards; its frames are a link."""
+OUTPUT_PATTERNS = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")
+"""What a build writes; its frames are a link."""
 FORMAT = 1
+SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The files a set is built from."""
+class BuildInputs:
+    """The files that a set is built from."""
 
     questions: Mapping[str, Path]
     """By split."""
     subtitles: Path
-    """A folder of {clip}.srt or .vtt, .ass, .ssa, or a JSON file of preprocessed subtitles."""
+    """A folder of {clip}.srt, .vtt, .ass or .ssa, or a JSON file of preprocessed subtitles."""
     durations: Path | None = None
-    """Seconds by clip. Where it tells none they are counted from the frames, else guessed by the reader."""
+    """Seconds by clip. A missing length is counted from the frames, else the reader assumes one."""
     frames: Path | None = None
     """A folder of {clip}/{00001}.jpg, linked into the set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """What was written, and every record that is not as it should be."""
+class BuildReport:
+    """What was written, and the problems of the inputs."""
 
     counts: dict[str, int]
     problems: tuple[Problem, ...]
 
 
-def build(source: Source, out: Path, *, films: bool = False, progress: Progress = no_progress) -> Built:
-    """Write a release-layout folder ``out``; ``films`` adds one mp4 an episode, made from the frames. A file with
-    boxes makes LongTVQA+ (a JSON list), others LongTVQA (JSON lines). Raises DataError where an input cannot be
-    read, and UsageError where ``out`` holds what was not built of these."""
+class _Split(NamedTuple):
+    records: list[str]
+    """The questions as JSON text, which needs less memory than objects."""
+    has_boxes: bool
+
+
+def build_longtvqa(
+    inputs: BuildInputs,
+    out: Path,
+    *,
+    with_videos: bool = False,
+    progress: Progress = no_progress,
+) -> BuildReport:
+    """Write the folder ``out`` in the layout of the releases. Files of questions with boxes make LongTVQA+ (a JSON
+    list), others make LongTVQA (JSON lines). ``with_videos`` adds one mp4 an episode, encoded from the frames.
+
+    Raises DataError if an input cannot be read, and UsageError if ``out`` holds files that were not built from these
+    inputs.
+    """
     problems: list[Problem] = []
-    inputs = {"format": FORMAT, "inputs_sha256": _digests(source)}
-    _claim(out, inputs)
-    if source.frames is not None:
-        link_folder(out / "frames", source.frames)
-    lines = read_clip_lines(source.subtitles, problems)
-    known_durations_s = read_durations(source.durations, problems) if source.durations is not None else {}
-    ends_s = {clip: max(line.end_s for line in spoken) for clip, spoken in lines.items() if spoken}
-    if source.frames is not None:
-        counted_s = lengths_by_frames(source.frames, [clip for clip in lines if clip not in known_durations_s])
-        known_durations_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
-    episodes = Episodes.of(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
-    problems += _hole_problems(source.subtitles, episodes)
-    untold = sum(clip not in known_durations_s for clip in episodes.starts_s)
-    silent = sum(not lines.get(clip) for clip in episodes.starts_s)
-    counts = {"episodes": len(episodes.clips), "clips": len(episodes.starts_s)}
-    counts |= {"clips without a line": silent, "clips without a told duration": untold}
+    fingerprint = {"format": FORMAT, "inputs_sha256": _digest_inputs(inputs)}
+    _claim_folder(out, fingerprint)
+    if inputs.frames is not None:
+        link_folder(out / "frames", inputs.frames)
+    lines = read_clip_lines(inputs.subtitles, problems)
+    episodes = _group_clips(inputs, lines, problems)
+    problems += _missing_clip_problems(inputs.subtitles, episodes)
+    counts = _count_clips(episodes, lines)
     name = ""
-    for place, (split, path) in enumerate(sorted(source.questions.items()), 1):
-        rows, is_plus = _read_rows(path, episodes, problems)
-        before, name = name, "LongTVQA_plus" if is_plus else "LongTVQA"
-        if before not in ("", name):
-            raise UsageError(f"{path}: some files have boxes and some have none; build each in a folder of its own")
-        write_text(out / f"{name}_{split}.{'json' if is_plus else 'jsonl'}", listed(rows, as_list=is_plus))
-        counts[f"{split} questions"] = len(rows)
-        progress("building the data set", place / len(source.questions))
+    for number, (split, path) in enumerate(sorted(inputs.questions.items()), 1):
+        records, has_boxes = _read_split(path, episodes, problems)
+        previous, name = name, "LongTVQA_plus" if has_boxes else "LongTVQA"
+        if previous not in ("", name):
+            raise UsageError(f"{path}: some files have boxes and some do not; build each in a folder of its own")
+        suffix = "json" if has_boxes else "jsonl"
+        write_text(out / f"{name}_{split}.{suffix}", join_records(records, as_list=has_boxes))
+        counts[f"{split} questions"] = len(records)
+        progress("building the data set", number / len(inputs.questions))
     write_subtitles(out, name, episodes.clips, lines)
-    write_json(
-        out / "clip_durations.json",
-        {clip: known_durations_s[clip] for clip in episodes.starts_s if clip in known_durations_s},
-    )
-    write_json(out / MANIFEST, inputs | {"counts": counts})
-    if films and source.frames is not None:
-        counts["films"], missing = write_films(out, source.frames, episodes, progress)
-        problems += missing
-    return Built(counts, tuple(problems))
+    known_s = episodes.known_durations_s
+    write_json(out / "clip_durations.json", {clip: known_s[clip] for clip in episodes.starts_s if clip in known_s})
+    write_json(out / MANIFEST, fingerprint | {"counts": counts})
+    if with_videos and inputs.frames is not None:
+        written = write_episode_videos(out, inputs.frames, episodes, progress)
+        counts["videos"] = written.num_videos
+        problems += written.problems
+    return BuildReport(counts, tuple(problems))
 
 
-def _read_rows(path: Path, episodes: Episodes, problems: list[Problem]) -> tuple[list[str], bool]:
-    """The questions of a file, each as JSON already since that is smaller, and whether any has boxes."""
-    rows, is_plus = [], False
+def _group_clips(inputs: BuildInputs, lines: ClipLines, problems: list[Problem]) -> Episodes:
+    """The episodes, with lengths of clips from the durations, else from the frames."""
+    known_durations_s = read_durations(inputs.durations, problems) if inputs.durations is not None else {}
+    ends_s = {clip: max(line.end_s for line in clip_lines) for clip, clip_lines in lines.items() if clip_lines}
+    if inputs.frames is not None:
+        counted_s = lengths_by_frames(inputs.frames, [clip for clip in lines if clip not in known_durations_s])
+        known_durations_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
+    return Episodes.of(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
+
+
+def _count_clips(episodes: Episodes, lines: ClipLines) -> dict[str, int]:
+    return {
+        "episodes": len(episodes.clips),
+        "clips": len(episodes.starts_s),
+        "clips without subtitles": sum(not lines.get(clip) for clip in episodes.starts_s),
+        "clips of unknown length": sum(clip not in episodes.known_durations_s for clip in episodes.starts_s),
+    }
+
+
+def _read_split(path: Path, episodes: Episodes, problems: list[Problem]) -> _Split:
+    records: list[str] = []
+    has_boxes = False
     for sample, record in read_questions(RecordFile.read(path), episodes, problems):
-        is_plus |= record.values.get("bbox") is not None
-        row = _row(sample, record, episodes)
+        has_boxes |= record.values.get("bbox") is not None
+        row = _to_release_record(sample, record, episodes)
         if read_boxes(row.get("bbox"), 0.0, episodes.lengths_s[row["occur_clip"]]) is None:
-            problems.append(record.problem("bbox", BROKEN_BOXES))
+            problems.append(record.problem("bbox", INVALID_BOXES))
             del row["bbox"]
-        rows.append(as_json(row))
-    if not rows:
-        problems.append(Problem(path, 0, "", "holds no question that can be used"))
-    return rows, is_plus
+        records.append(to_json(row))
+    if not records:
+        problems.append(Problem(path, 0, "", "has no usable question"))
+    return _Split(records, has_boxes)
 
 
-def _row(sample: Sample, record: Record, episodes: Episodes) -> dict[str, Any]:
-    """A question in the release's form."""
+def _to_release_record(sample: Sample, record: Record, episodes: Episodes) -> dict[str, Any]:
+    """A question with the fields of the release."""
     values, gold = record.values, sample.gold
     row = {name: values[name] for name in ("qid", "q", *OPTIONS) if name in values}
     if gold.option_index is not None:
@@ -132,118 +158,55 @@ def _row(sample: Sample, record: Record, episodes: Episodes) -> dict[str, Any]:
     return row | ({"bbox": values["bbox"]} if values.get("bbox") is not None else {})
 
 
-def _claim(out: Path, inputs: Mapping[str, object]) -> None:
-    """Say what the folder is built of before anything else is written. Raises UsageError where it holds anything of
-    what is written here that was not built of just this: no file that somebody has is written over."""
-    told = read_json(out / MANIFEST)
-    made_of = {name: told.get(name) for name in inputs} if isinstance(told, dict) else {}
-    if made_of == inputs:
+def _claim_folder(out: Path, fingerprint: Mapping[str, object]) -> None:
+    """Write the fingerprint of the inputs before anything else. Raises UsageError if the folder holds any output that
+    was not built from these inputs, so that nobody's files are overwritten."""
+    manifest = read_json(out / MANIFEST)
+    existing = {name: manifest.get(name) for name in fingerprint} if isinstance(manifest, dict) else {}
+    if existing == fingerprint:
         return
-    there = [path for pattern in WRITTEN for path in sorted(out.glob(pattern))]
-    if made_of.get("format") == FORMAT:  # a manifest of ours, of a build that failed if nothing else is there
-        there.remove(out / MANIFEST)
-    if there:
-        fault = "is there already and was not built of these files"
-        raise UsageError(f"{there[0]}: {fault}; move it away or choose another --out")
-    write_json(out / MANIFEST, inputs)
+    outputs = [path for pattern in OUTPUT_PATTERNS for path in sorted(out.glob(pattern))]
+    if existing.get("format") == FORMAT:  # our own manifest; if nothing else is there, that build failed
+        outputs.remove(out / MANIFEST)
+    if outputs:
+        message = "exists already and was not built from these files"
+        raise UsageError(f"{outputs[0]}: {message}; move it away or choose another --out")
+    write_json(out / MANIFEST, fingerprint)
 
 
-def _hole_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
+def _missing_clip_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
     for episode in episodes.clips:
         if missing := episodes.missing_clips(episode):
-            told = f"{len(missing)} of {episode} are missing ({missing[0]} first); what follows them is put too early"
-            yield Problem(path, 0, "clips", told)
+            message = f"{len(missing)} of {episode} are missing ({missing[0]} first); later clips begin too early"
+            yield Problem(path, 0, "clips", message)
 
 
-def split_names(questions: Sequence[Path]) -> dict[str, Path]:
-    """Files by the split that their names tell: train, val or test. Raises UsageError where one is not there or
-    tells none, or two tell the same."""
-    named: dict[str, Path] = {}
+def files_by_split(questions: Sequence[Path]) -> dict[str, Path]:
+    """Files by the split in their names: train, val or test. Raises UsageError for a missing file, a name without
+    one split, and two files of one split."""
+    files: dict[str, Path] = {}
     for path in questions:
         if not path.is_file():
             raise UsageError(f"{path}: no such file; check the path")
-        told = [split for split in ("train", "val", "test") if split in path.stem]
-        if len(told) != 1:
-            raise UsageError(f"{path}: its name does not tell one split; name it …_train, …_val or …_test")
-        if told[0] in named:
-            raise UsageError(f"{path}: is of split {told[0]}, as {named[told[0]]} is; give one file of each split")
-        named[told[0]] = path
-    return named
+        splits = [split for split in SPLITS if split in path.stem]
+        if len(splits) != 1:
+            raise UsageError(f"{path}: its name does not contain one split; name it …_train, …_val or …_test")
+        if splits[0] in files:
+            raise UsageError(f"{path}: is split {splits[0]}, as {files[splits[0]]} is; give one file of each split")
+        files[splits[0]] = path
+    return files
 
 
-def read_clip_lines(path: Path, problems: list[Problem]) -> Lines:
-    """The lines of each clip, timed from its start: from a folder of {clip}.srt or the like, or from TVQA's
-    preprocessed JSON, {vid_name, sub: [{start, end, text}]} as list or lines. Raises DataError where there are none."""
-    told = _of_folder(path, problems) if path.is_dir() else _of_json(RecordFile.read(path), problems)
-    lines = dict(told)
-    if not lines:
-        raise DataError(f"{path}: no subtitles of clips; give a folder of {{clip}}.srt or TVQA's preprocessed JSON")
-    return lines
-
-
-def _of_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, list[Subtitle]]]:
-    seen: dict[str, Path] = {}
-    for path in _subtitle_files(folder):
-        if ClipName.parse(path.stem) is None:
-            problems.append(Problem(path, 0, "", "its name is no clip's; it is left out"))
-            continue
-        if seen.setdefault(path.stem, path) != path:
-            problems.append(Problem(path, 0, "", f"is of the clip of {seen[path.stem].name}, which is taken"))
-            continue
-        lines: list[Subtitle] = []
-        if path.stat().st_size:  # clips without a word have empty files
-            try:
-                lines, repaired = read_subtitles(path)
-                problems += (Problem(path, 0, "", told) for told in repaired)
-            except DataError as error:
-                told = str(error).removeprefix(f"{path}: ")
-                problems.append(Problem(path, 0, "", f"{told} (the clip is taken to be without a word)"))
-        yield path.stem, [Subtitle(line.start_s, line.end_s, lead_with_speaker(line.text)) for line in lines]
-
-
-def _subtitle_files(folder: Path) -> list[Path]:
-    """In the order of clips, and of several of one clip the likeliest first."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-    return sorted(found, key=lambda path: (path.stem, SUFFIXES.index(path.suffix.lower()), path.name))
-
-
-def _of_json(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, list[Subtitle]]]:
-    seen: set[str] = set()
-    for record in file.records():
-        name, told = record.values.get("vid_name"), record.values.get("sub")
-        if not isinstance(name, str) or ClipName.parse(name) is None or not isinstance(told, list):
-            problems.append(record.problem("vid_name", "no clip with a list of lines; it is left out"))
-            continue
-        if name in seen:
-            problems.append(record.problem("vid_name", f"{name} stands twice; the first is taken"))
-            continue
-        seen.add(name)
-        lines = [line for each in told if (line := _line(each)) is not None]
-        if len(lines) < len(told):
-            problems.append(record.problem("sub", f"{len(told) - len(lines)} lines without times or text; left out"))
-        yield name, sorted(lines, key=lambda line: line.start_s)
-    problems += file.problems
-
-
-def _line(told: object) -> Subtitle | None:
-    if not isinstance(told, dict) or not isinstance(told.get("text"), str) or not told["text"].strip():
-        return None
-    start_s, end_s = finite(told.get("start")), finite(told.get("end"))
-    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
-        return None
-    return Subtitle(start_s, end_s, lead_with_speaker(" ".join(told["text"].split())))
-
-
-def _digests(source: Source) -> dict[str, str]:
-    """SHA-256 of each file, and of all subtitles of a folder by name."""
-    inputs = {**source.questions, "subtitles": source.subtitles}
-    inputs |= {"durations": source.durations} if source.durations is not None else {}
-    return {what: _digest(path) for what, path in sorted(inputs.items())}
+def _digest_inputs(inputs: BuildInputs) -> dict[str, str]:
+    """SHA-256 of each file, and of all subtitles of a folder in order of their names."""
+    paths = {**inputs.questions, "subtitles": inputs.subtitles}
+    paths |= {"durations": inputs.durations} if inputs.durations is not None else {}
+    return {name: _digest(path) for name, path in sorted(paths.items())}
 
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for file in _subtitle_files(path) if path.is_dir() else [path]:
+    for file in subtitle_files(path) if path.is_dir() else [path]:
         try:
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""TVQA's names of clips, and episodes made of clips."""
+"""The names of TVQA's clips, and episodes composed of clips."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _NAME = (
     r"(?: (?:[A-Z][\w'’-]{0,40}|from|the|of|and|on|in|&)){0,7})"
 )
 _SPEAKER = re.compile(rf"(?:^|(?<=\s)){_NAME} ?: ")
-_LEAD = re.compile(rf"\(? ?{_NAME} ?:(?: ?\) ?| )")
-USUAL_CLIP_S = 60.0
-"""Length of a clip where nothing tells it (data set card: about a minute)."""
+_SPEAKER_PREFIX = re.compile(rf"\(? ?{_NAME} ?:(?: ?\) ?| )")
+DEFAULT_CLIP_S = 60.0
+"""Assumed length of a clip of unknown length (data set card: about a minute)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipName:
-    """A clip's name taken apart."""
+    """The parts of a clip's name."""
 
     show: str
-    """Empty for The Big Bang Theory, whose clips carry no prefix."""
+    """Empty for The Big Bang Theory, whose clips have no prefix."""
     episode: str
     segment: int
     number: int
 
     @classmethod
     def parse(cls, name: object) -> ClipName | None:
-        """None for what is no clip's name, such as one with a slash or ``..`` in it."""
-        found = _CLIP.fullmatch(name) if isinstance(name, str) else None
-        if found is None:
+        """The parsed name, or None for anything else, such as a name with a slash or ``..`` in it."""
+        match = _CLIP.fullmatch(name) if isinstance(name, str) else None
+        if match is None:
             return None
-        return cls(found["show"] or "", found["episode"], int(found["segment"]), int(found["clip"]))
+        return cls(match["show"] or "", match["episode"], int(match["segment"]), int(match["clip"]))
 
     @property
-    def place(self) -> tuple[str, str, int, int]:
-        """Sorts the clips of an episode in the order of its film."""
+    def sort_key(self) -> tuple[str, str, int, int]:
+        """Sorts the clips of an episode by time."""
         return self.show, self.episode, self.segment, self.number
 
     @property
@@ -53,45 +53,45 @@ class ClipName:
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Which clips make each episode, in the order of its film, and where each of them begins."""
+    """The clips of each episode, in order of time, and where each of them begins."""
 
     clips: Mapping[str, Sequence[str]]
+    """The names of the clips by episode."""
     known_durations_s: Mapping[str, float]
-    """Lengths of the clips for which one is told."""
+    """The lengths that the data set states."""
     lengths_s: Mapping[str, float]
-    """Of every clip. Where none is told it is a minute, or as long as its lines last."""
+    """The length of every clip. An unknown one is a minute, or until its last subtitle line ends."""
     starts_s: Mapping[str, float]
-    """The second at which each clip begins in its episode."""
+    """The start of each clip in its episode, in seconds."""
 
     @classmethod
     def of(cls, names: Iterable[str], known_durations_s: Mapping[str, float], ends_s: Mapping[str, float]) -> Episodes:
-        """Put clips together by their names; ``ends_s`` tells where the last line of a clip ends. Names of no
-        clip are left out."""
+        """Group clips by their names; ``ends_s`` has the end of each clip's last line. Other names are ignored."""
         parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
         clips: dict[str, list[str]] = {}
-        for name in sorted(parsed, key=lambda name: parsed[name].place):
+        for name in sorted(parsed, key=lambda name: parsed[name].sort_key):
             clips.setdefault(parsed[name].episode_name, []).append(name)
-        lengths_s = {name: known_durations_s.get(name) or max(USUAL_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
+        lengths_s = {name: known_durations_s.get(name) or max(DEFAULT_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
         starts_s: dict[str, float] = {}
         for inside in clips.values():
             starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
         return cls(clips, known_durations_s, lengths_s, starts_s)
 
     def missing_clips(self, episode: str) -> list[str]:
-        """The clips that the numbers of the others tell to be missing from the inside of an episode's segments.
-        What comes after them stands too early on its axis."""
+        """The clips that are missing inside the segments of an episode, by the numbers of the others. Clips after a
+        missing one begin too early in the episode."""
         named = [(name, parsed) for name in self.clips[episode] if (parsed := ClipName.parse(name)) is not None]
         missing: list[str] = []
-        for _, inside in groupby(named, key=lambda each: each[1].segment):
+        for _, inside in groupby(named, key=lambda pair: pair[1].segment):
             expected = 0
             for name, parsed in inside:
                 missing += (f"{name.rpartition('_')[0]}_{number:02}" for number in range(expected, parsed.number))
                 expected = parsed.number + 1
         return missing
 
-    def lay_out(self, episode: str, lines: Mapping[str, Sequence[Subtitle]]) -> Timeline:
-        """The clips of an episode with their lines, timed from the start of their clip, moved to its axis. What
-        is said past the end of its clip is put at that end."""
+    def build_timeline(self, episode: str, lines: Mapping[str, Sequence[Subtitle]]) -> Timeline:
+        """The timeline of an episode. ``lines`` are timed from the start of their clip; times past the end of a clip
+        become its end."""
         clips = []
         for name in self.clips[episode]:
             start_s = self.starts_s[name]
@@ -104,25 +104,25 @@ class Episodes:
         return Timeline(tuple(clips))
 
 
-def lead_with_speaker(text: str, mark: str = ":") -> str:
-    """A line with its speaker, where it has one, as ``Mira: words``, however it was spelt (``(Mira:)words``,
-    ``Mira : words``); ``mark`` stands between the two."""
-    found = _LEAD.match(text)
-    return f"{found['name']}{mark} {text[found.end() :].lstrip()}" if found else text
+def normalize_speaker(text: str, separator: str = ":") -> str:
+    """A line with its speaker, if it has one, as ``Mira: words``; ``(Mira:)words`` and ``Mira : words`` are accepted.
+    ``separator`` follows the name."""
+    match = _SPEAKER_PREFIX.match(text)
+    return f"{match['name']}{separator} {text[match.end() :].lstrip()}" if match else text
 
 
 def split_transcript(text: str, duration_s: float) -> list[Subtitle]:
-    """The lines of a clip's text ``Speaker : words Speaker : words``, which carries no times: laid over
-    the clip in proportion to their length."""
+    """The lines of a clip's text ``Speaker : words Speaker : words``, which has no times. Each line gets a share of
+    ``duration_s`` in proportion to its length."""
     text = " ".join(text.split())
     if not text:
         return []
-    found = list(_SPEAKER.finditer(text))
-    told = [text[: found[0].start()].strip()] if found else [text]
-    for this, following in zip_longest(found, found[1:]):
-        words = text[this.end() : following.start() if following else len(text)].strip()
-        told.append(f"{this['name']}: {words}")
-    spoken = [line for line in told if line]
-    ends = list(accumulate(len(line) for line in spoken))
+    speakers = list(_SPEAKER.finditer(text))
+    parts = [text[: speakers[0].start()].strip()] if speakers else [text]
+    for speaker, following in zip_longest(speakers, speakers[1:]):
+        words = text[speaker.end() : following.start() if following else len(text)].strip()
+        parts.append(f"{speaker['name']}: {words}")
+    lines = [line for line in parts if line]
+    ends = list(accumulate(len(line) for line in lines))
     scale = duration_s / ends[-1]
-    return [Subtitle((end - len(line)) * scale, end * scale, line) for line, end in zip(spoken, ends, strict=True)]
+    return [Subtitle((end - len(line)) * scale, end * scale, line) for line, end in zip(lines, ends, strict=True)]

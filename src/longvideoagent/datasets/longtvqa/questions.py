@@ -1,4 +1,4 @@
-"""Questions and their gold answers as LongTVQA and TVQA write them, checked record by record.
+"""Questions and gold answers of LongTVQA and TVQA, checked record by record.
 
 Fields are those of the data set cards (qid, q, a0..a4, answer, ts, episode_name, occur_clip, bbox) and TVQA's own
 (answer_idx, vid_name).
@@ -9,114 +9,127 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
+from longvideoagent.datasets.fields import as_finite, as_text, read_span
+from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample, Span
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
-from longvideoagent.datasets.records import Problem, Record, RecordFile, finite
+from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
-LEAST_OPTIONS = 2
+MIN_OPTIONS = 2
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
-BROKEN_BOXES = (
+INVALID_BOXES = (
     "a box lacks img_id, left, top, width, height or label, has no area or is of a frame after its clip; "
     "none of its boxes is used"
 )
-OVERHANG_S = 0.5
-"""How far a span or a box may be past its clip: lengths and times were rounded apart."""
-_SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
+TOLERANCE_S = 0.5
+"""A span or a box may be past its clip by this much, since lengths and times are rounded separately."""
 
 
-def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]) -> Iterator[tuple[Sample, Record]]:
-    """Every question that can be asked and the record it was read from; what is wrong with a record is added to
-    ``problems``. Times are moved to the episode's axis. Raises DataError where the file breaks off."""
-    seen: dict[str, int] = {}
+class SourcedSample(NamedTuple):
+    """A question and the record it was read from."""
+
+    sample: Sample
+    record: Record
+
+
+class _Field(NamedTuple):
+    name: str
+    value: Any
+
+
+class _OccurClip(NamedTuple):
+    label: str
+    name: ClipName
+
+
+def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]) -> Iterator[SourcedSample]:
+    """Yield every usable question; problems of records are added to ``problems``. Times are moved to the axis of the
+    episode. Raises DataError if the file is cut short."""
+    index_of: dict[str, int] = {}
     for record in file.records():
-        reader = _Reader(record, episodes, problems)
+        reader = _QuestionReader(record, episodes, problems)
         sample = reader.sample()
         if sample is None:
             continue
-        if sample.question.id in seen:
-            first = file.place_of(seen[sample.question.id])
-            reader.complain("qid", f"{sample.question.id} stands at {first} already; the record is left out")
+        qid = sample.question.id
+        if qid in index_of:
+            first = file.describe_position(index_of[qid])
+            reader.add_problem("qid", f"{qid} is a duplicate of {first}; the record is left out")
             continue
-        seen[sample.question.id] = record.index
-        yield sample, record
+        index_of[qid] = record.index
+        yield SourcedSample(sample, record)
     problems += file.problems
 
 
-def as_text(told: object) -> str:
-    """An option as text, numbers among them; empty for what is none."""
-    is_number = isinstance(told, int | float) and not isinstance(told, bool)
-    return told.strip() if isinstance(told, str) else str(told) if is_number else ""
-
-
 class _UnusableError(Exception):
-    """A record that cannot be asked: the field, and what is wrong with it."""
+    """A record that is not a usable question: the field, and what is wrong with it."""
 
 
 @dataclass(slots=True)
-class _Reader:
-    """Reads one record, and tells what is wrong with it."""
+class _QuestionReader:
+    """Reads one record and collects its problems."""
 
     record: Record
     episodes: Episodes
     problems: list[Problem]
 
-    def complain(self, name: str, told: str) -> None:
-        self.problems.append(self.record.problem(name, told))
+    def add_problem(self, name: str, message: str) -> None:
+        self.problems.append(self.record.problem(name, message))
 
     def sample(self) -> Sample | None:
-        """The question and its gold; None where it cannot be asked."""
+        """The question and its gold answer; None if it is unusable."""
         try:
-            question, (name, clip) = self.question(), self.clip()
+            question, clip = self.question(), self.clip()
         except _UnusableError as error:
-            self.complain(error.args[0], f"{error.args[1]}; the record is left out")
+            self.add_problem(error.args[0], f"{error.args[1]}; the record is left out")
             return None
         right = self.answer(question)
         if right is not None and question.options.count(question.options[right]) > 1:
-            self.complain("options", f"a{right}, the right one, stands twice; only a{right} counts as right")
-        video, told = clip.episode_name, self.record.values.get("episode_name")
-        if told not in (None, "", video):
-            self.complain("episode_name", f"{str(told)[:40]!r}, but its clip is of {video}, which is taken")
-        return Sample(question, self.gold(right, name), self.kind(question), video)
+            self.add_problem("options", f"a{right}, the right one, is listed twice; only a{right} counts as right")
+        video, stated = clip.name.episode_name, self.record.values.get("episode_name")
+        if stated not in (None, "", video):
+            self.add_problem("episode_name", f"{str(stated)[:40]!r}, but its clip is of {video}, which is used")
+        return Sample(question, self.gold(right, clip.label), self.kind(question), video)
 
     def kind(self, question: Question) -> str:
-        told = self.record.values.get("kind")
+        stated = self.record.values.get("kind")
         first = question.text.split()[0].lower().strip("'\"")
-        return told if isinstance(told, str) and told else first if first in QUESTION_WORDS else "other"
+        return stated if isinstance(stated, str) and stated else first if first in QUESTION_WORDS else "other"
 
     def question(self) -> Question:
         values = self.record.values
-        text, number = values.get("q"), values.get("qid")
-        told = [name for name in OPTIONS if name in values]
-        options = [as_text(values[name]) for name in told]
+        text, qid = values.get("q"), values.get("qid")
+        names = [name for name in OPTIONS if name in values]
+        options = [as_text(values[name]) for name in names]
         if not isinstance(text, str) or not text.strip():
             raise _UnusableError("q", "no question")
-        is_gapless = tuple(told) == OPTIONS[: len(told)]  # else the answer would name another option
-        if not is_gapless or len(options) < LEAST_OPTIONS or not all(options):
-            empty = [name for name in OPTIONS[: max(LEAST_OPTIONS, len(told))] if not as_text(values.get(name))]
+        is_gapless = tuple(names) == OPTIONS[: len(names)]  # else the answer would name another option
+        if not is_gapless or len(options) < MIN_OPTIONS or not all(options):
+            empty = [name for name in OPTIONS[: max(MIN_OPTIONS, len(names))] if not as_text(values.get(name))]
             raise _UnusableError(empty[0], "the option is missing or empty")
-        if number is None or isinstance(number, dict | list):
+        if qid is None or isinstance(qid, dict | list):
             raise _UnusableError("qid", "no id")
-        return Question(text.strip(), tuple(options), str(number))
+        return Question(text.strip(), tuple(options), str(qid))
 
-    def told(self, *names: str) -> tuple[str, Any]:
-        """The first of these fields that tells something, and what; the first of them where none does."""
+    def first_field(self, *names: str) -> _Field:
+        """The first of these fields that has a value, else the first of them with None."""
         values = self.record.values
-        return next(((name, values[name]) for name in names if values.get(name) not in (None, "")), (names[0], None))
+        filled = (_Field(name, values[name]) for name in names if values.get(name) not in (None, ""))
+        return next(filled, _Field(names[0], None))
 
-    def clip(self) -> tuple[str, ClipName]:
-        field, name = self.told("occur_clip", "vid_name")
-        clip = ClipName.parse(name)
-        if clip is None:
-            raise _UnusableError(field, f"{str(name)[:80]!r} is no clip's name")
-        if name not in self.episodes.starts_s:
-            raise _UnusableError(field, f"{name} has neither subtitles nor a length here")
-        return name, clip
+    def clip(self) -> _OccurClip:
+        field, label = self.first_field("occur_clip", "vid_name")
+        name = ClipName.parse(label)
+        if name is None:
+            raise _UnusableError(field, f"{str(label)[:80]!r} is not the name of a clip")
+        if label not in self.episodes.starts_s:
+            raise _UnusableError(field, f"{label} has neither subtitles nor a length here")
+        return _OccurClip(label, name)
 
     def gold(self, right: int | None, clip: str) -> Gold:
         span, clip_start_s = self.span(clip), self.episodes.starts_s[clip]
@@ -125,71 +138,61 @@ class _Reader:
         return Gold(right, clip, clip_start_s + span[0], clip_start_s + span[1])
 
     def answer(self, question: Question) -> int | None:
-        """The right option's index; None in a split whose answers are kept back."""
-        field, told = self.told("answer", "answer_idx")
-        if told is None:
+        """The index of the right option; None if answers are not published."""
+        field, value = self.first_field("answer", "answer_idx")
+        if value is None:
             return None
         count = len(question.options)
-        number = OPTIONS.index(told) if told in OPTIONS else None
-        if number is None and (found := re.fullmatch(r"a?(\d{1,3})", str(told).strip(), re.IGNORECASE)):
-            number = int(found[1])
-        if number is None or number >= count:
-            self.complain(field, f"{str(told)[:40]!r} is none of a0 to a{count - 1}; the question has no answer")
+        index = OPTIONS.index(value) if value in OPTIONS else None
+        if index is None and (match := re.fullmatch(r"a?(\d{1,3})", str(value).strip(), re.IGNORECASE)):
+            index = int(match[1])
+        if index is None or index >= count:
+            self.add_problem(field, f"{str(value)[:40]!r} is none of a0 to a{count - 1}; the question has no answer")
             return None
-        return number
+        return index
 
-    def span(self, clip: str) -> tuple[float, float] | None:
-        """Seconds within the clip; None where there are none."""
-        told = self.record.values.get("ts")
-        if told is None or told in ("", NO_TIMES):
+    def span(self, clip: str) -> Span | None:
+        """The gold span within the clip, in seconds, or None."""
+        value = self.record.values.get("ts")
+        if value is None or value in ("", NO_TIMES):
             return None
-        span = read_span(told)
+        span = read_span(value)
         if span is None:
-            self.complain("ts", f"{str(told)[:40]} is no span of seconds; the question has no times")
+            self.add_problem("ts", f"{str(value)[:40]} is not a span in seconds; the question has no times")
             return None
         length_s = self.episodes.lengths_s[clip]
-        lasts = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', a guess'}"
+        length = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', a guess'}"
         if span[1] <= length_s:
             return span
         if span[0] > length_s:
-            self.complain("ts", f"{str(told)[:40]} begins after the clip ends ({lasts}); it has no times")
+            self.add_problem("ts", f"{str(value)[:40]} begins after the clip ends ({length}); it has no times")
             return None
-        if span[1] > length_s + OVERHANG_S:
-            self.complain("ts", f"{str(told)[:40]} ends after the clip ({lasts}), whose end is taken")
+        if span[1] > length_s + TOLERANCE_S:
+            self.add_problem("ts", f"{str(value)[:40]} ends after the clip ({length}); the clip's end is used")
         return span[0], length_s
 
 
-def read_span(told: object) -> tuple[float, float] | None:
-    """Two seconds, as ``[48.6, 60.0]`` or ``"48.62-60.02"``; None where there are no such, as in "NaN-NaN"."""
-    if isinstance(told, str) and (found := _SPAN.fullmatch(told)):
-        told = [found[1], found[2]]
-    if not isinstance(told, list) or len(told) != 2:
-        return None
-    start_s, end_s = finite(told[0]), finite(told[1])
-    return (start_s, end_s) if start_s is not None and end_s is not None and 0 <= start_s <= end_s else None
-
-
-def read_boxes(told: object, clip_start_s: float, length_s: float) -> tuple[Box, ...] | None:
-    """The boxes of a record, on the episode's axis; None where one of them is not whole, has no area or is of a frame
-    after the clip, which lasts ``length_s``."""
-    if told is None:
+def read_boxes(value: object, clip_start_s: float, length_s: float) -> tuple[Box, ...] | None:
+    """The boxes of a record, timed from the start of the episode. None if one of them is incomplete, has no area or is
+    of a frame after the clip, which lasts ``length_s``."""
+    if value is None:
         return ()
-    if not isinstance(told, dict) or not all(isinstance(boxes, list) for boxes in told.values()):
+    if not isinstance(value, dict) or not all(isinstance(boxes, list) for boxes in value.values()):
         return None
-    made = [_box(box, clip_start_s, length_s) for boxes in told.values() for box in boxes]
-    whole = tuple(box for box in made if box is not None)
-    return whole if len(whole) == len(made) else None
+    boxes = [_parse_box(box, clip_start_s, length_s) for items in value.values() for box in items]
+    valid = tuple(box for box in boxes if box is not None)
+    return valid if len(valid) == len(boxes) else None
 
 
-def _box(told: object, clip_start_s: float, length_s: float) -> Box | None:
-    if not isinstance(told, dict):
+def _parse_box(value: object, clip_start_s: float, length_s: float) -> Box | None:
+    if not isinstance(value, dict):
         return None
-    numbers = [finite(told.get(name)) for name in ("img_id", "left", "top", "width", "height")]
-    kept = [int(number) for number in numbers if number is not None]
-    if len(kept) < len(numbers) or not isinstance(told.get("label"), str):
+    numbers = [as_finite(value.get(name)) for name in ("img_id", "left", "top", "width", "height")]
+    integers = [int(number) for number in numbers if number is not None]
+    if len(integers) < len(numbers) or not isinstance(value.get("label"), str):
         return None
-    frame, left, top, width, height = kept
+    frame, left, top, width, height = integers
     time_s = (frame - 1) / TVQA_FRAMES_PER_S
-    if not 0 <= time_s <= length_s + OVERHANG_S or left < 0 or top < 0 or width < 1 or height < 1:
+    if not 0 <= time_s <= length_s + TOLERANCE_S or left < 0 or top < 0 or width < 1 or height < 1:
         return None
-    return Box(clip_start_s + time_s, left, top, width, height, told["label"])
+    return Box(clip_start_s + time_s, left, top, width, height, value["label"])

@@ -1,4 +1,4 @@
-"""A part of a data set, drawn by a seed: so many questions in all, or of each show or kind."""
+"""A random subset of a data set: a number of questions in total, or of each show, kind or video."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.episode_videos import link_folder
 from longvideoagent.datasets.longtvqa.read import LongTVQA
-from longvideoagent.datasets.longtvqa.write import as_json, listed, write_json, write_text
+from longvideoagent.datasets.longtvqa.write import join_records, to_json, write_json, write_text
 from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import UsageError
 
 
 class GroupBy(StrEnum):
-    """The groups that a part is drawn from."""
+    """The groups that a subset is drawn from."""
 
     ALL = "all"
     SHOW = "show"
@@ -26,12 +26,12 @@ class GroupBy(StrEnum):
     VIDEO = "video"
 
 
-def choose(samples: Sequence[Sample], count: int, seed: int, per: GroupBy = GroupBy.ALL) -> list[Sample]:
-    """That many samples in all, or of each group; all of a group that has fewer. They keep their order, and
-    the same seed draws the same."""
+def draw_samples(samples: Sequence[Sample], count: int, seed: int, group_by: GroupBy = GroupBy.ALL) -> list[Sample]:
+    """Draw ``count`` samples of each group, or all of a smaller group. They keep their order; the same seed draws the
+    same samples."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
-        groups[_GROUP_OF[per](sample)].append(index)
+        groups[_GROUP_KEY[group_by](sample)].append(index)
     rng = random.Random(seed)
     drawn = [index for group in groups.values() for index in rng.sample(group, min(count, len(group)))]
     return [samples[index] for index in sorted(drawn)]
@@ -42,7 +42,7 @@ def _show(sample: Sample) -> str:
     return clip.show if clip else ""
 
 
-_GROUP_OF: dict[GroupBy, Callable[[Sample], str]] = {
+_GROUP_KEY: dict[GroupBy, Callable[[Sample], str]] = {
     GroupBy.ALL: lambda _: "",
     GroupBy.SHOW: _show,
     GroupBy.KIND: lambda sample: sample.kind,
@@ -51,14 +51,14 @@ _GROUP_OF: dict[GroupBy, Callable[[Sample], str]] = {
 
 
 def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
-    """Write a folder with these questions, as they stood, the texts of their episodes, and links to the frames and
-    films. Another split of the same set may be there already. Raises UsageError where this split is, or another
-    set, and where there is no question."""
+    """Write a folder with the unchanged records of these questions, the texts of their episodes, and links to frames
+    and videos. The folder may hold another split of the same set. Raises UsageError if it holds this split or another
+    set, and if there is no question."""
     target = out / data.questions.name
     if target.exists():
-        raise UsageError(f"{target}: is there already; choose another --out")
+        raise UsageError(f"{target}: exists already; choose another --out")
     if not samples:
-        raise UsageError(f"{data.questions}: has no question to draw; lva data check tells why")
+        raise UsageError(f"{data.questions}: has no usable question; lva data check says why")
     videos = dict.fromkeys(sample.video for sample in samples)
     clips = [clip for video in videos for clip in data.episodes.clips[video]]
     texts = {clip: data.texts[clip] for clip in clips if clip in data.texts}
@@ -66,24 +66,24 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     known_durations_s = {
         clip: data.episodes.known_durations_s[clip] for clip in clips if clip in data.episodes.known_durations_s
     }
-    written = {
+    members_of = {
         out / (f"{data.name}_subtitle_clip_level.json" if is_plain else "clip_subtitles.json"): texts,
         out / "clip_durations.json": known_durations_s,
     }
-    joined = {path: _joined(path, told) for path, told in written.items()}
-    for path, told in joined.items():
-        write_json(path, told)
+    merged = {path: _merge_members(path, members) for path, members in members_of.items()}
+    for path, members in merged.items():
+        write_json(path, members)
     for folder in (data.frames, data.folder / "videos"):
         if folder is not None and folder.is_dir():
             link_folder(out / folder.name, folder)
-    rows = [as_json(data.records[sample.question.id].values) for sample in samples]
-    write_text(target, listed(rows, as_list=target.suffix == ".json"))
+    records = [to_json(data.records[sample.question.id].values) for sample in samples]
+    write_text(target, join_records(records, as_list=target.suffix == ".json"))
 
 
-def _joined(path: Path, told: Mapping[str, object]) -> dict[str, object]:
-    """What the file of an earlier part holds, and this. Raises UsageError where they contradict each other."""
-    there: dict[str, object] = RecordFile.read(path).members() if path.exists() else {}
-    other = next((name for name in there if name in told and there[name] != told[name]), None)
-    if other is not None:
-        raise UsageError(f"{path}: tells something else of {other}, so it is of another set; choose another --out")
-    return {**there, **told}
+def _merge_members(path: Path, members: Mapping[str, object]) -> dict[str, object]:
+    """The members of an earlier subset's file and these. Raises UsageError if they contradict each other."""
+    existing: dict[str, object] = RecordFile.read(path).members() if path.exists() else {}
+    conflict = next((name for name in existing if name in members and existing[name] != members[name]), None)
+    if conflict is not None:
+        raise UsageError(f"{path}: differs in {conflict}, so it is of another set; choose another --out")
+    return {**existing, **members}

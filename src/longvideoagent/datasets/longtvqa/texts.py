@@ -1,4 +1,4 @@
-"""Texts and lengths of clips as the files of a release hold them."""
+"""Texts and lengths of clips in the files of a release."""
 
 from __future__ import annotations
 
@@ -6,93 +6,108 @@ import re
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
+from longvideoagent.datasets.fields import as_finite, as_list
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
-from longvideoagent.datasets.records import Problem, RecordFile, finite
+from longvideoagent.datasets.records import Problem, RecordFile
 
-_MARK = re.compile(r"<(/?)([^<>/\s]{1,80})>")
+_TAG = re.compile(r"<(/?)([^<>/\s]{1,80})>")
+
+
+class NamedText(NamedTuple):
+    """The text of a clip or of an episode."""
+
+    name: str
+    text: Any
+    """A string, or a list of lines [start, end, text]."""
 
 
 def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
-    """Seconds of each clip. Raises DataError where the file is missing or no JSON object."""
-    told = _members(path, problems)
-    kept = {name: seconds for name, value in told.items() if (seconds := finite(value)) is not None and seconds > 0}
-    problems += [Problem(path, 0, name, "no length in seconds; it is not used") for name in told if name not in kept]
-    return kept
+    """Seconds of each clip. Raises DataError if the file is missing or not a JSON object."""
+    members = _read_members(path, problems)
+    valid = {
+        name: seconds for name, value in members.items() if (seconds := as_finite(value)) is not None and seconds > 0
+    }
+    message = "not a length in seconds; it is not used"
+    problems += [Problem(path, 0, name, message) for name in members if name not in valid]
+    return valid
 
 
 def read_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, Any]:
-    """The text of each clip, or its lines with times where the folder has them; those of the set of that name where
-    texts of several lie in the folder."""
+    """The text of each clip, or its lines with times if the folder has them. If the folder has texts of several
+    sets, those of the set ``name``."""
     timed = folder / "clip_subtitles.json"
-    by_clip, by_episode = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
-    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
+    by_clip, order_by_video = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
+    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{order_by_video}", f"*{by_clip}", f"*{order_by_video}")
     path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
     if path is None:
-        problems.append(Problem(folder, 0, "", "no subtitle file; give *_subtitle_clip_level.json"))
+        problems.append(Problem(folder, 0, "", "no subtitle file; add *_subtitle_clip_level.json"))
         return {}
     if path == timed:
-        told: Iterator[tuple[str, Any]] = iter(_members(timed, problems).items())
+        entries: Iterator[NamedText] = (NamedText(*item) for item in _read_members(timed, problems).items())
     else:
-        told = _texts_of(RecordFile.read(path), problems)
+        entries = _read_named_texts(RecordFile.read(path), problems)
     if "episode_level" in path.name:
-        told = _by_clip(path, told, problems)
+        entries = _split_by_clip(path, entries, problems)
     texts: dict[str, Any] = {}
-    for name, text in told:
-        if name in texts:
-            problems.append(Problem(path, 0, name, "stands twice; the first is taken"))
+    for clip, text in entries:
+        if clip in texts:
+            problems.append(Problem(path, 0, clip, "duplicate clip; the first is used"))
         else:
-            texts[name] = text
+            texts[clip] = text
     return texts
 
 
-def _members(path: Path, problems: list[Problem]) -> dict[str, Any]:
+def _read_members(path: Path, problems: list[Problem]) -> dict[str, Any]:
     file = RecordFile.read(path)
     members = file.members()
     problems += file.problems
     return members
 
 
-def _by_clip(path: Path, told: Iterator[tuple[str, str]], problems: list[Problem]) -> Iterator[tuple[str, str]]:
-    """The clips that the text of each episode marks as <clip>…</clip>."""
-    for episode, text in told:
-        found, outside = _marked(text)
-        if outside and not found:
-            problems.append(Problem(path, 0, episode[:80], "marks no clip as <clip>…</clip>; its text is left out"))
+def _split_by_clip(path: Path, entries: Iterator[NamedText], problems: list[Problem]) -> Iterator[NamedText]:
+    """The clips in the text of each episode, which are tagged as <clip>…</clip>."""
+    for episode, text in entries:
+        clips, outside = _find_tagged_clips(text)
+        if outside and not clips:
+            message = "no clip is tagged as <clip>…</clip>; its text is left out"
+            problems.append(Problem(path, 0, episode[:80], message))
         elif outside:
-            lost = f"{len(outside)} words stand outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
-            problems.append(Problem(path, 0, episode[:80], lost))
-        yield from found
+            message = (
+                f"{len(outside)} words are outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
+            )
+            problems.append(Problem(path, 0, episode[:80], message))
+        yield from clips
 
 
-def _marked(text: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """The clips that a text marks, and the words outside of them. A clip ends with its own mark or, unread, where
-    another begins, so that every mark is looked at once."""
-    found: list[tuple[str, str]] = []
+def _find_tagged_clips(text: str) -> tuple[list[NamedText], list[str]]:
+    """The tagged clips of a text, and the words outside of them. A clip ends at its end tag or, unread, where another
+    begins, so that the search is linear in the number of tags."""
+    clips: list[NamedText] = []
     outside: list[str] = []
-    name, begins, start, kept = "", 0, 0, 0
-    for mark in _MARK.finditer(text):
-        if not mark[1] and ClipName.parse(mark[2]) is not None:
-            name, begins, start = mark[2], mark.start(), mark.end()
-        elif mark[1] and mark[2] == name:
-            found.append((name, text[start : mark.start()]))
-            outside += text[kept:begins].split()
-            name, kept = "", mark.end()
-    return found, outside + text[kept:].split()
+    name, tag_start, text_start, read_to = "", 0, 0, 0
+    for tag in _TAG.finditer(text):
+        if not tag[1] and ClipName.parse(tag[2]) is not None:
+            name, tag_start, text_start = tag[2], tag.start(), tag.end()
+        elif tag[1] and tag[2] == name:
+            clips.append(NamedText(name, text[text_start : tag.start()]))
+            outside += text[read_to:tag_start].split()
+            name, read_to = "", tag.end()
+    return clips, outside + text[read_to:].split()
 
 
-def _texts_of(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, str]]:
-    """Names and texts in any of the shapes subtitle files come in: one object, or a line or element for each
+def _read_named_texts(file: RecordFile, problems: list[Problem]) -> Iterator[NamedText]:
+    """Names and texts in any form that subtitle files have: one object, or one line or item for each
     {clip, subtitle}, {clip: text} or {vid_name, sub}."""
-    whole = file.mapping()
-    if whole is not None and _named_text(whole) is None:
-        for name, text in whole.items():
+    members = file.mapping()
+    if members is not None and _named_text(members) is None:
+        for name, text in members.items():
             if isinstance(text, str):
-                yield name, text
+                yield NamedText(name, text)
             else:
-                problems.append(Problem(file.path, 0, name, "no text; mend it"))
+                problems.append(Problem(file.path, 0, name, "not a text; fix it"))
         problems += file.problems
         return
     for record in file.records():
@@ -104,41 +119,42 @@ def _texts_of(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str, 
     problems += file.problems
 
 
-def _named_text(values: Mapping[str, Any]) -> tuple[str, str] | None:
+def _named_text(values: Mapping[str, Any]) -> NamedText | None:
     for name in ("clip", "episode", "vid_name", "episode_name"):
         text = values.get("subtitle", values.get("sub"))
         if isinstance(values.get(name), str) and isinstance(text, str):
-            return values[name], text
+            return NamedText(values[name], text)
     if len(values) == 1:
         ((name, text),) = values.items()
-        return (name, text) if isinstance(text, str) else None
+        return NamedText(name, text) if isinstance(text, str) else None
     return None
 
 
-def read_lines(told: Any, duration_s: float) -> list[Subtitle]:
-    """Lines of a clip, timed from its start; those without times or text are left out."""
-    if isinstance(told, str):
-        return split_transcript(told, duration_s)
-    return [line for each in (told if isinstance(told, list) else []) if (line := _line(each)) is not None]
+def read_lines(text: Any, duration_s: float) -> list[Subtitle]:
+    """The lines of a clip, timed from its start, from a transcript or from lines [start, end, text]. Lines without
+    times or text are left out."""
+    if isinstance(text, str):
+        return split_transcript(text, duration_s)
+    return [line for item in as_list(text) if (line := _parse_line(item)) is not None]
 
 
-def _line(told: object) -> Subtitle | None:
-    if not isinstance(told, list) or len(told) != 3 or not isinstance(told[2], str):
+def _parse_line(item: object) -> Subtitle | None:
+    if not isinstance(item, list) or len(item) != 3 or not isinstance(item[2], str):
         return None
-    start_s, end_s = finite(told[0]), finite(told[1])
+    start_s, end_s = as_finite(item[0]), as_finite(item[1])
     if start_s is None or end_s is None or not 0 <= start_s <= end_s:
         return None
-    return Subtitle(start_s, end_s, told[2])
+    return Subtitle(start_s, end_s, item[2])
 
 
-def last_end_s(told: Any) -> float:
-    """Where the line of a clip ends that ends last; 0 for text without times."""
-    if not isinstance(told, list):
+def last_end_s(text: Any) -> float:
+    """The latest end of a line of a clip, in seconds; 0 for text without times."""
+    if not isinstance(text, list):
         return 0.0
     try:
-        latest = _line(max(told, key=itemgetter(1), default=None))
-    except (TypeError, LookupError):  # not all are lines with numbers, which is slower to see beforehand
+        latest = _parse_line(max(text, key=itemgetter(1), default=None))
+    except (TypeError, LookupError):  # some are not lines with numbers; to check that first is slower
         latest = None
-    if latest is not None and not isinstance(told[0][1], str):
+    if latest is not None and not isinstance(text[0][1], str):
         return latest.end_s
-    return max((line.end_s for each in told if (line := _line(each)) is not None), default=0.0)
+    return max((line.end_s for item in text if (line := _parse_line(item)) is not None), default=0.0)

@@ -1,1 +1,1 @@
-"""Made episodes: a script, its film and subtitles, the questions about it, and whole data sets of them."""
+"""Synthetic episodes: scenes, their video and subtitles, questions about them, and data sets of them."""

@@ -1,9 +1,8 @@
-"""A sample episode made from a seed: a film, its subtitles, and questions whose answers are known.
+"""A synthetic episode made from a seed: a video, its subtitles, and questions with known answers.
 
-Four kinds of questions, by what it takes to answer them: ``dialogue`` (lines of one scene),
-``pixels`` (a picture of one scene), ``both`` (a line names the moment or person, a picture holds the
-answer) and ``before_after`` (a picture before or after a line). Wrong options are right answers to
-the same question elsewhere in the episode.
+Four kinds of questions, by what it takes to answer them: ``dialogue`` (lines of one scene), ``pixels`` (frames of one
+scene), ``both`` (a line names the moment or person, a frame shows the answer) and ``before_after`` (a frame before or
+after a line). Wrong options are right answers to the same question elsewhere in the episode.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from longvideoagent.core.types import Question, Timeline
 from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.write import read_json
 from longvideoagent.datasets.synthetic.render import (
-    PROP_CROSSES_S,
+    PROP_CROSSING_S,
     BoxPx,
-    film,
     prop_box,
+    render_video,
     shirt_box,
     sign_box,
     write_srt,
@@ -34,19 +33,19 @@ from longvideoagent.datasets.synthetic.scenario import (
     SIGNS,
     WORDS,
     Scene,
-    write_script,
+    generate_scenes,
 )
 from longvideoagent.fs import atomic_path
 from longvideoagent.media.video import open_video
 from longvideoagent.progress import Progress, no_progress
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
-OPTION_COUNT = 5
+NUM_OPTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class SampleEpisode:
-    """Where a made episode lies, and its questions."""
+class SyntheticEpisode:
+    """The files of a synthetic episode, and its questions."""
 
     video: Path
     subtitles: Path
@@ -55,7 +54,7 @@ class SampleEpisode:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A question before its options are mixed and its clip is known."""
+    """A question before its options are shuffled and its clip is known."""
 
     kind: str
     text: str
@@ -66,62 +65,63 @@ class _Draft:
     boxes: tuple[Box, ...] = ()
 
 
-def make_episode(
+def generate_episode(
     folder: Path,
     seed: int,
     minutes: int = 20,
     questions_per_kind: int = 3,
     progress: Progress = no_progress,
-) -> SampleEpisode:
-    """Render the episode of that seed into ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``; one
-    scene a minute, at most 25."""
+) -> SyntheticEpisode:
+    """Generate the episode of a seed in ``folder`` as ``sample-SEED.mp4``, ``.srt`` and ``.json``; one scene a
+    minute, at most 25."""
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = write_script(seed, minutes)
+    scenes = generate_scenes(seed, minutes)
     video = folder / f"sample-{seed}.mp4"
-    render(scenes, video, progress)
+    write_episode(scenes, video, progress)
     subtitles = video.with_suffix(".srt")
     samples = write_questions(scenes, open_video(video, subtitles).timeline, seed, questions_per_kind)
-    listing = video.with_suffix(".json")
-    told = json.loads(listing.read_text(encoding="utf-8")) | {"samples": [asdict(sample) for sample in samples]}
-    listing.write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-    return SampleEpisode(video, subtitles, samples)
+    metadata_file = video.with_suffix(".json")
+    metadata = json.loads(metadata_file.read_text(encoding="utf-8")) | {"samples": [*map(asdict, samples)]}
+    metadata_file.write_text(json.dumps(metadata, indent=1, ensure_ascii=False), encoding="utf-8")
+    return SyntheticEpisode(video, subtitles, samples)
 
 
-def render(scenes: Sequence[Scene], video: Path, progress: Progress = no_progress) -> None:
-    """Film a script as ``video``, with its subtitles and its script beside it as ``.srt`` and ``.json``. A
-    video that already shows this very script is kept; an interrupted run leaves none under that name."""
-    subtitles, listing = video.with_suffix(".srt"), video.with_suffix(".json")
-    script = json.loads(json.dumps([asdict(scene) for scene in scenes]))
-    if video.is_file() and subtitles.is_file() and _read_script(listing) == script:
+def write_episode(scenes: Sequence[Scene], video: Path, progress: Progress = no_progress) -> None:
+    """Render scenes as ``video``, with subtitles and metadata next to it as ``.srt`` and ``.json``. A video that
+    shows these scenes already is kept; an interrupted run leaves no incomplete video under that name."""
+    subtitles, metadata_file = video.with_suffix(".srt"), video.with_suffix(".json")
+    fields = json.loads(json.dumps([asdict(scene) for scene in scenes]))
+    if video.is_file() and subtitles.is_file() and _read_scenes(metadata_file) == fields:
         return
-    listing.unlink(missing_ok=True)  # from here to its rewriting the set is not whole
+    metadata_file.unlink(missing_ok=True)  # from here until it is written again the episode is incomplete
     with atomic_path(video) as partial:
-        film(scenes, partial, progress)
+        render_video(scenes, partial, progress)
     write_srt(scenes, subtitles)
-    listing.write_text(json.dumps({"script": script}, indent=1, ensure_ascii=False), encoding="utf-8")
+    metadata_file.write_text(json.dumps({"scenes": fields}, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_script(listing: Path) -> object:
-    """The script that a listing was written for; None where there is no readable listing."""
-    told = read_json(listing)
-    return told.get("script") if isinstance(told, dict) else None
+def _read_scenes(metadata_file: Path) -> object:
+    """The scenes of a metadata file, or None. Their earlier name was ``script``."""
+    metadata = read_json(metadata_file)
+    return metadata.get("scenes", metadata.get("script")) if isinstance(metadata, dict) else None
 
 
 def write_questions(
     scenes: Sequence[Scene], timeline: Timeline, seed: int, questions_per_kind: int
 ) -> tuple[Sample, ...]:
-    """``questions_per_kind`` questions of each kind, each kind about different scenes."""
+    """``questions_per_kind`` questions of each kind, each about another scene."""
     rng = random.Random(seed + 1_000_003)
     samples = []
     for kind in KINDS:
+        templates = _TEMPLATES[kind]
         for number, scene in enumerate(rng.sample(list(scenes), min(questions_per_kind, len(scenes)))):
-            draft = _DRAFTERS[kind][number % len(_DRAFTERS[kind])](scene, scenes, rng)
-            samples.append(_finish(draft, timeline, f"s{seed}-{kind}-{number}", rng))
+            draft = templates[number % len(templates)](scene, scenes, rng)
+            samples.append(_to_sample(draft, timeline, f"s{seed}-{kind}-{number}", rng))
     return tuple(samples)
 
 
-def _finish(draft: _Draft, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
-    wrong = [each for each in dict.fromkeys(draft.wrong) if each != draft.right][: OPTION_COUNT - 1]
+def _to_sample(draft: _Draft, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
+    wrong = [option for option in dict.fromkeys(draft.wrong) if option != draft.right][: NUM_OPTIONS - 1]
     options = [draft.right, *wrong]
     rng.shuffle(options)
     question = Question(draft.text, tuple(options), question_id)
@@ -130,52 +130,53 @@ def _finish(draft: _Draft, timeline: Timeline, question_id: str, rng: random.Ran
     return Sample(question, gold, draft.kind)
 
 
-Drafter = Callable[[Scene, Sequence[Scene], random.Random], _Draft]
+Template = Callable[[Scene, Sequence[Scene], random.Random], _Draft]
+"""Writes a question about a scene; the other scenes supply wrong options."""
 
 
 def _box(time_s: float, box: BoxPx, label: str) -> tuple[Box, ...]:
     return (Box(time_s, *box, label),)
 
 
-def _elsewhere(rng: random.Random, here: Sequence[str], everywhere: Sequence[str]) -> list[str]:
-    """Wrong answers: first those of the scene itself, then others in random order."""
-    others = [each for each in dict.fromkeys(everywhere) if each not in here]
-    return [*here, *rng.sample(others, len(others))]
+def _wrong_options(rng: random.Random, own: Sequence[str], pool: Sequence[str]) -> list[str]:
+    """Wrong options: first those of the scene itself, then others in random order."""
+    others = [option for option in dict.fromkeys(pool) if option not in own]
+    return [*own, *rng.sample(others, len(others))]
 
 
-def _asks_for(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _requested_item(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
     line = scene.line("ask")
     return _Draft(
         "dialogue",
         f"At the {scene.place}, what does somebody ask to be brought?",
         f"the {scene.item}",
-        _elsewhere(rng, [], [f"the {other.item}" for other in scenes]),
+        _wrong_options(rng, [], [f"the {other.item}" for other in scenes]),
         line.start_s,
         line.end_s,
     )
 
 
-def _is_late(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _late_reason(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
     line = scene.line("late")
     reasons = [other.reason for other in scenes] + list(REASONS)
     return _Draft(
         "dialogue",
         f"At the {scene.place}, why is {line.speaker} late?",
         "because the {} {}".format(*scene.reason),
-        _elsewhere(rng, [], ["because the {} {}".format(*reason) for reason in reasons]),
+        _wrong_options(rng, [], ["because the {} {}".format(*reason) for reason in reasons]),
         line.start_s,
         line.end_s,
     )
 
 
-def _who_is_late(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Drafter)
+def _late_person(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
     line = scene.line("late")
-    here = [figure.name for figure in scene.figures]
+    own = [figure.name for figure in scene.figures]
     return _Draft(
         "dialogue",
         f"At the {scene.place}, who is late?",
         line.speaker,
-        _elsewhere(rng, here, NAMES),
+        _wrong_options(rng, own, NAMES),
         line.start_s,
         line.end_s,
     )
@@ -194,14 +195,14 @@ def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _D
     )
 
 
-def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Drafter)
+def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
     figure = rng.choice(scene.figures)
-    here = [other.colour for other in scene.figures]
+    own = [other.colour for other in scene.figures]
     return _Draft(
         "pixels",
         f"At the {scene.place}, what colour is {figure.name}'s shirt?",
         figure.colour,
-        _elsewhere(rng, here, sorted(COLOUR_RGB)),
+        _wrong_options(rng, own, sorted(COLOUR_RGB)),
         scene.start_s,
         scene.end_s,
         _box(scene.start_s + SCENE_S / 2, shirt_box(figure), f"{figure.name}'s shirt"),
@@ -223,12 +224,12 @@ def _speakers_shirt(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -
 
 
 def _shirt_words(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> list[str]:
-    here = [figure.word for figure in scene.figures]
-    return _elsewhere(rng, here, [figure.word for each in scenes for figure in each.figures] + list(WORDS))
+    own = [figure.word for figure in scene.figures]
+    return _wrong_options(rng, own, [figure.word for other in scenes for figure in other.figures] + list(WORDS))
 
 
-def _sign(kind: str, relation: str) -> Drafter:
-    """A question about the sign at, before or after the moment somebody says something."""
+def _sign(kind: str, relation: str) -> Template:
+    """A question about the sign when, before or after somebody says something."""
 
     def draft(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
         line = scene.line("state")
@@ -239,7 +240,7 @@ def _sign(kind: str, relation: str) -> Drafter:
             kind,
             f"What does the sign say {relation} {line.speaker} says that the {scene.thing} is {scene.state}?",
             shown,
-            _elsewhere(rng, list(scene.signs), signs),
+            _wrong_options(rng, list(scene.signs), signs),
             *((line.start_s, line.end_s) if relation == "when" else span),
             _box((span[0] + span[1]) / 2, sign_box(), "sign"),
         )
@@ -247,25 +248,25 @@ def _sign(kind: str, relation: str) -> Drafter:
     return draft
 
 
-def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Drafter)
+def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
     line = scene.line("warn")
-    warned_of = line.text.rstrip("!").split()[-1]
-    middle_s = scene.prop_start_s + PROP_CROSSES_S / 2
-    here = [figure.colour for figure in scene.figures]
+    hazard = line.text.rstrip("!").split()[-1]
+    middle_s = scene.prop_start_s + PROP_CROSSING_S / 2
+    own = [figure.colour for figure in scene.figures]
     return _Draft(
         "before_after",
         f"At the {scene.place}, what colour is the box that moves right after {line.speaker} "
-        f"says to mind the {warned_of}?",
+        f"says to mind the {hazard}?",
         scene.prop_colour,
-        _elsewhere(rng, here, sorted(COLOUR_RGB)),
+        _wrong_options(rng, own, sorted(COLOUR_RGB)),
         scene.prop_start_s,
-        scene.prop_start_s + PROP_CROSSES_S,
+        scene.prop_start_s + PROP_CROSSING_S,
         _box(middle_s, prop_box(scene, middle_s), "box"),
     )
 
 
-_DRAFTERS: dict[str, tuple[Drafter, ...]] = {
-    "dialogue": (_asks_for, _is_late, _who_is_late),
+_TEMPLATES: dict[str, tuple[Template, ...]] = {
+    "dialogue": (_requested_item, _late_reason, _late_person),
     "pixels": (_shirt_word, _shirt_colour),
     "both": (_speakers_shirt, _sign("both", "when")),
     "before_after": (_sign("before_after", "after"), _moving_box, _sign("before_after", "before")),

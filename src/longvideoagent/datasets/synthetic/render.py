@@ -1,4 +1,4 @@
-"""Draws a script and films it: h264 video, subtitles, and the boxes of what is drawn."""
+"""Render scenes: h264 video, SubRip subtitles, and the boxes of what is drawn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -18,85 +19,92 @@ from longvideoagent.progress import Progress, no_progress
 WIDTH_PX, HEIGHT_PX = 640, 360
 FRAMES_PER_S = 5
 PROP_PX = 46
-PROP_CROSSES_S = 4.0
+PROP_CROSSING_S = 4.0
 FLOOR_PX = 300
 _SLOTS_PX = (120, 320, 520)
 _SKIN = (236, 196, 160)
 _CODEC_OPTIONS = {"preset": "veryfast", "crf": "27", "tune": "stillimage", "threads": "2"}
-"""As many threads everywhere, since their number changes the bytes."""
+"""A fixed number of threads, since it changes the bytes."""
 
 BoxPx = tuple[int, int, int, int]
 """left, top, width, height."""
 
 
-def film(scenes: Sequence[Scene], path: Path, progress: Progress = no_progress) -> None:
-    """Write the scenes as an h264 mp4 of 640 x 360 at 5 frames a second. A keyframe starts each
-    scene. ``progress`` is told the share that is done."""
+class _FrameState(NamedTuple):
+    """What distinguishes the frames of a scene."""
+
+    sign_index: int
+    prop_left_px: int
+    speaking_slot: int
+    """The slot of the figure with an open mouth, or -1."""
+
+
+def render_video(scenes: Sequence[Scene], path: Path, progress: Progress = no_progress) -> None:
+    """Write the scenes as an h264 mp4 of 640 x 360 at 5 frames a second. Each scene starts with a keyframe."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_S, options=_CODEC_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
         stream.codec_context.time_base = Fraction(1, FRAMES_PER_S)
         stream.gop_size = 10 * FRAMES_PER_S
         for scene in scenes:
-            pictures: dict[tuple[int, int, int], av.VideoFrame] = {}
+            frames: dict[_FrameState, av.VideoFrame] = {}
             for number in range(round(scene.start_s * FRAMES_PER_S), round(scene.end_s * FRAMES_PER_S)):
                 state = _state(scene, number / FRAMES_PER_S)
-                if state not in pictures:
+                if state not in frames:
                     rgb = av.VideoFrame.from_ndarray(_draw_frame(scene, state), format="rgb24")
-                    pictures[state] = rgb.reformat(format="yuv420p")
-                picture = pictures[state]
-                picture.pts = number
-                picture.time_base = Fraction(1, FRAMES_PER_S)
-                container.mux(stream.encode(picture))
+                    frames[state] = rgb.reformat(format="yuv420p")
+                frame = frames[state]
+                frame.pts = number
+                frame.time_base = Fraction(1, FRAMES_PER_S)
+                container.mux(stream.encode(frame))
             progress("rendering the video", scene.end_s / scenes[-1].end_s)
         container.mux(stream.encode())
 
 
 def sign_box() -> BoxPx:
-    """Where the sign hangs."""
+    """The box of the sign."""
     return 180, 12, 280, 54
 
 
 def shirt_box(figure: Figure) -> BoxPx:
-    """Where a figure's shirt is."""
+    """The box of a figure's shirt."""
     return _SLOTS_PX[figure.slot] - 66, 172, 132, 92
 
 
 def prop_box(scene: Scene, time_s: float) -> BoxPx:
-    """Where the prop is at that time."""
+    """The box of the prop at a time."""
     return _prop_left(scene, time_s), FLOOR_PX, PROP_PX, PROP_PX
 
 
 def _prop_left(scene: Scene, time_s: float) -> int:
-    share = min(1.0, max(0.0, (time_s - scene.prop_start_s) / PROP_CROSSES_S))
+    fraction = min(1.0, max(0.0, (time_s - scene.prop_start_s) / PROP_CROSSING_S))
     if not scene.prop_goes_right:
-        share = 1.0 - share
-    return round(20 + share * (WIDTH_PX - PROP_PX - 40))
+        fraction = 1.0 - fraction
+    return round(20 + fraction * (WIDTH_PX - PROP_PX - 40))
 
 
-def _state(scene: Scene, time_s: float) -> tuple[int, int, int]:
-    """What tells one picture of a scene from another: the sign, the prop's place, who speaks."""
+def _state(scene: Scene, time_s: float) -> _FrameState:
     speaking = next((line.speaker for line in scene.lines if line.start_s <= time_s < line.end_s), None)
     slot = scene.figure(speaking).slot if speaking and int(time_s * FRAMES_PER_S) % 2 else -1
-    return int(time_s >= scene.sign_change_s), _prop_left(scene, time_s), slot
+    return _FrameState(int(time_s >= scene.sign_change_s), _prop_left(scene, time_s), slot)
 
 
-def _draw_frame(scene: Scene, state: tuple[int, int, int]) -> Pixels:
-    sign, prop_left, speaking_slot = state
+def _draw_frame(scene: Scene, state: _FrameState) -> Pixels:
     image = _backdrop(scene.index).copy()
     draw = ImageDraw.Draw(image)
     left, top, width, height = sign_box()
     draw.rectangle((left, top, left + width, top + height), fill=(250, 250, 245), outline=(60, 50, 40), width=3)
-    _write(draw, (left + width // 2, top + height // 2), scene.signs[sign], 26, (20, 20, 20))
+    _draw_text(draw, (left + width // 2, top + height // 2), scene.signs[state.sign_index], 26, (20, 20, 20))
     for figure in scene.figures:
-        _draw_figure(draw, figure, figure.slot == speaking_slot)
-    draw.rectangle((prop_left, FLOOR_PX, prop_left + PROP_PX, FLOOR_PX + PROP_PX), fill=COLOUR_RGB[scene.prop_colour])
+        _draw_figure(draw, figure, figure.slot == state.speaking_slot)
+    left = state.prop_left_px
+    draw.rectangle((left, FLOOR_PX, left + PROP_PX, FLOOR_PX + PROP_PX), fill=COLOUR_RGB[scene.prop_colour])
     return np.asarray(image, dtype=np.uint8)
 
 
 @lru_cache(maxsize=2)
 def _backdrop(index: int) -> Image.Image:
-    """A quiet wall and floor that differ from scene to scene."""
+    """A plain wall and floor that differ from scene to scene."""
     wall = [(196, 205, 214), (214, 206, 196), (200, 212, 200), (212, 200, 210), (206, 206, 206)][index % 5]
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), wall)
     draw = ImageDraw.Draw(image)
@@ -110,7 +118,7 @@ def _backdrop(index: int) -> Image.Image:
 def _draw_figure(draw: ImageDraw.ImageDraw, figure: Figure, mouth_open: bool) -> None:
     x = _SLOTS_PX[figure.slot]
     left, top, width, height = shirt_box(figure)
-    _write(draw, (x, 88), figure.name, 22, (30, 30, 30))
+    _draw_text(draw, (x, 88), figure.name, 22, (30, 30, 30))
     draw.ellipse((x - 30, 106, x + 30, 166), fill=_SKIN, outline=(90, 70, 60))
     for eye in (x - 11, x + 11):
         draw.ellipse((eye - 3, 128, eye + 3, 134), fill=(30, 30, 30))
@@ -119,29 +127,31 @@ def _draw_figure(draw: ImageDraw.ImageDraw, figure: Figure, mouth_open: bool) ->
     draw.rectangle((x - 34, top + height, x - 8, FLOOR_PX + 20), fill=(60, 60, 70))
     draw.rectangle((x + 8, top + height, x + 34, FLOOR_PX + 20), fill=(60, 60, 70))
     is_light = figure.colour in ("yellow", "pink", "orange")
-    _write(draw, (x, top + height // 2), figure.word, 27, (15, 15, 15) if is_light else (255, 255, 255))
+    _draw_text(draw, (x, top + height // 2), figure.word, 27, (15, 15, 15) if is_light else (255, 255, 255))
 
 
-def _write(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, size_px: int, fill: tuple[int, ...]) -> None:
-    draw.text(middle, text, font=_font(size_px), fill=fill, anchor="mm", stroke_width=1, stroke_fill=fill)
+def _draw_text(
+    draw: ImageDraw.ImageDraw, center: tuple[int, int], text: str, size_px: int, fill: tuple[int, ...]
+) -> None:
+    draw.text(center, text, font=_font(size_px), fill=fill, anchor="mm", stroke_width=1, stroke_fill=fill)
 
 
 @lru_cache(maxsize=8)
 def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font inside Pillow, so that every machine draws the same."""
+    """The font that Pillow includes, so that every machine draws the same."""
     return ImageFont.load_default(size_px)
 
 
 def write_srt(scenes: Sequence[Scene], path: Path) -> None:
-    """The dialogue as SubRip text."""
+    """Write the dialogue as SubRip subtitles."""
     blocks = []
     for number, line in enumerate((line for scene in scenes for line in scene.lines), start=1):
-        span = f"{_stamp(line.start_s)} --> {_stamp(line.end_s)}"
+        span = f"{_format_srt_time(line.start_s)} --> {_format_srt_time(line.end_s)}"
         blocks.append(f"{number}\n{span}\n{line.speaker}: {line.text}\n")
     path.write_text("\n".join(blocks), encoding="utf-8")
 
 
-def _stamp(time_s: float) -> str:
+def _format_srt_time(time_s: float) -> str:
     milliseconds = round(time_s * 1000)
     seconds, milliseconds = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"

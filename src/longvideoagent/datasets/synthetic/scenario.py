@@ -1,7 +1,7 @@
-"""The script of a sample episode, written from a seed: places, people, what they say, what changes.
+"""The scenes of a synthetic episode, generated from a seed: places, people, what they say, what changes.
 
-Nothing is drawn here. Scenes are alike on purpose: the same people say the same kinds of things at
-several places, so a line has to be found in its scene, and a shirt has to be seen in it.
+Nothing is drawn here. Scenes are similar on purpose: the same people say the same kinds of things at several places,
+so a line has to be located in its scene, and a shirt has to be seen in it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ COLOUR_RGB = {
 NAMES = ("Mira", "Otto", "Lena", "Hugo", "Nora", "Felix")
 
 
-def _listed(text: str, separator: str | None = None) -> tuple[str, ...]:
-    return tuple(" ".join(each.split()) for each in text.split(separator) if each.strip())
+def _split_words(text: str, separator: str | None = None) -> tuple[str, ...]:
+    return tuple(" ".join(part.split()) for part in text.split(separator) if part.strip())
 
 
-WORDS = _listed(
+WORDS = _split_words(
     """
     KITE MOON RIVER TIGER ROBOT LEMON CLOUD PIANO ROCKET ANCHOR CACTUS FALCON GUITAR HAMMER JUNGLE
     KETTLE MAGNET NEEDLE ORCHID PARROT QUARTZ RABBIT SADDLE TURTLE VELVET WALNUT YOGURT ZEBRA BUTTON
     CANDLE DRAGON ENGINE FOREST GARDEN HARBOR ISLAND JACKET KERNEL LADDER MARBLE NAPKIN OYSTER PEPPER
     """
 )
-SIGNS = _listed(
+SIGNS = _split_words(
     """
     GOLDEN OWL, SILVER FOX, BRAVE BEAR, QUIET DEER, HAPPY FROG, PROUD SWAN, LUCKY MOUSE, GENTLE WOLF,
     CLEVER CROW, MIGHTY WHALE, TINY SPIDER, NOBLE HORSE, SLEEPY PANDA, RAPID HARE, ROYAL EAGLE, WILD
@@ -44,21 +44,21 @@ SIGNS = _listed(
     """,
     separator=",",
 )
-PLACES = _listed(
+PLACES = _split_words(
     """
-    bakery library garage museum station aquarium theatre greenhouse lighthouse workshop laundry school
+    bakery library garage museum station aquarium theatre greenhouse lighthouse workshop laundry cinema
     hospital stadium pharmacy brewery monastery airport castle bookshop vineyard observatory gymnasium
     courthouse windmill
     """
 )
-ITEMS = _listed(
+ITEMS = _split_words(
     """
     lantern rope ladder blanket compass teapot umbrella suitcase violin telescope basket hammock
     wheelbarrow typewriter accordion backpack candlestick bucket notebook calendar microscope paintbrush
     trumpet thermos saw
     """
 )
-THINGS = _listed(
+THINGS = _split_words(
     """
     radio heating elevator printer fountain engine doorbell projector oven freezer pump clock alarm
     camera tractor antenna generator furnace turbine telephone scanner compressor boiler chimney gate
@@ -93,7 +93,7 @@ SMALL_TALK = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A person in one scene; ``slot`` 0 to 2 is the place from left to right."""
+    """A person in one scene; ``slot`` 0 to 2 is the position from left to right."""
 
     name: str
     colour: str
@@ -103,20 +103,20 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something said; times from the start of the episode."""
+    """A line of dialogue; times from the start of the episode."""
 
     start_s: float
     end_s: float
     speaker: str
     text: str
     role: str
-    """What the line is for: place, ask, late, state, warn or talk."""
+    """The purpose of the line: place, ask, late, state, warn or talk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A minute at one place. ``signs`` change from the first to the second at ``sign_change_s``; the
-    prop, a box of ``prop_colour``, crosses the floor from ``prop_start_s`` on."""
+    """A minute at one place. ``signs`` change from the first to the second at ``sign_change_s``; the prop, a box of
+    ``prop_colour``, crosses the floor from ``prop_start_s`` on."""
 
     index: int
     start_s: float
@@ -135,22 +135,22 @@ class Scene:
 
     @property
     def end_s(self) -> float:
-        """When the next scene starts."""
+        """The start of the next scene."""
         return self.start_s + SCENE_S
 
     def line(self, role: str) -> Line:
-        """The line of that role."""
+        """The line with that role."""
         return next(line for line in self.lines if line.role == role)
 
     def figure(self, name: str) -> Figure:
-        """The person of that name."""
+        """The person with that name."""
         return next(figure for figure in self.figures if figure.name == name)
 
 
-def write_script(seed: int, scene_count: int) -> tuple[Scene, ...]:
-    """As many scenes, each at another place; the same seed gives the same script.
+def generate_scenes(seed: int, scene_count: int) -> tuple[Scene, ...]:
+    """Generate ``scene_count`` scenes, each at another place; the same seed gives the same scenes.
 
-    Raises ValueError for more scenes than there are places (25).
+    Raises ValueError for more scenes than places (25).
     """
     if not 1 <= scene_count <= len(PLACES):
         raise ValueError(f"an episode has 1 to {len(PLACES)} scenes, not {scene_count}")
@@ -199,25 +199,25 @@ class _Topics:
 
 def _write_lines(rng: random.Random, start_s: float, names: list[str], topics: _Topics) -> tuple[Line, ...]:
     host, guest, third = names
-    means, trouble = topics.reason
-    names_place_first = rng.random() < 0.5
-    told = [
-        (guest, f"Sorry that I am late, the {means} {trouble}.", "late"),
+    subject, event = topics.reason
+    is_place_first = rng.random() < 0.5
+    script = [
+        (guest, f"Sorry that I am late, the {subject} {event}.", "late"),
         *_talk(rng, names, 2),
         (host, f"{guest}, please bring me the {topics.item}.", "ask"),
         *_talk(rng, names, 1),
-        (third, f"Did you hear? The {topics.thing} is {topics.state}.", "state"),
+        (third, f"Did you know? The {topics.thing} is {topics.state}.", "state"),
         *_talk(rng, names, 2),
         (guest, f"Careful, mind the {rng.choice(('step', 'floor', 'door', 'cable'))}!", "warn"),
         *_talk(rng, names, 2),
     ]
-    if names_place_first:
-        told.insert(0, (host, f"Here we are at the {topics.place}.", "place"))
+    if is_place_first:
+        script.insert(0, (host, f"Here we are at the {topics.place}.", "place"))
     else:
-        told.append((host, f"So much for the {topics.place}, let us go home.", "place"))
-    gap_s = (SCENE_S - 6.0) / len(told)
+        script.append((host, f"So much for the {topics.place}, let us go home.", "place"))
+    gap_s = (SCENE_S - 6.0) / len(script)
     lines = []
-    for number, (speaker, text, role) in enumerate(told):
+    for number, (speaker, text, role) in enumerate(script):
         at_s = start_s + 2.0 + number * gap_s + rng.uniform(0.0, 0.6)
         lines.append(Line(round(at_s, 2), round(at_s + 1.4 + 0.045 * len(text), 2), speaker, text, role))
     return tuple(lines)

@@ -1,0 +1,45 @@
+"""Values of annotation fields, whose types vary between files and releases: numbers, texts, lists, spans."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from longvideoagent.datasets.gold import Span
+
+_SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
+
+
+def as_finite(value: object) -> float | None:
+    """A finite number, also one written as text; None for anything else, NaN and infinities included."""
+    if type(value) is float and math.isfinite(value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # an integer can have more digits than a float holds
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_text(value: object) -> str:
+    """A text or a number as stripped text; empty for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value.strip() if isinstance(value, str) else str(value) if is_number else ""
+
+
+def as_list(value: object) -> list[object]:
+    """The value if it is a list, else an empty list (a text is not a list of characters)."""
+    return value if isinstance(value, list) else []
+
+
+def read_span(value: object) -> Span | None:
+    """Start and end in seconds from ``[48.6, 60.0]`` or ``"48.62-60.02"``; None for anything else, such as
+    "NaN-NaN"."""
+    if isinstance(value, str) and (match := _SPAN.fullmatch(value)):
+        value = [match[1], match[2]]
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    start_s, end_s = as_finite(value[0]), as_finite(value[1])
+    return (start_s, end_s) if start_s is not None and end_s is not None and 0 <= start_s <= end_s else None

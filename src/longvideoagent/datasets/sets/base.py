@@ -1,0 +1,105 @@
+"""What the readers of all sets share: videos found by name, subtitles next to them, splits, side files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.records import Problem, RecordFile
+from longvideoagent.datasets.sets.json_subtitles import open_with_json_subtitles, read_json_subtitles
+from longvideoagent.datasets.sets.raw_question import RecordReader, read_raw_questions
+from longvideoagent.errors import DataError
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES
+from longvideoagent.media.subtitles import read_subtitles
+from longvideoagent.media.video import Video, open_video
+
+VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
+ONLY_SPLIT = "val"
+"""The name of the split of a set that has only one."""
+
+
+@dataclass(frozen=True)
+class VideoDataset:
+    """One split of such a set. Videos are found by their stem in ``VIDEO_FOLDERS``."""
+
+    name: str
+    folder: Path
+    samples: Sequence[Sample]
+    problems: Sequence[Problem]
+    subtitle_offsets_s: Mapping[str, float] = field(default_factory=dict)
+    """The start of each video on the axis of its JSON subtitles, in seconds."""
+
+    @cached_property
+    def _video_files(self) -> Mapping[str, Path]:
+        """Video files by stem, or by folder and stem where questions name a video with its folder."""
+        files = (path for name in VIDEO_FOLDERS for path in (self.folder / name).rglob("*.*"))
+        named_folders = {sample.video.rpartition("/")[0] for sample in self.samples}
+        return {
+            f"{path.parent.name}/{path.stem}" if path.parent.name in named_folders else path.stem: path
+            for path in sorted(files, reverse=True)
+            if path.suffix.lower() in VIDEO_SUFFIXES
+        }
+
+    def video_file(self, video: str) -> Path | None:
+        """The file of a video, or None."""
+        return self._video_files.get(video) or self._video_files.get(video.rpartition("/")[2])
+
+    def subtitle_file(self, video: str) -> Path | None:
+        """The subtitle file of a video, or None."""
+        stem = video.rpartition("/")[2]
+        json_files = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
+        srt_files = [self.folder / name / f"{stem}.srt" for name in ("subtitle", "subtitles")]
+        return next((path for path in (*json_files, *srt_files) if path.exists()), None)
+
+    def subtitle_problems(self) -> Iterator[Problem]:
+        """The problems of all subtitle files that exist."""
+        for video in dict.fromkeys(sample.video for sample in self.samples):
+            if path := self.subtitle_file(video):
+                try:
+                    if path.suffix == ".json":
+                        yield from read_json_subtitles(path)[1]
+                    else:
+                        yield from (Problem(path, 0, "", message) for message in read_subtitles(path)[1])
+                except DataError as error:
+                    yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
+
+    def clips(self, _video: str) -> None:
+        """None: a video is split into clips when it is opened."""
+        return
+
+    def open_video(self, video: str) -> Video:
+        """Open a video and split it into clips. Raises DataError if its file is missing."""
+        path, subtitles = self.video_file(video), self.subtitle_file(video)
+        if path is None:
+            folders = ", ".join(f"{name}/" for name in VIDEO_FOLDERS)
+            raise DataError(f"{self.folder}: no video {video!r} in {folders}; get it from its publishers")
+        if subtitles is not None and subtitles.suffix == ".json":
+            return open_with_json_subtitles(path, subtitles, self.subtitle_offsets_s.get(video, 0.0))
+        return open_video(path, subtitles)
+
+
+def read_video_dataset(name: str, folder: Path, files: Sequence[RecordFile], reader: RecordReader) -> VideoDataset:
+    """Read annotation files with the reader of a set."""
+    return VideoDataset(name, folder, *read_raw_questions(files, reader))
+
+
+def check_split(folder: Path, split: str, splits: Sequence[str]) -> None:
+    """Raise DataError for a split that is not one of ``splits``."""
+    if split not in splits:
+        verb = "is" if len(splits) == 1 else "are"
+        raise DataError(f"{folder}: no split {split!r}; there {verb} {', '.join(splits)}")
+
+
+def read_members(path: Path, problems: list[Problem], *, required: bool = False) -> dict[str, Any]:
+    """The members of a JSON object in a file, empty if the file is missing and not ``required``. Its problems are
+    added to ``problems``. Raises DataError if it cannot be read."""
+    if not required and not path.exists():
+        return {}
+    file = RecordFile.read(path)
+    members = file.members()
+    problems += file.problems
+    return members
