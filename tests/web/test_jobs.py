@@ -180,6 +180,14 @@ def test_job_team_chosen(library: Path, tmp_path: Path) -> None:
         assert (job["team"], job["answer"]) == ("scripted", "because")
 
 
+def test_actions_match_traces(library: Path) -> None:
+    with serving(library) as server:
+        actions = {action["name"]: action for action in server.get("/api/actions")}
+        assert actions["look"] == {"name": "look", "label": "Look", "verb": "looks", "icon": "◉", "agent": "vision"}
+        job = server.ended(server.ask(server.video("a.mp4"), "Where is the kettle?"))
+        assert {round_["action"] for round_ in job["trace"]["rounds"]} <= set(actions)
+
+
 def test_job_server_killed(library: Path, tmp_path: Path) -> None:
     command = [str(LVA), "serve", "--library", str(library), "--port", "0", "--concurrency", "1"]
     (library / "a.srt").unlink()

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
+from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import LONGEST_QUESTION, make_question
 from longvideoagent.server.jobs import Job
@@ -52,6 +53,15 @@ async def list_teams(request: Request) -> dict[str, Any]:
     """The teams that can be asked; the first is the default."""
     teams = app_state(request).teams
     return {"teams": [{"name": name, "description": description} for name, description in teams.items()]}
+
+
+@router.get("/actions")
+async def list_actions() -> list[dict[str, Any]]:
+    """The actions of the master: how the page shows each, and which agent performs it (null for none)."""
+    return [
+        {"name": spec.name, "label": spec.label, "verb": spec.verb, "icon": spec.icon, "agent": spec.agent}
+        for spec in ACTIONS
+    ]
 
 
 @router.post("/jobs", status_code=201)
