@@ -194,10 +194,10 @@ def test_question_is_kept_if_its_video_fails_to_open(library: Path, open_page: O
         expect(page.locator("#form-note")).to_contain_text("not open yet")
         held.release(status=503, json={"detail": "the video cannot be read just now"})
         expect(page.locator("#form-note")).to_contain_text("could not be opened")
-        expect(page.locator("#trouble")).to_contain_text("cannot be read just now")
+        expect(page.locator("#error-banner")).to_contain_text("cannot be read just now")
         assert page.input_value("#question") == "Where is the kettle?"
         assert app_state.get("/api/jobs") == {"jobs": []}
-        page.click("#trouble-again")
+        page.click("#error-retry")
         expect(page.locator("#timeline")).to_be_visible()
         page.click("#ask-button")
         expect(page.locator("#answer")).to_contain_text("kettle")
@@ -265,7 +265,7 @@ def test_an_opened_ask_shows_its_answer_before_all_else(width: int, library: Pat
         assert answer is not None
         assert steps is not None
         assert answer["y"] + answer["height"] <= steps["y"]
-        page.click("#ask-summary")
+        page.click("#question-unfold")
         expect(page.locator("#question")).to_be_visible()
 
 
@@ -277,7 +277,7 @@ def test_an_answer_that_is_hardly_believed_says_so(library: Path, open_page: Ope
         page = open_page(app_state)
         page.route(f"**/api/jobs/{done}", lambda route: route.fulfill(json=unsure))
         page.goto(f"{app_state.url}/#/jobs/{done}")
-        expect(page.locator("#answer .unsure")).to_have_text("Not sure")
+        expect(page.locator("#answer .low-confidence")).to_have_text("Not sure")
         expect(page.locator("#answer .confidence")).to_contain_text("0.12")
         expect(page.locator("#status")).to_contain_text("not sure")
 
@@ -321,19 +321,19 @@ def test_what_is_written_about_one_video_stays_with_it(library: Path, short_vide
 def test_what_is_not_there_is_said_to_be_missing(library: Path, open_page: Open) -> None:
     with serving(library) as app_state:
         page = open_page(app_state, "/#/videos/0123")
-        expect(page.locator("#gone")).to_contain_text("No video of the id 0123 is in the library")
+        expect(page.locator("#not-found")).to_contain_text("No video of the id 0123 is in the library")
         expect(page.locator("#question")).to_be_disabled()
         page.goto(f"{app_state.url}/#/jobs/0123")
-        expect(page.locator("#gone")).to_contain_text("no ask of that id")
+        expect(page.locator("#not-found")).to_contain_text("no job has this id")
         page.goto(f"{app_state.url}/#/nowhere/0123")
-        expect(page.locator("#gone")).to_contain_text("#/nowhere/0123")
+        expect(page.locator("#not-found")).to_contain_text("#/nowhere/0123")
         page.locator(".video-item a").first.click()
         expect(page.locator("#question")).to_be_enabled()
         expect(page.locator("#timeline")).to_be_visible()
         (library / "a.mp4").unlink()
         app_state.until(lambda: app_state.get("/api/videos")["videos"], lambda videos: not videos)
         page.evaluate("dispatchEvent(new Event('focus'))")
-        expect(page.locator("#gone")).to_contain_text("a.mp4 is no longer in the library")
+        expect(page.locator("#not-found")).to_contain_text("a.mp4 is no longer in the library")
         expect(page.locator(".video-item")).to_have_count(0)
         expect(page.locator("#question")).to_be_disabled()
 
@@ -354,7 +354,7 @@ def test_formats_that_browsers_do_not_play_are_seen_all_the_same(
     (tmp_path / name).with_suffix(".srt").write_text((library / "a.srt").read_text())
     with serving(tmp_path) as app_state:
         page = open_page(app_state, f"/#/videos/{app_state.video(name)}")
-        expect(page.locator("#playing-note")).to_contain_text("on the fly")
+        expect(page.locator("#playback-note")).to_contain_text("on the fly")
         ask(page, "Who says that the lamp is torn?", "Mira", "Otto")
         expect(page.locator("#answer")).to_contain_text("Otto")
         button = page.locator("#answer [data-time-s]").first
@@ -461,7 +461,7 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         page.locator("#run-list").get_by_text("one").click()
         expect(page.locator("#run-rows tr")).to_have_count(6)
         right = sum(row["correct"] for row in rows)
-        page.select_option("#filter-verdict", "right")
+        page.select_option("#filter-verdict", "correct")
         expect(page.locator("#run-rows tr")).to_have_count(right)
         page.select_option("#filter-verdict", "wrong")
         expect(page.locator("#run-rows tr")).to_have_count(6 - right)
@@ -480,7 +480,7 @@ def test_a_run_is_filtered_looked_into_and_compared(runs: Path, open_page: Open)
         expect(page.locator(".steps")).to_have_count(2)
         expect(page.locator("#trajectories")).to_be_in_viewport()
         page.fill("#filter-text", "no such words")
-        expect(page.locator("#run-count")).to_have_text("No question fits.")
+        expect(page.locator("#run-count")).to_have_text("No question matches.")
 
 
 def views(app_state: RunningServer) -> dict[str, str]:
@@ -567,17 +567,17 @@ def test_subtitles_go_to_the_video_they_came_with(
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         expect(page.locator("#timeline")).to_be_visible()
         page.set_input_files("#upload-input", [tmp_path / name for name in ("b.srt", "b.mp4", "other.srt")])
-        expect(page.locator("#added")).to_contain_text("b.srt is now used as the subtitles of b.mp4")
-        expect(page.locator("#trouble")).to_contain_text("other.srt was not used")
-        expect(page.locator("#trouble-again")).not_to_be_visible()
+        expect(page.locator("#toasts")).to_contain_text("b.srt is now used as the subtitles of b.mp4")
+        expect(page.locator("#error-banner")).to_contain_text("other.srt was not used")
+        expect(page.locator("#error-retry")).not_to_be_visible()
         expect(page.locator("#video-name")).to_have_text("b.mp4")
         own = {each["name"]: each["has_uploaded_subtitles"] for each in app_state.get("/api/videos")["videos"]}
         assert own == {"a.mp4": False, "b.mp4": True}
         page.locator(".video-item").get_by_text("a.mp4").click()
         expect(page.locator("#video-name")).to_have_text("a.mp4")
         page.set_input_files("#upload-input", tmp_path / "other.srt")
-        expect(page.locator("#added")).to_contain_text("other.srt is now used as the subtitles of a.mp4")
-        expect(page.locator("#trouble")).not_to_be_visible()
+        expect(page.locator("#toasts")).to_contain_text("other.srt is now used as the subtitles of a.mp4")
+        expect(page.locator("#error-banner")).not_to_be_visible()
 
 
 def test_failures_are_all_told_until_something_succeeds(
@@ -589,15 +589,15 @@ def test_failures_are_all_told_until_something_succeeds(
     with serving(library) as app_state:
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         page.set_input_files("#upload-input", [tmp_path / name for name in ("one.mp4", "b.mp4", "two.mp4")])
-        expect(page.locator("#trouble-list li")).to_have_count(2)
-        expect(page.locator("#trouble-list")).to_contain_text("one.mp4 was not added")
-        expect(page.locator("#trouble-list")).to_contain_text("two.mp4 was not added")
-        expect(page.locator("#trouble-again")).not_to_be_visible()
+        expect(page.locator("#error-list li")).to_have_count(2)
+        expect(page.locator("#error-list")).to_contain_text("one.mp4 was not added")
+        expect(page.locator("#error-list")).to_contain_text("two.mp4 was not added")
+        expect(page.locator("#error-retry")).not_to_be_visible()
         expect(page.locator("#video-name")).to_have_text("b.mp4")
-        expect(page.locator("#trouble-list li")).to_have_count(2)
+        expect(page.locator("#error-list li")).to_have_count(2)
         ask(page, "Where is the kettle?")
         expect(page.locator("#answer")).to_be_visible()
-        expect(page.locator("#trouble")).not_to_be_visible()
+        expect(page.locator("#error-banner")).not_to_be_visible()
 
 
 def test_a_file_is_dropped_onto_the_page(tmp_path: Path, short_video: Path, open_page: Open) -> None:
@@ -622,8 +622,8 @@ def test_a_server_that_is_gone_is_told_in_words(library: Path, open_page: Open) 
         page = open_page(app_state, f"/#/videos/{app_state.video('a.mp4')}")
         expect(page.locator("#timeline")).to_be_visible()
     ask(page, "Is anybody there?")
-    expect(page.locator("#trouble")).to_be_visible()
-    expect(page.locator("#trouble-again")).to_be_visible()
+    expect(page.locator("#error-banner")).to_be_visible()
+    expect(page.locator("#error-retry")).to_be_visible()
     assert page.input_value("#question") == "Is anybody there?"
 
 

@@ -1,66 +1,65 @@
-/** Tells people who cannot see the page what happens, one short sentence a change. */
+/** Announces changes to screen readers, one short sentence each. */
 
 import { isUnsure } from "./answer-view.js";
 import { byId } from "./dom.js";
-import { actionInWords, clock } from "./format.js";
+import { actionLabel, formatTimestamp } from "./format.js";
 
 /** @param {string} sentence */
 export function announce(sentence) {
   byId("status").textContent = sentence;
 }
 
-/** Says what is new in one ask each time its state arrives. */
-export class AskAnnouncer {
-  #said = new Set();
+/** Announces what is new in one job whenever its state arrives. */
+export class JobAnnouncer {
+  #announced = new Set();
 
-  /** @param {import("./api.js").Ask} ask */
-  tell(ask) {
-    const fresh = sentences(ask).filter((sentence) => !this.#said.has(sentence));
-    for (const sentence of fresh) this.#said.add(sentence);
-    if (fresh.length) announce(fresh.join(" "));
+  /** @param {import("./api.js").Job} job */
+  announceNew(job) {
+    const unannounced = sentences(job).filter((sentence) => !this.#announced.has(sentence));
+    for (const sentence of unannounced) this.#announced.add(sentence);
+    if (unannounced.length) announce(unannounced.join(" "));
   }
 
-  /** Know all that is in it without saying it: only its end is told. */
-  catchUp(ask) {
-    for (const sentence of sentences(ask).slice(0, -1)) this.#said.add(sentence);
-    this.tell(ask);
+  /** Announce only the last sentence of a job that has ended. */
+  announceEnd(job) {
+    for (const sentence of sentences(job).slice(0, -1)) this.#announced.add(sentence);
+    this.announceNew(job);
   }
 }
 
-function sentences(ask) {
-  const told = [];
-  if (ask.state === "queued" && ask.queue_position) told.push(`Queued at place ${ask.queue_position}.`);
-  if (ask.stage) told.push(`Preparing: ${ask.stage}.`);
-  const { trace: trajectory } = ask;
-  if (trajectory?.first) told.push(`First grounding: ${came(trajectory.first)}`);
+function sentences(job) {
+  const texts = [];
+  if (job.state === "queued" && job.queue_position) texts.push(`Queued at position ${job.queue_position}.`);
+  if (job.stage) texts.push(`Preparing: ${job.stage}.`);
+  const { trace: trajectory } = job;
+  if (trajectory?.first) texts.push(`First grounding: ${describeResult(trajectory.first)}`);
   trajectory?.rounds.forEach((round, index) => {
-    told.push(ended(`Round ${index + 1}: ${does(round)}`));
-    if (round.observed) told.push(`Round ${index + 1}: ${came(round.observed)}`);
+    texts.push(withFullStop(`Round ${index + 1}: ${describeAction(round)}`));
+    if (round.observed) texts.push(`Round ${index + 1}: ${describeResult(round.observed)}`);
   });
-  if (ask.state === "failed") told.push(`It failed. ${ask.cause ?? ""}`);
-  else if (ask.state === "stopped") told.push(ask.cause ? ended(`Stopped: ${ask.cause}`) : "Stopped.");
-  else if (trajectory?.outcome)
-    told.push(answered(trajectory));
-  return told;
+  if (job.state === "failed") texts.push(`It failed. ${job.cause ?? ""}`);
+  else if (job.state === "stopped") texts.push(job.cause ? withFullStop(`Stopped: ${job.cause}`) : "Stopped.");
+  else if (trajectory?.outcome) texts.push(describeAnswer(trajectory));
+  return texts;
 }
 
-function answered(trajectory) {
+function describeAnswer(trajectory) {
   if (!trajectory.answer) return `No answer: ${trajectory.outcome}.`;
-  return ended(`${isUnsure(trajectory) ? "Answer, not sure" : "Answer"}: ${trajectory.answer}`);
+  return withFullStop(`${isUnsure(trajectory) ? "Answer, not sure" : "Answer"}: ${trajectory.answer}`);
 }
 
-function does({ action, content }) {
+function describeAction({ action, content }) {
   if (action === "look") return content.endsWith("?") ? `looks: ${content}` : `looks for ${content}`;
-  return action === "answer" ? `answers ${content}` : actionInWords(action);
+  return action === "answer" ? `answers ${content}` : actionLabel(action);
 }
 
-/** With a full stop, unless it ends in a mark of its own. */
-function ended(sentence) {
+/** Add a full stop unless the sentence ends in punctuation. */
+function withFullStop(sentence) {
   return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
-function came(observed) {
-  if (observed.kind === "grounding") return `clip ${observed.clip}, from ${clock(observed.start_s)}.`;
+function describeResult(observed) {
+  if (observed.kind === "grounding") return `clip ${observed.clip}, from ${formatTimestamp(observed.start_s)}.`;
   if (observed.kind === "vision") return `the vision agent saw ${observed.frames_s.length} frames.`;
   return observed.text;
 }

@@ -1,56 +1,60 @@
-/** The answer card: what it answers, how sure it is, on what evidence and at what cost. */
+/** The answer card: answer, confidence, evidence and cost. */
 
-import { element, prose } from "./dom.js";
+import { element, textElement } from "./dom.js";
 import { evidenceLists } from "./evidence-view.js";
-import { counted, optionName, outcomeInWords, took } from "./format.js";
+import { formatDuration, optionLabel, outcomeText, pluralize } from "./format.js";
 
-const MOMENTS_IN_SIGHT = 5;
-const LEAST_SURE = 0.3; // a lower confidence is no more than a guess
+const MAX_VISIBLE_MOMENTS = 5;
+const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
 
-/** @param {import("./api.js").Trajectory} trajectory @param {import("./evidence-view.js").Sight} sight @returns {Node[]} */
-export function showAnswer(trajectory, sight) {
+/**
+ * @param {import("./api.js").Trajectory} trajectory
+ * @param {import("./evidence-view.js").PlaybackContext} playback
+ * @returns {Node[]}
+ */
+export function showAnswer(trajectory, playback) {
   const { answer, option_index, outcome, cause, confidence, evidence, warnings } = trajectory;
   const title = answer || "No answer";
-  const shown = [
-    element("h3", { class: "soft" }, "Answer"),
-    isUnsure(trajectory) ? element("p", { class: "unsure" }, "Not sure") : null,
+  const nodes = [
+    element("h3", { class: "muted" }, "Answer"),
+    isUnsure(trajectory) ? element("p", { class: "low-confidence" }, "Not sure") : null,
     element(
       "p",
       { class: "answer-text" },
-      option_index === null ? null : element("span", { class: "option-name" }, optionName(option_index)),
-      prose("span", "", title),
+      option_index === null ? null : element("span", { class: "option-name" }, optionLabel(option_index)),
+      textElement("span", "", title),
     ),
-    prose("p", `outcome ${outcome}`, [outcomeInWords(outcome), cause].filter(Boolean).join(". ")),
+    textElement("p", `outcome ${outcome}`, [outcomeText(outcome), cause].filter(Boolean).join(". ")),
     confidence === null ? null : confidenceBar(confidence),
-    evidence.length ? element("h4", {}, "Evidence") : element("p", { class: "soft" }, "No evidence is given."),
-    ...evidenceLists(sight, evidence, MOMENTS_IN_SIGHT),
+    evidence.length ? element("h4", {}, "Evidence") : element("p", { class: "muted" }, "No evidence is given."),
+    ...evidenceLists(playback, evidence, MAX_VISIBLE_MOMENTS),
     warnings.length
-      ? element("ul", { class: "warnings" }, ...warnings.map((warning) => prose("li", "", warning)))
+      ? element("ul", { class: "warnings" }, ...warnings.map((warning) => textElement("li", "", warning)))
       : null,
-    element("p", { class: "cost" }, costInWords(trajectory)),
+    element("p", { class: "cost" }, costText(trajectory)),
   ];
-  return shown.filter(Boolean);
+  return nodes.filter(Boolean);
 }
 
-/** Whether it answers, and hardly believes so itself. */
+/** Whether there is an answer with a low confidence. */
 export function isUnsure({ answer, confidence }) {
-  return Boolean(answer) && confidence !== null && confidence < LEAST_SURE;
+  return Boolean(answer) && confidence !== null && confidence < MIN_CONFIDENCE;
 }
 
 function confidenceBar(confidence) {
-  const filling = element("span", { class: "filling" });
-  filling.style.width = `${100 * confidence}%`;
+  const fill = element("span", { class: "fill" });
+  fill.style.width = `${100 * confidence}%`;
   return element(
     "p",
     { class: "confidence" },
-    element("span", { class: "soft" }, "Confidence"),
-    element("span", { class: "bar", "aria-hidden": "true" }, filling),
+    element("span", { class: "muted" }, "Confidence"),
+    element("span", { class: "bar", "aria-hidden": "true" }, fill),
     element("span", { class: "number" }, confidence.toFixed(2)),
   );
 }
 
-function costInWords({ rounds, tokens, usd, seconds }) {
-  const parts = [counted(rounds.length, "round"), counted(tokens, "token"), took(seconds)];
+function costText({ rounds, tokens, usd, seconds }) {
+  const parts = [pluralize(rounds.length, "round"), pluralize(tokens, "token"), formatDuration(seconds)];
   if (usd) parts.push(`$${usd.toFixed(usd < 0.1 ? 4 : 2)}`);
   return parts.join(" · ");
 }

@@ -1,5 +1,5 @@
 /**
- * Every request that the page makes, and what comes back. Times are seconds in the video.
+ * All requests of the page and the types of their replies. Times are seconds in the video.
  *
  * @typedef {{label: string, start_s: number, end_s: number, density?: number}} Clip
  * @typedef {{clip: string, start_s: number, end_s: number, kind: "subtitle"|"frame", time_s: number,
@@ -7,11 +7,11 @@
  * @typedef {{kind: "grounding", clip: string, start_s: number, end_s: number, clips: Clip[], reason: string,
  *   lines: {time_s: number, text: string, source: "subtitle"|"screen"}[], evidence: Evidence[], seconds: number}
  *   | {kind: "vision", text: string, frames_s: number[], evidence: Evidence[], seconds: number}
- *   | {kind: "notice", text: string, seconds: number}} Observed
+ *   | {kind: "notice", text: string, seconds: number}} Observation
  * @typedef {{thought: string, action: "look"|"relocate"|"answer"|"invalid", content: string, clip: string|null,
- *   seconds: number, observed: Observed|null}} Round
+ *   seconds: number, observed: Observation|null}} Round
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,
- *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], first: Observed|null,
+ *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], first: Observation|null,
  *   rounds: Round[], tokens: number, usd: number, seconds: number, rounds_left: number}} Trajectory
  * @typedef {{id: string, name: string, size_bytes: number|null, kind: "file"|"frames", is_upload: boolean,
  *   has_uploaded_subtitles: boolean}} Video
@@ -21,39 +21,39 @@
  * @typedef {{duration_s: number, text_source: string, warnings: string[], clips: Clip[],
  *   subtitles: {start_s: number, end_s: number, text: string}[], suggestions: Suggestion[]}} TimelineFacts
  * @typedef {{id: string, video_id: string, video_name: string, question: string, state: string, outcome: string|null,
- *   answer: string, created_at: string}} AskLine
- * @typedef {AskLine & {queue_position: number|null, stage: string, fraction: number|null, team: string, max_rounds: number,
- *   options: string[], is_playable: boolean, cause?: string, trace: Trajectory|null}} Ask
- * @typedef {{id: string, name: string, dataset: string, split: string, team: string, num_questions: number, num_finished: number,
- *   accuracy: number|null, error: string}} Run
+ *   answer: string, created_at: string}} JobSummary
+ * @typedef {JobSummary & {queue_position: number|null, stage: string, fraction: number|null, team: string,
+ *   max_rounds: number, options: string[], is_playable: boolean, cause?: string, trace: Trajectory|null}} Job
+ * @typedef {{id: string, name: string, dataset: string, split: string, team: string, num_questions: number,
+ *   num_finished: number, accuracy: number|null, error: string}} Run
  */
 
 const POLL_MS = 500;
 
-/** A request that did not do what it was for. The message is a sentence to show. */
-export class RequestFailure extends Error {
-  /** @param {string} message @param {number} status HTTP status, 0 where no reply came */
+/** A request that failed. The message is a sentence to show. */
+export class RequestError extends Error {
+  /** @param {string} message @param {number} status HTTP status; 0 if no reply came */
   constructor(message, status) {
     super(message);
     this.status = status;
   }
 
-  /** Whether the same request may well succeed later: the fault is the network's or the server's, not its own. */
-  get isPassing() {
+  /** Whether the same request may succeed later: the cause is the network or the server, not the request. */
+  get isTransient() {
     return this.status === 0 || this.status >= 500;
   }
 }
 
-const LOST = "The server does not reply. It may have been stopped, or the network is down.";
-const NO_TOKEN = "The server wants its token: open the link that it printed when it started.";
+const NO_REPLY = "The server does not reply. It may have been stopped, or the network is down.";
+const NO_TOKEN = "The server needs its token: open the link that it printed when it started.";
 
-/** The sentence in an error's body, or one made from the status. */
-function sentence(status, body) {
+/** The message in the body of an error, or one built from the status. */
+function errorText(status, body) {
   try {
     const { detail } = JSON.parse(body);
     if (typeof detail === "string") return detail;
   } catch {
-    // Not every proxy on the way answers in JSON; the status is told instead.
+    // Proxies may reply with something other than JSON; the status is shown instead.
   }
   return status === 401 ? NO_TOKEN : `The server answered with error ${status}.`;
 }
@@ -62,11 +62,11 @@ async function request(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch (failure) {
-    if (failure.name === "AbortError") throw failure;
-    throw new RequestFailure(LOST, 0);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new RequestError(NO_REPLY, 0);
   }
-  if (!response.ok) throw new RequestFailure(sentence(response.status, await response.text()), response.status);
+  if (!response.ok) throw new RequestError(errorText(response.status, await response.text()), response.status);
   return response;
 }
 
@@ -79,73 +79,74 @@ async function postJson(path, body) {
   return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-const part = encodeURIComponent;
+const encode = encodeURIComponent;
 
 export const readHealth = () => getJson("api/health");
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
-export const readVideo = (id, signal) => getJson(`api/videos/${part(id)}`, { signal });
-export const readAsks = async () => (await getJson("api/jobs")).jobs;
-export const readAsk = (id) => getJson(`api/jobs/${part(id)}`);
-export const startAsk = (ask) => postJson("api/jobs", ask);
-export const stopAsk = (id) => postJson(`api/jobs/${part(id)}/stop`, {});
+export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });
+export const readJobs = async () => (await getJson("api/jobs")).jobs;
+export const readJob = (id) => getJson(`api/jobs/${encode(id)}`);
+export const createJob = (job) => postJson("api/jobs", job);
+export const stopJob = (id) => postJson(`api/jobs/${encode(id)}/stop`, {});
 export const readRuns = async () => (await getJson("api/runs")).runs;
-export const readRun = (id) => getJson(`api/runs/${part(id)}`);
-export const readRunQuestion = (id, question) => getJson(`api/runs/${part(id)}/question?question_id=${part(question)}`);
-export const readStreamStart = (id, time_s) => getJson(`api/videos/${part(id)}/stream/start?time_s=${time_s}`);
+export const readRun = (id) => getJson(`api/runs/${encode(id)}`);
+export const readRunQuestion = (id, question) =>
+  getJson(`api/runs/${encode(id)}/question?question_id=${encode(question)}`);
+export const readStreamStart = (id, time_s) => getJson(`api/videos/${encode(id)}/stream/start?time_s=${time_s}`);
 
-export const fileUrl = (id) => `api/videos/${part(id)}/file`;
-export const streamUrl = (id, start_s) => `api/videos/${part(id)}/stream?start_s=${start_s}`;
-export const subtitlesUrl = (id) => `api/videos/${part(id)}/subtitles.vtt`;
+export const fileUrl = (id) => `api/videos/${encode(id)}/file`;
+export const streamUrl = (id, start_s) => `api/videos/${encode(id)}/stream?start_s=${start_s}`;
+export const subtitlesUrl = (id) => `api/videos/${encode(id)}/subtitles.vtt`;
 export const frameUrl = (id, time_s, side_px = 320) =>
-  `api/videos/${part(id)}/frame?time_s=${time_s}&side_px=${side_px}`;
-export const eventsUrl = (id) => `api/jobs/${part(id)}/events`;
-export const traceUrl = (id) => `api/jobs/${part(id)}/trace`;
-export const pageUrl = (id) => `api/jobs/${part(id)}/page`;
-const uploadUrl = (name) => `api/videos?name=${part(name)}`;
-const subtitleUploadUrl = (id, name) => `api/videos/${part(id)}/subtitles?name=${part(name)}`;
+  `api/videos/${encode(id)}/frame?time_s=${time_s}&side_px=${side_px}`;
+export const eventsUrl = (id) => `api/jobs/${encode(id)}/events`;
+export const traceUrl = (id) => `api/jobs/${encode(id)}/trace`;
+export const pageUrl = (id) => `api/jobs/${encode(id)}/page`;
+const uploadUrl = (name) => `api/videos?name=${encode(name)}`;
+const subtitleUploadUrl = (id, name) => `api/videos/${encode(id)}/subtitles?name=${encode(name)}`;
 
 /**
- * A video's clips and subtitles. They may have to be made first: `onDoing` is told what is being done meanwhile.
+ * A video's clips and subtitles. The server may have to extract them first and reports its progress.
  * @param {string} id
- * @param {(doing: string, share: number|null) => void} onDoing
+ * @param {(stage: string, fraction: number|null) => void} onProgress
  * @param {AbortSignal} signal
  * @returns {Promise<TimelineFacts>}
  */
-export async function readTimeline(id, onDoing, signal) {
+export async function readTimeline(id, onProgress, signal) {
   for (;;) {
-    const response = await request(`api/videos/${part(id)}/timeline`, { signal });
+    const response = await request(`api/videos/${encode(id)}/timeline`, { signal });
     const body = await response.json();
     if (response.status !== 202) return body;
-    onDoing(body.stage, body.fraction);
+    onProgress(body.stage, body.fraction);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     signal.throwIfAborted();
   }
 }
 
 /**
- * Send a file. XMLHttpRequest, because fetch does not tell how far an upload is.
+ * Send a file. XMLHttpRequest, because fetch does not report upload progress.
  * @param {string} path
  * @param {File} file
- * @param {(share: number) => void} onShare
- * @returns {{done: Promise<Video|null>, cancel: () => void}} null where it was cancelled
+ * @param {(fraction: number) => void} onFraction
+ * @returns {{done: Promise<Video|null>, cancel: () => void}} null if it was cancelled
  */
-function send(path, file, onShare) {
-  const sender = new XMLHttpRequest();
+function send(path, file, onFraction) {
+  const xhr = new XMLHttpRequest();
   const done = new Promise((resolve, reject) => {
-    sender.upload.onprogress = (event) => onShare(event.total ? event.loaded / event.total : 0);
-    sender.onabort = () => resolve(null);
-    sender.onerror = () => reject(new RequestFailure(LOST, 0));
-    sender.onload = () => {
-      if (sender.status < 300) resolve(JSON.parse(sender.responseText));
-      else reject(new RequestFailure(sentence(sender.status, sender.responseText), sender.status));
+    xhr.upload.onprogress = (event) => onFraction(event.total ? event.loaded / event.total : 0);
+    xhr.onabort = () => resolve(null);
+    xhr.onerror = () => reject(new RequestError(NO_REPLY, 0));
+    xhr.onload = () => {
+      if (xhr.status < 300) resolve(JSON.parse(xhr.responseText));
+      else reject(new RequestError(errorText(xhr.status, xhr.responseText), xhr.status));
     };
-    sender.open("POST", path);
-    sender.setRequestHeader("Content-Type", "application/octet-stream");
-    sender.send(file);
+    xhr.open("POST", path);
+    xhr.setRequestHeader("Content-Type", "application/octet-stream");
+    xhr.send(file);
   });
-  return { done, cancel: () => sender.abort() };
+  return { done, cancel: () => xhr.abort() };
 }
 
-export const sendVideo = (file, onShare) => send(uploadUrl(file.name), file, onShare);
-export const sendSubtitles = (id, file, onShare) => send(subtitleUploadUrl(id, file.name), file, onShare);
+export const sendVideo = (file, onFraction) => send(uploadUrl(file.name), file, onFraction);
+export const sendSubtitles = (id, file, onFraction) => send(subtitleUploadUrl(id, file.name), file, onFraction);

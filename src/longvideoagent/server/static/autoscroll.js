@@ -1,43 +1,43 @@
-/** Keeps the newest of what grows in sight until the reader scrolls away, and again once they are back at its end. */
+/** Scrolls to the newest step of a growing card until the reader scrolls up; resumes at the end of the card. */
 
-import { bringIntoSight } from "./dom.js";
+import { scrollToElement } from "./dom.js";
 
 const NEAR_PX = 120;
 const BACK_KEYS = ["ArrowUp", "PageUp", "Home"];
 
-export class Follower {
+export class Autoscroll {
   /** @type {HTMLElement|null} */
-  #growing = null;
+  #target = null;
   #isFollowing = false;
 
   constructor() {
-    const leave = (isLeaving) => {
-      if (isLeaving) this.#isFollowing = false;
+    const pauseIf = (isScrollingUp) => {
+      if (isScrollingUp) this.#isFollowing = false;
     };
-    const quietly = { passive: true };
-    addEventListener("wheel", (event) => leave(event.deltaY < 0), quietly);
-    addEventListener("touchmove", () => leave(true), quietly);
-    addEventListener("keydown", (event) => leave(BACK_KEYS.includes(event.key)));
-    addEventListener("scroll", () => this.#takeUp(), quietly);
+    const passive = { passive: true };
+    addEventListener("wheel", (event) => pauseIf(event.deltaY < 0), passive);
+    addEventListener("touchmove", () => pauseIf(true), passive);
+    addEventListener("keydown", (event) => pauseIf(BACK_KEYS.includes(event.key)));
+    addEventListener("scroll", () => this.#resume(), passive);
   }
 
-  /** @param {HTMLElement} growing */
-  start(growing) {
-    this.#growing = growing;
+  /** @param {HTMLElement} target */
+  start(target) {
+    this.#target = target;
     this.#isFollowing = true;
   }
 
   stop() {
-    this.#growing = null;
+    this.#target = null;
     this.#isFollowing = false;
   }
 
   /** @param {HTMLElement} newest */
-  reach(newest) {
-    if (this.#isFollowing) bringIntoSight(newest);
+  follow(newest) {
+    if (this.#isFollowing) scrollToElement(newest);
   }
 
-  #takeUp() {
-    if (this.#growing && this.#growing.getBoundingClientRect().bottom < innerHeight + NEAR_PX) this.#isFollowing = true;
+  #resume() {
+    if (this.#target && this.#target.getBoundingClientRect().bottom < innerHeight + NEAR_PX) this.#isFollowing = true;
   }
 }

@@ -1,13 +1,13 @@
 /**
- * The rows of one run, or of two side by side: pure functions of what the server recorded.
+ * The rows of one run or of two runs compared: pure functions of what the server recorded.
  *
  * @typedef {{id: string, question: string, video: string, kind: string, outcome: string, correct: boolean|null,
  *   confidence: number|null, num_rounds: number, answer: string}} RunRow
  * @typedef {{id: string, question: string, video: string, kind: string, one: RunRow|null, other: RunRow|null}} Pair
- * @typedef {"right"|"wrong"|"failed"|"unjudged"|"missing"} Verdict
+ * @typedef {"correct"|"wrong"|"failed"|"unscored"|"missing"} Verdict
  */
 
-/** Each question with its row in either run. Without a second run `other` is null throughout. */
+/** Each question with its row in both runs. Without a second run `other` is null. */
 export function pairRows(rows, otherRows = []) {
   /** @type {Map<string, Pair>} */
   const pairs = new Map();
@@ -28,36 +28,37 @@ function common({ id, question, video, kind }) {
 export function verdictOf(row) {
   if (!row) return "missing";
   if (row.outcome === "failed") return "failed";
-  if (row.correct === null) return "unjudged";
-  return row.correct ? "right" : "wrong";
+  if (row.correct === null) return "unscored";
+  return row.correct ? "correct" : "wrong";
 }
 
-const isRight = (row) => verdictOf(row) === "right";
+const isCorrect = (row) => verdictOf(row) === "correct";
 
-/** What the verdict filter can be set to: its value, its words, and which pairs it keeps. */
+/** The verdict filter of one run: value, label and which pairs match. */
 export const VERDICT_FILTERS = [
-  { value: "all", words: "All", keeps: () => true },
-  { value: "right", words: "Right", keeps: ({ one }) => isRight(one) },
-  { value: "wrong", words: "Wrong", keeps: ({ one }) => verdictOf(one) === "wrong" },
-  { value: "failed", words: "Failed", keeps: ({ one }) => verdictOf(one) === "failed" },
+  { value: "all", label: "All", matches: () => true },
+  { value: "correct", label: "Correct", matches: ({ one }) => isCorrect(one) },
+  { value: "wrong", label: "Wrong", matches: ({ one }) => verdictOf(one) === "wrong" },
+  { value: "failed", label: "Failed", matches: ({ one }) => verdictOf(one) === "failed" },
 ];
 
+/** The verdict filter of two runs. */
 export const COMPARED_FILTERS = [
-  { value: "all", words: "All", keeps: () => true },
-  { value: "differ", words: "Those that differ", keeps: ({ one, other }) => verdictOf(one) !== verdictOf(other) },
-  { value: "only-a", words: "Right in A only", keeps: ({ one, other }) => isRight(one) && !isRight(other) },
-  { value: "only-b", words: "Right in B only", keeps: ({ one, other }) => !isRight(one) && isRight(other) },
+  { value: "all", label: "All", matches: () => true },
+  { value: "differ", label: "Those that differ", matches: ({ one, other }) => verdictOf(one) !== verdictOf(other) },
+  { value: "only-a", label: "Correct in A only", matches: ({ one, other }) => isCorrect(one) && !isCorrect(other) },
+  { value: "only-b", label: "Correct in B only", matches: ({ one, other }) => !isCorrect(one) && isCorrect(other) },
 ];
 
 /**
  * @param {Pair[]} pairs
- * @param {{verdict: string, kind: string, text: string}} wanted
+ * @param {{verdict: string, kind: string, text: string}} filter
  */
-export function keepWanted(pairs, { verdict, kind, text }) {
-  const { keeps } = [...COMPARED_FILTERS, ...VERDICT_FILTERS].find(({ value }) => value === verdict);
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+export function filterPairs(pairs, { verdict, kind, text }) {
+  const { matches } = [...COMPARED_FILTERS, ...VERDICT_FILTERS].find(({ value }) => value === verdict);
+  const label = text.toLowerCase().split(/\s+/).filter(Boolean);
   return pairs.filter(
-    (pair) => keeps(pair) && (!kind || pair.kind === kind) && words.every((word) => textOf(pair).includes(word)),
+    (pair) => matches(pair) && (!kind || pair.kind === kind) && label.every((word) => textOf(pair).includes(word)),
   );
 }
 

@@ -1,25 +1,25 @@
 /** A button that copies the link to what is shown. */
 
-import { element } from "./dom.js";
 import { announce } from "./announce.js";
-import { linkTo } from "./routes.js";
+import { element } from "./dom.js";
+import { absoluteUrl } from "./routes.js";
 
 const SHOWN_MS = 2500;
 
-/** @param {string} hash @param {boolean} [isSecond] the second of two side by side has no id */
+/** @param {string} hash @param {boolean} [isSecond] the second of two compared runs has no ids */
 export function copyLink(hash, isSecond = false) {
   const button = element("button", { id: isSecond ? null : "copy-link", type: "button" }, "Copy link");
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(linkTo(hash));
+      await navigator.clipboard.writeText(absoluteUrl(hash));
     } catch {
-      // Browsers lend the clipboard to secure pages only, so over plain HTTP the link is shown to be copied by hand.
+      // Browsers allow clipboard access on secure pages only: over plain HTTP show the link to copy by hand.
       const link = element("input", {
         type: "text",
         readonly: true,
         class: "link",
         "aria-label": "Link",
-        value: linkTo(hash),
+        value: absoluteUrl(hash),
       });
       button.replaceWith(link);
       link.select();

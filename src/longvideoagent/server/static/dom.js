@@ -1,54 +1,54 @@
 /**
- * The one way in which this page makes elements.
+ * How this page creates elements.
  *
  * Text from videos, files, people and models only ever becomes a text node: nothing here reads HTML.
  */
 
 /**
  * @param {string} tag
- * @param {Object<string, any>} [attributes] `onclick` and the like are listened to; true, false, null set or leave out
+ * @param {Object<string, any>} [attributes] functions are event listeners; true sets, false and null omit
  * @param {...(Node|string|null)} children
  * @returns {HTMLElement}
  */
 export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null));
-  return made;
+  node.append(...children.filter((child) => child !== null));
+  return node;
 }
 
-/** An element for text in whatever language: its direction follows from the text itself. */
-export function prose(tag, className, text) {
+/** An element for text in any language; the text decides its direction. */
+export function textElement(tag, className, text) {
   return element(tag, { class: className || null, dir: "auto" }, text);
 }
 
-/** The element with this id, which index.html is known to hold. */
+/** The element with this id, which index.html contains. */
 export function byId(id) {
   return document.getElementById(id);
 }
 
-/** Show it where `isShown`, else hide it, also from a screen reader. */
-export function show(shown, isShown) {
-  shown.hidden = !isShown;
+/** Show or hide an element, also for screen readers. */
+export function setVisible(target, isVisible) {
+  target.hidden = !isVisible;
 }
 
-/** Bring it into sight without moving the page where it is in sight already. */
-export function bringIntoSight(target, block = "nearest") {
-  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  target.scrollIntoView({ block, behavior: isCalm ? "auto" : "smooth" });
+/** Scroll an element into view; by default only if it is not in view. */
+export function scrollToElement(target, block = "nearest") {
+  const isReducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  target.scrollIntoView({ block, behavior: isReducedMotion ? "auto" : "smooth" });
 }
 
-/** What each slot was last filled from. @type {WeakMap<HTMLElement, string>} */
-const filledFrom = new WeakMap();
+/** What each slot was last rendered from. @type {WeakMap<HTMLElement, string>} */
+const lastSources = new WeakMap();
 
-/** Fill it anew only where `source` differs from last time: opened folds and focused buttons in it stay. */
-export function fillFrom(slot, source, make) {
-  const wanted = JSON.stringify(source);
-  if (filledFrom.get(slot) === wanted) return;
-  filledFrom.set(slot, wanted);
-  slot.replaceChildren(...make());
+/** Render a slot only if `source` has changed, so that open details and the focus in it stay. */
+export function renderIfChanged(slot, source, build) {
+  const key = JSON.stringify(source);
+  if (lastSources.get(slot) === key) return;
+  lastSources.set(slot, key);
+  slot.replaceChildren(...build());
 }

@@ -1,68 +1,68 @@
-/** The one place where failures are told: in words, with a way to try again where that can help. */
+/** Shows failed requests in one place, with a button to retry those that may succeed later. */
 
-import { byId, prose, show } from "./dom.js";
-import { RequestFailure } from "./api.js";
+import { RequestError } from "./api.js";
+import { byId, setVisible, textElement } from "./dom.js";
 
-/** What a failure is about. One of files outlives the page's moving on to another file of the same lot. */
+/** What an error is about. Errors about files stay while the page moves on to another file of the same upload. */
 export const ABOUT = { page: "page", files: "files" };
 
-export class Trouble {
-  #box = byId("trouble");
-  #list = byId("trouble-list");
-  #again = byId("trouble-again");
+export class ErrorBanner {
+  #box = byId("error-banner");
+  #list = byId("error-list");
+  #retry = byId("error-retry");
   /** @type {{text: string, retry: (() => void)|null, about: string}[]} */
-  #told = [];
+  #errors = [];
 
   constructor() {
-    this.#again.addEventListener("click", () => {
-      const retries = this.#told.map(({ retry }) => retry).filter(Boolean);
+    this.#retry.addEventListener("click", () => {
+      const retries = this.#errors.map(({ retry }) => retry).filter(Boolean);
       this.#keep(({ retry }) => !retry);
       for (const retry of retries) retry();
     });
-    byId("trouble-close").addEventListener("click", () => this.clear());
+    byId("error-close").addEventListener("click", () => this.clear());
   }
 
   /** @param {string} text @param {(() => void)|null} [retry] @param {string} [about] */
-  tell(text, retry = null, about = ABOUT.page) {
+  add(text, retry = null, about = ABOUT.page) {
     this.#keep((each) => each.text !== text);
-    this.#told.push({ text, retry, about });
+    this.#errors.push({ text, retry, about });
     this.#render();
   }
 
-  /** Something has succeeded since: what was told about the same, or about all, is over. */
+  /** Remove the errors about one thing, or all errors. @param {string|null} [about] */
   clear(about = null) {
     this.#keep((each) => about !== null && each.about !== about);
   }
 
   /**
-   * Do it; where a request of it fails, tell so, and offer to do it again where that can help. Once it is done, what
-   * was told before is over.
+   * Run `work` and show the error of a failed request, with a retry if it may succeed later. Success removes the
+   * errors that were shown before.
    * @param {() => Promise<void>} work
-   * @param {{about?: string, onGone?: ((text: string) => void)|null}} [rest] `onGone`: what it is about is not there
+   * @param {{about?: string, onNotFound?: ((text: string) => void)|null}} [rest]
    */
-  async guard(work, { about = ABOUT.page, onGone = null } = {}) {
-    const before = new Set(this.#told);
+  async guard(work, { about = ABOUT.page, onNotFound = null } = {}) {
+    const before = new Set(this.#errors);
     try {
       await work();
       this.#keep((each) => each.about !== ABOUT.page || !before.has(each));
-    } catch (failure) {
-      if (!(failure instanceof RequestFailure)) throw failure;
-      if (failure.status === 404 && onGone) onGone(failure.message);
-      else this.tell(failure.message, failure.isPassing ? () => this.guard(work, { about, onGone }) : null, about);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (error.status === 404 && onNotFound) onNotFound(error.message);
+      else this.add(error.message, error.isTransient ? () => this.guard(work, { about, onNotFound }) : null, about);
     }
   }
 
-  #keep(isKept) {
-    this.#told = this.#told.filter(isKept);
+  #keep(predicate) {
+    this.#errors = this.#errors.filter(predicate);
     this.#render();
   }
 
   #render() {
-    this.#list.replaceChildren(...this.#told.map(({ text }) => prose("li", "", text)));
-    show(
-      this.#again,
-      this.#told.some(({ retry }) => retry),
+    this.#list.replaceChildren(...this.#errors.map(({ text }) => textElement("li", "", text)));
+    setVisible(
+      this.#retry,
+      this.#errors.some(({ retry }) => retry),
     );
-    show(this.#box, this.#told.length > 0);
+    setVisible(this.#box, this.#errors.length > 0);
   }
 }

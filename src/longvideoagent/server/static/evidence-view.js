@@ -1,71 +1,76 @@
-/** Times, frames and evidence as things one can press to see that moment. */
+/** Times, frames and evidence as buttons that seek to that moment. */
 
-import { element, prose } from "./dom.js";
 import { frameUrl } from "./api.js";
-import { clock, counted, span } from "./format.js";
+import { element, textElement } from "./dom.js";
+import { formatSpan, formatTimestamp, pluralize } from "./format.js";
 
 /**
- * Where a trajectory's moments can be seen: the video they are in, and how to get there. Without it they are only told.
- * @typedef {{video: string|null, seek: (time_s: number) => void}} Sight
+ * The video of a trajectory's moments, and how to seek in it. `video` is null if it is not in the library.
+ * @typedef {{video: string|null, seek: (time_s: number) => void}} PlaybackContext
  */
 
-/** @param {Sight} sight @param {number} time_s @param {string} [words] */
-export function timeButton(sight, time_s, words = clock(time_s)) {
-  if (!sight.video) return element("span", { class: "time" }, words);
-  const seek = () => sight.seek(time_s);
+/** @param {PlaybackContext} playback @param {number} time_s @param {string} [label] */
+export function timeButton(playback, time_s, label = formatTimestamp(time_s)) {
+  if (!playback.video) return element("span", { class: "time" }, label);
+  const seek = () => playback.seek(time_s);
   return element(
     "button",
     { type: "button", class: "time", "data-time-s": time_s, title: "Show this moment", onclick: seek },
-    words,
+    label,
   );
 }
 
-/** A span that leads to its start. */
-export function spanButton(sight, start_s, end_s) {
-  return timeButton(sight, start_s, span(start_s, end_s));
+/** A time span as a button that seeks to its start. */
+export function spanButton(playback, start_s, end_s) {
+  return timeButton(playback, start_s, formatSpan(start_s, end_s));
 }
 
-/** A frame as a picture that leads to its place in the video. */
-export function frameButton(sight, time_s) {
-  const words = clock(time_s);
-  const picture = element("img", { src: frameUrl(sight.video, time_s), alt: "", loading: "lazy" });
-  const seek = () => sight.seek(time_s);
-  const label = `Show the frame at ${words}`;
-  picture.addEventListener("error", () => picture.replaceWith(element("span", { class: "no-picture" }, "no picture")));
+/** A frame as a button that seeks to its time. */
+export function frameButton(playback, time_s) {
+  const time = formatTimestamp(time_s);
+  const image = element("img", { src: frameUrl(playback.video, time_s), alt: "", loading: "lazy" });
+  const seek = () => playback.seek(time_s);
+  const label = `Show the frame at ${time}`;
+  image.addEventListener("error", () => image.replaceWith(element("span", { class: "no-image" }, "no image")));
   return element(
     "button",
     { type: "button", class: "frame", "data-time-s": time_s, "aria-label": label, onclick: seek },
-    picture,
-    element("span", { class: "time" }, words),
+    image,
+    element("span", { class: "time" }, time),
   );
 }
 
-const KINDS = { subtitle: "said", frame: "seen" };
-
 /**
- * Evidence as a list, the first few of its moments in sight and the rest folded.
- * @param {Sight} sight @param {import("./api.js").Evidence[]} evidence @param {number} inSight @returns {Node[]}
+ * Evidence as a list; moments after the first `maxVisible` are folded.
+ * @param {PlaybackContext} playback
+ * @param {import("./api.js").Evidence[]} evidence
+ * @param {number} maxVisible
+ * @returns {Node[]}
  */
-export function evidenceLists(sight, evidence, inSight) {
-  const items = byMoment(evidence).map((moment) => evidenceItem(sight, moment));
-  const list = (some) => element("ul", { class: "evidence" }, ...some);
-  const first = items.slice(0, inSight);
-  const rest = items.slice(inSight);
-  const lists = first.length ? [list(first)] : [];
-  if (rest.length)
+export function evidenceLists(playback, evidence, maxVisible) {
+  const items = groupByMoment(evidence).map((moment) => evidenceItem(playback, moment));
+  const list = (children) => element("ul", { class: "evidence" }, ...children);
+  const visible = items.slice(0, maxVisible);
+  const folded = items.slice(maxVisible);
+  const lists = visible.length ? [list(visible)] : [];
+  if (folded.length)
     lists.push(
       element(
         "details",
         {},
-        element("summary", {}, first.length ? `${rest.length} more` : `Evidence: ${counted(items.length, "moment")}`),
-        list(rest),
+        element(
+          "summary",
+          {},
+          visible.length ? `${folded.length} more` : `Evidence: ${pluralize(items.length, "moment")}`,
+        ),
+        list(folded),
       ),
     );
   return lists;
 }
 
-/** One frame may bear out several things: they belong to one moment. */
-function byMoment(evidence) {
+/** Evidence of the same kind, clip and time is one moment: one frame may support several statements. */
+function groupByMoment(evidence) {
   const moments = new Map();
   for (const each of evidence) {
     const key = JSON.stringify([each.kind, each.clip, each.time_s]);
@@ -74,12 +79,12 @@ function byMoment(evidence) {
   return [...moments.values()];
 }
 
-function evidenceItem(sight, moment) {
+function evidenceItem(playback, moment) {
   const [{ kind, clip, time_s }] = moment;
-  const hasPicture = kind === "frame" && sight.video;
-  const said = element("span", { class: "soft" }, KINDS[kind] ?? kind, " in ", prose("span", "", clip));
-  const place = element("p", { class: "evidence-place" }, hasPicture ? null : timeButton(sight, time_s), said);
-  const texts = moment.map(({ text }) => prose("p", "evidence-text", text));
-  const picture = hasPicture ? frameButton(sight, time_s) : null;
-  return element("li", { class: "evidence-item", "data-kind": kind }, picture, element("div", {}, place, ...texts));
+  const hasImage = kind === "frame" && playback.video;
+  const source = element("span", { class: "muted" }, `${kind} · `, textElement("span", "", clip));
+  const location = element("p", { class: "evidence-source" }, hasImage ? null : timeButton(playback, time_s), source);
+  const texts = moment.map(({ text }) => textElement("p", "evidence-text", text));
+  const image = hasImage ? frameButton(playback, time_s) : null;
+  return element("li", { class: "evidence-item", "data-kind": kind }, image, element("div", {}, location, ...texts));
 }

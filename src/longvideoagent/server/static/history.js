@@ -1,30 +1,30 @@
-/** What was asked before, newest first. */
+/** Earlier questions, newest first. */
 
-import { byId, element, prose, show } from "./dom.js";
-import { readAsks } from "./api.js";
-import { repeat } from "./refresh.js";
-import { askHash } from "./routes.js";
-import { moment } from "./format.js";
+import { readJobs } from "./api.js";
+import { byId, element, setVisible, textElement } from "./dom.js";
+import { formatDate } from "./format.js";
+import { poll } from "./refresh.js";
+import { jobHash } from "./routes.js";
 
-const REFRESH_MS = 4000; // others ask too, in other browsers
+const REFRESH_MS = 4000; // other browsers ask questions too
 
 export class History {
   #list = byId("history");
-  /** @type {import("./api.js").AskLine[]} */
-  #asks = [];
+  /** @type {import("./api.js").JobSummary[]} */
+  #jobs = [];
   #chosen = null;
   #updates = 0;
 
   constructor() {
-    repeat(() => this.load(), REFRESH_MS);
+    poll(() => this.load(), REFRESH_MS);
   }
 
   async load() {
     const updates = this.#updates;
-    const asks = await readAsks();
-    // What this page was told meanwhile is newer than the list that was on its way.
-    if (updates !== this.#updates || (asks.length && JSON.stringify(asks) === JSON.stringify(this.#asks))) return;
-    this.#asks = asks;
+    const jobs = await readJobs();
+    // An update that arrived during the request is newer than the list.
+    if (updates !== this.#updates || (jobs.length && JSON.stringify(jobs) === JSON.stringify(this.#jobs))) return;
+    this.#jobs = jobs;
     this.#render();
   }
 
@@ -34,33 +34,38 @@ export class History {
     this.#render();
   }
 
-  /** Take over what is newer about one of them. @param {import("./api.js").AskLine} ask */
-  update(ask) {
-    const index = this.#asks.findIndex(({ id }) => id === ask.id);
-    const old = this.#asks[index];
-    if (old && old.state === ask.state && old.outcome === ask.outcome && old.answer === ask.answer) return;
+  /** Update or add one job. @param {import("./api.js").JobSummary} job */
+  update(job) {
+    const index = this.#jobs.findIndex(({ id }) => id === job.id);
+    const old = this.#jobs[index];
+    if (old && old.state === job.state && old.outcome === job.outcome && old.answer === job.answer) return;
     this.#updates += 1;
-    if (old) this.#asks[index] = ask;
-    else this.#asks.unshift(ask);
+    if (old) this.#jobs[index] = job;
+    else this.#jobs.unshift(job);
     this.#render();
   }
 
   #render() {
-    show(byId("no-history"), this.#asks.length === 0);
+    setVisible(byId("no-history"), this.#jobs.length === 0);
     const focused = document.activeElement?.closest?.("#history a")?.getAttribute("href");
-    this.#list.replaceChildren(...this.#asks.map((ask) => this.#item(ask)));
+    this.#list.replaceChildren(...this.#jobs.map((job) => this.#item(job)));
     if (focused) [...this.#list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
   }
 
-  #item(ask) {
-    const result = ask.answer || ask.outcome || ask.state;
+  #item(job) {
+    const result = job.answer || job.outcome || job.state;
     const link = element(
       "a",
-      { href: askHash(ask.id), "aria-current": ask.id === this.#chosen ? "true" : null },
-      prose("span", "name", ask.question),
-      prose("span", `result ${ask.outcome ?? ask.state}`, result),
-      element("span", { class: "soft origin" }, prose("span", "", ask.video_name), `· ${moment(ask.created_at)}`),
+      { href: jobHash(job.id), "aria-current": job.id === this.#chosen ? "true" : null },
+      textElement("span", "name", job.question),
+      textElement("span", `result ${job.outcome ?? job.state}`, result),
+      element(
+        "span",
+        { class: "muted origin" },
+        textElement("span", "", job.video_name),
+        `· ${formatDate(job.created_at)}`,
+      ),
     );
-    return element("li", { "data-id": ask.id, "data-state": ask.state }, link);
+    return element("li", { "data-id": job.id, "data-state": job.state }, link);
   }
 }

@@ -1,24 +1,24 @@
-/** One ask on the page, from the queue to its answer. */
+/** One question on the page, from the queue to its answer. */
 
-import { byId, bringIntoSight, element, show } from "./dom.js";
-import { AskAnnouncer } from "./announce.js";
-import { RequestFailure, eventsUrl, pageUrl, readAsk, startAsk, stopAsk, traceUrl } from "./api.js";
-import { Follower } from "./autoscroll.js";
+import { JobAnnouncer } from "./announce.js";
+import { createJob, eventsUrl, pageUrl, readJob, RequestError, stopJob, traceUrl } from "./api.js";
+import { Autoscroll } from "./autoscroll.js";
 import { copyLink } from "./copy-link.js";
-import { marksOf } from "./timeline-marks.js";
-import { askHash, goTo } from "./routes.js";
+import { byId, element, scrollToElement, setVisible } from "./dom.js";
+import { formatPercent } from "./format.js";
+import { jobHash, navigateTo } from "./routes.js";
+import { timelineMarks } from "./timeline-marks.js";
 import { TrajectoryView } from "./trajectory-view.js";
-import { percent } from "./format.js";
 
 const RETRY_MS = 2000;
 export const NOT_OPENED = "The question was not sent because the video could not be opened.";
 export const NO_VIDEO = "Choose a video first, or add one.";
-const isRunning = (ask) => ask.state === "queued" || ask.state === "running";
+const isRunning = (job) => job.state === "queued" || job.state === "running";
 
-/** How far an ask is, in words and as a bar, and the button that stops it. */
-class Progress {
+/** The status of a job as text and bar, and the button that stops it. */
+class JobProgress {
   #text = element("p");
-  #bar = element("progress", { max: 1, "aria-label": "How far the preparation is" });
+  #bar = element("progress", { max: 1, "aria-label": "Progress of the preparation" });
   #stop;
   element;
 
@@ -28,19 +28,19 @@ class Progress {
     this.element = element("div", { class: "progress" }, this.#text, this.#bar, this.#stop);
   }
 
-  /** @param {import("./api.js").Ask} ask */
-  update(ask) {
-    const { state, cause } = ask;
+  /** @param {import("./api.js").Job} job */
+  update(job) {
+    const { state, cause } = job;
     this.element.dataset.state = state;
-    this.#text.textContent = cause && state === "failed" ? cause : whereItIs(ask);
-    show(this.#bar, isRunning(ask) && Boolean(ask.stage));
-    if (ask.fraction === null) this.#bar.removeAttribute("value");
-    else this.#bar.value = ask.fraction;
-    show(this.#stop, isRunning(ask));
-    show(this.element, state !== "finished");
+    this.#text.textContent = cause && state === "failed" ? cause : statusText(job);
+    setVisible(this.#bar, isRunning(job) && Boolean(job.stage));
+    if (job.fraction === null) this.#bar.removeAttribute("value");
+    else this.#bar.value = job.fraction;
+    setVisible(this.#stop, isRunning(job));
+    setVisible(this.element, state !== "finished");
   }
 
-  say(text) {
+  setText(text) {
     this.#text.textContent = text;
   }
 
@@ -50,107 +50,108 @@ class Progress {
   }
 }
 
-function whereItIs({ state, cause, queue_position, stage, fraction, trace: trajectory, max_rounds }) {
-  const rest = trajectory ? " What it had found until then is below." : "";
-  if (state === "stopped") return `Stopped${cause ? `: ${/[.!?]$/.test(cause) ? cause : `${cause}.`}` : "."}${rest}`;
+function statusText({ state, cause, queue_position, stage, fraction, trace: trajectory, max_rounds }) {
+  const suffix = trajectory ? " What was found until then is shown below." : "";
+  if (state === "stopped") return `Stopped${cause ? `: ${/[.!?]$/.test(cause) ? cause : `${cause}.`}` : "."}${suffix}`;
   if (state === "failed") return "The video could not be opened.";
-  if (state === "queued") return queue_position ? `Waiting: place ${queue_position} in the queue.` : "Waiting in the queue.";
-  if (stage) return fraction === null ? `${stage} …` : `${stage}, ${percent(fraction)}`;
+  if (state === "queued")
+    return queue_position ? `Waiting: position ${queue_position} in the queue.` : "Waiting in the queue.";
+  if (stage) return fraction === null ? `${stage} …` : `${stage}, ${formatPercent(fraction)}`;
   const round = trajectory?.rounds.length ?? 0;
-  return round ? `Round ${round} of at most ${max_rounds}` : "Finding where to look first";
+  return round ? `Round ${round} of at most ${max_rounds}` : "Locating the first clip";
 }
 
-export class AskView {
+export class JobView {
   #viewer;
   #form;
   #history;
-  #trouble;
-  #onGone;
-  #onVideoGone;
-  /** What is shown, as it was last told. @type {import("./api.js").Ask|null} */
-  #ask = null;
+  #errorBanner;
+  #onNotFound;
+  #onVideoNotFound;
+  /** The job shown, in its latest state. @type {import("./api.js").Job|null} */
+  #job = null;
   /** @type {EventSource|null} */
   #events = null;
-  /** The ask shown; null where none is. */
+  /** The id of the job shown, or null. */
   #id = null;
   /** @type {TrajectoryView|null} */
   #view = null;
-  /** @type {Progress|null} */
+  /** @type {JobProgress|null} */
   #progress = null;
-  #announcer = new AskAnnouncer();
-  #follower = new Follower();
-  #actionsFor = "";
-  /** The question to send once its video is open. @type {{video: string|null, wanted: Object}|null} */
-  #held = null;
+  #announcer = new JobAnnouncer();
+  #autoscroll = new Autoscroll();
+  #renderedActions = "";
+  /** The question to send once its video is open. @type {{video: string|null, draft: Object}|null} */
+  #heldQuestion = null;
   #isOpening;
   #isReading = false;
 
   /**
    * @param {{viewer: import("./viewer.js").Viewer, form: import("./question-form.js").QuestionForm,
-   *   history: import("./history.js").History, trouble: import("./error-banner.js").Trouble,
-   *   onGone: (text: string) => void, onVideoGone: (id: string, text: string) => void,
-   *   isOpening: () => boolean}} parts `isOpening`: whether a video will be open soon, without a further click
+   *   history: import("./history.js").History, errorBanner: import("./error-banner.js").ErrorBanner,
+   *   onNotFound: (text: string) => void, onVideoNotFound: (id: string, text: string) => void,
+   *   isOpening: () => boolean}} parts `isOpening`: whether a video is about to be open
    */
-  constructor({ viewer, form, history, trouble, onGone, onVideoGone, isOpening }) {
+  constructor({ viewer, form, history, errorBanner, onNotFound, onVideoNotFound, isOpening }) {
     this.#viewer = viewer;
     this.#form = form;
     this.#history = history;
-    this.#trouble = trouble;
-    this.#onGone = onGone;
-    this.#onVideoGone = onVideoGone;
+    this.#errorBanner = errorBanner;
+    this.#onNotFound = onNotFound;
+    this.#onVideoNotFound = onVideoNotFound;
     this.#isOpening = isOpening;
   }
 
   /** Send a question about the chosen video, or hold it until that video is open. */
-  async start(wanted) {
+  async start(draft) {
     const video = this.#viewer.videoId;
     if (this.#isOpening()) {
-      this.#held = { video, wanted };
+      this.#heldQuestion = { video, draft };
       this.#form.setBusy(true);
-      this.#form.tell("The video is not open yet. The question will be sent as soon as it is.", "soft");
+      this.#form.showNote("The video is not open yet. The question will be sent as soon as it is.", "muted");
       return;
     }
-    if (video) await this.#send(video, wanted);
-    else this.#form.tell(NO_VIDEO);
+    if (video) await this.#send(video, draft);
+    else this.#form.showNote(NO_VIDEO);
   }
 
   /** A video was chosen: a question held for another one is not sent. @param {string|null} video */
   chooseVideo(video) {
-    if (!this.#held) return;
-    if (this.#held.video === null) this.#held.video = video;
-    else if (this.#held.video !== video)
+    if (!this.#heldQuestion) return;
+    if (this.#heldQuestion.video === null) this.#heldQuestion.video = video;
+    else if (this.#heldQuestion.video !== video)
       this.dropHeld("The question was not sent because another video was chosen. It is kept with its own video.");
   }
 
   /** Send the held question, unless its video is still being opened. */
   async sendHeld() {
-    if (!this.#held || this.#isOpening()) return;
-    const { wanted } = this.#held;
+    if (!this.#heldQuestion || this.#isOpening()) return;
+    const { draft } = this.#heldQuestion;
     this.dropHeld("");
-    await this.start(wanted);
+    await this.start(draft);
   }
 
   /** Do not send the held question. It stays in the form, with the reason below it. @param {string} reason */
   dropHeld(reason) {
-    if (!this.#held) return;
-    this.#held = null;
+    if (!this.#heldQuestion) return;
+    this.#heldQuestion = null;
     this.#form.setBusy(false);
-    this.#form.tell(reason);
+    this.#form.showNote(reason);
   }
 
-  async #send(video, wanted) {
+  async #send(video, draft) {
     this.#form.setBusy(true);
     const start = async () => {
-      const ask = await startAsk({ video_id: video, ...wanted });
-      this.#trouble.clear();
-      this.#history.update(ask);
+      const job = await createJob({ video_id: video, ...draft });
+      this.#errorBanner.clear();
+      this.#history.update(job);
       this.#form.foldSuggestions();
       this.#form.fold(true);
-      this.#begin(ask);
-      goTo(askHash(ask.id));
-      bringIntoSight(this.#view.element, "start");
+      this.#begin(job);
+      navigateTo(jobHash(job.id));
+      scrollToElement(this.#view.element, "start");
     };
-    await this.#trouble.guard(start, { onGone: (text) => this.#onVideoGone(video, text) });
+    await this.#errorBanner.guard(start, { onNotFound: (text) => this.#onVideoNotFound(video, text) });
     this.#form.setBusy(false);
   }
 
@@ -159,20 +160,20 @@ export class AskView {
     return this.#isReading;
   }
 
-  /** Show it; nothing changes where it is shown already. */
+  /** Show a job; does nothing if it is shown already. */
   async show(id) {
     if (id === this.#id) return;
     this.close();
     this.#id = id;
     const read = async () => {
       this.#isReading = true;
-      const ask = await readAsk(id);
+      const job = await readJob(id);
       if (this.#id !== id) return;
       this.#isReading = false;
-      this.#begin(ask);
+      this.#begin(job);
       this.sendHeld();
     };
-    await this.#trouble.guard(read, { onGone: (text) => this.#id === id && this.#onGone(text) });
+    await this.#errorBanner.guard(read, { onNotFound: (text) => this.#id === id && this.#onNotFound(text) });
     if (this.#id === id && this.#isReading) {
       this.#isReading = false;
       this.dropHeld(NOT_OPENED);
@@ -184,48 +185,48 @@ export class AskView {
     this.#events = null;
     this.#id = null;
     this.#isReading = false;
-    this.#follower.stop();
+    this.#autoscroll.stop();
     this.#view?.element.remove();
     this.#view = null;
   }
 
-  #begin(ask) {
+  #begin(job) {
     this.close();
-    this.#id = ask.id;
+    this.#id = job.id;
     this.#view = new TrajectoryView();
-    this.#progress = new Progress(() => this.#stop(ask.id));
-    this.#announcer = new AskAnnouncer();
-    this.#actionsFor = "";
+    this.#progress = new JobProgress(() => this.#stop(job.id));
+    this.#announcer = new JobAnnouncer();
+    this.#renderedActions = "";
     this.#view.before(this.#progress.element);
     byId("trajectories").replaceChildren(this.#view.element);
-    if (ask.is_playable) this.#viewer.open(ask.video_id);
-    else this.#viewer.openGiven(null, ask.video_name, { duration_s: null, clips: [] });
-    if (!isRunning(ask)) this.#announcer.catchUp(ask);
-    this.#update(ask);
-    if (!isRunning(ask)) return;
-    this.#follower.start(this.#view.element);
-    this.#listen(ask.id);
+    if (job.is_playable) this.#viewer.open(job.video_id);
+    else this.#viewer.openWithTimeline(null, job.video_name, { duration_s: null, clips: [] });
+    if (!isRunning(job)) this.#announcer.announceEnd(job);
+    this.#update(job);
+    if (!isRunning(job)) return;
+    this.#autoscroll.start(this.#view.element);
+    this.#listen(job.id);
   }
 
-  /** @param {import("./api.js").Ask} ask */
-  #update(ask) {
-    this.#render(ask);
-    this.#history.update(ask);
+  /** @param {import("./api.js").Job} job */
+  #update(job) {
+    this.#render(job);
+    this.#history.update(job);
   }
 
-  #render(ask) {
-    this.#ask = ask;
-    const { question, options, trace: trajectory } = ask;
-    const sight = { video: ask.is_playable ? ask.video_id : null, seek: (time_s) => this.#viewer.seek(time_s) };
-    const title = ask.is_playable
-      ? ask.video_name
-      : `${ask.video_name} is no longer in the library: its moments can be read, not seen.`;
-    this.#view.update({ question, options, trajectory, isRunning: isRunning(ask), title }, sight);
-    this.#progress.update(ask);
-    this.#viewer.mark(marksOf(trajectory, { isRunning: isRunning(ask) }));
-    this.#announcer.tell(ask);
-    this.#offerActions(ask);
-    this.#follower.reach(this.#view.newest);
+  #render(job) {
+    this.#job = job;
+    const { question, options, trace: trajectory } = job;
+    const playback = { video: job.is_playable ? job.video_id : null, seek: (time_s) => this.#viewer.seek(time_s) };
+    const title = job.is_playable
+      ? job.video_name
+      : `${job.video_name} is no longer in the library: its steps can be read, but not played.`;
+    this.#view.update({ question, options, trajectory, isRunning: isRunning(job), title }, playback);
+    this.#progress.update(job);
+    this.#viewer.mark(timelineMarks(trajectory, { isRunning: isRunning(job) }));
+    this.#announcer.announceNew(job);
+    this.#renderActions(job);
+    this.#autoscroll.follow(this.#view.newest);
     document.title = `${question} · LongVideoAgent`;
   }
 
@@ -235,25 +236,25 @@ export class AskView {
     events.addEventListener("job", (event) => this.#update(JSON.parse(event.data)));
     events.addEventListener("end", () => events.close());
     events.addEventListener("error", () => {
-      this.#progress.say("The connection to the server is lost. Trying again …");
-      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#askWhy(id), RETRY_MS);
+      this.#progress.setText("The connection to the server is lost. Trying again …");
+      if (events.readyState === EventSource.CLOSED) setTimeout(() => this.#recheck(id), RETRY_MS);
     });
   }
 
-  /** The browser gave up on the events, without saying why: an ordinary request is told. */
-  async #askWhy(id) {
+  /** The browser closed the event stream without a reason; an ordinary request gets the reason. */
+  async #recheck(id) {
     if (this.#id !== id) return;
     try {
-      const ask = await readAsk(id);
+      const job = await readJob(id);
       if (this.#id !== id) return;
-      this.#update(ask);
-      if (isRunning(ask)) this.#listen(id);
-    } catch (failure) {
-      if (!(failure instanceof RequestFailure)) throw failure;
+      this.#update(job);
+      if (isRunning(job)) this.#listen(id);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
       if (this.#id !== id) return;
-      if (failure.isPassing) setTimeout(() => this.#askWhy(id), RETRY_MS);
-      // The server does not know it any more, so it ended with the server that did.
-      else this.#render({ ...this.#ask, state: "stopped", cause: failure.message });
+      if (error.isTransient) setTimeout(() => this.#recheck(id), RETRY_MS);
+      // The server does not know the job any more: it ended with the server process that ran it.
+      else this.#render({ ...this.#job, state: "stopped", cause: error.message });
     }
   }
 
@@ -261,30 +262,30 @@ export class AskView {
     const progress = this.#progress;
     progress.setStopping(true);
     let isAccepted = false;
-    await this.#trouble.guard(async () => {
-      await stopAsk(id);
+    await this.#errorBanner.guard(async () => {
+      await stopJob(id);
       isAccepted = true;
     });
     progress.setStopping(isAccepted);
   }
 
-  #offerActions(ask) {
-    const wanted = JSON.stringify([ask.id, ask.state]);
-    if (isRunning(ask) || wanted === this.#actionsFor) return;
-    this.#actionsFor = wanted;
-    const { question, options, team, max_rounds } = ask;
-    const again = () => {
+  #renderActions(job) {
+    const key = JSON.stringify([job.id, job.state]);
+    if (isRunning(job) || key === this.#renderedActions) return;
+    this.#renderedActions = key;
+    const { question, options, team, max_rounds } = job;
+    const askAgain = () => {
       this.#form.fill({ question, options, team, max_rounds });
       this.#form.focus();
     };
-    const download = (id, href, words) => element("a", { id, class: "button", href, download: true }, words);
-    const json = download("download-json", traceUrl(ask.id), "Download JSON");
-    // The page holds frames, which are gone where the video is.
-    const page = ask.is_playable ? [download("download-page", pageUrl(ask.id), "Download page")] : [];
+    const download = (id, href, label) => element("a", { id, class: "button", href, download: true }, label);
+    const json = download("download-json", traceUrl(job.id), "Download JSON");
+    // The page contains frames, so it needs the video.
+    const page = job.is_playable ? [download("download-page", pageUrl(job.id), "Download page")] : [];
     this.#view.actions(
-      element("button", { id: "ask-again", type: "button", onclick: again }, "Ask again with …"),
-      copyLink(askHash(ask.id)),
-      ...(ask.trace?.outcome ? [json, ...page] : []),
+      element("button", { id: "ask-again", type: "button", onclick: askAgain }, "Ask again with …"),
+      copyLink(jobHash(job.id)),
+      ...(job.trace?.outcome ? [json, ...page] : []),
     );
   }
 }

@@ -1,211 +1,211 @@
-/** Puts the parts together and lets the address decide what is shown. */
+/** Connects the parts of the page; the address decides what is shown. */
 
-import { byId, show } from "./dom.js";
 import { announce } from "./announce.js";
 import { readHealth, readTeams } from "./api.js";
-import { AskView, NOT_OPENED, NO_VIDEO } from "./job-view.js";
-import { QuestionForm } from "./question-form.js";
+import { byId, setVisible } from "./dom.js";
+import { ABOUT, ErrorBanner } from "./error-banner.js";
 import { History } from "./history.js";
+import { JobView, NO_VIDEO, NOT_OPENED } from "./job-view.js";
 import { Library } from "./library.js";
-import { marksOf } from "./timeline-marks.js";
-import { Notices } from "./toasts.js";
-import { onReturn } from "./refresh.js";
-import { followRoutes, goTo, moveOnTo, readRoute, videoHash } from "./routes.js";
+import { QuestionForm } from "./question-form.js";
+import { onPageVisible } from "./refresh.js";
+import { followRoutes, navigateTo, readRoute, replaceRoute, videoHash } from "./routes.js";
 import { RunList } from "./run-list.js";
 import { RunView } from "./run-view.js";
-import { ABOUT, Trouble } from "./error-banner.js";
+import { timelineMarks } from "./timeline-marks.js";
+import { Toasts } from "./toasts.js";
 import { Upload } from "./upload.js";
 import { Viewer } from "./viewer.js";
 
-const trouble = new Trouble();
-const notices = new Notices();
+const errorBanner = new ErrorBanner();
+const toasts = new Toasts();
 const history = new History();
 const runs = new RunList();
-const form = new QuestionForm((ask) => askView.start(ask));
+const form = new QuestionForm((draft) => jobView.start(draft));
 const viewer = new Viewer({
   onVideo: (id) => {
     library.choose(id);
-    form.turnTo(id);
-    askView.chooseVideo(id);
+    form.setVideo(id);
+    jobView.chooseVideo(id);
   },
   onSuggestions: (suggestions) => form.showSuggestions(suggestions),
   onOpened: () => {
-    trouble.clear(ABOUT.page);
-    askView.sendHeld();
+    errorBanner.clear(ABOUT.page);
+    jobView.sendHeld();
   },
-  onTrouble: (id, failure, retry) => {
-    askView.dropHeld(NOT_OPENED);
-    if (failure.status === 404) tellVideoGone(id, failure.message);
-    else trouble.tell(failure.message, failure.isPassing ? retry : null);
+  onError: (id, error, retry) => {
+    jobView.dropHeld(NOT_OPENED);
+    if (error.status === 404) onVideoNotFound(id, error.message);
+    else errorBanner.add(error.message, error.isTransient ? retry : null);
   },
 });
-const askView = new AskView({
+const jobView = new JobView({
   viewer,
   form,
   history,
-  trouble,
-  onGone: (text) => tellGone(text),
-  onVideoGone: (id, text) => tellVideoGone(id, text),
+  errorBanner,
+  onNotFound: (text) => showNotFound(text),
+  onVideoNotFound: (id, text) => onVideoNotFound(id, text),
   isOpening,
 });
 const library = new Library({
   onSubtitles: (id) => viewer.open(id, true),
-  onMissing: (id, name) => tellMissing(id, name),
-  onBegin: () => beginBringing(),
-  guard: (work) => trouble.guard(work, { about: ABOUT.files }),
-  tell: (text) => notices.tell(text),
+  onMissing: (id, name) => onVideoMissing(id, name),
+  onStart: () => startUpload(),
+  guard: (work) => errorBanner.guard(work, { about: ABOUT.files }),
+  onMessage: (text) => toasts.add(text),
 });
 const runView = new RunView({
   viewer,
   runs,
-  trouble,
+  errorBanner,
   videoName: (id) => library.nameOf(id),
-  onGone: (text) => tellGone(text),
-  onAskAgain: (video, ask) => {
-    form.turnTo(video);
-    form.fill(ask);
-    // The form can be focused once the page has turned to the video.
+  onNotFound: (text) => showNotFound(text),
+  onAskAgain: (video, draft) => {
+    form.setVideo(video);
+    form.fill(draft);
+    // The form can take the focus once the page shows the video.
     addEventListener("hashchange", () => form.focus(), { once: true });
-    goTo(videoHash(video));
+    navigateTo(videoHash(video));
   },
 });
 
-/** Whether the first load of the lists has succeeded: until then the address is not followed. */
+/** Whether the first load of the lists has succeeded; until then no route is shown. */
 let isLoaded = false;
 
-/** Whether a video will be open soon. The address changes a moment before the page follows it. */
+/** Whether a video is about to be open. The address changes before the page shows its route. */
 function isOpening() {
   const route = readRoute();
-  const isOnItsWay = route.view === "video" && route.id !== viewer.videoId;
-  return !isLoaded || isOnItsWay || askView.isReading || viewer.isOpening;
+  const isRouteAhead = route.view === "video" && route.id !== viewer.videoId;
+  return !isLoaded || isRouteAhead || jobView.isReading || viewer.isOpening;
 }
 
-/** Videos that were brought and not opened yet, by their ids. @type {Set<string>} */
-const justBrought = new Set();
+/** Ids of uploaded videos that were not opened yet. @type {Set<string>} */
+const justUploaded = new Set();
 
-function beginBringing() {
-  notices.begin();
-  trouble.clear(ABOUT.files);
+function startUpload() {
+  toasts.clear();
+  errorBanner.clear(ABOUT.files);
 }
 
-/** What the address names is not there: say so in its place. */
-function tellGone(text) {
-  document.body.dataset.view = "gone";
-  document.title = "Not here · LongVideoAgent";
-  for (const id of ["run-view", "welcome"]) show(byId(id), false);
-  askView.close();
+/** Show that the address leads to nothing. */
+function showNotFound(text) {
+  document.body.dataset.view = "not-found";
+  document.title = "Not found · LongVideoAgent";
+  for (const id of ["run-view", "welcome"]) setVisible(byId(id), false);
+  jobView.close();
   viewer.close();
-  show(byId("ask-fold"), true);
+  setVisible(byId("question-fold"), true);
   form.fold(false);
-  form.setUsable(false);
-  askView.dropHeld("");
-  byId("gone-text").textContent = text;
-  show(byId("gone"), true);
+  form.setEnabled(false);
+  jobView.dropHeld("");
+  byId("not-found-text").textContent = text;
+  setVisible(byId("not-found"), true);
   announce(text);
 }
 
-/** A video that was there is not any more. What was found in it can still be read. */
-function tellMissing(id, name) {
+/** A video has left the library. The steps of its questions can still be read. */
+function onVideoMissing(id, name) {
   const text = `${name} is no longer in the library.`;
   const route = readRoute();
-  if (route.view === "video" && route.id === id) tellGone(text);
-  else if (route.view === "ask" && viewer.videoId === id) {
-    trouble.tell(text);
-    form.setUsable(false);
+  if (route.view === "video" && route.id === id) showNotFound(text);
+  else if (route.view === "job" && viewer.videoId === id) {
+    errorBanner.add(text);
+    form.setEnabled(false);
   }
 }
 
-/** The server does not know the video: the list is read anew, and may have told which one is missing. */
-async function tellVideoGone(id, text) {
+/** The server does not know the video. Loading the list shows whether it was there before. */
+async function onVideoNotFound(id, text) {
   const name = library.nameOf(id);
-  await trouble.guard(() => library.load());
+  await errorBanner.guard(() => library.load());
   const unknown = `No video of the id ${id} is in the library. It may have been deleted.`;
-  if (name) tellMissing(id, name);
-  else if (readRoute().view === "video") tellGone(unknown);
-  else trouble.tell(text);
+  if (name) onVideoMissing(id, name);
+  else if (readRoute().view === "video") showNotFound(unknown);
+  else errorBanner.add(text);
 }
 
 /** @param {import("./routes.js").Route} route */
 function showRoute(route) {
-  // The page opens what was just brought; what became of the files that came with it is still news then.
-  if (!(route.view === "video" && justBrought.delete(route.id))) trouble.clear(ABOUT.files);
+  // Opening a video that was just uploaded keeps the messages about the files of that upload.
+  if (!(route.view === "video" && justUploaded.delete(route.id))) errorBanner.clear(ABOUT.files);
   const isRun = route.view === "run";
   const wasRun = !byId("run-view").hidden;
   if (isRun !== wasRun) scrollTo(0, 0);
   document.body.dataset.view = isRun && route.other ? "compare" : route.view;
-  show(byId("run-view"), isRun);
-  show(byId("ask-fold"), !isRun);
-  show(byId("gone"), false);
-  form.fold(route.view === "ask");
-  form.setUsable(true);
-  show(byId("welcome"), route.view === "home");
-  if (route.view !== "ask") askView.close();
+  setVisible(byId("run-view"), isRun);
+  setVisible(byId("question-fold"), !isRun);
+  setVisible(byId("not-found"), false);
+  form.fold(route.view === "job");
+  form.setEnabled(true);
+  setVisible(byId("welcome"), route.view === "home");
+  if (route.view !== "job") jobView.close();
   if (!isRun) runView.close();
-  history.choose(route.view === "ask" ? route.id : null);
+  history.choose(route.view === "job" ? route.id : null);
   runs.choose(isRun ? route.id : null);
-  if (isRun) askView.dropHeld(NO_VIDEO);
+  if (isRun) jobView.dropHeld(NO_VIDEO);
   if (isRun) runView.show(route);
-  else if (route.view === "ask") askView.show(route.id);
+  else if (route.view === "job") jobView.show(route.id);
   else if (route.view === "video") showVideo(route.id);
-  else if (route.view === "unknown") tellGone(`This page has nothing at the address ${location.hash}.`);
+  else if (route.view === "unknown") showNotFound(`This page has nothing at the address ${location.hash}.`);
   else showHome();
 }
 
 function showVideo(id) {
   document.title = `${library.nameOf(id) ?? "Video"} · LongVideoAgent`;
   viewer.open(id);
-  viewer.mark(marksOf(null));
+  viewer.mark(timelineMarks(null));
 }
 
-/** With nothing chosen the first video is shown: a newcomer can ask at once. */
+/** Without a choice, show the first video so that a question can be asked at once. */
 function showHome() {
   document.title = "LongVideoAgent";
   viewer.close();
   const [first] = library.videos;
-  if (first) moveOnTo(videoHash(first.id));
-  else askView.dropHeld(NO_VIDEO);
+  if (first) replaceRoute(videoHash(first.id));
+  else jobView.dropHeld(NO_VIDEO);
 }
 
-/** On narrow screens the library is folded away once something is chosen. */
-function unfoldLibrary(isOpen) {
+/** On narrow screens the library is folded until its button is pressed. */
+function setLibraryOpen(isOpen) {
   byId("library-toggle").setAttribute("aria-expanded", String(isOpen));
   byId("library").classList.toggle("open", isOpen);
 }
 
-function letLibraryFold() {
+function setupLibraryToggle() {
   const toggle = byId("library-toggle");
-  toggle.addEventListener("click", () => unfoldLibrary(toggle.getAttribute("aria-expanded") !== "true"));
-  addEventListener("hashchange", () => unfoldLibrary(false));
+  toggle.addEventListener("click", () => setLibraryOpen(toggle.getAttribute("aria-expanded") !== "true"));
+  addEventListener("hashchange", () => setLibraryOpen(false));
 }
 
-/** A plain link to #main would be taken for an address of the page. */
-function letSkip() {
+/** A plain link to #main would change the route. */
+function setupSkipLink() {
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
     byId("main").focus();
   });
 }
 
-function letUpload() {
+function setupUpload() {
   new Upload({
-    onBegin: beginBringing,
+    onStart: startUpload,
     onVideo: async (video, subtitles) => {
-      notices.tell(`${video.name} was added.`);
-      if (subtitles) await library.giveSubtitles(video.id, video.name, subtitles);
-      await trouble.guard(() => library.load());
-      justBrought.add(video.id);
-      goTo(videoHash(video.id));
+      toasts.add(`${video.name} was added.`);
+      if (subtitles) await library.uploadSubtitles(video.id, video.name, subtitles);
+      await errorBanner.guard(() => library.load());
+      justUploaded.add(video.id);
+      navigateTo(videoHash(video.id));
     },
-    onSubtitles: (file) => library.addSubtitles(file),
-    onFailure: (text, retry = null) => trouble.tell(text, retry, ABOUT.files),
+    onSubtitles: (file) => library.addSubtitlesToChosen(file),
+    onError: (text, retry = null) => errorBanner.add(text, retry, ABOUT.files),
   });
 }
 
-/** Others may have brought, deleted and asked meanwhile. */
+/** Others may have added or deleted videos and asked questions meanwhile. */
 async function refresh() {
   await Promise.all([library.load(), history.load(), runs.load()]);
   const route = readRoute();
-  const isBack = !byId("gone").hidden && route.view === "video" && library.nameOf(route.id) !== null;
+  const isBack = !byId("not-found").hidden && route.view === "video" && library.nameOf(route.id) !== null;
   if (isBack) showRoute(route);
 }
 
@@ -219,14 +219,14 @@ async function load() {
   ]);
   form.showTeams(teams);
   byId("version").textContent = `version ${version}`;
-  unfoldLibrary(library.videos.length === 0);
+  setLibraryOpen(library.videos.length === 0);
   isLoaded = true;
   showRoute(readRoute());
 }
 
-letLibraryFold();
-letSkip();
-letUpload();
+setupLibraryToggle();
+setupSkipLink();
+setupUpload();
 followRoutes(showRoute);
-onReturn(refresh);
-trouble.guard(load);
+onPageVisible(refresh);
+errorBanner.guard(load);

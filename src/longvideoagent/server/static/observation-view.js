@@ -1,86 +1,90 @@
-/** What came back to the master: a place in the subtitles, what the frames show, or a notice of the loop. */
+/** An observation of the master: a located clip, what the frames show, or a notice of the loop. */
 
-import { element, prose } from "./dom.js";
+import { element, textElement } from "./dom.js";
 import { evidenceLists, frameButton, spanButton, timeButton } from "./evidence-view.js";
-import { counted } from "./format.js";
+import { pluralize } from "./format.js";
 
-const LINES_IN_SIGHT = 3;
-const QUOTES_IN_SIGHT = 3;
-const FRAMES_IN_SIGHT = 0; // the pictures looked at are above them already
+const MAX_VISIBLE_LINES = 3;
+const MAX_VISIBLE_QUOTES = 3;
+const MAX_VISIBLE_FRAMES = 0; // their frames are shown above them
 
-/** @param {import("./evidence-view.js").Sight} sight @param {import("./api.js").Observed} observed @returns {Node[]} */
-export function showObserved(sight, observed) {
-  if (observed.kind === "grounding") return showGrounding(sight, observed);
-  if (observed.kind === "vision") return showVision(sight, observed);
-  return [prose("p", "said", observed.text)];
+/**
+ * @param {import("./evidence-view.js").PlaybackContext} playback
+ * @param {import("./api.js").Observation} observation
+ * @returns {Node[]}
+ */
+export function showObservation(playback, observation) {
+  if (observation.kind === "grounding") return showGrounding(playback, observation);
+  if (observation.kind === "vision") return showVision(playback, observation);
+  return [textElement("p", "observation-text", observation.text)];
 }
 
-function showGrounding(sight, { clip, start_s, end_s, clips, reason, lines, evidence }) {
+function showGrounding(playback, { clip, start_s, end_s, clips, reason, lines, evidence }) {
   const others = clips.filter((each) => each.label !== clip);
-  const shown = [
-    element("p", { class: "place" }, prose("strong", "label", clip), " ", spanButton(sight, start_s, end_s)),
-    reason ? prose("p", "soft", reason) : null,
-    others.length ? otherClips(sight, others) : null,
-    ...evidenceLists(sight, evidence, QUOTES_IN_SIGHT),
-    lines.length ? lineDetails(sight, lines) : null,
+  const nodes = [
+    element("p", { class: "clip-line" }, textElement("strong", "label", clip), " ", spanButton(playback, start_s, end_s)),
+    reason ? textElement("p", "muted", reason) : null,
+    others.length ? clipList(playback, others) : null,
+    ...evidenceLists(playback, evidence, MAX_VISIBLE_QUOTES),
+    lines.length ? lineDetails(playback, lines) : null,
   ];
-  return shown.filter(Boolean);
+  return nodes.filter(Boolean);
 }
 
-function otherClips(sight, clips) {
-  const places = clips.map((each) =>
-    element("li", {}, prose("span", "label", each.label), " ", spanButton(sight, each.start_s, each.end_s)),
+function clipList(playback, clips) {
+  const items = clips.map((each) =>
+    element("li", {}, textElement("span", "label", each.label), " ", spanButton(playback, each.start_s, each.end_s)),
   );
   return element(
     "div",
-    { class: "others" },
-    element("span", { class: "soft" }, "Also considered"),
-    element("ul", {}, ...places),
+    { class: "clip-list" },
+    element("span", { class: "muted" }, "Also considered"),
+    element("ul", {}, ...items),
   );
 }
 
-function lineDetails(sight, lines) {
+function lineDetails(playback, lines) {
   const rows = lines.map((line) =>
     element(
       "li",
       {},
-      timeButton(sight, line.time_s),
+      timeButton(playback, line.time_s),
       element(
         "span",
         {},
-        prose("span", "", line.text),
+        textElement("span", "", line.text),
         line.source === "screen" ? element("em", {}, " on screen") : null,
       ),
     ),
   );
-  const summary = element("summary", {}, `${counted(lines.length, "line")} of this clip`);
+  const summary = element("summary", {}, `${pluralize(lines.length, "line")} of this clip`);
   return element("details", {}, summary, element("ul", { class: "lines" }, ...rows));
 }
 
-function showVision(sight, { text, frames_s, evidence }) {
+function showVision(playback, { text, frames_s, evidence }) {
   const lines = text.split("\n").filter((line) => line.trim());
-  const rest = lines.slice(LINES_IN_SIGHT);
+  const rest = lines.slice(MAX_VISIBLE_LINES);
   const more = () =>
-    element("details", {}, element("summary", {}, counted(rest.length, "more line")), ...paragraphs(rest));
-  const shown = [
-    frames_s.length ? frames(sight, frames_s) : null,
-    ...paragraphs(lines.slice(0, LINES_IN_SIGHT)),
+    element("details", {}, element("summary", {}, pluralize(rest.length, "more line")), ...paragraphs(rest));
+  const nodes = [
+    frames_s.length ? frames(playback, frames_s) : null,
+    ...paragraphs(lines.slice(0, MAX_VISIBLE_LINES)),
     rest.length ? more() : null,
-    ...evidenceLists(sight, evidence, FRAMES_IN_SIGHT),
+    ...evidenceLists(playback, evidence, MAX_VISIBLE_FRAMES),
   ];
-  return shown.filter(Boolean);
+  return nodes.filter(Boolean);
 }
 
 function paragraphs(lines) {
-  return lines.map((line) => prose("p", "said", line));
+  return lines.map((line) => textElement("p", "observation-text", line));
 }
 
-function frames(sight, frames_s) {
-  if (!sight.video) return element("p", { class: "soft" }, counted(frames_s.length, "frame"), " looked at");
-  const pictures = frames_s.map((time_s) => element("li", {}, frameButton(sight, time_s)));
+function frames(playback, frames_s) {
+  if (!playback.video) return element("p", { class: "muted" }, pluralize(frames_s.length, "frame"), " inspected");
+  const items = frames_s.map((time_s) => element("li", {}, frameButton(playback, time_s)));
   return element(
     "ul",
-    { class: "frames", "aria-label": `${counted(frames_s.length, "frame")} looked at` },
-    ...pictures,
+    { class: "frames", "aria-label": `${pluralize(frames_s.length, "frame")} inspected` },
+    ...items,
   );
 }

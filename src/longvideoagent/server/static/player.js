@@ -1,19 +1,19 @@
 /**
  * One <video>, whichever way the video is delivered, with one clock: seconds in the video.
  *
- * A file that browsers know is played as it is. Any other comes as a stream that starts somewhere in the video while
- * the element's own clock starts at 0; how far apart the two are is known in this module and nowhere else.
+ * A file that browsers can play is sent unchanged. Any other is a stream that starts somewhere in the video while
+ * the element's own clock starts at 0; only this module knows the offset between the two.
  */
 
-import { element, show } from "./dom.js";
-import { RequestFailure, fileUrl, frameUrl, readStreamStart, streamUrl, subtitlesUrl } from "./api.js";
+import { fileUrl, frameUrl, readStreamStart, RequestError, streamUrl, subtitlesUrl } from "./api.js";
+import { element, setVisible } from "./dom.js";
 
 const NOTES = {
-  remux: "Browsers cannot play this container, so it is repacked on the fly. Seek with the timeline below.",
+  remux: "Browsers cannot play this container, so it is remuxed on the fly. Seek with the timeline below.",
   transcode: "Browsers cannot play this format, so it is transcoded on the fly. Seek with the timeline below.",
 };
 
-const MEDIA_FAULTS = {
+const MEDIA_ERRORS = {
   1: "Loading the video was stopped.",
   2: "The connection broke while the video was loading. Press play to try again.",
   3: "The browser could not decode this video: it may be damaged.",
@@ -23,30 +23,30 @@ const MEDIA_FAULTS = {
 export class Player {
   #media;
   #note;
-  #trouble;
+  #error;
   #onTime;
   /** @type {import("./api.js").OpenVideo|null} */
   #video = null;
-  /** Where in the video the element's own clock is 0. */
+  /** Time in the video at which the element's own clock is 0. */
   #offset_s = 0;
-  /** Where to be, while the stream that shows it is still to come. */
-  #wanted_s = null;
-  /** Tells the latest seek from those it overtook. */
-  #seeks = 0;
+  /** Target of a seek whose stream has not started yet, or null. */
+  #pending_s = null;
+  /** Number of seeks so far: an older seek that ends late has no effect. */
+  #numSeeks = 0;
 
   /**
    * @param {HTMLVideoElement} media
-   * @param {{note: HTMLElement, trouble: HTMLElement}} texts where to say how it plays, and why it does not
+   * @param {{note: HTMLElement, error: HTMLElement}} texts elements for the playback mode and for errors
    * @param {(time_s: number) => void} onTime
    */
-  constructor(media, { note, trouble }, onTime) {
+  constructor(media, { note, error }, onTime) {
     this.#media = media;
     this.#note = note;
-    this.#trouble = trouble;
+    this.#error = error;
     this.#onTime = onTime;
     for (const name of ["timeupdate", "seeking"]) media.addEventListener(name, () => onTime(this.timeS()));
-    media.addEventListener("error", () => this.#tellFault());
-    media.addEventListener("playing", () => this.#say(""));
+    media.addEventListener("error", () => this.#showMediaError());
+    media.addEventListener("playing", () => this.#setError(""));
   }
 
   /** @param {import("./api.js").OpenVideo} video */
@@ -54,7 +54,7 @@ export class Player {
     this.close();
     this.#video = video;
     this.#note.textContent = NOTES[video.playback_mode] ?? "";
-    show(this.#note, video.playback_mode in NOTES);
+    setVisible(this.#note, video.playback_mode in NOTES);
     this.#media.classList.toggle("streamed", video.playback_mode in NOTES);
     if (video.playback_mode === "direct") {
       this.#media.preload = "metadata";
@@ -62,21 +62,21 @@ export class Player {
     } else this.#openStream(0, 0);
   }
 
-  /** Let go of the video: the server must not go on sending it. */
+  /** Release the video, so that the server stops sending it. */
   close() {
-    this.#seeks += 1;
+    this.#numSeeks += 1;
     this.#video = null;
     this.#offset_s = 0;
-    this.#wanted_s = null;
-    this.#say("");
-    show(this.#note, false);
+    this.#pending_s = null;
+    this.#setError("");
+    setVisible(this.#note, false);
     this.#media.replaceChildren();
     this.#media.removeAttribute("poster");
     this.#media.removeAttribute("src");
     this.#media.load();
   }
 
-  /** Offer the video's subtitles in the player's own menu. A stream's own clock would put them at the wrong times. */
+  /** Add the subtitles to the player's menu; not for streams, whose clock would shift them. */
   addSubtitles() {
     if (this.#video?.playback_mode !== "direct") return;
     const source = subtitlesUrl(this.#video.id);
@@ -84,15 +84,16 @@ export class Player {
   }
 
   timeS() {
-    return this.#wanted_s ?? this.#offset_s + this.#media.currentTime;
+    return this.#pending_s ?? this.#offset_s + this.#media.currentTime;
   }
 
   /** @param {number} time_s */
   seek(time_s) {
     if (!this.#video) return;
-    this.#seeks += 1;
-    this.#wanted_s = null;
-    if (this.#video.playback_mode === "direct" || this.#isLoaded(time_s)) this.#media.currentTime = time_s - this.#offset_s;
+    this.#numSeeks += 1;
+    this.#pending_s = null;
+    if (this.#video.playback_mode === "direct" || this.#isLoaded(time_s))
+      this.#media.currentTime = time_s - this.#offset_s;
     else this.#seekStream(time_s);
     this.#onTime(this.timeS());
   }
@@ -103,12 +104,12 @@ export class Player {
   }
 
   #play() {
-    // A refusal (no gesture yet, or overtaken by another source) leaves it paused, which its controls show.
+    // A rejection (no user gesture yet, or another source was set) leaves the player paused, as its controls show.
     this.#media.play().catch(() => {});
   }
 
   #isLoaded(time_s) {
-    const { seekable } = this.#media; // of a stream browsers hold more than they skip within
+    const { seekable } = this.#media; // of a stream, more may be buffered than is seekable
     const own_s = time_s - this.#offset_s;
     for (let index = 0; index < seekable.length; index += 1) {
       if (own_s >= seekable.start(index) && own_s < seekable.end(index)) return true;
@@ -117,36 +118,36 @@ export class Player {
   }
 
   async #seekStream(time_s) {
-    const seek = this.#seeks;
+    const seek = this.#numSeeks;
     const isPlaying = !this.#media.paused;
-    this.#wanted_s = time_s;
+    this.#pending_s = time_s;
     try {
       const { start_s } = await readStreamStart(this.#video.id, time_s);
-      if (seek !== this.#seeks) return;
+      if (seek !== this.#numSeeks) return;
       this.#openStream(start_s, time_s);
       if (isPlaying) this.#play();
-    } catch (failure) {
-      if (!(failure instanceof RequestFailure)) throw failure;
-      if (seek === this.#seeks) this.#say(failure.message);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (seek === this.#numSeeks) this.#setError(error.message);
     }
   }
 
-  /** A paused stream costs the server nothing: until it plays, one frame stands for it. */
+  /** A paused stream costs the server nothing: a poster frame is shown until it plays. */
   #openStream(start_s, time_s) {
     this.#offset_s = start_s;
-    this.#wanted_s = null;
+    this.#pending_s = null;
     this.#media.preload = "none";
     this.#media.poster = frameUrl(this.#video.id, time_s, 1280);
     this.#media.src = streamUrl(this.#video.id, start_s);
     this.#media.currentTime = time_s - start_s;
   }
 
-  #tellFault() {
-    if (this.#video) this.#say(MEDIA_FAULTS[this.#media.error?.code] ?? "The video cannot be played.");
+  #showMediaError() {
+    if (this.#video) this.#setError(MEDIA_ERRORS[this.#media.error?.code] ?? "The video cannot be played.");
   }
 
-  #say(text) {
-    this.#trouble.textContent = text;
-    show(this.#trouble, Boolean(text));
+  #setError(text) {
+    this.#error.textContent = text;
+    setVisible(this.#error, Boolean(text));
   }
 }

@@ -1,10 +1,10 @@
-/** What is asked: question, options, team and rounds. What is written about one video is kept with that video. */
+/** The question form: question, options, team and rounds. Each video has its own draft. */
 
-import { bringIntoSight, byId, element, show } from "./dom.js";
-import { optionName } from "./format.js";
+import { byId, element, scrollToElement, setVisible } from "./dom.js";
+import { optionLabel } from "./format.js";
 
 export class QuestionForm {
-  #fold = byId("ask-fold");
+  #fold = byId("question-fold");
   #form = byId("ask-form");
   #question = byId("question");
   #options = byId("options");
@@ -13,33 +13,33 @@ export class QuestionForm {
   #note = byId("form-note");
   /** @type {{name: string, description: string}[]} */
   #teams = [];
-  /** The video that it is written about; null before there is one. */
+  /** The id of the video of the current draft; null until the first video is chosen. */
   #video = null;
-  /** What was written about other videos, by their ids. @type {Map<string, {question: string, options: string[]}>} */
+  /** Drafts of other videos, by video id. @type {Map<string, {question: string, options: string[]}>} */
   #drafts = new Map();
   #isBusy = false;
-  #isUsable = true;
+  #isEnabled = true;
 
-  /** @param {(ask: {question: string, options: string[], team: string|null, max_rounds: number}) => void} onAsk */
-  constructor(onAsk) {
+  /** @param {(draft: {question: string, options: string[], team: string|null, max_rounds: number}) => void} onSubmit */
+  constructor(onSubmit) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.#isBusy) return;
-      const ask = this.#read();
-      if (ask) onAsk(ask);
+      const draft = this.#read();
+      if (draft) onSubmit(draft);
     });
     this.#form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
     });
     byId("add-option").addEventListener("click", () => this.#addOption("").focus());
-    this.#team.addEventListener("change", () => this.#tellTeam());
+    this.#team.addEventListener("change", () => this.#showTeamDescription());
   }
 
   /** @param {{name: string, description: string}[]} teams */
   showTeams(teams) {
     this.#teams = teams;
     this.#team.replaceChildren(...teams.map(({ name }) => element("option", { value: name }, name)));
-    this.#tellTeam();
+    this.#showTeamDescription();
   }
 
   /** @param {{question: string, options: string[]}[]} suggestions */
@@ -49,128 +49,129 @@ export class QuestionForm {
       return element("li", {}, element("button", { type: "button", dir: "auto", onclick: fill }, suggestion.question));
     });
     byId("suggestions").replaceChildren(...buttons);
-    show(byId("suggestion-box"), buttons.length > 0);
+    setVisible(byId("suggestion-box"), buttons.length > 0);
     byId("suggestion-box").open = true;
   }
 
-  /** Make room for what was asked. */
+  /** Fold the suggestions to make room for the steps. */
   foldSuggestions() {
     byId("suggestion-box").open = false;
   }
 
-  /** Ask about this video from now on. */
-  turnTo(video) {
+  /** Show the draft of this video. */
+  setVideo(video) {
     if (video === null || video === this.#video) return;
-    // What was written before there was a video is meant for the first one.
+    // A draft written before any video was chosen belongs to the first one.
     if (this.#video !== null) {
-      this.#drafts.set(this.#video, this.#written());
+      this.#drafts.set(this.#video, this.#readDraft());
       this.fill(this.#drafts.get(video) ?? { question: "", options: [] });
     }
     this.#video = video;
   }
 
-  /** Give way to what was asked, to a line that opens it again; or stand open for good. */
+  /** Fold the form into one line that opens it, or unfold it. */
   fold(isFolded) {
-    show(byId("ask-summary"), isFolded);
+    setVisible(byId("question-unfold"), isFolded);
     this.#fold.open = !isFolded;
   }
 
-  /** Without a video there is nothing to ask. */
-  setUsable(isUsable) {
-    this.#isUsable = isUsable;
-    for (const control of this.#form.elements) control.disabled = !isUsable;
+  /** Without a video no question can be asked. */
+  setEnabled(isEnabled) {
+    this.#isEnabled = isEnabled;
+    for (const control of this.#form.elements) control.disabled = !isEnabled;
     this.setBusy(this.#isBusy);
   }
 
-  /** @param {{question: string, options: string[], team?: string, max_rounds?: number}} ask */
+  /** @param {{question: string, options: string[], team?: string, max_rounds?: number}} draft */
   fill({ question, options, team, max_rounds }) {
-    this.tell("");
+    this.showNote("");
     this.#question.removeAttribute("aria-invalid");
     this.#question.value = question;
     this.#options.replaceChildren();
     for (const option of options) this.#addOption(option);
     if (this.#teams.some(({ name }) => name === team)) this.#team.value = team;
     if (max_rounds) this.#rounds.value = max_rounds;
-    this.#tellTeam();
+    this.#showTeamDescription();
   }
 
   focus() {
     this.#fold.open = true;
     this.#question.focus({ preventScroll: true });
-    bringIntoSight(this.#form, "start");
+    scrollToElement(this.#form, "start");
   }
 
   /**
    * Show a note below the form; an empty text removes it.
    * @param {string} text
-   * @param {"warning"|"soft"} [kind]
+   * @param {"warning"|"muted"} [kind]
    */
-  tell(text, kind = "warning") {
+  showNote(text, kind = "warning") {
     this.#note.textContent = text;
     this.#note.className = kind;
-    show(this.#note, Boolean(text));
+    setVisible(this.#note, Boolean(text));
   }
 
   setBusy(isBusy) {
     this.#isBusy = isBusy;
-    byId("ask-button").disabled = isBusy || !this.#isUsable;
+    byId("ask-button").disabled = isBusy || !this.#isEnabled;
   }
 
-  #written() {
+  #readDraft() {
     const rows = [...this.#options.querySelectorAll(".option-input")];
     const options = rows.map((row) => row.value.trim()).filter(Boolean);
     return { question: this.#question.value.trim(), options };
   }
 
   #read() {
-    const { question, options } = this.#written();
+    const { question, options } = this.#readDraft();
     this.#question.setAttribute("aria-invalid", String(!question));
-    this.tell(question ? "" : "Write a question, or choose a suggested one.");
+    this.showNote(question ? "" : "Write a question, or choose a suggested one.");
     if (!question) this.#question.focus();
     if (!question) return null;
-    // Before the teams are known the server takes the first, which the page would choose too.
+    // Before the teams are loaded the server uses the first team, as the page does.
     return { question, options, team: this.#team.value || null, max_rounds: Number(this.#rounds.value) };
   }
 
-  #tellTeam() {
-    const { name, description } = this.#teams.find((team) => team.name === this.#team.value) ?? { name: "", description: "" };
+  #showTeamDescription() {
+    const team = this.#teams.find(({ name }) => name === this.#team.value);
+    const { name, description } = team ?? { name: "", description: "" };
     byId("team-about").textContent = description === name ? "" : description;
   }
 
   #addOption(text) {
     const input = element("input", { class: "option-input", type: "text", dir: "auto", autocomplete: "off" });
     input.value = text;
-    input.addEventListener("paste", (event) => this.#paste(event, input));
-    input.addEventListener("keydown", (event) => this.#step(event, input));
+    input.addEventListener("paste", (event) => this.#onPaste(event, input));
+    input.addEventListener("keydown", (event) => this.#onEnter(event, input));
     const remove = element(
       "button",
-      { type: "button", class: "quiet icon", onclick: () => this.#removeOption(row) },
+      { type: "button", class: "plain icon", onclick: () => this.#removeOption(row) },
       "×",
     );
     const row = element("li", {}, element("span", { class: "option-name", "aria-hidden": "true" }), input, remove);
     this.#options.append(row);
-    this.#number();
+    this.#labelOptions();
     return input;
   }
 
   #removeOption(row) {
-    const near = row.nextElementSibling ?? row.previousElementSibling;
+    const neighbor = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
-    this.#number();
-    (near?.querySelector("input") ?? byId("add-option")).focus();
+    this.#labelOptions();
+    (neighbor?.querySelector("input") ?? byId("add-option")).focus();
   }
 
-  /** Labels follow the order that the agents will see. */
-  #number() {
+  /** Label the options in the order of the prompt. */
+  #labelOptions() {
     [...this.#options.children].forEach((row, index) => {
-      row.querySelector(".option-name").textContent = optionName(index);
-      row.querySelector("input").setAttribute("aria-label", `Option ${optionName(index)}`);
-      row.querySelector("button").setAttribute("aria-label", `Remove option ${optionName(index)}`);
+      row.querySelector(".option-name").textContent = optionLabel(index);
+      row.querySelector("input").setAttribute("aria-label", `Option ${optionLabel(index)}`);
+      row.querySelector("button").setAttribute("aria-label", `Remove option ${optionLabel(index)}`);
     });
   }
 
-  /** Enter goes on to the next option instead of asking half of a question. */
-  #step(event, input) {
+  /** Enter moves to the next option instead of submitting. */
+  #onEnter(event, input) {
     if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing) return;
     event.preventDefault();
     const next = input.closest("li").nextElementSibling?.querySelector("input");
@@ -178,8 +179,8 @@ export class QuestionForm {
     else if (input.value.trim()) this.#addOption("").focus();
   }
 
-  /** Several pasted lines are several options. */
-  #paste(event, input) {
+  /** Several pasted lines become several options. */
+  #onPaste(event, input) {
     const lines = event.clipboardData
       .getData("text")
       .split(/\r?\n/)
@@ -187,10 +188,10 @@ export class QuestionForm {
       .filter(Boolean);
     if (lines.length < 2) return;
     event.preventDefault();
-    const [first, ...others] = lines;
+    const [first, ...rest] = lines;
     input.value = first;
     let last = input;
-    for (const line of others) last = this.#addOption(line);
+    for (const line of rest) last = this.#addOption(line);
     last.focus();
   }
 }

@@ -1,29 +1,29 @@
-/** Keeps lists fresh that others change too, while somebody looks at the page. */
+/** Refreshes lists that others change too, while the page is visible. */
 
-import { RequestFailure } from "./api.js";
+import { RequestError } from "./api.js";
 
-/** Do it; where the server does not answer nothing is told: whatever the page does next tells it, a list need not. */
-export async function quietly(work) {
+/** Run `work` and ignore failed requests: a list that cannot be refreshed is not worth an error message. */
+export async function ignoreRequestErrors(work) {
   try {
     await work();
-  } catch (failure) {
-    if (!(failure instanceof RequestFailure)) throw failure;
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
   }
 }
 
-/** Do it again and again, each time so long after the last has ended; not while the page is out of sight. */
-export function repeat(work, every_ms) {
-  const again = async () => {
-    if (document.visibilityState === "visible") await quietly(work);
-    setTimeout(again, every_ms);
+/** Run `work` again `every_ms` after its last end, but not while the page is hidden. */
+export function poll(work, every_ms) {
+  const tick = async () => {
+    if (document.visibilityState === "visible") await ignoreRequestErrors(work);
+    setTimeout(tick, every_ms);
   };
-  setTimeout(again, every_ms);
+  setTimeout(tick, every_ms);
 }
 
-/** Do it whenever people come back to the page. */
-export function onReturn(work) {
-  addEventListener("focus", () => quietly(work));
+/** Run `work` whenever the page becomes visible or gets the focus. */
+export function onPageVisible(work) {
+  addEventListener("focus", () => ignoreRequestErrors(work));
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") quietly(work);
+    if (document.visibilityState === "visible") ignoreRequestErrors(work);
   });
 }

@@ -1,11 +1,11 @@
-/** The address after the #: it alone says what the page shows, so reloading and links keep it. */
+/** The address after the # decides what the page shows, so that reloads and links keep it. */
 
 /**
- * @typedef {{view: "home"} | {view: "unknown"} | {view: "video", id: string} | {view: "ask", id: string}
+ * @typedef {{view: "home"} | {view: "unknown"} | {view: "video", id: string} | {view: "job", id: string}
  *   | {view: "run", id: string, question: string|null, other: string|null}} Route
  */
 
-const VIEWS = { videos: "video", jobs: "ask", runs: "run" };
+const VIEWS = { videos: "video", jobs: "job", runs: "run" };
 
 /** @returns {Route} */
 export function readRoute() {
@@ -14,14 +14,14 @@ export function readRoute() {
   const view = VIEWS[folder];
   if (!path || path === "/") return { view: "home" };
   if (!view || !id) return { view: "unknown" };
-  const route = { view, id: decoded(id) };
+  const route = { view, id: decodeOrKeep(id) };
   if (view !== "run") return route;
   const values = new URLSearchParams(query);
   return { ...route, question: values.get("question"), other: values.get("with") };
 }
 
-/** An address may be typed by hand; a stray % in it is not a reason to stop. */
-function decoded(text) {
+/** An address may be typed by hand; a malformed % escape is kept. */
+function decodeOrKeep(text) {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -30,7 +30,7 @@ function decoded(text) {
 }
 
 export const videoHash = (id) => `#/videos/${encodeURIComponent(id)}`;
-export const askHash = (id) => `#/jobs/${encodeURIComponent(id)}`;
+export const jobHash = (id) => `#/jobs/${encodeURIComponent(id)}`;
 
 /** @param {string} id @param {{question?: string|null, other?: string|null}} [rest] */
 export function runHash(id, { question = null, other = null } = {}) {
@@ -40,22 +40,22 @@ export function runHash(id, { question = null, other = null } = {}) {
   return `#/runs/${encodeURIComponent(id)}${values.length ? "?" : ""}${values.join("&")}`;
 }
 
-/** The whole link to what `hash` shows, without a token that may be in this page's own address. */
-export function linkTo(hash) {
+/** The absolute link to a hash, without the token that this page's own address may contain. */
+export function absoluteUrl(hash) {
   return `${location.origin}${location.pathname}${hash}`;
 }
 
-/** Show something else. */
-export function goTo(hash) {
+/** Go to another route. */
+export function navigateTo(hash) {
   location.hash = hash;
 }
 
-/** Show something else and leave no step to go back to. */
-export function moveOnTo(hash) {
+/** Go to another route without a new entry in the browser history. */
+export function replaceRoute(hash) {
   location.replace(hash);
 }
 
-/** Call `show` whenever the route changes. */
-export function followRoutes(show) {
-  addEventListener("hashchange", () => show(readRoute()));
+/** Call `onRoute` whenever the route changes. */
+export function followRoutes(onRoute) {
+  addEventListener("hashchange", () => onRoute(readRoute()));
 }

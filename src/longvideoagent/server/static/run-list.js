@@ -1,9 +1,9 @@
 /** Recorded evaluation runs to choose from. */
 
-import { byId, element, prose, show } from "./dom.js";
 import { readRuns } from "./api.js";
+import { byId, element, setVisible, textElement } from "./dom.js";
+import { formatPercent } from "./format.js";
 import { runHash } from "./routes.js";
-import { percent } from "./format.js";
 
 export class RunList {
   #list = byId("run-list");
@@ -11,7 +11,7 @@ export class RunList {
   #runs = [];
   #chosen = null;
 
-  /** Those that can be read. */
+  /** The runs that can be read. */
   get runs() {
     return this.#runs.filter((run) => !run.error);
   }
@@ -30,7 +30,7 @@ export class RunList {
   }
 
   #render() {
-    show(byId("no-runs"), this.#runs.length === 0);
+    setVisible(byId("no-runs"), this.#runs.length === 0);
     this.#list.replaceChildren(...this.#runs.map((run) => this.#item(run)));
   }
 
@@ -39,15 +39,20 @@ export class RunList {
       return element(
         "li",
         { "data-id": run.id },
-        element("div", {}, prose("span", "name", run.name), prose("p", "fault", run.error)),
+        element("div", {}, textElement("span", "name", run.name), textElement("p", "error", run.error)),
       );
     const progress = `${run.num_finished.toLocaleString("en")} of ${run.num_questions.toLocaleString("en")}`;
-    const accuracy = run.accuracy === null ? "" : ` · ${percent(run.accuracy)} right`;
+    const accuracy = run.accuracy === null ? "" : ` · ${formatPercent(run.accuracy)} correct`;
     const link = element(
       "a",
       { href: runHash(run.id), "aria-current": run.id === this.#chosen ? "true" : null },
-      prose("span", "name", run.name),
-      element("span", { class: "soft" }, prose("span", "", `${run.dataset} ${run.split}`), ` · ${progress}${accuracy}`),
+      textElement("span", "name", run.name),
+      element(
+        "span",
+        { class: "muted" },
+        textElement("span", "", `${run.dataset} ${run.split}`),
+        ` · ${progress}${accuracy}`,
+      ),
     );
     return element("li", { "data-id": run.id }, link);
   }

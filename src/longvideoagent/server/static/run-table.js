@@ -1,17 +1,17 @@
-/** The questions of a run, or of two, as a table with filters. */
+/** The questions of one or two runs as a table with filters. */
 
-import { byId, element, prose, show } from "./dom.js";
-import { COMPARED_FILTERS, VERDICT_FILTERS, keepWanted, verdictOf } from "./comparison.js";
+import { COMPARED_FILTERS, filterPairs, VERDICT_FILTERS, verdictOf } from "./comparison.js";
+import { byId, element, setVisible, textElement } from "./dom.js";
+import { pluralize } from "./format.js";
 import { runHash } from "./routes.js";
-import { counted } from "./format.js";
 
-const ROWS_AT_ONCE = 200;
-const VERDICT_SIGNS = { right: "✓", wrong: "✗", failed: "!", unjudged: "·", missing: "–" };
-const VERDICT_WORDS = {
-  right: "right",
+const ROWS_PER_PAGE = 200;
+const VERDICT_SIGNS = { correct: "✓", wrong: "✗", failed: "!", unscored: "·", missing: "–" };
+const VERDICT_LABELS = {
+  correct: "correct",
   wrong: "wrong",
   failed: "failed",
-  unjudged: "not judged",
+  unscored: "not scored",
   missing: "not asked",
 };
 
@@ -26,13 +26,13 @@ export class RunTable {
   /** @type {import("./comparison.js").Pair[]} */
   #pairs = [];
   #route = null;
-  #limit = ROWS_AT_ONCE;
+  #limit = ROWS_PER_PAGE;
 
   constructor() {
     for (const filter of [this.#verdict, this.#kind, this.#text])
-      filter.addEventListener("input", () => this.#refilter());
+      filter.addEventListener("input", () => this.#applyFilters());
     this.#more.addEventListener("click", () => {
-      this.#limit += ROWS_AT_ONCE;
+      this.#limit += ROWS_PER_PAGE;
       this.#render();
     });
     this.#body.addEventListener("click", (event) => {
@@ -48,17 +48,17 @@ export class RunTable {
     const isOther = !this.#route || this.#route.id !== route.id || this.#route.other !== route.other;
     this.#pairs = pairs;
     this.#route = route;
-    if (isOther) this.#offerFilters();
+    if (isOther) this.#renderFilters();
     this.#render();
   }
 
-  /** Other runs are being read: the links of the rows that were there lead elsewhere. */
+  /** Remove the rows while other runs are being read: their links lead to the old runs. */
   clear() {
     this.#pairs = [];
     this.#route = null;
     this.#body.replaceChildren();
     this.#count.textContent = "";
-    show(this.#more, false);
+    setVisible(this.#more, false);
   }
 
   /** Mark the chosen question. */
@@ -70,45 +70,45 @@ export class RunTable {
     }
   }
 
-  #offerFilters() {
+  #renderFilters() {
     const filters = this.#route.other ? COMPARED_FILTERS : VERDICT_FILTERS;
     this.#verdict.replaceChildren(...filters.map(({ value, words }) => element("option", { value }, words)));
     const kinds = [...new Set(this.#pairs.map(({ kind }) => kind))].filter(Boolean).sort();
     const all = element("option", { value: "" }, "All kinds");
     this.#kind.replaceChildren(all, ...kinds.map((kind) => element("option", { value: kind }, kind)));
-    show(byId("filter-kind-box"), kinds.length > 1);
+    setVisible(byId("filter-kind-box"), kinds.length > 1);
     this.#text.value = "";
-    this.#limit = ROWS_AT_ONCE;
+    this.#limit = ROWS_PER_PAGE;
   }
 
-  #refilter() {
+  #applyFilters() {
     if (!this.#route) return;
-    this.#limit = ROWS_AT_ONCE;
+    this.#limit = ROWS_PER_PAGE;
     this.#body.closest(".table").scrollTop = 0;
     this.#render();
   }
 
   #render() {
-    const wanted = { verdict: this.#verdict.value, kind: this.#kind.value, text: this.#text.value };
-    const kept = keepWanted(this.#pairs, wanted);
+    const filter = { verdict: this.#verdict.value, kind: this.#kind.value, text: this.#text.value };
+    const matching = filterPairs(this.#pairs, filter);
     const isCompared = Boolean(this.#route.other);
     const titles = isCompared
       ? ["A", "B", "Question", "Answer of A", "Answer of B"]
       : ["Verdict", "Question", "Answer", "Confidence", "Rounds"];
     this.#head.replaceChildren(element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title))));
     const row = (pair) => this.#row(pair, isCompared ? comparedCells(pair) : cells(pair));
-    this.#body.replaceChildren(...kept.slice(0, this.#limit).map(row));
-    const count = `${kept.length.toLocaleString("en")} of ${counted(this.#pairs.length, "question")}`;
-    this.#count.textContent = kept.length || !this.#pairs.length ? count : "No question fits.";
-    show(this.#body.closest(".table"), kept.length > 0);
-    show(this.#more, kept.length > this.#limit);
+    this.#body.replaceChildren(...matching.slice(0, this.#limit).map(row));
+    const count = `${matching.length.toLocaleString("en")} of ${pluralize(this.#pairs.length, "question")}`;
+    this.#count.textContent = matching.length || !this.#pairs.length ? count : "No question matches.";
+    setVisible(this.#body.closest(".table"), matching.length > 0);
+    setVisible(this.#more, matching.length > this.#limit);
   }
 
   #row(pair, { before, after }) {
     const { id, other, question } = this.#route;
     const link = element("a", { href: runHash(id, { question: pair.id, other }), dir: "auto" }, pair.question);
     const facts = [pair.kind, pair.video].filter(Boolean).join(" · ");
-    const middle = element("td", { class: "asked" }, link, prose("span", "soft", facts));
+    const middle = element("td", { class: "question-cell" }, link, textElement("span", "muted", facts));
     return element(
       "tr",
       { "data-id": pair.id, "aria-current": pair.id === question ? "true" : null },
@@ -136,7 +136,7 @@ function comparedCells({ one, other }) {
 }
 
 function answerCell(row) {
-  return prose("td", "answer-cell", row ? row.answer || row.outcome : "–");
+  return textElement("td", "answer-cell", row ? row.answer || row.outcome : "–");
 }
 
 function verdictCell(row) {
@@ -146,5 +146,5 @@ function verdictCell(row) {
 /** @param {import("./comparison.js").Verdict} verdict */
 export function verdictBadge(verdict) {
   const sign = element("span", { "aria-hidden": "true" }, VERDICT_SIGNS[verdict]);
-  return element("span", { class: `verdict ${verdict}` }, sign, ` ${VERDICT_WORDS[verdict]}`);
+  return element("span", { class: `verdict ${verdict}` }, sign, ` ${VERDICT_LABELS[verdict]}`);
 }

@@ -1,37 +1,37 @@
-/** A recorded evaluation run, alone or beside another, and the trajectories of one of its questions. */
+/** A recorded evaluation run, alone or compared with another, and the steps of one of its questions. */
 
-import { bringIntoSight, byId, element, prose, show } from "./dom.js";
 import { announce } from "./announce.js";
 import { readRun, readRunQuestion } from "./api.js";
 import { pairRows, verdictOf } from "./comparison.js";
 import { copyLink } from "./copy-link.js";
-import { marksOf } from "./timeline-marks.js";
+import { byId, element, scrollToElement, setVisible, textElement } from "./dom.js";
 import { spanButton } from "./evidence-view.js";
-import { goTo, runHash } from "./routes.js";
+import { formatPercent, optionLabel, pluralize } from "./format.js";
+import { navigateTo, runHash } from "./routes.js";
 import { RunTable, verdictBadge } from "./run-table.js";
+import { timelineMarks } from "./timeline-marks.js";
 import { TrajectoryView } from "./trajectory-view.js";
-import { counted, optionName, percent } from "./format.js";
 
 export class RunView {
   #parts;
   #table = new RunTable();
   #compareWith = byId("compare-with");
   /** Runs read so far, by id. @type {Map<string, any>} */
-  #read = new Map();
+  #cache = new Map();
   /** @type {Extract<import("./routes.js").Route, {view: "run"}>|null} */
   #route = null;
 
   /**
    * @param {{viewer: import("./viewer.js").Viewer,
-   *   runs: import("./run-list.js").RunList, trouble: import("./error-banner.js").Trouble,
-   *   videoName: (id: string) => string|null, onGone: (text: string) => void,
+   *   runs: import("./run-list.js").RunList, errorBanner: import("./error-banner.js").ErrorBanner,
+   *   videoName: (id: string) => string|null, onNotFound: (text: string) => void,
    *   onAskAgain: (video: string, ask: {question: string, options: string[]}) => void}} parts
    */
   constructor(parts) {
     this.#parts = parts;
     this.#compareWith.addEventListener("change", () => {
       const { id, question } = this.#route;
-      goTo(runHash(id, { question, other: this.#compareWith.value || null }));
+      navigateTo(runHash(id, { question, other: this.#compareWith.value || null }));
     });
   }
 
@@ -45,12 +45,12 @@ export class RunView {
       this.#table.choose(route);
       await this.#showQuestion(route, isSameRuns);
     };
-    const onGone = (text) => {
+    const onNotFound = (text) => {
       if (this.#route !== route) return;
       this.close();
-      this.#parts.onGone(text);
+      this.#parts.onNotFound(text);
     };
-    await this.#parts.trouble.guard(read, { onGone });
+    await this.#parts.errorBanner.guard(read, { onNotFound });
   }
 
   close() {
@@ -62,42 +62,42 @@ export class RunView {
   async #showRuns(route) {
     this.#table.clear();
     const [run, other] = await Promise.all([
-      this.#readOnce(route.id),
-      route.other ? this.#readOnce(route.other) : null,
+      this.#readCached(route.id),
+      route.other ? this.#readCached(route.other) : null,
     ]);
     if (this.#route !== route) return;
     byId("run-name").textContent = other ? `${run.name} (A) and ${other.name} (B)` : run.name;
     const pairs = pairRows(run.rows, other?.rows);
     byId("run-summary").replaceChildren(
-      ...(other ? [inWords(run, "A"), inWords(other, "B"), difference(pairs)] : [inWords(run)]),
+      ...(other ? [summaryText(run, "A"), summaryText(other, "B"), comparisonText(pairs)] : [summaryText(run)]),
     );
-    this.#offerOthers(route);
+    this.#renderCompareOptions(route);
     this.#table.show(pairs, route);
     document.title = `${run.name} · LongVideoAgent`;
   }
 
-  async #readOnce(id) {
-    const run = this.#read.get(id) ?? (await readRun(id));
-    // A run that still goes on is read again next time; a finished one does not change.
-    if (run.num_finished >= run.num_questions) this.#read.set(id, run);
+  async #readCached(id) {
+    const run = this.#cache.get(id) ?? (await readRun(id));
+    // A run in progress is read again next time; a finished one does not change.
+    if (run.num_finished >= run.num_questions) this.#cache.set(id, run);
     return run;
   }
 
-  #offerOthers({ id, other }) {
+  #renderCompareOptions({ id, other }) {
     const others = this.#parts.runs.runs.filter((run) => run.id !== id);
     const none = element("option", { value: "" }, "none");
     this.#compareWith.replaceChildren(none, ...others.map((run) => element("option", { value: run.id }, run.name)));
     this.#compareWith.value = other ?? "";
-    show(byId("compare-box"), others.length > 0);
+    setVisible(byId("compare-box"), others.length > 0);
   }
 
-  /** @param {boolean} isChosen it was chosen from the table that is in sight, rather than named by a link */
+  /** @param {boolean} isChosen whether it was chosen from the visible table instead of by a link */
   async #showQuestion(route, isChosen) {
     const { id, other, question } = route;
     if (!question) {
       this.#parts.viewer.close();
       byId("trajectories").replaceChildren(
-        element("p", { class: "empty" }, "Choose a question to see how its answer came about."),
+        element("p", { class: "empty" }, "Choose a question to see the steps to its answer."),
       );
       return;
     }
@@ -106,31 +106,31 @@ export class RunView {
       other ? this.#recorded(other, question) : null,
     ]);
     if (this.#route !== route) return;
-    const found = [one, two].find(Boolean);
-    if (!found) return;
-    const name = this.#parts.videoName(found.video_id) ?? "Timeline";
-    const opening = this.#parts.viewer.openGiven(found.video_id, name, {
-      duration_s: found.duration_s,
-      clips: found.clips,
+    const recorded = [one, two].find(Boolean);
+    if (!recorded) return;
+    const name = this.#parts.videoName(recorded.video_id) ?? "Timeline";
+    const opening = this.#parts.viewer.openWithTimeline(recorded.video_id, name, {
+      duration_s: recorded.duration_s,
+      clips: recorded.clips,
     });
-    this.#parts.viewer.mark(marksOf(found.trace, { gold: found.gold }));
+    this.#parts.viewer.mark(timelineMarks(recorded.trace, { gold: recorded.gold }));
     const cards = [one ? this.#card(one, other ? "A" : "") : null, two ? this.#card(two, "B") : null];
     byId("trajectories").replaceChildren(...cards.filter(Boolean));
-    if (isChosen) this.#showWhereItIs();
-    announce(`${found.trace.question} ${found.correct ? "Right" : "Not right"}.`);
+    if (isChosen) this.#scrollToTrajectories();
+    announce(`${recorded.trace.question} ${recorded.correct ? "Correct" : "Not correct"}.`);
     await opening;
   }
 
-  /** Below the table, the trajectories of what was chosen in it may be out of sight. */
-  #showWhereItIs() {
+  /** The trajectories are below the table, perhaps outside the view. */
+  #scrollToTrajectories() {
     const shown = byId("trajectories");
     const isBelow = shown.getBoundingClientRect().top > innerHeight / 2;
-    if (this.#route.other || isBelow) bringIntoSight(shown, "start");
+    if (this.#route.other || isBelow) scrollToElement(shown, "start");
   }
 
-  /** The question as one run recorded it; null where that run did not ask it. */
+  /** The question as recorded in one run, or null if that run did not ask it. */
   async #recorded(id, question) {
-    const run = await this.#readOnce(id);
+    const run = await this.#readCached(id);
     return run.rows.some((row) => row.id === question) ? readRunQuestion(id, question) : null;
   }
 
@@ -138,12 +138,12 @@ export class RunView {
     const { trace: trajectory, gold, video_id: video, correct } = recorded;
     const isSecond = name === "B";
     const view = new TrajectoryView({ isSecond });
-    const sight = { video, seek: (time_s) => this.#parts.viewer.seek(time_s) };
+    const playback = { video, seek: (time_s) => this.#parts.viewer.seek(time_s) };
     const { question, options } = trajectory;
     const title = name ? `Run ${name}` : "";
-    view.update({ question, options, trajectory, isRunning: false, title, gold }, sight);
+    view.update({ question, options, trajectory, isRunning: false, title, gold }, playback);
     const verdict = verdictOf({ outcome: trajectory.outcome, correct });
-    view.before(goldLine(sight, gold, options, verdict));
+    view.before(goldLine(playback, gold, options, verdict));
     const { id, other } = this.#route;
     const link = copyLink(runHash(id, { question: recorded.id, other }), isSecond);
     const again = video ? this.#askAgain(video, { question, options }, isSecond) : null;
@@ -158,38 +158,39 @@ export class RunView {
   }
 }
 
-function goldLine(sight, gold, options, verdict) {
+function goldLine(playback, gold, options, verdict) {
   const { option_index, answer, clip, start_s, end_s } = gold;
   const text = answer || options[option_index] || "";
-  const name = option_index === null ? "" : optionName(option_index);
-  const where = [];
-  if (clip) where.push(prose("span", "label", clip));
-  if (start_s !== null && end_s !== null) where.push(spanButton(sight, start_s, end_s));
-  const lead = element("span", { class: "soft" }, "Right answer");
+  const name = option_index === null ? "" : optionLabel(option_index);
+  const location = [];
+  if (clip) location.push(textElement("span", "label", clip));
+  if (start_s !== null && end_s !== null) location.push(spanButton(playback, start_s, end_s));
+  const label = element("span", { class: "muted" }, "Gold answer");
   return element(
     "div",
     { class: "gold" },
     verdictBadge(verdict),
-    lead,
-    prose("span", "", `${name} ${text}`.trim()),
-    ...where,
+    label,
+    textElement("span", "", `${name} ${text}`.trim()),
+    ...location,
   );
 }
 
-function inWords(run, name = "") {
-  const accuracy = run.accuracy === null ? "nothing judged yet" : `${percent(run.accuracy)} right`;
-  const finished = `${run.num_finished.toLocaleString("en")} of ${counted(run.num_questions, "question")}`;
-  const words = `${run.dataset} ${run.split}, team ${run.team}: ${accuracy}, ${finished}`;
-  return element("p", {}, name ? element("strong", {}, `${name}: `) : null, prose("span", "", words));
+function summaryText(run, name = "") {
+  const accuracy = run.accuracy === null ? "nothing scored yet" : `${formatPercent(run.accuracy)} correct`;
+  const finished = `${run.num_finished.toLocaleString("en")} of ${pluralize(run.num_questions, "question")}`;
+  const text = `${run.dataset} ${run.split}, team ${run.team}: ${accuracy}, ${finished}`;
+  return element("p", {}, name ? element("strong", {}, `${name}: `) : null, textElement("span", "", text));
 }
 
-function difference(pairs) {
+function comparisonText(pairs) {
   const both = pairs.filter(({ one, other }) => one && other);
-  const onlyOne = both.filter(({ one, other }) => verdictOf(one) === "right" && verdictOf(other) !== "right").length;
-  const onlyOther = both.filter(({ one, other }) => verdictOf(one) !== "right" && verdictOf(other) === "right").length;
+  const isCorrect = (row) => verdictOf(row) === "correct";
+  const onlyA = both.filter(({ one, other }) => isCorrect(one) && !isCorrect(other)).length;
+  const onlyB = both.filter(({ one, other }) => !isCorrect(one) && isCorrect(other)).length;
   return element(
     "p",
     {},
-    `Of ${counted(both.length, "question")} in both, ${onlyOne} right in A only and ${onlyOther} right in B only.`,
+    `Of ${pluralize(both.length, "question")} in both, ${onlyA} correct in A only and ${onlyB} correct in B only.`,
   );
 }

@@ -1,23 +1,23 @@
-/** A trajectory's steps as cards. Cards that are there stay as they are; what arrives later is filled in. */
+/** A trajectory's steps as cards. Existing cards stay; later results are rendered into them. */
 
-import { element, fillFrom, prose } from "./dom.js";
-import { showObserved } from "./observation-view.js";
-import { actionInWords, optionName, took } from "./format.js";
+import { element, renderIfChanged, textElement } from "./dom.js";
+import { actionLabel, formatDuration, optionLabel } from "./format.js";
+import { showObservation } from "./observation-view.js";
 
-const THOUGHT_IN_SIGHT = 360; // characters; longer ones are folded
-const CONTENT_LEADS = {
+const MAX_THOUGHT_CHARS = 360; // longer thoughts are folded
+const CONTENT_LABELS = {
   look: "Asks the vision agent",
   relocate: "Asks the grounding agent",
   answer: "Answers",
   invalid: "The loop says",
 };
-const WAITING = { look: "The vision agent is looking …", relocate: "The grounding agent is searching …" };
+const WAITING_TEXTS = { look: "The vision agent is looking …", relocate: "The grounding agent is searching …" };
 
-/** One card. `fill` may be called again with a later state of the same step. */
-class Card {
+/** The card of one step, which may be rendered again with a later state. */
+class StepCard {
   #head = element("h3");
-  #said = element("div", { class: "said-box" });
-  #observed = element("div", { class: "observed" });
+  #content = element("div", { class: "step-content" });
+  #observation = element("div", { class: "observation" });
   element;
 
   constructor(kind, attributes = {}) {
@@ -25,30 +25,30 @@ class Card {
       "li",
       { class: "step", "data-kind": kind, ...attributes },
       this.#head,
-      this.#said,
-      this.#observed,
+      this.#content,
+      this.#observation,
     );
   }
 
-  head(key, ...children) {
-    fillFrom(this.#head, key, () => children);
+  setHead(key, ...children) {
+    renderIfChanged(this.#head, key, () => children);
   }
 
-  said(key, make) {
-    fillFrom(this.#said, key, make);
+  setContent(key, build) {
+    renderIfChanged(this.#content, key, build);
   }
 
-  observed(key, make) {
-    fillFrom(this.#observed, key, make);
+  setObservation(key, build) {
+    renderIfChanged(this.#observation, key, build);
   }
 }
 
-export class Steps {
+export class StepList {
   #list;
   #pending = element("li", { class: "pending" });
-  /** @type {Card|null} */
+  /** @type {StepCard|null} */
   #first = null;
-  /** @type {Card[]} */
+  /** @type {StepCard[]} */
   #rounds = [];
 
   /** @param {HTMLElement} list */
@@ -58,12 +58,12 @@ export class Steps {
 
   /**
    * @param {import("./api.js").Trajectory} trajectory
-   * @param {import("./evidence-view.js").Sight} sight
+   * @param {import("./evidence-view.js").PlaybackContext} playback
    * @param {boolean} isRunning
    */
-  show(trajectory, sight, isRunning) {
-    if (trajectory.first) this.#showFirst(trajectory.first, sight);
-    trajectory.rounds.forEach((round, index) => this.#showRound(round, index, sight, isRunning));
+  show(trajectory, playback, isRunning) {
+    if (trajectory.first) this.#showFirst(trajectory.first, playback);
+    trajectory.rounds.forEach((round, index) => this.#showRound(round, index, playback, isRunning));
     this.#showPending(trajectory, isRunning);
   }
 
@@ -72,68 +72,69 @@ export class Steps {
     return card;
   }
 
-  #showFirst(observed, sight) {
+  #showFirst(observed, playback) {
     const kind = observed.kind === "vision" ? "look" : observed.kind;
-    this.#first ??= this.#append(new Card(kind));
-    const title = { grounding: "Grounding: where is it?", vision: "First look", notice: "Notice" }[observed.kind];
-    this.#first.head([observed.seconds], title, seconds(observed.seconds));
-    this.#first.observed([observed, sight.video], () => showObserved(sight, observed));
+    this.#first ??= this.#append(new StepCard(kind));
+    const title = { grounding: "First grounding", vision: "First observation", notice: "Notice" }[observed.kind];
+    this.#first.setHead([observed.seconds], title, durationNode(observed.seconds));
+    this.#first.setObservation([observed, playback.video], () => showObservation(playback, observed));
   }
 
-  #showRound(round, index, sight, isRunning) {
+  #showRound(round, index, playback, isRunning) {
     const { action, clip, thought, content, observed } = round;
-    this.#rounds[index] ??= this.#append(new Card(action, { "data-round": index + 1 }));
+    this.#rounds[index] ??= this.#append(new StepCard(action, { "data-round": index + 1 }));
     const card = this.#rounds[index];
-    const where =
-      clip && action === "look" ? element("span", { class: "soft" }, " in ", prose("span", "", clip)) : null;
-    const whole_s = round.seconds + (observed?.seconds ?? 0);
-    const title = element("span", {}, `Round ${index + 1}: ${actionInWords(action)}`);
-    card.head([action, clip, whole_s], ...[title, where, seconds(whole_s)].filter(Boolean));
-    card.said([thought, content], () => said(thought, action, content));
-    const isWaiting = isRunning && !observed && action in WAITING;
-    card.observed([observed, isWaiting, sight.video], () => {
-      if (observed) return showObserved(sight, observed);
-      return isWaiting ? [element("p", { class: "waiting" }, WAITING[action])] : [];
+    const clipNode =
+      clip && action === "look" ? element("span", { class: "muted" }, " in ", textElement("span", "", clip)) : null;
+    const total_s = round.seconds + (observed?.seconds ?? 0);
+    const title = element("span", {}, `Round ${index + 1}: ${actionLabel(action)}`);
+    card.setHead([action, clip, total_s], ...[title, clipNode, durationNode(total_s)].filter(Boolean));
+    card.setContent([thought, content], () => contentNodes(thought, action, content));
+    const isWaiting = isRunning && !observed && action in WAITING_TEXTS;
+    card.setObservation([observed, isWaiting, playback.video], () => {
+      if (observed) return showObservation(playback, observed);
+      return isWaiting ? [element("p", { class: "waiting" }, WAITING_TEXTS[action])] : [];
     });
   }
 
-  /** The end of the list says who is at work, where no card does. */
+  /** Show at the end of the list which agent is working, unless a card shows it. */
   #showPending({ first, rounds }, isRunning) {
     const last = rounds.at(-1);
-    const isElsewhere = last && !last.observed && last.action in WAITING;
+    const isOtherWaiting = last && !last.observed && last.action in WAITING_TEXTS;
     const text = first || rounds.length ? "The master is thinking …" : "The grounding agent is searching …";
-    const isShown = isRunning && !isElsewhere && last?.action !== "answer";
+    const isVisible = isRunning && !isOtherWaiting && last?.action !== "answer";
     if (this.#pending.textContent !== text) this.#pending.replaceChildren(element("p", { class: "waiting" }, text));
-    if (isShown) this.#list.append(this.#pending);
+    if (isVisible) this.#list.append(this.#pending);
     else this.#pending.remove();
   }
 }
 
-function seconds(time_s) {
-  return element("span", { class: "seconds" }, took(time_s));
+function durationNode(seconds) {
+  return element("span", { class: "seconds" }, formatDuration(seconds));
 }
 
-function said(thought, action, content) {
-  const shown = [];
-  if (thought.length > THOUGHT_IN_SIGHT) {
-    const start = `${thought.slice(0, THOUGHT_IN_SIGHT / 2).trimEnd()} …`;
-    shown.push(element("details", { class: "thought" }, prose("summary", "", start), prose("p", "", thought)));
-  } else if (thought) shown.push(prose("p", "thought", thought));
+function contentNodes(thought, action, content) {
+  const nodes = [];
+  if (thought.length > MAX_THOUGHT_CHARS) {
+    const start = `${thought.slice(0, MAX_THOUGHT_CHARS / 2).trimEnd()} …`;
+    const summary = textElement("summary", "", start);
+    nodes.push(element("details", { class: "thought" }, summary, textElement("p", "", thought)));
+  } else if (thought) nodes.push(textElement("p", "thought", thought));
   if (content) {
-    const lead = element("span", { class: "lead" }, CONTENT_LEADS[action] ?? action);
-    shown.push(element("p", { class: "content" }, lead, prose("span", "", content)));
+    const label = element("span", { class: "content-label" }, CONTENT_LABELS[action] ?? action);
+    nodes.push(element("p", { class: "content" }, label, textElement("span", "", content)));
   }
-  return shown;
+  return nodes;
 }
 
-/** Options as a list, the chosen and the right one marked in words too. */
+/** Options as a list; the chosen and the gold option are also marked in text. */
 export function optionList(options, chosen, gold = null) {
   const items = options.map((option, index) => {
     const notes = [index === chosen ? "chosen" : "", index === gold ? "gold" : ""].filter(Boolean);
-    const words = notes.map((note) => (note === "gold" ? "right answer" : note)).join(", ");
-    const note = words ? element("span", { class: "note" }, words) : null;
-    const name = element("span", { class: "option-name" }, optionName(index));
-    return element("li", { class: notes.join(" ") || null }, name, prose("span", "", option), note);
+    const text = notes.map((note) => (note === "gold" ? "gold answer" : note)).join(", ");
+    const note = text ? element("span", { class: "note" }, text) : null;
+    const name = element("span", { class: "option-name" }, optionLabel(index));
+    return element("li", { class: notes.join(" ") || null }, name, textElement("span", "", option), note);
   });
   return element("ol", { class: "option-list" }, ...items);
 }

@@ -1,11 +1,11 @@
 /**
- * What a trajectory leaves on the timeline.
+ * The marks of a trajectory on the timeline.
  *
  * @typedef {{visited: Set<string>, current: string|null, evidence: import("./api.js").Evidence[], frames_s: number[],
- *   gold: {start_s: number, end_s: number}|null}} Marks
+ *   gold: {start_s: number, end_s: number}|null}} TimelineMarks
  */
 
-/** Everything that was observed, in order. */
+/** All observations, in order. */
 function observations(trajectory) {
   const observed = [trajectory.first, ...trajectory.rounds.map((round) => round.observed)];
   return observed.filter((each) => each !== null && each !== undefined);
@@ -14,19 +14,19 @@ function observations(trajectory) {
 /**
  * @param {import("./api.js").Trajectory|null} trajectory
  * @param {{isRunning?: boolean, gold?: {start_s: number|null, end_s: number|null}|null}} [about]
- * @returns {Marks}
+ * @returns {TimelineMarks}
  */
-export function marksOf(trajectory, { isRunning = false, gold = null } = {}) {
+export function timelineMarks(trajectory, { isRunning = false, gold = null } = {}) {
   const span = gold && gold.start_s !== null && gold.end_s !== null ? gold : null;
   if (!trajectory) return { visited: new Set(), current: null, evidence: [], frames_s: [], gold: span };
   const observed = observations(trajectory);
-  const grounded = observed.filter((each) => each.kind === "grounding");
-  const clips = [...grounded.map((each) => each.clip), ...trajectory.rounds.map((round) => round.clip)];
-  const found = trajectory.evidence.length ? trajectory.evidence : observed.flatMap((each) => each.evidence ?? []);
+  const groundings = observed.filter((each) => each.kind === "grounding");
+  const clips = [...groundings.map((each) => each.clip), ...trajectory.rounds.map((round) => round.clip)];
+  const evidence = trajectory.evidence.length ? trajectory.evidence : observed.flatMap((each) => each.evidence ?? []);
   return {
     visited: new Set(clips.filter(Boolean)),
-    current: isRunning ? (grounded.at(-1)?.clip ?? null) : null,
-    evidence: found,
+    current: isRunning ? (groundings.at(-1)?.clip ?? null) : null,
+    evidence: evidence,
     frames_s: observed.flatMap((each) => each.frames_s ?? []),
     gold: span,
   };

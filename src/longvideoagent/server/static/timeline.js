@@ -1,13 +1,13 @@
-/** The bar below the player: clips, what a trajectory did with them, and a playhead that seeks. */
+/** The bar below the player: clips, the marks of a trajectory, and a playhead that seeks. */
 
-import { element, show } from "./dom.js";
-import { clock, span } from "./format.js";
+import { element, setVisible } from "./dom.js";
+import { formatSpan, formatTimestamp } from "./format.js";
 
 const STEP_S = 5;
 const FINE_STEP_S = 1;
-const ROOM_FOR_A_LABEL = 18; // clips; with more of them the bars are too narrow for their labels
-const TICKS = 6;
-const TICK_ROOM = 0.7; // of a step, so that the last tick does not run into the end's
+const MAX_LABELED_CLIPS = 18; // with more clips the bars are too narrow for labels
+const MAX_TICKS = 6;
+const MIN_LAST_TICK_STEPS = 0.7; // in steps; the last tick must not overlap the end label
 const TICK_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 export class Timeline {
@@ -23,7 +23,7 @@ export class Timeline {
   #marks = element("span", { class: "marks" });
 
   /**
-   * @param {HTMLElement} bar its role is slider: where one is in the video
+   * @param {HTMLElement} bar an element with the role slider
    * @param {HTMLElement} ticks
    * @param {{onSeek: (time_s: number) => void, onPlay: () => void}} to
    */
@@ -32,19 +32,19 @@ export class Timeline {
     this.#ticks = ticks;
     this.#onSeek = onSeek;
     this.#onPlay = onPlay;
-    bar.addEventListener("keydown", (event) => this.#key(event));
-    bar.addEventListener("pointerdown", (event) => this.#grasp(event));
-    bar.addEventListener("pointermove", (event) => this.#point(event));
-    bar.addEventListener("pointerup", (event) => this.#release(event));
-    bar.addEventListener("pointerleave", () => show(this.#pointer, false));
+    bar.addEventListener("keydown", (event) => this.#onKeyDown(event));
+    bar.addEventListener("pointerdown", (event) => this.#onPointerDown(event));
+    bar.addEventListener("pointermove", (event) => this.#onPointerMove(event));
+    bar.addEventListener("pointerup", (event) => this.#onPointerUp(event));
+    bar.addEventListener("pointerleave", () => setVisible(this.#pointer, false));
   }
 
   /** @param {{duration_s: number, clips: import("./api.js").Clip[]}} timeline */
   show({ duration_s, clips }) {
     this.#duration_s = duration_s;
     this.#clips = clips;
-    const shared = sharedStart(clips.map(({ label }) => label));
-    this.#bar.classList.toggle("crowded", clips.length > ROOM_FOR_A_LABEL);
+    const shared = commonPrefixLength(clips.map(({ label }) => label));
+    this.#bar.classList.toggle("crowded", clips.length > MAX_LABELED_CLIPS);
     this.#bar.replaceChildren(
       ...clips.map((clip) => this.#clip(clip, clip.label.slice(shared))),
       this.#marks,
@@ -56,13 +56,13 @@ export class Timeline {
     this.setTime(0);
   }
 
-  /** @param {import("./timeline-marks.js").Marks} marks */
+  /** @param {import("./timeline-marks.js").TimelineMarks} marks */
   mark({ visited, current, evidence, frames_s, gold }) {
     for (const bar of this.#bar.querySelectorAll(".clip")) {
-      const { label, span: words } = bar.dataset;
+      const { label, span: spanText } = bar.dataset;
       bar.classList.toggle("visited", visited.has(label));
       bar.classList.toggle("current", label === current);
-      bar.title = `${label}, ${words}${visited.has(label) ? ", visited" : ""}`;
+      bar.title = `${label}, ${spanText}${visited.has(label) ? ", visited" : ""}`;
     }
     const marks = [
       ...frames_s.map((time_s) => this.#place(element("span", { class: "frame-mark" }), time_s)),
@@ -78,33 +78,33 @@ export class Timeline {
     const label = this.#clipAt(time_s)?.label;
     this.#bar.setAttribute(
       "aria-valuetext",
-      `${clock(time_s)} of ${clock(this.#duration_s)}${label ? `, clip ${label}` : ""}`,
+      `${formatTimestamp(time_s)} of ${formatTimestamp(this.#duration_s)}${label ? `, clip ${label}` : ""}`,
     );
   }
 
   #clip(clip, shortLabel) {
-    const words = span(clip.start_s, clip.end_s);
+    const spanText = formatSpan(clip.start_s, clip.end_s);
     const shown = element("span", {}, shortLabel);
-    const bar = element("span", { class: "clip", "data-label": clip.label, "data-span": words }, shown);
+    const bar = element("span", { class: "clip", "data-label": clip.label, "data-span": spanText }, shown);
     bar.style.setProperty("--density", clip.density ?? 0);
     return this.#place(bar, clip.start_s, clip.end_s);
   }
 
-  /** Put it where its time is; give it the width of its span where it has one. */
+  /** Position an element at a time; a span also sets its width. */
   #place(placed, start_s, end_s = null) {
-    const share = (time_s) => (this.#duration_s ? Math.min(100, (100 * time_s) / this.#duration_s) : 0);
-    placed.style.left = `${share(start_s)}%`;
-    if (end_s !== null) placed.style.width = `${share(end_s) - share(start_s)}%`;
+    const percent = (time_s) => (this.#duration_s ? Math.min(100, (100 * time_s) / this.#duration_s) : 0);
+    placed.style.left = `${percent(start_s)}%`;
+    if (end_s !== null) placed.style.width = `${percent(end_s) - percent(start_s)}%`;
     return placed;
   }
 
   #showTicks() {
-    const step_s = TICK_STEPS_S.find((each) => this.#duration_s / each <= TICKS) ?? this.#duration_s;
+    const step_s = TICK_STEPS_S.find((each) => this.#duration_s / each <= MAX_TICKS) ?? this.#duration_s;
     const ticks = [];
-    for (let time_s = 0; time_s < this.#duration_s - TICK_ROOM * step_s; time_s += step_s) {
-      ticks.push(this.#place(element("span", {}, clock(time_s)), time_s));
+    for (let time_s = 0; time_s < this.#duration_s - MIN_LAST_TICK_STEPS * step_s; time_s += step_s) {
+      ticks.push(this.#place(element("span", {}, formatTimestamp(time_s)), time_s));
     }
-    this.#ticks.replaceChildren(...ticks, element("span", { class: "end" }, clock(this.#duration_s)));
+    this.#ticks.replaceChildren(...ticks, element("span", { class: "end" }, formatTimestamp(this.#duration_s)));
   }
 
   #clipAt(time_s) {
@@ -113,33 +113,33 @@ export class Timeline {
 
   #timeAt(event) {
     const box = this.#bar.getBoundingClientRect();
-    const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-    return share * this.#duration_s;
+    const fraction = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    return fraction * this.#duration_s;
   }
 
-  #grasp(event) {
+  #onPointerDown(event) {
     if (event.button !== 0) return;
     this.#bar.setPointerCapture(event.pointerId);
     this.#place(this.#playhead, this.#timeAt(event));
   }
 
-  #point(event) {
+  #onPointerMove(event) {
     const time_s = this.#timeAt(event);
     const label = this.#clipAt(time_s)?.label;
-    this.#pointer.textContent = label ? `${clock(time_s)} · ${label}` : clock(time_s);
+    this.#pointer.textContent = label ? `${formatTimestamp(time_s)} · ${label}` : formatTimestamp(time_s);
     this.#place(this.#pointer, time_s);
     this.#pointer.classList.toggle("at-right", time_s > this.#duration_s / 2);
-    show(this.#pointer, true);
+    setVisible(this.#pointer, true);
     if (this.#bar.hasPointerCapture(event.pointerId)) this.#place(this.#playhead, time_s);
   }
 
-  #release(event) {
+  #onPointerUp(event) {
     if (!this.#bar.hasPointerCapture(event.pointerId)) return;
     this.#bar.releasePointerCapture(event.pointerId);
     this.#onSeek(this.#timeAt(event));
   }
 
-  #key(event) {
+  #onKeyDown(event) {
     const now_s = Number(this.#bar.getAttribute("aria-valuenow"));
     const step_s = event.shiftKey ? FINE_STEP_S : STEP_S;
     const clip = this.#clips.indexOf(this.#clipAt(now_s));
@@ -161,8 +161,8 @@ export class Timeline {
   }
 }
 
-/** How many characters all labels begin with, up to a separator: bars have no room for what all have in common. */
-function sharedStart(labels) {
+/** Length of the common prefix of all labels, up to a separator; the bars omit it. */
+function commonPrefixLength(labels) {
   const [first = "", ...others] = labels;
   if (!others.length) return 0;
   let shared = 0;

@@ -1,19 +1,18 @@
-/** What came of the files that were brought, one line for each, until the next ones are. */
+/** Messages about added files, one line each, until the next upload starts. */
 
 import { announce } from "./announce.js";
-import { byId, prose } from "./dom.js";
+import { byId, textElement } from "./dom.js";
 
-export class Notices {
-  #list = byId("added");
+export class Toasts {
+  #list = byId("toasts");
 
-  /** Other files are brought: what was told of the last ones is old. */
-  begin() {
+  clear() {
     this.#list.replaceChildren();
   }
 
   /** @param {string} text */
-  tell(text) {
-    this.#list.append(prose("li", "", text));
+  add(text) {
+    this.#list.append(textElement("li", "", text));
     announce(text);
   }
 }

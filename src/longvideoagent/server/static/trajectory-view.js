@@ -1,8 +1,8 @@
-/** A whole trajectory: question, answer, steps. Live ones, finished ones and those of a run are shown by this alone. */
+/** A trajectory: question, answer and steps; of a running job, a finished job or an evaluation run. */
 
-import { element, fillFrom, prose, show } from "./dom.js";
 import { showAnswer } from "./answer-view.js";
-import { Steps, optionList } from "./step-list.js";
+import { element, renderIfChanged, setVisible, textElement } from "./dom.js";
+import { optionList, StepList } from "./step-list.js";
 
 export class TrajectoryView {
   #head = element("div", { class: "trajectory-head" });
@@ -10,12 +10,12 @@ export class TrajectoryView {
   #answer;
   #actions = element("div", { class: "actions" });
   #list;
-  #title = element("h3", { class: "steps-title soft" }, "How it came about");
+  #title = element("h3", { class: "steps-title muted" }, "Steps");
   #steps;
-  /** The card itself, to be put somewhere. */
+  /** The card. */
   element;
 
-  /** @param {{isSecond?: boolean}} [place] the second of two side by side has no ids: the first has them */
+  /** @param {{isSecond?: boolean}} [options] the second of two compared runs has no ids */
   constructor({ isSecond = false } = {}) {
     const id = (name) => (isSecond ? null : name);
     this.#list = element("ol", { id: id("steps"), class: "steps", "aria-label": "Steps" });
@@ -24,7 +24,7 @@ export class TrajectoryView {
       class: "answer",
       "aria-label": isSecond ? "Answer of the second run" : "Answer",
     });
-    this.#steps = new Steps(this.#list);
+    this.#steps = new StepList(this.#list);
     this.element = element(
       "article",
       { class: "trajectory" },
@@ -35,40 +35,41 @@ export class TrajectoryView {
       this.#title,
       this.#list,
     );
-    show(this.#answer, false);
-    show(this.#title, false);
+    setVisible(this.#answer, false);
+    setVisible(this.#title, false);
   }
 
   /**
    * @param {{question: string, options: string[], trajectory: import("./api.js").Trajectory|null, isRunning: boolean,
    *   title?: string, gold?: {option_index: number|null}|null}} state
-   * @param {import("./evidence-view.js").Sight} sight
+   * @param {import("./evidence-view.js").PlaybackContext} playback
    */
-  update({ question, options, trajectory, isRunning, title = "", gold = null }, sight) {
+  update({ question, options, trajectory, isRunning, title = "", gold = null }, playback) {
     const chosen = trajectory?.option_index ?? null;
-    fillFrom(this.#head, [title, question, options, chosen, gold], () => [
-      ...(title ? [prose("p", "soft", title)] : []),
-      prose("h2", "", question),
+    renderIfChanged(this.#head, [title, question, options, chosen, gold], () => [
+      ...(title ? [textElement("p", "muted", title)] : []),
+      textElement("h2", "", question),
       ...(options.length ? [optionList(options, chosen, gold?.option_index)] : []),
     ]);
     if (!trajectory) return;
-    this.#steps.show(trajectory, sight, isRunning);
-    show(this.#answer, Boolean(trajectory.outcome));
-    show(this.#title, !isRunning);
-    if (trajectory.outcome) fillFrom(this.#answer, [trajectory, sight.video], () => showAnswer(trajectory, sight));
+    this.#steps.show(trajectory, playback, isRunning);
+    setVisible(this.#answer, Boolean(trajectory.outcome));
+    setVisible(this.#title, !isRunning);
+    if (trajectory.outcome)
+      renderIfChanged(this.#answer, [trajectory, playback.video], () => showAnswer(trajectory, playback));
   }
 
-  /** What came last. */
+  /** The newest element. */
   get newest() {
     return this.#answer.hidden ? (this.#list.lastElementChild ?? this.#head) : this.#answer;
   }
 
-  /** What stands between the question and the steps: a verdict, or how far it is. */
+  /** Set what is shown between question and answer: a verdict or the progress. */
   before(...nodes) {
     this.#before.replaceChildren(...nodes);
   }
 
-  /** What can be done with it, between the answer and the steps. */
+  /** Set the buttons between answer and steps. */
   actions(...nodes) {
     this.#actions.replaceChildren(...nodes);
   }

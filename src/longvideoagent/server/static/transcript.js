@@ -1,7 +1,7 @@
-/** The spoken (or read) lines of the video: the current one under the player, and all as a list that follows. */
+/** The lines of the video: the current one below the player, and all of them as a list that follows it. */
 
-import { byId, element, prose, show } from "./dom.js";
-import { clock, counted } from "./format.js";
+import { byId, element, setVisible, textElement } from "./dom.js";
+import { formatTimestamp, pluralize } from "./format.js";
 
 export class Transcript {
   #box = byId("transcript");
@@ -17,7 +17,7 @@ export class Transcript {
   /** @param {(time_s: number) => void} onSeek */
   constructor(onSeek) {
     this.#onSeek = onSeek;
-    this.#box.addEventListener("toggle", () => this.#reach());
+    this.#box.addEventListener("toggle", () => this.#scrollToCurrent());
   }
 
   /** @param {{start_s: number, end_s: number, text: string}[]} lines */
@@ -25,8 +25,8 @@ export class Transcript {
     this.#lines = lines;
     this.#current = -1;
     this.#currentLine.textContent = "";
-    show(this.#box, lines.length > 0);
-    this.#summary.textContent = `Transcript (${counted(lines.length, "line")})`;
+    setVisible(this.#box, lines.length > 0);
+    this.#summary.textContent = `Transcript (${pluralize(lines.length, "line")})`;
     this.#list.replaceChildren(...lines.map((line) => this.#line(line)));
   }
 
@@ -38,11 +38,11 @@ export class Transcript {
     this.#list.children[this.#current]?.removeAttribute("aria-current");
     this.#current = last;
     this.#list.children[last]?.setAttribute("aria-current", "true");
-    this.#reach();
+    this.#scrollToCurrent();
   }
 
-  /** Scroll the list, never the page, to the current line. */
-  #reach() {
+  /** Scroll the list, not the page, to the current line. */
+  #scrollToCurrent() {
     const line = this.#list.children[this.#current];
     if (!line || !this.#box.open || !this.#follow.checked) return;
     this.#list.scrollTop = line.offsetTop - this.#list.clientHeight / 2 + line.offsetHeight / 2;
@@ -53,8 +53,8 @@ export class Transcript {
     const button = element(
       "button",
       { type: "button", "data-time-s": start_s, onclick: seek },
-      element("span", { class: "time" }, clock(start_s)),
-      prose("span", "", text),
+      element("span", { class: "time" }, formatTimestamp(start_s)),
+      textElement("span", "", text),
     );
     return element("li", {}, button);
   }

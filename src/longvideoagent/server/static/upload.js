@@ -1,9 +1,9 @@
-/** Adding videos: by button, or by dropping files anywhere on the page. One after the other, each can be cancelled. */
+/** Adds videos by button or by dropping files on the page; one after the other, each can be cancelled. */
 
-import { byId, show } from "./dom.js";
-import { RequestFailure, sendVideo } from "./api.js";
+import { RequestError, sendVideo } from "./api.js";
+import { byId, setVisible } from "./dom.js";
 import { pairFiles } from "./file-pairs.js";
-import { percent } from "./format.js";
+import { formatPercent } from "./format.js";
 
 export class Upload {
   #input = byId("upload-input");
@@ -18,48 +18,48 @@ export class Upload {
   #isSending = false;
 
   /**
-   * @param {{onBegin: () => void, onVideo: (video: import("./api.js").Video, subtitles: File|null) => Promise<void>,
-   *   onSubtitles: (file: File) => void, onFailure: (text: string, retry?: (() => void)|null) => void}} hooks
+   * @param {{onStart: () => void, onVideo: (video: import("./api.js").Video, subtitles: File|null) => Promise<void>,
+   *   onSubtitles: (file: File) => void, onError: (text: string, retry?: (() => void)|null) => void}} hooks
    */
   constructor(hooks) {
     this.#hooks = hooks;
     this.#input.addEventListener("change", () => {
-      this.#take([...this.#input.files]);
+      this.#addFiles([...this.#input.files]);
       this.#input.value = "";
     });
     byId("upload-cancel").addEventListener("click", () => this.#cancel());
-    addEventListener("dragover", (event) => this.#hover(event));
+    addEventListener("dragover", (event) => this.#onDragOver(event));
     addEventListener("dragleave", (event) => {
       if (!event.relatedTarget) this.#zone.classList.remove("hovered");
     });
-    addEventListener("drop", (event) => this.#drop(event));
+    addEventListener("drop", (event) => this.#onDrop(event));
   }
 
-  #hover(event) {
+  #onDragOver(event) {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     this.#zone.classList.add("hovered");
   }
 
-  #drop(event) {
+  #onDrop(event) {
     this.#zone.classList.remove("hovered");
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();
-    this.#take([...event.dataTransfer.files]);
+    this.#addFiles([...event.dataTransfer.files]);
   }
 
-  /** Subtitles are for the open video only where they came alone: nobody means to change it by bringing others. */
-  #take(files) {
-    if (!this.#isSending) this.#hooks.onBegin();
+  /** A single subtitle file is for the open video; subtitle files among others need a video of the same name. */
+  #addFiles(files) {
+    if (!this.#isSending) this.#hooks.onStart();
     const { pairs, unused } = pairFiles(files);
     if (!pairs.length && unused.length === 1) {
       this.#hooks.onSubtitles(unused[0]);
       return;
     }
-    const why = pairs.length
-      ? "no video that came with it has its name. Give it alone, while its video is open."
-      : "several subtitle files came at once. Give one, while its video is open.";
-    for (const { name } of unused) this.#hooks.onFailure(`${name} was not used: ${why}`);
+    const reason = pairs.length
+      ? "no video added with it has the same name. Add it alone while its video is open."
+      : "several subtitle files were added at once. Add one while its video is open.";
+    for (const { name } of unused) this.#hooks.onError(`${name} was not used: ${reason}`);
     this.#waiting.push(...pairs);
     this.#sendAll();
   }
@@ -71,33 +71,33 @@ export class Upload {
       while (this.#waiting.length) await this.#send(this.#waiting.shift());
     } finally {
       this.#isSending = false;
-      show(this.#box, false);
+      setVisible(this.#box, false);
     }
   }
 
   async #send(pair) {
     const { video: file, subtitles } = pair;
-    const tell = (share) => {
-      this.#bar.value = share;
-      this.#text.textContent = `${file.name}, ${share < 1 ? percent(share) : "being looked at"}`;
+    const showProgress = (fraction) => {
+      this.#bar.value = fraction;
+      this.#text.textContent = `${file.name}, ${fraction < 1 ? formatPercent(fraction) : "being checked"}`;
     };
-    tell(0);
-    show(this.#box, true);
+    showProgress(0);
+    setVisible(this.#box, true);
     const unused = subtitles ? ` ${subtitles.name} was not used.` : "";
     try {
-      const { done, cancel } = sendVideo(file, tell);
+      const { done, cancel } = sendVideo(file, showProgress);
       this.#cancel = cancel;
       const video = await done;
       if (video) await this.#hooks.onVideo(video, subtitles);
-      else if (unused) this.#hooks.onFailure(`${file.name} was cancelled.${unused}`);
-    } catch (failure) {
-      if (!(failure instanceof RequestFailure)) throw failure;
+      else if (unused) this.#hooks.onError(`${file.name} was cancelled.${unused}`);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
       const retry = () => {
         this.#waiting.push(pair);
         this.#sendAll();
       };
-      const text = `${file.name} was not added. ${failure.message}${unused}`;
-      this.#hooks.onFailure(text, failure.isPassing ? retry : null);
+      const text = `${file.name} was not added. ${error.message}${unused}`;
+      this.#hooks.onError(text, error.isTransient ? retry : null);
     }
   }
 }

@@ -1,21 +1,21 @@
-/** One video: player, timeline, frames looked at and transcript, which share one time. */
+/** One video: player, timeline, inspected frames and transcript with one shared time. */
 
-import { bringIntoSight, byId, element, show } from "./dom.js";
-import { RequestFailure, readTimeline, readVideo } from "./api.js";
+import { readTimeline, readVideo, RequestError } from "./api.js";
+import { byId, element, scrollToElement, setVisible } from "./dom.js";
 import { Filmstrip } from "./filmstrip.js";
-import { marksOf } from "./timeline-marks.js";
+import { formatPercent, formatTimestamp, pluralize } from "./format.js";
 import { Player } from "./player.js";
+import { timelineMarks } from "./timeline-marks.js";
 import { Timeline } from "./timeline.js";
 import { Transcript } from "./transcript.js";
-import { clock, counted, percent } from "./format.js";
 
-const NOTHING_MARKED = marksOf(null);
+const NO_MARKS = timelineMarks(null);
 
 export class Viewer {
   #root = byId("viewer");
   #name = byId("video-name");
   #facts = byId("video-facts");
-  #making = byId("timeline-making");
+  #timelineProgress = byId("timeline-progress");
   #warnings = byId("timeline-warnings");
   #hooks;
   #player;
@@ -24,26 +24,26 @@ export class Viewer {
   #transcript;
   #opening = new AbortController();
   #videoId = null;
-  /** The video that the player holds: behind `#videoId` while that is still to be read. */
+  /** The id of the video in the player; differs from `#videoId` while that one is being read. */
   #playingId = null;
   #isOpening = false;
-  /** What the timeline was made from, so that opening the same again changes nothing. */
-  #shown = "";
+  /** Identifies what is shown: opening the same again does nothing. */
+  #shownKey = "";
   #duration_s = 0;
-  #marks = NOTHING_MARKED;
+  #marks = NO_MARKS;
 
   /**
    * @param {{onVideo: (id: string|null) => void, onOpened: () => void,
    *   onSuggestions: (suggestions: import("./api.js").Suggestion[]) => void,
-   *   onTrouble: (id: string, failure: RequestFailure, retry: () => void) => void}} hooks
+   *   onError: (id: string, error: RequestError, retry: () => void) => void}} hooks
    */
   constructor(hooks) {
     this.#hooks = hooks;
     const onSeek = (time_s) => this.seek(time_s);
-    const texts = { note: byId("playing-note"), trouble: byId("playing-trouble") };
-    this.#player = new Player(byId("player"), texts, (time_s) => this.#setTime(time_s));
-    const toTimeline = { onSeek: (time_s) => this.#player.seek(time_s), onPlay: () => this.#player.playOrPause() };
-    this.#timeline = new Timeline(byId("timeline"), byId("timeline-ticks"), toTimeline);
+    const elements = { note: byId("playback-note"), error: byId("playback-error") };
+    this.#player = new Player(byId("player"), elements, (time_s) => this.#setTime(time_s));
+    const timelineHooks = { onSeek: (time_s) => this.#player.seek(time_s), onPlay: () => this.#player.playOrPause() };
+    this.#timeline = new Timeline(byId("timeline"), byId("timeline-ticks"), timelineHooks);
     this.#filmstrip = new Filmstrip(byId("filmstrip"), onSeek);
     this.#transcript = new Transcript(onSeek);
   }
@@ -57,84 +57,85 @@ export class Viewer {
     return this.#isOpening;
   }
 
-  /** Go there, and show where that is. */
+  /** Seek, and scroll to the player. */
   seek(time_s) {
     this.#player.seek(time_s);
-    bringIntoSight(byId("stage"));
+    scrollToElement(byId("stage"));
   }
 
-  /** @param {import("./timeline-marks.js").Marks} marks */
+  /** @param {import("./timeline-marks.js").TimelineMarks} marks */
   mark(marks) {
     this.#marks = marks;
     this.#timeline.mark(marks);
     this.#filmstrip.show(this.#videoId, this.#duration_s, marks.frames_s);
   }
 
-  /** Nothing to look at. */
+  /** Show no video. */
   close() {
-    this.#begin("", null);
-    this.#letGo();
-    show(this.#root, false);
+    this.#reset("", null);
+    this.#closePlayer();
+    setVisible(this.#root, false);
   }
 
-  /** Open a video of the library and the timeline that the server makes of it. `isAnew`: it has new subtitles. */
-  async open(id, isAnew = false) {
-    const wanted = JSON.stringify([id]);
-    if (wanted === this.#shown && !isAnew) return;
-    const marks = id === this.#videoId ? this.#marks : NOTHING_MARKED;
-    const { signal } = this.#begin(wanted, id);
+  /** Open a video of the library with its timeline. `isReload`: open it again, because of new subtitles. */
+  async open(id, isReload = false) {
+    const key = JSON.stringify([id]);
+    if (key === this.#shownKey && !isReload) return;
+    const marks = id === this.#videoId ? this.#marks : NO_MARKS;
+    const { signal } = this.#reset(key, id);
     this.mark(marks);
     await this.#guard(
       signal,
       () => this.open(id, true),
       async () => {
         await this.#openVideo(id, signal);
-        const timeline = await readTimeline(id, (doing, share) => this.#tellMaking(doing, share), signal);
+        const onProgress = (stage, fraction) => this.#showTimelineProgress(stage, fraction);
+        const timeline = await readTimeline(id, onProgress, signal);
         this.#showTimeline(timeline);
         this.#transcript.show(timeline.subtitles);
         if (timeline.subtitles.length) this.#player.addSubtitles();
         this.#showWarnings(timeline.warnings);
-        const clips = counted(timeline.clips.length, "clip");
-        this.#facts.textContent += `, ${clips}. ${whereTextIsFrom(timeline.text_source)}`;
+        const clips = pluralize(timeline.clips.length, "clip");
+        this.#facts.textContent += `, ${clips}. ${textSourceText(timeline.text_source)}`;
         this.#hooks.onSuggestions(timeline.suggestions);
       },
     );
   }
 
   /**
-   * Show a timeline that is known already, with its video where there is one.
+   * Show a timeline that is known already, with its video if it is in the library.
    * @param {string|null} id
    * @param {string} name
    * @param {{duration_s: number|null, clips: import("./api.js").Clip[]}} timeline
    */
-  async openGiven(id, name, timeline) {
+  async openWithTimeline(id, name, timeline) {
     const duration_s = timeline.duration_s ?? timeline.clips.at(-1)?.end_s ?? 0;
-    const wanted = JSON.stringify([id, name, timeline]);
-    if (wanted === this.#shown) return;
-    const { signal } = this.#begin(wanted, id);
+    const key = JSON.stringify([id, name, timeline]);
+    if (key === this.#shownKey) return;
+    const { signal } = this.#reset(key, id);
     this.#name.textContent = name;
-    this.#facts.textContent = id ? "" : "This video is not in the library: its clips can be seen, not played.";
-    this.#letGo();
-    show(this.#root, Boolean(id || timeline.clips.length));
-    show(byId("stage"), id !== null);
+    this.#facts.textContent = id ? "" : "This video is not in the library: its clips are shown but cannot be played.";
+    this.#closePlayer();
+    setVisible(this.#root, Boolean(id || timeline.clips.length));
+    setVisible(byId("stage"), id !== null);
     this.#showTimeline({ duration_s, clips: timeline.clips });
     if (id)
       await this.#guard(
         signal,
-        () => this.openGiven(id, name, timeline),
+        () => this.openWithTimeline(id, name, timeline),
         () => this.#openVideo(id, signal),
       );
   }
 
-  /** Stop what is still being opened and start from an empty timeline. */
-  #begin(wanted, id) {
+  /** Cancel what is being opened and show an empty timeline. */
+  #reset(key, id) {
     this.#opening.abort();
     this.#opening = new AbortController();
-    this.#shown = wanted;
+    this.#shownKey = key;
     this.#videoId = id;
     this.#isOpening = false;
     this.#hooks.onVideo(id);
-    this.#marks = NOTHING_MARKED;
+    this.#marks = NO_MARKS;
     this.#transcript.show([]);
     this.#showWarnings([]);
     this.#hooks.onSuggestions([]);
@@ -142,38 +143,38 @@ export class Viewer {
     return this.#opening;
   }
 
-  /** Failures are told; what was overtaken by another video is not. */
+  /** Report failed requests, unless another video was opened meanwhile. */
   async #guard(signal, retry, work) {
     try {
       await work();
-    } catch (failure) {
+    } catch (error) {
       if (signal.aborted) return;
-      if (!(failure instanceof RequestFailure)) throw failure;
-      this.#shown = "";
+      if (!(error instanceof RequestError)) throw error;
+      this.#shownKey = "";
       this.#isOpening = false;
-      show(this.#making, false);
+      setVisible(this.#timelineProgress, false);
       if (this.#playingId !== this.#videoId) {
-        this.#letGo();
-        show(this.#root, false);
+        this.#closePlayer();
+        setVisible(this.#root, false);
       }
-      this.#hooks.onTrouble(this.#videoId, failure, retry);
+      this.#hooks.onError(this.#videoId, error, retry);
     }
   }
 
-  #letGo() {
+  #closePlayer() {
     this.#player.close();
     this.#playingId = null;
   }
 
   async #openVideo(id, signal) {
-    show(this.#root, true);
-    show(byId("stage"), true);
+    setVisible(this.#root, true);
+    setVisible(byId("stage"), true);
     this.#isOpening = true;
     const video = await readVideo(id, signal);
     const pixels = video.width_px ? `, ${video.width_px} × ${video.height_px}` : "";
     this.#name.textContent = video.name;
     this.#name.title = video.name;
-    this.#facts.textContent = `${clock(video.duration_s)}${pixels}`;
+    this.#facts.textContent = `${formatTimestamp(video.duration_s)}${pixels}`;
     this.#player.open(video);
     this.#playingId = id;
     this.#isOpening = false;
@@ -182,24 +183,24 @@ export class Viewer {
 
   #showTimeline({ duration_s, clips }) {
     this.#duration_s = duration_s;
-    show(this.#making, false);
-    show(byId("timeline-box"), duration_s > 0);
+    setVisible(this.#timelineProgress, false);
+    setVisible(byId("timeline-box"), duration_s > 0);
     this.#timeline.show({ duration_s, clips });
     this.mark(this.#marks);
     this.#setTime(this.#videoId ? this.#player.timeS() : 0);
   }
 
-  #tellMaking(doing, share) {
-    show(this.#making, true);
-    byId("timeline-doing").textContent = share === null ? `${doing} …` : `${doing}, ${percent(share)}`;
-    const bar = byId("timeline-share");
-    if (share === null) bar.removeAttribute("value");
-    else bar.value = share;
+  #showTimelineProgress(stage, fraction) {
+    setVisible(this.#timelineProgress, true);
+    byId("timeline-stage").textContent = fraction === null ? `${stage} …` : `${stage}, ${formatPercent(fraction)}`;
+    const bar = byId("timeline-fraction");
+    if (fraction === null) bar.removeAttribute("value");
+    else bar.value = fraction;
   }
 
   #showWarnings(warnings) {
     this.#warnings.replaceChildren(...warnings.map((warning) => element("li", { dir: "auto" }, warning)));
-    show(this.#warnings, warnings.length > 0);
+    setVisible(this.#warnings, warnings.length > 0);
   }
 
   #setTime(time_s) {
@@ -208,6 +209,6 @@ export class Viewer {
   }
 }
 
-function whereTextIsFrom(source) {
-  return source === "nowhere" ? "No subtitles and no text were found in it." : `Text from ${source}`;
+function textSourceText(source) {
+  return source === "nowhere" ? "No subtitles and no text were found." : `Text from ${source}`;
 }
