@@ -25,7 +25,7 @@ MOST_PARAMETERS = 5
 
 # From the ground up; a room may use those before it and, within a line, its neighbours but for cycles.
 FLOORS = [
-    ["errors", "fs", "progress"],
+    ["errors", "fs", "log", "progress"],
     ["core"],
     ["media", "models"],
     ["index"],

@@ -45,7 +45,7 @@ class Places:
         return str(self._request.getfixturevalue("random_model"))
 
     def fake_vllm(self) -> None:
-        self._request.getfixturevalue("stand_in_vllm").SAYS[0] = "hi there"
+        self._request.getfixturevalue("fake_vllm").SAYS[0] = "hi there"
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_what_runs_side_by_side_is_batched_and_says_the_same(taught_model: Path)
     chats = [ASKED, going_on(), [Message(role="user", content="What? " * 50)], going_on("x" * 99 + TOLD)] * 4
     alone = [replies(TransformersModel(str(taught_model)), chat)[0] for chat in chats[:4]]
     assert replies(model, *chats) == alone * 4
-    assert 2 <= model.batches < 16
+    assert 2 <= model.num_batches < 16
 
 
 def test_each_reply_of_a_batch_keeps_its_own_length(taught_model: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_overflow_shortens_the_subtitles_and_it_is_said(
 def test_what_cannot_be_loaded_or_shown_is_the_models_failure(random_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot be loaded"):
         replies(TransformersModel(str(tmp_path)), ASKED)
-    with pytest.raises(ModelError, match="no pictures"):
+    with pytest.raises(ModelError, match="no images"):
         replies(TransformersModel(str(random_model)), [Message(role="user", content=(Jpeg(b"x"), "what?"))])
     with pytest.raises(ModelError, match="top_k"):
         replies(TransformersModel(str(random_model)), ASKED, settings=CallSettings(0.5, 4, extra_body={"top_k": -5}))

@@ -496,4 +496,4 @@ def test_what_was_seen_of_a_file_is_remembered_until_the_file_changes(tmp_path: 
 
 def test_a_memory_that_cannot_be_opened_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_bytes(b"not a database at all, but long enough to look at" * 9)
-    assert load_team(cache=tmp_path / "c.sqlite").memory is None
+    assert load_team(cache_file=tmp_path / "c.sqlite").memory is None

@@ -1,4 +1,4 @@
-"""Who plays which role, in words: the TOML form of a team."""
+"""The team in words: which model takes each role, and how it is called. Its TOML form is docs/models.md's."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.models.base import CallSettings, TokenPrice
+from longvideoagent.models.base import CallSettings, ModelOptions, TokenPrice
+from longvideoagent.models.spec import OFFLINE, ModelSpec
 
 T = TypeVar("T", bound=BaseModel)
-OFFLINE = "offline"
 PRESETS = ("qwen3-4b", "qwen2.5-7b", "qwen2.5-3b")
 """Teams whose master is a released checkpoint."""
+RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
+"""Request fields that the loop sets itself."""
 
 
 class AgentConfig(BaseModel):
-    """One role: a model, and how it is asked. What is left out keeps the role's own default."""
+    """One agent: its model and how that is called. A field that is left out keeps the agent's own default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = OFFLINE
-    """``offline``, ``openai:NAME`` (key in OPENAI_API_KEY, server in OPENAI_BASE_URL),
-    ``openai:NAME@http://host:8000/v1``, ``transformers:PATH_OR_ID``, ``vllm:PATH_OR_ID`` or
-    ``scripted:FILE``."""
+    """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
     temperature: Annotated[float | None, Field(ge=0)] = None
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     extra_body: dict[str, Any] = {}
     reasoning: bool = False
-    """Whether the model thinks before it speaks; its server then does not stop at an action."""
+    """Whether the model thinks before it answers; its server then does not stop at an action."""
     completion_template: str | None = None
-    """The chat template written out, with $prompt, to ask a server's text completions with."""
+    """The chat template written out, with $prompt, to call a server's text completions with."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    """The name of the environment variable that holds the key; the key itself stands nowhere."""
+    """The name of the environment variable that holds the key; the key itself is not stored anywhere."""
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    max_concurrency: Annotated[int, Field(ge=1)] = 64
-    """Calls under way at once, at most; in this process, replies in one batch."""
+    max_concurrency: Annotated[int | None, Field(ge=1)] = None
+    """Calls in flight at once; in this process, replies in one batch. None: 64 on a server, 8 in this process."""
     requests_per_minute: Annotated[int | None, Field(ge=1)] = None
-    """Calls begun in a minute, at most."""
+    """Calls that may begin in one minute."""
     max_context_tokens: Annotated[int | None, Field(ge=1)] = None
     """The context length to serve the model with, or to run it with in this process."""
     structured_output: bool = False
-    """Whether a JSON schema that allows only labels that exist is sent along (grounding)."""
+    """Whether a JSON schema that allows only existing labels is sent along (grounding)."""
     max_frames: Annotated[int, Field(ge=1)] = FRAMES
     """Frames shown in one look (vision)."""
     max_image_bytes: Annotated[int, Field(ge=1)] = MAX_IMAGE_BYTES
@@ -55,22 +55,22 @@ class AgentConfig(BaseModel):
 
     @field_validator("extra_body")
     @classmethod
-    def _is_json(cls, told: dict[str, Any]) -> dict[str, Any]:
+    def _is_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
         try:
-            json.dumps(told, allow_nan=False)
+            json.dumps(fields, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"no JSON ({error})") from error
-        if {"messages", "model", "prompt", "stream"} & told.keys():
+            raise ValueError(f"not JSON ({error})") from error
+        if RESERVED_FIELDS & fields.keys():
             raise ValueError("holds what is set by the loop itself")
-        return told
+        return fields
 
     @property
-    def model_name(self) -> str:
-        """The model without its back end and server: what a price is told for."""
-        return self.model.partition(":")[2].partition("@")[0]
+    def spec(self) -> ModelSpec:
+        """The model, parsed. Raises UsageError if it is not a spec."""
+        return ModelSpec.parse(self.model)
 
     def settings(self, default: CallSettings) -> CallSettings:
-        """How its model is asked."""
+        """How its model is called."""
         return CallSettings(
             default.temperature if self.temperature is None else self.temperature,
             default.max_tokens if self.max_tokens is None else self.max_tokens,
@@ -80,7 +80,7 @@ class AgentConfig(BaseModel):
 
 
 class TeamConfig(BaseModel):
-    """The three roles, and how a master played by a model is talked to. The TOML form of a team."""
+    """The three agents, and how a master that is a model is prompted. The TOML form of a team."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,24 +90,42 @@ class TeamConfig(BaseModel):
     style: Style = Style.TURNS
     """How the master's context grows."""
     look_tag: Literal["visual_query", "search"] = "visual_query"
-    """The spelling of the look action that its prompt teaches; both are understood."""
+    """The spelling of the look action in the master's prompt; replies may use either."""
     prompt_file: Path | None = None
-    """Another wording of the master's prompt."""
+    """A file that replaces the master's prompt."""
     prices: dict[str, TokenPrice] = {}
     """What models cost, by name."""
 
     @property
+    def agents(self) -> dict[str, AgentConfig]:
+        """The agents by role: master, grounding, vision."""
+        return {"master": self.master, "grounding": self.grounding, "vision": self.vision}
+
+    @property
     def unpriced(self) -> tuple[str, ...]:
-        """Names of models on servers whose price is not told."""
-        served = (role for role in (self.master, self.grounding, self.vision) if role.model.startswith("openai:"))
-        return tuple(dict.fromkeys(role.model_name for role in served if role.model_name not in self.prices))
+        """Names of models that may cost money and have no price."""
+        specs = (agent.spec for agent in self.agents.values())
+        return tuple(dict.fromkeys(spec.name for spec in specs if spec.needs_price and spec.name not in self.prices))
+
+    def model_options(self, agent: AgentConfig) -> ModelOptions:
+        """How an agent's model is loaded."""
+        return ModelOptions(
+            api_key_env=agent.api_key_env,
+            timeout_s=agent.timeout_s,
+            max_concurrency=agent.max_concurrency,
+            requests_per_minute=agent.requests_per_minute,
+            max_context_tokens=agent.max_context_tokens,
+            reasoning=agent.reasoning,
+            completion_template=agent.completion_template,
+            price=self.prices.get(agent.spec.name),
+        )
 
     def with_models(self, *, prompt_file: Path | None = None, **models: str | None) -> TeamConfig:
-        """The roster with other models in the roles that are given one, asked on the same terms, and
-        with another wording where one is given."""
-        named = {role: model for role, model in models.items() if model is not None}
+        """The same team with other models in the given roles and with another prompt file, if one is given."""
         changed: dict[str, Any] = {
-            role: getattr(self, role).model_copy(update={"model": model}) for role, model in named.items()
+            role: self.agents[role].model_copy(update={"model": model})
+            for role, model in models.items()
+            if model is not None
         }
         if prompt_file is not None:
             changed["prompt_file"] = prompt_file
@@ -115,8 +133,8 @@ class TeamConfig(BaseModel):
 
 
 def load_team_config(name: str) -> TeamConfig:
-    """``offline``, the name of a preset, or a TOML file. Raises UsageError for an unknown name and
-    DataError, naming line or field, for a file that cannot be used."""
+    """``offline``, a preset or a TOML file. Raises UsageError for an unknown name and DataError, naming line or
+    field, for a file that cannot be used."""
     if name == OFFLINE:
         return TeamConfig()
     if name in PRESETS:
@@ -132,13 +150,13 @@ def load_team_config(name: str) -> TeamConfig:
 
 
 def parse_toml(kind: type[T], text: str, name: str) -> T:
-    """A typed value from TOML. Raises DataError, naming line or field of the file ``name``, where it is none."""
+    """A typed value from the TOML text of the file ``name``. Raises DataError, naming line or field."""
     try:
         return kind.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{name}: no TOML ({error}); mend that line") from error
+        raise DataError(f"{name}: not TOML ({error}); fix that line") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        told = "no such field" if first["type"] == "extra_forbidden" else first["msg"]
-        raise DataError(f"{name}: {field}: {told}; mend that field") from error
+        problem = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise DataError(f"{name}: {field}: {problem}; fix that field") from error

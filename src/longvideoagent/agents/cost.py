@@ -11,7 +11,7 @@ import math
 from dataclasses import astuple, dataclass
 
 from longvideoagent.agents.build import read_prompt
-from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
@@ -83,7 +83,7 @@ def forecast(
 
 def _all_replies(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:
     role = team_config.master
-    if role.model == OFFLINE:
+    if role.spec.is_offline:
         return Usage(calls=settings.max_rounds)
     reply = role.max_tokens or MASTER_SETTINGS.max_tokens
     window = _widest(timeline, settings)
@@ -97,7 +97,7 @@ def _all_replies(question: Question, timeline: Timeline, team_config: TeamConfig
 
 
 def _one_grounding(question: Question, timeline: Timeline, role: AgentConfig, settings: RolloutSettings) -> Usage:
-    if role.model == OFFLINE:
+    if role.spec.is_offline:
         return Usage(calls=1)
     sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
     asked = _tokens("\n".join([question.text, *question.options])) + TOKENS_OF_A_REQUEST
@@ -109,14 +109,14 @@ def _one_grounding(question: Question, timeline: Timeline, role: AgentConfig, se
 
 
 def _one_look(role: AgentConfig, settings: RolloutSettings) -> Usage:
-    if role.model == OFFLINE:
+    if role.spec.is_offline:
         return Usage(calls=settings.parallel_looks)
     asked = role.max_frames * TOKENS_PER_PICTURE + 300
     return _times(Usage(1, asked, _look_tokens(role), role.max_frames), settings.parallel_looks)
 
 
 def _look_tokens(role: AgentConfig) -> int:
-    return TOKENS_PER_OFFLINE_LOOK if role.model == OFFLINE else role.max_tokens or DEFAULTS.max_tokens
+    return TOKENS_PER_OFFLINE_LOOK if role.spec.is_offline else role.max_tokens or DEFAULTS.max_tokens
 
 
 def _widest(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
@@ -129,9 +129,9 @@ def _widest(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
 
 
 def _usd(role: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
-    if not role.model.startswith("openai:"):
+    if not role.spec.needs_price:
         return 0.0
-    price = team_config.prices.get(role.model_name)
+    price = team_config.prices.get(role.spec.name)
     return price.usd(usage) if price else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import ClipObservation, Observation, Question, SystemNotice, VisionResult
 from longvideoagent.errors import UsageError
+from longvideoagent.log import logger
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.views.trace_dict import trace_to_dict
@@ -66,6 +68,21 @@ def note(text: str) -> None:
     sys.stderr.write(f"lva: {' '.join(_printable(text).split())}\n")
 
 
+class _NoteHandler(logging.Handler):
+    """Prints the package's log records as notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+_NOTES = _NoteHandler(logging.WARNING)
+
+
+def show_warnings() -> None:
+    """Print the warnings that the package logs, such as a server that does not answer, as notes."""
+    logger.addHandler(_NOTES)
+
+
 def announce(episode: Video, console: Console) -> None:
     """Say what is being asked: the video, its length, where its text comes from; warnings on stderr."""
     timeline = episode.timeline
@@ -78,7 +95,8 @@ def announce(episode: Video, console: Console) -> None:
 
 @contextmanager
 def live_words(*, quiet: bool = False) -> Iterator[Live]:
-    """The reply that is being given, on one passing line of stderr where that is a terminal."""
+    """The reply that is being given, on one passing line of stderr where that is a terminal, and warnings as notes."""
+    show_warnings()
     console = Console(stderr=True)
     live = Live(console.status("", spinner="dots") if console.is_terminal and not quiet else None, console.width)
     try:

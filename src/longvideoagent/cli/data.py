@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -120,9 +119,9 @@ def ground(
     concurrency: Annotated[int, typer.Option(help="Maximum number of questions asked at the same time.", min=1)] = 16,
 ) -> None:
     """Locate the first clip of every question in advance. Run it again to ask only the pending questions."""
-    from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
+    from longvideoagent.agents.build import cache_path, load_team
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_counts, progress_bar
+    from longvideoagent.cli.console import note, print_counts, progress_bar, show_warnings
     from longvideoagent.datasets.first_clips import ground_dataset, is_pending
     from longvideoagent.datasets.registry import open_dataset
     from longvideoagent.index.first_clips import FirstClips
@@ -131,7 +130,8 @@ def ground(
     _note_problems(data)
     team_config = load_team_config(team).with_models(grounding=grounding)
     first_clips = FirstClips(out, team_config.grounding.model)
-    agents = load_team(team_config, cache_path(), retry_policy=replace(DEFAULT_RETRY_POLICY, warn=note))
+    show_warnings()
+    agents = load_team(team_config, cache_path())
     with progress_bar() as progress:
         causes = ground_dataset(data, agents, first_clips, concurrency, progress)
     labels = [first_clips.get(sample.question) for sample in data.samples if not is_pending(first_clips, sample, data)]

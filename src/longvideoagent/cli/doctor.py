@@ -139,5 +139,6 @@ def serving_line(preset: str) -> str:
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
     role = load_team_config(preset).master
-    name, _, url = role.model.removeprefix("openai:").partition("@")
-    return f"vllm serve {name} --max-model-len {role.max_context_tokens} --port {urlsplit(url).port}"
+    return (
+        f"vllm serve {role.spec.name} --max-model-len {role.max_context_tokens} --port {urlsplit(role.spec.url).port}"
+    )

@@ -64,7 +64,7 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_forecast, progress_bar
+    from longvideoagent.cli.console import note, print_forecast, progress_bar, show_warnings
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run, make_eval_config
@@ -84,6 +84,7 @@ def evaluate(
         print_forecast(forecast_run(protocol))
         return
     path = run or default_run(protocol, team)
+    show_warnings()
     with run_progress() as watch:
         remembered = None if no_cache else cache_path()
         how = RunOptions(RunLimits(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
@@ -127,7 +128,7 @@ def ablate(
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import PAGE, Axis, grid, run_grid
@@ -153,6 +154,7 @@ def ablate(
     how = RunOptions(
         RunLimits(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder)
     )
+    show_warnings()
     with run_progress() as watch:
         rows, stopped = run_grid(grid(protocol, chosen, value or ()), folder, how, watch)
     if rows:

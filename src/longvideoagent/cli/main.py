@@ -5,7 +5,6 @@ Heavy rooms are imported inside the commands, so that ``lva --help`` answers at 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +84,7 @@ def ask(
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory, with frames, to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
-    from longvideoagent.agents.build import DEFAULT_RETRY_POLICY, cache_path, load_team
+    from longvideoagent.agents.build import cache_path, load_team
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast
     from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress_bar
@@ -106,10 +105,7 @@ def ask(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, parallel_looks=parallel_looks
     )
     with live_words(quiet=json) as live:
-        retry_policy = replace(DEFAULT_RETRY_POLICY, warn=note)
-        playing = (
-            None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text, retry_policy)
-        )
+        playing = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
         with progress_bar() as progress:
             episode = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=ignored)
         if playing is None:

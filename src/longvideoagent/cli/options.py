@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from longvideoagent.errors import UsageError
+from longvideoagent.models.spec import BACKENDS
+
+MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
 
 Team = Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")]
-Master = Annotated[str | None, typer.Option(help="openai:NAME[@URL], transformers:PATH, vllm:PATH, …")]
+Master = Annotated[str | None, typer.Option(help=f"{MODEL_FORMS}, …")]
 Grounding = Annotated[str | None, typer.Option(help="The same for the grounding agent.")]
 Vision = Annotated[str | None, typer.Option(help="The same for the vision agent.")]
 PromptFile = Annotated[Path | None, typer.Option(help="Another wording of the master's prompt.")]

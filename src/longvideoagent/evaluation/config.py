@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.build import read_prompt
-from longvideoagent.agents.config import OFFLINE, AgentConfig, TeamConfig
+from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import master_prompt
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import Dataset
@@ -23,6 +23,7 @@ from longvideoagent.datasets.sets.base import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.subtitles import SUFFIXES
+from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.run_folder import FORMAT, digest, flatten, sample_digests, sample_to_dict
 
 Baseline = Literal["subtitles", "subtitles+frames"]
@@ -86,10 +87,9 @@ def resolve(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> d
     team_config = protocol.team_config
     prompt = (
         ""
-        if team_config.master.model == OFFLINE
+        if team_config.master.spec.is_offline
         else read_prompt(team_config.prompt_file) or master_prompt(protocol.settings.agents)
     )
-    roles = {"master": team_config.master, "grounding": team_config.grounding, "vision": team_config.vision}
     return {
         "format": FORMAT,
         "data": str(protocol.data.resolve()),
@@ -102,7 +102,7 @@ def resolve(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> d
         "boxes": protocol.boxes,
         "settings": asdict(protocol.settings),
         "team": team_config.model_dump(mode="json"),
-        "servers": {role: _server(told) for role, told in roles.items() if told.model.startswith("openai:")},
+        "servers": {role: _server(agent.spec) for role, agent in team_config.agents.items() if agent.spec.is_remote},
         "prompt_sha256": digest([prompt]),
         "subtitles_sha256": digest(_texts(data.folder)),
         "first_clips_sha256": _first_clips(protocol.first_clips, samples),
@@ -111,12 +111,9 @@ def resolve(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> d
     }
 
 
-def _server(role: AgentConfig) -> str:
-    """Where a model is asked, without a password that may stand in the address."""
-    from longvideoagent.models.openai import OpenAIModel  # takes a second to import
-
-    where = OpenAIModel(role.model_name, role.model.partition("@")[2] or None).where
-    place = urlsplit(where)
+def _server(spec: ModelSpec) -> str:
+    """The URL of a model's server, without a password that may be in it."""
+    place = urlsplit(spec.server_url)
     return place._replace(netloc=place.netloc.rpartition("@")[2], query="").geturl()
 
 

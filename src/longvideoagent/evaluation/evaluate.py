@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def run_evaluation(protocol: EvalConfig, path: Path, how: RunOptions, watch: Wat
     if how.retry_failed:
         _check_retry(protocol, path, len(samples))
     switches = EvalOverrides.of(protocol, data, samples)
-    team = load_team(protocol.team_config, how.cache, retry_policy=replace(DEFAULT_RETRY_POLICY, warn=how.warn))
+    team = load_team(protocol.team_config, how.cache, retry_policy=DEFAULT_RETRY_POLICY)
     with open_run(path, partial(resolve, protocol, data), samples) as run:
         judged = {each.id: each for each in judge_run(path)}
         owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]

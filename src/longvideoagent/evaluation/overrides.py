@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from longvideoagent.agents.base import Grounding, Team, Vision
-from longvideoagent.agents.config import OFFLINE
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
@@ -145,7 +144,7 @@ def _read_first_clips(protocol: EvalConfig, samples: Sequence[Sample]) -> FirstC
 def _check_frames(protocol: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> tuple[str, ...]:
     """Refuse a baseline that has nothing to show, and warn of clips of which nothing can be seen."""
     shows = protocol.baseline == "subtitles+frames"
-    if shows and protocol.team_config.master.model == OFFLINE:
+    if shows and protocol.team_config.master.spec.is_offline:
         raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
     unseen, count = _unseen_clips(data, samples) if shows or protocol.settings.vision else (0, 0)
     if not unseen:

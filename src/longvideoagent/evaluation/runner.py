@@ -21,7 +21,7 @@ from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.run import steps
 
-DEFAULT_RETRY_POLICY = RetryPolicy(tries=9)
+DEFAULT_RETRY_POLICY = RetryPolicy(max_tries=9)
 """Had with servers in a run: a minute at least, long enough for one to be started anew."""
 MOST_FAILURES_IN_A_ROW = 25
 """Questions that may fail one after another before the run stops: by then the agent is down, and what is left

@@ -1,4 +1,4 @@
-"""What the system needs of a chat model."""
+"""The protocol of a chat model, and how it is called."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from pydantic import Field
 from longvideoagent.core.types import Message, Reply, Usage
 
 TextCallback = Callable[[str], None]
-"""Told the whole of a reply so far, thought and all, each time it has grown. A reply that is asked for
-again starts over."""
+"""Called with the whole reply so far, reasoning included, each time it has grown. A reply that is retried starts
+over."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """How a model is to reply. Defaults are the public code's for the master."""
+    """How a model replies. Defaults are the public code's for the master."""
 
     temperature: float = 0.6
     max_tokens: int = 1024
     stop_at_action: bool = False
-    """Whether nothing is wanted after the reply's first action (``protocol.parse``). What comes all the
-    same is cut by whoever parses it."""
+    """Whether the reply may end at its first action (``protocol.parse``). Text after it is cut by the parser."""
     schema: Mapping[str, Any] | None = None
-    """A JSON schema that the reply shall follow, where a server can guide its model."""
+    """A JSON schema that the reply must follow, if the server supports structured output."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
-    """Fields a particular server or engine understands, handed on as they are."""
+    """Fields for a particular server or engine, passed on unchanged."""
 
 
 DEFAULTS = CallSettings()
@@ -36,7 +35,7 @@ DEFAULTS = CallSettings()
 
 @pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid"})
 class TokenPrice:
-    """What a model costs, in US dollars per million tokens. Pictures count as the tokens they are."""
+    """What a model costs, in US dollars per million tokens. Images count as the tokens they are."""
 
     prompt: Annotated[float, Field(ge=0)]
     completion: Annotated[float, Field(ge=0)]
@@ -46,14 +45,32 @@ class TokenPrice:
         return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is loaded, besides its spec. A back end uses the options that apply to it."""
+
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key."""
+    timeout_s: float = 120.0
+    max_concurrency: int | None = None
+    """Calls in flight at once; in this process, replies in one batch. None: the back end's default."""
+    requests_per_minute: int | None = None
+    max_context_tokens: int | None = None
+    """The longest prompt and reply together; None: the model's own limit."""
+    reasoning: bool = False
+    """Whether the model thinks before it answers."""
+    completion_template: str | None = None
+    """The chat template written out, with ``$prompt``; for a server's text completions."""
+    price: TokenPrice | None = None
+
+
 class Model(Protocol):
-    """A chat model. Where the last message is the assistant's, the reply continues it."""
+    """A chat model. If the last message is the assistant's, the reply continues it."""
 
     async def complete(
         self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
-        """The model's next words, never empty. Raises ModelError where it gives none."""
+        """The model's reply, never empty. Raises ModelError."""
 
     async def close(self) -> None:
-        """Let go of connections. They are made anew when the model is asked again, also by another
-        event loop."""
+        """Close connections. The next call opens them again, also in another event loop."""

@@ -13,23 +13,23 @@ from longvideoagent.errors import ModelError
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The text before the reply: the template up to the assistant's turn, then what the assistant has
-    said so far where the last message is its own. ``tokenizer`` is one of transformers'. Raises
-    ModelError for pictures and for a tokenizer without a template."""
+    """The text before the reply: the template up to the assistant's turn, then the assistant's last message, if the
+    reply continues one. ``tokenizer`` is one of transformers'. Raises ModelError for images and for a tokenizer
+    without a template."""
     if not all(isinstance(message["content"], str) for message in messages):
-        raise ModelError("a model in this process takes no pictures; give that role a model on a server")
+        raise ModelError("a model in this process takes no images; give that role a model on a server")
     continued = str(messages[-1]["content"]) if messages[-1]["role"] == "assistant" else ""
-    asked = messages[:-1] if continued else messages
+    chat = messages[:-1] if continued else messages
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"{tokenizer.name_or_path} has no chat template; take a model that was trained to chat")
     try:
-        prompt: str = tokenizer.apply_chat_template(list(asked), tokenize=False, add_generation_prompt=True)
+        prompt: str = tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=True)
     except TemplateError as error:  # templates refuse what they do not provide for
         raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses ({error})") from error
     return join_continuation(prompt, continued)
 
 
 def join_continuation(prompt: str, continued: str) -> str:
-    """The prompt and what has been said since, with a thought that both of them open opened once."""
+    """The prompt and the text that continues it. A reasoning tag that opens in both is written once."""
     opened = reasoning_prefix(prompt)
     return prompt + (continued.removeprefix(opened) if opened else continued)

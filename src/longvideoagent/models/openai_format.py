@@ -1,4 +1,4 @@
-"""Messages as OpenAI's chat and text completions write them, and replies as servers write them."""
+"""The JSON of OpenAI's chat and text completions: requests as it is defined, replies as servers write them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from longvideoagent.errors import ModelError
 from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.chat_template import join_continuation
 
-LONGEST_REPLY = 1_000_000
-"""Characters; a server that sends more ignores max_tokens."""
+MAX_REPLY_CHARS = 1_000_000
+"""A server that sends more ignores max_tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a server said, in any of its forms."""
+    """A server's reply, whole or streamed, to a chat or a text completion."""
 
     text: str
     reasoning: str = ""
     is_stopped: bool = False
-    """Whether it may have been stopped at a text that was asked for."""
+    """Whether it may have ended at a stop text of the request."""
     is_cut: bool = False
     """Whether max_tokens ended it."""
     is_complete: bool = True
-    """False for a stream that ended without saying why."""
+    """False for a stream that ended without a finish reason."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     @property
     def length(self) -> int:
-        """Characters in all."""
+        """Characters of text and reasoning."""
         return len(self.text) + len(self.reasoning)
 
     @property
     def is_endless(self) -> bool:
         """Whether the server ignores max_tokens."""
-        return self.length > LONGEST_REPLY
+        return self.length > MAX_REPLY_CHARS
 
 
 def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
-    """The body of a chat completion. A last message of the assistant's is to be continued, in vLLM's
-    words for it."""
+    """The body of a chat completion. If the last message is the assistant's, vLLM's fields ask for its
+    continuation."""
     extra = dict(settings.extra_body)
     if messages[-1]["role"] == "assistant":
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
@@ -63,14 +63,14 @@ def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) ->
 
 
 def completion_body(name: str, template: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
-    """The body of a text completion: the user's text inside the template, then what the assistant has
-    said. Raises ModelError for messages that are no one user's and one assistant's text."""
+    """The body of a text completion: the user's text inside the template, then the assistant's text. Raises
+    ModelError for other messages than one text of the user and at most one of the assistant."""
     texts = [content for message in messages if isinstance(content := message["content"], str)]
     if len(texts) < len(messages) or [message["role"] for message in messages] not in (["user"], ["user", "assistant"]):
-        raise ModelError("completion_template takes one text of the user's; set style to continuation or accumulated")
-    asked, continued = texts[0], "".join(texts[1:])
+        raise ModelError("completion_template takes one text of the user; set style to continuation or accumulated")
+    user_text, continued = texts[0], "".join(texts[1:])
     head, _, tail = template.partition("$prompt")
-    prompt = join_continuation(f"{head}{asked}{tail}", continued)
+    prompt = join_continuation(f"{head}{user_text}{tail}", continued)
     return {"model": name, "prompt": prompt, **_common(settings), **settings.extra_body}
 
 
@@ -81,38 +81,39 @@ def _common(settings: CallSettings) -> dict[str, Any]:
     return common
 
 
-def read_whole(answer: object) -> Completion:
-    """A completion that came in one piece. Servers differ in what they leave out, so nothing is taken
-    for granted; what cannot be read is empty."""
+def read_completion(answer: object) -> Completion:
+    """A completion that came in one piece. Servers leave out different fields, so no field is required; a field that
+    cannot be read is empty."""
     choice = _first_choice(answer)
-    text, reasoning = _words(_part(choice, "message") or choice)
-    return _said(text, reasoning, choice, _part(answer, "usage"))
+    text, reasoning = _text_fields(_object(choice, "message") or choice)
+    return _completion(text, reasoning, choice, _object(answer, "usage"))
 
 
 async def read_stream(chunks: AsyncIterable[object], on_text: TextCallback) -> Completion:
-    """A completion that comes in pieces; ``on_text`` is told all of it after each."""
+    """A completion that comes in pieces; ``on_text`` gets the reply so far after each."""
     text, reasoning = "", ""
-    ended: Mapping[str, Any] = {}
-    used: Mapping[str, Any] = {}
+    last_choice: Mapping[str, Any] = {}
+    usage: Mapping[str, Any] = {}
     async for chunk in chunks:
         choice = _first_choice(chunk)
-        more_text, more_reasoning = _words(_part(choice, "delta") or choice)
-        text, reasoning = text + more_text, reasoning + more_reasoning
-        if more_text or more_reasoning:
+        new_text, new_reasoning = _text_fields(_object(choice, "delta") or choice)
+        text, reasoning = text + new_text, reasoning + new_reasoning
+        if new_text or new_reasoning:
             on_text(reasoning + text)
         if choice.get("finish_reason"):
-            ended = choice
-        used = _part(chunk, "usage") or used
-        if len(text) + len(reasoning) > LONGEST_REPLY:
+            last_choice = choice
+        usage = _object(chunk, "usage") or usage
+        if len(text) + len(reasoning) > MAX_REPLY_CHARS:
             break
-    said = _said(text, reasoning, ended, used)
-    return said if ended or used or said.is_endless else replace(said, is_complete=False)
+    completion = _completion(text, reasoning, last_choice, usage)
+    is_complete = bool(last_choice or usage or completion.is_endless)
+    return replace(completion, is_complete=is_complete)
 
 
-def _part(told: object, name: str) -> Mapping[str, Any]:
-    """The object of that name inside another; empty where there is none."""
-    part = told.get(name) if isinstance(told, dict) else None
-    return part if isinstance(part, dict) else {}
+def _object(parent: object, name: str) -> Mapping[str, Any]:
+    """The JSON object of that name inside another; empty if there is none."""
+    child = parent.get(name) if isinstance(parent, dict) else None
+    return child if isinstance(child, dict) else {}
 
 
 def _first_choice(answer: object) -> Mapping[str, Any]:
@@ -121,22 +122,22 @@ def _first_choice(answer: object) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _words(message: Mapping[str, Any]) -> tuple[str, str]:
+def _text_fields(message: Mapping[str, Any]) -> tuple[str, str]:
     """Text and reasoning of a message, of a piece of one, or of a text completion."""
     text = message.get("content") or message.get("text")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
-    return _readable(text), _readable(reasoning)
+    return _valid_text(text), _valid_text(reasoning)
 
 
-def _readable(told: object) -> str:
-    """JSON can hold halves of characters, which nothing can print or send on."""
-    return told.encode("utf-8", "replace").decode() if isinstance(told, str) else ""
+def _valid_text(value: object) -> str:
+    """The text without halves of characters, which JSON can hold and nothing can print; empty for other values."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _said(text: str, reasoning: str, choice: Mapping[str, Any], used: Mapping[str, Any]) -> Completion:
+def _completion(text: str, reasoning: str, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:
     finish = choice.get("finish_reason")
-    is_end_of_turn = choice.get("stop_reason", "untold") is None  # vLLM tells the text it stopped at
-    prompt_tokens, completion_tokens = (used.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    is_end_of_turn = choice.get("stop_reason", "") is None  # vLLM names the text it stopped at, or null
+    prompt_tokens, completion_tokens = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
     return Completion(
         text,
         reasoning,
@@ -160,8 +161,8 @@ def _wire(message: Message) -> dict[str, Any]:
     return {"role": message["role"], "content": parts}
 
 
-def without_pictures(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The body of a chat completion with its texts alone; None where it holds no picture."""
+def without_images(body: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The body of a chat completion with its texts alone; None if it holds no image."""
     messages = body.get("messages", [])
     if not any(isinstance(message["content"], list) for message in messages):
         return None
@@ -171,18 +172,18 @@ def without_pictures(body: Mapping[str, Any]) -> dict[str, Any] | None:
         else [part for part in message["content"] if part["type"] == "text"]
         for message in messages
     ]
-    kept = [{"role": message["role"], "content": text} for message, text in zip(messages, texts, strict=True)]
-    return {**body, "messages": kept}
+    text_messages = [{"role": message["role"], "content": text} for message, text in zip(messages, texts, strict=True)]
+    return {**body, "messages": text_messages}
 
 
 def text_bytes(body: Mapping[str, Any]) -> int:
-    """Bytes of a chat's texts: no tokenizer makes more tokens of them."""
+    """Bytes of a chat's texts: an upper bound of their tokens for any tokenizer."""
     contents = [message["content"] for message in body["messages"]]
     texts = [text if isinstance(text, str) else "".join(part.get("text", "") for part in text) for text in contents]
     return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 @lru_cache(maxsize=64)
-def data_url(picture: Jpeg) -> str:
-    """The picture as a data URL, built once for as long as it is in use."""
-    return "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode("ascii")
+def data_url(image: Jpeg) -> str:
+    """The image as a data URL, cached while it is in use."""
+    return "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode("ascii")

@@ -1,4 +1,4 @@
-"""Patience with a model's server, in one place: how often, how long, and how many at once."""
+"""Retries and limits for calls to a model's server: how often, how long, and how many at once."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
+from longvideoagent.log import logger
 from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
 
-TOLD_AFTER = 3
-"""Failures after which waiting is no more a matter of a moment."""
+WARN_AFTER_FAILURES = 3
+"""Failed tries of one call after which the wait is worth a warning."""
+MAX_CONCURRENCY = 64
+"""Calls to one server in flight at once, unless the configuration says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Waits double from ``first_wait_s`` up to ``longest_wait_s``, each cut by a random share so that
-    many clients do not come back together; a server's Retry-After is honoured up to the same bound."""
+    """Waits double from ``first_wait_s`` up to ``max_wait_s``, each shortened by a random share so that many
+    clients do not come back together; a server's Retry-After is honoured up to the same limit."""
 
-    tries: int = 6
+    max_tries: int = 6
     first_wait_s: float = 0.5
-    longest_wait_s: float = 60.0
-    warn: Callable[[str], None] = lambda _: None
-    """Told once of each outage, when a call has failed ``TOLD_AFTER`` times, why one waits."""
+    max_wait_s: float = 60.0
 
-    def wait_s(self, failed_tries: int, asked_s: float | None) -> float:
-        """How long to wait after so many failures."""
-        doubled_s = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (failed_tries - 1))
+    def wait_s(self, failed_tries: int, retry_after_s: float | None) -> float:
+        """How long to wait after that many failures."""
+        doubled_s = min(self.max_wait_s, self.first_wait_s * 2.0 ** (failed_tries - 1))
         jittered_s: float = doubled_s * random.uniform(0.5, 1.0)
-        return jittered_s if asked_s is None else max(jittered_s, min(asked_s, self.longest_wait_s))
+        return jittered_s if retry_after_s is None else max(jittered_s, min(retry_after_s, self.max_wait_s))
 
 
 @dataclass
 class AdaptiveLimiter:
-    """How many calls may be under way: starts small and doubles with each round of successes (slow start)
-    until the server says that it is too many; then it halves, once for the calls that were under way,
-    and from there on grows by one for each round. ``requests_per_minute`` spaces their beginnings evenly.
-    Who waits is let in in order."""
+    """Limits the calls in flight. ``width`` starts small and doubles with each round of successes (slow start) until
+    the server throttles; then it halves, once for the calls that were in flight, and from there on grows by one for
+    each round. ``requests_per_minute`` spaces the calls evenly. Calls are admitted in order."""
 
-    most: int = 64
+    max_concurrency: int = MAX_CONCURRENCY
     width: float = 4.0
     requests_per_minute: int | None = None
     _doubles_below: float = math.inf
     _next_s: float = 0.0
     _epoch: int = 0
-    _busy: int = 0
+    _in_flight: int = 0
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[int]:
-        """Wait for a place; gives the epoch to tell ``on_throttled``."""
+        """Wait until a call may begin; yields the epoch to pass to ``on_throttled``."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._admit()
@@ -65,14 +65,14 @@ class AdaptiveLimiter:
             yield self._epoch
         finally:
             if place.done() and not place.cancelled():
-                self._busy -= 1
+                self._in_flight -= 1
             self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._busy < min(int(self.width), self.most):
+        while self._waiting and self._in_flight < min(int(self.width), self.max_concurrency):
             place = self._waiting.popleft()
             if not place.cancelled():
-                self._busy += 1
+                self._in_flight += 1
                 place.set_result(None)
 
     async def _wait_for_turn(self) -> None:
@@ -84,11 +84,11 @@ class AdaptiveLimiter:
 
     def on_success(self) -> None:
         """A call succeeded."""
-        more = 1.0 if self.width < self._doubles_below else 1.0 / self.width
-        self.width = min(float(self.most), self.width + more)
+        growth = 1.0 if self.width < self._doubles_below else 1.0 / self.width
+        self.width = min(float(self.max_concurrency), self.width + growth)
 
     def on_throttled(self, epoch: int) -> None:
-        """A call was throttled; those of the same epoch count once."""
+        """A call was throttled; calls of the same epoch count once."""
         if epoch == self._epoch:
             self._epoch += 1
             self.width = self._doubles_below = max(1.0, self.width / 2)
@@ -96,36 +96,38 @@ class AdaptiveLimiter:
 
 @dataclass
 class RetryingModel:
-    """A model that is asked again while that may help. What failed tries cost is counted."""
+    """A model whose calls are limited, and retried after failures that may pass. Failed tries count as calls. One
+    warning is logged for each outage."""
 
     model: Model
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     limiter: AdaptiveLimiter = field(default_factory=AdaptiveLimiter)
-    _is_told: bool = False
+    _is_warned: bool = False
 
     async def complete(
         self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
-        """The reply, or ModelError naming the last failure and the number of tries."""
-        for failed_tries in range(self.retry_policy.tries):
+        """The reply. Raises ModelError with the last failure and the number of tries."""
+        max_tries = self.retry_policy.max_tries
+        for failed_tries in range(max_tries):
             try:
                 async with self.limiter.enter() as epoch:
                     reply = await self.model.complete(messages, settings, on_text)
             except TransientError as error:
                 if isinstance(error, ThrottledError):
                     self.limiter.on_throttled(epoch)
-                last = error
-                if failed_tries + 1 == TOLD_AFTER and not self._is_told:
-                    self._is_told = True
-                    self.retry_policy.warn(f"{error}; trying on, {self.retry_policy.tries} times in all")
-                if failed_tries + 1 < self.retry_policy.tries:
+                last_error = error
+                if failed_tries + 1 == WARN_AFTER_FAILURES and not self._is_warned:
+                    self._is_warned = True
+                    logger.warning("%s; trying again, %d times in all", error, max_tries)
+                if failed_tries + 1 < max_tries:
                     await asyncio.sleep(self.retry_policy.wait_s(failed_tries + 1, error.retry_after_s))
             else:
                 self.limiter.on_success()
-                self._is_told = False
+                self._is_warned = False
                 return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
-        raise ModelError(f"{last} (after {self.retry_policy.tries} tries)") from last
+        raise ModelError(f"{last_error} (after {max_tries} tries)") from last_error
 
     async def close(self) -> None:
-        """Close the model; the gate keeps its width."""
+        """Close the model; the limiter keeps its width."""
         await self.model.close()

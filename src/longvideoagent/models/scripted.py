@@ -1,4 +1,4 @@
-"""A model that says what it was told to say: for tests, examples and replays."""
+"""A model that gives replies from a list: for tests, examples and replays."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from pathlib import Path
 
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import DataError, ModelError
-from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
+from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.spec import ModelSpec
+
+
+def load_model(spec: ModelSpec, options: ModelOptions) -> ScriptedModel:  # noqa: ARG001 (no option applies)
+    """The model of ``scripted:FILE``."""
+    return ScriptedModel.from_file(Path(spec.name))
 
 
 class ScriptedModel:
     """Gives its replies in order and keeps the messages it was sent in ``requests``.
 
-    A ``ModelError`` among the replies is raised when its turn comes; so is one when none are left.
+    A ``ModelError`` among the replies is raised when its turn comes, and another one when the list has ended.
     """
 
     def __init__(self, replies: Sequence[str | Reply | ModelError]) -> None:
@@ -23,13 +29,13 @@ class ScriptedModel:
 
     @classmethod
     def from_file(cls, path: Path) -> ScriptedModel:
-        """Replies from a JSON list of strings. Raises DataError where the file holds none."""
+        """Replies from a JSON list of strings. Raises DataError if the file does not hold one."""
         try:
             replies = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: no readable script ({error}); give a JSON list of strings") from error
+            raise DataError(f"{path}: cannot be read as a script ({error}); give a JSON list of strings") from error
         if not isinstance(replies, list) or not all(isinstance(reply, str) for reply in replies):
-            raise DataError(f"{path}: no script; give a JSON list of strings")
+            raise DataError(f"{path}: not a script; give a JSON list of strings")
         return cls([reply.encode("utf-8", "replace").decode() for reply in replies])  # JSON can hold half characters
 
     async def complete(
@@ -40,15 +46,15 @@ class ScriptedModel:
     ) -> Reply:
         """The next reply of the script."""
         if len(self.requests) == len(self._replies):
-            raise ModelError(f"the script ends after {len(self._replies)} replies; give it more")
-        said = self._replies[len(self.requests)]
+            raise ModelError(f"the script ends after {len(self._replies)} replies; add more")
+        item = self._replies[len(self.requests)]
         self.requests.append(list(messages))
-        if isinstance(said, ModelError):
-            raise said
-        reply = Reply(said, usage=Usage(calls=1)) if isinstance(said, str) else said
+        if isinstance(item, ModelError):
+            raise item
+        reply = Reply(item, usage=Usage(calls=1)) if isinstance(item, str) else item
         if on_text is not None:
             on_text(reply.reasoning + reply.text)
         return reply
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""

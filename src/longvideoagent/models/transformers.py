@@ -1,8 +1,8 @@
 """A language model in this process, through transformers (extra ``transformers``).
 
-Requests that wait while others are being answered are answered together: one thread takes whatever
-has come, as many as ``max_concurrency`` on equal terms, and generates one batch. So rollouts that run side
-by side are batched without knowing of each other.
+Calls that arrive while others are being generated form the next batch: one thread takes up to ``max_concurrency``
+waiting requests with equal sampling options and generates them together. So concurrent rollouts are batched without
+knowing of each other.
 """
 
 from __future__ import annotations
@@ -20,55 +20,64 @@ from typing import Any
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, TextCallback
+from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
 from longvideoagent.models.chat_template import render_prompt
+from longvideoagent.models.spec import ModelSpec
 
-GATHER_S = 0.005
-"""How long a batch waits for company; little beside any generation."""
+BATCH_WAIT_S = 0.005
+"""How long a batch waits for further requests; short next to any generation."""
 TOKENS_PER_UPDATE = 8
-"""Tokens between two tellings of a reply that is being heard."""
+"""Tokens between two calls of ``on_text``."""
+MAX_CONCURRENCY = 8
+"""Replies in one batch, unless the configuration says otherwise."""
+
+
+def load_model(spec: ModelSpec, options: ModelOptions) -> TransformersModel:
+    """The model of ``transformers:PATH``."""
+    return TransformersModel(spec.name, options.max_concurrency or MAX_CONCURRENCY, options.max_context_tokens)
 
 
 @dataclass(eq=False)
 class _Request:
-    """One reply that is owed."""
+    """One reply to generate."""
 
     ids: list[int]
-    opened: str
+    prefix: str
+    """The reasoning tag that the prompt opened and that belongs to the reply."""
     settings: CallSettings
     on_text: TextCallback | None
     text: str = ""
     new_tokens: int = 0
-    failure: ModelError | None = None
+    error: ModelError | None = None
     is_done: bool = False
     is_complete: bool = False
-    """Whether it ended by a rule of its own and not by a failure of its batch."""
+    """Whether it ended by its own rules and not by a failure of its batch."""
 
     @property
-    def terms(self) -> str:
+    def sampling_key(self) -> str:
         """What must be equal within a batch."""
         return json.dumps([self.settings.temperature, self.settings.extra_body], sort_keys=True)
 
 
 @dataclass
 class TransformersModel:
-    """The causal language model in the folder, or of the id, ``path``. ``extra_body`` of the settings
-    holds further options of ``generate``, such as ``top_k``. A JSON schema is not enforced."""
+    """The causal language model at ``path``, a folder or a Hugging Face id. ``extra_body`` of the settings holds
+    further options of ``generate``, such as ``top_k``. A JSON schema is not enforced."""
 
     path: str
-    max_concurrency: int = 8
+    max_concurrency: int = MAX_CONCURRENCY
     max_context_tokens: int | None = None
-    """The longest prompt and reply together; None: what the model was made for."""
-    batches: int = 0
-    """How many batches it has generated: fewer than its calls where some ran side by side."""
+    """The longest prompt and reply together; None: the model's own limit."""
+    num_batches: int = 0
+    """Batches generated so far: fewer than calls if some ran together."""
     _waiting: list[_Request] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def complete(
         self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
     ) -> Reply:
-        """The reply, generated together with whatever else is waiting. Raises ModelError where the
-        model cannot be loaded or run."""
+        """The reply, generated together with the other waiting requests. Raises ModelError if the model cannot be
+        loaded or run."""
         loop = asyncio.get_running_loop()
         request = await loop.run_in_executor(self._thread, self._prepare, messages, settings, on_text)
         with self._lock:
@@ -76,20 +85,20 @@ class TransformersModel:
         try:
             await loop.run_in_executor(self._thread, self._work_until_done, request)
         finally:
-            request.on_text = None  # nobody listens any more where the call was cancelled
+            request.on_text = None  # a cancelled call must not be updated
             with self._lock:
                 if request in self._waiting:
                     self._waiting.remove(request)
-        if request.failure is not None:
-            raise request.failure
+        if request.error is not None:
+            raise request.error
         if not request.is_complete:
             raise ModelError(f"transformers:{self.path}: its batch failed")
         if not request.text.strip():
             raise ModelError(f"transformers:{self.path}: an empty reply")
-        return Reply(request.opened + request.text, usage=Usage(1, len(request.ids), request.new_tokens))
+        return Reply(request.prefix + request.text, usage=Usage(1, len(request.ids), request.new_tokens))
 
     async def close(self) -> None:
-        """Nothing to let go of; the weights stay loaded for as long as the model is in use."""
+        """Nothing to close; the weights stay loaded while the model is in use."""
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:
@@ -106,8 +115,7 @@ class TransformersModel:
             tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="left")
             model = AutoModelForCausalLM.from_pretrained(self.path, dtype="auto").to(device).eval()
         except (OSError, ValueError, RuntimeError) as error:
-            told = one_line(error)
-            raise ModelError(f"transformers:{self.path}: cannot be loaded ({told})") from error
+            raise ModelError(f"transformers:{self.path}: cannot be loaded ({one_line(error)})") from error
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer, model
@@ -116,27 +124,26 @@ class TransformersModel:
         tokenizer, model = self._loaded
         prompt = render_prompt(tokenizer, messages)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        bound = self.max_context_tokens or getattr(model.config, "max_position_embeddings", None)
-        if bound is not None and len(ids) + settings.max_tokens > bound:
-            told = f"{len(ids)} tokens and a reply of {settings.max_tokens} are more than its context of {bound}"
-            raise ContextOverflowError(f"transformers:{self.path}: {told}")
+        limit = self.max_context_tokens or getattr(model.config, "max_position_embeddings", None)
+        if limit is not None and len(ids) + settings.max_tokens > limit:
+            problem = f"{len(ids)} tokens and a reply of {settings.max_tokens} exceed its context of {limit}"
+            raise ContextOverflowError(f"transformers:{self.path}: {problem}")
         return _Request(ids, reasoning_prefix(prompt), settings, on_text)
 
     def _work_until_done(self, request: _Request) -> None:
-        """Answer batches, oldest request first, until this one is answered."""
+        """Generate batches, oldest request first, until this one is done."""
         if not request.is_done:
-            time.sleep(GATHER_S)
+            time.sleep(BATCH_WAIT_S)
         while not request.is_done:
             with self._lock:
-                terms = self._waiting[0].terms
-                batch = [each for each in self._waiting if each.terms == terms][: self.max_concurrency]
+                key = self._waiting[0].sampling_key
+                batch = [each for each in self._waiting if each.sampling_key == key][: self.max_concurrency]
                 self._waiting = [each for each in self._waiting if each not in batch]
             try:
                 self._generate(batch)
             except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:  # out of memory, …
-                told = one_line(error)
                 for each in batch:
-                    each.failure = ModelError(f"transformers:{self.path}: {told}")
+                    each.error = ModelError(f"transformers:{self.path}: {one_line(error)}")
             else:
                 for each in batch:
                     each.is_complete = True
@@ -147,27 +154,27 @@ class TransformersModel:
     def _generate(self, batch: Sequence[_Request]) -> None:
         import torch
 
-        self.batches += 1
+        self.num_batches += 1
         tokenizer, model = self._loaded
-        given = tokenizer.pad({"input_ids": [each.ids for each in batch]}, return_tensors="pt").to(model.device)
+        inputs = tokenizer.pad({"input_ids": [each.ids for each in batch]}, return_tensors="pt").to(model.device)
         temperature = batch[0].settings.temperature
         sampling: dict[str, Any] = {"temperature": temperature} if temperature else {}
-        ends = _Ends(batch, tokenizer, model.generation_config.eos_token_id, given["input_ids"].shape[1])
+        stopping = _StopAtReplyEnd(batch, tokenizer, model.generation_config.eos_token_id, inputs["input_ids"].shape[1])
         with torch.inference_mode():
             model.generate(
-                **given,
+                **inputs,
                 **sampling,
                 **batch[0].settings.extra_body,
                 do_sample=temperature > 0,
                 max_new_tokens=max(each.settings.max_tokens for each in batch),
                 pad_token_id=tokenizer.pad_token_id,
-                stopping_criteria=[ends],
+                stopping_criteria=[stopping],
             )
 
 
-class _Ends:
-    """Ends each row of a batch where its own reply ends (transformers' stopping criteria): at the end of
-    the turn, at its max_tokens, or at its first action where nothing more is wanted. Keeps the text."""
+class _StopAtReplyEnd:
+    """Ends each row of a batch at the end of its own reply (transformers' stopping criteria): the end of the turn, its
+    max_tokens, or its first action if it stops there. Keeps the text."""
 
     def __init__(self, batch: Sequence[_Request], tokenizer: Any, end_ids: int | list[int] | None, width: int) -> None:
         self._batch = batch
@@ -176,22 +183,22 @@ class _Ends:
         self._width = width
         self._is_done = [False] * len(batch)
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers' signature)
         import torch
 
         for row, request in enumerate(self._batch):
             if not self._is_done[row]:
-                self._is_done[row] = self._read(request, input_ids[row, self._width :].tolist())
+                self._is_done[row] = self._update(request, input_ids[row, self._width :].tolist())
         return torch.tensor(self._is_done, device=input_ids.device)
 
-    def _read(self, request: _Request, made: list[int]) -> bool:
-        """Take in the latest token of a row; True where its reply ends there."""
-        request.new_tokens = len(made)
-        is_over = made[-1] in self._end_ids or len(made) >= request.settings.max_tokens
-        may_act = request.settings.stop_at_action and ">" in self._tokenizer.decode(made[-1:])
-        is_reported = request.on_text is not None and len(made) % TOKENS_PER_UPDATE == 0
-        if is_over or may_act or is_reported:
-            request.text = self._tokenizer.decode(made, skip_special_tokens=True)
-        if request.on_text is not None and (is_reported or is_over):
-            request.on_text(request.opened + request.text)
-        return is_over or (may_act and has_action(request.opened + request.text))
+    def _update(self, request: _Request, new_ids: list[int]) -> bool:
+        """Process the latest token of a row; True if its reply ends there."""
+        request.new_tokens = len(new_ids)
+        is_over = new_ids[-1] in self._end_ids or len(new_ids) >= request.settings.max_tokens
+        may_act = request.settings.stop_at_action and ">" in self._tokenizer.decode(new_ids[-1:])
+        is_update = request.on_text is not None and len(new_ids) % TOKENS_PER_UPDATE == 0
+        if is_over or may_act or is_update:
+            request.text = self._tokenizer.decode(new_ids, skip_special_tokens=True)
+        if request.on_text is not None and (is_update or is_over):
+            request.on_text(request.prefix + request.text)
+        return is_over or (may_act and has_action(request.prefix + request.text))

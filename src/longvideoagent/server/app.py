@@ -18,8 +18,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.requests import ClientDisconnect
 
 from longvideoagent.agents.base import Team
-from longvideoagent.agents.config import OFFLINE
 from longvideoagent.errors import LongVideoAgentError
+from longvideoagent.models.spec import OFFLINE
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import JobQueue

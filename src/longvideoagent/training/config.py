@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.build import read_prompt
-from longvideoagent.agents.config import OFFLINE, parse_toml
+from longvideoagent.agents.config import parse_toml
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.errors import DataError
+from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import PRESETS, Weights
 from longvideoagent.training.tokens import Limits, PromptFormat
 

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from aiohttp import web
+
+from longvideoagent.core.types import Jpeg, Message, Reply, Usage
+from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
+from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice
+from longvideoagent.models.openai import OpenAIModel
+from tests.fakes.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
+
+HELLO = [Message(role="user", content="hello")]
+
+
+def ask(
+    url: str, messages: Sequence[Message] = HELLO, settings: CallSettings | None = None, **options: object
+) -> Reply:
+    async def call() -> Reply:
+        model = OpenAIModel("m", url, **options)  # type: ignore[arg-type]
+        try:
+            return await model.complete(messages, settings or CallSettings())
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+# --- one request ---------------------------------------------------------------------------------
+
+
+def test_reply_usage() -> None:
+    with serving(say("hi")) as (url, _):
+        assert ask(url) == Reply("hi", usage=Usage(1, 7, 3))
+
+
+@pytest.mark.parametrize("text", ["hi", None])
+def test_reasoning_field(text: str | None) -> None:
+    for answer in (say(text, reasoning_content="hm"), say(text, reasoning="hm")):
+        with serving(answer) as (url, _):
+            assert ask(url).reasoning == "hm"
+
+
+def test_request_fields() -> None:
+    messages = [
+        Message(role="user", content=("look", Jpeg(b"\xff\xd8jpeg"))),
+        Message(role="assistant", content="so"),
+    ]
+    settings = CallSettings(0.1, 9, True, {"type": "object"}, {"top_k": 5})
+    with serving(say("hi")) as (url, server):
+        ask(url, messages, settings)
+        ask(url, messages[:1], settings, reasoning=True)
+    sent, plain = server.got
+    assert sent["messages"][0]["content"][0] == {"type": "text", "text": "look"}
+    assert sent["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9hqcGVn"
+    assert sent["messages"][1] == {"role": "assistant", "content": "so"}
+    assert (sent["temperature"], sent["max_tokens"], sent["top_k"]) == (0.1, 9, 5)
+    assert sent["stop"] == ["</visual_query>", "</search>", "</request_grounding>", "</answer>"]
+    assert sent["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert sent["continue_final_message"] is True
+    assert sent["add_generation_prompt"] is False
+    assert "continue_final_message" not in plain
+    assert "stop" not in plain
+
+
+@pytest.mark.parametrize("template", [None, "<user>$prompt<assistant>"])
+def test_stream_equals_whole_reply(template: str | None) -> None:
+    updates: list[str] = []
+
+    async def call(url: str, on_text: TextCallback | None) -> Reply:
+        model = OpenAIModel("m", url, completion_template=template)
+        try:
+            return await model.complete(HELLO, CallSettings(stop_at_action=True), on_text)
+        finally:
+            await model.close()
+
+    with serving(say("so: <answer>a1", {"stop_reason": "</answer>"})) as (url, server):
+        whole = asyncio.run(call(url, None))
+        assert asyncio.run(call(url, updates.append)) == whole
+    assert whole == Reply("so: <answer>a1</answer>", usage=Usage(1, 7, 3))
+    assert updates == ["so:", "so: <a", "so: <answ", "so: <answer>", "so: <answer>a1"]
+    assert "stream" not in server.got[0]
+    assert server.got[1]["stream_options"] == {"include_usage": True}
+
+
+def test_stream_reasoning_before_text() -> None:
+    updates: list[str] = []
+
+    async def call(url: str) -> Reply:
+        model = OpenAIModel("m", url)
+        try:
+            return await model.complete(HELLO, on_text=updates.append)
+        finally:
+            await model.close()
+
+    with serving(say("hi", reasoning_content="hm")) as (url, _):
+        assert asyncio.run(call(url)).reasoning == "hm"
+    assert updates == ["hm", "hmhi"]
+
+
+def test_stop_tag_restored() -> None:
+    stopping = CallSettings(stop_at_action=True)
+    for choice, text in (
+        ({}, "<answer>a1</answer>"),
+        ({"stop_reason": "</answer>"}, "<answer>a1</answer>"),
+        ({"stop_reason": None}, "<answer>a1"),  # vLLM: the model itself ended its turn
+        ({"finish_reason": "length"}, "<answer>a1"),
+    ):
+        with serving(say("<answer>a1", choice)) as (url, _):
+            assert ask(url, settings=stopping).text == text
+    with serving(say("<answer>a1")) as (url, _):
+        assert ask(url).text == "<answer>a1"
+        assert ask(url, settings=stopping, reasoning=True).text == "<answer>a1"
+
+
+def test_reasoning_opened_by_template() -> None:
+    thinking, cut = say("hm</think><answer>a1</answer>"), say("is it <answer>a1</answer>?", {"finish_reason": "length"})
+    for answer, text in ((thinking, "<think>\nhm</think>"), (cut, "<think>\nis it ")):
+        with serving(answer) as (url, _):
+            assert ask(url, reasoning=True).text.startswith(text)
+            assert not ask(url).text.startswith("<think>")
+            continued = [*HELLO, Message(role="assistant", content="<think>so</think>")]
+            assert not ask(url, continued, reasoning=True).text.startswith("<think>")
+
+
+def test_completion_template() -> None:
+    template = "<user>$prompt<assistant><think>\n"
+    earlier = "<think>\nfirst</think><search>x</search>\n\n<information>y</information>\n\n"
+    with serving(say("hm</think><answer>a1</answer>"), say("so</think><answer>a1</answer>")) as (url, server):
+        first = ask(url, completion_template=template)
+        then = ask(url, [*HELLO, Message(role="assistant", content=earlier)], completion_template=template)
+        with pytest.raises(ModelError, match="continuation"):
+            ask(url, [*HELLO, *HELLO], completion_template=template)
+    assert first.text == "<think>\nhm</think><answer>a1</answer>"
+    assert then.text == "so</think><answer>a1</answer>"
+    assert server.got[0]["prompt"] == "<user>hello<assistant><think>\n"
+    assert server.got[1]["prompt"] == f"<user>hello<assistant>{earlier}"
+
+
+def test_refused_fields_left_out() -> None:
+    async def calls(url: str) -> list[Reply]:
+        model = OpenAIModel("m", url)
+        try:
+            return [await model.complete(HELLO, CallSettings(stop_at_action=True)) for _ in range(2)]
+        finally:
+            await model.close()
+
+    refusals = [
+        status(400, "Unsupported parameter: 'max_tokens' is not supported; use 'max_completion_tokens' instead."),
+        status(400, "Unsupported value: 'temperature' does not support 0.6 with this model."),
+        status(400, "Unsupported parameter: 'stop' is not supported with this model."),
+    ]
+    with serving(*refusals, say("hi")) as (url, server):
+        assert [reply.text for reply in asyncio.run(calls(url))] == ["hi", "hi"]
+    assert len(server.got) == 5
+    for sent in server.got[3:]:
+        assert sent["max_completion_tokens"] == 1024
+        assert not {"max_tokens", "temperature", "stop"} & set(sent)
+
+
+def test_refusal_without_optional_field() -> None:
+    with serving(status(400, "unsupported image")) as (url, server), pytest.raises(ModelError, match="image"):
+        ask(url)
+    assert len(server.got) == 1
+
+
+def test_dropped_images_detected() -> None:
+    with_image = [Message(role="user", content=("look", Jpeg(b"\xff\xd8jpeg")))]
+    with serving(say("a beach", sees=False)) as (url, server), pytest.raises(ModelError, match="ignores images"):
+        ask(url, with_image)
+    assert server.got[1]["messages"][0]["content"] == [{"type": "text", "text": "look"}]
+    with serving(say("a beach")) as (url, server):
+        assert ask(url, with_image).text == "a beach"
+    assert len(server.got) == 1
+
+
+def test_reply_price() -> None:
+    with serving(say("hi")) as (url, _):
+        assert ask(url, price=TokenPrice(prompt=1e6, completion=2e6)).usage.usd == 7 + 2 * 3
+
+
+def test_key_from_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret-123")
+    with serving(status(401)) as (url, server), pytest.raises(ModelError) as caught:
+        ask(url, api_key_env="MY_KEY")
+    assert server.keys == ["Bearer secret-123"]
+    assert "MY_KEY" in str(caught.value)
+    assert "secret-123" not in str(caught.value)
+
+
+def test_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(UsageError, match="OPENAI_API_KEY"):
+        ask(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "message"),
+    [
+        (status(429), ThrottledError, "HTTP 429"),
+        (status(408), TransientError, "HTTP 408"),
+        (status(500), TransientError, "HTTP 500"),
+        (status(503), TransientError, "HTTP 503"),
+        (status(400, "This model's maximum context length is 10 tokens"), ContextOverflowError, "maximum context"),
+        (status(400, "bad image"), ModelError, "bad image"),
+        (status(404), ModelError, "is 'm' served there"),
+        (status(403), ModelError, "was refused"),
+        (drop_mid_body, TransientError, "127.0.0.1"),
+        (body(b'{"id": "1", "choices": [{"ind'), TransientError, "cannot be read"),
+        (body(b'{"choices": []}'), TransientError, "empty reply"),
+        (body(b'{"choices": null}'), TransientError, "empty reply"),
+        (body(b"[]"), TransientError, "empty reply"),
+        (body(b"null"), TransientError, "empty reply"),
+        (body(b"<html>busy</html>", "text/html"), TransientError, "empty reply"),
+        (body("{\"choices\": [\"é\"]}".encode("latin-1")), TransientError, "127.0.0.1"),
+        (say(""), TransientError, "empty reply"),
+        (say(None), TransientError, "empty reply"),
+        (say("x" * 40_000_000), ModelError, "ignores max_tokens"),
+    ],
+)  # fmt: skip
+def test_server_fault(fault: Fault, kind: type[ModelError], message: str) -> None:
+    with serving(fault) as (url, _), pytest.raises(ModelError) as caught:
+        ask(url)
+    assert type(caught.value) is kind
+    assert message in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_server_unreachable_or_hanging() -> None:
+    with serving(hang) as (url, _), pytest.raises(TransientError, match=r"no reply within 0 s"):
+        ask(url, timeout_s=0.3)
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:9.*[Cc]onnect"):
+        ask("http://127.0.0.1:9/v1")
+
+
+def test_retry_after_header() -> None:
+    with serving(status(429, **{"Retry-After": "7"})) as (url, _), pytest.raises(ThrottledError) as caught:
+        ask(url)
+    assert caught.value.retry_after_s == 7.0
+    with serving(status(429, **{"Retry-After": "soon"})) as (url, _), pytest.raises(ThrottledError) as caught:
+        ask(url)
+    assert caught.value.retry_after_s is None
+
+
+def test_server_too_slow() -> None:
+    async def dribble(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for _ in range(40):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+        return response
+
+    with serving(dribble) as (url, _), pytest.raises(TransientError, match="no reply within"):
+        ask(url, timeout_s=0.3)
+
+
+def test_stream_broken_off() -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b'data: {"choices": [{"delta": {"content": "<think>I sho"}}]}\n\n')
+        return response
+
+    async def call(url: str) -> None:
+        model = OpenAIModel("m", url)
+        try:
+            await model.complete(HELLO, on_text=lambda _: None)
+        finally:
+            await model.close()
+
+    with serving(cut) as (url, _), pytest.raises(TransientError, match="breaks off"):
+        asyncio.run(call(url))
+
+
+def test_reply_half_characters() -> None:
+    broken = b'{"choices": [{"message": {"content": "half \\ud83d"}}]}'
+    with serving(body(broken)) as (url, _):
+        assert ask(url).text == "half ?"
+
+
+# --- memory --------------------------------------------------------------------------------------
