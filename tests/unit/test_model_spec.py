@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longvideoagent import TeamConfig
+from longvideoagent.agents.config import AgentConfig
+from longvideoagent.errors import UsageError
+from longvideoagent.models.base import ModelOptions
+from longvideoagent.models.spec import BACKENDS, ModelSpec, load_model, spec_forms
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "examples" / "backend_package"
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("offline", ModelSpec("offline")),
+        ("openai:gpt-5-mini", ModelSpec("openai", "gpt-5-mini")),
+        ("openai:qwen3:4b@http://h:1/v1", ModelSpec("openai", "qwen3:4b", "http://h:1/v1")),
+        ("transformers:/models/a@b", ModelSpec("transformers", "/models/a@b")),
+        ("scripted:C:/script.json", ModelSpec("scripted", "C:/script.json")),
+    ],
+)
+def test_spec_round_trip(text: str, spec: ModelSpec) -> None:
+    assert ModelSpec.parse(text) == spec
+    assert str(spec) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "gpt-5-mini", "openai", "openai:", "openai:@http://h/v1", "openai:m@", "offline:m", "unknown:m",
+        "openai:m@ftp://h", "openai:m@http://", "openai:m@http://h:99999/v1",
+    ],
+)  # fmt: skip
+def test_spec_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"no such model; give offline, openai:NAME|not a URL") as caught:
+        ModelSpec.parse(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_spec_properties_come_from_the_table() -> None:
+    for row in BACKENDS:
+        spec = ModelSpec(row.prefix, "m" if row.has_name else "")
+        assert ModelSpec.parse(str(spec)) == spec
+        facts = (spec.is_remote, spec.is_cacheable, spec.needs_price)
+        assert facts == (row.is_remote, row.is_cacheable, row.needs_price)
+        assert row.form in spec_forms()
+
+
+def test_spec_forms_documented() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert not [row.form for row in BACKENDS if f"`{row.form}`" not in text]
+
+
+def test_server_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert ModelSpec("openai", "m").server_url == "https://api.openai.com/v1"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://h:1/v1")
+    assert ModelSpec("openai", "m").server_url == "http://h:1/v1"
+    assert ModelSpec("openai", "m", "http://h:2/v1").server_url == "http://h:2/v1"
+    assert ModelSpec("vllm", "m").server_url == ""
+
+
+def test_load_model_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(UsageError, match="MY_KEY is not set; export it, or name a server: openai:m@URL"):
+        load_model(ModelSpec("openai", "m"), ModelOptions(api_key_env="MY_KEY"))
+
+
+def test_unpriced_models() -> None:
+    priced, free = AgentConfig(model="openai:a@http://h/v1"), AgentConfig(model="vllm:b")
+    team_config = TeamConfig(master=priced, grounding=free, vision=priced)
+    assert team_config.unpriced == ("a",)
+    assert TeamConfig.model_validate({"master": priced, "prices": {"a": {"prompt": 1, "completion": 2}}}).unpriced == ()
+
+
+# --- a back end in a package of its own ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example package, installed by pip without the network."""
+    target = tmp_path_factory.mktemp("site")
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", target, PACKAGE], check=True)
+    return target
+
+
+def lva_ask(video: Path, master: str, site: Path | None) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(site or ""), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "longvideoagent", "ask", str(video), "What colour?", "-o", "red", "-o", "grey"]
+    return subprocess.run(
+        [*command, "--master", master],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+
+
+def test_package_back_end(installed: Path, short_video: Path) -> None:
+    result = lva_ask(short_video, "echo:<answer>a1</answer>", installed)
+    assert result.returncode == 0, result.stderr
+    assert "= a1 grey" in result.stdout
+
+
+def test_package_back_end_listed(installed: Path, short_video: Path) -> None:
+    result = lva_ask(short_video, "unknown:x", installed)
+    assert result.returncode == 2
+    assert "scripted:FILE or echo:…" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_package_back_end_not_installed(short_video: Path) -> None:
+    result = lva_ask(short_video, "echo:hi", None)
+    assert result.returncode == 2
+    assert "echo:hi: no such model" in result.stderr
+
+
+def test_package_back_end_broken(installed: Path, short_video: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken-1.dist-info"
+    broken.mkdir()
+    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    for target, message in (
+        ("no_such_module:BACKEND", "echo: its package cannot be imported"),
+        ("os:sep", "echo: os:sep is not a Backend with that prefix"),
+    ):
+        (broken / "entry_points.txt").write_text(f"[longvideoagent.backends]\necho = {target}\n")
+        result = lva_ask(short_video, "echo:hi", tmp_path)
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+    result = lva_ask(short_video, "echo:hi", Path(f"{tmp_path}{os.pathsep}{installed}"))
+    assert "uninstall all but one" in result.stderr
