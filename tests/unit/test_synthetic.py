@@ -1,3 +1,5 @@
+"""Synthetic episodes: scenes, video, questions and their gold answers."""
+
 from __future__ import annotations
 
 import json
@@ -17,35 +19,35 @@ MINUTES = 6
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
+def episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
     return generate_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=MINUTES, questions_per_kind=2)
 
 
-def test_a_seed_always_gives_the_same_script() -> None:
+def test_scenes_reproducible() -> None:
     assert generate_scenes(5, 20) == generate_scenes(5, 20)
     assert generate_scenes(5, 20) != generate_scenes(6, 20)
 
 
 @pytest.mark.parametrize("count", [0, 26])
-def test_a_script_has_a_place_for_each_scene(count: int) -> None:
+def test_scenes_count_invalid(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 25"):
         generate_scenes(1, count)
 
 
-def test_the_episode_is_a_video_with_subtitles(made: SyntheticEpisode) -> None:
-    episode = open_video(made.video)
-    assert episode.timeline.duration_s == pytest.approx(60 * MINUTES, abs=0.3)
-    assert episode.text_source == "sample-3.srt"
-    assert len(episode.timeline.clips) == MINUTES
-    assert made.video.stat().st_size < 6e6 * MINUTES / 20
-    assert episode.warnings == ()
+def test_episode_video_and_subtitles(episode: SyntheticEpisode) -> None:
+    video = open_video(episode.video)
+    assert video.timeline.duration_s == pytest.approx(60 * MINUTES, abs=0.3)
+    assert video.text_source == "sample-3.srt"
+    assert len(video.timeline.clips) == MINUTES
+    assert episode.video.stat().st_size < 6e6 * MINUTES / 20
+    assert video.warnings == ()
 
 
-def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: SyntheticEpisode) -> None:
-    timeline = open_video(made.video).timeline
-    assert {sample.kind for sample in made.samples} == set(KINDS)
-    assert len({sample.question.id for sample in made.samples}) == 2 * len(KINDS)
-    for sample in made.samples:
+def test_questions_kinds_and_gold(episode: SyntheticEpisode) -> None:
+    timeline = open_video(episode.video).timeline
+    assert {sample.kind for sample in episode.samples} == set(KINDS)
+    assert len({sample.question.id for sample in episode.samples}) == 2 * len(KINDS)
+    for sample in episode.samples:
         assert len(set(sample.question.options)) == 5
         gold = sample.gold
         assert gold.option_index is not None
@@ -54,21 +56,21 @@ def test_there_are_questions_of_every_kind_with_gold_in_the_video(made: Syntheti
         assert timeline.find(gold.clip or "") is not None
 
 
-def test_dialogue_answers_are_said_at_the_gold_time(made: SyntheticEpisode) -> None:
-    lines = open_video(made.video).timeline.subtitles
-    for sample in made.samples:
+def test_dialogue_answer_in_gold_span(episode: SyntheticEpisode) -> None:
+    lines = open_video(episode.video).timeline.subtitles
+    for sample in episode.samples:
         if sample.kind == "dialogue":
             gold = sample.gold
             span = (gold.start_s or 0) - 0.1, gold.end_s or 0
-            said = " ".join(line.text for line in lines if span[0] <= line.start_s <= span[1])
+            dialogue = " ".join(line.text for line in lines if span[0] <= line.start_s <= span[1])
             word = gold.answer.split()[-1]
-            assert word in said
+            assert word in dialogue
 
 
-def test_boxes_lie_where_the_colours_are(made: SyntheticEpisode) -> None:
-    video = open_reader(made.video)
+def test_boxes_match_colours(episode: SyntheticEpisode) -> None:
+    video = open_reader(episode.video)
     checked = 0
-    for sample in made.samples:
+    for sample in episode.samples:
         right = sample.gold.answer
         if right in COLOUR_RGB:
             (box,) = sample.gold.boxes
@@ -79,7 +81,7 @@ def test_boxes_lie_where_the_colours_are(made: SyntheticEpisode) -> None:
     assert checked
 
 
-def test_a_finished_episode_is_kept_and_a_broken_one_made_again(tmp_path: Path) -> None:
+def test_episode_kept_or_rendered_again(tmp_path: Path) -> None:
     first = generate_episode(tmp_path, 1, 1, 1)
     before = first.video.stat().st_mtime_ns
     assert generate_episode(tmp_path, 1, 1, 1) == first
@@ -93,15 +95,15 @@ def test_a_finished_episode_is_kept_and_a_broken_one_made_again(tmp_path: Path) 
 @pytest.mark.slow
 def test_each_agent_adds_accuracy(tmp_path: Path) -> None:
     team = load_team("offline")
-    right = dict.fromkeys(Agents, 0)
+    num_correct = dict.fromkeys(Agents, 0)
     count = 0
     for seed in (101, 102, 103, 104):
-        made = generate_episode(tmp_path, seed)
-        episode = open_video(made.video)
-        count += len(made.samples)
+        episode = generate_episode(tmp_path, seed)
+        video = open_video(episode.video)
+        count += len(episode.samples)
         for agents in Agents:
-            for sample in made.samples:
-                trace = answer(sample.question, episode, team, RolloutSettings(agents=agents))
-                right[agents] += score(trace, sample.gold.option_index).correct
-    assert right[Agents.NONE] < right[Agents.GROUNDING] < right[Agents.GROUNDING_VISION]
-    assert right[Agents.GROUNDING_VISION] > 0.9 * count
+            for sample in episode.samples:
+                trace = answer(sample.question, video, team, RolloutSettings(agents=agents))
+                num_correct[agents] += score(trace, sample.gold.option_index).correct
+    assert num_correct[Agents.NONE] < num_correct[Agents.GROUNDING] < num_correct[Agents.GROUNDING_VISION]
+    assert num_correct[Agents.GROUNDING_VISION] > 0.9 * count

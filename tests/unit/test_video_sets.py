@@ -1,4 +1,4 @@
-"""Each other set in its published annotation format, made up small."""
+"""The other data sets in their published annotation formats, on small synthetic files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from longvideoagent.errors import DataError
 from tests.fakes.annotations import ASKED, OPTIONS, egoschema, longvideobench, lvbench, mlvu, nextgqa, nextqa, videomme
 
 Maker = Callable[..., None]
+
 SETS: list[tuple[Maker, str, str]] = [
     (longvideobench, "val", "LongVideoBench"),
     (videomme, "long", "Video-MME"),
@@ -27,13 +28,12 @@ SETS: list[tuple[Maker, str, str]] = [
     (nextqa, "val", "NExT-QA"),
     (nextgqa, "val", "NExT-GQA"),
 ]
+
 each_set = pytest.mark.parametrize(("make", "split", "name"), SETS, ids=[name for _, _, name in SETS])
 
 
 @each_set
-def test_a_set_is_known_by_its_files_and_read(
-    make: Maker, split: str, name: str, tmp_path: Path, short_video: Path
-) -> None:
+def test_set_recognised_and_read(make: Maker, split: str, name: str, tmp_path: Path, short_video: Path) -> None:
     make(tmp_path)
     data = open_dataset(tmp_path, split)
     assert data.name == name
@@ -50,7 +50,7 @@ def test_a_set_is_known_by_its_files_and_read(
 
 
 @each_set
-def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
+def test_set_record_problems(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
     make(tmp_path, **{"correct_choice" if make is longvideobench else "answer": "Z9"})
     data = open_dataset(tmp_path, split)
     assert data.samples[0].gold.option_index is None
@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_record_is_told(make: Maker, split: str, name: str,
     assert "no question" in str(data.problems[0])
 
 
-def test_a_group_of_durations_that_is_none_is_told(tmp_path: Path) -> None:
+def test_videomme_unknown_duration_group(tmp_path: Path) -> None:
     videomme(tmp_path, duration="epic")
     for split, count in (("short", 1), ("all", 2)):
         data = open_dataset(tmp_path, split)
@@ -69,24 +69,24 @@ def test_a_group_of_durations_that_is_none_is_told(tmp_path: Path) -> None:
         assert "'epic' is none of short, medium, long" in str(data.problems[0])
 
 
-def test_a_question_is_named_where_a_record_holds_several(tmp_path: Path) -> None:
+def test_lvbench_problem_names_question(tmp_path: Path) -> None:
     lvbench(tmp_path, answer="Z", uid="u7")
     assert "question u7: 'Z' matches none of 4 options" in str(open_dataset(tmp_path).problems[0])
 
 
-def test_options_that_are_missing_or_stand_twice_are_told(tmp_path: Path) -> None:
+def test_egoschema_option_missing_or_duplicate(tmp_path: Path) -> None:
     egoschema(tmp_path, **{"option 4": "blue"})
     data = open_dataset(tmp_path, "subset")
     assert "option 3, the right one, is listed twice" in str(data.problems[0])
-    asked = json.loads((tmp_path / "questions.json").read_text())
-    del asked[0]["option 4"]
-    (tmp_path / "questions.json").write_text(json.dumps(asked))
+    records = json.loads((tmp_path / "questions.json").read_text())
+    del records[0]["option 4"]
+    (tmp_path / "questions.json").write_text(json.dumps(records))
     data = open_dataset(tmp_path, "subset")
     assert data.samples == []
     assert "option 5 is missing or empty" in str(data.problems[0])
 
 
-def test_videos_that_are_not_at_hand_are_counted(tmp_path: Path, short_video: Path) -> None:
+def test_check_missing_videos(tmp_path: Path, short_video: Path) -> None:
     mlvu(tmp_path)
     assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
     (tmp_path / "video" / "1_plotQA").mkdir(parents=True)
@@ -94,7 +94,7 @@ def test_videos_that_are_not_at_hand_are_counted(tmp_path: Path, short_video: Pa
     assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 0
 
 
-def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
+def test_gold_spans(tmp_path: Path) -> None:
     for make, spans in ((lvbench, ((15.0, 79.0),)), (nextgqa, ((1.5, 4.0), (9.0, 10.0)))):
         folder = tmp_path / make.__name__
         folder.mkdir()
@@ -103,13 +103,13 @@ def test_times_of_answers_are_kept_where_they_are_told(tmp_path: Path) -> None:
     assert read_time_reference("01:02:03-01:02:09") == ((3723.0, 3729.0),)
     assert read_time_reference("00:15") == ((15.0, 15.0),)
     assert read_time_reference("00:15 – 00:19, 01:00-01:02.5") == ((15.0, 19.0), (60.0, 62.5))
-    odd = ("", None, 15, "00:19-00:15", "a-b", "1", "00:15-", "00:15-00:19-00:20", "00:15, soon")
-    assert [read_time_reference(told) for told in odd] == [()] * len(odd)
+    invalid = ("", None, 15, "00:19-00:15", "a-b", "1", "00:15-", "00:15-00:19-00:20", "00:15, soon")
+    assert [read_time_reference(value) for value in invalid] == [()] * len(invalid)
 
 
-@pytest.mark.parametrize("told", ["at the end", 15, ["00:15"]])
-def test_times_that_cannot_be_read_are_told_and_the_question_is_kept(told: object, tmp_path: Path) -> None:
-    lvbench(tmp_path, time_reference=told)
+@pytest.mark.parametrize("value", ["at the end", 15, ["00:15"]])
+def test_lvbench_invalid_time_reference(value: object, tmp_path: Path) -> None:
+    lvbench(tmp_path, time_reference=value)
     data = open_dataset(tmp_path)
     (sample,) = data.samples
     assert (sample.gold.option_index, sample.gold.spans) == (2, ())
@@ -117,7 +117,7 @@ def test_times_that_cannot_be_read_are_told_and_the_question_is_kept(told: objec
     assert (problem.field, problem.line) == ("time_reference", 1)
 
 
-def test_answers_that_are_kept_back_are_no_problem(tmp_path: Path) -> None:
+def test_egoschema_unpublished_answers(tmp_path: Path) -> None:
     egoschema(tmp_path)
     data = open_dataset(tmp_path, "all")
     assert [sample.gold.option_index for sample in data.samples] == [2, None]
@@ -125,7 +125,7 @@ def test_answers_that_are_kept_back_are_no_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret", "..", "*", "secret/../../secret", "?ther"])
-def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
+def test_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "secret.mp4").write_bytes(b"x")
     (tmp_path / "videos" / "other.mp4").write_bytes(b"x")
@@ -137,13 +137,13 @@ def test_a_video_name_is_never_a_path(name: str, tmp_path: Path) -> None:
 
 
 @each_set
-def test_a_split_that_is_not_there_is_refused_by_name(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
+def test_set_unknown_split(make: Maker, split: str, name: str, tmp_path: Path) -> None:  # noqa: ARG001
     make(tmp_path)
     with pytest.raises(DataError, match=f"no split 'weather'; there (is|are) .*{split}"):
         open_dataset(tmp_path, "weather")
 
 
-def test_the_split_without_answers_of_longvideobench_is_test(tmp_path: Path) -> None:
+def test_longvideobench_test_split(tmp_path: Path) -> None:
     longvideobench(tmp_path, correct_choice=None)
     (tmp_path / "lvb_val.json").rename(tmp_path / "lvb_test_wo_gt.json")
     data = open_dataset(tmp_path, "test")
@@ -153,7 +153,7 @@ def test_the_split_without_answers_of_longvideobench_is_test(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("make", [longvideobench, mlvu])
 @pytest.mark.parametrize("candidates", [7, "red", None, {"a": "red", "b": "green"}])
-def test_options_that_are_no_list_are_told(make: Maker, candidates: object, tmp_path: Path) -> None:
+def test_options_not_a_list(make: Maker, candidates: object, tmp_path: Path) -> None:
     make(tmp_path, candidates=candidates)
     data = open_dataset(tmp_path)
     assert data.samples == []
@@ -161,12 +161,12 @@ def test_options_that_are_no_list_are_told(make: Maker, candidates: object, tmp_
 
 
 @pytest.mark.parametrize("kind", ["entity", ["entity", "event"]])
-def test_a_kind_may_be_one_or_a_list(kind: object, tmp_path: Path) -> None:
+def test_lvbench_kind_text_or_list(kind: object, tmp_path: Path) -> None:
     lvbench(tmp_path, question_type=kind)
     assert open_dataset(tmp_path).samples[0].kind == "entity"
 
 
-def test_open_tasks_of_mlvu_are_told_once_a_file(tmp_path: Path) -> None:
+def test_mlvu_open_ended_tasks(tmp_path: Path) -> None:
     mlvu(tmp_path)
     record = {**ASKED, "video": "talk.mp4", "answer": "It is blue.", "question_type": "summary"}
     (tmp_path / "json" / "9_summary.json").write_text(json.dumps([record] * 3))
@@ -176,7 +176,7 @@ def test_open_tasks_of_mlvu_are_told_once_a_file(tmp_path: Path) -> None:
     assert "9_summary.json: candidates: 3 questions have no options" in str(problem)
 
 
-def test_mlvu_is_found_as_it_is_published(tmp_path: Path, short_video: Path) -> None:
+def test_mlvu_published_layout(tmp_path: Path, short_video: Path) -> None:
     root = tmp_path / "MLVU"
     root.mkdir()
     mlvu(root)
@@ -187,7 +187,7 @@ def test_mlvu_is_found_as_it_is_published(tmp_path: Path, short_video: Path) -> 
     assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
 
 
-def test_videos_of_nextqa_are_found_as_they_are_published(tmp_path: Path, short_video: Path) -> None:
+def test_nextqa_published_layout(tmp_path: Path, short_video: Path) -> None:
     nextqa(tmp_path)
     (tmp_path / "NExTVideo" / "1164").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "NExTVideo" / "1164" / "talk.mp4")
@@ -195,7 +195,7 @@ def test_videos_of_nextqa_are_found_as_they_are_published(tmp_path: Path, short_
     assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
 
 
-def test_a_video_is_found_by_its_whole_name(tmp_path: Path, short_video: Path) -> None:
+def test_video_stem_must_match(tmp_path: Path, short_video: Path) -> None:
     nextqa(tmp_path)
     (tmp_path / "videos").mkdir()
     shutil.copy(short_video, tmp_path / "videos" / "talk.f137.mp4")
@@ -204,32 +204,32 @@ def test_a_video_is_found_by_its_whole_name(tmp_path: Path, short_video: Path) -
         data.open_video(data.samples[0].video)
 
 
-def test_all_tables_of_videomme_are_read_and_no_other(tmp_path: Path) -> None:
+def test_videomme_tables(tmp_path: Path) -> None:
     videomme(tmp_path)
-    whole = tmp_path / "videomme" / "test-00000-of-00001.parquet"
-    table = pq.read_table(whole)
+    path = tmp_path / "videomme" / "test-00000-of-00001.parquet"
+    table = pq.read_table(path)
     for number in range(2):
-        pq.write_table(table.slice(number, 1), whole.with_name(f"test-0000{number}-of-00002.parquet"))
-    whole.unlink()
+        pq.write_table(table.slice(number, 1), path.with_name(f"test-0000{number}-of-00002.parquet"))
+    path.unlink()
     pq.write_table(pa.table({"prompt": ["What?"], "answer": ["A"]}), tmp_path / "train.parquet")
     data = open_dataset(tmp_path, "all")
     assert [sample.question.id for sample in data.samples] == ["001-1", "002-1"]
     assert data.problems == []
 
 
-def test_rows_for_training_are_no_data_set(tmp_path: Path) -> None:
+def test_training_rows_are_not_a_dataset(tmp_path: Path) -> None:
     pq.write_table(pa.table({"prompt": ["What?"], "data_source": ["x"]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match="not a known data set; give a folder with"):
         open_dataset(tmp_path)
 
 
-def test_a_table_that_is_cut_is_named(tmp_path: Path) -> None:
+def test_videomme_table_cut_short(tmp_path: Path) -> None:
     (tmp_path / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a Parquet table"):
         open_dataset(tmp_path, "long")
 
 
-def test_json_subtitles_are_moved_to_the_videos_own_start(tmp_path: Path, short_video: Path) -> None:
+def test_json_subtitles_offset(tmp_path: Path, short_video: Path) -> None:
     longvideobench(tmp_path, starting_timestamp_for_subtitles=100.0)
     (tmp_path / "videos").mkdir()
     (tmp_path / "subtitles").mkdir()
@@ -242,14 +242,14 @@ def test_json_subtitles_are_moved_to_the_videos_own_start(tmp_path: Path, short_
     ]
     (tmp_path / "subtitles" / "talk_en.json").write_text(json.dumps(lines))
     data = open_dataset(tmp_path)
-    episode = data.open_video(data.samples[0].video)
-    assert [(line.start_s, line.text) for line in episode.timeline.subtitles] == [(1.5, "Hello"), (2.5, "again")]
-    assert "1 lines have no times" in episode.warnings[-1]
+    video = data.open_video(data.samples[0].video)
+    assert [(line.start_s, line.text) for line in video.timeline.subtitles] == [(1.5, "Hello"), (2.5, "again")]
+    assert "1 lines have no times" in video.warnings[-1]
 
 
-@pytest.mark.parametrize("asked", [["x"], 5, None])
-def test_questions_of_another_form_are_told(asked: object, tmp_path: Path) -> None:
-    (tmp_path / "video_info.meta.jsonl").write_text(json.dumps({"key": "talk", "qa": asked}))
+@pytest.mark.parametrize("questions", [["x"], 5, None])
+def test_lvbench_invalid_questions(questions: object, tmp_path: Path) -> None:
+    (tmp_path / "video_info.meta.jsonl").write_text(json.dumps({"key": "talk", "qa": questions}))
     data = open_dataset(tmp_path)
     assert not data.samples
     assert len(data.problems) == 1
@@ -258,7 +258,7 @@ def test_questions_of_another_form_are_told(asked: object, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "spans", [{"123": 5}, {"123": {"location": {"7": [["a", "b"]]}}}, {"123": {"location": {"7": [[9, 1]]}}}]
 )
-def test_times_of_another_form_are_told(spans: object, tmp_path: Path) -> None:
+def test_nextgqa_invalid_spans(spans: object, tmp_path: Path) -> None:
     nextgqa(tmp_path)
     (tmp_path / "gsub_val.json").write_text(json.dumps(spans))
     data = open_dataset(tmp_path)
@@ -266,13 +266,13 @@ def test_times_of_another_form_are_told(spans: object, tmp_path: Path) -> None:
     assert "val.csv:2: record 1: gsub_val.json:" in str(data.problems[0])
 
 
-def test_a_question_without_times_of_its_own_is_no_problem(tmp_path: Path) -> None:
+def test_nextgqa_question_without_spans(tmp_path: Path) -> None:
     nextgqa(tmp_path, qid=8)
     data = open_dataset(tmp_path)
     assert (data.samples[0].gold.spans, data.problems) == ((), [])
 
 
-def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_nextgqa_spans_not_an_object(tmp_path: Path) -> None:
     nextgqa(tmp_path)
     (tmp_path / "gsub_val.json").write_text("[]")
     with pytest.raises(DataError, match=r"gsub_val\.json: not a JSON object"):
@@ -280,16 +280,16 @@ def test_a_file_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "right"), [(nextqa, 3), (nextgqa, 0)])
-def test_an_answer_is_a_number_in_nextqa_and_a_text_in_nextgqa(make: Maker, right: int, tmp_path: Path) -> None:
+def test_nextqa_answer_index_nextgqa_answer_text(make: Maker, right: int, tmp_path: Path) -> None:
     make(tmp_path, **{f"a{index}": text for index, text in enumerate("35241")}, answer="3")
     assert open_dataset(tmp_path).samples[0].gold.option_index == right
 
 
-def test_videos_of_one_name_are_told_apart_by_their_task(tmp_path: Path, short_video: Path) -> None:
+def test_mlvu_same_video_name_in_two_tasks(tmp_path: Path, short_video: Path) -> None:
     mlvu(tmp_path)
     shutil.copy(tmp_path / "json" / "1_plotQA.json", tmp_path / "json" / "2_needle.json")
-    asked = json.loads((tmp_path / "json" / "2_needle.json").read_text())
-    (tmp_path / "json" / "2_needle.json").write_text(json.dumps([asked[0] | {"question_type": "needle"}]))
+    records = json.loads((tmp_path / "json" / "2_needle.json").read_text())
+    (tmp_path / "json" / "2_needle.json").write_text(json.dumps([records[0] | {"question_type": "needle"}]))
     (tmp_path / "video" / "2_needle").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "video" / "2_needle" / "talk.mp4")
     plot, needle = open_dataset(tmp_path).samples
@@ -300,23 +300,23 @@ def test_videos_of_one_name_are_told_apart_by_their_task(tmp_path: Path, short_v
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ('[{"start": 1, "end": 2, "line": "Hi"}, "x", {"line": "no times"}]',
          ["talk_en.json:1: record 2: not a JSON object", "talk_en.json: 1 lines have no times or no text"]),
         ('[{"start": 1, "end": 2, "li', ["talk_en.json: broken JSON"]),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_json_subtitles_is_told(text: str, told: list[str], tmp_path: Path) -> None:
+def test_json_subtitles_problems(text: str, messages: list[str], tmp_path: Path) -> None:
     longvideobench(tmp_path)
     (tmp_path / "subtitles").mkdir()
     (tmp_path / "subtitles" / "talk_en.json").write_text(text)
-    found = [str(problem) for problem in check_dataset(open_dataset(tmp_path)).problems]
-    assert len(found) == len(told)
-    assert all(part in each for part, each in zip(told, found, strict=True))
+    problems = [str(problem) for problem in check_dataset(open_dataset(tmp_path)).problems]
+    assert len(problems) == len(messages)
+    assert all(message in problem for message, problem in zip(messages, problems, strict=True))
 
 
-def test_subtitles_beside_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_srt_subtitles_unreadable(tmp_path: Path) -> None:
     mlvu(tmp_path)
     (tmp_path / "subtitle").mkdir()
     (tmp_path / "subtitle" / "talk.srt").write_bytes(b"\0\1\2" * 100)
@@ -324,7 +324,7 @@ def test_subtitles_beside_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert "talk.srt: binary data" in str(problem)
 
 
-def test_names_that_stand_twice_in_files_beside_are_told(tmp_path: Path) -> None:
+def test_egoschema_duplicate_key(tmp_path: Path) -> None:
     egoschema(tmp_path)
     (tmp_path / "subset_answers.json").write_text('{"talk": 1,\n"talk": 2}')
     (problem,) = open_dataset(tmp_path, "subset").problems

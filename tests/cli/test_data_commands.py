@@ -1,0 +1,126 @@
+"""The commands of ``lva data``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.fakes.release import question, write_release
+from tests.plugins.cli import LVA, Completed, lva
+
+
+def data_command(*arguments: str | Path) -> Completed:
+    return lva("data", *arguments)
+
+
+def test_data_check_ground_export_sample(synthetic_dataset: Path, tmp_path: Path) -> None:
+    for arguments, text in (
+        (("check", synthetic_dataset), "questions"),
+        (("ground", synthetic_dataset, "--out", tmp_path / "g.json"), "grounded   24"),
+        (("export", synthetic_dataset, "--cache", tmp_path / "g.json", "--out", tmp_path / "rl"), "train"),
+        (
+            ("sample", synthetic_dataset, "--out", tmp_path / "part", "--count", "1", "--group-by", "kind"),
+            "questions  4",
+        ),
+    ):
+        result = data_command(*arguments)
+        assert result.returncode == 0, result.stderr
+        assert text in result.stdout
+    assert (tmp_path / "rl" / "train.parquet").exists()
+
+
+def test_data_check_status(tmp_path: Path) -> None:
+    result = data_command("check", write_release(tmp_path / "d", [question(1), question(2, answer="a9")]))
+    assert result.returncode == 2
+    assert "LongTVQA_plus_val.json:3: record 2: answer:" in result.stderr
+    assert re.search(r"answers out of range +1\n", result.stdout)
+
+
+def test_data_ground_export_egoschema(tmp_path: Path, short_video: Path) -> None:
+    data, clips, rows = tmp_path / "data", tmp_path / "c.json", tmp_path / "rl"
+    (data / "videos").mkdir(parents=True)
+    (data / "subtitles").mkdir()
+    options = {f"option {index}": text for index, text in enumerate(("red", "green", "blue", "grey", "pink"))}
+    records = [{"q_uid": video, "question": "What is blue?", **options} for video in ("lost", "talk")]
+    (data / "questions.json").write_text(json.dumps(records))
+    (data / "subset_answers.json").write_text(json.dumps({"lost": 2, "talk": 2}))
+    shutil.copy(short_video, data / "videos" / "talk.mp4")
+    for name in ("lost", "talk"):
+        (data / "subtitles" / f"{name}.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nIt is blue.\n")
+    result = data_command("ground", data, "--split", "subset", "--out", clips)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 2)
+    assert "1 failed: " in result.stderr
+    assert "no video 'lost'" in result.stderr
+    assert re.search(r"grounded +1\n", result.stdout)
+    result = data_command("export", data, "--split", "subset", "--cache", clips, "--out", rows, "--skip-missing")
+    assert (result.returncode, result.stdout.split()[-1]) == (0, "1")
+    shutil.copy(short_video, data / "videos" / "lost.mp4")
+    assert data_command("ground", data, "--split", "subset", "--out", clips).returncode == 0
+    assert data_command("export", data, "--split", "subset", "--cache", clips, "--out", rows).returncode == 0
+    tables = [pq.read_table(rows / f"{split}.parquet").to_pylist() for split in ("train", "val")]
+    assert sorted(row["extra_info"]["qid"] for table in tables for row in table) == ["lost", "talk"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check nowhere",
+        "download nothing --out x",
+        "download frames --out x",
+        "download longtvqa --repository x --out y",
+        "sample nowhere --out x --group-by colour",
+        "synth x --episodes 0",
+        "build --questions x_val.json --subtitles y --out z",
+    ],
+)
+def test_data_invalid_arguments(line: str, tmp_path: Path) -> None:
+    done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_data_ground_another_model(tmp_path: Path) -> None:
+    data = write_release(tmp_path / "d")
+    assert data_command("ground", data, "--split", "val", "--out", tmp_path / "c.json").returncode == 0
+    other = data_command(
+        "ground", data, "--split", "val", "--out", tmp_path / "c.json", "--grounding", "openai:m@http://127.0.0.1:9"
+    )
+    assert other.returncode == 2
+    assert "filled by offline" in other.stderr
+
+
+def test_data_problems_noted(tmp_path: Path) -> None:
+    data = write_release(tmp_path / "d", [question(1), question(2, q="")])
+    stderr = data_command("ground", data, "--split", "val", "--out", tmp_path / "c.json").stderr
+    stderr += data_command("sample", data, "--out", tmp_path / "s").stderr
+    assert stderr.count("1 problem in the data set") == 2
+
+
+def test_data_no_question(tmp_path: Path) -> None:
+    (tmp_path / "val.csv").write_text("video,question,answer,qid,type,a0,a1,a2,a3,a4\n")
+    result = data_command("check", tmp_path)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "val.csv: has no question of this split" in result.stderr
+    result = data_command("ground", tmp_path, "--split", "val", "--out", tmp_path / "c.json")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "no usable question" in result.stderr
+
+
+def test_data_synth_interrupted(tmp_path: Path) -> None:
+    command: list[str | Path] = [LVA, "data", "synth", tmp_path / "out", "--minutes", "5", "--episodes", "40"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob("out/*/*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == "lva: stopped\n"
+    assert process.returncode == 130
+    assert not list(tmp_path.glob("out/LongTVQA*"))

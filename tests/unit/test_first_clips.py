@@ -1,0 +1,98 @@
+"""First clips located in advance: once per question, failures pending, one grounding model a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.build import load_team
+from longvideoagent.agents.grounding import ModelGrounding
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.offline import OfflineVision
+from longvideoagent.core.rollout import GroundingRequest
+from longvideoagent.core.types import GroundingResult
+from longvideoagent.datasets.export import ExportConfig, export_dataset
+from longvideoagent.datasets.first_clips import ground_dataset
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.errors import DataError, ModelError
+from longvideoagent.index.first_clips import FirstClips
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.models.scripted import ScriptedModel
+from tests.fakes.release import CLIPS, question, write_release
+from tests.plugins.datasets import RecordingDataset
+
+
+class FlakyGrounding:
+    """Fails at every other question, else names the first clip."""
+
+    def __init__(self, num_requests: int = 0) -> None:
+        self.num_requests = num_requests
+
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002
+        self.num_requests += 1
+        if self.num_requests % 2:
+            raise ModelError("HTTP 503")
+        return GroundingResult(request.timeline.clips[0].label)
+
+
+def test_ground_failures_pending(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(n) for n in range(6)]))
+    agent = FlakyGrounding()
+    team = Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision())
+    path = tmp_path / "cache.json"
+    fractions: list[float] = []
+    assert len(ground_dataset(data, team, FirstClips(path), 1, lambda _, fraction: fractions.append(fraction))) == 3
+    assert len(ground_dataset(data, team, FirstClips(path), 1)) == 2
+    assert agent.num_requests == 6 + 3
+    assert fractions[-1] == 1.0
+    assert FirstClips(path).get(data.samples[1].question) == CLIPS[0]
+    assert sum(sample.question in FirstClips(path) for sample in data.samples) == 4
+
+
+def test_question_changed_under_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    before = read_longtvqa(write_release(tmp_path / "d", [question(1)]))
+    ground_dataset(before, load_team(), FirstClips(path))
+    after = read_longtvqa(write_release(tmp_path / "e", [question(1, q="Where is Mira ?")]))
+    assert before.samples[0].question in FirstClips(path)
+    assert after.samples[0].question not in FirstClips(path)
+
+
+def test_ground_opens_each_video_once(synthetic_dataset: Path, tmp_path: Path) -> None:
+    data = RecordingDataset(read_longtvqa(synthetic_dataset, "train"))
+    videos = sorted({sample.video for sample in data.samples})
+    cache = FirstClips(tmp_path / "cache.json")
+    assert ground_dataset(data, load_team(), cache) == []
+    assert sorted(data.opened) == videos
+    data.opened.clear()
+    export_dataset(data, cache, tmp_path, ExportConfig())
+    assert sorted(data.opened) == videos
+
+
+def test_ground_again_when_clip_is_gone(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1), question(2)]))
+    cache = FirstClips(tmp_path / "cache.json")
+    cache.put(data.samples[0].question, "s01e01_seg09_clip_00")
+    cache.put(data.samples[1].question, None)
+    agent = FlakyGrounding(num_requests=1)
+    assert ground_dataset(data, Team("shaky", ModelMaster(ScriptedModel([])), agent, OfflineVision()), cache) == []
+    assert [cache.get(sample.question) for sample in data.samples] == [CLIPS[0], None]
+
+
+def test_ground_unknown_label_pending(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    agent = ModelGrounding(ScriptedModel(["<clip>c99</clip>"] * 2))
+    team = Team("astray", ModelMaster(ScriptedModel([])), agent, OfflineVision())
+    cache = FirstClips(tmp_path / "cache.json")
+    (cause,) = ground_dataset(data, team, cache)
+    assert "named 'c99', which is not a clip" in cause
+    assert data.samples[0].question not in FirstClips(tmp_path / "cache.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
+def test_first_clips_file_invalid(text: str, tmp_path: Path) -> None:
+    (tmp_path / "cache.json").write_text(text)
+    with pytest.raises(DataError, match=r"cache\.json: not a file of first clips"):
+        FirstClips(tmp_path / "cache.json")

@@ -1,0 +1,147 @@
+"""The subtitle files of LongTVQA: forms, transcripts without times, and their problems."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent.datasets.check import check_dataset
+from longvideoagent.datasets.longtvqa.clips import split_transcript
+from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from tests.fakes.release import CLIPS, TEXTS, question, write_release
+
+HERE = json.dumps({"clip": CLIPS[1], "subtitle": "Otto : Here."})
+
+
+@pytest.mark.parametrize("shape", ["object", "lines", "single keys", "list", "episode"])
+def test_subtitle_file_forms(shape: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    by_clip = folder / "LongTVQA_plus_subtitle_clip_level.json"
+    by_clip.unlink()
+    rows = [{"clip": clip, "subtitle": text} for clip, text in TEXTS.items()]
+    if shape == "object":
+        by_clip.write_text(json.dumps(TEXTS))
+    elif shape == "lines":
+        by_clip.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, rows)))
+    elif shape == "single keys":
+        by_clip.with_suffix(".jsonl").write_text("\n".join(json.dumps({clip: text}) for clip, text in TEXTS.items()))
+    elif shape == "list":
+        by_clip.write_text(json.dumps(rows))
+    else:
+        by_episode = {
+            episode: "\n".join(f"<{clip}>{TEXTS[clip]}</{clip}>" for clip in CLIPS if clip.startswith(episode))
+            for episode in ("s01e01", "s01e02")
+        }
+        (folder / "LongTVQA_plus_subtitle_episode_level.json").write_text(json.dumps(by_episode))
+    data = read_longtvqa(folder)
+    assert data.problems == ()
+    assert [line.text for line in data.timeline("s01e01").subtitles][
+        -1
+    ] == "Mira: We are late because the bus broke down."
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "messages"),
+    [
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here."}), []),
+        ("clip_level.jsonl", f"{HERE}\n{HERE}", ["duplicate clip"]),
+        ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["../x: is not the name of a clip"]),
+        ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["not JSON"]),
+        ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
+         ["no clip is tagged"]),
+        ("episode_level.json", json.dumps({"s01e01": f"Recap: <i>old <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
+         ["s01e01: 2 words are outside of <clip>…</clip>, 'Recap:' first"]),
+        ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[0]}>Lost. <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
+         [f"s01e01: 1 words are outside of <clip>…</clip>, '<{CLIPS[0]}>Lost.' first"]),
+    ],
+)  # fmt: skip
+def test_subtitle_file_problems(name: str, text: str, messages: list[str], tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    (folder / f"LongTVQA_plus_subtitle_{name}").write_text(text)
+    data = read_longtvqa(folder)
+    assert [line.text for line in data.timeline("s01e01").subtitles] == ["Otto: Here."]
+    assert len(data.problems) == len(messages)
+    assert all(message in str(problem) for message, problem in zip(messages, data.problems, strict=True))
+
+
+def test_episode_text_unclosed_tags_fast(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    tags = "<i>" * 200_000 + f"<{CLIPS[0]}>" * 20_000  # minutes, were an end looked for from each
+    text = f"{tags}<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"
+    (folder / "LongTVQA_plus_subtitle_episode_level.json").write_text(json.dumps({"s01e01": text}))
+    assert list(read_longtvqa(folder).texts) == [CLIPS[1]]
+
+
+def test_timed_lines_problems(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    lines = {CLIPS[0]: [[1, 2, "Mira: Hi."], [61, 63, "Late."], ["x", 2, "No."]], CLIPS[1]: [[70.0, 75.0, "Long."]]}
+    (folder / "clip_subtitles.json").write_text(json.dumps(lines))
+    (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: 60.0}))
+    data = read_longtvqa(folder)
+    assert data.timeline("s01e01").duration_s == 135.0  # a clip of no messages length lasts as long as its lines
+    assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
+    messages = [problem.message for problem in check_dataset(data).problems if problem.field == "lines"]
+    assert [part.partition(": ")[2].split(";")[0] for part in messages] == [
+        "1 lines have no times or no text", "1 lines begin after it ends (60.0 s) and are moved to its end",
+    ]  # fmt: skip
+
+
+def test_texts_surrogate_and_duplicate_key(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    text = f'{{"{CLIPS[0]}": "Mira : A.",\n"{CLIPS[0]}": "Mira : B \\ud83d",\n"{CLIPS[1]}": "Otto : C."}}'
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(text)
+    (folder / "clip_durations.json").write_text(f'{{"{CLIPS[0]}": 60.0,\n"{CLIPS[0]}": 61.0}}')
+    data = read_longtvqa(folder)
+    assert [line.text for line in data.timeline("s01e01").subtitles] == ["Mira: B ?", "Otto: C."]
+    assert [(problem.path.name, problem.line, problem.field, problem.message[:5]) for problem in data.problems] == [
+        ("clip_durations.json", 2, CLIPS[0], "dupli"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "dupli"),
+        ("LongTVQA_plus_subtitle_clip_level.json", 2, CLIPS[0], "conta"),
+    ]
+
+
+def test_texts_of_two_sets_in_one_folder(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_train.jsonl").write_text(json.dumps(question(bbox=None)))
+    assert read_longtvqa(folder, "train").texts == TEXTS  # where it has none
+    (folder / "LongTVQA_subtitle_clip_level.jsonl").write_text(HERE)
+    assert read_longtvqa(folder, "train").texts == {CLIPS[1]: "Otto : Here."}
+    assert read_longtvqa(folder, "val").texts == TEXTS
+
+
+TRANSCRIPT = st.lists(
+    st.tuples(
+        st.sampled_from(["Mira", "Dr. Lund", "Man on TV", "Otto"]),
+        st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,5}\.", fullmatch=True),
+    ),
+    max_size=12,
+)
+
+
+@given(TRANSCRIPT, st.floats(1, 200))
+def test_transcript_lines_complete(transcript: list[tuple[str, str]], duration_s: float) -> None:
+    lines = split_transcript(" ".join(f"{name} : {words}" for name, words in transcript), duration_s)
+    assert [line.text for line in lines] == [f"{name}: {words}" for name, words in transcript]
+    assert all(line.end_s == following.start_s for line, following in pairwise(lines))
+    assert not lines or (lines[0].start_s, round(lines[-1].end_s, 6)) == (0.0, round(duration_s, 6))
+
+
+def test_transcript_without_speaker_fast() -> None:
+    (line,) = split_transcript("We " * 100_000, 60.0)  # minutes, were names of any length looked for
+    assert line.end_s == 60.0
+
+
+@given(st.text(max_size=200), st.floats(1, 200))
+def test_transcript_times_within_clip(text: str, duration_s: float) -> None:
+    lines = split_transcript(text, duration_s)
+    assert all(0 <= line.start_s <= line.end_s <= duration_s + 1e-6 for line in lines)
+    assert "".join("".join(line.text.split()) for line in lines).replace(":", "") == "".join(text.split()).replace(
+        ":", ""
+    )
