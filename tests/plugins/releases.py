@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.release import some, write_release
+from tests.fakes.release import some_questions, write_release
 
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     """A LongTVQA+ folder with a dozen questions over two episodes."""
-    return write_release(tmp_path / "data", some(12))
+    return write_release(tmp_path / "data", some_questions(12))

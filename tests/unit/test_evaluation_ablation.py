@@ -12,7 +12,7 @@ from longvideoagent.evaluation.ablation import grid, run_grid
 from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.evaluate import RunOptions
 from tests.fakes.faulty_server import say, serving, status
-from tests.fakes.release import some, write_release
+from tests.fakes.release import some_questions, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import asked, run
 
@@ -27,7 +27,7 @@ def test_an_ablation_tells_how_many_questions_failed(release: Path, tmp_path: Pa
 
 
 def test_an_ablation_that_stops_keeps_the_values_it_has_finished(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(26))
+    release = write_release(tmp_path / "data", some_questions(26))
     with serving(*[say("<answer>a1</answer>")] * 26, *[status(400, "broken")] * 30) as (url, _):
         protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         two = grid(protocol, "agents", ["none", "grounding"])

@@ -20,7 +20,7 @@ from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving, status
-from tests.fakes.release import question, slow_release, some, write_release
+from tests.fakes.release import question, some_questions, write_release, write_slow_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import asked, ids, lines, run, start, wait_for_lines
 
@@ -51,7 +51,7 @@ def test_nothing_is_retried_where_other_questions_are_asked(release: Path, tmp_p
 
 
 def test_a_run_that_stopped_tells_how_many_questions_it_has_finished(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(30))
+    release = write_release(tmp_path / "data", some_questions(30))
     with serving(status(401, "no")) as (url, _):
         switches = ["--master", f"openai:m@{url}", "--agents", "grounding", "--concurrency", "1"]
         told = lva("eval", release, "--run", tmp_path / "run", *switches)
@@ -80,7 +80,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 
 @pytest.mark.slow
 def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> None:
-    release, path = write_release(tmp_path / "data", some(400)), tmp_path / "run"
+    release, path = write_release(tmp_path / "data", some_questions(400)), tmp_path / "run"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -101,7 +101,7 @@ def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> Non
 
 
 def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(60))
+    release = write_release(tmp_path / "data", some_questions(60))
     with serving(status(401, "no")) as (url, _):
         protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         result = run_evaluation(protocol, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
@@ -110,7 +110,7 @@ def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:
 
 
 def test_a_run_stops_at_its_dollars(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(20))
+    release = write_release(tmp_path / "data", some_questions(20))
     with serving(say("<answer>a1</answer>")) as (url, _):
         model = f"openai:m@{url}"
         team_config = TeamConfig.model_validate(
@@ -122,7 +122,7 @@ def test_a_run_stops_at_its_dollars(tmp_path: Path) -> None:
 
 
 def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> None:
-    records = some(30)
+    records = some_questions(30)
     records[7] = question(7, a3="")
     release = write_release(tmp_path / "data", records)
     told = lva("eval", release, "--run", tmp_path / "run", "--agents", "grounding")
@@ -132,7 +132,7 @@ def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> No
 
 
 def test_a_video_that_cannot_be_read_fails_its_questions_alone(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(8))
+    release = write_release(tmp_path / "data", some_questions(8))
     (release / "videos").mkdir()
     (release / "videos" / "s01e02.mp4").write_text("no film")
     outcomes = run(asked(release), tmp_path / "run")["outcomes"]
@@ -142,7 +142,7 @@ def test_a_video_that_cannot_be_read_fails_its_questions_alone(tmp_path: Path) -
 
 
 def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(40))
+    release = write_release(tmp_path / "data", some_questions(40))
     path = tmp_path / "run"
     full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # noqa: E731
     with start(release, path, preexec_fn=full) as process:
@@ -159,7 +159,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_at_once_with_all_that_was_finished(tmp_path: Path) -> None:
-    release, path = slow_release(tmp_path, 3000), tmp_path / "run"
+    release, path = write_slow_release(tmp_path, 3000), tmp_path / "run"
     with start(release, path) as process:
         wait_for_lines(path, 5)
         process.send_signal(signal.SIGINT)
@@ -175,7 +175,7 @@ def test_ctrl_c_ends_at_once_with_all_that_was_finished(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_again_and_again_holds_every_question_once(tmp_path: Path) -> None:
-    release, path = slow_release(tmp_path, 400), tmp_path / "run"
+    release, path = write_slow_release(tmp_path, 400), tmp_path / "run"
     dice = random.Random(5)
     for _ in range(20):
         before = (path / "traces.jsonl").read_bytes().count(b"\n") if path.exists() else 0

@@ -14,7 +14,7 @@ import pytest
 
 from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import some, write_release
+from tests.fakes.release import some_questions, write_release
 from tests.plugins.runs import asked
 
 pytestmark = [
@@ -39,7 +39,7 @@ def inspected(release: Path, tmp_path: Path, *switches: str) -> tuple[Any, str]:
 
 
 def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(12))
+    release = write_release(tmp_path / "data", some_questions(12))
     log, _ = inspected(release, tmp_path)
     metrics = log["results"]["scores"][0]["metrics"]
     ours = run_evaluation(asked(release), tmp_path / "run", RunOptions(), lambda *_: None).summary
@@ -49,7 +49,7 @@ def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
 
 
 def test_no_connection_is_left_open_in_inspect(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(4))
+    release = write_release(tmp_path / "data", some_questions(4))
     with serving(say("<answer>a1</answer>")) as (url, server):
         _, told = inspected(release, tmp_path, f"master=openai:m@{url}")
     assert len(server.got) == 4

@@ -26,7 +26,7 @@ from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import CLIPS, some, write_frames, write_release
+from tests.fakes.release import CLIPS, some_questions, write_frames, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, lines, models_at, play, run
 
@@ -49,7 +49,7 @@ def test_scrambled_gold_gives_the_very_same_traces(master: str, switches: Json, 
     other = {"s01e01": CLIPS[0], "s01e02": CLIPS[3]}
     scrambled = [
         {**record, "answer": "a4", "ts": [30.0, 31.0], "occur_clip": other[record["episode_name"]], "bbox": {}}
-        for record in some(12)
+        for record in some_questions(12)
     ]
     with serving(play) as (url, server):
         protocol = asked(release, models_at(url, master) if master else None, **switches)

@@ -24,7 +24,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.evaluation.ray import Work, ask_shard, cut
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import slow_release, some, write_release
+from tests.fakes.release import some_questions, write_release, write_slow_release
 from tests.plugins.cli import LVA
 from tests.plugins.runs import asked, ids, lines, start, wait_for_lines
 
@@ -44,7 +44,7 @@ def test_shards_keep_episodes_together_and_lose_nothing() -> None:
 
 
 def test_a_worker_whose_data_lack_questions_says_so(tmp_path: Path) -> None:
-    work = Work(asked(write_release(tmp_path / "data", some(4))), RunLimits(), None)
+    work = Work(asked(write_release(tmp_path / "data", some_questions(4))), RunLimits(), None)
     assert {each.question.id for each in ask_shard(["3", "1"], work) if isinstance(each, Trace)} == {"3", "1"}
     with pytest.raises(DataError, match=r"lacks 2 of the questions, 7, 9 first; copy the same data set to every node"):
         list(ask_shard(["1", "7", "9"], work))
@@ -115,7 +115,7 @@ class TestOnACluster:
         assert cluster.stdout is not None
         assert cluster.stdin is not None
         address = cluster.stdout.readline().strip()
-        release = slow_release(tmp_path, 240)
+        release = write_slow_release(tmp_path, 240)
         command = [str(LVA), "eval", str(release), "--agents", "grounding"]
         with subprocess.Popen(
             [*command, "--ray", address, "--run", str(tmp_path / "ray")], stderr=subprocess.PIPE, text=True
@@ -134,14 +134,14 @@ class TestOnACluster:
         assert (one["accuracy"], one["grounding"]) == (other["accuracy"], other["grounding"])
 
     def test_a_cluster_that_is_not_there_is_told_in_one_line(self, tmp_path: Path) -> None:
-        release = slow_release(tmp_path, 4)
+        release = write_slow_release(tmp_path, 4)
         command = [str(LVA), "eval", str(release), "--ray", "127.0.0.1:1", "--run", str(tmp_path / "run")]
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         assert told.returncode == 2
         assert "no such cluster" in told.stderr
 
     def test_what_nobody_foresaw_is_raised_and_not_waited_for(self, tmp_path: Path) -> None:
-        release = write_release(tmp_path / "data", some(4))
+        release = write_release(tmp_path / "data", some_questions(4))
         command = [sys.executable, "-c", UNFORESEEN, str(release), str(tmp_path / "run")]
         told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert "TypeError: Could not serialize" in told.stderr
@@ -149,7 +149,7 @@ class TestOnACluster:
     def test_ctrl_c_ends_soon_and_keeps_what_was_finished(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
-        release, path = slow_release(tmp_path, 3000), tmp_path / "run"
+        release, path = write_slow_release(tmp_path, 3000), tmp_path / "run"
         with start(release, path, "--ray", address) as process:
             wait_for_lines(path, 5)
             process.send_signal(signal.SIGINT)
@@ -164,7 +164,7 @@ class TestOnACluster:
     ) -> None:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
-        release = slow_release(tmp_path, 300)
+        release = write_slow_release(tmp_path, 300)
 
         async def slow(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(0.5)

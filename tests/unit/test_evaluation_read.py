@@ -21,7 +21,7 @@ from longvideoagent.evaluation.report import write_report
 from longvideoagent.views.run_folder import read_traces
 from longvideoagent.views.trace_dict import trace_to_line
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import question, some, write_release
+from tests.fakes.release import question, some_questions, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, run
 from tests.plugins.timelines import make_timeline
@@ -69,7 +69,7 @@ def test_runs_that_differ_in_what_a_question_is_are_not_compared(
     changed: Json, told: str, release: Path, tmp_path: Path
 ) -> None:
     run(asked(release), tmp_path / "one")
-    records = some(12)
+    records = some_questions(12)
     records[7] |= changed
     run(asked(write_release(tmp_path / "other", records)), tmp_path / "two")
     with pytest.raises(DataError, match=told):
@@ -128,7 +128,7 @@ def test_what_grounding_got_wrong_is_replayed_too() -> None:
 
 
 def test_a_question_that_failed_for_its_data_is_not_replayed(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(8))
+    release = write_release(tmp_path / "data", some_questions(8))
     (release / "videos").mkdir()
     (release / "videos" / "s01e02.mp4").write_text("no film")
     run(asked(release), tmp_path / "run")

@@ -21,7 +21,7 @@ from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import open_run
 from tests.fakes.annotations import videomme
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import CLIPS, question, some, write_frames, write_release
+from tests.fakes.release import CLIPS, question, some_questions, write_frames, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import Json, asked, run
 from tests.plugins.timelines import make_timeline
@@ -47,7 +47,7 @@ def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_
 
 
 def test_a_report_shows_frames_of_what_was_looked_at(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(4))
+    release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
     run(asked(release, agents="grounding+vision"), tmp_path / "run")
     assert "data:image/jpeg;base64," in write_report(tmp_path / "run").read_text()
@@ -58,7 +58,7 @@ def shown_blocks(page: str) -> list[Json]:
 
 
 def test_a_report_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "data", some(4))
+    release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
     run(asked(release, agents="grounding+vision"), tmp_path / "run")
     before = shown_blocks(write_report(tmp_path / "run").read_text())

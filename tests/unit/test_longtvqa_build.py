@@ -18,24 +18,15 @@ from longvideoagent.media.readers.base import open_reader
 from tests.fakes.release import CLIPS, DURATIONS, write_frames
 from tests.fakes.tvqa import tvqa_record, write_durations, write_preprocessed, write_questions, write_srts
 
-
 CLIPS_OF_SHOWS = ("friends_s06e24-25_seg02_clip_40", "friends_s06e24-25_seg01_clip_03", "met_s02e03_seg02_clip_00")
-
-
-
-
-
-
-
-
-
-
 
 
 def test_build_longtvqa_plus(tmp_path: Path) -> None:
     questions = write_questions(tmp_path / "tvqa_plus_val.json", tvqa_record(1), tvqa_record(2, CLIPS[3]))
     lines = write_preprocessed(tmp_path / "subs.json", as_lines=False)
-    report = build_longtvqa(BuildInputs({"val": questions}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out")
+    report = build_longtvqa(
+        BuildInputs({"val": questions}, lines, write_durations(tmp_path / "d.json")), tmp_path / "out"
+    )
     assert report.problems == ()
     assert report.counts == {
         "episodes": 2, "clips": 4, "clips without subtitles": 1, "clips of unknown length": 0, "val questions": 2,
@@ -166,12 +157,13 @@ def test_build_unreadable_subtitles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelt", ["(Mira:)The bakery.", "( Mira : ) The bakery.", "Mira : The bakery.", "Mira: The bakery."]
+    "spelling", ["(Mira:)The bakery.", "( Mira : ) The bakery.", "Mira : The bakery.", "Mira: The bakery."]
 )
 def test_build_speaker_spelling(spelling: str, tmp_path: Path) -> None:
     questions = write_questions(tmp_path / "q_val.json", tvqa_record(1))
     build_longtvqa(
-        BuildInputs({"val": questions}, write_srts(tmp_path / "srt", {CLIPS[1]: [(1.0, 2.0, spelling)]})), tmp_path / "out"
+        BuildInputs({"val": questions}, write_srts(tmp_path / "srt", {CLIPS[1]: [(1.0, 2.0, spelling)]})),
+        tmp_path / "out",
     )
     assert [line.text for line in read_longtvqa(tmp_path / "out").timeline("s01e01").subtitles] == ["Mira: The bakery."]
     texts = json.loads((tmp_path / "out" / "LongTVQA_plus_subtitle_clip_level.json").read_text())
@@ -310,7 +302,9 @@ def test_build_again_after_failure(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no subtitles"):
         build_longtvqa(BuildInputs({"val": questions}, tmp_path / "empty"), tmp_path / "out")
-    assert build_longtvqa(BuildInputs({"val": questions}, write_srts(tmp_path / "srt")), tmp_path / "out").problems == ()
+    assert (
+        build_longtvqa(BuildInputs({"val": questions}, write_srts(tmp_path / "srt")), tmp_path / "out").problems == ()
+    )
 
 
 def test_build_subtitle_formats(tmp_path: Path) -> None:

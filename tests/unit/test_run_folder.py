@@ -24,7 +24,7 @@ from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
 from tests.fakes.annotations import mlvu, nextqa
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import CLIPS, some, write_release
+from tests.fakes.release import CLIPS, some_questions, write_release
 from tests.plugins.cli import LVA, lva
 from tests.plugins.runs import asked, ids, lines, run
 
@@ -62,7 +62,10 @@ def wordy_release(folder: Path) -> Path:
     def say(count: int) -> str:
         return " ".join(dice.choices(words, k=count))
 
-    records = [record | {"q": f"What {say(9)} ?"} | {f"a{index}": say(5) for index in range(5)} for record in some(12)]
+    records = [
+        record | {"q": f"What {say(9)} ?"} | {f"a{index}": say(5) for index in range(5)}
+        for record in some_questions(12)
+    ]
     write_release(folder, records)
     told = {clip: " ".join(f"Otto : {say(8)}." for _ in range(9)) for clip in CLIPS}
     (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(told))
@@ -100,11 +103,11 @@ def test_another_version_is_refused_by_name_and_another_python_is_not(release: P
 
 
 def changed_questions(release: Path) -> None:
-    write_release(release, [record | {"q": "What does Otto drop ?"} for record in some(12)])
+    write_release(release, [record | {"q": "What does Otto drop ?"} for record in some_questions(12)])
 
 
 def changed_gold(release: Path) -> None:
-    write_release(release, [record | {"answer": "a2"} for record in some(12)])
+    write_release(release, [record | {"answer": "a2"} for record in some_questions(12)])
 
 
 def changed_lines(release: Path) -> None:
@@ -162,7 +165,7 @@ def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: 
     plain, told = asked(release), asked(release, agents="grounding+vision", boxes=True)
     run(plain, tmp_path / "plain")
     run(told, tmp_path / "told")
-    write_release(release, [record | {"bbox": {}} for record in some(12)])
+    write_release(release, [record | {"bbox": {}} for record in some_questions(12)])
     run(plain, tmp_path / "plain")
     with pytest.raises(UsageError, match="gold_sha256"):
         run(told, tmp_path / "told")

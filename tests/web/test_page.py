@@ -18,7 +18,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from longvideoagent.agents.build import load_team
-from tests.fakes.release import some, write_release
+from tests.fakes.release import some_questions, write_release
 from tests.plugins.hostile import HOSTILE
 from tests.plugins.media import EVERY_40_MS, shade, write_video
 from tests.plugins.runs import asked, run
@@ -446,7 +446,7 @@ def tab_to(page: Page, selector: str) -> None:
 def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "runs"
     folder.mkdir()
-    release = write_release(folder / "data", some(6))
+    release = write_release(folder / "data", some_questions(6))
     with ThreadPoolExecutor(1) as aside:  # the browser's event loop runs in this thread
         aside.submit(run, asked(release), folder / "one").result()
         aside.submit(run, asked(release, first_clip="gold"), folder / "two").result()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from tests.fakes.release import some, write_release
+from tests.fakes.release import some_questions, write_release
 from tests.plugins.runs import asked, run
 from tests.plugins.web_server import serving
 
@@ -17,7 +17,7 @@ from tests.plugins.web_server import serving
 def library(tmp_path: Path) -> Path:
     """A library with a data set and two runs of it."""
     (tmp_path / "library").mkdir()
-    release = write_release(tmp_path / "library" / "data", some(6))
+    release = write_release(tmp_path / "library" / "data", some_questions(6))
     run(asked(release), tmp_path / "library" / "runs" / "one")
     run(asked(release, first_clip="gold"), tmp_path / "library" / "runs" / "two")
     return tmp_path / "library"
@@ -73,7 +73,7 @@ def test_run_unreadable(library: Path) -> None:
 
 
 def test_run_dataset_outside_library(tmp_path: Path) -> None:
-    release = write_release(tmp_path / "elsewhere", some(2))
+    release = write_release(tmp_path / "elsewhere", some_questions(2))
     (tmp_path / "library").mkdir()
     run(asked(release), tmp_path / "library" / "run")
     with serving(tmp_path / "library") as server:
