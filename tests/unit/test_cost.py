@@ -1,4 +1,4 @@
-"""What a dry run tells must not be less than what a rollout then uses."""
+"""The forecast of a dry run is an upper bound of what a rollout uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from longvideoagent import RolloutSettings, TeamConfig
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import AgentConfig
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, Forecast, check_prices, forecast
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, CostForecast, check_prices, forecast_cost
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
@@ -24,13 +24,13 @@ SUBTITLES = "\n".join(f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\nMira: this is li
 
 
 @pytest.fixture
-def episode(short_video: Path, tmp_path: Path) -> Video:
+def video(short_video: Path, tmp_path: Path) -> Video:
     (tmp_path / "talk.srt").write_text(SUBTITLES)
     return open_video(short_video, tmp_path / "talk.srt")
 
 
-def by_role(told: tuple[Forecast, ...]) -> dict[str, Forecast]:
-    return {each.role: each for each in told}
+def by_agent(forecasts: tuple[CostForecast, ...]) -> dict[str, CostForecast]:
+    return {each.agent: each for each in forecasts}
 
 
 def sent(server: Server) -> tuple[int, int]:
@@ -46,7 +46,7 @@ def sent(server: Server) -> tuple[int, int]:
 
 @pytest.mark.parametrize("style", list(Style))
 @pytest.mark.parametrize("agents", list(Agents))
-def test_no_rollout_uses_more_than_was_forecast(style: Style, agents: Agents, episode: Video) -> None:
+def test_forecast_is_upper_bound(style: Style, agents: Agents, video: Video) -> None:
     settings = RolloutSettings(max_rounds=4, agents=agents)
     long = "word " * 600
     with serving(
@@ -56,38 +56,38 @@ def test_no_rollout_uses_more_than_was_forecast(style: Style, agents: Agents, ep
         spec = f"openai:m@{url}"
         team_config = TeamConfig(style=style, prices={"m": TokenPrice(prompt=1.0, completion=2.0)})
         team_config = team_config.with_models(master=spec, grounding=spec, vision=spec)
-        most = by_role(forecast(QUESTION, episode, team_config, settings))["in all"]
-        trace = answer(QUESTION, episode, load_team(team_config), settings)
+        total = by_agent(forecast_cost(QUESTION, video, team_config, settings))["total"]
+        trace = answer(QUESTION, video, load_team(team_config), settings)
     tokens, pictures = sent(server)
-    assert trace.usage.calls <= most.most.calls
-    assert tokens <= most.most.prompt_tokens
-    assert pictures <= most.most.images
-    assert most.usd is not None
-    assert trace.usage.usd <= most.usd
+    assert trace.usage.calls <= total.max_usage.calls
+    assert tokens <= total.max_usage.prompt_tokens
+    assert pictures <= total.max_usage.images
+    assert total.usd is not None
+    assert trace.usage.usd <= total.usd
 
 
-def test_every_role_is_told_with_its_most(episode: Video) -> None:
+def test_forecast_per_agent(video: Video) -> None:
     team_config = TeamConfig(
         master=AgentConfig(model="openai:a", max_tokens=100),
         grounding=AgentConfig(model="openai:b"),
         vision=AgentConfig(model="openai:a", max_frames=8),
         prices={"a": TokenPrice(prompt=1.0, completion=10.0)},
     )
-    told = by_role(forecast(QUESTION, episode, team_config, RolloutSettings(max_rounds=5, parallel_looks=3)))
-    assert (told["master"].most.calls, told["master"].most.completion_tokens) == (5, 500)
-    assert told["grounding"].most.calls == 10  # each may need a second go
-    assert (told["vision"].most.calls, told["vision"].most.images) == (12, 96)
-    assert told["master"].usd == pytest.approx((told["master"].most.prompt_tokens + 10 * 500) / 1e6)
-    assert told["grounding"].usd is None
-    assert told["in all"].usd is None
+    forecasts = by_agent(forecast_cost(QUESTION, video, team_config, RolloutSettings(max_rounds=5, parallel_looks=3)))
+    assert (forecasts["master"].max_usage.calls, forecasts["master"].max_usage.completion_tokens) == (5, 500)
+    assert forecasts["grounding"].max_usage.calls == 10  # each may need a second go
+    assert (forecasts["vision"].max_usage.calls, forecasts["vision"].max_usage.images) == (12, 96)
+    assert forecasts["master"].usd == pytest.approx((forecasts["master"].max_usage.prompt_tokens + 10 * 500) / 1e6)
+    assert forecasts["grounding"].usd is None
+    assert forecasts["total"].usd is None
 
 
-def test_the_offline_team_costs_nothing(episode: Video) -> None:
-    total = by_role(forecast(QUESTION, episode, TeamConfig(), RolloutSettings()))["in all"]
-    assert (total.most.tokens, total.usd) == (0, 0.0)
+def test_forecast_offline_team_costs_nothing(video: Video) -> None:
+    total = by_agent(forecast_cost(QUESTION, video, TeamConfig(), RolloutSettings()))["total"]
+    assert (total.max_usage.tokens, total.usd) == (0, 0.0)
 
 
-def test_dollars_cannot_be_bounded_without_prices() -> None:
+def test_max_usd_needs_prices() -> None:
     team_config = TeamConfig(master=AgentConfig(model="openai:a@http://127.0.0.1:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):
         check_prices(team_config, 1.0)

@@ -272,5 +272,5 @@ def test_nothing_is_retried_where_there_is_no_run(release: Path, tmp_path: Path)
 def test_a_whole_run_is_forecast(release: Path) -> None:
     one = forecast_run(asked(release, load_team_config("qwen3-4b"), limit=1))
     all_ = forecast_run(asked(release, load_team_config("qwen3-4b")))
-    assert all_[-1].most.calls == 12 * one[-1].most.calls
-    assert all_[-1].most.prompt_tokens > 11 * one[-1].most.prompt_tokens / 2
+    assert all_[-1].max_usage.calls == 12 * one[-1].max_usage.calls
+    assert all_[-1].max_usage.prompt_tokens > 11 * one[-1].max_usage.prompt_tokens / 2

@@ -40,7 +40,7 @@ from longvideoagent.core.types import Clip, ClipObservation, Subtitle, SystemNot
         ("<think>one</think><search>x</search><think>two</think><answer>a1</answer>", Look("x"), "one"),
     ],
 )
-def test_the_first_complete_action_outside_reasoning_wins(reply: str, action: Action, thought: str) -> None:
+def test_parse_first_action_outside_reasoning(reply: str, action: Action, thought: str) -> None:
     parsed = parse(reply)
     assert parsed.action == action
     assert parsed.thought == thought
@@ -58,15 +58,15 @@ def test_the_first_complete_action_outside_reasoning_wins(reply: str, action: Ac
         "<search>  </search>",
     ],
 )
-def test_a_reply_without_a_usable_action_is_invalid(reply: str) -> None:
+def test_parse_without_action_is_invalid(reply: str) -> None:
     assert isinstance(parse(reply).action, Invalid)
 
 
-def test_what_follows_the_action_is_cut() -> None:
+def test_parse_drops_text_after_action() -> None:
     assert parse("<think>t</think><answer>a1</answer> and more").text == "<think>t</think><answer>a1</answer>"
 
 
-def test_reasoning_from_a_field_of_its_own_comes_first() -> None:
+def test_parse_puts_separate_reasoning_first() -> None:
     assert parse("<think>second</think><answer>a1</answer>", "first").thought == "first\nsecond"
 
 
@@ -79,21 +79,21 @@ replies = st.one_of(st.text(), st.lists(fragments, max_size=30).map("".join))
 
 
 @given(replies, st.text(max_size=20))
-def test_any_reply_can_be_read(reply: str, reasoning: str) -> None:
+def test_parse_is_total(reply: str, reasoning: str) -> None:
     parsed = parse(reply, reasoning)
     assert reply.startswith(parsed.text)
     assert isinstance(parsed.action, Look | Relocate | Answer | Invalid)
 
 
 @given(replies)
-def test_cutting_at_the_action_does_not_change_what_is_read(reply: str) -> None:
+def test_parse_is_stable_when_cut_at_action(reply: str) -> None:
     parsed = parse(reply)
     again = parse(parsed.text)
     if not any(f"</{tag}>" in reply.lower()[len(parsed.text) :] for tag in REASONING_TAGS):
         assert again == parsed
 
 
-def test_reading_takes_time_linear_in_the_length() -> None:
+def test_parse_is_linear_in_length() -> None:
     # 2 million characters of unclosed tags: anything quadratic would not come back.
     assert isinstance(parse("<answer>" * 250_000).action, Invalid)
     assert isinstance(parse("<think></think>" * 130_000).action, Invalid)
@@ -101,15 +101,15 @@ def test_reading_takes_time_linear_in_the_length() -> None:
     assert escape_tags("<" + " " * 1_000_000)
 
 
-def test_observations_are_tagged() -> None:
+def test_render_tags_observations() -> None:
     clip = Clip("c02", 60.0, 120.0, (Subtitle(61.0, 62.0, "Mira: Hello"),))
-    shown = render(ClipObservation(clip, (clip,)))
-    assert shown == "<New_clip>\nClip: c02 (1:00 to 2:00)\nSubtitles:\n[1:01] Mira: Hello\n</New_clip>"
+    text = render(ClipObservation(clip, (clip,)))
+    assert text == "<New_clip>\nClip: c02 (1:00 to 2:00)\nSubtitles:\n[1:01] Mira: Hello\n</New_clip>"
     assert render(VisionResult("a red sign")) == "<information>\na red sign\n</information>"
 
 
 @given(st.lists(fragments, max_size=10).map("".join))
-def test_data_cannot_pose_as_protocol(text: str) -> None:
+def test_render_escapes_tags_in_data(text: str) -> None:
     clip = Clip("c01", 0.0, 60.0, (Subtitle(1.0, 2.0, text),))
     for observation in (VisionResult(text), SystemNotice(text), ClipObservation(clip, (clip,))):
         inner = render(observation).split("\n", 1)[1].rsplit("\n", 1)[0]
@@ -118,9 +118,9 @@ def test_data_cannot_pose_as_protocol(text: str) -> None:
         assert "</New_clip>" not in inner
 
 
-def test_defusing_leaves_other_text_alone() -> None:
+def test_escape_tags_keeps_other_text() -> None:
     assert escape_tags("1 < 2 and <b>bold</b>") == "1 < 2 and <b>bold</b>"
 
 
-def test_clock() -> None:
+def test_format_timestamp() -> None:
     assert [format_timestamp(0), format_timestamp(61.9), format_timestamp(3723)] == ["0:00", "1:01", "1:02:03"]

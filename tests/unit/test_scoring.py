@@ -17,39 +17,39 @@ OPTIONS = ("a red kite", "the moon", "a blue kite", "2 dogs", "nobody")
     ["a2", "A2", "2", "(2)", "a2.", "a2: a blue kite", "(a2)", "a2) a blue kite", "2.", "2: it is blue", "Option a2",
      "a blue kite", "A Blue  Kite.", "“a blue kite”", " a2\n", "a2 - a blue kite"],
 )  # fmt: skip
-def test_every_way_to_name_option_two(answer: str) -> None:
+def test_match_option_by_label_or_text(answer: str) -> None:
     assert match_option(answer, OPTIONS) == 2
 
 
 @pytest.mark.parametrize("answer", ["", "a5", "9", "a kite", "2.5", "12 dogs", "10:30", "b2", "a-2", "none of them"])
-def test_anything_else_is_unmatched(answer: str) -> None:
+def test_match_option_unmatched(answer: str) -> None:
     assert match_option(answer, OPTIONS) is None
 
 
-def test_an_options_own_text_wins_over_its_label() -> None:
+def test_match_option_text_wins_over_label() -> None:
     assert match_option("3", ("2", "3", "4")) == 1
     assert match_option("2 dogs", OPTIONS) == 3
 
 
-def test_without_options_nothing_matches() -> None:
+def test_match_option_without_options() -> None:
     assert match_option("a0", ()) is None
 
 
 @given(st.text(max_size=200), st.lists(st.text(max_size=20), max_size=12))
-def test_any_answer_can_be_matched_against_any_options(answer: str, options: list[str]) -> None:
-    found = match_option(answer, options)
-    assert found is None or 0 <= found < len(options)
+def test_match_option_is_total(answer: str, options: list[str]) -> None:
+    index = match_option(answer, options)
+    assert index is None or 0 <= index < len(options)
 
 
 @given(
     st.lists(st.from_regex(r"[a-z]{3,8} [a-z]{3,8}", fullmatch=True), min_size=2, max_size=12, unique=True), st.data()
 )
-def test_an_options_text_is_that_option(options: list[str], data: st.DataObject) -> None:
+def test_match_option_by_own_text(options: list[str], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(options) - 1))
     assert match_option(options[index].upper() + ".", options) == index
 
 
-def test_score_counts_the_traces_own_answer() -> None:
+def test_score_reads_trace_answer() -> None:
     question = Question("?", OPTIONS)
     answered = Trace(question, RolloutSettings(), stop_reason=StopReason.ANSWERED, option_index=2)
     assert score(answered, 2).correct

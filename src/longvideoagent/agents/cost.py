@@ -1,8 +1,7 @@
-"""What a question may cost at most, told before anything is asked.
+"""Upper bounds of what a question may cost, computed before any model is called.
 
-Upper bounds under two assumptions, which are named beside the figures: how many bytes make a token and
-how many tokens a picture is. Calls that have to be tried again come on top, remembered replies are
-cheaper.
+They rest on two assumptions, given with their values below: bytes per token and tokens per picture. Retries come
+on top; cached replies cost less.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
 from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
 from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
 from longvideoagent.agents.prompts import master_prompt
+from longvideoagent.core.actions import AgentName
 from longvideoagent.core.context import Style, render_first_message
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import RolloutSettings, Trace
@@ -26,100 +26,114 @@ from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULTS
 
 BYTES_PER_TOKEN = 3
-"""Tokenizers make a token of about 4 bytes of English and of 3 of most other languages."""
+"""A token of English is about 4 bytes of UTF-8, of most other languages about 3."""
 TOKENS_PER_PICTURE = 1_100
-"""A 768-pixel frame is 400 to 1,100 tokens to today's models."""
+"""Current models use 400 to 1,100 tokens for a 768-pixel frame."""
 TOKENS_PER_OFFLINE_LOOK = 2_000
-TOKENS_OF_A_REQUEST = 500
-"""What the master may ask grounding for, and the words around it."""
-REPAIRED = 2
-"""A grounding model is asked a second time where it names no clip that is there."""
+TOKENS_PER_REQUEST = 500
+"""The master's request to the grounding agent, with the text around it."""
+TOKENS_PER_VISITED_CLIP = 120
+"""A visited clip and what was seen there, as the grounding prompt repeats it."""
+TOKENS_PER_LOOK_PROMPT = 300
+CALLS_PER_GROUNDING = 2
+"""A grounding model that names no existing clip is asked once more."""
+TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """One role's most. ``usd`` is None where no price is known."""
+class CostForecast:
+    """The most that one agent may use. ``usd`` is None if no price is known."""
 
-    role: str
+    agent: str
     model: str
-    most: Usage
+    max_usage: Usage
     usd: float | None
 
 
 def check_prices(team_config: TeamConfig, max_usd: float | None) -> None:
-    """Refuse a bound in dollars that is none, or one where a price is missing. Raises UsageError."""
+    """Raise UsageError for a limit in dollars that is not positive, or for which a price is missing."""
     if max_usd is not None and not max_usd > 0:
-        raise UsageError(f"--max-usd {max_usd}: no amount to spend; give more than 0")
+        raise UsageError(f"--max-usd {max_usd}: must be more than 0")
     if max_usd is not None and team_config.unpriced:
         name = team_config.unpriced[0]
         raise UsageError(
             f"no price is known for {name}, so --max-usd means nothing; "
-            f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars for a million tokens)'
+            f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars per million tokens)'
         )
 
 
-def forecast(
-    question: Question, episode: Video, team_config: TeamConfig, settings: RolloutSettings
-) -> tuple[Forecast, ...]:
-    """The most that each role may use, and the most in all. Tokens and calls in all are less than their
-    sum, since a round that looks does not relocate."""
+def forecast_cost(
+    question: Question, video: Video, team_config: TeamConfig, settings: RolloutSettings
+) -> tuple[CostForecast, ...]:
+    """Return the most that each agent may use, and last the most in total.
+
+    The total is less than the sum, because a round that looks does not relocate.
+    """
     actions = settings.max_rounds - 1
-    grounding = (
-        _one_grounding(question, episode.timeline, team_config.grounding, settings) if settings.grounding else Usage()
-    )
-    look = _one_look(team_config.vision, settings) if settings.vision else Usage()
-    master = _all_replies(question, episode.timeline, team_config, settings)
-    used = {"master": master, "grounding": _times(grounding, settings.max_rounds), "vision": _times(look, actions)}
-    roles = {"master": team_config.master, "grounding": team_config.grounding, "vision": team_config.vision}
-    told = [
-        Forecast(name, roles[name].model, most, _usd(roles[name], most, team_config)) for name, most in used.items()
+    timeline = video.timeline
+    grounding = _grounding_usage(question, timeline, team_config.grounding, settings) if settings.grounding else Usage()
+    look = _look_usage(team_config.vision, settings) if settings.vision else Usage()
+    master = _master_usage(question, timeline, team_config, settings)
+    usages: dict[AgentName, Usage] = {
+        "master": master,
+        "grounding": _times(grounding, settings.max_rounds),
+        "vision": _times(look, actions),
+    }
+    agents: dict[AgentName, AgentConfig] = {
+        "master": team_config.master,
+        "grounding": team_config.grounding,
+        "vision": team_config.vision,
+    }
+    forecasts = [
+        CostForecast(name, agents[name].model, usage, _usd(agents[name], usage, team_config))
+        for name, usage in usages.items()
     ]
-    dearer = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
-    total = master + grounding + _times(dearer, actions)
-    prices = [each.usd for each in told]
+    larger = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
+    prices = [each.usd for each in forecasts]
     usd = None if None in prices else sum(price for price in prices if price is not None)
-    return (*told, Forecast("in all", "", total, usd))
+    return (*forecasts, CostForecast(TOTAL, "", master + grounding + _times(larger, actions), usd))
 
 
-def _all_replies(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:
-    role = team_config.master
-    if role.spec.is_offline:
+def _master_usage(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:
+    master = team_config.master
+    if master.spec.is_offline:
         return Usage(calls=settings.max_rounds)
-    reply = role.max_tokens or MASTER_SETTINGS.max_tokens
-    window = _widest(timeline, settings)
-    wording = read_prompt(team_config.prompt_file) or master_prompt(settings.agents)
-    opening = render_first_message(Trace(question, settings, window), wording, team_config.look_tag)
-    observed = max(_tokens(render_located(window)), _look_tokens(team_config.vision) * settings.parallel_looks)
-    grows = observed + (0 if team_config.style is Style.ACCUMULATED else reply)
+    reply = master.max_tokens or MASTER_SETTINGS.max_tokens
+    window = _longest_window(timeline, settings)
+    prompt = read_prompt(team_config.prompt_file) or master_prompt(settings.agents)
+    first_message = render_first_message(Trace(question, settings, window), prompt, team_config.look_tag)
+    observation = max(_tokens(render_located(window)), _look_tokens(team_config.vision) * settings.parallel_looks)
+    growth = observation + (0 if team_config.style is Style.ACCUMULATED else reply)
     rounds = settings.max_rounds
-    prompts = rounds * _tokens(opening) + grows * rounds * (rounds - 1) // 2
+    prompts = rounds * _tokens(first_message) + growth * rounds * (rounds - 1) // 2
     return Usage(rounds, prompts, rounds * reply)
 
 
-def _one_grounding(question: Question, timeline: Timeline, role: AgentConfig, settings: RolloutSettings) -> Usage:
-    if role.spec.is_offline:
+def _grounding_usage(question: Question, timeline: Timeline, agent: AgentConfig, settings: RolloutSettings) -> Usage:
+    """One grounding, with the second call that corrects the label."""
+    if agent.spec.is_offline:
         return Usage(calls=1)
     sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
-    asked = _tokens("\n".join([question.text, *question.options])) + TOKENS_OF_A_REQUEST
-    labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # told where a label has to be repaired
-    told_of_visited = 120 * settings.max_rounds + labels
-    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + asked + told_of_visited
-    reply = role.max_tokens or GROUNDING_SETTINGS.max_tokens
-    return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), REPAIRED)
+    request = _tokens("\n".join([question.text, *question.options])) + TOKENS_PER_REQUEST
+    labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # the correction lists them
+    visited = TOKENS_PER_VISITED_CLIP * settings.max_rounds + labels
+    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + request + visited
+    reply = agent.max_tokens or GROUNDING_SETTINGS.max_tokens
+    return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), CALLS_PER_GROUNDING)
 
 
-def _one_look(role: AgentConfig, settings: RolloutSettings) -> Usage:
-    if role.spec.is_offline:
+def _look_usage(agent: AgentConfig, settings: RolloutSettings) -> Usage:
+    if agent.spec.is_offline:
         return Usage(calls=settings.parallel_looks)
-    asked = role.max_frames * TOKENS_PER_PICTURE + 300
-    return _times(Usage(1, asked, _look_tokens(role), role.max_frames), settings.parallel_looks)
+    prompt = agent.max_frames * TOKENS_PER_PICTURE + TOKENS_PER_LOOK_PROMPT
+    return _times(Usage(1, prompt, _look_tokens(agent), agent.max_frames), settings.parallel_looks)
 
 
-def _look_tokens(role: AgentConfig) -> int:
-    return TOKENS_PER_OFFLINE_LOOK if role.spec.is_offline else role.max_tokens or DEFAULTS.max_tokens
+def _look_tokens(agent: AgentConfig) -> int:
+    return TOKENS_PER_OFFLINE_LOOK if agent.spec.is_offline else agent.max_tokens or DEFAULTS.max_tokens
 
 
-def _widest(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
+def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
     """The window with the longest subtitles, as if it had been located."""
     if not settings.grounding:
         whole = timeline.whole()
@@ -128,10 +142,10 @@ def _widest(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
     return max(windows, key=lambda located: len(render_located(located)))
 
 
-def _usd(role: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
-    if not role.spec.needs_price:
+def _usd(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
+    if not agent.spec.needs_price:
         return 0.0
-    price = team_config.prices.get(role.spec.name)
+    price = team_config.prices.get(agent.spec.name)
     return price.usd(usage) if price else None
 
 

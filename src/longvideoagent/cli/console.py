@@ -17,7 +17,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, Forecast
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast
 from longvideoagent.core.actions import action_text, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
@@ -216,7 +216,7 @@ def print_counts(counts: Mapping[str, int]) -> None:
         console.print(Text.assemble((f"{name:{width}}  ", "dim"), f"{count:,}"), soft_wrap=True)
 
 
-def print_forecast(told: Sequence[Forecast]) -> None:
+def print_forecast(told: Sequence[CostForecast]) -> None:
     """What a question may cost at most, as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("at most", "model"):
@@ -224,10 +224,15 @@ def print_forecast(told: Sequence[Forecast]) -> None:
     for name in ("calls", "images", "prompt tokens", "reply tokens", "dollars"):
         table.add_column(name, justify="right")
     for each in told:
-        counts = (each.most.calls, each.most.images, each.most.prompt_tokens, each.most.completion_tokens)
+        counts = (
+            each.max_usage.calls,
+            each.max_usage.images,
+            each.max_usage.prompt_tokens,
+            each.max_usage.completion_tokens,
+        )
         dollars = "no price" if each.usd is None else f"{each.usd:.4f}"
         style = "bold" if each is told[-1] else ""
-        table.add_row(each.role, _printable(each.model), *(f"{count:,}" for count in counts), dollars, style=style)
+        table.add_row(each.agent, _printable(each.model), *(f"{count:,}" for count in counts), dollars, style=style)
     console = Console(highlight=False)
     console.print(table)
     assumed = f"A token is taken as {BYTES_PER_TOKEN} bytes and a picture as {TOKENS_PER_PICTURE:,} tokens."

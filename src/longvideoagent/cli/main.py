@@ -86,7 +86,7 @@ def ask(
     """Ask a video a question."""
     from longvideoagent.agents.build import cache_path, load_team
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.agents.cost import check_prices, forecast
+    from longvideoagent.agents.cost import check_prices, forecast_cost
     from longvideoagent.cli.console import Steps, check_page, live_words, note, print_forecast, print_json, progress_bar
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
@@ -109,7 +109,7 @@ def ask(
         with progress_bar() as progress:
             episode = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=ignored)
         if playing is None:
-            print_forecast(forecast(asked, episode, team_config, bounds))
+            print_forecast(forecast_cost(asked, episode, team_config, bounds))
             return
         show = Steps(asked, episode, live, quiet=json)
         trace = answer(asked, episode, playing, bounds, show)

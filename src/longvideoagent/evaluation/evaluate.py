@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.cost import TOKENS_PER_PICTURE, Forecast, check_prices, forecast
+from longvideoagent.agents.cost import TOKENS_PER_PICTURE, TOTAL, CostForecast, check_prices, forecast_cost
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
@@ -136,23 +136,23 @@ def write_summary(path: Path, judged: Collection[SampleScore], total: int) -> di
     return summary
 
 
-def forecast_run(protocol: EvalConfig) -> tuple[Forecast, ...]:
+def forecast_run(protocol: EvalConfig) -> tuple[CostForecast, ...]:
     """The most that a whole run may use, by role and in all; nothing is asked."""
     data, samples = read_asked(protocol)
     EvalOverrides.of(protocol, data, samples)
-    totals: list[Forecast] = []
+    totals: list[CostForecast] = []
     for sample in samples:
-        told = forecast(sample.question, data.open_video(sample.video), protocol.team_config, protocol.settings)
+        told = forecast_cost(sample.question, data.open_video(sample.video), protocol.team_config, protocol.settings)
         totals = [_add(*pair) for pair in zip(totals, told, strict=True)] if totals else list(told)
     if protocol.baseline == "subtitles+frames":
         pictures = len(samples) * BASELINE_FRAMES
         more = Usage(prompt_tokens=pictures * TOKENS_PER_PICTURE, images=pictures)
         totals = [
-            _add(each, Forecast("", "", more, 0.0)) if each.role in ("master", "in all") else each for each in totals
+            _add(each, CostForecast("", "", more, 0.0)) if each.agent in ("master", TOTAL) else each for each in totals
         ]
     return tuple(totals)
 
 
-def _add(one: Forecast, other: Forecast) -> Forecast:
+def _add(one: CostForecast, other: CostForecast) -> CostForecast:
     usd = None if one.usd is None or other.usd is None else one.usd + other.usd
-    return Forecast(one.role, one.model, one.most + other.most, usd)
+    return CostForecast(one.agent, one.model, one.max_usage + other.max_usage, usd)
