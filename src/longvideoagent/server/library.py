@@ -21,12 +21,13 @@ from longvideoagent.fs import PARTIAL
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import find_sidecar
+from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
 MAX_NAMES = 50_000
 """Files and folders that are scanned; a library is not a whole disk."""
 RESCAN_S = 1.0
-RUN_FILES = {"config.json", "questions.jsonl", "traces.jsonl"}
+RUN_FILES = {CONFIG, QUESTIONS, TRACES}
 UPLOADS_DIR, SUBTITLES_DIR = "uploads", "subtitles"
 _NUMBERED_JPEG = re.compile(r"\d\.jpe?g$", re.IGNORECASE)
 _ID_LENGTH = 16

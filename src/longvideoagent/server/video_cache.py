@@ -37,6 +37,7 @@ class VideoLoad:
         self._is_closed = False
         self._polled_at_s = time.monotonic()
         self._task = start(self._on_progress)
+        self._task.add_done_callback(_retrieve_exception)
 
     @property
     def is_done(self) -> bool:
@@ -69,6 +70,12 @@ class VideoLoad:
         if self._is_closed or time.monotonic() - self._polled_at_s > ABANDONED_S:
             raise LoadAbandonedError("nobody waits for this video any more; open it again")
         self.stage, self.fraction = stage, fraction
+
+
+def _retrieve_exception(task: asyncio.Future[Video]) -> None:
+    """Or asyncio logs the traceback of an abandoned load, whose exception nobody reads."""
+    if not task.cancelled():
+        task.exception()
 
 
 @dataclass
