@@ -110,7 +110,7 @@ def test_texts_surrogate_and_duplicate_key(tmp_path: Path) -> None:
 def test_texts_of_two_sets_in_one_folder(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "LongTVQA_train.jsonl").write_text(json.dumps(question(bbox=None)))
-    assert read_longtvqa(folder, "train").texts == TEXTS  # where it has none
+    assert read_longtvqa(folder, "train").texts == TEXTS  # the set has no texts of its own
     (folder / "LongTVQA_subtitle_clip_level.jsonl").write_text(HERE)
     assert read_longtvqa(folder, "train").texts == {CLIPS[1]: "Otto : Here."}
     assert read_longtvqa(folder, "val").texts == TEXTS

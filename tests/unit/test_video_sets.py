@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.datasets.check import check_dataset
-from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.registry import DATASETS, open_dataset
 from longvideoagent.datasets.sets.lvbench import read_time_reference
 from longvideoagent.errors import DataError
 from tests.fakes.annotations import ASKED, OPTIONS, egoschema, longvideobench, lvbench, mlvu, nextgqa, nextqa, videomme
@@ -329,3 +329,12 @@ def test_egoschema_duplicate_key(tmp_path: Path) -> None:
     (tmp_path / "subset_answers.json").write_text('{"talk": 1,\n"talk": 2}')
     (problem,) = open_dataset(tmp_path, "subset").problems
     assert "subset_answers.json:2: talk: duplicate key in one object" in str(problem)
+
+
+def test_documented_sets_are_registered() -> None:
+    """The table of docs/data.md has a row for each data set but LongTVQA, with its splits."""
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    for entry in DATASETS[1:]:
+        (row,) = [row for row in rows if row.startswith(f"| {entry.name}")]
+        assert all(f"`{split}`" in row for split in entry.splits)

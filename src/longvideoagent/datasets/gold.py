@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from longvideoagent.core.types import Question
 
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
-"""The kinds of questions where a data set names none: their first word."""
+"""The kinds of questions if a data set does not state them: their first word."""
 
 Span = tuple[float, float]
 """Start and end in seconds; equal for a moment."""

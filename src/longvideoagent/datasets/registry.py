@@ -30,9 +30,9 @@ class DatasetFormat:
     read: Callable[[Path, str], Dataset]
     """Reads one split of a folder. Raises DataError for an unknown split."""
     splits: tuple[str, ...]
-    """The usual names of splits; empty where they are those of the annotation files."""
+    """The usual names of splits; empty if they are the names of the annotation files."""
     find_files: Callable[[Path], list[Path]] | None = None
-    """Finds the annotation files where their names alone do not identify the set, else None."""
+    """Finds the annotation files if their names alone do not identify the set, else None."""
 
     def matches(self, folder: Path) -> bool:
         """Whether the folder holds this data set."""
