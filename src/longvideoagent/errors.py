@@ -2,15 +2,15 @@
 
 An error is named for who must react:
 
-- ``UsageError``: the person at the keyboard (an option that cannot be, an empty question).
-- ``DataError``: whoever owns the file named in the message (missing, damaged, unreadable).
-- ``ModelError``: the operator of a model (down, refusing, out of quota). Inside a rollout it ends as
-  outcome ``failed``, never as an answer.
-- ``ProtocolError``: a programmer (a driver handed the rollout a result it did not ask for).
+- ``UsageError``: the person at the keyboard (an invalid option, an empty question).
+- ``DataError``: the owner of the file that the message names (missing, damaged, unreadable).
+- ``ModelError``: the operator of a model (down, refusing, out of quota). In a rollout it becomes the
+  outcome ``failed``, never an answer.
+- ``ProtocolError``: a programmer (a driver gave the rollout a result that it did not request).
 
-Each message is one line that names the thing and, after a semicolon, the mend. ``boundary`` turns
-them into that line and an exit code; it is the only place that does. It does the same for the
-operating system's own errors.
+Each message is one line: the thing, what is wrong, and after a semicolon how to fix it. ``boundary``
+turns errors, and those of the operating system, into that line and an exit status. It is the only place
+that does.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from typing import NoReturn
 
 
 class LongVideoAgentError(Exception):
-    """Base of all errors this package raises on purpose."""
+    """Base of all errors that this package raises itself."""
 
 
 class UsageError(LongVideoAgentError):
-    """The call or command line asks for something that cannot be."""
+    """A call or command line asks for something impossible: fix the call."""
 
 
 class DataError(LongVideoAgentError):
-    """A file cannot be used as what it was given for."""
+    """A file cannot be read as what it was given for: fix or replace the file that the message names."""
 
 
 class ModelError(LongVideoAgentError):
-    """A model or its server gave no usable reply."""
+    """A model or its server gave no usable reply. A rollout records it as the outcome ``failed``."""
 
 
 class TransientError(ModelError):
-    """A failure that may pass: worth another try, after ``retry_after_s`` where the server says so."""
+    """A failure that may pass. Try again, after ``retry_after_s`` seconds if the server says so."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class TransientError(ModelError):
 
 
 class ThrottledError(TransientError):
-    """The server asks for fewer requests."""
+    """The server asks for fewer requests (HTTP 429)."""
 
 
 class ContextOverflowError(ModelError):
@@ -57,27 +57,27 @@ class ContextOverflowError(ModelError):
 
 
 class ProtocolError(LongVideoAgentError):
-    """A rollout was driven in the wrong order."""
+    """A driver gave a rollout a result that does not match its request: fix the driver."""
 
 
-def one_line(error: BaseException, most: int = 300) -> str:
-    """What an error of a library says, on one line of at most so many characters."""
-    return " ".join(str(error).split())[:most]
+def one_line(error: BaseException, max_chars: int = 300) -> str:
+    """The message of a library's error on one line, cut to ``max_chars``."""
+    return " ".join(str(error).split())[:max_chars]
 
 
 EXIT_BAD_INPUT = 2
 EXIT_FAILED = 1
-"""An agent was down, an answer of the demo is wrong, or something needed is broken."""
-EXIT_NOBODY_READS = 1
-"""The reader of a pipe has gone, as with ``| head``; nothing is wrong."""
+"""An agent failed, an answer of the demo is wrong, or something required is broken."""
+EXIT_BROKEN_PIPE = 1
+"""The reader of a pipe has closed it, as ``| head`` does; nothing is wrong."""
 
 
 @contextmanager
 def boundary() -> Iterator[None]:
-    """Print this package's errors, and the system's, as one line on stderr and exit with status 2."""
+    """Print an error of this package or of the operating system as one line on stderr; exit with status 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a code page without our marks is no reason to fall
+            stream.reconfigure(errors="replace")  # the terminal may lack our symbols
     try:
         try:
             yield
@@ -87,11 +87,11 @@ def boundary() -> Iterator[None]:
         _end(str(error))
     except BrokenPipeError:
         _drop_output()
-        raise SystemExit(EXIT_NOBODY_READS) from None
-    except OSError as error:  # a full disk or a vanished drive, wherever it strikes
+        raise SystemExit(EXIT_BROKEN_PIPE) from None
+    except OSError as error:  # a full disk or a lost drive can fail any write
         _drop_output()
-        mend = "free some space" if error.errno == errno.ENOSPC else "check the path and its permissions"
-        _end(f"{error.filename or 'output'}: {error.strerror or error}; {mend}")
+        fix = "free some space" if error.errno == errno.ENOSPC else "check the path and its permissions"
+        _end(f"{error.filename or 'output'}: {error.strerror or error}; {fix}")
 
 
 def _end(message: str) -> NoReturn:
@@ -100,6 +100,5 @@ def _end(message: str) -> NoReturn:
 
 
 def _drop_output() -> None:
-    """Let what is still buffered for a broken stdout go nowhere, or the interpreter would complain of
-    it once more at its end."""
+    """Discard what is buffered for a broken stdout; the interpreter would report it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,8 @@
-"""Drives rollouts: the only place where a request of the core meets the world."""
+"""Drives rollouts: performs what a rollout requests with a team and a video.
+
+>>> from longvideoagent import ask
+>>> trace = ask("talk.mp4", "Which word is on the sign?", ["HARBOR", "CASTLE"])  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
@@ -17,55 +22,79 @@ from longvideoagent.errors import UsageError
 from longvideoagent.media.video import Video, open_video
 from longvideoagent.progress import Progress, no_progress
 
-LONGEST_QUESTION = 10_000
-"""Characters of a question that are read; the rest is cut off with a warning."""
+MAX_QUESTION_CHARS = 10_000
+"""The rest of a longer question is cut off, with a warning."""
 
 
-async def steps(question: Question, episode: Video, team: Team, settings: RolloutSettings) -> AsyncIterator[Trace]:
-    """The trace after each thing that happened; the last one has an outcome."""
-    rollout = Rollout(question, episode.timeline, settings, episode.warnings)
+async def steps(question: Question, video: Video, team: Team, settings: RolloutSettings) -> AsyncIterator[Trace]:
+    """Run one rollout and yield its trace after each step.
+
+    Rollouts of one event loop run concurrently and may share a team, which the caller closes (``await team.close()``).
+
+    Args:
+        question: What is asked.
+        video: An opened video; see ``open_video``.
+        team: The agents; see ``load_team``.
+        settings: Bounds of the loop.
+
+    Yields:
+        The trace so far. Only the last one has an ``outcome``.
+    """
+    rollout = Rollout(question, video.timeline, settings, video.warnings)
     while rollout.request is not None:
-        rollout.receive(await team.perform(rollout.request, episode.video))
+        rollout.receive(await team.perform(rollout.request, video.video))
         yield rollout.trace
 
 
 def answer(
     question: Question,
-    episode: Video,
+    video: Video,
     team: Team,
     settings: RolloutSettings | None = None,
     on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
-    """Run one rollout to its end, telling ``on_step`` after each step. Threads that share a team wait for
-    each other; rollouts that shall run side by side belong in one event loop, through ``steps``."""
+    """Run one rollout to its end.
+
+    Works inside a running event loop, too, as in a notebook. Threads that share a team wait for each other; run
+    concurrent rollouts in one event loop with ``steps``.
+
+    Args:
+        question: What is asked.
+        video: An opened video; it can be used for any number of questions.
+        team: The agents; closed at the end, and usable again.
+        settings: Bounds of the loop; the default is five rounds.
+        on_step: Called with the trace after each step.
+
+    Returns:
+        The finished trace. A failed agent is the outcome ``failed``, not an exception.
+
+    Example:
+        >>> video = open_video("talk.mp4")  # doctest: +SKIP
+        >>> answer(Question("Who is late?"), video, load_team()).answer  # doctest: +SKIP
+    """
 
     async def run() -> Trace:
+        last: Trace | None = None
         try:
-            told = [
-                trace
-                async for trace in _telling(steps(question, episode, team, settings or RolloutSettings()), on_step)
-            ]
+            async for trace in steps(question, video, team, settings or RolloutSettings()):
+                last = trace
+                if on_step is not None:
+                    on_step(trace)
         finally:
             await team.close()
-        return told[-1]
+        assert last is not None  # a new rollout has a request
+        return last
 
     with team.in_use:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(run())
-        with ThreadPoolExecutor(1) as aside:  # a notebook's loop runs in this thread already
-            return aside.submit(asyncio.run, run()).result()
+        with ThreadPoolExecutor(1) as executor:  # this thread's loop is running, as in a notebook
+            return executor.submit(asyncio.run, run()).result()
 
 
-async def _telling(traces: AsyncIterator[Trace], on_step: Callable[[Trace], None] | None) -> AsyncIterator[Trace]:
-    async for trace in traces:
-        if on_step is not None:
-            on_step(trace)
-        yield trace
-
-
-def ask(  # noqa: PLR0913 (the public face: one call says it all)
+def ask(  # noqa: PLR0913 (the main public function)
     video: str | Path,
     question: str,
     options: Sequence[str] = (),
@@ -77,37 +106,59 @@ def ask(  # noqa: PLR0913 (the public face: one call says it all)
 ) -> Trace:
     """Ask a video a question.
 
-    ``video`` is a file or a folder of JPEG frames, ``options`` are answer choices (none for an open
-    question). ``team`` is a name, a ``TeamConfig`` of models, or a team made before. Subtitles are found
-    by themselves where they lie beside or inside the video. The trace's ``answer``, ``option_index``
-    and ``evidence`` hold what was found.
-    Raises DataError for an unreadable video and UsageError for an impossible call.
+    To ask several questions of one video, open it once with ``open_video`` and call ``answer``.
+
+    Args:
+        video: A video file, or a folder of numbered JPEG frames.
+        question: What you want to know; up to 10,000 characters are read.
+        options: Answer choices; empty for an open question.
+        subtitles: A subtitle file. By default, subtitles next to or inside the video are used.
+        team: A team's name, a ``TeamConfig`` of models, or a loaded team.
+        settings: Bounds of the loop; the default is five rounds.
+        progress: Called with a stage and its fraction while the video is opened.
+
+    Returns:
+        The finished trace: ``answer``, ``option_index``, ``evidence`` with seconds in the video, and ``outcome``.
+
+    Raises:
+        DataError: The video, or a given file, cannot be read.
+        UsageError: The question or an option is empty, or the team does not exist.
+
+    Example:
+        >>> trace = ask("talk.mp4", "Who is late?", ["Mira", "Otto"])  # doctest: +SKIP
+        >>> trace.outcome, trace.answer  # doctest: +SKIP
     """
     asked, warnings = make_question(question, options)
-    playing = load_team(team) if isinstance(team, TeamConfig | str) else team
-    episode = open_video(video, subtitles, progress, warnings=warnings)
-    return answer(asked, episode, playing, settings)
+    loaded = load_team(team) if isinstance(team, TeamConfig | str) else team
+    return answer(asked, open_video(video, subtitles, progress, warnings=warnings), loaded, settings)
 
 
-def make_question(text: str, options: Sequence[str] = ()) -> tuple[Question, tuple[str, ...]]:
-    """A question fit to be asked, and what was ignored in it. Raises UsageError where it is empty."""
+class CheckedQuestion(NamedTuple):
+    """A question that can be asked, and warnings about what was ignored in it."""
+
+    question: Question
+    warnings: tuple[str, ...]
+
+
+def make_question(text: str, options: Sequence[str] = ()) -> CheckedQuestion:
+    """Check a question and its options. Raises UsageError if one of them is empty."""
     warnings = []
-    text = _readable(text)
+    text = _printable(text)
     if not text:
         raise UsageError("the question is empty; say what you want to know")
-    if len(text) > LONGEST_QUESTION:
-        warnings.append(f"the question has {len(text)} characters; those after {LONGEST_QUESTION} were ignored")
-        text = text[:LONGEST_QUESTION]
-    choices = [_readable(option) for option in options]
+    if len(text) > MAX_QUESTION_CHARS:
+        warnings.append(f"the question has {len(text)} characters; those after {MAX_QUESTION_CHARS} were ignored")
+        text = text[:MAX_QUESTION_CHARS]
+    choices = [_printable(option) for option in options]
     if any(not option for option in choices):
         raise UsageError("an option is empty; give each --option a text")
     if len(choices) == 1:
         warnings.append("only one option was given, so there is nothing to choose between")
     if len({option.casefold() for option in choices}) < len(choices):
         warnings.append("some options are equal; the first of them stands for all")
-    return Question(text, tuple(choices)), tuple(warnings)
+    return CheckedQuestion(Question(text, tuple(choices)), tuple(warnings))
 
 
-def _readable(text: str) -> str:
-    """Bytes of a command line that are no UTF-8 come as lone surrogates, which cannot be printed."""
+def _printable(text: str) -> str:
+    """The text stripped, with "?" for lone surrogates, which stand for bytes of a command line that are not UTF-8."""
     return text.encode("utf-8", errors="replace").decode("utf-8").strip()

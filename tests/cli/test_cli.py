@@ -256,7 +256,7 @@ def test_usage_error_status() -> None:
 def test_demo_all_answers_correct(tmp_path: Path) -> None:
     done = lva("demo", "--minutes", "4", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert "4 of 4 answers are right" in done.stdout
+    assert "4 of 4 answers are correct" in done.stdout
     assert (tmp_path / "demo" / "demo.html").read_text().count("<article>") == 4
 
 
@@ -305,7 +305,7 @@ def test_ask_budget_final_answer(short_video: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "= a0 red" in done.stdout
-    assert "as far as its budget went: 3 of 3 calls used" in " ".join(done.stdout.split())
+    assert "answered at the end of its budget: 3 of 3 calls used" in " ".join(done.stdout.split())
 
 
 def test_ask_dry_run(short_video: Path, tmp_path: Path) -> None:

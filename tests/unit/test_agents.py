@@ -22,7 +22,7 @@ from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.vision import ModelVision
-from longvideoagent.cli.doctor import serving_line
+from longvideoagent.cli.doctor import serving_command
 from longvideoagent.core.actions import Look
 from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
@@ -483,7 +483,9 @@ def test_preset_matches_training(preset: str) -> None:
     master = load_team(team_config).master
     assert isinstance(master, ModelMaster)
     assert master.settings.temperature == 0.6
-    assert serving_line(preset).startswith(f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000")
+    assert serving_command(preset).startswith(
+        f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000"
+    )
 
 
 def test_with_models_keeps_settings() -> None:
@@ -500,6 +502,6 @@ def test_unknown_team_or_preset_refused() -> None:
     with pytest.raises(UsageError, match=r"FILE\.toml"):
         load_team("nobody")
     with pytest.raises(UsageError, match="qwen3-4b"):
-        serving_line("nobody")
+        serving_command("nobody")
     with pytest.raises(DataError, match=r"nowhere\.toml"):
         load_team("nowhere.toml")

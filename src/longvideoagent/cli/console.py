@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress on stderr, steps and the answer on stdout."""
+"""What the commands print: steps, answers and tables on stdout; progress, notes and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.views.trace_dict import trace_to_dict
 
-LINES_SHOWN = 6
-LONGEST_LINE = 2000
+MAX_OBSERVATION_LINES = 6
+MAX_CHARS = 2000
+"""Of one question, option, thought or action; the JSON form has all of it."""
 LABEL_WIDTH = 8
-_COLOUR_OF = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid": "red"}
+_ACTION_STYLES = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid": "red"}
 
 
 @contextmanager
@@ -63,8 +64,13 @@ def progress_bar() -> Iterator[Progress]:
         raise
 
 
+def stdout_console(*, quiet: bool = False) -> Console:
+    """The console that commands print to."""
+    return Console(quiet=quiet, highlight=False)
+
+
 def note(text: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     sys.stderr.write(f"lva: {' '.join(_printable(text).split())}\n")
 
 
@@ -83,22 +89,22 @@ def show_warnings() -> None:
     logger.addHandler(_NOTES)
 
 
-def announce(episode: Video, console: Console) -> None:
-    """Say what is being asked: the video, its length, where its text comes from; warnings on stderr."""
-    timeline = episode.timeline
+def print_video(video: Video, console: Console) -> None:
+    """Print a video's name, length, number of clips and source of text; its warnings go to stderr."""
+    timeline = video.timeline
     clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
-    told = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {episode.text_source}"
-    console.print(Text(f"{episode.video.path.name} · {told}", style="dim"))
-    for warning in episode.warnings:
+    summary = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {video.text_source}"
+    console.print(Text(f"{video.video.path.name} · {summary}", style="dim"))
+    for warning in video.warnings:
         note(f"warning: {warning}")
 
 
 @contextmanager
-def live_words(*, quiet: bool = False) -> Iterator[Live]:
-    """The reply that is being given, on one passing line of stderr where that is a terminal, and warnings as notes."""
+def live_reply(*, quiet: bool = False) -> Iterator[LiveReply]:
+    """Show the reply that a model generates on one transient line of stderr if that is a terminal; print warnings."""
     show_warnings()
     console = Console(stderr=True)
-    live = Live(console.status("", spinner="dots") if console.is_terminal and not quiet else None, console.width)
+    live = LiveReply(console.status("", spinner="dots") if console.is_terminal and not quiet else None, console.width)
     try:
         yield live
     finally:
@@ -106,64 +112,64 @@ def live_words(*, quiet: bool = False) -> Iterator[Live]:
 
 
 @dataclass
-class Live:
-    """Shows the end of what it hears until something else is to be printed."""
+class LiveReply:
+    """Shows the end of a streamed text until something else is printed."""
 
     status: Status | None
     width: int
 
     @property
     def on_text(self) -> Callable[[str], None] | None:
-        """What to give to a model; None where nobody watches."""
+        """The callback for a model, or None if nothing is shown."""
         return self._show if self.status is not None else None
 
     def pause(self) -> None:
-        """Take the line away; it comes back with the next words."""
+        """Remove the line; it returns with the next text."""
         if self.status is not None:
             self.status.stop()
 
     def _show(self, text: str) -> None:
         if self.status is not None:
-            end = " ".join(_printable(text[-4 * self.width :]).split())
-            self.status.update(Text(end[-max(20, self.width - 8) :], style="dim italic"))
+            tail = " ".join(_printable(text[-4 * self.width :]).split())
+            self.status.update(Text(tail[-max(20, self.width - 8) :], style="dim italic"))
             self.status.start()
 
 
-class Steps:
-    """Prints what happens as it happens. Called with the trace after each step."""
+class StepPrinter:
+    """Prints the steps of a rollout. Called with the trace after each step; prints what is new."""
 
     def __init__(
-        self, question: Question, episode: Video | None = None, live: Live | None = None, *, quiet: bool = False
+        self, question: Question, video: Video | None = None, live: LiveReply | None = None, *, quiet: bool = False
     ) -> None:
-        self._console = Console(quiet=quiet, highlight=False)
+        self._console = stdout_console(quiet=quiet)
         self._live = live
-        self._shown = 0
-        if episode is not None:
-            announce(episode, self._console)
-        self._line("?", question.text[:LONGEST_LINE], "bold")
+        self._printed = 0
+        if video is not None:
+            print_video(video, self._console)
+        self._line("?", question.text[:MAX_CHARS], "bold")
         for index, option in enumerate(question.options):
-            self._line(f"a{index}", option[:LONGEST_LINE])
+            self._line(f"a{index}", option[:MAX_CHARS])
 
     def __call__(self, trace: Trace) -> None:
         """Print what is new in the trace."""
         if self._live is not None:
             self._live.pause()
         events: list[Observation | Round] = [] if trace.first_grounding is None else [trace.first_grounding]
-        for said in trace.rounds:
-            events.append(said)
-            if said.observation is not None:
-                events.append(said.observation)
-        for event in events[self._shown :]:
-            self._show(event)
-        self._shown = len(events)
+        for round_ in trace.rounds:
+            events.append(round_)
+            if round_.observation is not None:
+                events.append(round_.observation)
+        for event in events[self._printed :]:
+            self._print_event(event)
+        self._printed = len(events)
 
-    def _show(self, event: Observation | Round) -> None:
+    def _print_event(self, event: Observation | Round) -> None:
         match event:
             case Round():
                 name = spec_of(event.action).name
                 if event.thought:
-                    self._line("thinks", event.thought[:LONGEST_LINE], "dim italic")
-                self._line(name, action_text(event.action)[:LONGEST_LINE], _COLOUR_OF[name])
+                    self._line("thinks", event.thought[:MAX_CHARS], "dim italic")
+                self._line(name, action_text(event.action)[:MAX_CHARS], _ACTION_STYLES[name])
             case ClipObservation(clip=clip, reason=reason):
                 self._line(
                     "located",
@@ -172,21 +178,21 @@ class Steps:
                 )
             case VisionResult(text=text):
                 lines = text.splitlines()
-                for number, line in enumerate(lines[:LINES_SHOWN]):
+                for number, line in enumerate(lines[:MAX_OBSERVATION_LINES]):
                     self._line("" if number else "saw", line)
-                if len(lines) > LINES_SHOWN:
-                    self._line("", f"… {len(lines) - LINES_SHOWN} more", "dim")
+                if len(lines) > MAX_OBSERVATION_LINES:
+                    self._line("", f"… {len(lines) - MAX_OBSERVATION_LINES} more", "dim")
             case SystemNotice(text=text):
                 self._line("notice", text, "yellow")
 
     def finish(self, trace: Trace) -> None:
-        """Print the answer and what it rests on."""
-        self._console.print(_verdict(trace), soft_wrap=True)
-        for each in trace.evidence:
-            self._line(f"  {format_timestamp(each.time_s)}", f"{each.kind:8} {each.text}")
+        """Print the answer and its evidence."""
+        self._console.print(_answer_line(trace), soft_wrap=True)
+        for evidence in trace.evidence:
+            self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
 
     def _line(self, label: str, text: str, style: str = "") -> None:
-        """The text beside its label, folded to the width, every line indented alike."""
+        """Print a label and its text, wrapped to the width with a hanging indent."""
         for line in Text(_printable(text), style=style).wrap(
             self._console, max(20, self._console.width - LABEL_WIDTH - 3)
         ):
@@ -195,65 +201,65 @@ class Steps:
             label = ""
 
 
-def _verdict(trace: Trace) -> Text:
+def _answer_line(trace: Trace) -> Text:
     if not trace.answer:
         return Text(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}", style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
     confidence = trace.answer_round.reply.confidence if trace.answer_round else None
-    sure = "" if confidence is None else f"  (confidence {confidence:.2f})"
+    remark = "" if confidence is None else f"  (confidence {confidence:.2f})"
     if trace.outcome is Outcome.SPENT:
-        sure += f"  as far as its budget went: {trace.cause}"
+        remark += f"  answered at the end of its budget: {trace.cause}"
     if trace.evidence == ():
-        sure += "  nothing in the video supports it"
-    return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (sure, "dim"))
+        remark += "  nothing in the video supports it"
+    return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (remark, "dim"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:
-    """Names and numbers, one pair a line."""
+    """Print names and numbers, one pair per line."""
     width = max(map(len, counts), default=0)
-    console = Console(highlight=False)
+    console = stdout_console()
     for name, count in counts.items():
         console.print(Text.assemble((f"{name:{width}}  ", "dim"), f"{count:,}"), soft_wrap=True)
 
 
-def print_forecast(told: Sequence[CostForecast]) -> None:
-    """What a question may cost at most, as a table."""
+def print_forecast(forecasts: Sequence[CostForecast]) -> None:
+    """Print what a question may cost at most, as a table; the last row is the total."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("at most", "model"):
         table.add_column(name, overflow="fold")
     for name in ("calls", "images", "prompt tokens", "reply tokens", "dollars"):
         table.add_column(name, justify="right")
-    for each in told:
+    for row in forecasts:
         counts = (
-            each.max_usage.calls,
-            each.max_usage.images,
-            each.max_usage.prompt_tokens,
-            each.max_usage.completion_tokens,
+            row.max_usage.calls,
+            row.max_usage.images,
+            row.max_usage.prompt_tokens,
+            row.max_usage.completion_tokens,
         )
-        dollars = "no price" if each.usd is None else f"{each.usd:.4f}"
-        style = "bold" if each is told[-1] else ""
-        table.add_row(each.agent, _printable(each.model), *(f"{count:,}" for count in counts), dollars, style=style)
-    console = Console(highlight=False)
+        dollars = "no price" if row.usd is None else f"{row.usd:.4f}"
+        style = "bold" if row is forecasts[-1] else ""
+        table.add_row(row.agent, _printable(row.model), *(f"{n:,}" for n in counts), dollars, style=style)
+    console = stdout_console()
     console.print(table)
-    assumed = f"A token is taken as {BYTES_PER_TOKEN} bytes and a picture as {TOKENS_PER_PICTURE:,} tokens."
-    console.print(Text(f"{assumed} Calls tried again come on top. Nothing was asked.", style="dim"))
+    assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_PICTURE:,} tokens per image."
+    console.print(Text(f"{assumed} Retries are not included. Nothing was asked.", style="dim"))
 
 
 def _printable(text: str) -> str:
-    """Control characters from a video or a model must not reach the terminal, which obeys them."""
-    return "".join(mark if mark.isprintable() else " " for mark in text)
+    """The text without control characters, which a terminal would obey; it may come from a video or a model."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def print_json(trace: Trace) -> None:
-    """The trace as one JSON object on one line of stdout."""
+    """Print the trace as one JSON object on one line of stdout."""
     sys.stdout.write(json.dumps(trace_to_dict(trace), ensure_ascii=False) + "\n")
 
 
 def check_page(path: Path, option: str = "--html") -> None:
-    """Refuse a place where the page that ``option`` names cannot go, before any work is done. Leaves nothing
-    behind but the folder. Raises UsageError."""
+    """Check that the page of ``option`` can be written, before any work is done. Creates its folder, no file.
+    Raises UsageError."""
     if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
-        raise UsageError(f"{path}: no name for a page; let {option} end in .html")
+        raise UsageError(f"{path}: not the name of a page; let {option} end in .html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from longvideoagent.agents.build import load_team
-from longvideoagent.cli.console import Steps, announce, progress_bar
+from longvideoagent.cli.console import StepPrinter, print_video, progress_bar, stdout_console
 from longvideoagent.core.scoring import score
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
@@ -19,32 +17,32 @@ from longvideoagent.views.html.page import write_page
 
 
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:
-    """Run it; True where every answer agrees with what the sample was made to show."""
-    console = Console(highlight=False)
+    """Run the demonstration. Returns True if every answer is correct."""
+    console = stdout_console()
     with progress_bar() as progress:
-        made = generate_episode(folder, seed, minutes, 1, progress)
-    episode = open_video(made.video, made.subtitles)
-    console.print(f"Sample episode: {made.video} ({made.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
-    announce(episode, console)
+        episode = generate_episode(folder, seed, minutes, 1, progress)
+    video = open_video(episode.video, episode.subtitles)
+    console.print(f"Sample episode: {episode.video} ({episode.video.stat().st_size / 1e6:.1f} MB), seed {seed}")
+    print_video(video, console)
     team = load_team("offline")
     traces: list[Trace] = []
-    right = 0
-    for sample in made.samples:
-        console.print(f"\n[bold]Question {len(traces) + 1} of {len(made.samples)}[/bold], kind {sample.kind}")
-        show = Steps(sample.question)
-        trace = answer(sample.question, episode, team, on_step=show)
-        show.finish(trace)
-        console.print(_judged(sample, trace))
-        right += score(trace, sample.gold.option_index).correct
+    num_correct = 0
+    for sample in episode.samples:
+        console.print(f"\n[bold]Question {len(traces) + 1} of {len(episode.samples)}[/bold], kind {sample.kind}")
+        printer = StepPrinter(sample.question)
+        trace = answer(sample.question, video, team, on_step=printer)
+        printer.finish(trace)
+        console.print(_verdict(sample, trace))
+        num_correct += score(trace, sample.gold.option_index).correct
         traces.append(trace)
     page = folder / "demo.html"
-    write_page(page, "Four questions about a sample episode", episode, traces)
-    console.print(f"\n{right} of {len(traces)} answers are right. Trajectories with frames: {page}")
-    return right == len(traces)
+    write_page(page, "Four questions about a sample episode", video, traces)
+    console.print(f"\n{num_correct} of {len(traces)} answers are correct. Trajectories with frames: {page}")
+    return num_correct == len(traces)
 
 
-def _judged(sample: Sample, trace: Trace) -> str:
+def _verdict(sample: Sample, trace: Trace) -> str:
     gold = sample.gold
-    verdict = "right" if score(trace, gold.option_index).correct else "WRONG"
+    verdict = "correct" if score(trace, gold.option_index).correct else "WRONG"
     span = f"{format_timestamp(gold.start_s or 0)} to {format_timestamp(gold.end_s or 0)}"
-    return f"  {verdict}: it is a{gold.option_index} {gold.answer}, {span} ({gold.clip})"
+    return f"  {verdict}: the answer is a{gold.option_index} {gold.answer}, {span} ({gold.clip})"

@@ -214,13 +214,13 @@ def replay(
     data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved.")] = None,
 ) -> None:
     """Drive a recorded trajectory through the loop again, without models and without a network."""
-    from longvideoagent.cli.console import Steps, note
+    from longvideoagent.cli.console import StepPrinter, note
     from longvideoagent.evaluation.replay import find_trace, open_recorded
     from longvideoagent.evaluation.replay import replay as replay_trace
 
     recorded = find_trace(run, question)
     episode = open_recorded(run, question, data)
-    show = Steps(recorded.question, episode)
+    show = StepPrinter(recorded.question, episode)
     is_same = replay_trace(recorded, episode.timeline, show)
     show.finish(recorded)
     if not is_same:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.trace import RolloutSettings, Trace
-from longvideoagent.run import LONGEST_QUESTION, make_question
+from longvideoagent.run import MAX_QUESTION_CHARS, make_question
 from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotHereError
 from longvideoagent.server.state import app_state
@@ -41,7 +41,7 @@ class JobRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     video_id: str
-    question: Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARS)]
     options: Annotated[list[Option], Field(max_length=MAX_OPTIONS)] = []
     team: str | None = None
     """Default: the server's first team."""
