@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -158,5 +160,19 @@ def parse_toml(kind: type[T], text: str, name: str) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        problem = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
-        raise DataError(f"{name}: {field}: {problem}; fix that field") from error
+        if first["type"] == "extra_forbidden":
+            raise DataError(f"{name}: {field}: unknown field; {_field_hint(kind, first['loc'])}") from error
+        raise DataError(f"{name}: {field}: {first['msg']}; fix that field") from error
+
+
+def _field_hint(kind: type[BaseModel], path: Sequence[int | str]) -> str:
+    """How to fix an unknown field: the field with the nearest name, else all fields of its table."""
+    for part in path[:-1]:
+        field = kind.model_fields.get(str(part))
+        types = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+        tables = [each for each in types if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not tables:
+            return "fix that field"
+        kind = tables[0]
+    nearest = get_close_matches(str(path[-1]), kind.model_fields, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(kind.model_fields)}"
