@@ -31,7 +31,7 @@ coverage: $(READY)
 
 # verl's extra installs these two pytest plugins; no test here uses them.
 test-verl: $(VERL)/.ready
-	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/training/test_verl.py
+	$(VERL)/bin/pytest -m verl -p no:asyncio -p no:rerunfailures tests/training
 
 check: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples

@@ -1,1 +1,1 @@
-"""Reinforcement learning of a tiny master, from nothing to a measured gain, on two cores; see docs/training.md."""
+"""Reinforcement learning of a tiny master, from random weights to a measured gain, on two cores."""

@@ -1,6 +1,6 @@
 """Writes a tiny Qwen3-architecture model and a byte tokenizer into a folder, which ``transformers serve``
-can serve. Its weights are random, or trained on the spot to say something after certain endings of a
-prompt. Run as a script, where PyTorch is installed: ``tiny_model.py FOLDER [ENDING REPLY]…``."""
+can serve. Its weights are random, or trained here to give certain replies after certain endings of a prompt. Run as a
+script, with PyTorch installed: ``tiny_model.py FOLDER [ENDING REPLY]…``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TEMPLATE = (
 )
 
 
-def write_model(folder: str, *lessons: str) -> None:
-    """About 50,000 parameters; the same seed gives the same weights."""
+def write_model(folder: str, *replies: str) -> None:
+    """About 50,000 parameters; ``replies`` are endings of prompts, each followed by its reply."""
     words = SPECIAL + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -37,32 +37,32 @@ def write_model(folder: str, *lessons: str) -> None:
         num_key_value_heads=1,
         head_dim=16,
         max_position_embeddings=8192,
-        use_sliding_window=bool(lessons),
-        sliding_window=12 if lessons else None,
-        layer_types=["sliding_attention" if lessons else "full_attention"] * 2,
+        use_sliding_window=bool(replies),
+        sliding_window=12 if replies else None,
+        layer_types=["sliding_attention" if replies else "full_attention"] * 2,
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=2,
     )
     model = Qwen3ForCausalLM(config)
-    if lessons:
-        teach(model, fast, list(pairs(lessons)))
+    if replies:
+        fit(model, fast, list(pairs(replies)))
     fast.save_pretrained(folder)
     model.save_pretrained(folder)
 
 
-def pairs(lessons: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Endings and replies, pair by pair."""
-    return zip(lessons[::2], lessons[1::2], strict=True)
+def pairs(replies: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of an ending and its reply."""
+    return zip(replies[::2], replies[1::2], strict=True)
 
 
-def teach(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, lessons: Sequence[tuple[str, str]]) -> None:
-    """Train until the model gives each reply after its ending, whatever stands before. Its attention
-    reaches back only a few tokens, so that long prompts do not lead it astray."""
+def fit(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: Sequence[tuple[str, str]]) -> None:
+    """Train until the model gives each reply after its ending, whatever comes before. Its attention spans only a few
+    tokens, so that long prompts do not distract it."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    worst = [9.0] * len(lessons)
+    last_loss = [9.0] * len(examples)
     for step in range(1200):
-        ending, reply = (tokenizer(text)["input_ids"] for text in lessons[step % len(lessons)])
+        ending, reply = (tokenizer(text)["input_ids"] for text in examples[step % len(examples)])
         end = [tokenizer.eos_token_id]
         noise = torch.randint(3, len(tokenizer), (16, int(torch.randint(8, 40, ()))))
         rows = torch.cat([noise, torch.tensor([ending + reply + end]).expand(16, -1)], dim=1)
@@ -72,10 +72,10 @@ def teach(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, lessons: 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        worst[step % len(lessons)] = loss.item()
-        if max(worst) < 0.002:
+        last_loss[step % len(examples)] = loss.item()
+        if max(last_loss) < 0.002:
             return
-    raise AssertionError(f"the tiny model has not learnt its replies (loss {max(worst):.3f})")
+    raise AssertionError(f"the tiny model did not learn its replies (loss {max(last_loss):.3f})")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Rollouts by the worker of verl's trainer, read back from the queue that the trainer reads. A script, since it needs
-Ray, of its own and on this machine alone: ``verl_queue.py SCRIPTS [OVERRIDE]…``, the former a JSON list of each
-rollout's replies. Prints a JSON list, a rollout each, in the order of its names."""
+"""Rollouts by the worker of verl's trainer, read back from the queue that the trainer reads. A script, since it needs a
+Ray of its own on this machine: ``verl_queue.py SCRIPTS [OVERRIDE]…``, where SCRIPTS is a JSON list of each rollout's
+replies. Prints a JSON list with an object per rollout, in the order of their names."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils import tensordict_utils
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from tests.fakes.verl_engine import Client
-from tests.plugins.verl import compose, rows_of
+from tests.fakes.verl_engine import FakeClient
+from tests.plugins.verl import compose, read_rows
 
 STEP = 3
 
 
-async def roll(config: Any, scripts: Sequence[Sequence[str]]) -> None:
-    """One question, as many rollouts as there are scripts."""
+async def generate(config: Any, scripts: Sequence[Sequence[str]]) -> None:
+    """Rollouts of one question, one per script."""
     tokenizer = AutoTokenizer.from_pretrained(config.actor_rollout_ref.model.path)
-    columns = collate_fn(rows_of(config, tokenizer)[:1])
+    columns = collate_fn(read_rows(config, tokenizer)[:1])
     columns["uid"] = np.array(["question"], dtype=object)
     batch = tensordict_utils.get_tensordict(columns)
     tensordict_utils.assign_non_tensor_data(batch, "global_steps", STEP)
-    worker = AgentLoopWorkerTQ.__ray_metadata__.modified_class(config, Client(config, tokenizer, scripts))
+    worker = AgentLoopWorkerTQ.__ray_metadata__.modified_class(config, FakeClient(config, tokenizer, scripts))
     await worker.generate_sequences(batch)
     await asyncio.gather(*worker.background_tasks)
 
 
-def stored() -> list[dict[str, Any]]:
+def read_queue() -> list[dict[str, Any]]:
     """What the trainer reads of each rollout."""
     tags = transfer_queue.kv_list()["train"]
     names = sorted(name for name in tags if "_" in name)
     data = transfer_queue.kv_batch_get(keys=names, partition_id="train")
-    told = zip(names, data["rm_scores"], data["response_mask"], data["extra_fields"], strict=True)
+    columns = zip(names, data["rm_scores"], data["response_mask"], data["extra_fields"], strict=True)
     return [
         {
             "reward": score.sum().item(),
-            "sampled": int(mask.sum()),
+            "num_sampled": int(mask.sum()),
             "failed": getattr(fields, "data", fields)["reward_extra_info"]["failed"],
             "versions": [tags[name]["min_global_steps"], tags[name]["max_global_steps"]],
         }
-        for name, score, mask, fields in told
+        for name, score, mask, fields in columns
     ]
 
 
@@ -61,8 +61,8 @@ def main(scripts: Sequence[Sequence[str]], overrides: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
         transfer_queue.init(config.transfer_queue)
-        asyncio.run(roll(config, scripts))
-        print(json.dumps(stored()))
+        asyncio.run(generate(config, scripts))
+        print(json.dumps(read_queue()))
         transfer_queue.close()
         ray.shutdown()
 

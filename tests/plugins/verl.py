@@ -1,24 +1,32 @@
-"""What verl makes of our configuration and rows."""
+"""Helpers for tests of the verl plugin: verl's configuration and its rows."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import importlib.util
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+import pytest
+
+from tests.plugins.training import ROOT
+
+needs_verl = [
+    pytest.mark.filterwarnings("default"),  # verl and Ray warn about their own dependencies
+    pytest.mark.verl,
+    pytest.mark.skipif(not importlib.util.find_spec("verl"), reason="needs verl: make test-verl installs it"),
+]
 
 
 def compose(name: str, *overrides: str) -> Any:
-    """verl's configuration, as its command makes it of ours."""
+    """verl's configuration, as its command composes it from ``configs/verl``."""
     import hydra
 
     with hydra.initialize_config_dir(str(ROOT / "configs" / "verl"), version_base=None):
         return hydra.compose(name, ["hydra.searchpath=[pkg://verl.trainer.config]", *overrides])
 
 
-def rows_of(config: Any, tokenizer: Any) -> list[dict[str, Any]]:
-    """The rows, as verl's data set reads them."""
+def read_rows(config: Any, tokenizer: Any) -> list[dict[str, Any]]:
+    """The training rows, as verl's data set reads them."""
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
     data = RLHFDataset([config.data.train_files], tokenizer, config.data)
-    return [data[number] for number in range(len(data))]
+    return [data[index] for index in range(len(data))]

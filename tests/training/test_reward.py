@@ -1,13 +1,16 @@
-"""The reward scores the rollout's own actions, and no text."""
+"""The reward: parsed actions count, text does not."""
 
 from __future__ import annotations
+
+from typing import assert_never
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.protocol import ACTION_TAGS
-from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import (
     AgentFailure,
@@ -19,30 +22,35 @@ from longvideoagent.core.types import (
     Timeline,
     VisionResult,
 )
-from longvideoagent.training.reward import PRESETS, Weights, reward
+from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights, reward
 
-RIGHT = 1
-EVERYTHING = Weights(action=1, reasoning=10, answer=100, right=1000, look_cost=0.25, relocation_cost=0.5)
+GOLD = 1
+ALL_PARTS = RewardWeights(action=1, reasoning=10, answer=100, correct=1000, look_cost=0.25, relocation_cost=0.5)
 
 
-def play(*replies: str | AgentFailure, told: str = "a red sign", options: tuple[str, ...] = ("red", "green")) -> Trace:
-    """A finished rollout whose master says these."""
+def make_trace(
+    *replies: str | AgentFailure, text: str = "a red sign", options: tuple[str, ...] = ("red", "green")
+) -> Trace:
+    """A finished rollout with these replies; ``text`` is its question, first subtitle and visual observation."""
     clips = tuple(Clip(f"c{number}", 60.0 * number, 60.0 * number + 60, ()) for number in range(6))
-    clips = (Clip("c0", 0, 60, (Subtitle(1, 2, told),)), *clips[1:])
-    rollout, left = Rollout(Question(told, options), Timeline(clips), RolloutSettings(5)), list(replies)
+    clips = (Clip("c0", 0, 60, (Subtitle(1, 2, text),)), *clips[1:])
+    rollout, left = Rollout(Question(text, options), Timeline(clips), RolloutSettings(5)), list(replies)
     while (request := rollout.request) is not None:
-        if isinstance(request, MasterRequest):
-            said = left.pop(0)
-            rollout.receive(said if isinstance(said, AgentFailure) else Reply(said))
-        elif isinstance(request, GroundingRequest):
-            rollout.receive(GroundingResult(f"c{len(rollout.trace.visited)}"))
-        else:
-            rollout.receive(VisionResult(told))
+        match request:
+            case MasterRequest():
+                reply = left.pop(0)
+                rollout.receive(reply if isinstance(reply, AgentFailure) else Reply(reply))
+            case GroundingRequest():
+                rollout.receive(GroundingResult(f"c{len(rollout.trace.visited)}"))
+            case VisionRequest():
+                rollout.receive(VisionResult(text))
+            case _:
+                assert_never(request)
     return rollout.trace
 
 
-def worth(weights: Weights, *replies: str, told: str = "a red sign") -> float:
-    earned = reward(play(*replies, told=told), RIGHT, weights)
+def total(weights: RewardWeights, *replies: str) -> float:
+    earned = reward(make_trace(*replies), GOLD, weights)
     assert earned is not None
     return earned.total
 
@@ -61,47 +69,50 @@ def worth(weights: Weights, *replies: str, told: str = "a red sign") -> float:
         (("<think><answer>a1</answer></think>",) * 5, 0.0, 0.2),
     ],
 )
-def test_each_preset_pays_for_what_it_says(replies: tuple[str, ...], paper: float, public: float) -> None:
-    assert worth(PRESETS["paper"], *replies) == pytest.approx(paper)
-    assert worth(PRESETS["public"], *replies) == pytest.approx(public)
+def test_reward_presets(replies: tuple[str, ...], paper: float, public: float) -> None:
+    assert total(REWARD_PRESETS["paper"], *replies) == pytest.approx(paper)
+    assert total(REWARD_PRESETS["public"], *replies) == pytest.approx(public)
 
 
-def test_calls_cost_what_they_are_said_to() -> None:
+def test_reward_costs() -> None:
     replies = ("<search>x</search>", "<request_grounding/>", "<request_grounding/>", "<answer>a1</answer>")
-    assert worth(EVERYTHING, *replies) == pytest.approx(4 + 100 + 1000 - 0.25 - 2 * 0.5)
+    assert total(ALL_PARTS, *replies) == pytest.approx(4 + 100 + 1000 - 0.25 - 2 * 0.5)
 
 
-def test_an_outage_earns_nothing_and_costs_nothing() -> None:
-    assert reward(play(AgentFailure("master", "down")), RIGHT, EVERYTHING) is None
-    assert reward(play("<search>x</search>", AgentFailure("master", "down")), RIGHT, EVERYTHING) is None
+def test_reward_weight_for_each_cost() -> None:
+    assert {spec.cost_key for spec in ACTIONS if spec.cost_key} <= set(RewardWeights.__slots__)
 
 
-def test_a_rollout_that_has_not_ended_has_no_reward() -> None:
+def test_reward_outage_is_none() -> None:
+    assert reward(make_trace(AgentFailure("master", "down")), GOLD, ALL_PARTS) is None
+    assert reward(make_trace("<search>x</search>", AgentFailure("master", "down")), GOLD, ALL_PARTS) is None
+
+
+def test_reward_unfinished_rollout() -> None:
     rollout = Rollout(Question("?", ("a", "b")), Timeline((Clip("c0", 0, 60, ()),)), RolloutSettings())
     with pytest.raises(ValueError, match="not ended"):
-        reward(rollout.trace, 0, EVERYTHING)
+        reward(rollout.trace, 0, ALL_PARTS)
 
 
-TAGGED = st.lists(
-    st.sampled_from([f"{opens}{tag}>" for tag in (*ACTION_TAGS, "think") for opens in ("<", "</")] + ["a1", "a0", " "])
-).map("".join)
+TAGS = [f"{bracket}{tag}>" for tag in (*ACTION_TAGS, "think") for bracket in ("<", "</")]
+TAGGED_TEXT = st.lists(st.sampled_from([*TAGS, "a1", "a0", " "])).map("".join)
 
 
-@given(TAGGED, st.integers(0, 3000))
-def test_neither_prompt_nor_observation_nor_option_earns_anything(text: str, padding: int) -> None:
-    told = f"{'x ' * padding}<answer>a1</answer>{text}"
+@given(TAGGED_TEXT, st.integers(0, 3000))
+def test_reward_ignores_tags_in_data(tagged: str, padding: int) -> None:
+    text = f"{'x ' * padding}<answer>a1</answer>{tagged}"
     replies = ("<think>h</think><search>x</search>", "<request_grounding/>", "<answer>a0</answer>")
-    earned = reward(play(*replies, told=told, options=("red", told)), RIGHT, EVERYTHING)
-    plain = reward(play(*replies), RIGHT, EVERYTHING)
-    assert earned == plain
+    earned = reward(make_trace(*replies, text=text, options=("red", text)), GOLD, ALL_PARTS)
+    without_tags = reward(make_trace(*replies), GOLD, ALL_PARTS)
+    assert earned == without_tags
     assert earned is not None
-    assert earned.right == 0
+    assert earned.correct == 0
 
 
-@given(TAGGED)
-def test_no_reply_earns_more_than_one_answer(text: str) -> None:
-    trace = play(*[text] * 5)
-    earned = reward(trace, RIGHT, EVERYTHING)
+@given(TAGGED_TEXT)
+def test_reward_one_answer_at_most(tagged: str) -> None:
+    trace = make_trace(*[tagged] * 5)
+    earned = reward(trace, GOLD, ALL_PARTS)
     assert earned is not None
-    assert earned.right == (1000 if trace.option_index == RIGHT else 0)
+    assert earned.correct == (1000 if trace.option_index == GOLD else 0)
     assert earned.action <= len(trace.rounds)

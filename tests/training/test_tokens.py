@@ -1,10 +1,10 @@
-"""Rollouts as tokens: what the master saw is what is trained on, whatever style, template or token borders."""
+"""Rollouts as tokens: training sees what the master read, for every style, template and token boundary."""
 
 from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import Any
+from typing import Any, assert_never
 
 import pytest
 
@@ -12,11 +12,21 @@ from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.context import Style
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
-from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
+from longvideoagent.core.types import (
+    Clip,
+    ClipObservation,
+    GroundingResult,
+    Question,
+    Reply,
+    Subtitle,
+    Timeline,
+    VisionResult,
+)
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.training.tokens import Limits, PromptFormat, TokenRecord
+from longvideoagent.training.tokens import PromptFormat, TokenRecord, TokenSequence, truncate_observation
 from tests.plugins.models import needs_torch
+from tests.plugins.trl import limits
 
 pytestmark = needs_torch
 
@@ -30,137 +40,159 @@ LINES = tuple(Subtitle(2.0 * number, 2.0 * number + 1, f"Mira: line {number} abo
 TIMELINE = Timeline((Clip("c00", 0, 60, LINES), Clip("c01", 60, 120, ())))
 QUESTION = Question("What is red?", ("the <answer>a1</answer> sign", "the rope"), "q1")
 LOOK = "<think>hm</think><search>the sign</search>"
-MOVE = "<think>elsewhere</think>\n<request_grounding></request_grounding>"
-SEEN = "A sign.\nIt says <answer>a0</answer>."
-END = "<think>so</think><answer>a1</answer>"
+RELOCATE = "<think>elsewhere</think>\n<request_grounding></request_grounding>"
+OBSERVATION = "A sign.\nIt says <answer>a0</answer>."
+ANSWER = "<think>so</think><answer>a1</answer>"
 
 
-def tokenizer(template: str = CHAT) -> Any:
-    """Byte-level, with merges across the borders of tags."""
+def make_tokenizer(template: str = CHAT) -> Any:
+    """Byte-level, with merges across the boundaries of tags."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.decoder = decoders.ByteLevel()
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
-    made.train_from_iterator([f"{LOOK}\n\n<information>\nred\n</information>\n\n{MOVE}\n\n{END}"] * 3, trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=made, pad_token=special[0], eos_token=special[2])
+    bpe.train_from_iterator([f"{LOOK}\n\n<information>\nred\n</information>\n\n{RELOCATE}\n\n{ANSWER}"] * 3, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token=special[0], eos_token=special[2])
     fast.add_special_tokens({"additional_special_tokens": [special[1]]})
     fast.chat_template = template
     return fast
 
 
-def play(record: TokenRecord, own: Any, *replies: str, seen: str = SEEN) -> tuple[Trace, list[str]]:
-    """A rollout whose master says these; the trace, and the contexts that it was given, decoded."""
-    rollout, saw, left = Rollout(QUESTION, TIMELINE, RolloutSettings()), [], list(replies)
+def roll_out(
+    record: TokenRecord, tokenizer: Any, *replies: str, observation: str = OBSERVATION
+) -> tuple[Trace, list[str]]:
+    """A rollout with these replies: its trace, and the master's contexts, decoded."""
+    rollout, contexts, left = Rollout(QUESTION, TIMELINE, RolloutSettings()), [], list(replies)
     while (request := rollout.request) is not None:
         match request:
             case GroundingRequest():
                 rollout.receive(GroundingResult("c00" if rollout.trace.first_grounding is None else "c01"))
             case VisionRequest():
-                rollout.receive(VisionResult(seen))
+                rollout.receive(VisionResult(observation))
             case MasterRequest(trace):
                 ids = record.context(trace)
                 if ids is None:
                     rollout.receive(Reply(""))
                     continue
-                saw.append(own.decode(ids))
-                said = own(left.pop(0), add_special_tokens=False)["input_ids"]
-                rollout.receive(record.add(said, [-0.5] * len(said)))
-    return rollout.trace, saw
+                contexts.append(tokenizer.decode(ids))
+                reply = tokenizer(left.pop(0), add_special_tokens=False)["input_ids"]
+                rollout.receive(record.add_reply(reply, [-0.5] * len(reply)))
+            case _:
+                assert_never(request)
+    return rollout.trace, contexts
+
+
+def grounded_rollout() -> Rollout:
+    """A rollout that waits for its master's first reply."""
+    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
+    rollout.receive(GroundingResult("c00"))
+    return rollout
+
+
+def decode_sequence(tokenizer: Any, sequence: TokenSequence) -> str:
+    text: str = tokenizer.decode(sequence.prompt_ids + sequence.ids)
+    return text
 
 
 @pytest.mark.parametrize("template", [CHAT, THINKING, FORGETFUL], ids=["chat", "thinking", "forgetful"])
 @pytest.mark.parametrize("style", list(Style))
 @pytest.mark.parametrize("end", ["", "<|im_end|>", "\n", "\n\n and more <|im_end|>"])
-def test_the_tokens_are_the_context_that_a_server_would_be_sent(style: Style, template: str, end: str) -> None:
-    own = tokenizer(template)
-    record = TokenRecord(own, PromptFormat(style))
-    trace, saw = play(record, own, LOOK + end, MOVE + end, END + end)
-    assert (len(saw), trace.option_index) == (3, 1)
-    for number, text in enumerate(saw):
-        before = Rollout(QUESTION, TIMELINE, RolloutSettings())
-        before.receive(GroundingResult("c00"))
-        results: tuple[VisionResult | GroundingResult, ...] = (VisionResult(SEEN), GroundingResult("c01"))
-        for said, result in zip(trace.rounds[:number], results, strict=False):
-            before.receive(said.reply)
+def test_tokens_equal_server_context(style: Style, template: str, end: str) -> None:
+    tokenizer = make_tokenizer(template)
+    record = TokenRecord(tokenizer, PromptFormat(style))
+    trace, contexts = roll_out(record, tokenizer, LOOK + end, RELOCATE + end, ANSWER + end)
+    assert (len(contexts), trace.option_index) == (3, 1)
+    for number, context in enumerate(contexts):
+        before = grounded_rollout()
+        results: tuple[VisionResult | GroundingResult, ...] = (VisionResult(OBSERVATION), GroundingResult("c01"))
+        for round_, result in zip(trace.rounds[:number], results, strict=False):
+            before.receive(round_.reply)
             before.receive(result)
-        assert text == render_prompt(own, master_messages(before.trace, style, look_tag="search"))
+        assert context == render_prompt(tokenizer, master_messages(before.trace, style, look_tag="search"))
     for sequence in record.sequences:
-        assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
+        assert decode_sequence(tokenizer, sequence) == sequence.text
         assert len(sequence.ids) == len(sequence.mask) == len(sequence.logprobs)
-        assert all(
-            (probability != 0) == bool(mask) for probability, mask in zip(sequence.logprobs, sequence.mask, strict=True)
-        )
-    goes_on = style is not Style.ACCUMULATED and not (style is Style.TURNS and template == FORGETFUL)
-    assert len(record.sequences) == (1 if goes_on else 3)
+        assert all((logprob != 0) == bool(mask) for logprob, mask in zip(sequence.logprobs, sequence.mask, strict=True))
+    is_one_sequence = style is not Style.ACCUMULATED and not (style is Style.TURNS and template == FORGETFUL)
+    assert len(record.sequences) == (1 if is_one_sequence else 3)
 
 
 @pytest.mark.parametrize("style", [Style.TURNS, Style.CONTINUATION])
-def test_the_mask_is_1_on_what_was_sampled_and_nowhere_else(style: Style) -> None:
-    own = tokenizer()
-    record = TokenRecord(own, PromptFormat(style))
-    play(record, own, LOOK, MOVE, END + "<|im_end|>")
+def test_tokens_mask_marks_sampled(style: Style) -> None:
+    tokenizer = make_tokenizer()
+    record = TokenRecord(tokenizer, PromptFormat(style))
+    roll_out(record, tokenizer, LOOK, RELOCATE, ANSWER + "<|im_end|>")
     (sequence,) = record.sequences
-    sampled = own.decode([each for each, mask in zip(sequence.ids, sequence.mask, strict=True) if mask])
-    told = own.decode([each for each, mask in zip(sequence.ids, sequence.mask, strict=True) if not mask])
-    assert sampled == LOOK + MOVE + END + "<|im_end|>"
-    assert "It says ‹answer>a0‹/answer>." in told
-    assert told.count("<|im_end|>") == (4 if style is Style.TURNS else 0)  # the end of a turn that a stop tag left out
+    sampled = tokenizer.decode([token for token, mask in zip(sequence.ids, sequence.mask, strict=True) if mask])
+    context = tokenizer.decode([token for token, mask in zip(sequence.ids, sequence.mask, strict=True) if not mask])
+    assert sampled == LOOK + RELOCATE + ANSWER + "<|im_end|>"
+    assert "It says ‹answer>a0‹/answer>." in context
+    # Replies that stop at a tag have no end of turn of their own.
+    assert context.count("<|im_end|>") == (4 if style is Style.TURNS else 0)
 
 
-def test_sampled_tokens_are_kept_as_they_were_and_never_tokenised_again() -> None:
-    own = tokenizer()
-    record = TokenRecord(own)
-    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
-    rollout.receive(GroundingResult("c00"))
+def test_tokens_never_tokenized_again() -> None:
+    tokenizer = make_tokenizer()
+    record = TokenRecord(tokenizer)
+    rollout = grounded_rollout()
     assert record.context(rollout.trace) is not None
-    letters = [number for mark in LOOK for number in own(mark)["input_ids"]]  # as no tokenizer would write it
-    assert letters != own(LOOK)["input_ids"]
-    rollout.receive(record.add(letters, [-1.0] * len(letters)))
+    letters = [token for letter in LOOK for token in tokenizer(letter)["input_ids"]]  # unlike the tokenizer's own
+    assert letters != tokenizer(LOOK)["input_ids"]
+    rollout.receive(record.add_reply(letters, [-1.0] * len(letters)))
     rollout.receive(VisionResult("red"))
     assert record.context(rollout.trace) is not None
     assert record.sequences[0].ids[: len(letters)] == letters
 
 
-def test_a_reply_ends_at_the_first_token_that_is_no_text() -> None:
-    own = tokenizer()
-    record = TokenRecord(own)
-    _, saw = play(record, own, "hm<|im_start|>user\nnonsense", END)
+def test_tokens_reply_ends_at_special_token() -> None:
+    tokenizer = make_tokenizer()
+    record = TokenRecord(tokenizer)
+    _, contexts = roll_out(record, tokenizer, "hm<|im_start|>user\nnonsense", ANSWER)
     (sequence,) = record.sequences
-    assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
+    assert decode_sequence(tokenizer, sequence) == sequence.text
     assert "nonsense" not in sequence.text
-    assert saw[1].startswith(saw[0] + "hm\n\n<information>\nNo valid action")
+    assert contexts[1].startswith(contexts[0] + "hm\n\n<information>\nNo valid action")
 
 
-def test_an_observation_that_does_not_fit_is_cut_on_a_line_and_says_so() -> None:
-    own = tokenizer()
-    whole = TokenRecord(own)
-    seen = "\n".join(f"A frame shows sign {number}." for number in range(12))
-    play(whole, own, LOOK, END, seen=seen)
-    prompt, response = len(whole.sequences[0].prompt_ids), len(whole.sequences[0].ids)
-    record = TokenRecord(own, limits=Limits(prompt=prompt - 100, response=response - 60, least_reply=20))
-    _, saw = play(record, own, LOOK, END, seen=seen)
+def test_tokens_observation_truncated_at_line() -> None:
+    tokenizer = make_tokenizer()
+    full = TokenRecord(tokenizer)
+    observation = "\n".join(f"A frame shows sign {number}." for number in range(12))
+    roll_out(full, tokenizer, LOOK, ANSWER, observation=observation)
+    max_prompt, max_response = len(full.sequences[0].prompt_ids) - 100, len(full.sequences[0].ids) - 60
+    record = TokenRecord(tokenizer, limits=limits(prompt=max_prompt, response=max_response, reply=1024, min_reply=20))
+    _, contexts = roll_out(record, tokenizer, LOOK, ANSWER, observation=observation)
     (sequence,) = record.sequences
-    assert len(sequence.prompt_ids) <= prompt - 100
-    assert len(sequence.ids) <= response - 60
-    assert "Mira: line 0 about the rope" in saw[0]
-    assert "Mira: line 19 about the rope" not in saw[0]
-    assert " more lines left out]" in saw[0]
-    assert saw[1].startswith(saw[0])  # what was cut stays cut
-    told = saw[1].removeprefix(saw[0])
-    assert "A frame shows sign 0." in told
-    assert "A frame shows sign 11." not in told
-    assert told.endswith("more lines left out]\n</information>\n\n")
+    assert len(sequence.prompt_ids) <= max_prompt
+    assert len(sequence.ids) <= max_response
+    assert "Mira: line 0 about the rope" in contexts[0]
+    assert "Mira: line 19 about the rope" not in contexts[0]
+    assert " more lines left out]" in contexts[0]
+    assert contexts[1].startswith(contexts[0])  # what was truncated stays truncated
+    rest = contexts[1].removeprefix(contexts[0])
+    assert "A frame shows sign 0." in rest
+    assert "A frame shows sign 11." not in rest
+    assert rest.endswith("more lines left out]\n</information>\n\n")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_truncate_clips_one_mark(count: int) -> None:
+    clips = (Clip("c00", 0, 60, LINES[:2]), Clip("c01", 60, 120, LINES[2:4]), Clip("c02", 120, 180, ()))
+    truncated = truncate_observation(ClipObservation(clips[0], clips), count)
+    texts = [line.text for clip in truncated.clips for line in clip.subtitles]
+    expected = [line.text for line in LINES[: min(count, 4)]]
+    assert texts == expected + ([f"[{4 - count} more lines left out]"] if count < 4 else [])
 
 
 @pytest.mark.parametrize(
-    ("style", "said"),
+    ("style", "reply"),
     [
         (Style.CONTINUATION, LOOK),
         (Style.CONTINUATION, f"{LOOK}<|im_end|>"),
@@ -168,53 +200,51 @@ def test_an_observation_that_does_not_fit_is_cut_on_a_line_and_says_so() -> None
         (Style.TURNS, f"{LOOK}\n"),
     ],
 )
-def test_a_rollout_ends_where_no_further_token_fits(style: Style, said: str) -> None:
-    own = tokenizer()
-    ids = own(said)["input_ids"]
-    record = TokenRecord(own, PromptFormat(style), Limits(response=len(ids) + 5))
-    trace, saw = play(record, own, said)
-    assert len(saw) == 1
+def test_tokens_no_room_ends_rollout(style: Style, reply: str) -> None:
+    tokenizer = make_tokenizer()
+    ids = tokenizer(reply)["input_ids"]
+    own = limits(prompt=12_000, response=len(ids) + 5, reply=1024, min_reply=len(ids))
+    record = TokenRecord(tokenizer, PromptFormat(style), own)
+    trace, contexts = roll_out(record, tokenizer, reply)
+    assert len(contexts) == 1
     assert (str(trace.outcome), len(trace.rounds)) == ("spent", 5)
-    assert record.room == 5
+    assert record.max_new_tokens == 5
     (sequence,) = record.sequences
     assert sequence.ids == ids  # however often there was no room
-    assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
+    assert decode_sequence(tokenizer, sequence) == sequence.text
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_borders_of_tokens_give_the_same_context(seed: int) -> None:
-    own, rng = tokenizer(), random.Random(seed)
-    record = TokenRecord(own, PromptFormat(rng.choice([Style.TURNS, Style.CONTINUATION])))
-    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
-    rollout.receive(GroundingResult("c00"))
-    for text in (LOOK + rng.choice(["", "\n", " ", "é"]), MOVE, END):
+def test_tokens_any_boundaries(seed: int) -> None:
+    tokenizer, rng = make_tokenizer(), random.Random(seed)
+    record = TokenRecord(tokenizer, PromptFormat(rng.choice([Style.TURNS, Style.CONTINUATION])))
+    rollout = grounded_rollout()
+    for text in (LOOK + rng.choice(["", "\n", " ", "é"]), RELOCATE, ANSWER):
         assert record.context(rollout.trace) is not None
         borders = sorted({0, len(text), *(rng.randrange(len(text)) for _ in range(12))})
         pieces = [text[start:end] for start, end in pairwise(borders)]
-        said = [number for piece in pieces for number in own(piece)["input_ids"]]
-        rollout.receive(record.add(said, [-1.0] * len(said)))
+        reply = [token for piece in pieces for token in tokenizer(piece)["input_ids"]]
+        rollout.receive(record.add_reply(reply, [-1.0] * len(reply)))
         if rollout.request is not None:
-            rollout.receive(
-                VisionResult("red") if isinstance(rollout.request, VisionRequest) else GroundingResult("c01")
-            )
+            is_look = isinstance(rollout.request, VisionRequest)
+            rollout.receive(VisionResult("red") if is_look else GroundingResult("c01"))
     (sequence,) = record.sequences
-    assert own.decode(sequence.prompt_ids + sequence.ids) == sequence.text
+    assert decode_sequence(tokenizer, sequence) == sequence.text
 
 
-def test_what_cannot_be_recorded_is_refused() -> None:
+def test_tokens_refusals() -> None:
     from tokenizers import normalizers
 
-    own = tokenizer()
-    own.chat_template = None
-    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings())
-    rollout.receive(GroundingResult("c00"))
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = None
+    rollout = grounded_rollout()
     with pytest.raises(ModelError, match="no chat template"):
-        TokenRecord(own).context(rollout.trace)
-    lossy = tokenizer()
+        TokenRecord(tokenizer).context(rollout.trace)
+    lossy = make_tokenizer()
     lossy.backend_tokenizer.normalizer = normalizers.Lowercase()
-    with pytest.raises(ModelError, match="take a byte-level one"):
+    with pytest.raises(ModelError, match="use a byte-level tokenizer"):
         TokenRecord(lossy)
-    record = TokenRecord(tokenizer())
+    record = TokenRecord(make_tokenizer())
     record.context(rollout.trace)
     with pytest.raises(ValueError, match="2 tokens and 1 log-prob"):
-        record.add([1, 2], [0.0])
+        record.add_reply([1, 2], [0.0])

@@ -192,11 +192,11 @@ def report(
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
     from longvideoagent.cli.console import check_page, note, progress_bar
     from longvideoagent.evaluation.report import write_report
-    from longvideoagent.training.run_dir import is_training
+    from longvideoagent.training.run_dir import is_training_run
 
     if out is not None:
         check_page(out, "--out")
-    if is_training(run):
+    if is_training_run(run):
         from longvideoagent.training.plots import write_training_report
 
         need("matplotlib")

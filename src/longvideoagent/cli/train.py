@@ -1,4 +1,4 @@
-"""The ``lva train`` command: parse, call one function, print."""
+"""The ``lva train`` and ``lva merge`` commands: parse, call one function, print."""
 
 from __future__ import annotations
 
@@ -17,55 +17,53 @@ app = typer.Typer(rich_markup_mode=None)
 def train(
     algorithm: Annotated[str, typer.Argument(help="grpo, dapo or sft.")],
     config: Annotated[Path, typer.Argument(help="A TOML file; see docs/training.md.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it needs; train nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the run and print what it needs.")] = False,
 ) -> None:
-    """Train the master (extra train): by reinforcement, or on trajectories of a good team (sft). The same command goes
-    on from the latest checkpoint."""
+    """Train the master (extra train): by reinforcement learning (grpo, dapo), or by supervised fine-tuning on
+    trajectories of a good team (sft). The same command resumes from the latest checkpoint."""
     from longvideoagent.cli.console import note, print_counts, progress_bar
-    from longvideoagent.training.config import REINFORCEMENT, SftConfig, TrainConfig, read_config
+    from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig, read_config
 
-    if algorithm not in (*REINFORCEMENT, "sft"):
-        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(REINFORCEMENT)} or sft")
+    if algorithm not in (*ALGORITHMS, "sft"):
+        raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)} or sft")
     need("torch", "trl", "peft", "datasets", "matplotlib")
-    from longvideoagent.training.loading import is_main_process
     from longvideoagent.training.plots import write_training_report
+    from longvideoagent.training.pretrained import is_main_process
+    from longvideoagent.training.rl import prepare_rl, train_rl
+    from longvideoagent.training.sft import prepare_sft, train_sft
 
-    told = read_config(config, SftConfig) if algorithm == "sft" else read_config(config, TrainConfig)
+    settings = read_config(config, SftConfig) if algorithm == "sft" else read_config(config, RLConfig)
     if dry_run:
         from longvideoagent.training.cost import forecast
-        from longvideoagent.training.rl import prepare
-        from longvideoagent.training.sft import prepare_teaching
 
-        if isinstance(told, SftConfig):
-            prepare_teaching(told)
+        if isinstance(settings, SftConfig):
+            prepare_sft(settings)
         else:
-            prepare(told, algorithm)
-        print_counts(forecast(told, algorithm))
+            prepare_rl(settings, algorithm)
+        print_counts(forecast(settings, algorithm))
         return
     with progress_bar() as progress:
-        if isinstance(told, SftConfig):
-            from longvideoagent.training.sft import teach
-
-            model = teach(told, progress)
+        if isinstance(settings, SftConfig):
+            model = train_sft(settings, progress)
         else:
-            from longvideoagent.training.rl import train as reinforce
-
-            model = reinforce(told, algorithm, progress)
+            model = train_rl(settings, algorithm, progress)
     if is_main_process():
-        note(f"wrote {model}, and {write_training_report(told.out)}")
+        note(f"wrote {model} and {write_training_report(settings.out)}")
 
 
 @app.command()
 def merge(
     adapter: Annotated[Path, typer.Argument(help="An adapter's folder, or its safetensors file.")],
     out: Annotated[Path, typer.Option(help="The model's folder; must be empty.")],
-    base: Annotated[str | None, typer.Option(help="Its base model; else the one that it names.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Its adapter_config.json; else the one beside it.")] = None,
+    base: Annotated[str | None, typer.Option(help="The base model. Default: the one that the adapter names.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The adapter_config.json. Default: the one next to the weights.")
+    ] = None,
 ) -> None:
-    """Put a trained adapter into its base's weights, as a plain model folder (extra train)."""
+    """Merge a trained adapter into its base, as a plain model folder (extra train)."""
     from longvideoagent.cli.console import note
 
     need("torch", "peft")
-    from longvideoagent.training.merge import merge as merge_adapter
+    from longvideoagent.training.merge import merge_adapter
 
     note(f"wrote {merge_adapter(adapter, out, base, config)}")

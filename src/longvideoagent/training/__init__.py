@@ -1,1 +1,1 @@
-"""Reinforcement learning of the master with the loop that asks and evaluates."""
+"""Training of the master, on rollouts of the loop that ``lva ask`` and ``lva eval`` run."""

@@ -1,11 +1,11 @@
-"""What decides a training run, read from TOML."""
+"""Configuration of a training run, read from TOML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -16,52 +16,50 @@ from longvideoagent.core.context import Style
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.errors import DataError
 from longvideoagent.models.spec import OFFLINE
-from longvideoagent.training.reward import PRESETS, Weights
-from longvideoagent.training.tokens import Limits, PromptFormat
+from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
+from longvideoagent.training.tokens import Count, PromptFormat, TokenLimits
 
-Count = Annotated[int, Field(ge=1, strict=True)]
-Positive = Annotated[float, Field(gt=0)]
-C = TypeVar("C", bound="MasterConfig")
-_DEFAULTS = Limits()
+PositiveFloat = Annotated[float, Field(gt=0)]
+ConfigT = TypeVar("ConfigT", bound="TrainingConfig")
 
-REINFORCEMENT: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+ALGORITHMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "grpo": {"loss_type": "grpo", "beta": 0.001, "epsilon": 0.2, "num_generations": 8},
         "dapo": {"loss_type": "dapo", "beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "num_generations": 4},
     }
 )
-"""The paper's and the public code's algorithms, as TRL's configuration names their settings."""
+"""Settings of the algorithms of the paper (GRPO) and of the public code (DAPO), as fields of TRL's GRPOConfig."""
 COMMON: Mapping[str, Any] = MappingProxyType(
     {
-        "warmup_steps": 0.1,
-        "lr_scheduler_type": "constant_with_warmup",  # TRL's own falls to 0, verl's does not
-        "use_bias_correction_kl": False,  # the plain estimate, as verl's low_var_kl
-        "mask_truncated_completions": False,  # a rollout ends at a tag, which TRL takes for one that was cut
+        "warmup_steps": 0.1,  # a share of max_steps
+        "lr_scheduler_type": "constant_with_warmup",  # TRL's default decays to 0, verl's does not
+        "use_bias_correction_kl": False,  # the plain estimator, as verl's low_var_kl
+        "mask_truncated_completions": False,  # a rollout ends at a tag, which TRL takes for a truncation
     }
 )
-"""Settings of all of them. The learning rate rises in the first tenth of the steps and then stays."""
+"""GRPOConfig fields that all algorithms share."""
 OVERLONG_SHARE = 0.2
-"""The last share of the response's tokens, in which DAPO takes of the reward; the public code tells none."""
+"""The last share of the response limit in which DAPO's overlong penalty grows; the public code does not give one."""
 _OWNED_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "output_dir": "out",
-        "max_steps": "steps",
-        "num_generations": "group",
-        "per_device_train_batch_size": "at_once",
-        "gradient_accumulation_steps": "batch",
-        "generation_batch_size": "batch",
-        "steps_per_generation": "batch",
+        "max_steps": "max_steps",
+        "num_generations": "num_generations",
+        "per_device_train_batch_size": "per_device_batch_size",
+        "gradient_accumulation_steps": "questions_per_step",
+        "generation_batch_size": "questions_per_step",
+        "steps_per_generation": "questions_per_step",
         "max_completion_length": "limits",
         "vllm_max_model_length": "limits",
         "learning_rate": "learning_rate",
         "temperature": "temperature",
         "seed": "seed",
-        "save_steps": "save_every",
-        "use_vllm": "vllm_memory",
-        "vllm_gpu_memory_utilization": "vllm_memory",
+        "save_steps": "save_steps",
+        "use_vllm": "vllm_gpu_memory_utilization",
+        "vllm_gpu_memory_utilization": "vllm_gpu_memory_utilization",
     }
 )
-"""Fields of TRL's, and those of a configuration here that decide them."""
+"""TRL's fields that may not be in ``[trl]`` -> the field of this configuration that sets them."""
 
 
 class Lora(BaseModel):
@@ -74,138 +72,129 @@ class Lora(BaseModel):
     modules: str | list[str] = "all-linear"
 
 
-class TokenLimits(BaseModel):
-    """See ``tokens.Limits``. A reply and a response have to have room for the least of a reply."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    prompt: Count = _DEFAULTS.prompt
-    response: Count = _DEFAULTS.response
-    reply: Count = _DEFAULTS.reply
-    least_reply: Count = _DEFAULTS.least_reply
-
-    @field_validator("least_reply")
-    @classmethod
-    def _fits(cls, least: int, told: ValidationInfo) -> int:
-        for name in ("response", "reply"):
-            if least > told.data.get(name, least):
-                raise PydanticCustomError("no_room", f"{least} is more than limits.{name} {told.data[name]}")
-        return least
-
-
-class MasterConfig(BaseModel):
-    """What both ways of training decide. Paths are as given to the shell; what is left out keeps the public code's
-    value where it tells one."""
+class TrainingConfig(BaseModel):
+    """Fields that reinforcement learning and supervised fine-tuning share. Relative paths start at the working
+    directory. Defaults are those of the public code where it gives one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _owned_fields: ClassVar[Mapping[str, str]] = _OWNED_FIELDS
 
     model: str
-    """The folder, or the id, of a causal language model with a chat template."""
+    """Folder or hub id of a causal language model with a chat template."""
     out: Path
+    """The run folder."""
     style: Style = Style.CONTINUATION
     look_tag: Literal["visual_query", "search"] = "search"
     prompt_file: Path | None = None
     reward: str | dict[str, float] = "paper"
-    """A preset of ``reward.PRESETS``, or the weights themselves."""
+    """A preset of ``reward.REWARD_PRESETS``, or the weights themselves."""
     limits: TokenLimits = TokenLimits()
-    steps: Count = 401
-    batch: Count = 16
-    """Questions a step."""
-    at_once: Count | None = None
-    """Rollouts, or trajectories, that a device computes with at once: as many as its memory bears. None: a group of
-    rollouts, or one trajectory."""
-    learning_rate: Positive = 5e-6
+    max_steps: Count = 401
+    per_device_batch_size: Count | None = None
+    """Sequences of one forward pass on each device. None: one group of rollouts (RL) or one sequence (SFT)."""
+    learning_rate: PositiveFloat = 5e-6
     seed: int = 0
-    save_every: Count = 50
+    save_steps: Count = 50
+    """Steps between two checkpoints."""
     lora: Lora | None = None
     """None trains all weights."""
     trl: dict[str, Any] = {}
-    """Further fields of TRL's own configuration, as it names them; not those that a field here decides."""
+    """Further fields of TRL's own configuration; not those that a field here sets."""
 
     @field_validator("trl")
     @classmethod
-    def _is_said_once(cls, trl: dict[str, Any]) -> dict[str, Any]:
+    def _check_owned_fields(cls, trl: dict[str, Any]) -> dict[str, Any]:
         for name in trl:
-            own = _OWNED_FIELDS.get(name)
+            own = cls._owned_fields.get(name)
             if own in cls.model_fields:
-                raise PydanticCustomError("said_elsewhere", f"{name} is what the field {own} decides")
+                raise PydanticCustomError("owned_field", f"{name} is set by the field {own}")
         return trl
 
     @property
-    def weights(self) -> Weights:
-        """The rewards. Raises DataError for an unknown preset or weight."""
+    def weights(self) -> RewardWeights:
+        """The reward's weights. Raises DataError for an unknown preset or weight."""
         if isinstance(self.reward, str):
-            if self.reward not in PRESETS:
-                raise DataError(f"reward: no preset {self.reward!r}; give {', '.join(PRESETS)} or a table of weights")
-            return PRESETS[self.reward]
-        known = Weights.__slots__
+            if self.reward not in REWARD_PRESETS:
+                presets = ", ".join(REWARD_PRESETS)
+                raise DataError(f"reward: no preset {self.reward!r}; give {presets} or a table of weights")
+            return REWARD_PRESETS[self.reward]
+        known = RewardWeights.__slots__
         unknown = [name for name in self.reward if name not in known]
         if unknown:
             raise DataError(f"reward.{unknown[0]}: no such weight; there are {', '.join(known)}")
-        return Weights(**self.reward)
+        return RewardWeights(**self.reward)
 
     @property
-    def wording(self) -> PromptFormat:
-        """How the master's context is written. Raises DataError where the prompt cannot be read."""
+    def prompt_format(self) -> PromptFormat:
+        """How the master's context is written. Raises DataError for a prompt file that cannot be read."""
         return PromptFormat(self.style, read_prompt(self.prompt_file), self.look_tag)
 
-    @property
-    def token_limits(self) -> Limits:
-        """What bounds a rollout's tokens."""
-        return Limits(**self.limits.model_dump())
 
-
-class TrainConfig(MasterConfig):
-    """Reinforcement: rollouts of the questions in ``rows``."""
+class RLConfig(TrainingConfig):
+    """Reinforcement learning on rollouts of the questions in ``rows``."""
 
     data: Path
-    """The folder of the data set that the rows were made of."""
+    """The data set that the rows were exported from."""
     rows: Path
-    """train.parquet, as ``lva data export`` writes it."""
+    """train.parquet of ``lva data export``."""
     split: str = "train"
-    held_out: Path | None = None
-    """Rows of other episodes, val.parquet, that are asked before the first step, every ``held_out_every`` steps and
-    after the last."""
-    held_out_every: Count = 50
+    eval_rows: Path | None = None
+    """Rows of other videos (val.parquet), evaluated before the first step, every ``eval_steps`` and after the last."""
+    eval_steps: Count = 50
     team: str = OFFLINE
-    """Whose grounding and vision agents the master calls."""
+    """The team whose grounding and vision agents the master calls."""
     max_rounds: Count = 5
     window: Count = 1
-    group: Annotated[int | None, Field(ge=2)] = None
-    """Rollouts of each question; None: the algorithm's own."""
-    temperature: Positive = 1.0
-    vllm_memory: Annotated[float | None, Field(gt=0, lt=1)] = None
-    """Share of the GPU's memory for a vLLM beside the trainer that samples; None: transformers samples."""
+    questions_per_step: Count = 16
+    num_generations: Annotated[int | None, Field(ge=2)] = None
+    """Rollouts of each question (the group); None: the algorithm's default."""
+    temperature: PositiveFloat = 1.0
+    vllm_gpu_memory_utilization: Annotated[float | None, Field(gt=0, lt=1)] = None
+    """Share of the GPU's memory for a vLLM in the trainer's process, which then samples; None: transformers samples."""
 
     @property
     def settings(self) -> RolloutSettings:
-        """What bounds a rollout."""
+        """The limits of a rollout."""
         return RolloutSettings(self.max_rounds, self.window)
 
+    def group_size(self, algorithm: str) -> int:
+        """Rollouts of each question."""
+        return self.num_generations or int(ALGORITHMS[algorithm]["num_generations"])
 
-class SftConfig(MasterConfig):
+    def rollouts_per_step(self, algorithm: str) -> int:
+        """Rollouts of one optimizer step, over all devices."""
+        return self.questions_per_step * self.group_size(algorithm)
+
+
+class SftConfig(TrainingConfig):
     """Supervised fine-tuning on trajectories of a good team."""
 
+    _owned_fields: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {**_OWNED_FIELDS, "gradient_accumulation_steps": "sequences_per_step"}
+    )
+
     runs: Annotated[list[Path], Field(min_length=1)]
-    """Folders of ``lva eval``."""
-    only_right: bool = True
-    """Whether trajectories that do not end with the right option are left out."""
-    least_reward: float | None = None
-    """Trajectories of less reward are left out as well; None: none are."""
-    learning_rate: Positive = 1e-5
+    """Run folders of ``lva eval``."""
+    only_correct: bool = True
+    """Whether trajectories with a wrong answer are left out."""
+    min_reward: float | None = None
+    """Trajectories with less reward are left out; None: no bound."""
+    sequences_per_step: Count = 16
+    """Token sequences of one optimizer step, over all devices."""
+    learning_rate: PositiveFloat = 1e-5
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """``muon`` for small models that begin from scratch, all of whose weights are trained."""
+    """``muon`` is for small models trained from scratch, with all weights."""
 
     @field_validator("optimizer")
     @classmethod
-    def _trains_something(cls, optimizer: str, told: ValidationInfo) -> str:
-        if optimizer == "muon" and told.data.get("lora") is not None:
-            raise PydanticCustomError("trains_nothing", "muon trains no adapter, so leave [lora] out or take adamw")
+    def _check_optimizer(cls, optimizer: str, info: ValidationInfo) -> str:
+        if optimizer == "muon" and info.data.get("lora") is not None:
+            raise PydanticCustomError("muon_lora", "muon trains no adapter; leave [lora] out or use adamw")
         return optimizer
 
 
-def read_config(path: Path, kind: type[C]) -> C:
-    """Raises DataError, naming the file and the field, where it cannot be used."""
+def read_config(path: Path, kind: type[ConfigT]) -> ConfigT:
+    """Read a configuration file. Raises DataError, which names the file and the field, for one that is not valid."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What a training run needs, told without loading a weight (extra ``train``)."""
+"""What a training run needs, computed without loading weights (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -9,38 +9,43 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from longvideoagent.errors import DataError, one_line
-from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
-from longvideoagent.training.loading import adapter_of, dtype_of, refuse_adapter
-from longvideoagent.training.rl import group_of
+from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig
+from longvideoagent.training.pretrained import lora_config, refuse_adapter, weight_dtype
+from longvideoagent.training.rl import cannot_be_trained
 
-ADAM_BYTES = 16
-"""A trained weight in 32 bits with its gradient and Adam's two moments."""
+TRAINED_BYTES = 16
+"""Of a trained weight in 32 bits, with its gradient and Adam's two moments."""
 REFERENCE_BYTES = 4
-"""A weight of the model that the KL is measured to."""
+"""Of a weight of the reference model for the KL term."""
 
 
-def forecast(config: MasterConfig, algorithm: str) -> dict[str, int]:
-    """Rollouts and, at most, tokens of a step; parameters; the least gigabytes for weights, gradients and Adam's
-    moments on a machine like this one, before anything is computed. Raises DataError where the model, or the adapter,
-    cannot be had."""
-    model = _without_weights(config.model)
-    weights = sum(each.numel() for each in model.parameters())
-    trained = weights if config.lora is None else _adapter_weights(model, config)
-    frozen = 0 if config.lora is None else weights
-    rollouts = config.batch * (group_of(config, algorithm) if isinstance(config, TrainConfig) else 1)
-    need = trained * ADAM_BYTES + frozen * dtype_of(is_adapted=True).itemsize
-    need += weights * REFERENCE_BYTES if _has_reference(config, algorithm) else 0
+def forecast(config: RLConfig | SftConfig, algorithm: str) -> dict[str, int]:
+    """Sequences and maximum tokens of a step; parameters; and a lower bound in gigabytes, for this machine: weights,
+    gradients and Adam's moments, without activations. Raises DataError for a model or adapter that cannot be built."""
+    model = _empty_model(config.model)
+    num_weights = sum(weight.numel() for weight in model.parameters())
+    num_trained = num_weights if config.lora is None else _num_adapter_weights(model, config)
+    num_frozen = 0 if config.lora is None else num_weights
+    need_bytes = num_trained * TRAINED_BYTES + num_frozen * weight_dtype(is_adapted=True).itemsize
+    if _has_reference_model(config, algorithm):
+        need_bytes += num_weights * REFERENCE_BYTES
+    if isinstance(config, RLConfig):
+        name, sequences = "rollouts per step", config.rollouts_per_step(algorithm)
+    else:
+        name, sequences = "sequences per step", config.sequences_per_step
+    max_tokens = config.limits.max_prompt_tokens + config.limits.max_response_tokens
     return {
-        "steps": config.steps,
-        "rollouts a step": rollouts,
-        "tokens a step, at most": rollouts * (config.limits.prompt + config.limits.response),
-        "weights": weights,
-        "trained weights": trained,
-        "GB at least": math.ceil(need / 1e9),
+        "steps": config.max_steps,
+        name: sequences,
+        "max tokens per step": sequences * max_tokens,
+        "weights": num_weights,
+        "trained weights": num_trained,
+        "min GB": math.ceil(need_bytes / 1e9),
     }
 
 
-def _without_weights(path: str) -> Any:
+def _empty_model(path: str) -> Any:
+    """The model's architecture on the meta device."""
     refuse_adapter(path)
     try:
         with torch.device("meta"):
@@ -49,19 +54,19 @@ def _without_weights(path: str) -> Any:
         raise DataError(f"{path}: cannot be loaded ({one_line(error)}); check the path") from error
 
 
-def _adapter_weights(model: Any, config: MasterConfig) -> int:
+def _num_adapter_weights(model: Any, config: RLConfig | SftConfig) -> int:
     from peft import get_peft_model
 
     try:
         with torch.device("meta"):
-            adapted = get_peft_model(model, adapter_of(config.lora))
+            adapted = get_peft_model(model, lora_config(config.lora))
     except ValueError as error:
-        raise DataError(f"{config.model}: cannot be trained so ({one_line(error)}); mend the configuration") from error
-    return sum(each.numel() for each in adapted.parameters() if each.requires_grad)
+        raise cannot_be_trained(config.model, error) from error
+    return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
 
 
-def _has_reference(config: MasterConfig, algorithm: str) -> bool:
-    """Whether a second model is held for the KL; under an adapter its base is that model."""
-    if config.lora is not None or not isinstance(config, TrainConfig):
+def _has_reference_model(config: RLConfig | SftConfig, algorithm: str) -> bool:
+    """Whether a second model is in memory for the KL term; with an adapter, its base is that model."""
+    if config.lora is not None or not isinstance(config, RLConfig):
         return False
-    return bool({**REINFORCEMENT[algorithm], **config.trl}["beta"])
+    return bool({**ALGORITHMS[algorithm], **config.trl}["beta"])

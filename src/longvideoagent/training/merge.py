@@ -1,4 +1,4 @@
-"""An adapter put into the weights of its base, as a plain model folder (extra ``train``)."""
+"""Merge an adapter into its base, as a plain model folder (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from longvideoagent.errors import DataError, UsageError, one_line
-from longvideoagent.training.loading import keep_quiet, load_both
+from longvideoagent.training.pretrained import load_pretrained, silence_transformers
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 
-def merge(adapter: Path, out: Path, base: str | None = None, settings: Path | None = None) -> Path:
-    """Write base and adapter as one model, with the tokenizer, into ``out``, which must be empty. ``adapter`` is a
-    folder of peft's, or a lone safetensors file whose ``settings`` are ``adapter_config.json`` beside it where they
-    are not given. ``base`` is the one that the settings name where it is not given. Raises DataError where they
-    cannot be read or do not fit each other, and UsageError for a folder that holds something."""
+def merge_adapter(adapter: Path, out: Path, base: str | None = None, settings: Path | None = None) -> Path:
+    """Write base and adapter as one model, with the tokenizer, into the empty folder ``out``.
+
+    ``adapter`` is a folder of peft's, or a single safetensors file. ``settings`` defaults to ``adapter_config.json``
+    next to the weights, ``base`` to the base model that the settings name. Returns ``out``. Raises DataError for files
+    that cannot be read or do not fit each other, and UsageError for a folder that is not empty.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose another --out")
     weights = adapter / WEIGHTS if adapter.is_dir() else adapter
@@ -31,34 +33,33 @@ def merge(adapter: Path, out: Path, base: str | None = None, settings: Path | No
     for path in (weights, settings):
         if not path.is_file():
             raise DataError(f"{path}: no such file; give an adapter's folder, or its weights and --config")
-    base = base or _base_of(settings)
-    keep_quiet()
-    model, tokenizer = load_both(base, "auto")
+    base = base or _base_model(settings)
+    silence_transformers()
+    model, tokenizer = load_pretrained(base, "auto")
     try:
-        with tempfile.TemporaryDirectory() as together:  # as peft reads it, whatever the files are called
-            shutil.copyfile(weights, Path(together) / WEIGHTS)
-            shutil.copyfile(settings, Path(together) / SETTINGS)
-            merged = _merge(model, Path(together))
+        with tempfile.TemporaryDirectory() as folder:  # with the file names that peft expects
+            shutil.copyfile(weights, Path(folder) / WEIGHTS)
+            shutil.copyfile(settings, Path(folder) / SETTINGS)
+            merged = _merge(model, Path(folder))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        told = one_line(error)
-        raise DataError(f"{adapter}: does not go with {base} ({told}); give its own --base") from error
-    with _whole_folder(out) as partial:
+        raise DataError(f"{adapter}: does not fit {base} ({one_line(error)}); give its own --base") from error
+    with _atomic_folder(out) as partial:
         merged.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
     return out
 
 
 def _merge(model: Any, adapter: Path) -> Any:
-    """Raises ValueError where the adapter's weights are not those that it has over this model: peft would leave out
-    what it does not find and make up what is missing."""
+    """The merged model. Raises ValueError for weights that are missing or that the base has no place for: peft would
+    initialize the former and ignore the latter."""
     from peft import PeftModel, get_peft_model_state_dict
 
-    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # of missing weights, which are refused
+    with warnings.catch_warnings(category=UserWarning, action="ignore"):  # about missing weights, an error below
         adapted = PeftModel.from_pretrained(model, str(adapter))
-    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    expected = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     with safe_open(adapter / WEIGHTS, "pt") as file:
         given = set(file.keys())
-    missing, surplus = wanted - given, given - wanted - set(adapted.state_dict())
+    missing, surplus = expected - given, given - expected - set(adapted.state_dict())
     if missing:
         raise ValueError(f"it has no {min(missing)}")
     if surplus:
@@ -67,22 +68,22 @@ def _merge(model: Any, adapter: Path) -> Any:
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` to write into, which takes its name when the block ends well and is deleted
-    otherwise."""
+def _atomic_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder to write to, which is renamed to ``out`` at the end of the block, or deleted after an
+    error."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{out.name}.", suffix=".partial", dir=out.parent) as beside:
-        partial = Path(beside) / out.name
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}.", suffix=".partial", dir=out.parent) as folder:
+        partial = Path(folder) / out.name
         partial.mkdir()
         yield partial
         if out.exists():
-            out.rmdir()  # it is empty
+            out.rmdir()  # is empty
         partial.rename(out)
 
 
-def _base_of(settings: Path) -> str:
+def _base_model(settings: Path) -> str:
     try:
-        told = json.loads(settings.read_text(encoding="utf-8"))
-        return str(told["base_model_name_or_path"] or "")
+        values = json.loads(settings.read_text(encoding="utf-8"))
+        return str(values["base_model_name_or_path"] or "")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{settings}: names no base model ({one_line(error)}); give --base") from error
+        raise DataError(f"{settings}: does not name a base model ({one_line(error)}); give --base") from error

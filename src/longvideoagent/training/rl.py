@@ -1,4 +1,4 @@
-"""One run of reinforcement in a folder (extra ``train``); see ``folder`` for what is in it."""
+"""A run of reinforcement learning in a folder (extra ``train``); ``run_dir`` lists the folder's files."""
 
 from __future__ import annotations
 
@@ -7,143 +7,172 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.progress import Progress, no_progress
-from longvideoagent.training.callbacks import Watch, run_trainer
-from longvideoagent.training.config import REINFORCEMENT, MasterConfig, TrainConfig
-from longvideoagent.training.evaluation import EvalCallback
-from longvideoagent.training.loading import adapter_of, is_main_process, load_model, machine_arguments
+from longvideoagent.training.callbacks import EvalCallback, MetricsCallback, run_trainer
+from longvideoagent.training.config import RLConfig, TrainingConfig
+from longvideoagent.training.pretrained import is_main_process, load_model, lora_config
 from longvideoagent.training.rollouts import MasterFormat, TrainingSample, prompt_fits
 from longvideoagent.training.rows import read_training_samples
-from longvideoagent.training.run_dir import ROLLOUTS, TrainingFolder
+from longvideoagent.training.run_dir import ROLLOUTS, RunDir
 from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.views.trace_dict import trace_to_dict
 
 
-def train(config: TrainConfig, algorithm: str, progress: Progress = no_progress) -> Path:
-    """Train, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
-    UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
-    lessons, held_out = prepare(config, algorithm)
-    folder, told = TrainingFolder(config.out), settings_told(config, algorithm)
+class Samples(NamedTuple):
+    """The samples of a run."""
+
+    train: list[TrainingSample]
+    eval: list[TrainingSample]
+
+
+def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress) -> Path:
+    """Train, or resume from the folder's latest checkpoint. Returns the folder of the model. Raises DataError or
+    UsageError for a run that cannot start, and ModelError for a loss that is not finite; checkpoints are kept."""
+    samples = prepare_rl(config, algorithm)
+    run_dir = RunDir(config.out)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
-    tongue = MasterFormat(tokenizer, config.wording, config.token_limits)
-    check_prompts(config.rows, lessons, tongue)
-    if config.held_out is not None:
-        check_prompts(config.held_out, held_out, tongue)
-    rollouts = MasterRollouts(lessons, load_team(config.team, cache_path()), tongue, config.weights)
+    master_format = MasterFormat(tokenizer, config.prompt_format, config.limits)
+    check_prompts(config.rows, samples.train, master_format)
+    if config.eval_rows is not None:
+        check_prompts(config.eval_rows, samples.eval, master_format)
+    rollouts = MasterRollouts(samples.train, load_team(config.team, cache_path()), master_format, config.weights)
     try:
-        trainer = make_trainer(model, rollouts, algorithm, arguments(config, algorithm), adapter_of(config.lora))
-    except (ValueError, TypeError) as error:  # peft and TRL tell so what does not go together
-        raise DataError(f"{config.model}: cannot be trained so ({one_line(error)}); mend the configuration") from error
+        trainer = make_trainer(model, rollouts, algorithm, trl_arguments(config, algorithm), lora_config(config.lora))
+    except (ValueError, TypeError) as error:  # how peft and TRL report settings that contradict each other
+        raise cannot_be_trained(config.model, error) from error
     if is_main_process():
-        folder.claim(told)
+        run_dir.claim(run_settings(config, algorithm))
 
-    def tell_more(step: int) -> Mapping[str, Any]:
-        if rollouts.finished and is_main_process():
-            folder.add(ROLLOUTS, {"step": step, **trace_to_dict(rollouts.finished[0][0].trace)})
-        return rollouts.told
+    def step_metrics(step: int) -> Mapping[str, float]:
+        if rollouts.scored and is_main_process():
+            run_dir.append(ROLLOUTS, {"step": step, "trace": trace_to_dict(rollouts.scored[0].result.trace)})
+        return rollouts.metrics
 
-    if held_out:
-        trainer.add_callback(EvalCallback(trainer, rollouts, held_out, folder, config.held_out_every))
-    run_trainer(trainer, folder, Watch(folder, progress, tell_more))
-    tokenizer.save_pretrained(folder.model)
-    return folder.model
-
-
-def prepare(config: TrainConfig, algorithm: str) -> tuple[list[TrainingSample], list[TrainingSample]]:
-    """All that can be told before the model is loaded: the lessons to train on and those held out, where the run can
-    begin or go on. Raises DataError or UsageError where it cannot."""
-    TrainingFolder(config.out).check(settings_told(config, algorithm))
-    arguments(config, algorithm)
-    check_fields("GRPOConfig", config.trl)
-    if config.vllm_memory is not None and find_spec("vllm") is None:
-        raise UsageError("vllm_memory: vLLM is not installed; pip install 'longvideoagent[vllm]', or leave it out")
-    return read_all_training_samples(config)
+    if samples.eval:
+        trainer.add_callback(EvalCallback(trainer, rollouts, samples.eval, run_dir, config.eval_steps))
+    run_trainer(trainer, run_dir, MetricsCallback(run_dir, progress, step_metrics))
+    tokenizer.save_pretrained(run_dir.model)
+    return run_dir.model
 
 
-def check_fields(kind: str, told: Mapping[str, Any]) -> None:
-    """Raises UsageError where TRL's configuration of this kind has no such field."""
-    import trl
+def prepare_rl(config: RLConfig, algorithm: str) -> Samples:
+    """Check all that can be checked without loading the model, and read the samples. Raises DataError or UsageError
+    for a run that could not start or resume."""
+    RunDir(config.out).check(run_settings(config, algorithm))
+    trl_arguments(config, algorithm)
+    check_trl_fields("GRPOConfig", config.trl)
+    if config.vllm_gpu_memory_utilization is not None and find_spec("vllm") is None:
+        raise UsageError(
+            "vllm_gpu_memory_utilization: vLLM is not installed; "
+            "pip install 'longvideoagent[vllm]', or leave the field out"
+        )
+    return read_samples(config)
 
-    known = {each.name for each in fields(getattr(trl, kind))}
-    unknown = [name for name in told if name not in known]
-    if unknown:
-        raise UsageError(f"trl.{unknown[0]}: no field of TRL's {kind}; mend or delete it")
 
-
-def read_all_training_samples(config: TrainConfig) -> tuple[list[TrainingSample], list[TrainingSample]]:
-    """Those to train on, and those held out. Raises DataError where they cannot be read, and UsageError where one
-    episode stands in both, or where there are too few for a step."""
+def read_samples(config: RLConfig) -> Samples:
+    """The samples of ``rows`` and ``eval_rows``. Raises DataError for rows that cannot be read, and UsageError for a
+    video in both, or for too few questions for a step."""
     data = open_dataset(config.data, config.split)
-    lessons = read_training_samples(config.rows, data, config.settings)
-    held_out = [] if config.held_out is None else read_training_samples(config.held_out, data, config.settings)
-    if len(lessons) < config.batch:  # TRL leaves an incomplete batch out, and would train nothing
-        raise UsageError(f"{config.rows}: {len(lessons)} questions, batch {config.batch}; lower batch")
-    shared = {lesson.video for lesson in lessons} & {lesson.video for lesson in held_out}
+    train = read_training_samples(config.rows, data, config.settings)
+    eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
+    needed = config.questions_per_step
+    if len(train) < needed:  # TRL drops an incomplete batch, and would train on nothing
+        raise UsageError(
+            f"{config.rows}: {len(train)} questions, questions_per_step {needed}; lower questions_per_step"
+        )
+    shared = {sample.video_id for sample in train} & {sample.video_id for sample in eval_}
     if shared:
-        raise UsageError(f"{config.held_out}: episode {min(shared)} is trained on as well; export the rows again")
-    return lessons, held_out
+        raise UsageError(f"{config.eval_rows}: video {min(shared)} is in rows, too; export the rows again")
+    return Samples(train, eval_)
 
 
-def check_prompts(rows: Path, lessons: Sequence[TrainingSample], tongue: MasterFormat) -> None:
-    """Raises DataError where no lesson of the rows has a prompt that the master could be asked with."""
-    if not any(prompt_fits(lesson.task, tongue) for lesson in lessons):
-        told = f"no prompt fits limits.prompt, which is {tongue.limits.prompt} tokens"
-        raise DataError(f"{rows}: {told}; raise it or shorten prompt_file")
+def check_prompts(rows: Path, samples: Sequence[TrainingSample], master_format: MasterFormat) -> None:
+    """Raises DataError if no sample's prompt fits the limits."""
+    if not any(prompt_fits(sample.task, master_format) for sample in samples):
+        limit = f"limits.max_prompt_tokens ({master_format.limits.max_prompt_tokens})"
+        raise DataError(f"{rows}: no prompt fits {limit}; raise it or shorten prompt_file")
 
 
-def settings_told(config: MasterConfig, algorithm: str) -> dict[str, Any]:
-    """What decides a run, as its folder tells it."""
-    return {"algorithm": algorithm, **config.model_dump(mode="json", exclude={"out", "save_every"})}
+def run_settings(config: TrainingConfig, algorithm: str) -> dict[str, Any]:
+    """What decides a run, for its folder: where it is stored and how often it is saved do not."""
+    return {"algorithm": algorithm, **config.model_dump(mode="json", exclude={"out", "save_steps"})}
 
 
-def arguments(config: TrainConfig, algorithm: str) -> dict[str, Any]:
-    """The configuration in TRL's words. Raises UsageError where the rollouts of a step cannot be shared evenly."""
-    group = group_of(config, algorithm)
-    at_once = config.at_once or group
+def cannot_be_trained(model: str, error: Exception) -> DataError:
+    """The error for a model and settings that peft or TRL refuse."""
+    return DataError(f"{model}: cannot be trained with this configuration ({one_line(error)}); fix the configuration")
+
+
+# --- arguments of TRL's trainers -----------------------------------------------------------------
+
+
+def trl_arguments(config: RLConfig, algorithm: str) -> dict[str, Any]:
+    """The configuration as fields of TRL's GRPOConfig. Raises UsageError for rollouts that processes cannot share."""
+    group_size = config.group_size(algorithm)
+    per_device = config.per_device_batch_size or group_size
     vllm = {
         "use_vllm": True,
         "vllm_mode": "colocate",
-        "vllm_gpu_memory_utilization": config.vllm_memory,
-        "vllm_max_model_length": config.limits.prompt + config.limits.response,
+        "vllm_gpu_memory_utilization": config.vllm_gpu_memory_utilization,
+        "vllm_max_model_length": config.limits.max_prompt_tokens + config.limits.max_response_tokens,
     }
+    accumulation = gradient_accumulation_steps(config.rollouts_per_step(algorithm), per_device, "questions_per_step")
     return {
         "output_dir": str(config.out),
-        "num_generations": group,
-        "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": gradient_accumulation_steps(config.batch * group, at_once),
-        "max_steps": config.steps,
-        "max_completion_length": config.limits.response,
+        "num_generations": group_size,
+        "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": accumulation,
+        "max_steps": config.max_steps,
+        "max_completion_length": config.limits.max_response_tokens,
         "learning_rate": config.learning_rate,
         "temperature": config.temperature,
         "seed": config.seed,
-        "save_steps": config.save_every,
+        "save_steps": config.save_steps,
         **common_arguments(),
-        **(vllm if config.vllm_memory is not None else {}),
+        **(vllm if config.vllm_gpu_memory_utilization is not None else {}),
         **config.trl,
     }
 
 
-def gradient_accumulation_steps(rollouts: int, at_once: int) -> int:
-    """Of a step, for each of torchrun's processes. Raises UsageError where they do not share its rollouts evenly."""
+def gradient_accumulation_steps(sequences_per_step: int, per_device: int, field: str) -> int:
+    """Forward passes per step and process (torchrun's). Raises UsageError, which names the ``field`` that decides the
+    sequences of a step, if processes cannot share them evenly."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if rollouts % (processes * at_once):
-        told = f"{processes} process{'es' * (processes > 1)} of {at_once} at once"
-        raise UsageError(f"batch: {rollouts} rollouts a step cannot be shared by {told}; change batch or at_once")
-    return rollouts // (processes * at_once)
+    if sequences_per_step % (processes * per_device):
+        shares = f"{processes} process{'es' * (processes > 1)} with per_device_batch_size {per_device}"
+        raise UsageError(
+            f"{field}: {shares} cannot share {sequences_per_step} sequences per step evenly; "
+            f"change {field} or per_device_batch_size"
+        )
+    return sequences_per_step // (processes * per_device)
 
 
 def common_arguments() -> dict[str, Any]:
-    """What every training run asks of its trainer."""
-    has_board = find_spec("tensorboard") is not None
-    told = {"logging_steps": 1, "disable_tqdm": True, "report_to": "tensorboard" if has_board else "none"}
-    return {**told, **machine_arguments()}
+    """Fields that all of TRL's trainers get; some depend on the machine."""
+    has_gpu = torch.cuda.is_available()
+    has_tensorboard = find_spec("tensorboard") is not None
+    return {
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "report_to": "tensorboard" if has_tensorboard else "none",
+        "use_cpu": not has_gpu,
+        "bf16": has_gpu,
+        "gradient_checkpointing": has_gpu,
+    }
 
 
-def group_of(config: TrainConfig, algorithm: str) -> int:
-    """Rollouts of each question."""
-    return config.group or int(REINFORCEMENT[algorithm]["num_generations"])
+def check_trl_fields(config_class: str, values: Mapping[str, Any]) -> None:
+    """Raises UsageError for a field that TRL's configuration class does not have."""
+    import trl
+
+    known = {field.name for field in fields(getattr(trl, config_class))}
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise UsageError(f"trl.{unknown[0]}: no field of TRL's {config_class}; fix or delete it")

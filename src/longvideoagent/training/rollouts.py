@@ -1,186 +1,231 @@
-"""Rollouts whose master is being trained: driven by ``run.steps`` like any other, many side by side.
+"""Rollouts of the master that is being trained, many at the same time, driven by ``run.steps`` like any other.
 
-Everybody's tool calls run at the same time; the master's replies are sampled together once all rollouts that still
-run wait for one. So a batch is the same however fast the tools were, and a seed gives the same rollouts.
+The tool calls of a batch run concurrently; the master's replies are sampled together as soon as every rollout that is
+still running waits for one. So a seed gives the same rollouts, however fast the tools were.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from longvideoagent.agents.base import Grounding, Team
-from longvideoagent.core.actions import Look, Relocate
+from longvideoagent.core.actions import ACTIONS, spec_of
 from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import GroundingRequest, Rollout
+from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.errors import UsageError
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.run import steps
-from longvideoagent.training.tokens import Limits, PromptFormat, TokenRecord, TokenSequence
+from longvideoagent.training.tokens import PromptFormat, TokenLimits, TokenRecord, TokenSequence
 
-Sampled = tuple[list[int], list[float]]
-"""Tokens and their log-probabilities as they were sampled."""
-Sample = Callable[[Sequence[list[int]], Sequence[int]], Sequence[Sampled]]
-"""Continues each of the contexts by at most so many tokens, to the end of its first action or of its turn."""
-Ask = Callable[[list[int], int], Awaitable[Sampled]]
+
+class SampledTokens(NamedTuple):
+    """A sampled reply."""
+
+    ids: list[int]
+    logprobs: list[float]
+    """Log-probabilities at sampling time."""
+
+
+SampleBatchFn = Callable[[Sequence[list[int]], Sequence[int]], Sequence[SampledTokens]]
+"""``(contexts, max_tokens)`` -> a reply to each context, up to its first action or the end of its turn."""
+SampleFn = Callable[[list[int], int], Awaitable[SampledTokens]]
 """The same for one context."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutTask:
-    """A question that is played, with the clip that grounding found beforehand."""
+    """A question to roll out, with the clip that grounding found in advance. Holds no gold answer."""
 
     question: Question
-    episode: Video
+    video: Video
     first_clip: str | None
     settings: RolloutSettings = field(default_factory=RolloutSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSample:
-    """A task with its right option, which nobody who plays it is told."""
+    """A task with its gold option, which no agent sees."""
 
     task: RolloutTask
     gold_option: int
-    video: str = ""
+    video_id: str = ""
     kind: str = ""
+    """The kind of question, for metrics by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    """A rollout that has ended."""
+    """A finished rollout."""
 
     trace: Trace
     sequences: Sequence[TokenSequence]
-    """Empty where the master was never asked: an agent was down before, or the prompt did not fit the limits."""
+    """Empty if the master was never called: an agent failed before, or the prompt did not fit the limits."""
 
     @property
-    def did_not_fit(self) -> bool:
-        """Whether the prompt was longer than it may be, so that the rounds passed without the master."""
-        return not self.sequences and self.trace.outcome is not Outcome.FAILED
+    def is_failed(self) -> bool:
+        """Whether an outage ended the rollout."""
+        return self.trace.outcome is Outcome.FAILED
 
-    def only_sequence(self, end: int) -> TokenSequence:
-        """The one sequence that it is, for engines that train on one for each rollout; where the master was never
-        asked, nothing said to a prompt of ``end``. Raises UsageError for several."""
+    @property
+    def is_prompt_too_long(self) -> bool:
+        """Whether the prompt did not fit, so that the rounds were spent without the master."""
+        return not self.sequences and not self.is_failed
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the rollout says anything about the master."""
+        return not (self.is_failed or self.is_prompt_too_long)
+
+    def is_correct(self, gold_option: int) -> bool:
+        """Whether the answer names the gold option."""
+        return score(self.trace, gold_option).correct
+
+    def single_sequence(self, eos_token_id: int) -> TokenSequence:
+        """The rollout as one sequence, for trainers that take one per rollout. If the master was never called: an
+        empty reply to a prompt of ``eos_token_id``. Raises UsageError for several sequences."""
         if len(self.sequences) > 1:
-            told = "the style's contexts are no single sequence with this chat template"
-            raise UsageError(f"{told}; take style {Style.CONTINUATION}")
-        return self.sequences[0] if self.sequences else TokenSequence([end], "")
+            raise UsageError(
+                f"style: its contexts are not a single sequence with this chat template; use style {Style.CONTINUATION}"
+            )
+        return self.sequences[0] if self.sequences else TokenSequence([eos_token_id], "")
 
 
 @dataclass(frozen=True, slots=True)
 class MasterFormat:
-    """How the master reads and writes: its tokenizer, its wording, its limits."""
+    """How the master reads and writes: its tokenizer, prompt format and token limits."""
 
     tokenizer: Any
-    wording: PromptFormat = field(default_factory=PromptFormat)
-    limits: Limits = field(default_factory=Limits)
+    prompt_format: PromptFormat = field(default_factory=PromptFormat)
+    limits: TokenLimits = field(default_factory=TokenLimits)
+
+    def new_record(self) -> TokenRecord:
+        """An empty token record for one rollout."""
+        return TokenRecord(self.tokenizer, self.prompt_format, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPolicy:
-    """A master (see ``agents.team.Master``) that records the tokens it reads and samples."""
+    """The master (``agents.base.Master``) of a training rollout: records the tokens it reads and samples."""
 
     record: TokenRecord
-    ask: Ask
+    sample: SampleFn
 
     async def reply(self, trace: Trace) -> Reply:
-        """The next utterance; empty where no further token fits, so that the rounds are spent without an answer."""
+        """The next reply; empty if nothing more fits, so that the remaining rounds pass without an answer."""
         context = self.record.context(trace)
         if context is None:
             return Reply("")
-        ids, logprobs = await self.ask(context, self.record.room)
-        return self.record.add(ids, logprobs)
+        sampled = await self.sample(context, self.record.max_new_tokens)
+        return self.record.add_reply(sampled.ids, sampled.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
 class FixedFirstClip:
-    """Grounding whose first clip is known already; what the master asks for later is asked of ``grounding``."""
+    """Grounding with a fixed first clip; later requests go to ``grounding``."""
 
     label: str | None
     grounding: Grounding
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """See ``agents.team.Grounding``."""
+        """See ``agents.base.Grounding``."""
         return await self.grounding.locate(request, video) if request.trace.rounds else GroundingResult(self.label)
 
 
-class _Lockstep:
-    """Samples for all rollouts at once, when each that still runs waits."""
+class _PendingReply(NamedTuple):
+    """A rollout that waits for its master's reply."""
 
-    def __init__(self, sample: Sample, running: int) -> None:
-        self._sample = sample
-        self._running = running
-        self._waiting: dict[int, tuple[list[int], int, asyncio.Future[Sampled]]] = {}
+    context: list[int]
+    max_tokens: int
+    reply: asyncio.Future[SampledTokens]
 
-    async def ask(self, number: int, context: list[int], most: int) -> Sampled:
-        answer: asyncio.Future[Sampled] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = context, most, answer
-        self._step()
-        return await answer
+
+class _LockstepSampler:
+    """Samples the replies of all rollouts in one batch, once each that is still running waits for one."""
+
+    def __init__(self, sample_batch: SampleBatchFn, num_running: int) -> None:
+        self._sample_batch = sample_batch
+        self._num_running = num_running
+        self._pending: dict[int, _PendingReply] = {}
+        """By the rollout's index."""
+
+    async def sample(self, index: int, context: list[int], max_tokens: int) -> SampledTokens:
+        reply: asyncio.Future[SampledTokens] = asyncio.get_running_loop().create_future()
+        self._pending[index] = _PendingReply(context, max_tokens, reply)
+        self._sample_if_all_wait()
+        return await reply
 
     def leave(self) -> None:
-        self._running -= 1
-        self._step()
+        """A rollout has ended."""
+        self._num_running -= 1
+        self._sample_if_all_wait()
 
-    def _step(self) -> None:
-        if not self._waiting or len(self._waiting) < self._running:
+    def _sample_if_all_wait(self) -> None:
+        if not self._pending or len(self._pending) < self._num_running:
             return
-        if any(answer.done() for _, _, answer in self._waiting.values()):
-            return  # all are being stopped
-        asked = [self._waiting[number] for number in sorted(self._waiting)]
-        self._waiting = {}
-        replies = self._sample([context for context, _, _ in asked], [most for _, most, _ in asked])
-        for (_, _, answer), sampled in zip(asked, replies, strict=True):
-            answer.set_result(sampled)
+        if any(pending.reply.done() for pending in self._pending.values()):
+            return  # the batch is being cancelled
+        batch = [self._pending[index] for index in sorted(self._pending)]  # not in the order of arrival
+        self._pending = {}
+        replies = self._sample_batch([each.context for each in batch], [each.max_tokens for each in batch])
+        for pending, reply in zip(batch, replies, strict=True):
+            pending.reply.set_result(reply)
 
 
-async def play_one(task: RolloutTask, team: Team, ask: Ask, tongue: MasterFormat) -> RolloutResult:
-    """Play a task with the team's grounding and vision, and the master whose replies ``ask`` samples. An agent that is
-    down ends it as failed."""
-    record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
+async def run_rollout(task: RolloutTask, team: Team, sample: SampleFn, master_format: MasterFormat) -> RolloutResult:
+    """Run one rollout with the team's grounding and vision, and a master that ``sample`` continues. An outage of an
+    agent ends it as failed."""
+    record = master_format.new_record()
     grounding = FixedFirstClip(task.first_clip, team.grounding)
-    own = replace(team, master=TokenPolicy(record, ask), grounding=grounding)
-    traces = [trace async for trace in steps(task.question, task.episode, own, task.settings)]
+    training_team = replace(team, master=TokenPolicy(record, sample), grounding=grounding)
+    traces = [trace async for trace in steps(task.question, task.video, training_team, task.settings)]
     return RolloutResult(traces[-1], record.sequences)
 
 
-async def play(tasks: Sequence[RolloutTask], team: Team, sample: Sample, tongue: MasterFormat) -> list[RolloutResult]:
-    """Play every task with the team's grounding and vision, and the master that ``sample`` continues. An agent that is
-    down ends its own rollout alone, as failed."""
-    lockstep = _Lockstep(sample, len(tasks))
+async def run_rollouts(
+    tasks: Sequence[RolloutTask], team: Team, sample_batch: SampleBatchFn, master_format: MasterFormat
+) -> list[RolloutResult]:
+    """Run a rollout of every task at the same time; see ``run_rollout``. An outage ends its own rollout only."""
+    lockstep = _LockstepSampler(sample_batch, len(tasks))
 
-    async def one(number: int, task: RolloutTask) -> RolloutResult:
+    async def run_one(index: int, task: RolloutTask) -> RolloutResult:
         try:
-            return await play_one(task, team, lambda context, most: lockstep.ask(number, context, most), tongue)
+            return await run_rollout(task, team, partial(lockstep.sample, index), master_format)
         finally:
             lockstep.leave()
 
-    return await asyncio.gather(*(one(number, task) for number, task in enumerate(tasks)))
+    return await asyncio.gather(*(run_one(index, task) for index, task in enumerate(tasks)))
 
 
-def prompt_fits(task: RolloutTask, tongue: MasterFormat) -> bool:
-    """Whether the first prompt of a task, with as few lines as it can have, is within the limits. Raises ModelError
-    for a tokenizer that does not give a text back."""
-    rollout = Rollout(task.question, task.episode.timeline, task.settings)
+def prompt_fits(task: RolloutTask, master_format: MasterFormat) -> bool:
+    """Whether the first prompt of a task, with as few subtitle lines as possible, is within the limits. Raises
+    ModelError for a tokenizer that does not reproduce text."""
+    rollout = Rollout(task.question, task.video.timeline, task.settings)
     if isinstance(rollout.request, GroundingRequest):
         rollout.receive(GroundingResult(task.first_clip))
-    return TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits).context(rollout.trace) is not None
+    return master_format.new_record().context(rollout.trace) is not None
 
 
-def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each number that the rows have; of no rows, none."""
+# --- metrics -------------------------------------------------------------------------------------
+
+
+def action_counts(trace: Trace) -> dict[str, int]:
+    """The use of each agent (looks, relocations), and the rounds in which the master was called; a round without room
+    for a reply does not count."""
+    used = Counter(spec_of(round_.action) for round_ in trace.rounds)
+    num_calls = sum(round_.reply.usage.calls for round_ in trace.rounds)
+    return {"rounds": num_calls, **{spec.count_name: used[spec] for spec in ACTIONS if spec.agent is not None}}
+
+
+def mean_rows(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each column; empty without rows."""
     return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}
-
-
-def counts(trace: Trace) -> dict[str, int]:
-    """Its looks, relocations, and rounds that the master was asked in: not those that passed for want of room."""
-    actions = [type(said.action) for said in trace.rounds]
-    asked = sum(said.reply.usage.calls for said in trace.rounds)
-    return {"rounds": asked, "looks": actions.count(Look), "relocations": actions.count(Relocate)}

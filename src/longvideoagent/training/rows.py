@@ -1,11 +1,10 @@
-"""The questions a master is trained on: rows of ``lva data export``, with the videos they are about."""
+"""Training samples: the rows of ``lva data export``, joined with the videos they are about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
@@ -16,48 +15,53 @@ from longvideoagent.media.video import Video
 from longvideoagent.training.rollouts import RolloutTask, TrainingSample
 
 _COLUMNS = ("extra_info", "reward_model")
-_INFO = ("qid", "video", "clip", "question", "options")
+_INFO_FIELDS = ("qid", "video", "clip", "question", "options")
 
 
 def read_training_samples(rows: Path, data: Dataset, settings: RolloutSettings) -> list[TrainingSample]:
-    """One lesson a row, in their order. Raises DataError for rows that are not of ``lva data export``, that are none,
-    or whose videos or clips the data set has not, and UsageError without the extra ``parquet``."""
+    """One sample per row, in order. Raises DataError for rows that ``lva data export`` did not write, for an empty
+    file, or for videos or clips that the data set does not have, and UsageError without the extra ``parquet``."""
     if not rows.exists():
         raise DataError(f"{rows}: no such file; write it with lva data export")
-    episode = lru_cache(maxsize=None)(data.open_video)
-    lessons = [training_sample_of(record, episode, settings) for record in RecordFile.read_parquet(rows).records()]
-    if not lessons:
-        raise DataError(f"{rows}: holds no row; write it anew with lva data export")
-    return lessons
+    open_video = lru_cache(maxsize=None)(data.open_video)
+    samples = [read_training_sample(record, open_video, settings) for record in RecordFile.read_parquet(rows).records()]
+    if not samples:
+        raise DataError(f"{rows}: holds no row; write it again with lva data export")
+    return samples
 
 
-def training_sample_of(record: Record, episode_of: Callable[[str], Video], settings: RolloutSettings) -> TrainingSample:
-    """The lesson of one row. Raises DataError where it is none; see ``read_training_samples``."""
+def read_training_sample(
+    record: Record, open_video: Callable[[str], Video], settings: RolloutSettings
+) -> TrainingSample:
+    """The sample of one row. Raises DataError as ``read_training_samples`` does."""
     _check_columns(record)
-    told, right = _told(record), str(record.values["reward_model"].get("ground_truth", ""))
-    episode = episode_of(told["video"])
-    options = tuple(told["options"])
-    number = right.removeprefix("a")
-    if not number.isdecimal() or int(number) >= len(options):
-        raise DataError(
-            str(record.problem("reward_model.ground_truth", f"{right!r} names none of {len(options)} options"))
-        )
-    if told["clip"] is not None and episode.timeline.find(told["clip"]) is None:
-        why = f"its video has no clip {told['clip']!r}; was the data set built anew? export the rows again"
-        raise DataError(str(record.problem("extra_info.clip", why)))
-    question = Question(told["question"], options, str(told["qid"]))
-    task = RolloutTask(question, episode, told["clip"], settings)
-    return TrainingSample(task, int(number), str(told["video"]), str(told.get("kind") or ""))
+    info = record.values["extra_info"]
+    video = open_video(info["video"])
+    if info["clip"] is not None and video.timeline.find(info["clip"]) is None:
+        message = f"its video has no clip {info['clip']!r}; was the data set built again? export the rows again"
+        raise DataError(str(record.problem("extra_info.clip", message)))
+    options = tuple(info["options"])
+    gold_option = _gold_option(record, len(options))
+    question = Question(info["question"], options, str(info["qid"]))
+    task = RolloutTask(question, video, info["clip"], settings)
+    return TrainingSample(task, gold_option, str(info["video"]), str(info.get("kind") or ""))
+
+
+def _gold_option(record: Record, num_options: int) -> int:
+    """The index of the correct option, from a label such as ``a1``."""
+    label = str(record.values["reward_model"].get("ground_truth", ""))
+    number = label.removeprefix("a")
+    if not number.isdecimal() or int(number) >= num_options:
+        message = f"{label!r} is not one of {num_options} options"
+        raise DataError(str(record.problem("reward_model.ground_truth", message)))
+    return int(number)
 
 
 def _check_columns(record: Record) -> None:
-    missing = [name for name in _COLUMNS if not isinstance(record.values.get(name), Mapping)]
-    missing += [f"extra_info.{name}" for name in _INFO if not missing and name not in _told(record)]
+    values = record.values
+    missing = [name for name in _COLUMNS if not isinstance(values.get(name), Mapping)]
+    if not missing:
+        missing = [f"extra_info.{name}" for name in _INFO_FIELDS if name not in values["extra_info"]]
     if missing:
-        told = "holds nothing in" if missing[0] in record.values else "has no"
-        raise DataError(f"{record.file.path}: {told} column {missing[0]}; write it anew with lva data export")
-
-
-def _told(record: Record) -> Mapping[str, Any]:
-    told: Mapping[str, Any] = record.values["extra_info"]
-    return told
+        problem = "has an empty" if missing[0] in values else "has no"
+        raise DataError(f"{record.file.path}: {problem} column {missing[0]}; write it again with lva data export")

@@ -1,13 +1,13 @@
-"""A training run on disk: begun, gone on with, written to.
+"""The folder of a training run: begun, resumed, appended to, migrated.
 
 ==================  ===============================================================================
-``config.json``     what the run is of
-``checkpoint-N/``   the trainer's checkpoints; the latest is gone on from
-``metrics.jsonl``   a line a step: loss, and of rollouts reward and its parts, tool use, outages
-``held_out.jsonl``  a line for each time that the held-out questions were asked
-``rollouts.jsonl``  the first rollout of each step, as ``lva ask --json`` tells it
-``model/``          what came of it: the model, or its adapter
-``curves.png``      the numbers, drawn; ``report.html`` has them beside the rollouts
+``config.json``     what decides the run, and the format of the folder
+``checkpoint-N/``   the trainer's checkpoints; the run resumes from the latest
+``metrics.jsonl``   a line per step: loss; for rollouts reward and its parts, tool use, outages
+``eval.jsonl``      a line per evaluation on ``eval_rows``
+``rollouts.jsonl``  the first rollout of each step: its trace, as ``lva ask --json`` prints it
+``model/``          the trained model, or its adapter
+``curves.png``      the metrics as plots; ``report.html`` shows them with the rollouts
 ==================  ===============================================================================
 """
 
@@ -24,98 +24,122 @@ from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.run_folder import read_json_lines
 
 CONFIG, MODEL = "config.json", "model"
-METRICS, HELD_OUT, ROLLOUTS = "metrics.jsonl", "held_out.jsonl", "rollouts.jsonl"
+METRICS, EVAL, ROLLOUTS = "metrics.jsonl", "eval.jsonl", "rollouts.jsonl"
 CURVES, REPORT = "curves.png", "report.html"
-WRITTEN_LAST = "trainer_state.json"
-"""Of a checkpoint, as transformers writes it."""
+TRAINER_STATE = "trainer_state.json"
+"""The file that transformers writes last into a checkpoint."""
+FORMAT = 2
+"""Of the folder; formats before it are migrated (see ``migrate``)."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingFolder:
-    """See the module. Only the main process of several writes."""
+class RunDir:
+    """The folder of one run; see the module. Of several processes, only the main one writes."""
 
     path: Path
 
     @property
     def model(self) -> Path:
-        """Where what came of the run is kept."""
+        """The folder of the trained model; it exists once the run has finished."""
         return self.path / MODEL
 
     @property
     def checkpoint(self) -> Path | None:
-        """The latest checkpoint that is whole: one that a kill left half-written is none."""
-        found = [each for each in self.path.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal()]
-        return next((each for each in sorted(found, key=_step_of, reverse=True) if _is_whole(each)), None)
+        """The latest complete checkpoint, or None. A killed process may have left an incomplete one."""
+        folders = [each for each in self.path.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal()]
+        return next((each for each in sorted(folders, key=_step_of, reverse=True) if _is_complete(each)), None)
 
-    def claim(self, told: Mapping[str, Any]) -> None:
-        """Say in the folder what it is a run of, and forget what was written of steps that are done again. Raises
-        UsageError as ``check`` does."""
-        self.check(told)
-        atomic_write_text(self.path / CONFIG, json.dumps(told, indent=1) + "\n")
-        self._forget_after_checkpoint()
+    def claim(self, settings: Mapping[str, Any]) -> None:
+        """Write what decides the run, and drop the lines of steps after the latest checkpoint, which are done again.
+        Raises UsageError as ``check`` does."""
+        self.check(settings)
+        if (self.path / CONFIG).exists():
+            self.migrate()
+        atomic_write_text(self.path / CONFIG, json.dumps({"format": FORMAT, **settings}, indent=1) + "\n")
+        last_step = _step_of(self.checkpoint) if self.checkpoint is not None else -1
+        for name in (METRICS, EVAL, ROLLOUTS):
+            if (self.path / name).exists():
+                self._rewrite(name, [line for line in self.lines(name) if line["step"] <= last_step])
 
-    def check(self, told: Mapping[str, Any]) -> None:
-        """Raises UsageError where the folder holds a run of something else, a finished one, or no run: a checkpoint
-        holds what decides the next step, so a changed setting would count for a part of the run or not at all."""
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Raises UsageError for a folder that holds a finished run, a run with other settings, or other files: a
+        checkpoint contains what decides the next step, so a changed setting would apply to a part of the run only or
+        not at all."""
         if self.model.exists():
             raise UsageError(f"{self.path}: holds a finished run; choose another out")
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: is a file; choose another out")
-        path = self.path / CONFIG
-        before = _read(path) if path.exists() else told
-        if "algorithm" not in before or (not path.exists() and self.path.exists() and any(self.path.iterdir())):
-            raise UsageError(f"{self.path}: holds other files and no run; choose another out")
-        changed = [name for name in {**told, **before} if before.get(name) != told.get(name)]
-        if changed:
-            name = changed[0]
-            what = f"{name}: {before.get(name)} -> {told.get(name)}"
-            raise UsageError(f"{self.path}: a run of other settings ({what}); choose another out")
+        has_config = (self.path / CONFIG).exists()
+        before = read_settings(self.path) if has_config else settings
+        if "algorithm" not in before or (not has_config and self.path.exists() and any(self.path.iterdir())):
+            raise UsageError(f"{self.path}: holds other files and no training run; choose another out")
+        for name in {**settings, **before}:
+            if before.get(name) != settings.get(name):
+                change = f"{name}: {before.get(name)} -> {settings.get(name)}"
+                raise UsageError(f"{self.path}: holds a run with other settings ({change}); choose another out")
 
-    def _forget_after_checkpoint(self) -> None:
-        step = _step_of(self.checkpoint) if self.checkpoint is not None else -1
-        for name in (METRICS, HELD_OUT, ROLLOUTS):
-            kept = [line for line in self.lines(name) if line["step"] <= step]
-            if kept or (self.path / name).exists():
-                atomic_write_text(
-                    self.path / name, "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in kept)
-                )
-
-    def add(self, name: str, told: Mapping[str, Any]) -> None:
-        """Append a line to one of the files."""
+    def append(self, name: str, values: Mapping[str, Any]) -> None:
+        """Append a line to one of the ``.jsonl`` files."""
         with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(told, ensure_ascii=False) + "\n")
+            file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
-        """The lines of one of the files; half a line at its end was left by a kill and is none."""
-        if not (self.path / name).exists():
+        """The complete lines of one of the ``.jsonl`` files; none if it does not exist."""
+        if (self.path / name).exists():
+            yield from read_json_lines(self.path / name, "delete that line")
+
+    def migrate(self) -> None:
+        """Bring a folder of an earlier format to the present one. Deletes nothing; ``config.json`` is written last, so
+        that an interrupted migration starts again. Raises DataError as ``read_settings`` does."""
+        if _read_config(self.path / CONFIG).get("format", 1) == FORMAT:
             return
-        yield from read_json_lines(self.path / name, "delete that line")
+        settings = read_settings(self.path)
+        if (self.path / ROLLOUTS).exists():  # its lines were no complete traces, and cannot be converted
+            (self.path / ROLLOUTS).rename(self.path / ROLLOUTS_1)
+        for old, new in {METRICS: METRICS, HELD_OUT_1: EVAL}.items():
+            if (self.path / old).exists():
+                lines = [_renamed(line, _METRIC_NAMES_1) for line in self.lines(old)]
+                self._rewrite(new, lines)
+        atomic_write_text(self.path / CONFIG, json.dumps({"format": FORMAT, **settings}, indent=1) + "\n")
+
+    def _rewrite(self, name: str, lines: list[dict[str, Any]]) -> None:
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+        atomic_write_text(self.path / name, text)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What a folder is a run of. Raises DataError where it is none."""
-    return _read(path / CONFIG)
+    """What decides the run of a folder, in the present format. Raises DataError for a folder without a training run,
+    and for a later format."""
+    config = _read_config(path / CONFIG)
+    number = config.pop("format", 1)
+    if number == 1:
+        return _migrate_settings_1(config)
+    if number != FORMAT:
+        raise DataError(f"{path}: has run format {number}, which is not known here; upgrade longvideoagent")
+    return config
 
 
-def is_training(path: Path) -> bool:
-    """Whether a folder holds a training run, though it may not have made a step yet."""
+def is_training_run(path: Path) -> bool:
+    """Whether a folder holds a training run, even one without a step yet."""
     try:
-        return "algorithm" in _read(path / CONFIG)
+        return "algorithm" in _read_config(path / CONFIG)
     except DataError:
         return (path / CONFIG).exists() and (path / METRICS).exists()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no settings of a training run ({error}); choose another folder") from error
-    return told
+        raise DataError(f"{path}: not the settings of a training run ({error}); choose another folder") from error
+    if not isinstance(config, dict):
+        raise DataError(f"{path}: not the settings of a training run (not a JSON object); choose another folder")
+    return config
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_complete(checkpoint: Path) -> bool:
     try:
-        json.loads((checkpoint / WRITTEN_LAST).read_text(encoding="utf-8"))
+        json.loads((checkpoint / TRAINER_STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return True
@@ -123,3 +147,43 @@ def _is_whole(checkpoint: Path) -> bool:
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+# --- format 1: its names, and those of format 2 ---------------------------------------------------
+
+_SETTING_NAMES_1 = {
+    "steps": "max_steps",
+    "at_once": "per_device_batch_size",
+    "batch": "questions_per_step",
+    "group": "num_generations",
+    "held_out": "eval_rows",
+    "held_out_every": "eval_steps",
+    "vllm_memory": "vllm_gpu_memory_utilization",
+    "only_right": "only_correct",
+    "least_reward": "min_reward",
+}
+_LIMIT_NAMES_1 = {
+    "prompt": "max_prompt_tokens",
+    "response": "max_response_tokens",
+    "reply": "max_reply_tokens",
+    "least_reply": "min_reply_tokens",
+}
+HELD_OUT_1, ROLLOUTS_1 = "held_out.jsonl", "rollouts-format-1.jsonl"
+_METRIC_NAMES_1 = {"reward_right": "reward_correct", "did_not_fit": "prompt_too_long", "n": "questions"}
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in values.items()}
+
+
+def _migrate_settings_1(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of format 1 in the names of format 2."""
+    names = _SETTING_NAMES_1
+    if settings.get("algorithm") == "sft":
+        names = {**names, "batch": "sequences_per_step"}
+    migrated = _renamed(settings, names)
+    if isinstance(migrated.get("limits"), Mapping):
+        migrated["limits"] = _renamed(migrated["limits"], _LIMIT_NAMES_1)
+    if isinstance(migrated.get("reward"), Mapping):
+        migrated["reward"] = _renamed(migrated["reward"], {"right": "correct"})
+    return migrated

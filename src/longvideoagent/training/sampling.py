@@ -1,5 +1,5 @@
-"""Continues contexts, each to the end of its first action: with a model of transformers, or with vLLM beside the
-trainer (extra ``train``)."""
+"""Sample replies to contexts, each up to its first action: with transformers, or with the vLLM in the trainer's
+process (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -17,119 +17,123 @@ from transformers import (
 )
 
 from longvideoagent.core.protocol import ACTION_ENDS
-from longvideoagent.training.rollouts import Sampled
-from longvideoagent.training.stopping import SampledReply
+from longvideoagent.training.rollouts import SampledTokens
+from longvideoagent.training.stopping import ReplyBuffer
 
 
-class ModelSampler:
-    """Samples from the model's own distribution at a temperature, nothing cut off it, so that the log-probabilities
-    are those that were sampled from."""
+class TransformersSampler:
+    """Samples from the model's full distribution at a temperature (no top-k, top-p or penalties), so that the
+    log-probabilities are those of the distribution that was sampled."""
 
     def __init__(self, model: Any, tokenizer: Any, temperature: float = 1.0) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._temperature = temperature
 
-    def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
-        """See ``rollouts.Sample``. A reply that is cut at its limit is returned as far as it came. Raises
-        FloatingPointError where the model's scores are no numbers."""
+    def __call__(self, contexts: Sequence[list[int]], max_tokens: Sequence[int]) -> list[SampledTokens]:
+        """See ``rollouts.SampleBatchFn``. A reply that reaches its limit ends there. Raises FloatingPointError if the
+        model's logits are NaN."""
         width = max(map(len, contexts))
         pad = self._tokenizer.pad_token_id
-        rows = [[pad] * (width - len(ids)) + ids for ids in contexts]
-        seen = [[0] * (width - len(ids)) + [1] * len(ids) for ids in contexts]
+        input_ids = [[pad] * (width - len(ids)) + ids for ids in contexts]  # padded on the left
+        attention_mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in contexts]
         device = self._model.device
-        replies = [SampledReply(self._tokenizer, ids, count) for ids, count in zip(contexts, most, strict=True)]
-        watch = _Watch(replies, self._temperature)
-        plain = GenerationConfig(
-            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=max(most), pad_token_id=pad
+        replies = [ReplyBuffer(self._tokenizer, *row) for row in zip(contexts, max_tokens, strict=True)]
+        recorder = _LogprobRecorder(replies, self._temperature)
+        config = GenerationConfig(
+            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=max(max_tokens), pad_token_id=pad
         )
-        with torch.no_grad(), _generates_by(self._model, plain):
+        with torch.no_grad(), _generation_config(self._model, config):
             self._model.generate(
-                input_ids=torch.tensor(rows, device=device),
-                attention_mask=torch.tensor(seen, device=device),
-                logits_processor=LogitsProcessorList([watch]),
-                stopping_criteria=StoppingCriteriaList([_Ends(watch)]),
+                input_ids=torch.tensor(input_ids, device=device),
+                attention_mask=torch.tensor(attention_mask, device=device),
+                logits_processor=LogitsProcessorList([recorder]),
+                stopping_criteria=StoppingCriteriaList([_ReplyEndCriteria(recorder)]),
             )
-        return [(each.ids, each.logprobs) for each in replies]
+        return [SampledTokens(reply.ids, reply.logprobs) for reply in replies]
 
 
 @contextmanager
-def _generates_by(model: Any, config: GenerationConfig) -> Iterator[None]:
-    """Has a model generate by this and nothing else: transformers would fill what is not set here from what the model
-    was published with, such as a penalty for repetitions."""
-    own = {each: each.generation_config for each in model.modules() if "generation_config" in vars(each)}
+def _generation_config(model: Any, config: GenerationConfig) -> Iterator[None]:
+    """Make ``config`` the model's only generation config: transformers fills fields that a config does not set from
+    the one that the model was published with, such as a repetition penalty."""
+    modules = [module for module in model.modules() if "generation_config" in vars(module)]
+    published = [module.generation_config for module in modules]
     try:
-        for each in own:
-            each.generation_config = config
+        for module in modules:
+            module.generation_config = config
         yield
     finally:
-        for each, kept in own.items():
-            each.generation_config = kept
+        for module, own in zip(modules, published, strict=True):
+            module.generation_config = own
 
 
-class _Watch(LogitsProcessor):  # type: ignore[misc]
-    """Scales the scores by the temperature, and keeps what is sampled from them, row by row, up to each row's end."""
+class _LogprobRecorder(LogitsProcessor):  # type: ignore[misc]
+    """Scales the logits by the temperature, and records each row's sampled tokens and log-probabilities up to the end
+    of its reply."""
 
-    def __init__(self, replies: Sequence[SampledReply], temperature: float) -> None:
+    def __init__(self, replies: Sequence[ReplyBuffer], temperature: float) -> None:
         self.replies = replies
         self._temperature = temperature
-        self._scores: Any = None
+        self._logprobs: Any = None
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
-        self._scores = torch.log_softmax(scores.float() / self._temperature, dim=-1)
-        if self._scores.isnan().any():
-            raise FloatingPointError("the model's scores are no numbers")
-        return self._scores
+    def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002 (transformers' signature)
+        self._logprobs = torch.log_softmax(scores.float() / self._temperature, dim=-1)
+        if self._logprobs.isnan().any():
+            raise FloatingPointError("the model's logits are NaN")
+        return self._logprobs
 
-    def take(self, sampled: Sequence[int]) -> None:
-        """The latest token of each row."""
-        chosen = torch.tensor(sampled, device=self._scores.device)
-        logprobs = self._scores.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
-        for reply, number, logprob in zip(self.replies, sampled, logprobs, strict=True):
+    def record(self, tokens: Sequence[int]) -> None:
+        """Record the latest token of each row."""
+        index = torch.tensor(tokens, device=self._logprobs.device).unsqueeze(1)
+        logprobs = self._logprobs.gather(1, index).squeeze(1).tolist()
+        for reply, token, logprob in zip(self.replies, tokens, logprobs, strict=True):
             if not reply.is_done:
-                reply.take([number], [logprob])
+                reply.add([token], [logprob])
 
 
-class _Ends(StoppingCriteria):  # type: ignore[misc]
-    def __init__(self, watch: _Watch) -> None:
-        self._watch = watch
+class _ReplyEndCriteria(StoppingCriteria):  # type: ignore[misc]
+    """Stops each row at the end of its reply; transformers calls it once per step, after sampling."""
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers calls it so)
-        self._watch.take(input_ids[:, -1].tolist())
-        return torch.tensor([each.is_done for each in self._watch.replies], device=input_ids.device)
+    def __init__(self, recorder: _LogprobRecorder) -> None:
+        self._recorder = recorder
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:  # noqa: ARG002 (transformers' signature)
+        self._recorder.record(input_ids[:, -1].tolist())
+        return torch.tensor([reply.is_done for reply in self._recorder.replies], device=input_ids.device)
 
 
-class EngineSampler:
-    """The same with the vLLM that TRL keeps beside its trainer (``vllm.LLM``, 0.11 and later), which stops at the
-    closing tag of an action. One inside a thought is talk: such a reply goes on."""
+class VLLMSampler:
+    """Samples with the vLLM of TRL's trainer (``vllm.LLM``, 0.11 and later), which stops at an action's closing tag. If
+    that tag was inside a thought, the reply is not over and the engine is called again."""
 
     def __init__(self, engine: Any, tokenizer: Any, temperature: float = 1.0) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._temperature = temperature
 
-    def __call__(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
-        """See ``rollouts.Sample``."""
-        replies = [SampledReply(self._tokenizer, ids, count) for ids, count in zip(contexts, most, strict=True)]
-        while going_on := [row for row, reply in enumerate(replies) if not reply.is_done]:
-            asked = [contexts[row] + replies[row].ids for row in going_on]
-            said = self._continue(asked, [replies[row].room for row in going_on])
-            for row, (ids, logprobs) in zip(going_on, said, strict=True):
-                replies[row].take_piece(ids, logprobs, ACTION_ENDS)
-        return [(each.ids, each.logprobs) for each in replies]
+    def __call__(self, contexts: Sequence[list[int]], max_tokens: Sequence[int]) -> list[SampledTokens]:
+        """See ``rollouts.SampleBatchFn``."""
+        replies = [ReplyBuffer(self._tokenizer, *row) for row in zip(contexts, max_tokens, strict=True)]
+        while unfinished := [row for row, reply in enumerate(replies) if not reply.is_done]:
+            prompts = [contexts[row] + replies[row].ids for row in unfinished]
+            outputs = self._generate(prompts, [replies[row].tokens_left for row in unfinished])
+            for row, output in zip(unfinished, outputs, strict=True):
+                replies[row].add_engine_output(output.ids, output.logprobs, ACTION_ENDS)
+        return [SampledTokens(reply.ids, reply.logprobs) for reply in replies]
 
-    def _continue(self, contexts: Sequence[list[int]], most: Sequence[int]) -> list[Sampled]:
+    def _generate(self, contexts: Sequence[list[int]], max_tokens: Sequence[int]) -> list[SampledTokens]:
         from vllm import SamplingParams
 
         options = {"temperature": self._temperature, "top_p": 1.0, "top_k": -1, "min_p": 0.0, "logprobs": 0}
         stop = {"stop": list(ACTION_ENDS), "include_stop_str_in_output": True}
-        bounds = [SamplingParams(max_tokens=count, **options, **stop) for count in most]
-        outputs = self._engine.generate([{"prompt_token_ids": ids} for ids in contexts], bounds, use_tqdm=False)
-        said = [each.outputs[0] for each in outputs]
-        return [
-            (
-                list(each.token_ids),
-                [told[number].logprob for number, told in zip(each.token_ids, each.logprobs, strict=True)],
-            )
-            for each in said
-        ]
+        params = [SamplingParams(max_tokens=count, **options, **stop) for count in max_tokens]
+        requests = self._engine.generate([{"prompt_token_ids": ids} for ids in contexts], params, use_tqdm=False)
+        return [_read_output(request.outputs[0]) for request in requests]
+
+
+def _read_output(completion: Any) -> SampledTokens:
+    """vLLM's completion; its ``logprobs`` are one dict per position, by token id."""
+    ids = list(completion.token_ids)
+    logprobs = [by_id[token].logprob for token, by_id in zip(ids, completion.logprobs, strict=True)]
+    return SampledTokens(ids, logprobs)

@@ -2,86 +2,147 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from longvideoagent.core.trace import Trace
-from longvideoagent.errors import DataError, one_line
+from longvideoagent.errors import DataError
 from longvideoagent.progress import Progress, no_progress
-from longvideoagent.training.callbacks import Watch, run_trainer
+from longvideoagent.training.callbacks import MetricsCallback, run_trainer
 from longvideoagent.training.config import SftConfig
-from longvideoagent.training.loading import adapter_of, is_main_process, load_model
-from longvideoagent.training.muon import MuonAndAdam
-from longvideoagent.training.rl import check_fields, common_arguments, gradient_accumulation_steps, settings_told
+from longvideoagent.training.pretrained import is_main_process, load_model, lora_config
+from longvideoagent.training.rl import (
+    cannot_be_trained,
+    check_trl_fields,
+    common_arguments,
+    gradient_accumulation_steps,
+    run_settings,
+)
 from longvideoagent.training.rollouts import MasterFormat
-from longvideoagent.training.run_dir import TrainingFolder
-from longvideoagent.training.sft_data import read_good, sequences_of
+from longvideoagent.training.run_dir import RunDir
+from longvideoagent.training.sft_data import select_traces, token_sequences
+from longvideoagent.training.tokens import TokenSequence
 
-IGNORED = -100
-"""The label of a token that is not learnt."""
+IGNORE_INDEX = -100
+"""The label of a token without a loss, as in PyTorch."""
+MUON_RATE = 5.0
+"""Muon's learning rate as a multiple of AdamW's: its steps per weight are that much smaller."""
 
 
-def teach(config: SftConfig, progress: Progress = no_progress) -> Path:
-    """Teach, or go on from the latest checkpoint of the folder; returns the folder of the model. Raises DataError or
-    UsageError where it cannot be, and ModelError where the loss is no number any more: the checkpoints stay."""
-    good = prepare_teaching(config)
-    folder, told = TrainingFolder(config.out), settings_told(config, "sft")
+def train_sft(config: SftConfig, progress: Progress = no_progress) -> Path:
+    """Train, or resume from the folder's latest checkpoint. Returns the folder of the model. Raises DataError or
+    UsageError for a run that cannot start, and ModelError for a loss that is not finite; checkpoints are kept."""
+    trajectories = prepare_sft(config)
+    run_dir = RunDir(config.out)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
-    tongue = MasterFormat(tokenizer, config.wording, config.token_limits)
-    sequences = [each for trace in good for each in sequences_of(trace, tongue)]
+    master_format = MasterFormat(tokenizer, config.prompt_format, config.limits)
+    sequences = [sequence for trace in trajectories for sequence in token_sequences(trace, master_format)]
     if not sequences:
-        raise DataError(f"{config.runs[0]}: no trajectory fits the limits; raise limits.prompt and limits.response")
-    rows = {"input_ids": [each.prompt_ids + each.ids for each in sequences]}
-    rows["labels"] = [
-        [IGNORED] * len(each.prompt_ids)
-        + [number if mask else IGNORED for number, mask in zip(each.ids, each.mask, strict=True)]
-        for each in sequences
-    ]
+        limits = "limits.max_prompt_tokens and limits.max_response_tokens"
+        raise DataError(f"{config.runs[0]}: no trajectory fits the limits; raise {limits}")
     try:
-        trainer = _make_trainer(config, model, tokenizer, rows)
-    except (ValueError, TypeError) as error:  # peft and TRL tell so what does not go together
-        raise DataError(f"{config.model}: cannot be taught so ({one_line(error)}); mend the configuration") from error
+        trainer = _make_trainer(config, model, tokenizer, sequences)
+    except (ValueError, TypeError) as error:  # how peft and TRL report settings that contradict each other
+        raise cannot_be_trained(config.model, error) from error
     if is_main_process():
-        folder.claim(told)
-    watch = Watch(folder, progress, lambda _step: {"trajectories": len(good), "sequences": len(sequences)})
-    run_trainer(trainer, folder, watch)
-    tokenizer.save_pretrained(folder.model)
-    return folder.model
+        run_dir.claim(run_settings(config, "sft"))
+    counts = {"trajectories": len(trajectories), "sequences": len(sequences)}
+    run_trainer(trainer, run_dir, MetricsCallback(run_dir, progress, lambda _step: counts))
+    tokenizer.save_pretrained(run_dir.model)
+    return run_dir.model
 
 
-def prepare_teaching(config: SftConfig) -> list[Trace]:
-    """All that can be told before the model is loaded: the trajectories, where the run can begin or go on. Raises
-    DataError or UsageError where it cannot."""
-    TrainingFolder(config.out).check(settings_told(config, "sft"))
-    gradient_accumulation_steps(config.batch, config.at_once or 1)
-    check_fields("SFTConfig", config.trl)
-    return read_good(config)
+def prepare_sft(config: SftConfig) -> list[Trace]:
+    """Check all that can be checked without loading the model, and read the trajectories. Raises DataError or
+    UsageError for a run that could not start or resume."""
+    RunDir(config.out).check(run_settings(config, "sft"))
+    _accumulation_steps(config)
+    check_trl_fields("SFTConfig", config.trl)
+    return select_traces(config)
 
 
-def _make_trainer(config: SftConfig, model: Any, tokenizer: Any, rows: dict[str, Any]) -> Any:
+def _accumulation_steps(config: SftConfig) -> int:
+    per_device = config.per_device_batch_size or 1
+    return gradient_accumulation_steps(config.sequences_per_step, per_device, "sequences_per_step")
+
+
+def _make_trainer(config: SftConfig, model: Any, tokenizer: Any, sequences: Sequence[TokenSequence]) -> Any:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    own = {
+    trl_arguments = {
         "output_dir": str(config.out),
-        "per_device_train_batch_size": config.at_once or 1,
-        "gradient_accumulation_steps": gradient_accumulation_steps(config.batch, config.at_once or 1),
-        "max_steps": config.steps,
+        "per_device_train_batch_size": config.per_device_batch_size or 1,
+        "gradient_accumulation_steps": _accumulation_steps(config),
+        "max_steps": config.max_steps,
         "max_length": None,
         "learning_rate": config.learning_rate,
-        "warmup_steps": 0.05,
+        "warmup_steps": 0.05,  # a share of max_steps
         "lr_scheduler_type": "cosine",
         "seed": config.seed,
-        "save_steps": config.save_every,
+        "save_steps": config.save_steps,
         **common_arguments(),
         **config.trl,
     }
-    muon = MuonAndAdam(model, config.learning_rate) if config.optimizer == "muon" else None
+    columns = {
+        "input_ids": [sequence.prompt_ids + sequence.ids for sequence in sequences],
+        "labels": [_labels(sequence) for sequence in sequences],
+    }
+    muon = MuonAndAdamW(model, config.learning_rate) if config.optimizer == "muon" else None
     return SFTTrainer(
         model=model,
         optimizers=(muon, None),
-        args=SFTConfig(**own),
-        train_dataset=Dataset.from_dict(rows),
+        args=SFTConfig(**trl_arguments),
+        train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=adapter_of(config.lora),
+        peft_config=lora_config(config.lora),
     )
+
+
+def _labels(sequence: TokenSequence) -> list[int]:
+    """The ids, where they are the master's own."""
+    own = [token if is_own else IGNORE_INDEX for token, is_own in zip(sequence.ids, sequence.mask, strict=True)]
+    return [IGNORE_INDEX] * len(sequence.prompt_ids) + own
+
+
+# --- optimizer -----------------------------------------------------------------------------------
+
+
+class MuonAndAdamW(torch.optim.Optimizer):  # type: ignore[misc]
+    """Muon (Jordan et al. 2024) for the matrices inside a model, and AdamW for embeddings, norms and biases, as one
+    optimizer. Muon's orthogonal updates train a small model from scratch several times faster. ``learning_rate`` is
+    AdamW's."""
+
+    def __init__(self, model: Any, learning_rate: float) -> None:
+        trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        is_matrix = [weight.ndim == 2 and "embed" not in name and "lm_head" not in name for name, weight in trained]
+        matrices = [weight for (_, weight), matrix in zip(trained, is_matrix, strict=True) if matrix]
+        others = [weight for (_, weight), matrix in zip(trained, is_matrix, strict=True) if not matrix]
+        muon = torch.optim.Muon(matrices, lr=MUON_RATE * learning_rate, weight_decay=0.0)
+        adamw = torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+        self._optimizers = (muon, adamw)
+        super().__init__([{"params": matrices}, {"params": others}], {})
+        self._share_param_groups()
+
+    def _share_param_groups(self) -> None:
+        """Make the groups those of the two optimizers, so that a schedule changes both learning rates."""
+        self.param_groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        """See PyTorch; a closure is not supported."""
+        assert closure is None
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of both."""
+        return {"both": [optimizer.state_dict() for optimizer in self._optimizers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the states of both."""
+        for optimizer, state in zip(self._optimizers, state_dict["both"], strict=True):
+            optimizer.load_state_dict(state)
+        self._share_param_groups()

@@ -1,4 +1,4 @@
-"""What a good team did, as token sequences to learn from."""
+"""The data of supervised fine-tuning: trajectories of a good team as token sequences."""
 
 from __future__ import annotations
 
@@ -12,53 +12,49 @@ from longvideoagent.errors import DataError
 from longvideoagent.training.config import SftConfig
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import MasterFormat
-from longvideoagent.training.tokens import TokenRecord, TokenSequence
-from longvideoagent.views.run_folder import read_trajectories
+from longvideoagent.training.tokens import TokenSequence
+from longvideoagent.views.run_folder import Trajectory, read_trajectories
 
 
-def read_good(config: SftConfig) -> list[Trace]:
-    """The finished trajectories of the runs that end right, where only those are asked for, and earn enough. Raises
-    DataError where a folder holds no run, or none of them is good enough."""
-    good = []
-    for run in config.runs:
-        good += [
-            each.trace
-            for each in read_trajectories(run)
-            if each.gold_option is not None and _is_good(each.trace, each.gold_option, config)
-        ]
-    if not good:
-        told_runs = ", ".join(map(str, config.runs))
-        least = config.least_reward
-        wanted = [" ends right"] * config.only_right + [f" earns {least}"] * (least is not None)
-        mend = "give better runs" if least is None else "lower least_reward or give better runs"
-        raise DataError(f"{told_runs}: no trajectory{' and'.join(wanted) or ' has ended'}; {mend}")
-    return good
+def select_traces(config: SftConfig) -> list[Trace]:
+    """The traces of the runs that have a correct answer, if ``only_correct``, and at least ``min_reward``. Raises
+    DataError for a folder without a run, or if no trace remains."""
+    traces = [each.trace for run in config.runs for each in read_trajectories(run) if _is_selected(each, config)]
+    if not traces:
+        runs = ", ".join(map(str, config.runs))
+        conditions = ["a correct answer"] * config.only_correct
+        if config.min_reward is not None:
+            conditions.append(f"a reward of {config.min_reward}")
+        problem = f"no trajectory with {' and '.join(conditions)}" if conditions else "no finished trajectory"
+        fix = "give better runs" if config.min_reward is None else "lower min_reward or give better runs"
+        raise DataError(f"{runs}: {problem}; {fix}")
+    return traces
 
 
-def _is_good(trace: Trace, gold: int, config: SftConfig) -> bool:
-    worth = reward(trace, gold, config.weights)
-    if worth is None or (config.only_right and not score(trace, gold).correct):
+def _is_selected(trajectory: Trajectory, config: SftConfig) -> bool:
+    trace, gold_option = trajectory.trace, trajectory.gold_option
+    if gold_option is None:
         return False
-    return config.least_reward is None or worth.total >= config.least_reward
+    earned = reward(trace, gold_option, config.weights)
+    if earned is None or (config.only_correct and not score(trace, gold_option).correct):
+        return False
+    return config.min_reward is None or earned.total >= config.min_reward
 
 
-def sequences_of(trace: Trace, tongue: MasterFormat) -> list[TokenSequence]:
-    """The tokens that a master with this tongue would have read and sampled, had it said what the trace's did. Each
-    reply ends its turn where the context goes on so. Empty where they do not fit the limits."""
-    record = TokenRecord(tongue.tokenizer, tongue.wording, tongue.limits)
-    end = tongue.tokenizer.eos_token_id
-    rounds = [replace(said, text=normalize_look_tag(said.text, tongue.wording.look_tag)) for said in trace.rounds]
-    without_reasoning = replace(trace, rounds=tuple(rounds))
-    for number, said in enumerate(rounds):
-        must_answer = trace.must_answer and number + 1 == len(rounds)
-        before = replace(
-            without_reasoning, rounds=without_reasoning.rounds[:number], must_answer=must_answer, stop_reason=None
-        )
+def token_sequences(trace: Trace, master_format: MasterFormat) -> list[TokenSequence]:
+    """The tokens that a master with this format would have read and sampled, had it given the trace's replies. Each
+    reply ends its turn, if the context continues that way. Empty for a trace that does not fit the limits."""
+    record, tokenizer = master_format.new_record(), master_format.tokenizer
+    look_tag = master_format.prompt_format.look_tag
+    rounds = tuple(replace(round_, text=normalize_look_tag(round_.text, look_tag)) for round_ in trace.rounds)
+    for index, round_ in enumerate(rounds):
+        is_last = index + 1 == len(rounds)
+        before = replace(trace, rounds=rounds[:index], must_answer=trace.must_answer and is_last, stop_reason=None)
         if record.context(before) is None:
             return []
-        opened = reasoning_prefix(record.sequences[-1].text)
-        ids = tongue.tokenizer(assistant_text(said).removeprefix(opened), add_special_tokens=False)
-        if len(ids["input_ids"]) >= record.room:
+        opened = reasoning_prefix(record.sequences[-1].text)  # is in the prompt already
+        ids = tokenizer(assistant_text(round_).removeprefix(opened), add_special_tokens=False)["input_ids"]
+        if len(ids) >= record.max_new_tokens:
             return []
-        record.add([*ids["input_ids"], end], [0.0] * (len(ids["input_ids"]) + 1))
+        record.add_reply([*ids, tokenizer.eos_token_id], [0.0] * (len(ids) + 1))
     return record.sequences

@@ -1,4 +1,4 @@
-"""Where a reply ends while it is being sampled, token by token."""
+"""Where a sampled reply ends: at its first action, at the end of its turn, or at its token limit."""
 
 from __future__ import annotations
 
@@ -7,60 +7,60 @@ from typing import Any
 
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 
-OPENED_TAIL = 16
-"""Tokens at the end of a context in which a template can have opened a thought."""
+TAIL_TOKENS = 16
+"""Tokens at the end of a context in which a chat template can have opened a reasoning tag."""
 
 
-class ReplyEnd:
-    """Knows the end of the reply to a context: an end of turn (or another token that is no text), or the first action
-    outside its reasoning. ``tokenizer`` is one of transformers'."""
+class ReplyEndDetector:
+    """Detects the end of the reply to a context: an end of turn (or another special token), or the first action outside
+    reasoning. ``tokenizer`` is one of transformers."""
 
     def __init__(self, tokenizer: Any, context: Sequence[int]) -> None:
         self._tokenizer = tokenizer
-        self._special = frozenset(tokenizer.all_special_ids)
-        self._opened = reasoning_prefix(tokenizer.decode(context[-OPENED_TAIL:]))
+        self._special_ids = frozenset(tokenizer.all_special_ids)
+        self._reasoning_prefix = reasoning_prefix(tokenizer.decode(context[-TAIL_TOKENS:]))
 
-    def is_at(self, ids: Sequence[int]) -> bool:
-        """Whether the reply ends with the last of the tokens sampled so far, and with none before it."""
-        if ids[-1] in self._special:
+    def is_end(self, ids: Sequence[int]) -> bool:
+        """Whether the reply ends with the last of the tokens sampled so far."""
+        if ids[-1] in self._special_ids:
             return True
-        if ">" not in self._tokenizer.decode([ids[-1]]):
+        if ">" not in self._tokenizer.decode([ids[-1]]):  # every action ends with one; parsing each prefix is slow
             return False
-        return has_action(self._opened + self._tokenizer.decode(ids, skip_special_tokens=True))
+        return has_action(self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True))
 
 
-class SampledReply:
-    """A reply to a context while it is sampled, in whatever pieces it comes: up to its end, or to ``most`` tokens."""
+class ReplyBuffer:
+    """A reply while it is sampled, in pieces of any length: up to its end, or to ``max_tokens``."""
 
-    def __init__(self, tokenizer: Any, context: Sequence[int], most: int) -> None:
+    def __init__(self, tokenizer: Any, context: Sequence[int], max_tokens: int) -> None:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.is_done = False
         self._tokenizer = tokenizer
-        self._most = most
-        self._end = ReplyEnd(tokenizer, context)
+        self._max_tokens = max_tokens
+        self._detector = ReplyEndDetector(tokenizer, context)
 
     @property
-    def room(self) -> int:
-        """Tokens that may still come."""
-        return self._most - len(self.ids)
+    def tokens_left(self) -> int:
+        """Tokens that may still be sampled."""
+        return self._max_tokens - len(self.ids)
 
-    def take(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
-        """Add the tokens that were sampled next, as far as the reply goes. ``logprobs`` are none or theirs."""
-        for place, number in enumerate(ids):
-            self.ids.append(number)
-            self.logprobs += logprobs[place : place + 1]
-            if len(self.ids) == self._most or self._end.is_at(self.ids):
+    def add(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Append sampled tokens up to the reply's end. ``logprobs`` is empty or as long as ``ids``."""
+        for index, token in enumerate(ids):
+            self.ids.append(token)
+            self.logprobs += logprobs[index : index + 1]
+            if len(self.ids) == self._max_tokens or self._detector.is_end(self.ids):
                 self.is_done = True
                 return
 
-    def take_piece(self, ids: Sequence[int], logprobs: Sequence[float], stops: Sequence[str]) -> None:
-        """The same with all that an engine gave when it was asked; it is asked on only where it stopped at one of the
-        texts that it was told to stop at, inside a thought."""
-        self.take(ids, logprobs)
-        self.is_done = self.is_done or not ids or not self._is_stopped_at(stops)
+    def add_engine_output(self, ids: Sequence[int], logprobs: Sequence[float], stop_texts: Sequence[str]) -> None:
+        """Append all that one call of an engine returned. The reply is done unless the engine stopped at one of its
+        stop texts inside a thought; then it has to be called again."""
+        self.add(ids, logprobs)
+        self.is_done = self.is_done or not ids or not self._ends_with_any(stop_texts)
 
-    def _is_stopped_at(self, stops: Sequence[str]) -> bool:
-        """Whether the last token ends one of the texts."""
-        now, before = (self._tokenizer.decode(each) for each in (self.ids, self.ids[:-1]))
-        return any(now.count(text) > before.count(text) for text in stops)
+    def _ends_with_any(self, stop_texts: Sequence[str]) -> bool:
+        """Whether the last token completed one of the texts."""
+        now, before = (self._tokenizer.decode(ids) for ids in (self.ids, self.ids[:-1]))
+        return any(now.count(text) > before.count(text) for text in stop_texts)

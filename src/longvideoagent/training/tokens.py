@@ -1,194 +1,249 @@
-"""A rollout as the tokens that its master saw and sampled.
+"""A rollout as tokens: what the master read and what it sampled.
 
-The driver asks ``context`` for the ids to continue, samples, and hands what came to ``add``; the reply that ``add``
-returns goes to the rollout. What was sampled is never tokenised again: where the next context goes on from what stands
-there, only what is new is tokenised, with mask 0. Where the style or the chat template rewrites what was seen (style
-accumulated forgets replies, templates of thinking models drop earlier thoughts), another sequence begins, so that each
-sequence is what the model really saw, and what a server would be sent.
+The driver asks ``TokenRecord.context`` for the ids to continue, samples, and passes the result to ``add_reply``, whose
+``Reply`` goes to the rollout. Sampled tokens are never tokenized again: where the next context continues the previous
+one, only its new text is tokenized, with mask 0. Where style or chat template rewrite earlier text (style accumulated
+drops replies, templates of thinking models drop earlier thoughts), a new sequence begins. So each sequence is what the
+model really read, and what a server would be sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, NamedTuple, TypeVar, assert_never
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import LOOK_TAGS, reasoning_prefix
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Reply, Usage
+from longvideoagent.core.types import (
+    Clip,
+    ClipObservation,
+    Observation,
+    Reply,
+    Subtitle,
+    SystemNotice,
+    Usage,
+    VisionResult,
+)
 from longvideoagent.errors import ModelError
 from longvideoagent.models.chat_template import render_prompt
-from longvideoagent.training.truncate import cut_lines, lines_of
 
+Count = Annotated[int, Field(ge=1, strict=True)]
+ObservationT = TypeVar("ObservationT", bound=Observation | None)
+
+FIRST_GROUNDING = -1
+"""The key of the first grounding among observations, which are otherwise keyed by their round (0, 1, …)."""
 _PROBE = "\n\n<information>\nA red  sign. \n</information>\n"
-FIRST = -1
-"""The place of what the first grounding brought, before that of round 0."""
+"""Text that a tokenizer must reproduce: double spaces, spaces at a line's end, newlines around tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
-    """How the master's context is written; see ``context.messages``."""
+    """How the master's context is written; see ``core.context.messages``."""
 
     style: Style = Style.CONTINUATION
     prompt: str | None = None
+    """The prompt template; None: the one that is shipped."""
     look_tag: str = LOOK_TAGS[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """In tokens; the usual ones are the public code's (SYSTEM: training)."""
+class TokenLimits(BaseModel):
+    """Limits of one rollout, in tokens. Defaults are those of the public code."""
 
-    prompt: int = 12_000
-    response: int = 1_500
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    max_prompt_tokens: Count = 12_000
+    max_response_tokens: Count = 1_500
     """Replies and observations after the prompt, together."""
-    reply: int = 1_024
-    least_reply: int = 64
-    """An observation leaves at least so much for the reply to it."""
+    max_reply_tokens: Count = 1_024
+    min_reply_tokens: Count = 64
+    """An observation is truncated so that at least this many remain for the reply to it."""
+
+    @field_validator("min_reply_tokens")
+    @classmethod
+    def _check_room(cls, min_reply: int, info: ValidationInfo) -> int:
+        for name in ("max_response_tokens", "max_reply_tokens"):
+            if min_reply > info.data.get(name, min_reply):
+                raise PydanticCustomError("no_room", f"{min_reply} is more than limits.{name} {info.data[name]}")
+        return min_reply
 
 
 @dataclass(slots=True)
 class TokenSequence:
-    """One stretch that the model read and continued; ``mask`` and ``logprobs`` are those of ``ids``."""
+    """A prompt and its continuation; ``mask`` and ``logprobs`` are as long as ``ids``."""
 
     prompt_ids: list[int]
     text: str
-    """Prompt and all that follows it, decoded."""
+    """Prompt and continuation, decoded."""
     ids: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
-    """1 where a token was sampled, 0 where it was told."""
+    """Was the token sampled (1), or is it context that was inserted, such as an observation (0)?"""
     logprobs: list[float] = field(default_factory=list)
-    """Of the sampled tokens, as they were sampled; 0 elsewhere."""
+    """Log-probabilities at sampling time; 0 where the mask is 0."""
 
-    def extend(self, ids: Sequence[int], text: str, logprobs: Sequence[float] | None = None) -> None:
-        """Tokens that were sampled, with their log-probabilities; told ones without."""
+    def add_sampled(self, ids: Sequence[int], text: str, logprobs: Sequence[float]) -> None:
+        """Append sampled tokens."""
+        self._append(ids, text, 1, logprobs)
+
+    def add_context(self, ids: Sequence[int], text: str) -> None:
+        """Append tokens that were not sampled."""
+        self._append(ids, text, 0, [0.0] * len(ids))
+
+    def _append(self, ids: Sequence[int], text: str, mask: int, logprobs: Sequence[float]) -> None:
         self.ids += ids
         self.text += text
-        self.mask += [int(logprobs is not None)] * len(ids)
-        self.logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
+        self.mask += [mask] * len(ids)
+        self.logprobs += logprobs
 
-    def take_back(self, count: int, text: str) -> None:
-        """Forget the last tokens; ``text`` is what is left without them."""
-        kept = len(self.ids) - count
-        del self.ids[kept:], self.mask[kept:], self.logprobs[kept:]
+    def drop_last(self, count: int, text: str) -> None:
+        """Remove the last ``count`` tokens; ``text`` is the decoded rest."""
+        length = len(self.ids) - count
+        del self.ids[length:], self.mask[length:], self.logprobs[length:]
         self.text = text
 
 
-class TokenRecord:
-    """The token sequences of one rollout. ``tokenizer`` is one of transformers', with byte-level tokens. Raises
-    ModelError for one that does not give a text back as it was."""
+class _Continuation(NamedTuple):
+    """How a context continues the current sequence."""
 
-    def __init__(self, tokenizer: Any, wording: PromptFormat | None = None, limits: Limits | None = None) -> None:
+    num_surplus: int
+    """Tokens at the end of the latest reply that the context does not repeat: an end of turn, or text after the
+    action's last ``>`` that came in the same token."""
+    prefix: str
+    """The sequence's text without these tokens, which the context starts with."""
+
+
+class _NewText(NamedTuple):
+    """The part of a context that is not in the current sequence."""
+
+    ids: list[int]
+    text: str
+
+
+class TokenRecord:
+    """The token sequences of one rollout. ``tokenizer`` is a byte-level one of transformers. Raises ModelError for a
+    tokenizer that does not reproduce text exactly."""
+
+    def __init__(
+        self, tokenizer: Any, prompt_format: PromptFormat | None = None, limits: TokenLimits | None = None
+    ) -> None:
         self.sequences: list[TokenSequence] = []
         self._tokenizer = tokenizer
-        self._wording = wording or PromptFormat()
-        self._limits = limits or Limits()
-        self._kept: dict[int, int] = {}
-        """How many lines are kept of an observation that was cut, by its round."""
-        self._latest: list[int] = []
-        """The tokens of the latest reply, while nothing has been told after it."""
-        self._place = 0
-        """The round that the latest reply began."""
-        self._opened = ""
-        self._special = set(tokenizer.all_special_ids)
+        self._format = prompt_format or PromptFormat()
+        self._limits = limits or TokenLimits()
+        self._num_lines: dict[int, int] = {}
+        """Lines kept of each truncated observation, by its round."""
+        self._reply_ids: list[int] = []
+        """Tokens of the latest reply, as long as no context follows it."""
+        self._reply_round = 0
+        """The round of the latest reply."""
+        self._reasoning_prefix = ""
+        """The reasoning tag that the chat template wrote before the latest reply."""
+        self._special_ids = set(tokenizer.all_special_ids)
         if self._decode(self._encode(_PROBE)) != _PROBE:
-            raise ModelError(f"{tokenizer.name_or_path}: its tokens do not give a text back; take a byte-level one")
+            raise ModelError(f"{tokenizer.name_or_path}: its tokens do not reproduce text; use a byte-level tokenizer")
 
     @property
-    def room(self) -> int:
-        """Tokens that the next reply may have."""
-        return min(self._limits.reply, self._limits.response - len(self.sequences[-1].ids))
+    def max_new_tokens(self) -> int:
+        """The longest reply that fits now."""
+        return min(self._limits.max_reply_tokens, self._limits.max_response_tokens - len(self.sequences[-1].ids))
 
     def context(self, trace: Trace) -> list[int] | None:
-        """The ids that the master is to continue. What is new and does not fit is cut on a line, with a mark. None
-        where nothing more fits: the rollout is to be ended. Raises ModelError for a tokenizer without a chat template.
-        """
-        wanted, limits = self._text(trace), self._limits
-        rest = self._rest(wanted, trace)
-        if rest is None:
-            before, room = "", limits.prompt
+        """The ids that the master continues, or None if nothing more fits, so that the rollout must end. A new
+        observation that does not fit is truncated at a line, with a mark. Raises ModelError for a tokenizer without a
+        chat template."""
+        wanted, limits = self._render(trace), self._limits
+        continuation = self._continue_sequence(wanted, trace)
+        if continuation is None:
+            new = self._fit(trace, wanted, "", limits.max_prompt_tokens)
+            if new is None:
+                return None
+            self.sequences.append(TokenSequence(new.ids, new.text))
         else:
-            surplus, before = rest
-            room = limits.response - limits.least_reply - len(self.sequences[-1].ids) + surplus
-        told = self._fit(trace, wanted, before, room)
-        if told is None:
-            return None
-        if rest is None:
-            self.sequences.append(TokenSequence(*told))
-        else:
-            self.sequences[-1].take_back(surplus, before)
-            self.sequences[-1].extend(*told)
-        sequence, self._latest, self._place = self.sequences[-1], [], len(trace.rounds)
-        self._opened = reasoning_prefix(sequence.text)
+            num_kept = len(self.sequences[-1].ids) - continuation.num_surplus
+            max_tokens = limits.max_response_tokens - limits.min_reply_tokens - num_kept
+            new = self._fit(trace, wanted, continuation.prefix, max_tokens)
+            if new is None:
+                return None
+            self.sequences[-1].drop_last(continuation.num_surplus, continuation.prefix)
+            self.sequences[-1].add_context(new.ids, new.text)
+        sequence, self._reply_ids, self._reply_round = self.sequences[-1], [], len(trace.rounds)
+        self._reasoning_prefix = reasoning_prefix(sequence.text)
         return sequence.prompt_ids + sequence.ids
 
-    def add(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
-        """Take what was sampled, up to its end-of-turn token or any other that is no text. Returns it as the master's
-        reply. Raises ValueError where the lengths differ."""
+    def add_reply(self, ids: Sequence[int], logprobs: Sequence[float]) -> Reply:
+        """Append a sampled reply, up to and including its first special token (an end of turn). Returns the master's
+        reply. Raises ValueError for lengths that differ."""
         if len(ids) != len(logprobs):
             raise ValueError(f"{len(ids)} tokens and {len(logprobs)} log-probabilities")
-        end = next((place for place, number in enumerate(ids, 1) if number in self._special), len(ids))
-        ids, logprobs = ids[:end], logprobs[:end]
+        length = next((index for index, token in enumerate(ids, 1) if token in self._special_ids), len(ids))
+        ids, logprobs = ids[:length], logprobs[:length]
         sequence = self.sequences[-1]
         usage = Usage(1, len(sequence.prompt_ids) + len(sequence.ids), len(ids))
-        self._latest = list(ids)
-        sequence.extend(self._latest, self._decode(ids), list(logprobs))
-        return Reply(self._opened + self._tokenizer.decode(ids, skip_special_tokens=True), usage=usage)
+        self._reply_ids = list(ids)
+        sequence.add_sampled(ids, self._decode(ids), logprobs)
+        return Reply(self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True), usage=usage)
 
-    def _text(self, trace: Trace) -> str:
-        wording = self._wording
-        told = master_messages(self._cut(trace), wording.style, wording.prompt, wording.look_tag)
-        return render_prompt(self._tokenizer, told)
+    def _render(self, trace: Trace) -> str:
+        """The whole context as text, with truncated observations."""
+        prompt_format = self._format
+        chat = master_messages(self._truncate(trace), prompt_format.style, prompt_format.prompt, prompt_format.look_tag)
+        return render_prompt(self._tokenizer, chat)
 
-    def _rest(self, wanted: str, trace: Trace) -> tuple[int, str] | None:
-        """Where ``wanted`` goes on from the latest sequence: how many tokens it does not repeat of the latest reply's
-        end, which is an end of turn or what came with the last mark of the action, and the text without them. None
-        where another sequence has to begin."""
+    def _continue_sequence(self, wanted: str, trace: Trace) -> _Continuation | None:
+        """How the context ``wanted`` continues the current sequence, or None if a new sequence has to begin."""
         if not self.sequences:
             return None
-        latest = self._latest
-        before = self.sequences[-1].text.removesuffix(self._decode(latest))
-        kept = len(latest)
-        while kept and not wanted.startswith(before + self._decode(latest[:kept])):
-            kept -= 1
-        own = len(trace.rounds[self._place].text) - len(self._opened)
-        if not wanted.startswith(before) or (kept < len(latest) and len(self._decode(latest[: kept + 1])) <= own):
+        reply = self._reply_ids
+        before = self.sequences[-1].text.removesuffix(self._decode(reply))
+        num_kept = len(reply)
+        while num_kept and not wanted.startswith(before + self._decode(reply[:num_kept])):
+            num_kept -= 1
+        # The surplus may only hold what follows the action: the first token left out must reach beyond it.
+        action_length = len(trace.rounds[self._reply_round].text) - len(self._reasoning_prefix)
+        drops_action = num_kept < len(reply) and len(self._decode(reply[: num_kept + 1])) <= action_length
+        if drops_action or not wanted.startswith(before):
             return None
-        return len(latest) - kept, before + self._decode(latest[:kept])
+        return _Continuation(len(reply) - num_kept, before + self._decode(reply[:num_kept]))
 
-    def _fit(self, trace: Trace, wanted: str, before: str, room: int) -> tuple[list[int], str] | None:
-        """What the ``wanted`` context has after ``before``, as tokens and text, with as many lines of its latest
-        observation as fit; None where it does not fit without any."""
-        told = wanted.removeprefix(before)
-        ids = self._encode(told)
-        if len(ids) <= room:
-            return ids, told
-        place = len(trace.rounds) - 1
-        observation = trace.rounds[place].observation if place != FIRST else trace.first_grounding
-        least, most = 0, len(lines_of(observation))
-        fitting = None
-        while least < most:
-            self._kept[place] = (least + most) // 2
-            told = self._text(trace).removeprefix(before)
-            ids = self._encode(told)
-            if len(ids) <= room:
-                fitting, least = (self._kept[place], ids, told), self._kept[place] + 1
+    def _fit(self, trace: Trace, wanted: str, prefix: str, max_tokens: int) -> _NewText | None:
+        """The text of ``wanted`` after ``prefix``, with as many lines of the latest observation as fit into
+        ``max_tokens``; None if it does not fit even without any."""
+        new = self._tokenize_rest(wanted, prefix)
+        if len(new.ids) <= max_tokens:
+            return new
+        key = len(trace.rounds) - 1
+        observation = trace.first_grounding if key == FIRST_GROUNDING else trace.rounds[key].observation
+        best: _NewText | None = None
+        best_lines, low, high = 0, 0, len(observation_lines(observation))
+        while low < high:  # the largest number of lines that fits
+            self._num_lines[key] = (low + high) // 2
+            new = self._tokenize_rest(self._render(trace), prefix)
+            if len(new.ids) <= max_tokens:
+                best, best_lines, low = new, self._num_lines[key], self._num_lines[key] + 1
             else:
-                most = self._kept[place]
-        if fitting is None:
-            return None
-        self._kept[place] = fitting[0]
-        return fitting[1:]
+                high = self._num_lines[key]
+        if best is not None:
+            self._num_lines[key] = best_lines
+        return best
 
-    def _cut(self, trace: Trace) -> Trace:
-        """The trace with its observations as the model is told them."""
-        for place, count in self._kept.items():
-            if place == FIRST:
-                trace = replace(trace, first_grounding=cut_lines(trace.first_grounding, count))
+    def _tokenize_rest(self, wanted: str, prefix: str) -> _NewText:
+        rest = wanted.removeprefix(prefix)
+        return _NewText(self._encode(rest), rest)
+
+    def _truncate(self, trace: Trace) -> Trace:
+        """The trace with its observations as the model reads them."""
+        for key, count in self._num_lines.items():
+            if key == FIRST_GROUNDING:
+                trace = replace(trace, first_grounding=truncate_observation(trace.first_grounding, count))
             else:
-                said = replace(trace.rounds[place], observation=cut_lines(trace.rounds[place].observation, count))
-                trace = replace(trace, rounds=(*trace.rounds[:place], said, *trace.rounds[place + 1 :]))
+                round_ = trace.rounds[key]
+                round_ = replace(round_, observation=truncate_observation(round_.observation, count))
+                trace = replace(trace, rounds=(*trace.rounds[:key], round_, *trace.rounds[key + 1 :]))
         return trace
 
     def _encode(self, text: str) -> list[int]:
@@ -198,3 +253,49 @@ class TokenRecord:
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
+
+
+# --- truncated observations ------------------------------------------------------------------------
+
+
+def observation_lines(observation: Observation | None) -> Sequence[str]:
+    """The lines that truncation can remove: subtitles of a clip, or lines of a text."""
+    match observation:
+        case ClipObservation():
+            return [line.text for clip in observation.clips for line in clip.subtitles]
+        case VisionResult() | SystemNotice():
+            return observation.text.splitlines()
+        case None:
+            return []
+        case _:
+            assert_never(observation)
+
+
+def truncate_observation(observation: ObservationT, count: int) -> ObservationT:
+    """The observation with its first ``count`` lines, followed by a mark if any are left out."""
+    num_left_out = len(observation_lines(observation)) - count
+    if num_left_out <= 0:
+        return observation
+    mark = f"[{num_left_out} more lines left out]"
+    match observation:
+        case ClipObservation():
+            return replace(observation, clips=tuple(_truncate_clips(observation.clips, count, mark)))
+        case VisionResult() | SystemNotice():
+            return replace(observation, text="\n".join([*observation.text.splitlines()[:count], mark]))
+        case None:
+            return observation
+        case _:
+            assert_never(observation)
+
+
+def _truncate_clips(clips: Sequence[Clip], count: int, mark: str) -> list[Clip]:
+    """The clips with ``count`` subtitles in all; the mark takes the place of the first subtitle left out."""
+    truncated: list[Clip] = []
+    num_left, is_marked = count, False
+    for clip in clips:
+        kept, rest = clip.subtitles[:num_left], clip.subtitles[num_left:]
+        num_left -= len(kept)
+        if rest and not is_marked:
+            kept, is_marked = (*kept, Subtitle(rest[0].start_s, rest[0].end_s, mark)), True
+        truncated.append(replace(clip, subtitles=kept))
+    return truncated

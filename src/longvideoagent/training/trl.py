@@ -1,5 +1,5 @@
-"""GRPO and DAPO of the master through TRL's trainer (extra ``train``; TRL's ``rollout_func`` is experimental, so its
-version is pinned and this is the one file that knows it)."""
+"""GRPO and DAPO of the master with TRL's trainer (extra ``train``). TRL's ``rollout_func`` is experimental: its version
+is pinned, and this is the only file that depends on it."""
 
 from __future__ import annotations
 
@@ -7,65 +7,76 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.agents.base import Team
-from longvideoagent.core.scoring import score
-from longvideoagent.training.config import COMMON, OVERLONG_SHARE, REINFORCEMENT
-from longvideoagent.training.reward import PRESETS, Reward, Weights, overlong, reward
+from longvideoagent.training.config import ALGORITHMS, COMMON, OVERLONG_SHARE
+from longvideoagent.training.reward import REWARD_PRESETS, Reward, RewardWeights, overlong_penalty, reward
 from longvideoagent.training.rollouts import (
     MasterFormat,
     RolloutResult,
     RolloutTask,
-    Sample,
+    SampleBatchFn,
     TrainingSample,
-    counts,
-    means,
-    play,
+    action_counts,
+    mean_rows,
+    run_rollouts,
 )
-from longvideoagent.training.sampling import EngineSampler, ModelSampler
+from longvideoagent.training.sampling import TransformersSampler, VLLMSampler
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+SAMPLE_INDEX = "sample_index"
+"""A key in the prompt's message that holds the index of its training sample. TRL passes ``rollout_func`` nothing but
+the prompts of a batch, and keeps further keys of a message. The message's content is not used: the rollout renders the
+real prompt. ``prompt_of`` writes the index; ``MasterRollouts.__call__`` reads it."""
+
+
+class ScoredRollout(NamedTuple):
+    """A rollout with its sample and reward."""
+
+    sample: TrainingSample
+    result: RolloutResult
+    reward: Reward | None
+    """None if an outage ended the rollout or its prompt was too long: then nothing is learned from it."""
 
 
 @dataclass
 class MasterRollouts:
-    """TRL's ``rollout_func``: plays the lessons that the prompts name. ``finished`` tells of the last batch."""
+    """TRL's ``rollout_func``: runs rollouts of the samples that the prompts name."""
 
-    lessons: Sequence[TrainingSample]
+    samples: Sequence[TrainingSample]
     team: Team
-    tongue: MasterFormat
-    weights: Weights = field(default_factory=lambda: PRESETS["paper"])
+    master_format: MasterFormat
+    weights: RewardWeights = field(default_factory=lambda: REWARD_PRESETS["paper"])
     drops_equal_groups: bool = False
-    """Whether a group whose rewards are all equal is left out of the loss (DAPO)."""
+    """Whether groups with equal rewards are left out of the loss (DAPO's dynamic sampling, without sampling again)."""
     overlong_share: float = 0.0
-    """The last share of the response's tokens in which a rollout loses up to 1 of its reward (DAPO's soft penalty)."""
-    finished: Sequence[tuple[RolloutResult, Reward | None]] = ()
-    told: Mapping[str, float] = field(default_factory=dict)
-    """Of the last batch, as ``tell`` says."""
+    """The last share of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
+    scored: Sequence[ScoredRollout] = ()
+    """The last batch of this process."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the last batch, over all processes; see ``mean_metrics``."""
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
-        """One rollout for each prompt; TRL repeats a prompt for each of its group. A rollout that an outage ended,
-        or whose prompt did not fit, has no reward, and its tokens no mask: it teaches nothing."""
-        lessons = [self.lessons[prompt[0]["lesson"]] for prompt in prompts]
-        played = self.play([lesson.task for lesson in lessons], trainer, trainer.args.temperature)
-        ended = list(zip(played, lessons, strict=True))
-        rewards = [
-            None if each.did_not_fit else reward(each.trace, lesson.gold_option, self.weights) for each, lesson in ended
+        """One rollout per prompt; TRL repeats a prompt for each member of its group. A rollout without a reward gets
+        mask 0 for all its tokens."""
+        samples = [self.samples[prompt[0][SAMPLE_INDEX]] for prompt in prompts]
+        results = self.run([sample.task for sample in samples], trainer, trainer.args.temperature)
+        self.scored = [self._score(sample, result) for sample, result in zip(samples, results, strict=True)]
+        self.metrics = mean_metrics(self.scored)
+        totals = [
+            None if each.reward is None else each.reward.total - self._penalty(each.result) for each in self.scored
         ]
-        self.finished = list(zip(played, rewards, strict=True))
-        right = [score(each.trace, lesson.gold_option).correct for each, lesson in ended]
-        self.told = tell(self.finished, right)
-        totals = [None if worth is None else worth.total - self._overlong(each) for each, worth in self.finished]
-        is_counted = [total is not None for total in totals]
+        is_learned = [total is not None for total in totals]
         if self.drops_equal_groups and trainer.model.training:
-            is_equal = _equal_groups(totals, trainer)
-            is_counted = [counts and not equal for counts, equal in zip(is_counted, is_equal, strict=True)]
-        rows = [self._row(each, is_counted=counts) for each, counts in zip(played, is_counted, strict=True)]
+            is_equal = _has_equal_group(totals, trainer)
+            is_learned = [learned and not equal for learned, equal in zip(is_learned, is_equal, strict=True)]
+        rows = [self._trl_row(result, is_learned=learned) for result, learned in zip(results, is_learned, strict=True)]
         return {**{name: [row[name] for row in rows] for name in rows[0]}, "rollout_reward": totals}
 
-    def play(self, tasks: Sequence[RolloutTask], trainer: Any, temperature: float) -> list[RolloutResult]:
-        """The tasks played by the trainer's model as it is now."""
+    def run(self, tasks: Sequence[RolloutTask], trainer: Any, temperature: float) -> list[RolloutResult]:
+        """Rollouts of the tasks with the trainer's model as it is now."""
         from trl.models import unwrap_model_for_generation
 
         if trainer.use_vllm:
@@ -73,96 +84,107 @@ class MasterRollouts:
                 trainer.vllm_generation.sync_weights()
                 trainer._last_loaded_step = trainer.state.global_step
             engine = trainer.vllm_generation.llm
-            return asyncio.run(
-                _play(tasks, self.team, EngineSampler(engine, self.tongue.tokenizer, temperature), self.tongue)
-            )
-
-        model, was_training = trainer.model_wrapped, trainer.model.training
+            return self._run_with(VLLMSampler(engine, self.master_format.tokenizer, temperature), tasks)
+        was_training = trainer.model.training
         try:
-            with unwrap_model_for_generation(model, trainer.accelerator) as plain:
-                plain.eval()
-                sampler = ModelSampler(plain, self.tongue.tokenizer, temperature)
-                return asyncio.run(_play(tasks, self.team, sampler, self.tongue))
+            with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+                model.eval()
+                return self._run_with(TransformersSampler(model, self.master_format.tokenizer, temperature), tasks)
         finally:
             trainer.model.train(was_training)
 
-    def _overlong(self, played: RolloutResult) -> float:
-        limit = self.tongue.limits.response
-        length = max((len(each.ids) for each in played.sequences), default=0)
-        return overlong(length, limit, self.overlong_share * limit)
+    def _run_with(self, sample_batch: SampleBatchFn, tasks: Sequence[RolloutTask]) -> list[RolloutResult]:
+        async def run_and_close() -> list[RolloutResult]:
+            try:
+                return await run_rollouts(tasks, self.team, sample_batch, self.master_format)
+            finally:
+                await self.team.close()  # its connections belong to this event loop
 
-    def _row(self, played: RolloutResult, *, is_counted: bool) -> dict[str, Any]:
-        """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several."""
-        end = self.tongue.tokenizer.eos_token_id
-        own = played.only_sequence(end)
-        if not own.ids:  # TRL has no empty completions
-            return {"prompt_ids": own.prompt_ids, "completion_ids": [end], "logprobs": [0.0], "env_mask": [0]}
-        mask = own.mask if is_counted else [0] * len(own.mask)
-        return {"prompt_ids": own.prompt_ids, "completion_ids": own.ids, "logprobs": own.logprobs, "env_mask": mask}
+        return asyncio.run(run_and_close())
+
+    def _score(self, sample: TrainingSample, result: RolloutResult) -> ScoredRollout:
+        earned = None if result.is_prompt_too_long else reward(result.trace, sample.gold_option, self.weights)
+        return ScoredRollout(sample, result, earned)
+
+    def _penalty(self, result: RolloutResult) -> float:
+        """At least 0."""
+        limit = self.master_format.limits.max_response_tokens
+        length = max((len(sequence.ids) for sequence in result.sequences), default=0)
+        return overlong_penalty(length, limit, self.overlong_share * limit)
+
+    def _trl_row(self, result: RolloutResult, *, is_learned: bool) -> dict[str, Any]:
+        """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several sequences."""
+        eos = self.master_format.tokenizer.eos_token_id
+        sequence = result.single_sequence(eos)
+        if not sequence.ids:  # TRL does not allow empty completions
+            return {"prompt_ids": sequence.prompt_ids, "completion_ids": [eos], "logprobs": [0.0], "env_mask": [0]}
+        return {
+            "prompt_ids": sequence.prompt_ids,
+            "completion_ids": sequence.ids,
+            "logprobs": sequence.logprobs,
+            "env_mask": sequence.mask if is_learned else [0] * len(sequence.mask),
+        }
 
 
-def tell(finished: Sequence[tuple[RolloutResult, Reward | None]], right: Sequence[bool]) -> dict[str, float]:
-    """Means over the rollouts of all processes that have a reward, how many an outage ended, and how many the prompt
-    did not fit."""
+def mean_metrics(scored: Sequence[ScoredRollout]) -> dict[str, float]:
+    """Means over the rollouts of all processes that have a reward, and how many have none because of an outage or of
+    a prompt that is too long."""
     from accelerate.utils import gather_object
 
-    own = [_numbers(*each, is_right=each_right) for each, each_right in zip(finished, right, strict=True)]
-    rows: list[dict[str, float]] = gather_object(own)
-    lost = {name: sum(row.get(name, 0) for row in rows) for name in ("failed", "did_not_fit")}
-    return {**means([row for row in rows if not set(lost) & set(row)]), **lost}
+    rows: list[dict[str, float]] = gather_object([_metrics_row(each) for each in scored])
+    lost = {name: sum(row.get(name, 0) for row in rows) for name in ("failed", "prompt_too_long")}
+    return {**mean_rows([row for row in rows if not lost.keys() & row.keys()]), **lost}
 
 
-def _numbers(played: RolloutResult, worth: Reward | None, *, is_right: bool) -> dict[str, float]:
-    """What counts of a rollout; of one without a reward, why it has none."""
-    if worth is None:
-        return {"did_not_fit" if played.did_not_fit else "failed": 1}
-    parts = {f"reward_{name}": part for name, part in asdict(worth).items()}
-    return {**counts(played.trace), **parts, "accuracy": float(is_right)}
+def _metrics_row(scored: ScoredRollout) -> dict[str, float]:
+    """The metrics of one rollout; if it has no reward, the reason only."""
+    if scored.reward is None:
+        return {"prompt_too_long" if scored.result.is_prompt_too_long else "failed": 1}
+    parts = {f"reward_{name}": part for name, part in asdict(scored.reward).items()}
+    accuracy = float(scored.result.is_correct(scored.sample.gold_option))
+    return {**action_counts(scored.result.trace), **parts, "accuracy": accuracy}
 
 
-def _equal_groups(totals: Sequence[float | None], trainer: Any) -> list[bool]:
-    """For each of this process's rewards, whether all that its group has are equal; a group may lie in several
-    processes, one behind the other."""
+def _has_equal_group(totals: Sequence[float | None], trainer: Any) -> list[bool]:
+    """For each of this process's rollouts, whether all rewards of its group are equal. Groups follow one another over
+    the processes in the order of their ranks, so a group may lie in two of them."""
     from accelerate.utils import gather_object
 
-    everywhere = gather_object(list(totals))
-    size, first = trainer.num_generations, trainer.accelerator.process_index * len(totals)
-    groups = [everywhere[start : start + size] for start in range(0, len(everywhere), size)]
+    all_totals = gather_object(list(totals))
+    size, start = trainer.num_generations, trainer.accelerator.process_index * len(totals)
+    groups = [all_totals[first : first + size] for first in range(0, len(all_totals), size)]
     is_equal = [len({total for total in group if total is not None}) <= 1 for group in groups]
-    return [is_equal[(first + place) // size] for place in range(len(totals))]
-
-
-async def _play(tasks: Sequence[RolloutTask], team: Team, sampler: Sample, tongue: MasterFormat) -> list[RolloutResult]:
-    try:
-        return await play(tasks, team, sampler, tongue)
-    finally:
-        await team.close()
+    return [is_equal[(start + index) // size] for index in range(len(totals))]
 
 
 def rollout_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ARG001
-    """TRL's reward function: what the rollouts have been found to be worth already."""
-    told: list[float | None] = columns["rollout_reward"]
-    return told
+    """TRL's reward function: the rewards that ``MasterRollouts`` returned."""
+    rewards: list[float | None] = columns["rollout_reward"]
+    return rewards
+
+
+def prompt_of(index: int, sample: TrainingSample) -> list[dict[str, Any]]:
+    """The prompt that stands for a sample in TRL's data set; see ``SAMPLE_INDEX``."""
+    return [{"role": "user", "content": sample.task.question.text, SAMPLE_INDEX: index}]
 
 
 def make_trainer(
-    model: Any, rollouts: MasterRollouts, algorithm: str, arguments: Mapping[str, Any], adapter: Any = None
+    model: Any, rollouts: MasterRollouts, algorithm: str, trl_arguments: Mapping[str, Any], adapter: Any = None
 ) -> Any:
-    """TRL's trainer with the algorithm's settings, and ``arguments`` of its configuration over them; ``adapter`` is
-    peft's configuration of one."""
+    """TRL's GRPOTrainer with the algorithm's settings, which ``trl_arguments`` may override; ``adapter`` is peft's
+    configuration or None."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
     if algorithm == "dapo":
         rollouts.drops_equal_groups, rollouts.overlong_share = True, OVERLONG_SHARE
-    asked = [lesson.task.question.text for lesson in rollouts.lessons]
-    rows = [[{"role": "user", "content": text, "lesson": number}] for number, text in enumerate(asked)]
+    prompts = [prompt_of(index, sample) for index, sample in enumerate(rollouts.samples)]
     return GRPOTrainer(
         model=model,
         reward_funcs=rollout_reward,
-        args=GRPOConfig(**{**COMMON, **REINFORCEMENT[algorithm], **arguments}),
-        train_dataset=Dataset.from_dict({"prompt": rows}),
-        processing_class=rollouts.tongue.tokenizer,
+        args=GRPOConfig(**{**COMMON, **ALGORITHMS[algorithm], **trl_arguments}),
+        train_dataset=Dataset.from_dict({"prompt": prompts}),
+        processing_class=rollouts.master_format.tokenizer,
         rollout_func=rollouts,
         peft_config=adapter,
     )

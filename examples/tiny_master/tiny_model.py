@@ -1,7 +1,7 @@
-"""A tiny model of Qwen3's architecture and a tokenizer, made on the spot.
+"""A tiny model of Qwen3's architecture with its tokenizer.
 
-A model of 200,000 weights learns in minutes to read, if it need not find out first how to look back: the heads of its
-first layer begin as ones that attend to the token before, or to the one before that. The rest is random.
+A model of 200,000 weights learns to read in minutes if it does not have to discover attention to previous tokens: two
+heads of its first layer are initialized to attend one and two tokens back. All other weights are random.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ TEMPLATE = (
 VOCABULARY = 2000
 WIDTH, LAYERS, HEADS, HEAD_WIDTH = 64, 2, 4, 32
 ROPE_THETA = 1000.0
-STEPS_BACK = (1, 2)
-"""Of the first layer's first heads."""
-QUICKEST = 0.15
-"""Only rotations of so many radians a token tell neighbours apart."""
+OFFSETS = (1, 2)
+"""How many tokens back the first heads of the first layer attend."""
+MIN_ROTATION = 0.15
+"""Radians per token; slower rotations hardly distinguish neighbouring tokens."""
 
 
-def make_base(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
-    """Write model and tokenizer into ``folder``; ``texts`` are what it will read and write."""
+def write_tiny_model(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
+    """Write model and tokenizer into ``folder``. ``texts`` train the tokenizer: they are what the model will read and
+    write."""
     tokenizer = make_tokenizer(texts)
     torch.manual_seed(seed)
     config = Qwen3Config(
@@ -49,30 +50,30 @@ def make_base(folder: Path, texts: Iterable[str], seed: int = 0) -> None:
         eos_token_id=2,
     )
     model = Qwen3ForCausalLM(config)
-    look_back(model)
+    attend_back(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Byte-level; each word that an episode is about is a token wherever it stands, and what lies between two of them
-    is one or a few."""
-    pools = (NAMES, WORDS, PLACES, ITEMS, THINGS, STATES, COLOUR_RGB, [means for means, _ in REASONS])
+    """A byte-level tokenizer in which each content word of an episode is one token everywhere, and the text between two
+    of them is one or a few."""
+    pools = (NAMES, WORDS, PLACES, ITEMS, THINGS, STATES, COLOUR_RGB, [reason for reason, _ in REASONS])
     words = sorted({word for pool in pools for word in pool}, key=lambda word: (-len(word), word))
-    apart = Regex(rf"\b({'|'.join(words)}|a\d)\b|\d+|\n")
+    word = Regex(rf"\b({'|'.join(words)}|a\d)\b|\d+|\n")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(apart, "isolated"),
+            pre_tokenizers.Split(word, "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    learner = trainers.BpeTrainer(
+    trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator(texts, learner)
+    tokenizer.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=SPECIAL[0], eos_token=SPECIAL[2])
     fast.add_special_tokens({"additional_special_tokens": [SPECIAL[1]]})
     fast.chat_template = TEMPLATE
@@ -80,21 +81,22 @@ def make_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def look_back(model: Qwen3ForCausalLM) -> None:
-    """Have the first heads of the first layer attend to the token so many steps back: with the same query and key at
-    every place, what is left of their product is the rotation by the distance, which is turned to be largest there."""
-    model.model.embed_tokens.weight[:, 0] = 0.1  # large beside the random rest: the same at every place
+def attend_back(model: Qwen3ForCausalLM) -> None:
+    """Initialize the first heads of the first layer to attend ``OFFSETS`` tokens back. Query and key are made the same
+    at every position, so that their product depends on the rotary embedding of the distance only; the query is rotated
+    so that the product is largest at the offset."""
+    model.model.embed_tokens.weight[:, 0] = 0.1  # large next to the random weights, and the same for every token
     attention = model.model.layers[0].self_attn
     half = HEAD_WIDTH // 2
-    turns = ROPE_THETA ** (-torch.arange(half) / half)
-    used = (turns > QUICKEST).float()
+    rotations = ROPE_THETA ** (-torch.arange(half) / half)
+    used = (rotations > MIN_ROTATION).float()
     attention.q_norm.weight.fill_(2.0)
     attention.k_norm.weight.fill_(2.0)
-    for head, steps in enumerate(STEPS_BACK):
+    for head, offset in enumerate(OFFSETS):
         rows = slice(head * HEAD_WIDTH, (head + 1) * HEAD_WIDTH)
         attention.q_proj.weight[rows, 1:] *= 0.2
         attention.k_proj.weight[rows, 1:] *= 0.2
         attention.q_proj.weight[rows, 0] = torch.cat(
-            [torch.cos(turns * steps) * used, -torch.sin(turns * steps) * used]
+            [torch.cos(rotations * offset) * used, -torch.sin(rotations * offset) * used]
         )
         attention.k_proj.weight[rows, 0] = torch.cat([used, torch.zeros(half)])
