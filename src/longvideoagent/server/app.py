@@ -23,7 +23,7 @@ from longvideoagent.models.spec import OFFLINE
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import JobQueue
-from longvideoagent.server.library import Library, NotHereError
+from longvideoagent.server.library import Library, NotFoundError
 from longvideoagent.server.routes import jobs, page, runs, videos
 from longvideoagent.server.runs import RunCache
 from longvideoagent.server.state import AppState, app_state
@@ -34,7 +34,7 @@ MAX_UPLOAD_BYTES = 8_000_000_000
 OFFLINE_DESCRIPTION = (
     "The embedded agents: they search subtitle lines and look for text, colours and motion. No language model."
 )
-STATUS_CODES: Mapping[type[Exception], int] = {NotHereError: 404, TooLargeError: 413, LongVideoAgentError: 422}
+STATUS_CODES: Mapping[type[Exception], int] = {NotFoundError: 404, TooLargeError: 413, LongVideoAgentError: 422}
 """Subclasses come before their base class."""
 
 

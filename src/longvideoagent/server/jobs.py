@@ -19,7 +19,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.run import steps
 from longvideoagent.server.job_record import JobRecord, JobState, JobStore
-from longvideoagent.server.library import NotHereError, VideoItem
+from longvideoagent.server.library import NotFoundError, VideoItem
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
@@ -134,22 +134,22 @@ class JobQueue:
         return job
 
     def stop(self, job_id: str) -> None:
-        """Stop a job if it is active; its trace so far is kept. Raises NotHereError if it is unknown."""
+        """Stop a job if it is active; its trace so far is kept. Raises NotFoundError if it is unknown."""
         if self.get(job_id).is_active and not self._active[job_id].is_stopping:
             self._active[job_id].is_stopping = True  # cancel once: a second time would interrupt the saving
             self._tasks[job_id].cancel()
 
     def get(self, job_id: str) -> Job:
-        """The job of that id, active or ended. Raises NotHereError if it is unknown or its record is unreadable."""
+        """The job of that id, active or ended. Raises NotFoundError if it is unknown or its record is unreadable."""
         job = self._active.get(job_id) or self._unsaved.get(job_id)
         if job is not None:
             return job
         if job_id not in self._saved:
-            raise NotHereError("no job has this id; reload the list")
+            raise NotFoundError("no job has this id; reload the list")
         try:
             return self._load(job_id)
         except DataError as error:
-            raise NotHereError(f"the record of job {job_id} cannot be read any more ({error})") from error
+            raise NotFoundError(f"the record of job {job_id} cannot be read any more ({error})") from error
 
     def summaries(self, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` jobs, newest first."""

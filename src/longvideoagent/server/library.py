@@ -40,7 +40,7 @@ class VideoKind(StrEnum):
     FRAMES = "frames"
 
 
-class NotHereError(DataError):
+class NotFoundError(DataError):
     """No video, run or job has this id."""
 
 
@@ -96,7 +96,7 @@ class Library:
         return sorted(self._runs.values(), key=lambda item: item.name.casefold())
 
     def video(self, video_id: str) -> VideoItem:
-        """The video of that id. Raises NotHereError if it does not exist (any more)."""
+        """The video of that id. Raises NotFoundError if it does not exist (any more)."""
         if video_id not in self._videos:
             self._scan_if_old()
         return self._checked(self._videos.get(video_id), "video")
@@ -107,7 +107,7 @@ class Library:
         return item is not None and item.path.exists()
 
     def run(self, run_id: str) -> Item:
-        """The run of that id. Raises NotHereError if it does not exist (any more)."""
+        """The run of that id. Raises NotFoundError if it does not exist (any more)."""
         if run_id not in self._runs:
             self._scan_if_old()
         return self._checked(self._runs.get(run_id), "run")
@@ -118,12 +118,12 @@ class Library:
         return next((item for item in self.videos() if item.path.resolve() == real_path), None)
 
     def video_named(self, name: str) -> VideoItem:
-        """The video of that id or name. Raises NotHereError, which lists the names, if there is none."""
+        """The video of that id or name. Raises NotFoundError, which lists the names, if there is none."""
         items = self.videos()
         item = next((item for item in items if name in (item.id, item.name)), None)
         if item is None:
             names = ", ".join(item.name for item in items[:20]) or "none"
-            raise NotHereError(f"{name!r}: not a video of the library; it has: {names}")
+            raise NotFoundError(f"{name!r}: not a video of the library; it has: {names}")
         return item
 
     def subtitles(self, item: VideoItem) -> Path | None:
@@ -159,9 +159,9 @@ class Library:
 
     def _checked(self, item: ItemT | None, noun: str) -> ItemT:
         if item is None or not item.path.exists() or not self._is_inside(item.path):
-            raise NotHereError(f"no {noun} of the library has this id; reload the list")
+            raise NotFoundError(f"no {noun} of the library has this id; reload the list")
         if isinstance(item, VideoItem) and item.kind is VideoKind.FRAMES and self._has_links_out(item.path):
-            raise NotHereError(
+            raise NotFoundError(
                 f"{item.name}: some of its frames are links out of the library; replace them with copies"
             )
         return item

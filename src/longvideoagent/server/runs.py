@@ -19,7 +19,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
-from longvideoagent.server.library import Item, Library, NotHereError
+from longvideoagent.server.library import Item, Library, NotFoundError
 from longvideoagent.views.html.page import density
 from longvideoagent.views.html.trajectory import span, trajectory
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
@@ -64,7 +64,7 @@ class RunCache:
         return [self._summary(item) for item in self.library.runs()]
 
     def rows(self, run_id: str) -> dict[str, Any]:
-        """A run's summary and its finished questions. Raises NotHereError or DataError."""
+        """A run's summary and its finished questions. Raises NotFoundError or DataError."""
         item = self.library.run(run_id)
         run = self._open(item)
         rows = [
@@ -85,11 +85,11 @@ class RunCache:
 
     def question(self, run_id: str, question_id: str) -> dict[str, Any]:
         """One question of a run with its trace and its gold answer, and if the data set is in the library, with the
-        clips of its video and the video's id. Raises NotHereError or DataError."""
+        clips of its video and the video's id. Raises NotFoundError or DataError."""
         item = self.library.run(run_id)
         run = self._open(item)
         if question_id not in run.rows:
-            raise NotHereError(f"{item.name}: no finished question {question_id[:80]!r}; reload the run")
+            raise NotFoundError(f"{item.name}: no finished question {question_id[:80]!r}; reload the run")
         row, sample = run.rows[question_id], run.samples[question_id]
         video = self._video(run.config, row.score.video)
         library_item = self.library.video_at(video.video.path) if video else None

@@ -15,7 +15,7 @@ from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import MAX_QUESTION_CHARS, make_question
 from longvideoagent.server.jobs import Job
-from longvideoagent.server.library import Library, NotHereError
+from longvideoagent.server.library import Library, NotFoundError
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.html.trajectory import trajectory
@@ -123,7 +123,7 @@ async def download_page(request: Request, path_job: PathJob) -> HTMLResponse:
 
 def _ended_trace(job: Job) -> Trace:
     if job.is_active or job.trace is None:
-        raise NotHereError("this job has no result; wait until it ends")
+        raise NotFoundError("this job has no result; wait until it ends")
     return job.trace
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.server.library import Library, NotHereError, VideoItem, VideoKind
+from longvideoagent.server.library import Library, NotFoundError, VideoItem, VideoKind
 from longvideoagent.server.playback.plan import open_cached, playback_mode, stream, stream_start
 from longvideoagent.server.playback.response import start_response
 from longvideoagent.server.runs import clips_to_dicts
@@ -105,7 +105,7 @@ def get_file(request: Request, video: str) -> FileResponse:
     """The video file; range requests are supported."""
     item = app_state(request).library.video(video)
     if item.kind is VideoKind.FRAMES:
-        raise NotHereError(f"{item.name}: a folder of frames, not a file; request its stream")
+        raise NotFoundError(f"{item.name}: a folder of frames, not a file; request its stream")
     return FileResponse(item.path, media_type=MEDIA_TYPES.get(item.path.suffix.lower(), OTHER_MEDIA_TYPE))
 
 
@@ -140,7 +140,7 @@ def get_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320
     item = app_state(request).library.video(video)
     frames = open_cached(item.path).frames([time_s], side_px)
     if not frames or not frames[0].is_readable():
-        raise NotHereError(f"{item.name}: no frame near {time_s:.1f} s can be read")
+        raise NotFoundError(f"{item.name}: no frame near {time_s:.1f} s can be read")
     return Response(frames[0].jpeg(), media_type="image/jpeg", headers=FRAME_HEADERS)
 
 
