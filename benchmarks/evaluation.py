@@ -49,7 +49,7 @@ protocol = make_protocol(Path(folder), "val", roster, Settings(), {"limit": int(
 started_s, cpu_s = time.perf_counter(), time.process_time()
 result = run_evaluation(protocol, Path(run), How(Bounds(concurrency=30)), lambda *_: None)
 assert result.summary["outcomes"]["answered"] == int(limit), result
-assert result.summary["roles"]["vision"]["images"] == 15 * int(limit)
+assert result.summary["agents"]["vision"]["images"] == 15 * int(limit)
 assert result.summary["per_question"]["relocations"]["mean"] == 1
 print(time.perf_counter() - started_s, time.process_time() - cpu_s)
 print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

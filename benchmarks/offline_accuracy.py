@@ -22,7 +22,7 @@ from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, generate_episode
-from longvideoagent.evaluation.metrics import estimate, plain
+from longvideoagent.evaluation.metrics import estimate, to_dict
 
 Told = list[tuple[str, float]]
 """The episode of a question, and 1 where it was answered right, else 0."""
@@ -57,7 +57,7 @@ def main() -> None:
     for agents in Agents:
         cells = [told[agents, kind] for kind in KINDS]
         cells.append(list(chain(*cells)))
-        print(f"| {agents} | " + " | ".join(percent(plain(estimate(cell))) for cell in cells) + " |")
+        print(f"| {agents} | " + " | ".join(percent(to_dict(estimate(cell))) for cell in cells) + " |")
 
 
 if __name__ == "__main__":

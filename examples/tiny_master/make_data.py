@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from longvideoagent.agents.base import Team
+from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.context import Style
@@ -22,7 +23,6 @@ from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.run import steps
-from longvideoagent.training.rollouts import FixedFirstClip
 from longvideoagent.views.trace_dict import trace_to_line
 from tiny_master.questions import make_questions
 from tiny_master.random_policy import RandomPolicy, ScriptVision

@@ -22,7 +22,7 @@ from PIL import Image
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.synthetic.episode import generate_episode
-from longvideoagent.evaluation.ablation import Axis, grid
+from longvideoagent.evaluation.ablation import Axis, make_grid
 from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.models.base import TokenPrice
@@ -157,7 +157,7 @@ def ask_the_page(told: str) -> None:
 def test_the_evaluation_document_names_every_number() -> None:
     text = (ROOT / "docs" / "evaluation.md").read_text()
     told = summarize([], 0)
-    names = [*told, *told["outcomes"], *told["grounding"], *told["per_question"], *told["roles"]["master"]]
+    names = [*told, *told["outcomes"], *told["grounding"], *told["per_question"], *told["agents"]["master"]]
     for name in (*names, *told["calibration"]):
         assert f"`{name}`" in text, name
 
@@ -175,7 +175,7 @@ def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -
     if arguments[1] == "ablate":  # it has no dry run: what it would run is enough
         values = [value for flag, value in pairwise(arguments) if flag == "--value"]
         protocol = make_eval_config(tmp_path / "plus", "val", TeamConfig(), RolloutSettings(), {})
-        assert len(grid(protocol, cast(Axis, arguments[2]), values).protocols) >= 2
+        assert len(make_grid(protocol, cast(Axis, arguments[2]), values).configs) >= 2
         return
     done = subprocess.run(
         [*arguments, "--dry-run"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -36,7 +36,7 @@ def lines(path: Path) -> list[Json]:
 
 
 def ids(path: Path) -> list[str]:
-    return [line["question"]["id"] for line in lines(path)]
+    return [line["id"] for line in lines(path)]
 
 
 def start(release: Path, path: Path, *more: str, **how: Any) -> subprocess.Popen[str]:

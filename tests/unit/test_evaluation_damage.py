@@ -64,14 +64,14 @@ def test_settings_that_were_spoilt_are_named(changed: Json, told: str, release: 
         lambda: write_report(tmp_path / "run"),
         lambda: run(asked(release), tmp_path / "run"),
     ):
-        with pytest.raises(DataError, match=rf"config\.json: {told}; put the file back"):
+        with pytest.raises(DataError, match=rf"config\.json: {told}; restore the file"):
             read()
 
 
 def test_traces_without_their_settings_are_refused(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
     (tmp_path / "run" / "config.json").unlink()
-    with pytest.raises(UsageError, match=r"config\.json is gone"):
+    with pytest.raises(UsageError, match=r"config\.json is missing"):
         run(asked(release), tmp_path / "run")
 
 
@@ -90,9 +90,9 @@ def broken_off(text: str) -> str:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (other_gold, "its gold answers were changed since"),
-        (without_the_second_line, "its questions were changed since"),
-        (broken_off, "its questions were changed since"),
+        (other_gold, "its gold answers have changed"),
+        (without_the_second_line, "its questions have changed"),
+        (broken_off, "its questions have changed"),
     ],
 )
 def test_questions_that_were_changed_in_a_run_are_not_believed(
@@ -117,16 +117,16 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
     run(asked(release), tmp_path / "run")
     path = tmp_path / "run" / "questions.jsonl"
     path.write_bytes(path.read_bytes().replace(b"Otto", b"\xff", 1))
-    with pytest.raises(DataError, match=r"questions\.jsonl:1: no JSON .*; put the file back, or begin a new run"):
+    with pytest.raises(DataError, match=r"questions\.jsonl:1: not JSON .*; restore the file, or start a new run"):
         write_report(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
     ("damaged", "told"),
     [
-        ("{broken", ":3: no JSON"),
-        ("\udcff", ":3: no JSON .*; delete that line and run it again"),
-        ('{"x": 1}', ":3: no trace"),
+        ("{broken", ":3: not JSON"),
+        ("\udcff", ":3: not JSON .*; delete that line and run the command again"),
+        ('{"x": 1}', ":3: not a trace"),
         ("another question's", ":3: question 'other-"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Runs over servers, videos and disks that fail, and runs that are stopped."""
+"""Runs with failing servers, videos and disks, and runs that are stopped."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from tests.plugins.cli import lva
 from tests.plugins.runs import asked, ids, lines, run, start, wait_for_lines
 
 
-def test_an_outage_is_no_answer_and_can_be_asked_again(release: Path, tmp_path: Path) -> None:
+def test_outage_is_not_an_answer_and_can_be_retried(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(400, "broken")] * 5 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
-        first = run(protocol, tmp_path / "run", bounds=RunLimits(concurrency=1))
+        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        first = run(config, tmp_path / "run", limits=RunLimits(concurrency=1))
         assert first["outcomes"] == {"answered": 7, "abstained": 0, "spent": 0, "failed": 5}
         assert sum(first["failures"].values()) == 5
-        assert run(protocol, tmp_path / "run")["outcomes"]["failed"] == 5
-        again = run(protocol, tmp_path / "run", retry_failed=True)
+        assert run(config, tmp_path / "run")["outcomes"]["failed"] == 5
+        again = run(config, tmp_path / "run", retry_failed=True)
     assert again["outcomes"]["answered"] == again["finished"] == 12
     assert len(lines(tmp_path / "run")) == 17
 
 
-def test_nothing_is_retried_where_other_questions_are_asked(release: Path, tmp_path: Path) -> None:
+def test_retry_with_another_limit(release: Path, tmp_path: Path) -> None:
     run(asked(release, limit=5), tmp_path / "run")
     before = (tmp_path / "run" / "config.json").read_bytes()
     for limit in (None, 8, 3):
-        with pytest.raises(UsageError, match=r"--retry failed: .* is a run of 5 questions; give --limit 5"):
+        with pytest.raises(UsageError, match=r"--retry-failed: .* is a run of 5 questions; give --limit 5"):
             run(asked(release, limit=limit), tmp_path / "run", retry_failed=True)
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert run(asked(release, limit=5), tmp_path / "run", retry_failed=True)["finished"] == 5
@@ -50,28 +50,28 @@ def test_nothing_is_retried_where_other_questions_are_asked(release: Path, tmp_p
     assert run(asked(release, limit=12), tmp_path / "whole", retry_failed=True)["finished"] == 12
 
 
-def test_a_run_that_stopped_tells_how_many_questions_it_has_finished(tmp_path: Path) -> None:
+def test_stopped_run_prints_finished_count(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(30))
     with serving(status(401, "no")) as (url, _):
-        switches = ["--master", f"openai:m@{url}", "--agents", "grounding", "--concurrency", "1"]
-        told = lva("eval", release, "--run", tmp_path / "run", *switches)
-    assert told.returncode == 1
-    assert "right of 25 out of 30 questions" in told.stdout
+        options = ["--master", f"openai:m@{url}", "--agents", "grounding", "--concurrency", "1"]
+        done = lva("eval", release, "--run", tmp_path / "run", *options)
+    assert done.returncode == 1
+    assert "correct of 25 out of 30 questions" in done.stdout
 
 
-def test_a_server_that_is_away_for_a_while_loses_nothing(release: Path, tmp_path: Path) -> None:
+def test_server_unavailable_for_a_while(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(503, "restarting")] * 10 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
-        assert run(protocol, tmp_path / "run", bounds=RunLimits(concurrency=4))["outcomes"]["answered"] == 12
+        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        assert run(config, tmp_path / "run", limits=RunLimits(concurrency=4))["outcomes"]["answered"] == 12
 
 
 SERVER = """
 import sys
 from aiohttp import web
-said = {"index": 0, "message": {"role": "assistant", "content": "<answer>a1</answer>"}, "finish_reason": "stop"}
+choice = {"index": 0, "message": {"role": "assistant", "content": "<answer>a1</answer>"}, "finish_reason": "stop"}
 async def answer(request):
-    return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [said]})
+    return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
 app = web.Application()
 app.router.add_post("/v1/chat/completions", answer)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
@@ -79,7 +79,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
 
 
 @pytest.mark.slow
-def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> None:
+def test_server_unavailable_for_a_minute(tmp_path: Path) -> None:
     release, path = write_release(tmp_path / "data", some_questions(400)), tmp_path / "run"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -100,65 +100,65 @@ def test_a_server_that_is_dead_for_a_minute_loses_nothing(tmp_path: Path) -> Non
     assert len(ids(path)) == 400
 
 
-def test_a_run_stops_when_its_agent_stays_down(tmp_path: Path) -> None:
+def test_run_stops_after_consecutive_failures(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(60))
     with serving(status(401, "no")) as (url, _):
-        protocol = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
-        result = run_evaluation(protocol, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
-    assert "25 questions in a row failed" in result.stopped
+        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        result = run_evaluation(config, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
+    assert "25 questions in a row failed" in result.stop_reason
     assert result.summary["finished"] == 25
 
 
-def test_a_run_stops_at_its_dollars(tmp_path: Path) -> None:
+def test_run_stops_at_max_usd(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(20))
     with serving(say("<answer>a1</answer>")) as (url, _):
         model = f"openai:m@{url}"
         team_config = TeamConfig.model_validate(
             {"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}}
         )
-        bounds = RunLimits(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
-        result = run_evaluation(asked(release, team_config), tmp_path / "run", RunOptions(bounds), lambda *_: None)
-    assert (result.summary["finished"], result.stopped) == (4, "12.00 dollars are spent")
+        limits = RunLimits(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
+        result = run_evaluation(asked(release, team_config), tmp_path / "run", RunOptions(limits), lambda *_: None)
+    assert (result.summary["finished"], result.stop_reason) == (4, "12.00 dollars are spent")
 
 
-def test_malformed_questions_are_told_and_the_others_asked(tmp_path: Path) -> None:
+def test_malformed_questions_are_reported(tmp_path: Path) -> None:
     records = some_questions(30)
     records[7] = question(7, a3="")
     release = write_release(tmp_path / "data", records)
-    told = lva("eval", release, "--run", tmp_path / "run", "--agents", "grounding")
-    assert told.returncode == 0
-    assert f"the data set has 1 problem; lva data check {release} tells what, and what is left out" in told.stderr
+    done = lva("eval", release, "--run", tmp_path / "run", "--agents", "grounding")
+    assert done.returncode == 0
+    assert f"the data set has 1 problem; lva data check {release} lists it" in done.stderr
     assert len(ids(tmp_path / "run")) == 29
 
 
-def test_a_video_that_cannot_be_read_fails_its_questions_alone(tmp_path: Path) -> None:
+def test_unreadable_video_fails_only_its_questions(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(8))
     (release / "videos").mkdir()
-    (release / "videos" / "s01e02.mp4").write_text("no film")
+    (release / "videos" / "s01e02.mp4").write_text("not a video")
     outcomes = run(asked(release), tmp_path / "run")["outcomes"]
     assert (outcomes["failed"], outcomes["answered"]) == (2, 6)
     causes = [line["cause"] for line in lines(tmp_path / "run") if line["outcome"] == "failed"]
     assert all("s01e02.mp4" in cause for cause in causes)
 
 
-def test_a_full_disk_ends_in_one_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_disk_full(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(40))
     path = tmp_path / "run"
     full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # noqa: E731
     with start(release, path, preexec_fn=full) as process:
         assert process.stderr is not None
-        told = process.stderr.read()
+        output = process.stderr.read()
     assert process.returncode == 2
-    assert told.count("\n") == 1
-    assert told.startswith("lva: error:")
-    done = ids(path)  # every line is whole
+    assert output.count("\n") == 1
+    assert output.startswith("lva: error:")
+    done = ids(path)  # every line is complete
     assert 0 < len(done) < 40
     with start(release, path) as process:
         assert process.wait() == 0
     assert len(ids(path)) == len(set(ids(path))) == 40
 
 
-def test_ctrl_c_ends_at_once_with_all_that_was_finished(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_questions(tmp_path: Path) -> None:
     release, path = write_slow_release(tmp_path, 3000), tmp_path / "run"
     with start(release, path) as process:
         wait_for_lines(path, 5)
@@ -167,14 +167,14 @@ def test_ctrl_c_ends_at_once_with_all_that_was_finished(tmp_path: Path) -> None:
         assert process.wait(timeout=20) == 130
         assert time.monotonic() - sent_s < 2
         assert process.stderr is not None
-        assert "the same command goes on" in process.stderr.read()
+        assert "the same command resumes" in process.stderr.read()
     done = ids(path)
     assert 5 <= len(done) < 3000
     assert len(set(done)) == len(done)
 
 
 @pytest.mark.slow
-def test_a_run_killed_again_and_again_holds_every_question_once(tmp_path: Path) -> None:
+def test_run_killed_repeatedly_holds_each_question_once(tmp_path: Path) -> None:
     release, path = write_slow_release(tmp_path, 400), tmp_path / "run"
     dice = random.Random(5)
     for _ in range(20):

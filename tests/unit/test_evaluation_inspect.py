@@ -44,7 +44,7 @@ def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
     metrics = log["results"]["scores"][0]["metrics"]
     ours = run_evaluation(asked(release), tmp_path / "run", RunOptions(), lambda *_: None).summary
     assert metrics["accuracy"]["value"] == pytest.approx(ours["accuracy"]["mean"])
-    assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["error"], rel=0.5)
+    assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["standard_error"], rel=0.5)
     assert all(sample["metadata"]["trace"]["outcome"] == "answered" for sample in log["samples"])
 
 

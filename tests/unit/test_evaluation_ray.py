@@ -21,7 +21,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.ray import Work, ask_shard, cut
+from longvideoagent.evaluation.ray import Work, ask_shard, split_shards
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import some_questions, write_release, write_slow_release
@@ -36,7 +36,7 @@ needs_ray = [
 
 def test_shards_keep_episodes_together_and_lose_nothing() -> None:
     samples = [Sample(Question("?", (), str(n)), Gold(None), "", f"v{n % 7}") for n in range(100)]
-    shards = list(cut(samples, 3))
+    shards = list(split_shards(samples, 3))
     assert 1 < len(shards) <= 3
     assert sorted(sample.question.id for shard in shards for sample in shard) == sorted(str(n) for n in range(100))
     videos = [{sample.video for sample in shard} for shard in shards]
@@ -95,13 +95,13 @@ UNFORESEEN = """
 import sys, threading
 from pathlib import Path
 from longvideoagent.evaluation.ray import Work, ask_on_ray
-from longvideoagent.evaluation.runner import Bounds
+from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.config import read_asked
 from longvideoagent.evaluation.store import RunFolder
 from tests.plugins.runs import asked
 protocol, folder = asked(Path(sys.argv[1])), Path(sys.argv[2])
 folder.mkdir()
-work = Work(protocol, Bounds(), threading.Lock())  # which cannot travel to a worker
+work = Work(protocol, RunLimits(), threading.Lock())  # which cannot travel to a worker
 ask_on_ray("auto", read_asked(protocol)[1], work, RunFolder(folder), lambda *_: None)
 """
 

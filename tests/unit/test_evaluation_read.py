@@ -50,7 +50,7 @@ def test_numbers_of_one_episode_or_all_alike_are_shown_without_certainty(release
     assert '100.0 <span class="soft">(22.4 to 100.0)</span>' in write_report(tmp_path / "both").read_text()
     assert '100.0 <span class="soft">± –</span>' in write_report(tmp_path / "one").read_text()
     told = lva("compare", "one", "both", cwd=tmp_path)
-    assert "+0.0 points, 95 % –, p = 1 by episode" in told.stdout
+    assert "+0.0 points, 95 % –, p = 1 by video" in told.stdout
 
 
 def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> None:
@@ -63,7 +63,10 @@ def test_runs_of_other_data_are_not_compared(release: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [({"answer": "a2"}, "disagree about the right answer of question 7"), ({"q": "Who?"}, "ask question 7 in other")],
+    [
+        ({"answer": "a2"}, "differ in the gold answer of question 7"),
+        ({"q": "Who?"}, "differ in the text of question 7"),
+    ],
 )
 def test_runs_that_differ_in_what_a_question_is_are_not_compared(
     changed: Json, told: str, release: Path, tmp_path: Path
@@ -78,20 +81,20 @@ def test_runs_that_differ_in_what_a_question_is_are_not_compared(
 
 def test_gold_and_versions_are_told_of_both_runs(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "plain")
-    run(asked(release, agents="grounding+vision", first_clip="gold", boxes=True), tmp_path / "gold")
+    run(asked(release, agents="grounding+vision", first_clip="gold", gold_boxes=True), tmp_path / "gold")
     config = json.loads((tmp_path / "gold" / "config.json").read_text())
     config["versions"]["longvideoagent"] = "0.0.1"
     (tmp_path / "gold" / "config.json").write_text(json.dumps(config))
     told = compare(tmp_path / "gold", tmp_path / "plain")
-    assert told.tells_gold == (
+    assert told.gold_inputs == (
         f"{tmp_path / 'gold'}: the first clip is the gold clip",
-        f"{tmp_path / 'gold'}: gold boxes are told with each look",
+        f"{tmp_path / 'gold'}: vision gets the gold boxes",
     )
-    assert {"boxes: true -> false", 'first_clip: "gold" -> "ground"'} <= set(told.settings)
+    assert {"gold_boxes: true -> false", 'first_clip: "gold" -> "agent"'} <= set(told.settings)
     assert any(line.startswith('versions.longvideoagent: "0.0.1" -> ') for line in told.settings)
-    assert len(compare(tmp_path / "gold", tmp_path / "gold").tells_gold) == 4
+    assert len(compare(tmp_path / "gold", tmp_path / "gold").gold_inputs) == 4
     shown = lva("compare", "gold", "plain", cwd=tmp_path)
-    assert shown.stdout.count("GOLD IS TOLD IN gold") == 2
+    assert shown.stdout.count("AGENTS GET GOLD IN gold") == 2
 
 
 @pytest.mark.parametrize("name", [str(number) for number in range(4)])
@@ -133,7 +136,9 @@ def test_a_question_that_failed_for_its_data_is_not_replayed(tmp_path: Path) -> 
     (release / "videos" / "s01e02.mp4").write_text("no film")
     run(asked(release), tmp_path / "run")
     shutil.rmtree(release / "videos")
-    with pytest.raises(DataError, match=r"question '3' failed for its data \(.*s01e02\.mp4.*\); mend them and --retry"):
+    with pytest.raises(
+        DataError, match=r"question '3' failed because of its data \(.*s01e02\.mp4.*\); fix them and --retry"
+    ):
         find_trace(tmp_path / "run", "3")
     assert run(asked(release), tmp_path / "run", retry_failed=True)["outcomes"]["failed"] == 0
     assert find_trace(tmp_path / "run", "3").outcome is Outcome.ANSWERED

@@ -1,4 +1,4 @@
-"""A run's page: nothing from outside, nothing run that was said."""
+"""The page of a run: self-contained, and safe against hostile text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
+from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import open_run
 from tests.fakes.annotations import videomme
@@ -29,7 +29,7 @@ from tests.plugins.timelines import make_timeline
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"
 
 
-def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_path: Path) -> None:
+def test_report_is_self_contained_and_escaped(tmp_path: Path) -> None:
     records = [question(1, q=HOSTILE, a2=HOSTILE), question(2)]
     release = write_release(tmp_path / "data", records)
     with serving(*[say(f"<think>{HOSTILE[:-1]}</think><answer>a2</answer>")] * 4) as (url, _):
@@ -39,41 +39,41 @@ def test_a_report_needs_nothing_from_outside_and_runs_nothing_that_was_said(tmp_
     assert "<img src=x" not in page
     assert not re.search(r"""(?:src|href)\s*=\s*["']?\s*(?:https?:)?//""", page)
     rows = json.loads(page.split('id="rows">')[1].split("</script>")[0])
-    read = HOSTILE.replace("\ud800", "?")  # as halves of characters in a data set are
-    assert [row["q"] for row in rows] == [read, "What does Otto hold ?"]
-    blocks = shown_blocks(page)
-    assert blocks[0]["options"][2] == read
-    assert [block["answer"] for block in blocks] == [read, "A saw"]
+    shown = HOSTILE.replace("\ud800", "?")  # lone surrogates in a data set are replaced
+    assert [row["question"] for row in rows] == [shown, "What does Otto hold ?"]
+    shown_traces = trajectories(page)
+    assert shown_traces[0]["options"][2] == shown
+    assert [each["answer"] for each in shown_traces] == [shown, "A saw"]
 
 
-def test_a_report_shows_frames_of_what_was_looked_at(tmp_path: Path) -> None:
+def test_report_shows_frames(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
     run(asked(release, agents="grounding+vision"), tmp_path / "run")
     assert "data:image/jpeg;base64," in write_report(tmp_path / "run").read_text()
 
 
-def shown_blocks(page: str) -> list[Json]:
+def trajectories(page: str) -> list[Json]:
     return [json.loads(block) for block in re.findall(r'id="t\d+">(.*?)</script>', page)]
 
 
-def test_a_report_is_made_where_frames_are_gone_and_says_so(tmp_path: Path) -> None:
+def test_report_frames_missing(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
     run(asked(release, agents="grounding+vision"), tmp_path / "run")
-    before = shown_blocks(write_report(tmp_path / "run").read_text())
-    assert [block["missing"] for block in before] == [0, 0, 0, 0]
+    before = trajectories(write_report(tmp_path / "run").read_text())
+    assert [each["missing_frames"] for each in before] == [0, 0, 0, 0]
     shutil.rmtree(release / "frames" / CLIPS[1])
-    blocks = shown_blocks(write_report(tmp_path / "run").read_text())
-    assert any(block["missing"] for block in blocks)
-    for block, whole in zip(blocks, before, strict=True):
-        urls, all_urls = ([each[4] for each in told["evidence"] if each[4]] for told in (block, whole))
+    after = trajectories(write_report(tmp_path / "run").read_text())
+    assert any(each["missing_frames"] for each in after)
+    for pair in zip(after, before, strict=True):
+        urls, all_urls = ([each["picture"] for each in trace["evidence"] if each["picture"]] for trace in pair)
         assert set(urls) <= set(all_urls)
     release.rename(tmp_path / "moved")
-    assert any(block["missing"] for block in shown_blocks(write_report(tmp_path / "run").read_text()))
+    assert any(each["missing_frames"] for each in trajectories(write_report(tmp_path / "run").read_text()))
 
 
-def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(
+def test_report_without_the_extra_of_the_data(
     tmp_path: Path, short_video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, path = tmp_path / "data", tmp_path / "run"
@@ -83,33 +83,33 @@ def test_a_report_is_made_where_an_extra_of_the_data_is_not_installed(
     run(make_eval_config(data, "long", TeamConfig(), RolloutSettings(), {"agents": "grounding"}), path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for more, status in (([], 0), (["--data", str(data)], 2)):
-        told = lva("report", path, *more)
-        assert told.returncode == status, told.stderr
-    assert "pyarrow is not installed; pip install 'longvideoagent[parquet]'" in told.stderr
+        done = lva("report", path, *more)
+        assert done.returncode == status, done.stderr
+    assert "pyarrow is not installed; pip install 'longvideoagent[parquet]'" in done.stderr
     assert (path / "report.html").exists()
 
 
-def test_a_report_keeps_clips_of_one_name_apart(release: Path, tmp_path: Path) -> None:
+def test_report_clips_of_two_videos(release: Path, tmp_path: Path) -> None:
     samples = [Sample(Question("Who?", ("Mira", "Otto"), video), Gold(0), "who", video) for video in ("one", "two")]
-    data, _ = read_asked(asked(release))
+    data, _ = load_samples(asked(release))
     with open_run(tmp_path / "run", partial(resolve, asked(release), data), samples) as folder:
         for sample in samples:
-            rollout = Rollout(sample.question, make_timeline([f"Mira: This is film {sample.video}."]))
+            rollout = Rollout(sample.question, make_timeline([f"Mira: This is video {sample.video}."]))
             rollout.receive(GroundingResult("c01"))
             rollout.receive(Reply("<answer>a0</answer>"))
             folder.add(rollout.trace)
     page = write_report(tmp_path / "run").read_text()
     clips = json.loads(page.split('id="clips">')[1].split("</script>")[0])
-    assert {video: told["c01"][2][0][1] for video, told in clips.items()} == {
-        "one": "Mira: This is film one.",
-        "two": "Mira: This is film two.",
+    assert {video: by_label["c01"][2][0][1] for video, by_label in clips.items()} == {
+        "one": "Mira: This is video one.",
+        "two": "Mira: This is video two.",
     }
 
 
-def test_a_report_overwrites_nothing_but_pages(release: Path, tmp_path: Path) -> None:
+def test_report_out_is_a_page(release: Path, tmp_path: Path) -> None:
     run(asked(release), tmp_path / "run")
     (tmp_path / "thesis.tex").write_text("mine")
-    told = lva("report", tmp_path / "run", "--out", tmp_path / "thesis.tex")
-    assert (told.returncode, (tmp_path / "thesis.tex").read_text()) == (2, "mine")
-    assert "let --out end in .html" in told.stderr
+    done = lva("report", tmp_path / "run", "--out", tmp_path / "thesis.tex")
+    assert (done.returncode, (tmp_path / "thesis.tex").read_text()) == (2, "mine")
+    assert "let --out end in .html" in done.stderr
     assert lva("report", tmp_path / "run", "--out", tmp_path / "pages" / "run.html").returncode == 0

@@ -1,4 +1,4 @@
-"""The numbers of a run, against values worked out by hand and against plain restatements."""
+"""The metrics of a run, against values computed by hand and by enumeration."""
 
 from __future__ import annotations
 
@@ -36,30 +36,27 @@ def finish(
     return rollout.trace
 
 
-def judged(
-    video: str, right: bool, confidence: float | None = None, outcome: Outcome = Outcome.ANSWERED
+def make_score(
+    video: str, correct: bool, confidence: float | None = None, outcome: Outcome = Outcome.ANSWERED
 ) -> SampleScore:
-    nothing = (Usage(), Usage(), Usage())
     return SampleScore(
-        f"{video}{right}",
-        video,
-        "what",
-        "what",
-        outcome,
-        True,
-        right,
-        False,
-        confidence,
-        GroundingScore(),
-        1,
-        0,
-        0,
-        0,
-        nothing,
+        id=f"{video}{correct}",
+        video=video,
+        kind="what",
+        question_word="what",
+        outcome=outcome,
+        has_gold=True,
+        correct=correct,
+        is_invalid=False,
+        confidence=confidence,
+        grounding=GroundingScore(),
+        rounds=1,
+        actions=dict.fromkeys(("looks", "relocations", "answers", "invalid_rounds"), 0),
+        usage=(Usage(), Usage(), Usage()),
     )
 
 
-def test_a_trace_is_judged_by_its_own_end() -> None:
+def test_score_of_a_trace() -> None:
     trace = finish(
         GroundingResult("c01", usage=Usage(calls=1)),
         Reply("<request_grounding>rope</request_grounding>", usage=Usage(calls=1, prompt_tokens=5)),
@@ -68,157 +65,162 @@ def test_a_trace_is_judged_by_its_own_end() -> None:
         VisionResult("a rope", usage=Usage(calls=1, images=15)),
         Reply("<answer>a0</answer>", confidence=0.75, usage=Usage(calls=1)),
     )
-    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
-    assert (told.is_correct, told.confidence, told.word) == (True, 0.75, "what")
-    assert (told.rounds, told.looks, told.relocations) == (3, 1, 1)
-    assert (told.grounding.first, told.grounding.last, told.grounding.any) == (False, True, True)
-    assert told.grounding.covered == 1.0
+    score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (score.correct, score.confidence, score.question_word) == (True, 0.75, "what")
+    assert (score.rounds, score.actions["looks"], score.actions["relocations"]) == (3, 1, 1)
+    assert (score.grounding.first, score.grounding.last, score.grounding.any) == (False, True, True)
+    assert score.grounding.covered == 1.0
     clip = TIMELINE.clips[1]
-    assert told.grounding.iou == pytest.approx(2 / (clip.end_s - clip.start_s))
-    master, grounding, vision = told.usage
+    assert score.grounding.iou == pytest.approx(2 / (clip.end_s - clip.start_s))
+    master, grounding, vision = score.usage
     assert (master.calls, grounding.calls, vision.calls, vision.images, master.prompt_tokens) == (3, 3, 1, 15, 5)
 
 
-def test_the_neighbours_of_the_located_clip_count_as_window() -> None:
+def test_score_window_includes_neighbours() -> None:
     trace = finish(GroundingResult("c01"), Reply("<answer>a0</answer>"), settings=RolloutSettings(window=3))
-    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace).grounding
-    assert (told.first, told.window) == (False, True)
+    score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace).grounding
+    assert (score.first, score.window) == (False, True)
 
 
-def test_any_of_several_gold_spans_will_do() -> None:
+def test_score_several_gold_spans() -> None:
     first, second, third = ((clip.start_s, clip.end_s) for clip in TIMELINE.clips)
     gold = Gold(0, None, *first, more_spans=(second, (third[0], third[0] + 1)))
     for label, iou in (("c01", 1.0), ("c02", 1.0), ("c03", 1 / 60)):
         trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
-        told = score_sample(Sample(QUESTION, gold, "what", "v"), trace).grounding
-        assert told.iou == pytest.approx(iou)
-        assert told.covered == 1.0
+        score = score_sample(Sample(QUESTION, gold, "what", "v"), trace).grounding
+        assert score.iou == pytest.approx(iou)
+        assert score.covered == 1.0
 
 
 @pytest.mark.parametrize(("label", "iou", "covered"), [("c01", 0.0, 1.0), ("c02", 1 / 6, 1.0), ("c03", 0.0, 0.0)])
 @pytest.mark.parametrize("is_moment_first", [True, False])
-def test_a_moment_and_a_span_are_both_gold(label: str, iou: float, covered: float, is_moment_first: bool) -> None:
+def test_score_moment_and_span(label: str, iou: float, covered: float, is_moment_first: bool) -> None:
     start_s = TIMELINE.clips[1].start_s
     moment, span = (15.0, 15.0), (start_s + 20, start_s + 30)
     first, second = (moment, span) if is_moment_first else (span, moment)
     trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
-    told = score_sample(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
-    assert told.iou == pytest.approx(iou)
-    assert told.covered == covered
+    score = score_sample(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
+    assert score.iou == pytest.approx(iou)
+    assert score.covered == covered
 
 
-def test_an_outage_is_told_apart_and_its_cost_is_the_agents() -> None:
+def test_score_failure_usage() -> None:
     trace = finish(GroundingResult("c02"), AgentFailure("master", "down", Usage(calls=6)))
-    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
-    assert (told.outcome, told.is_correct, told.usage[0].calls) == (Outcome.FAILED, False, 6)
+    score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (score.outcome, score.correct, score.usage[0].calls) == (Outcome.FAILED, False, 6)
 
 
-def test_an_answer_that_names_no_option_is_invalid_and_wrong() -> None:
-    told = score_sample(
+def test_score_invalid_answer() -> None:
+    score = score_sample(
         Sample(QUESTION, GOLD, "what", "v"), finish(GroundingResult("c02"), Reply("<answer>a boat</answer>"))
     )
-    assert (told.is_invalid, told.is_correct, told.outcome) == (True, False, Outcome.ANSWERED)
+    assert (score.is_invalid, score.correct, score.outcome) == (True, False, Outcome.ANSWERED)
 
 
-def test_without_gold_nothing_is_claimed() -> None:
-    told = score_sample(
+def test_score_without_gold() -> None:
+    score = score_sample(
         Sample(QUESTION, Gold(None), "what", "v"), finish(GroundingResult("c02"), Reply("<answer>a0</answer>"))
     )
-    assert accuracy([told]) is None
-    assert told.grounding == GroundingScore()
+    assert accuracy([score]) is None
+    assert score.grounding == GroundingScore()
 
 
-def test_questions_of_one_episode_count_less_than_independent_ones() -> None:
+def test_estimate_clusters_by_video() -> None:
     apart = estimate((f"v{number}", float(number % 2)) for number in range(40))
     together = estimate((f"v{number // 10}", float(number // 10 % 2)) for number in range(40))
     assert apart is not None
     assert together is not None
     assert apart.mean == together.mean == 0.5
-    assert apart.error == pytest.approx(math.sqrt(0.25 / 39))
-    assert together.error == pytest.approx(math.sqrt(0.25 / 3))
+    assert apart.standard_error == pytest.approx(math.sqrt(0.25 / 39))
+    assert together.standard_error == pytest.approx(math.sqrt(0.25 / 3))
 
 
 @given(st.lists(st.booleans(), min_size=2, max_size=60))
-def test_one_question_an_episode_gives_the_usual_standard_error(rights: list[bool]) -> None:
-    told = estimate((str(number), float(right)) for number, right in enumerate(rights))
-    assert told is not None
-    share = sum(rights) / len(rights)
-    assert told.error == pytest.approx(math.sqrt(share * (1 - share) / (len(rights) - 1)))
-    low, high = told.interval or (0, 0)
-    assert 0 <= low <= told.mean <= high <= 1
+def test_estimate_one_question_a_video(results: list[bool]) -> None:
+    result = estimate((str(number), float(correct)) for number, correct in enumerate(results))
+    assert result is not None
+    share = sum(results) / len(results)
+    assert result.standard_error == pytest.approx(math.sqrt(share * (1 - share) / (len(results) - 1)))
+    low, high = result.interval or (0, 0)
+    assert 0 <= low <= result.mean <= high <= 1
     assert low < high
 
 
 @pytest.mark.parametrize(("share", "interval"), [(1.0, (0.05**0.1, 1.0)), (0.0, (0.0, 1 - 0.05**0.1)), (1 / 3, None)])
-def test_episodes_that_do_not_differ_are_not_certain(share: float, interval: tuple[float, float] | None) -> None:
-    told = estimate((f"v{number // 3}", float(number % 3 < 3 * share)) for number in range(30))
-    assert told is not None
-    assert (told.mean, told.error, told.interval) == (share, 0.0, interval and pytest.approx(interval))
+def test_estimate_equal_videos(share: float, interval: tuple[float, float] | None) -> None:
+    result = estimate((f"v{number // 3}", float(number % 3 < 3 * share)) for number in range(30))
+    assert result is not None
+    assert (result.mean, result.standard_error, result.interval) == (share, 0.0, interval and pytest.approx(interval))
 
 
-@pytest.mark.parametrize("rights", [[1.0], [1.0, 1.0], [1.0, 0.0, 0.0]])
-def test_a_single_episode_tells_no_error(rights: list[float]) -> None:
-    told = estimate(("v", right) for right in rights)
-    assert told is not None
-    assert (told.error, told.interval, told.n) == (None, None, len(rights))
+@pytest.mark.parametrize("results", [[1.0], [1.0, 1.0], [1.0, 0.0, 0.0]])
+def test_estimate_single_video(results: list[float]) -> None:
+    result = estimate(("v", result) for result in results)
+    assert result is not None
+    assert (result.standard_error, result.interval, result.n) == (None, None, len(results))
 
 
-def test_failures_stand_in_both_denominators() -> None:
-    told = [judged("a", True), judged("b", False), judged("c", False, outcome=Outcome.FAILED)]
-    summary = summarize(told, 4)
+def test_summary_both_denominators() -> None:
+    scores = [make_score("a", True), make_score("b", False), make_score("c", False, outcome=Outcome.FAILED)]
+    summary = summarize(scores, 4)
     assert summary["accuracy"]["mean"] == pytest.approx(1 / 3)
     assert summary["accuracy_not_failed"]["mean"] == pytest.approx(1 / 2)
     assert (summary["questions"], summary["finished"], summary["outcomes"]["failed"]) == (4, 3, 1)
 
 
 def test_calibration_by_hand() -> None:
-    sure = [judged("a", True, 0.95), judged("b", False, 0.95), judged("c", True, 0.25), judged("d", True, 1.0)]
-    told = calibration(sure)
+    scores = [
+        make_score("a", True, 0.95),
+        make_score("b", False, 0.95),
+        make_score("c", True, 0.25),
+        make_score("d", True, 1.0),
+    ]
+    result = calibration(scores)
     high = 3 * abs((0.95 + 0.95 + 1.0) / 3 - 2 / 3)
-    assert told["ece"] == pytest.approx((high + abs(0.25 - 1)) / 4)
-    assert [each["n"] for each in told["bins"]] == [1, 3]
-    assert told["accuracy_at_coverage"]["0.2"] == 1.0  # the surest one
-    assert told["accuracy_at_coverage"]["1.0"] == 0.75
+    assert result["ece"] == pytest.approx((high + abs(0.25 - 1)) / 4)
+    assert [each["n"] for each in result["bins"]] == [1, 3]
+    assert result["accuracy_at_coverage"]["0.2"] == 1.0  # the most confident one
+    assert result["accuracy_at_coverage"]["1.0"] == 0.75
 
 
-def test_answers_of_equal_confidence_have_no_order() -> None:
-    told = [judged(f"v{n}", right, 0.5) for n, right in enumerate([True] * 5 + [False] * 5)]
-    told += [judged("sure", True, 0.9), judged("unsure", False, 0.1)]
+def test_calibration_ties() -> None:
+    scores = [make_score(f"v{n}", correct, 0.5) for n, correct in enumerate([True] * 5 + [False] * 5)]
+    scores += [make_score("sure", True, 0.9), make_score("unsure", False, 0.1)]
     for seed in range(5):
-        random.Random(seed).shuffle(told)
-        best = calibration(told)["accuracy_at_coverage"]
-        assert best["0.1"] == pytest.approx((1 + 0.5) / 2)  # two of twelve: the sure one, and any of the ten
+        random.Random(seed).shuffle(scores)
+        best = calibration(scores)["accuracy_at_coverage"]
+        assert best["0.1"] == pytest.approx((1 + 0.5) / 2)  # two of twelve: the confident one, and any of the ten
         assert (best["0.8"], best["1.0"]) == (pytest.approx((1 + 9 * 0.5) / 10), 0.5)
 
 
 @pytest.mark.parametrize("stated", [math.nan, math.inf, -0.1, 1.5])
-def test_a_confidence_that_is_no_probability_counts_as_none(stated: float) -> None:
+def test_calibration_ignores_invalid_confidence(stated: float) -> None:
     trace = finish(GroundingResult("c02"), Reply("<answer>a0</answer>", confidence=stated))
-    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
-    assert told.confidence is None
-    assert summarize([told], 1)["calibration"]["n"] == 0
+    score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert score.confidence is None
+    assert summarize([score], 1)["calibration"]["n"] == 0
 
 
-def test_a_moment_is_in_the_window_or_not_and_has_no_overlap() -> None:
+def test_score_moment_has_no_iou() -> None:
     middle_s = TIMELINE.clips[1].start_s + 1
     moment = Gold(0, "c02", middle_s, middle_s)
     for label, covered in (("c02", 1.0), ("c01", 0.0), (None, 0.0)):
-        told = score_sample(
+        score = score_sample(
             Sample(QUESTION, moment, "what", "v"), finish(GroundingResult(label), Reply("<answer>a0</answer>"))
         )
-        assert (told.grounding.iou, told.grounding.covered) == (None, covered)
-        assert told.grounding.last is (label == "c02")
+        assert (score.grounding.iou, score.grounding.covered) == (None, covered)
+        assert score.grounding.last is (label == "c02")
 
 
-def test_what_was_answered_when_the_budget_was_spent_counts_like_any_answer() -> None:
+def test_score_answer_of_a_spent_rollout() -> None:
     settings = RolloutSettings(max_calls=2)
     trace = finish(GroundingResult("c02", usage=Usage(calls=1)), Reply("<answer>a0</answer>"), settings=settings)
-    told = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
-    assert (told.outcome, told.is_correct) == (Outcome.SPENT, True)
+    score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
+    assert (score.outcome, score.correct) == (Outcome.SPENT, True)
 
 
-def test_calibration_of_a_master_that_states_none_is_empty() -> None:
-    assert calibration([judged("a", True)])["ece"] is None
+def test_calibration_without_confidence() -> None:
+    assert calibration([make_score("a", True)])["ece"] is None
 
 
 @pytest.mark.parametrize(
@@ -230,40 +232,40 @@ def test_mcnemar_is_exact(gained: int, lost: int, p: float) -> None:
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
-def test_mcnemar_counts_every_way_in_which_a_coin_may_fall(gained: int, lost: int) -> None:
+def test_mcnemar_equals_enumeration(gained: int, lost: int) -> None:
     flips = gained + lost
     ways = sum(math.comb(flips, heads) for heads in range(min(gained, lost) + 1))
     assert mcnemar(gained, lost) == pytest.approx(min(1.0, 2 * ways / 2**flips), rel=1e-10)
 
 
-def test_mcnemar_of_many_flips_is_soon_told() -> None:
-    begun_s = time.monotonic()
+def test_mcnemar_of_many_flips_is_fast() -> None:
+    started_s = time.monotonic()
     assert mcnemar(9_800, 10_200) == pytest.approx(math.erfc(399 / math.sqrt(2 * 20_000)), rel=0.01)
-    assert time.monotonic() - begun_s < 2
+    assert time.monotonic() - started_s < 2
 
 
 @given(st.lists(st.integers(-3, 3), max_size=9))
-def test_the_sign_flip_test_counts_every_way_to_swap_the_runs_of_an_episode(gains: list[int]) -> None:
+def test_sign_flip_equals_enumeration(gains: list[int]) -> None:
     ways = [sum(signs) for signs in itertools.product(*((gain, -gain) for gain in gains))]
     far = sum(abs(way) >= abs(sum(gains)) for way in ways)
     assert sign_flip(gains) == pytest.approx(far / len(ways))
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(8, 1), (10, 2), (0, 6), (0, 0)])
-def test_with_one_question_an_episode_it_is_mcnemars_test(gained: int, lost: int) -> None:
+def test_sign_flip_equals_mcnemar_for_single_questions(gained: int, lost: int) -> None:
     assert sign_flip([1] * gained + [-1] * lost + [0] * 5) == pytest.approx(mcnemar(gained, lost))
 
 
-def test_one_episode_shows_nothing_however_many_questions_it_has() -> None:
+def test_sign_flip_single_video() -> None:
     assert sign_flip([20]) == 1.0
     assert bootstrap([(20, 20)]) is None
 
 
-def test_the_bootstrap_draws_episodes_and_not_questions() -> None:
-    on_throttled = bootstrap([(number % 2, 1) for number in range(100)])
-    assert on_throttled == pytest.approx((0.4, 0.6), abs=0.03)
+def test_bootstrap_draws_videos() -> None:
+    interval = bootstrap([(number % 2, 1) for number in range(100)])
+    assert interval == pytest.approx((0.4, 0.6), abs=0.03)
     assert bootstrap([(50, 50), (0, 50)]) == (0.0, 1.0)
 
 
-def test_episodes_that_all_gain_alike_are_not_certain() -> None:
+def test_bootstrap_equal_gains() -> None:
     assert bootstrap([(1, 2), (2, 4)]) is None

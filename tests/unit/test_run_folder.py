@@ -18,7 +18,7 @@ from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import make_eval_config, read_asked, resolve
+from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
@@ -43,9 +43,9 @@ def test_running_again_asks_for_nothing_that_is_there(release: Path, tmp_path: P
     assert (tmp_path / "run" / "traces.jsonl").read_bytes() == before
 
 
-def test_questions_are_asked_episode_by_episode(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run", bounds=RunLimits(concurrency=1))
-    _, samples = read_asked(asked(release))
+def test_questions_are_asked_episode_order_by_video(release: Path, tmp_path: Path) -> None:
+    run(asked(release), tmp_path / "run", limits=RunLimits(concurrency=1))
+    _, samples = load_samples(asked(release))
     assert ids(tmp_path / "run") == [sample.question.id for sample in order_by_video(samples)]
     videos = [sample.video for sample in order_by_video(samples)]
     assert videos == sorted(videos)
@@ -162,7 +162,7 @@ def test_changed_lines_beside_a_film_are_refused(
 
 
 def test_changed_boxes_are_refused_where_they_are_told(release: Path, tmp_path: Path) -> None:
-    plain, told = asked(release), asked(release, agents="grounding+vision", boxes=True)
+    plain, told = asked(release), asked(release, agents="grounding+vision", gold_boxes=True)
     run(plain, tmp_path / "plain")
     run(told, tmp_path / "told")
     write_release(release, [record | {"bbox": {}} for record in some_questions(12)])
@@ -230,7 +230,7 @@ def test_each_trace_is_on_the_disk_before_the_next_question(
             on_disk.append(path.read_bytes().count(b"\n"))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    run(asked(release), tmp_path / "run", bounds=RunLimits(concurrency=1))
+    run(asked(release), tmp_path / "run", limits=RunLimits(concurrency=1))
     assert on_disk == list(range(1, 13))
 
 
@@ -258,14 +258,14 @@ def test_the_name_of_a_new_file_of_traces_is_on_the_disk(
         sync(file)
         synced.append((os.fstat(file).st_ino, sorted(each.name for each in path.iterdir())))
 
-    data, samples = read_asked(asked(release))
+    data, samples = load_samples(asked(release))
     monkeypatch.setattr(os, "fsync", fsync)
     with open_run(path, partial(resolve, asked(release), data), samples):
         assert synced[-1] == (path.stat().st_ino, [".lock", "config.json", "questions.jsonl", "traces.jsonl"])
 
 
 def test_a_second_process_is_refused(release: Path, tmp_path: Path) -> None:
-    data, samples = read_asked(asked(release))
+    data, samples = load_samples(asked(release))
     configure = partial(resolve, asked(release), data)
     with open_run(tmp_path / "run", configure, samples), pytest.raises(UsageError, match="another process"):
         run(asked(release), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""What a person sees of an evaluation in the terminal."""
+"""Terminal output of evaluations: progress on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -15,145 +15,152 @@ from rich.text import Text
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
-from longvideoagent.evaluation.evaluate import Watch
-from longvideoagent.evaluation.metrics import Z_95, accuracy, plain
+from longvideoagent.evaluation.evaluate import OnProgress
+from longvideoagent.evaluation.metrics import Z_95, accuracy, to_dict
 from longvideoagent.evaluation.score import SampleScore
 
-REDRAWN_EVERY_S = 0.5
-TOLD_EVERY_S = 30.0
-BAR = 24
-FLIPS_SHOWN = 20
+REDRAW_INTERVAL_S = 0.5
+LOG_INTERVAL_S = 30.0
+BAR_WIDTH = 24
+MAX_FLIPS = 20
 
 
 @contextmanager
-def run_progress() -> Iterator[Watch]:
-    """A line on stderr: how many are done, how well so far, what it has cost, how long it will take. Where stderr
-    is no terminal, a line now and then."""
+def run_progress() -> Iterator[OnProgress]:
+    """A progress line on stderr: questions done, accuracy so far, cost, time left. Without a terminal, a line every
+    ``LOG_INTERVAL_S``."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("", total=None)
-    drawn_s = begun_s = time.monotonic()
-    every_s = REDRAWN_EVERY_S if console.is_terminal else TOLD_EVERY_S
+    drawn_s = started_s = time.monotonic()
+    interval_s = REDRAW_INTERVAL_S if console.is_terminal else LOG_INTERVAL_S
 
-    def watch(judged: Collection[SampleScore], total: int) -> None:
+    def on_progress(scores: Collection[SampleScore], total: int) -> None:
         nonlocal drawn_s
-        bar.update(task, total=total, completed=len(judged))
-        if time.monotonic() - drawn_s < every_s and len(judged) < total:
+        bar.update(task, total=total, completed=len(scores))
+        if time.monotonic() - drawn_s < interval_s and len(scores) < total:
             return
         drawn_s = time.monotonic()
-        bar.update(task, description=_so_far(judged))
-        if not console.is_terminal and drawn_s - begun_s >= TOLD_EVERY_S:
-            console.print(f"{len(judged)}/{total} {_so_far(judged)}", soft_wrap=True, highlight=False)
+        bar.update(task, description=_summary_line(scores))
+        if not console.is_terminal and drawn_s - started_s >= LOG_INTERVAL_S:
+            console.print(f"{len(scores)}/{total} {_summary_line(scores)}", soft_wrap=True, highlight=False)
 
     with bar:
-        yield watch
+        yield on_progress
 
 
-def _so_far(judged: Collection[SampleScore]) -> str:
-    spent = sum((each.spent for each in judged), Usage())
-    right = plain(accuracy(judged))
-    parts = [f"{percent(right)} right" if right else "", f"{spent.calls:,} calls"]
-    parts += [f"{spent.tokens:,} tokens"] if spent.tokens else []
-    parts += [f"${spent.usd:.2f}"] if spent.usd else []
+def _summary_line(scores: Collection[SampleScore]) -> str:
+    usage = sum((score.total_usage for score in scores), Usage())
+    share = to_dict(accuracy(scores))
+    parts = [f"{percent(share)} correct" if share else "", f"{usage.calls:,} calls"]
+    parts += [f"{usage.tokens:,} tokens"] if usage.tokens else []
+    parts += [f"${usage.usd:.2f}"] if usage.usd else []
     return " · ".join(part for part in parts if part)
 
 
-def percent(told: Mapping[str, Any] | None) -> str:
-    """A share in percent with its 95 % half interval, or from where to where it reaches if it lies to one side."""
-    if told is None:
+def percent(share: Mapping[str, Any] | None) -> str:
+    """A share in percent with half its 95 % interval, or with both bounds of a one-sided interval."""
+    if share is None:
         return "–"
-    mean = f"{100 * told['mean']:.1f}"
-    if told["error"]:
-        return f"{mean} ± {100 * Z_95 * told['error']:.1f} %"
-    if told["interval"] is None:
+    mean = f"{100 * share['mean']:.1f}"
+    if share["standard_error"]:
+        return f"{mean} ± {100 * Z_95 * share['standard_error']:.1f} %"
+    if share["interval"] is None:
         return f"{mean} ± – %"
-    return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in told["interval"]))
+    return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in share["interval"]))
 
 
-def print_summary(summary: Mapping[str, Any], protocol: EvalConfig) -> None:
-    """The numbers of a run, with its protocol beside them."""
+def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
+    """The numbers of a run, next to its configuration."""
     console = Console(highlight=False)
-    right, finished, total = summary["accuracy"], summary["finished"], summary["questions"]
-    asked = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
-    console.print(Text.assemble((f"{percent(right)} right", "bold green"), f" of {asked} questions"))
-    console.print(Text(_told_protocol(protocol), style="dim"), soft_wrap=True)
-    for told in protocol.tells_gold:
-        console.print(Text(f"GOLD IS TOLD: {told}", style="bold red"))
+    finished, total = summary["finished"], summary["questions"]
+    count = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
+    correct = f"{percent(summary['accuracy'])} correct"
+    console.print(Text.assemble((correct, "bold green"), f" of {count} questions"))
+    console.print(Text(_config_line(config), style="dim"), soft_wrap=True)
+    for description in config.gold_inputs:
+        console.print(Text(f"AGENTS GET GOLD: {description}", style="bold red"))
     outcomes = {**summary["outcomes"], "invalid answers": summary["invalid_answers"]}
-    console.print(", ".join(f"{name} {count:,}" for name, count in outcomes.items() if count), soft_wrap=True)
-    for cause, count in summary["failures"].items():
-        console.print(Text(f"{count:,} failed: {cause}", style="red"), soft_wrap=True)
+    console.print(", ".join(f"{name} {number:,}" for name, number in outcomes.items() if number), soft_wrap=True)
+    for cause, number in summary["failures"].items():
+        console.print(Text(f"{number:,} failed: {cause}", style="red"), soft_wrap=True)
     _print_groups(console, summary["by_kind"])
-    grounding = {name: told for name, told in summary["grounding"].items() if told}
+    grounding = [f"{name} {percent(share)}" for name, share in summary["grounding"].items() if share]
     if grounding:
-        told = ", ".join(f"{name} {percent(value)}" for name, value in grounding.items())
-        console.print(f"grounding: {told}", soft_wrap=True)
-    counts = summary["per_question"].items()
-    console.print(
-        "a question: " + ", ".join(f"{told['mean']:.2f} {name.replace('_', ' ')}" for name, told in counts if told)
-    )
-    for role, used in summary["roles"].items():
-        if used["calls"]:
-            tokens = f", {used['prompt_tokens'] + used['completion_tokens']:,} tokens, {used['images']:,} pictures"
-            cost = f", ${used['usd']:.2f}" if used["usd"] else ""
-            console.print(f"{role}: {used['calls']:,} calls{tokens}{cost}, {used['seconds']:,.0f} s", soft_wrap=True)
+        console.print(f"grounding: {', '.join(grounding)}", soft_wrap=True)
+    means = summary["per_question"].items()
+    counts = [f"{mean['mean']:.2f} {name.replace('_', ' ')}" for name, mean in means if mean]
+    console.print(f"per question: {', '.join(counts)}")
+    for agent, usage in summary["agents"].items():
+        if usage["calls"]:
+            tokens = f", {usage['prompt_tokens'] + usage['completion_tokens']:,} tokens, {usage['images']:,} images"
+            cost = f", ${usage['usd']:.2f}" if usage["usd"] else ""
+            console.print(f"{agent}: {usage['calls']:,} calls{tokens}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
     if summary["calibration"]["ece"] is not None:
         console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
 
 
-def _told_protocol(protocol: EvalConfig) -> str:
-    settings = protocol.settings
+def _config_line(config: EvalConfig) -> str:
+    settings, team = config.settings, config.team_config
+    models = ", ".join(dict.fromkeys(agent.model for agent in (team.master, team.grounding, team.vision)))
     parts = [
-        protocol.baseline or f"agents {settings.agents}",
+        models,
+        f"style {team.style}",
+        config.baseline or f"agents {settings.agents}",
         f"{settings.max_rounds} rounds",
         f"window {settings.window}",
+        f"first clip {config.first_clip}",
+        f"gold boxes {'given' if config.gold_boxes else 'not given'}",
+        "± is 95 %, clustered by video",
     ]
-    parts += [f"first clip {protocol.first_clip}", f"boxes {'told' if protocol.boxes else 'not told'}"]
-    roles = [protocol.team_config.master, protocol.team_config.grounding, protocol.team_config.vision]
-    names = ", ".join(dict.fromkeys(role.model for role in roles))
-    return " · ".join([names, f"style {protocol.team_config.style}", *parts, "± is 95 %, clustered by episode"])
+    return " · ".join(parts)
 
 
 def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, told in groups.items():
-        if told:
-            table.add_row(name, percent(told), f"n={told['n']:,}", Text("█" * round(BAR * told["mean"]), style="green"))
+    for name, share in groups.items():
+        if share:
+            table.add_row(name, percent(share), f"n={share['n']:,}", _bar(share["mean"]))
     console.print(table)
 
 
-def print_comparison(told: Comparison) -> None:
-    """Settings that differ, the gain with its interval, and what flipped."""
+def _bar(share: float) -> Text:
+    return Text("█" * round(BAR_WIDTH * share), style="green")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Settings that differ, the gain with its interval, and the questions that changed."""
     console = Console(highlight=False)
-    for line in told.settings:
+    for line in comparison.settings:
         console.print(Text(line, style="dim"), soft_wrap=True)
-    for line in told.tells_gold:
-        console.print(Text(f"GOLD IS TOLD IN {line}", style="bold red"), soft_wrap=True)
-    first, second = percent(plain(told.first)), percent(plain(told.second))
-    console.print(f"{told.common:,} common questions: {first} → {second}", soft_wrap=True)
-    reach = "from {:+.1f} to {:+.1f}".format(*(100 * bound for bound in told.interval)) if told.interval else "–"
-    gain = f"{100 * told.gain:+.1f} points, 95 % {reach}, p = {told.p:.3g} by episode"
+    for line in comparison.gold_inputs:
+        console.print(Text(f"AGENTS GET GOLD IN {line}", style="bold red"), soft_wrap=True)
+    first, second = percent(to_dict(comparison.first)), percent(to_dict(comparison.second))
+    console.print(f"{comparison.common:,} common questions: {first} → {second}", soft_wrap=True)
+    bounds = comparison.interval
+    interval = "from {:+.1f} to {:+.1f}".format(*(100 * bound for bound in bounds)) if bounds else "–"
+    gain = f"{100 * comparison.gain:+.1f} points, 95 % {interval}, p = {comparison.p:.3g} by video"
     console.print(Text(gain, style="bold"), soft_wrap=True)
-    console.print(f"McNemar p = {told.p_mcnemar:.3g}, if questions about one episode were independent")
-    gained = sum(flip.gained for flip in told.flips)
-    console.print(f"{gained:,} questions gained, {len(told.flips) - gained:,} lost")
-    for flip in told.flips[:FLIPS_SHOWN]:
-        mark, style = ("+", "green") if flip.gained else ("-", "red")
-        console.print(
-            Text.assemble((f"{mark} {flip.sample.question.id} ", style), flip.sample.question.text), soft_wrap=True
-        )
-    if len(told.flips) > FLIPS_SHOWN:
-        console.print(Text(f"… {len(told.flips) - FLIPS_SHOWN} more", style="dim"))
+    console.print(f"McNemar p = {comparison.p_mcnemar:.3g}, if questions about one video were independent")
+    gained = sum(flip.gained for flip in comparison.flips)
+    console.print(f"{gained:,} questions gained, {len(comparison.flips) - gained:,} lost")
+    for flip in comparison.flips[:MAX_FLIPS]:
+        sign, style = ("+", "green") if flip.gained else ("-", "red")
+        question = flip.sample.question
+        console.print(Text.assemble((f"{sign} {question.id} ", style), question.text), soft_wrap=True)
+    if len(comparison.flips) > MAX_FLIPS:
+        console.print(Text(f"… {len(comparison.flips) - MAX_FLIPS} more", style="dim"))
 
 
-def print_grid(rows: Mapping[str, Mapping[str, Any]], what: str) -> None:
-    """One line a run of an ablation, with its bar."""
+def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
+    """One line for each run of an ablation, with its bar."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in (what, "accuracy", "grounding", "calls", ""):
+    for name in (axis, "accuracy", "grounding", "calls", ""):
         table.add_column(name)
-    for name, summary in rows.items():
-        calls = sum(used["calls"] for used in summary["roles"].values())
-        bar = Text("█" * round(BAR * (summary["accuracy"] or {"mean": 0})["mean"]), style="green")
-        table.add_row(name, percent(summary["accuracy"]), percent(summary["grounding"]["window"]), f"{calls:,}", bar)
+    for value, summary in summaries.items():
+        calls = sum(usage["calls"] for usage in summary["agents"].values())
+        share, grounding = summary["accuracy"], summary["grounding"]["window"]
+        bar = _bar(share["mean"] if share else 0)
+        table.add_row(value, percent(share), percent(grounding), f"{calls:,}", bar)
     Console(highlight=False).print(table)

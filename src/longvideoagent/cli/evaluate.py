@@ -1,4 +1,4 @@
-"""The commands around evaluations: parse, call one function, print."""
+"""The evaluation commands: parse, call one function, print."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 from longvideoagent.cli.options import (
     AskedAgents,
-    Boxes,
     Concurrency,
     DryRun,
     FirstClip,
+    GoldBoxes,
     Grounding,
     Limit,
     LookAhead,
@@ -52,52 +52,60 @@ def evaluate(
     parallel_looks: LookAhead = 1,
     agents: AskedAgents = None,
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
-    first_clip: FirstClip = "ground",
-    boxes: Boxes = False,
+    first_clip: FirstClip = "agent",
+    gold_boxes: GoldBoxes = False,
     limit: Limit = None,
     concurrency: Concurrency = 16,
     max_usd: Annotated[float | None, typer.Option(help="Dollars this command may spend, by the team's prices.")] = None,
-    retry: Annotated[str | None, typer.Option(help="failed: ask those again that failed, and no other.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask only the questions that failed, again.")
+    ] = False,
     ray: Annotated[str | None, typer.Option(help="Ask on a Ray cluster: auto or ADDRESS (extra ray).")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Ask all questions of a data set and measure the answers. The same command goes on where it was stopped."""
+    """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, print_forecast, progress_bar, show_warnings
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
-    from longvideoagent.evaluation.config import default_run, make_eval_config
+    from longvideoagent.evaluation.config import default_run_path, make_eval_config
     from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import RunLimits
 
-    if retry not in (None, "failed"):
-        raise UsageError(f"--retry {retry}: only failed questions can be asked again; give --retry failed")
     team_config = load_team_config(team).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
-    bounds = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
-    switches = {"agents": agents, "baseline": baseline, "first_clip": first_clip, "boxes": boxes, "limit": limit}
-    protocol = make_eval_config(data, split, team_config, bounds, switches)
+    limits = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
+    overrides = {
+        "agents": agents,
+        "baseline": baseline,
+        "first_clip": first_clip,
+        "gold_boxes": gold_boxes,
+        "limit": limit,
+    }
+    config = make_eval_config(data, split, team_config, limits, overrides)
     if dry_run:
-        print_forecast(forecast_run(protocol))
+        print_forecast(forecast_run(config))
         return
-    path = run or default_run(protocol, team)
+    path = run or default_run_path(config, team)
     show_warnings()
-    with run_progress() as watch:
-        remembered = None if no_cache else cache_path()
-        how = RunOptions(RunLimits(concurrency, max_usd), remembered, retry == "failed", ray, note, lambda: _stop(path))
-        result = run_evaluation(protocol, path, how, watch)
-    print_summary(result.summary, protocol)
-    if result.problems:
-        problems = "problem" if result.problems == 1 else "problems"
-        note(f"the data set has {result.problems} {problems}; lva data check {data} tells what, and what is left out")
+    with run_progress() as on_progress:
+        cache = None if no_cache else cache_path()
+        options = RunOptions(
+            RunLimits(concurrency, max_usd), cache, retry_failed, ray, note, lambda: _exit_interrupted(path)
+        )
+        result = run_evaluation(config, path, options, on_progress)
+    print_summary(result.summary, config)
+    if result.num_problems:
+        problems, them = ("problem", "it") if result.num_problems == 1 else ("problems", "them")
+        note(f"the data set has {result.num_problems} {problems}; lva data check {data} lists {them}")
     with progress_bar() as progress:
         page = write_report(path, progress=progress)
     note(f"wrote {page}")
-    if result.stopped:
-        note(f"stopped early: {result.stopped}; the same command goes on")
+    if result.stop_reason:
+        note(f"stopped early: {result.stop_reason}; the same command resumes")
         raise typer.Exit(EXIT_STOPPED)
     if result.summary["outcomes"]["failed"]:
         raise typer.Exit(EXIT_STOPPED)
@@ -120,8 +128,8 @@ def ablate(
     window: Window = 1,
     parallel_looks: LookAhead = 1,
     agents: AskedAgents = None,
-    first_clip: FirstClip = "ground",
-    boxes: Boxes = False,
+    first_clip: FirstClip = "agent",
+    gold_boxes: GoldBoxes = False,
     limit: Limit = None,
     concurrency: Concurrency = 16,
 ) -> None:
@@ -131,8 +139,8 @@ def ablate(
     from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import RolloutSettings
-    from longvideoagent.evaluation.ablation import PAGE, Axis, grid, run_grid
-    from longvideoagent.evaluation.config import default_run, make_eval_config
+    from longvideoagent.evaluation.ablation import PAGE, Axis, make_grid, run_grid
+    from longvideoagent.evaluation.config import default_run_path, make_eval_config
     from longvideoagent.evaluation.evaluate import RunOptions
     from longvideoagent.evaluation.runner import RunLimits
 
@@ -142,41 +150,44 @@ def ablate(
     team_config = load_team_config(team).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
-    bounds = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
-    switches = {"agents": agents, "first_clip": first_clip, "boxes": boxes, "limit": limit}
-    protocol = make_eval_config(data, split, team_config, bounds, switches)
-    settings = protocol.settings
+    limits = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
+    overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "limit": limit}
+    config = make_eval_config(data, split, team_config, limits, overrides)
+    settings = config.settings
     clashes = {"agents": agents is not None, "window": not settings.grounding, "vision": not settings.vision}
     if clashes.get(axis):
-        raise UsageError(f"lva ablate {axis} --agents {agents}: there would be nothing to compare; leave out --agents")
-    base = default_run(protocol, team)
+        raise UsageError(f"lva ablate {axis} --agents {agents}: there is nothing to compare; leave out --agents")
+    base = default_run_path(config, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
-    how = RunOptions(
-        RunLimits(concurrency), None if no_cache else cache_path(), warn=note, on_interrupt=lambda: _stop(folder)
+    options = RunOptions(
+        RunLimits(concurrency),
+        None if no_cache else cache_path(),
+        warn=note,
+        on_interrupt=lambda: _exit_interrupted(folder),
     )
     show_warnings()
-    with run_progress() as watch:
-        rows, stopped = run_grid(grid(protocol, chosen, value or ()), folder, how, watch)
-    if rows:
-        print_grid(rows, axis)
+    with run_progress() as on_progress:
+        result = run_grid(make_grid(config, chosen, value or ()), folder, options, on_progress)
+    if result.summaries:
+        print_grid(result.summaries, axis)
         note(f"wrote {folder / PAGE}")
-    if stopped:
-        note(f"{stopped}; the same command goes on")
-    if stopped or any(summary["outcomes"]["failed"] for summary in rows.values()):
+    if result.stop_reason:
+        note(f"{result.stop_reason}; the same command resumes")
+    if result.stop_reason or any(summary["outcomes"]["failed"] for summary in result.summaries.values()):
         raise typer.Exit(EXIT_STOPPED)
 
 
-def _stop(path: Path) -> None:
-    """End at once: threads of offline agents that are still busy would be waited for."""
+def _exit_interrupted(path: Path) -> None:
+    """Exit at once; a normal exit waits for the threads of offline agents."""
     from longvideoagent.cli.console import note
 
-    note(f"interrupted; what was finished is in {path}, and the same command goes on")
+    note(f"interrupted; finished questions are in {path}, and the same command resumes")
     os._exit(EXIT_INTERRUPTED)
 
 
 @app.command()
 def compare(one: RunPath, other: RunPath) -> None:
-    """Tell why two runs differ: settings, flipped questions, and whether chance could have done it."""
+    """Show why two runs differ: settings, questions that changed, and whether chance may explain it."""
     from longvideoagent.cli.console_evaluation import print_comparison
     from longvideoagent.evaluation.compare import compare as compare_runs
 
@@ -187,7 +198,7 @@ def compare(one: RunPath, other: RunPath) -> None:
 def report(
     run: RunPath,
     out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run's folder.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved; for frames.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set, if it has moved; for frames.")] = None,
 ) -> None:
     """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
     from longvideoagent.cli.console import check_page, note, progress_bar
@@ -211,18 +222,18 @@ def report(
 def replay(
     run: RunPath,
     question: Annotated[str, typer.Argument(help="The id of a question of it.")],
-    data: Annotated[Path | None, typer.Option(help="The data set, where it has been moved.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set, if it has moved.")] = None,
 ) -> None:
-    """Drive a recorded trajectory through the loop again, without models and without a network."""
+    """Replay a recorded trace through the loop, without models and without a network."""
     from longvideoagent.cli.console import StepPrinter, note
     from longvideoagent.evaluation.replay import find_trace, open_recorded
     from longvideoagent.evaluation.replay import replay as replay_trace
 
     recorded = find_trace(run, question)
-    episode = open_recorded(run, question, data)
-    show = StepPrinter(recorded.question, episode)
-    is_same = replay_trace(recorded, episode.timeline, show)
-    show.finish(recorded)
+    video = open_recorded(run, question, data)
+    steps = StepPrinter(recorded.question, video)
+    is_same = replay_trace(recorded, video.timeline, steps)
+    steps.finish(recorded)
     if not is_same:
-        note("the loop or the data have changed since this was recorded: it ends in another trace today")
+        note("the loop or the data have changed since this was recorded; it ends in another trace today")
         raise typer.Exit(EXIT_STOPPED)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from longvideoagent.core.trace import Agents
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, read_asked, resolve, without_unused
-from longvideoagent.evaluation.evaluate import RunOptions, Watch, run_evaluation
+from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, without_unused
+from longvideoagent.evaluation.evaluate import OnProgress, RunOptions, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.html.page import render
@@ -29,80 +29,91 @@ _DEFAULTS: Mapping[Axis, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """One setting varied, and all else as in one protocol."""
+    """One setting varied, and all others as in one configuration."""
 
     base: EvalConfig
     axis: Axis
-    protocols: Mapping[str, EvalConfig]
+    configs: Mapping[str, EvalConfig]
     """By value."""
 
 
-def grid(protocol: EvalConfig, axis: Axis, values: Sequence[str]) -> Grid:
-    """A protocol for each value of the axis; without values, those of the paper. Raises UsageError for a value
-    that cannot be."""
+@dataclass(frozen=True, slots=True)
+class GridResult:
+    """The outcome of a grid."""
+
+    summaries: dict[str, dict[str, Any]]
+    """Of each value whose run reached its end."""
+    stop_reason: str
+    """Why the grid stopped early; empty if it did not."""
+
+
+def make_grid(config: EvalConfig, axis: Axis, values: Sequence[str]) -> Grid:
+    """A configuration for each value of the axis; without values, those of the paper. Raises UsageError for an
+    impossible value."""
     chosen = values or _DEFAULTS.get(axis, ())
     if not chosen:
         raise UsageError(f"lva ablate {axis} compares models; name them with --value openai:NAME, twice or more")
-    return Grid(protocol, axis, {value: _changed(protocol, axis, value) for value in chosen})
+    return Grid(config, axis, {value: _with_value(config, axis, value) for value in chosen})
 
 
-def _changed(protocol: EvalConfig, axis: Axis, value: str) -> EvalConfig:
-    settings = protocol.settings
+def _with_value(config: EvalConfig, axis: Axis, value: str) -> EvalConfig:
+    settings = config.settings
     try:
         match axis:
             case "rounds":
-                return replace(protocol, settings=replace(settings, max_rounds=int(value)))
+                return replace(config, settings=replace(settings, max_rounds=int(value)))
             case "window":
-                return replace(protocol, settings=replace(settings, window=int(value)))
+                return replace(config, settings=replace(settings, window=int(value)))
             case "agents":
-                return without_unused(replace(protocol, settings=replace(settings, agents=Agents(value))))
+                return without_unused(replace(config, settings=replace(settings, agents=Agents(value))))
             case "vision":
-                return replace(protocol, team_config=protocol.team_config.with_models(vision=value))
+                return replace(config, team_config=config.team_config.with_models(vision=value))
+            case _:
+                assert_never(axis)
     except ValueError:
-        raise UsageError(f"lva ablate {axis} --value {value}: no such value") from None
+        raise UsageError(f"lva ablate {axis} --value {value}: not a valid value") from None
 
 
-def run_grid(grid: Grid, folder: Path, how: RunOptions, watch: Watch) -> tuple[dict[str, dict[str, Any]], str]:
-    """Run, or go on with, each protocol of a grid in a folder of its own, and write the table and its plot, in which
-    the values stay that were asked before in the same grid. Returns the summary of each value that was asked to its
-    end, and why the grid stopped before its own; empty where it did not. Raises what ``run_evaluation`` raises."""
-    rows: dict[str, dict[str, Any]] = {}
-    stopped = ""
-    for value, protocol in grid.protocols.items():
-        name = "".join(mark if mark.isalnum() or mark in "+-." else "-" for mark in value)
-        result = run_evaluation(protocol, folder / f"{grid.axis}-{name}", how, watch)
-        if result.stopped:
-            stopped = f"{grid.axis} {value} stopped early: {result.stopped}"
+def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgress) -> GridResult:
+    """Run, or resume, each configuration of a grid in a folder of its own, and write the table and its plot, which keep
+    the values of earlier commands of the same grid. Raises the errors of ``run_evaluation``."""
+    summaries: dict[str, dict[str, Any]] = {}
+    stop_reason = ""
+    for value, config in grid.configs.items():
+        name = "".join(char if char.isalnum() or char in "+-." else "-" for char in value)
+        result = run_evaluation(config, folder / f"{grid.axis}-{name}", options, on_progress)
+        if result.stop_reason:
+            stop_reason = f"{grid.axis} {value} stopped early: {result.stop_reason}"
             break
-        rows[value] = result.summary
-    if rows:
-        _write_table(grid, folder, rows)
-    return rows, stopped
+        summaries[value] = result.summary
+    if summaries:
+        _write_table(grid, folder, summaries)
+    return GridResult(summaries, stop_reason)
 
 
-def _write_table(grid: Grid, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
-    mark = _mark(grid)
-    known = _earlier(folder / TABLE, mark) | rows
-    table = {value: known[value] for value in dict.fromkeys([*_DEFAULTS.get(grid.axis, ()), *known]) if value in known}
-    told = {"axis": grid.axis, "grid_sha256": mark, "rows": table}
-    atomic_write_text(folder / TABLE, json.dumps(told, indent=1) + "\n")
+def _write_table(grid: Grid, folder: Path, summaries: dict[str, dict[str, Any]]) -> None:
+    grid_digest = _grid_digest(grid)
+    known = _read_rows(folder / TABLE, grid_digest) | summaries
+    rows = {value: known[value] for value in dict.fromkeys([*_DEFAULTS.get(grid.axis, ()), *known]) if value in known}
+    table = {"axis": grid.axis, "grid_sha256": grid_digest, "rows": rows}
+    atomic_write_text(folder / TABLE, json.dumps(table, indent=1) + "\n")
     title = f"{grid.base.data.name}: {grid.axis}"
-    page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=grid.axis, rows=table, z=Z_95)
+    page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=grid.axis, rows=rows, z=Z_95)
     atomic_write_text(folder / PAGE, page)
 
 
-def _mark(grid: Grid) -> str:
-    """The same for grids whose values can stand in one table."""
-    config = resolve(grid.base, *read_asked(grid.base))
-    del config["limit"]  # what is asked counts, not how it was bounded
+def _grid_digest(grid: Grid) -> str:
+    """Equal for grids whose values may stand in one table."""
+    config = resolve(grid.base, *load_samples(grid.base))
+    del config["limit"]  # the questions count, not the limit that selected them
     del config["versions"]["python"]
     return digest([grid.axis, json.dumps(config, sort_keys=True)])
 
 
-def _earlier(path: Path, mark: str) -> dict[str, dict[str, Any]]:
-    """The rows of an earlier table of the same grid. One that is damaged is written anew: the runs are all there."""
+def _read_rows(path: Path, grid_digest: str) -> dict[str, dict[str, Any]]:
+    """The rows of an earlier table of the same grid. A damaged table is replaced, since the runs are all there."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return dict(told["rows"]) if isinstance(told, dict) and told.get("grid_sha256") == mark else {}
+    return dict(table["rows"]) if isinstance(table, dict) and table.get("grid_sha256") == grid_digest else {}

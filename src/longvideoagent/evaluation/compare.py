@@ -1,4 +1,4 @@
-"""Why two numbers differ: the settings, the questions that flipped, and whether chance could have done it."""
+"""Why two numbers differ: the settings, the questions that changed, and whether chance may explain it."""
 
 from __future__ import annotations
 
@@ -7,131 +7,147 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.config import differences, gold_told
-from longvideoagent.evaluation.evaluate import judge_run
+from longvideoagent.evaluation.config import describe_gold_inputs, differences
+from longvideoagent.evaluation.evaluate import score_run
 from longvideoagent.evaluation.metrics import Estimate, accuracy
 from longvideoagent.evaluation.score import SampleScore
 from longvideoagent.views.run_folder import read_config, read_samples
 
-RESAMPLES = 10_000
+NUM_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A question that one run has right and the other does not."""
+    """A question that one run answers correctly and the other does not."""
 
     sample: Sample
     gained: bool
-    """True where the second run has it right."""
+    """True where the second run is correct."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs on the questions that both have finished and whose answers are known."""
+    """Two runs on the questions that both have finished and that have a gold option."""
 
     settings: tuple[str, ...]
-    """Fields that differ, versions among them, ``name: first -> second``."""
-    tells_gold: tuple[str, ...]
-    """Each way in which a run hands gold to the agents, with the run's folder."""
+    """Fields that differ, versions included, as ``name: first -> second``."""
+    gold_inputs: tuple[str, ...]
+    """Each way in which a run gives gold to the agents, with the run's folder."""
     common: int
     first: Estimate | None
     second: Estimate | None
     gain: float
     """The second accuracy less the first, as a share of one."""
     interval: tuple[float, float] | None
-    """95 % of the gain over resampled episodes; None where they all gain alike, or there is but one."""
+    """95 % of the gain over resampled videos; None for a single video, or where all videos gain alike."""
     p: float
-    """Exact and two-sided: how likely the gain is if the runs were swapped by chance, episode by episode."""
+    """Exact and two-sided: how likely the gain is if the runs were swapped by chance, video by video."""
     p_mcnemar: float
     """McNemar's exact test, two-sided: the same with questions swapped one by one, as if they were independent."""
     flips: tuple[Flip, ...]
 
 
+class VideoGain(NamedTuple):
+    """Of the questions about one video."""
+
+    gain: int
+    """How many more the second run answers correctly."""
+    num_questions: int
+
+
+class _Pair(NamedTuple):
+    first: SampleScore
+    second: SampleScore
+
+
 def compare(one: Path, other: Path) -> Comparison:
-    """Compare two runs. Raises DataError where they share no question or disagree about what one is."""
+    """Compare two runs. Raises DataError for runs without a common question or with different versions of one."""
     before, now = read_config(one), read_config(other)
     samples, pairs = read_samples(one), _pairs(one, other)
-    gains = _gains(pairs)
-    flips = [Flip(samples[a.id], b.is_correct) for a, b in pairs if a.is_correct != b.is_correct]
+    gains = _gains_by_video(pairs)
+    flips = [
+        Flip(samples[pair.first.id], pair.second.correct) for pair in pairs if pair.first.correct != pair.second.correct
+    ]
     gained = sum(flip.gained for flip in flips)
     return Comparison(
         settings=tuple(differences(before, now)),
-        tells_gold=(*_gold_told(one, before), *_gold_told(other, now)),
+        gold_inputs=(*_gold_inputs(one, before), *_gold_inputs(other, now)),
         common=len(pairs),
-        first=accuracy(a for a, _ in pairs),
-        second=accuracy(b for _, b in pairs),
+        first=accuracy(pair.first for pair in pairs),
+        second=accuracy(pair.second for pair in pairs),
         gain=(2 * gained - len(flips)) / len(pairs),
         interval=bootstrap(gains),
-        p=sign_flip(gain for gain, _ in gains),
+        p=sign_flip(each.gain for each in gains),
         p_mcnemar=mcnemar(gained, len(flips) - gained),
         flips=tuple(flips),
     )
 
 
-def _gold_told(run: Path, config: dict[str, Any]) -> Iterable[str]:
-    told = gold_told(config["first_clip"], boxes=config["boxes"], agents=config["settings"]["agents"])
-    return (f"{run}: {each}" for each in told)
+def _gold_inputs(run: Path, config: dict[str, Any]) -> Iterable[str]:
+    descriptions = describe_gold_inputs(
+        config["first_clip"], gold_boxes=config["gold_boxes"], agents=config["settings"]["agents"]
+    )
+    return (f"{run}: {description}" for description in descriptions)
 
 
-def _pairs(one: Path, other: Path) -> list[tuple[SampleScore, SampleScore]]:
-    """The questions with a known answer that both runs have finished."""
+def _pairs(one: Path, other: Path) -> list[_Pair]:
+    """The scores of questions with a gold option that both runs have finished."""
     samples, others = read_samples(one), read_samples(other)
-    first, second = ({each.id: each for each in judge_run(path) if each.is_known} for path in (one, other))
+    first, second = ({score.id: score for score in score_run(path) if score.has_gold} for path in (one, other))
     common = [name for name in first if name in second]
     if not common:
         raise DataError(f"{one} and {other} share no finished question; compare runs of one data set")
     for name in common:
         if samples[name].question != others[name].question:
-            raise DataError(f"{one} and {other} ask question {name} in other words; compare runs of one data set")
+            raise DataError(f"{one} and {other} differ in the text of question {name}; compare runs of one data set")
         if samples[name].gold.option_index != others[name].gold.option_index:
-            raise DataError(f"{one} and {other} disagree about the right answer of question {name}; check the data")
-    return [(first[name], second[name]) for name in common]
+            raise DataError(f"{one} and {other} differ in the gold answer of question {name}; check the data")
+    return [_Pair(first[name], second[name]) for name in common]
 
 
-def _gains(pairs: Iterable[tuple[SampleScore, SampleScore]]) -> list[tuple[int, int]]:
-    """Of each episode, how many more questions the second run has right, and how many there are."""
-    sums: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for one, other in pairs:
-        gain, count = sums[one.video]
-        sums[one.video] = gain + other.is_correct - one.is_correct, count + 1
-    return list(sums.values())
+def _gains_by_video(pairs: Iterable[_Pair]) -> list[VideoGain]:
+    gains: dict[str, VideoGain] = defaultdict(lambda: VideoGain(0, 0))
+    for pair in pairs:
+        gain, num_questions = gains[pair.first.video]
+        gains[pair.first.video] = VideoGain(gain + pair.second.correct - pair.first.correct, num_questions + 1)
+    return list(gains.values())
 
 
 def sign_flip(gains: Iterable[int]) -> float:
-    """Two-sided exact p of gains, by episode, whose signs are left to a fair coin each: the share of all outcomes
-    that lie at least as far from nothing. With one question an episode it is McNemar's test."""
-    moved = [gain for gain in gains if gain]
-    reach = sum(map(abs, moved))
+    """Two-sided exact p of gains by video under random signs: the share of sign patterns whose sum is at least as far
+    from zero. With one question a video it is McNemar's test."""
+    nonzero = [gain for gain in gains if gain]
+    reach = sum(map(abs, nonzero))
     chances = np.zeros(2 * reach + 1)  # of each sum from -reach to reach
     chances[reach] = 1
-    for gain in moved:
+    for gain in nonzero:
         chances = (np.roll(chances, gain) + np.roll(chances, -gain)) / 2
-    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(moved))
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(sum(nonzero))
     return min(1.0, float(chances[far].sum()))
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided exact p of a fair coin that falls so unevenly."""
+    """Two-sided exact p of so uneven a split under equal chances (binomial test)."""
     flips, fewer = gained + lost, min(gained, lost)
-    steps = np.arange(flips, flips - fewer, -1) / np.arange(1, fewer + 1)  # from each binomial coefficient to the next
-    logs = np.concatenate([[0.0], np.cumsum(np.log(steps))])
+    ratios = np.arange(flips, flips - fewer, -1) / np.arange(1, fewer + 1)  # of successive binomial coefficients
+    logs = np.concatenate([[0.0], np.cumsum(np.log(ratios))])
     return min(1.0, math.exp(np.logaddexp.reduce(logs) + (1 - flips) * math.log(2)))
 
 
 def bootstrap(
-    gains: Sequence[tuple[int, int]], resamples: int = RESAMPLES, seed: int = 0
+    gains: Sequence[tuple[int, int]], num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> tuple[float, float] | None:
-    """The middle 95 % of the gain when episodes, each told as gain and questions, are drawn with replacement. None
-    where all gain alike: what does not vary here may still vary elsewhere."""
+    """The middle 95 % of the gain when videos, each a gain and a count of questions, are drawn with replacement. None
+    where all gain alike, since what does not vary here may vary elsewhere."""
     if len({gain / count for gain, count in gains}) == 1:
         return None
-    alike, counts = np.unique(gains, axis=0, return_counts=True)  # however many episodes, few differ in this
-    drawn = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), resamples)
-    low, high = np.quantile((drawn @ alike[:, 0]) / (drawn @ alike[:, 1]), (0.025, 0.975))
+    distinct, counts = np.unique(gains, axis=0, return_counts=True)  # few values, however many videos
+    draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), num_resamples)
+    low, high = np.quantile((draws @ distinct[:, 0]) / (draws @ distinct[:, 1]), (0.025, 0.975))
     return float(low), float(high)

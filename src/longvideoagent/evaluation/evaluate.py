@@ -1,4 +1,4 @@
-"""One evaluation from its protocol to its summary: opened, gone on with, asked, measured, written."""
+"""One evaluation from its configuration to its summary: start or resume the run, ask, score, write."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, read_asked, resolve
+from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve
 from longvideoagent.evaluation.metrics import summarize
-from longvideoagent.evaluation.overrides import BASELINE_FRAMES, EvalOverrides
+from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrides
 from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, RunLimits, Runner
 from longvideoagent.evaluation.score import SampleScore, score_sample
@@ -27,126 +27,127 @@ from longvideoagent.evaluation.store import RunFolder, open_run
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.run_folder import CONFIG, SUMMARY, read_config, read_samples, read_traces
 
-Watch = Callable[[Collection[SampleScore], int], None]
-"""Told all questions judged so far, and how many there are, whenever one is finished."""
+OnProgress = Callable[[Collection[SampleScore], int], None]
+"""Called with all scores so far and the number of questions, at the start and after each question."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """How a run is carried out; none of it changes the numbers."""
 
-    bounds: RunLimits = field(default_factory=RunLimits)
+    limits: RunLimits = field(default_factory=RunLimits)
     cache: Path | None = None
-    """Remembered replies."""
+    """Where replies of models are cached."""
     retry_failed: bool = False
-    """Ask those that failed again, and nothing else."""
+    """Ask only the questions that failed, again."""
     ray: str | None = None
-    """The address of a Ray cluster, or auto, to ask on."""
+    """The address of a Ray cluster to ask on, or ``auto``."""
     warn: Callable[[str], None] = lambda _: None
-    """Told what a person should know before anything is asked."""
+    """Called with each warning before any question is asked."""
     on_interrupt: Callable[[], None] | None = None
-    """Called when Ctrl-C has been pressed and all that was finished is kept. It may end the process, which
-    would otherwise wait for offline agents that are still busy in threads."""
+    """Called after Ctrl-C, when all finished questions are on the disk. It may end the process, which would otherwise
+    wait for threads of offline agents."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a run came to."""
+class RunResult:
+    """The outcome of a run."""
 
     summary: dict[str, Any]
-    stopped: str
-    """Why it stopped before its end; empty where it did not."""
-    problems: int = 0
-    """What is wrong with records and files of the data set, whether they could be used or not."""
+    stop_reason: str
+    """Why it stopped early; empty if it did not."""
+    num_problems: int = 0
+    """Problems in the records and files of the data set, in used and unused ones."""
 
 
-def run_evaluation(protocol: EvalConfig, path: Path, how: RunOptions, watch: Watch) -> Result:
-    """Begin a run in the folder ``path`` or go on with it, and write its summary. Questions that the folder holds
-    are not asked again. Raises UsageError or DataError where it cannot be, and KeyboardInterrupt, with all that
-    was finished kept, where it is interrupted."""
-    check_prices(protocol.team_config, how.bounds.max_usd)
-    data, samples = read_asked(protocol)
-    if how.retry_failed:
-        _check_retry(protocol, path, len(samples))
-    switches = EvalOverrides.of(protocol, data, samples)
-    team = load_team(protocol.team_config, how.cache, retry_policy=DEFAULT_RETRY_POLICY)
-    with open_run(path, partial(resolve, protocol, data), samples) as run:
-        judged = {each.id: each for each in judge_run(path)}
-        owed = [sample for sample in samples if _is_owed(judged.get(sample.question.id), how.retry_failed)]
+def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progress: OnProgress) -> RunResult:
+    """Start a run in the folder ``path``, or resume it, and write its summary. Questions that the folder holds are not
+    asked again. Raises UsageError or DataError for a run that cannot start, and KeyboardInterrupt on Ctrl-C, with all
+    finished questions on the disk."""
+    check_prices(config.team_config, options.limits.max_usd)
+    data, samples = load_samples(config)
+    if options.retry_failed:
+        _check_retry(config, path, len(samples))
+    overrides = EvalOverrides.of(config, data, samples)
+    team = load_team(config.team_config, options.cache, retry_policy=DEFAULT_RETRY_POLICY)
+    with open_run(path, partial(resolve, config, data), samples) as run:
+        scores = {score.id: score for score in score_run(path)}
+        pending = [sample for sample in samples if _is_pending(scores.get(sample.question.id), options.retry_failed)]
 
         def on_finish(sample: Sample, trace: Trace) -> None:
-            judged[sample.question.id] = score_sample(sample, trace)
-            watch(judged.values(), len(samples))
+            scores[sample.question.id] = score_sample(sample, trace)
+            on_progress(scores.values(), len(samples))
 
         async def ask_here() -> str:
             try:
-                return await Runner(switches, team, run, how.bounds, on_finish).ask(owed)
+                return await Runner(overrides, team, run, options.limits, on_finish).ask(pending)
             except asyncio.CancelledError:
-                _end(run, how)
+                _close_interrupted(run, options)
                 raise
 
-        for told in switches.warnings if owed else ():
-            how.warn(told)
-        watch(judged.values(), len(samples))
-        stopped = ""
-        if owed and how.ray is not None:
+        for warning in overrides.warnings if pending else ():
+            options.warn(warning)
+        on_progress(scores.values(), len(samples))
+        stop_reason = ""
+        if pending and options.ray is not None:
             try:
-                stopped = ask_on_ray(how.ray, owed, Work(protocol, how.bounds, how.cache), run, on_finish)
+                work = Work(config, options.limits, options.cache)
+                stop_reason = ask_on_ray(options.ray, pending, work, run, on_finish)
             except KeyboardInterrupt:
-                _end(run, how)
+                _close_interrupted(run, options)
                 raise
-        elif owed:
-            stopped = asyncio.run(ask_here())
-        finished = [judged[sample.question.id] for sample in samples if sample.question.id in judged]
-        return Result(write_summary(path, finished, len(samples)), stopped, len(data.problems))
+        elif pending:
+            stop_reason = asyncio.run(ask_here())
+        finished = [scores[sample.question.id] for sample in samples if sample.question.id in scores]
+        return RunResult(write_summary(path, finished, len(samples)), stop_reason, len(data.problems))
 
 
-def _check_retry(protocol: EvalConfig, path: Path, asked: int) -> None:
-    """Refuse to ask again in no run, and in a run of other questions: new ones would not be asked."""
+def _check_retry(config: EvalConfig, path: Path, num_samples: int) -> None:
+    """Refuse to retry without a run, and in a run of other questions, since new ones would not be asked."""
     if not (path / CONFIG).exists():
-        raise UsageError(f"--retry failed: {path} holds no run; leave it out to begin one")
+        raise UsageError(f"--retry-failed: {path} does not hold a run; leave it out to start one")
     known = read_config(path)["questions"]
-    if asked > known or (protocol.limit or known) < known:
-        raise UsageError(f"--retry failed: {path} is a run of {known} questions; give --limit {known}")
+    if num_samples > known or (config.limit or known) < known:
+        raise UsageError(f"--retry-failed: {path} is a run of {known} questions; give --limit {known}")
 
 
-def _end(run: RunFolder, how: RunOptions) -> None:
+def _close_interrupted(run: RunFolder, options: RunOptions) -> None:
     run.close()
-    if how.on_interrupt is not None:
-        how.on_interrupt()
+    if options.on_interrupt is not None:
+        options.on_interrupt()
 
 
-def _is_owed(judged: SampleScore | None, retry_failed: bool) -> bool:
-    if judged is None:
+def _is_pending(score: SampleScore | None, retry_failed: bool) -> bool:
+    if score is None:
         return not retry_failed
-    return retry_failed and judged.outcome is Outcome.FAILED
+    return retry_failed and score.outcome is Outcome.FAILED
 
 
-def judge_run(path: Path) -> list[SampleScore]:
-    """Every finished question of a run, judged, in the order of its questions. One trace is held at a time."""
+def score_run(path: Path) -> list[SampleScore]:
+    """The score of each finished question of a run, in the order of its questions. Holds one trace at a time."""
     samples = read_samples(path)
-    judged = {trace.question.id: score_sample(samples[trace.question.id], trace) for trace in read_traces(path)}
-    return [judged[name] for name in samples if name in judged]
+    scores = {trace.question.id: score_sample(samples[trace.question.id], trace) for trace in read_traces(path)}
+    return [scores[name] for name in samples if name in scores]
 
 
-def write_summary(path: Path, judged: Collection[SampleScore], total: int) -> dict[str, Any]:
-    """Measure a run of so many questions and write its summary.json."""
-    summary = summarize(list(judged), total)
+def write_summary(path: Path, scores: Collection[SampleScore], total: int) -> dict[str, Any]:
+    """Compute the metrics of a run of ``total`` questions and write its summary.json."""
+    summary = summarize(list(scores), total)
     atomic_write_text(path / SUMMARY, json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def forecast_run(protocol: EvalConfig) -> tuple[CostForecast, ...]:
-    """The most that a whole run may use, by role and in all; nothing is asked."""
-    data, samples = read_asked(protocol)
-    EvalOverrides.of(protocol, data, samples)
+def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
+    """The upper bound of a whole run's usage, by agent and in all, without asking anything."""
+    data, samples = load_samples(config)
+    EvalOverrides.of(config, data, samples)
     totals: list[CostForecast] = []
     for sample in samples:
-        told = forecast_cost(sample.question, data.open_video(sample.video), protocol.team_config, protocol.settings)
-        totals = [_add(*pair) for pair in zip(totals, told, strict=True)] if totals else list(told)
-    if protocol.baseline == "subtitles+frames":
-        pictures = len(samples) * BASELINE_FRAMES
-        more = Usage(prompt_tokens=pictures * TOKENS_PER_PICTURE, images=pictures)
+        bounds = forecast_cost(sample.question, data.open_video(sample.video), config.team_config, config.settings)
+        totals = [_add(*pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
+    if config.baseline == "subtitles+frames":
+        images = len(samples) * MAX_BASELINE_FRAMES
+        more = Usage(prompt_tokens=images * TOKENS_PER_PICTURE, images=images)
         totals = [
             _add(each, CostForecast("", "", more, 0.0)) if each.agent in ("master", TOTAL) else each for each in totals
         ]

@@ -2,8 +2,8 @@
 
     inspect eval longvideoagent/longvideo --model none/none -T data=FOLDER -T master=openai:NAME@URL
 
-The loop, the agents and the notion of a right answer are this package's own; Inspect schedules the questions,
-keeps its log and shows it. The trace of each question stands in the log's metadata.
+The loop, the agents and the scoring are this package's own; Inspect schedules the questions, writes its log and shows
+it. The trace of each question is in the log's metadata.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from longvideoagent.views.trace_dict import trace_to_dict
 
 @task
 def longvideo(data: str, split: str = "val", team: str = "offline", master: str | None = None, **settings: Any) -> Task:
-    """All questions of a data set whose answer is known. ``settings`` are ``max_rounds``, ``window`` and
+    """All questions of a data set that have a gold option. ``settings`` are ``max_rounds``, ``window`` and
     ``agents``."""
-    known = open_dataset(Path(data), split)
+    dataset = open_dataset(Path(data), split)
     samples = [
         InspectSample(
             input=sample.question.text,
@@ -43,36 +43,37 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
             id=sample.question.id,
             metadata={"video": sample.video, "kind": sample.kind},
         )
-        for sample in known.samples
+        for sample in dataset.samples
         if sample.gold.option_index is not None
     ]
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
-    bounds = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
-    return Task(MemoryDataset(samples, known.name), solver=rollout(known, team, master, bounds), scorer=own_score())
+    limits = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
+    solver = rollout(dataset, team, master, limits)
+    return Task(MemoryDataset(samples, dataset.name), solver=solver, scorer=option_scorer())
 
 
 @solver
 def rollout(data: Dataset, team: str, master: str | None, settings: RolloutSettings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
-    playing = load_team(load_team_config(team).with_models(master=master))
-    episodes = OpenVideos(data)
-    under_way = 0
+    loaded_team = load_team(load_team_config(team).with_models(master=master))
+    videos = OpenVideos(data)
+    num_running = 0
 
-    async def play(question: Question, video: str) -> Trace:
-        """The finished trace. Who ends last lets go of the team's connections."""
-        nonlocal under_way
-        under_way += 1
+    async def run(question: Question, video_name: str) -> Trace:
+        """The finished trace. The last one to end closes the team's connections."""
+        nonlocal num_running
+        num_running += 1
         try:
-            episode = await episodes.get(video)
-            return [trace async for trace in steps(question, episode, playing, settings)][-1]
+            video = await videos.get(video_name)
+            return [trace async for trace in steps(question, video, loaded_team, settings)][-1]
         finally:
-            under_way -= 1
-            if not under_way:
-                await playing.close()
+            num_running -= 1
+            if not num_running:
+                await loaded_team.close()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001 (the team has its own models)
         question = Question(state.input_text, tuple(choice.value for choice in state.choices), str(state.sample_id))
-        trace = await play(question, state.metadata["video"])
+        trace = await run(question, state.metadata["video"])
         if trace.outcome is Outcome.FAILED:
             raise RuntimeError(trace.cause)
         state.metadata["trace"] = trace_to_dict(trace)
@@ -85,8 +86,8 @@ def rollout(data: Dataset, team: str, master: str | None, settings: RolloutSetti
 
 
 @scorer(metrics=[accuracy(), stderr(cluster="video")])
-def own_score() -> Scorer:
-    """Right where the option that the loop decided on is the gold one."""
+def option_scorer() -> Scorer:
+    """Correct where the option that the loop chose is the gold option."""
 
     async def score(state: TaskState, target: Target) -> Score:
         answer = state.output.completion

@@ -1,8 +1,8 @@
-"""The numbers of a run: pure functions on judged questions. Every share has its standard error.
+"""The metrics of a run: pure functions of scores. Every share has its standard error.
 
-Questions about one episode are not independent, so errors are clustered by episode: the spread of the
-episodes' sums of deviations, over the number of questions; a single episode shows no spread, and has no
-error. Keys of ``summarize`` are stable and documented in docs/evaluation.md.
+Questions about one video are not independent, so errors are clustered by video (cluster-robust standard errors): the
+spread of the videos' sums of deviations, divided by the number of questions. A single video has no spread, and no
+error. The keys of ``summarize`` are stable and documented in docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -11,43 +11,45 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from longvideoagent.core.actions import ACTIONS, Answer
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import Usage
-from longvideoagent.evaluation.score import ROLES, SampleScore
+from longvideoagent.evaluation.score import AGENTS, SampleScore
 
-MOST_CAUSES = 5
-"""Causes of failures that are kept; each question may have its own."""
+MAX_CAUSES = 5
+"""Causes of failures in a summary; each question may have its own."""
 Z_95 = 1.959964
-BINS = 10
+NUM_BINS = 10
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over questions, and its standard error clustered by episode."""
+    """A mean over questions, and its standard error clustered by video."""
 
     mean: float
-    error: float | None
-    """None of a single episode."""
+    standard_error: float | None
+    """None for a single video."""
     n: int
-    episodes: int
+    num_videos: int
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % of a share of one; None where there is no spread to go by. Episodes that are all right, or all wrong,
-        show none, but so many of them bound how likely another is not."""
-        if self.error:
-            return max(0.0, self.mean - Z_95 * self.error), min(1.0, self.mean + Z_95 * self.error)
-        if self.error is None or self.mean not in (0, 1):
+        """The 95 % interval of a share, or None where there is no spread to estimate it from. Videos that are all
+        correct or all wrong have no spread, but their number bounds how likely another result is."""
+        if self.standard_error:
+            margin = Z_95 * self.standard_error
+            return max(0.0, self.mean - margin), min(1.0, self.mean + margin)
+        if self.standard_error is None or self.mean not in (0, 1):
             return None
-        bound = 0.05 ** (1 / self.episodes)  # the rule of three, 1 - 3 / n, to the letter
+        bound = 0.05 ** (1 / self.num_videos)  # the exact form of the rule of three, 1 - 3 / n
         return (bound, 1.0) if self.mean else (0.0, 1 - bound)
 
 
 def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
-    """The mean of values, each told with its episode; None of none."""
+    """The mean of values, each given with its video; None without values."""
     clusters: dict[str, list[float]] = defaultdict(list)
     for cluster, value in values:
         clusters[cluster].append(value)
@@ -59,120 +61,139 @@ def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
         return Estimate(mean, None, n, count)
     squares = math.fsum(math.fsum(value - mean for value in group) ** 2 for group in clusters.values())
     error = math.sqrt(squares * count / (count - 1)) / n
-    return Estimate(mean, round(error, 12), n, count)  # what rounding leaves of equal episodes is no spread
+    return Estimate(mean, round(error, 12), n, count)  # rounding errors of equal videos are not spread
 
 
-def accuracy(judged: Iterable[SampleScore]) -> Estimate | None:
-    """The share of right answers among questions whose answer is known. Nothing is left out: a question without
-    an answer is not right, and what was answered when a budget was spent counts like any answer."""
-    return estimate((each.video, float(each.is_correct)) for each in judged if each.is_known)
+def accuracy(scores: Iterable[SampleScore]) -> Estimate | None:
+    """The share of correct answers among questions with a gold option. No outcome is left out: a question without an
+    answer is not correct, and an answer given when a budget was spent counts like any other."""
+    return estimate((score.video, float(score.correct)) for score in scores if score.has_gold)
 
 
-def summarize(judged: Sequence[SampleScore], total: int) -> dict[str, Any]:
-    """All numbers of a run of ``total`` questions, as plain values."""
-    answered = [each for each in judged if each.outcome is Outcome.ANSWERED]
+def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
+    """All metrics of a run of ``total`` questions, as plain values."""
+    answered = [score for score in scores if score.outcome is Outcome.ANSWERED]
     return {
         "questions": total,
-        "finished": len(judged),
-        "outcomes": {str(outcome): sum(each.outcome is outcome for each in judged) for outcome in Outcome},
-        "failures": dict(Counter(each.cause for each in judged if each.cause).most_common(MOST_CAUSES)),
-        "invalid_answers": sum(each.is_invalid for each in judged),
-        "accuracy": plain(accuracy(judged)),
-        "accuracy_answered": plain(accuracy(answered)),
-        "accuracy_not_failed": plain(accuracy(each for each in judged if each.outcome is not Outcome.FAILED)),
-        "by_word": by(judged, lambda each: each.word),
-        "by_kind": by(judged, lambda each: each.kind),
-        "grounding": {name: plain(_grounding(judged, name)) for name in _GROUNDING},
-        "per_question": {name: _spread(_mean(judged, name)) for name in _COUNTS},
-        "roles": {role: _used(judged, place) for place, role in enumerate(ROLES)},
+        "finished": len(scores),
+        "outcomes": {str(outcome): sum(score.outcome is outcome for score in scores) for outcome in Outcome},
+        "failures": dict(Counter(score.cause for score in scores if score.cause).most_common(MAX_CAUSES)),
+        "invalid_answers": sum(score.is_invalid for score in scores),
+        "accuracy": to_dict(accuracy(scores)),
+        "accuracy_answered": to_dict(accuracy(answered)),
+        "accuracy_not_failed": to_dict(accuracy(score for score in scores if score.outcome is not Outcome.FAILED)),
+        "by_question_word": accuracy_by(scores, lambda score: score.question_word),
+        "by_kind": accuracy_by(scores, lambda score: score.kind),
+        "grounding": {name: to_dict(_mean_grounding(scores, name)) for name in _GROUNDING},
+        "per_question": {
+            "rounds": _without_interval(_mean(scores, lambda score: score.rounds)),
+            **{name: _without_interval(_mean_actions(scores, name)) for name in _ACTION_COUNTS},
+        },
+        "agents": {agent: _total_usage(scores, index) for index, agent in enumerate(AGENTS)},
         "calibration": calibration(answered),
     }
 
 
 _GROUNDING = ("first", "last", "any", "window", "iou", "covered")
-_COUNTS = ("rounds", "looks", "relocations", "invalid_rounds")
+_ACTION_COUNTS = tuple(spec.count_name for spec in ACTIONS if spec.type is not Answer)
+"""Answers are counted by ``outcomes``."""
 
 
-def by(judged: Iterable[SampleScore], group_of: Callable[[SampleScore], str]) -> dict[str, Any]:
+def accuracy_by(scores: Iterable[SampleScore], group_of: Callable[[SampleScore], str]) -> dict[str, Any]:
     """Accuracy of each group, the largest first."""
     groups: dict[str, list[SampleScore]] = defaultdict(list)
-    for each in judged:
-        groups[group_of(each)].append(each)
+    for score in scores:
+        groups[group_of(score)].append(score)
     ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    return {name: plain(accuracy(group)) for name, group in ranked}
+    return {name: to_dict(accuracy(group)) for name, group in ranked}
+
+
+class _Stated(NamedTuple):
+    """An answer with a stated confidence."""
+
+    confidence: float
+    correct: bool
 
 
 def calibration(answered: Sequence[SampleScore]) -> dict[str, Any]:
-    """How far confidence can be trusted: expected calibration error over ten bins of equal width, the bins,
-    and the accuracy of the most confident share of the answers; those of equal confidence that do not all belong
-    to it count with their own accuracy. Only answers that state a confidence."""
-    sure = [(each.confidence, each.is_correct) for each in answered if each.confidence is not None and each.is_known]
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
-    for confidence, is_correct in sure:
-        bins[min(BINS - 1, int(confidence * BINS))].append((confidence, is_correct))
-    told = [
+    """How well confidence predicts correctness: expected calibration error over ``NUM_BINS`` bins of equal width, the
+    bins, and the accuracy of the most confident share of the answers. Answers of equal confidence that only partly
+    belong to a share count with their mean accuracy. Uses only answers with a stated confidence."""
+    stated = [
+        _Stated(score.confidence, score.correct)
+        for score in answered
+        if score.confidence is not None and score.has_gold
+    ]
+    groups: list[list[_Stated]] = [[] for _ in range(NUM_BINS)]
+    for each in stated:
+        groups[min(NUM_BINS - 1, int(each.confidence * NUM_BINS))].append(each)
+    bins = [
         {
-            "from": place / BINS,
+            "from": index / NUM_BINS,
             "n": len(group),
-            "confidence": _rounded(_share(confidence for confidence, _ in group)),
-            "accuracy": _rounded(_share(is_correct for _, is_correct in group)),
+            "confidence": _rounded(_average(each.confidence for each in group)),
+            "accuracy": _rounded(_average(each.correct for each in group)),
         }
-        for place, group in enumerate(bins)
+        for index, group in enumerate(groups)
         if group
     ]
-    gaps = [each["n"] * abs(each["confidence"] - each["accuracy"]) for each in told]
-    ranked = _ranked(sure)
-    best = {share: ranked[: math.ceil(share * len(ranked))] for share in COVERAGES if ranked}
+    gaps = [each["n"] * abs(each["confidence"] - each["accuracy"]) for each in bins]
+    ranked = _rank_by_confidence(stated)
+    shares = {share: ranked[: math.ceil(share * len(ranked))] for share in COVERAGES if ranked}
     return {
-        "n": len(sure),
-        "ece": _rounded(math.fsum(gaps) / len(sure)) if sure else None,
-        "bins": told,
-        "accuracy_at_coverage": {str(share): _rounded(_share(group)) for share, group in best.items()},
+        "n": len(stated),
+        "ece": _rounded(math.fsum(gaps) / len(stated)) if stated else None,
+        "bins": bins,
+        "accuracy_at_coverage": {str(share): _rounded(_average(group)) for share, group in shares.items()},
     }
 
 
-def _ranked(sure: Iterable[tuple[float, bool]]) -> list[float]:
-    """How likely each answer is right, the most confident first: what is equally confident has no order of its own,
-    and each of it stands for all."""
-    equals: dict[float, list[bool]] = defaultdict(list)
-    for confidence, is_correct in sure:
-        equals[confidence].append(is_correct)
-    ranked = sorted(equals.items(), reverse=True)
-    return [right for _, group in ranked for right in [_share(group)] * len(group)]
+def _rank_by_confidence(stated: Iterable[_Stated]) -> list[float]:
+    """The chance that each answer is correct, most confident first. Answers of equal confidence have no order, so each
+    gets their mean."""
+    by_confidence: dict[float, list[bool]] = defaultdict(list)
+    for each in stated:
+        by_confidence[each.confidence].append(each.correct)
+    ranked = sorted(by_confidence.items(), reverse=True)
+    return [mean for _, group in ranked for mean in [_average(group)] * len(group)]
 
 
-def plain(told: Estimate | None) -> dict[str, Any] | None:
+def to_dict(estimate: Estimate | None) -> dict[str, Any] | None:
     """A share as plain values."""
-    if told is None:
+    if estimate is None:
         return None
-    interval = told.interval and [_rounded(bound) for bound in told.interval]
-    return {**(_spread(told) or {}), "interval": interval}
+    interval = estimate.interval and [_rounded(bound) for bound in estimate.interval]
+    return {**(_without_interval(estimate) or {}), "interval": interval}
 
 
-def _spread(told: Estimate | None) -> dict[str, Any] | None:
-    if told is None:
+def _without_interval(estimate: Estimate | None) -> dict[str, Any] | None:
+    if estimate is None:
         return None
-    error = None if told.error is None else _rounded(told.error)
-    return {"mean": _rounded(told.mean), "error": error, "n": told.n}
+    error = None if estimate.standard_error is None else _rounded(estimate.standard_error)
+    return {"mean": _rounded(estimate.mean), "standard_error": error, "n": estimate.n}
 
 
-def _grounding(judged: Iterable[SampleScore], name: str) -> Estimate | None:
-    values = ((each.video, getattr(each.grounding, name)) for each in judged)
+def _mean_grounding(scores: Iterable[SampleScore], name: str) -> Estimate | None:
+    values = ((score.video, getattr(score.grounding, name)) for score in scores)
     return estimate((video, float(value)) for video, value in values if value is not None)
 
 
-def _mean(judged: Iterable[SampleScore], name: str) -> Estimate | None:
-    return estimate((each.video, float(getattr(each, name))) for each in judged)
+def _mean(scores: Iterable[SampleScore], value_of: Callable[[SampleScore], float]) -> Estimate | None:
+    return estimate((score.video, float(value_of(score))) for score in scores)
 
 
-def _used(judged: Iterable[SampleScore], place: int) -> dict[str, Any]:
-    total = asdict(sum((each.usage[place] for each in judged), Usage()))
+def _mean_actions(scores: Iterable[SampleScore], name: str) -> Estimate | None:
+    return _mean(scores, lambda score: score.actions[name])
+
+
+def _total_usage(scores: Iterable[SampleScore], index: int) -> dict[str, Any]:
+    total = asdict(sum((score.usage[index] for score in scores), Usage()))
     return {name: _rounded(value) if isinstance(value, float) else value for name, value in total.items()}
 
 
-def _share(values: Iterable[float]) -> float:
-    told = list(values)
-    return math.fsum(told) / len(told)
+def _average(values: Iterable[float]) -> float:
+    listed = list(values)
+    return math.fsum(listed) / len(listed)
 
 
 def _rounded(value: float) -> float:

@@ -1,9 +1,8 @@
-"""A run on a Ray cluster: shards of episodes as tasks, each with the same runner; one run folder at the driver.
+"""A run on a Ray cluster: shards of videos as tasks, each with the same runner; one run folder at the driver.
 
-Every finished trace is sent to the driver at once and kept there, so a worker that dies loses what was under
-way and nothing else: its shard is given out again without what is finished. Where the run stops, no worker
-begins another question, and what is under way comes to its end. The data set and the files that a team names
-must lie at the same path on every node.
+Every finished trace is sent to the driver at once and stored there, so a worker that dies loses only its running
+questions: its shard is submitted again without the finished ones. When the run stops, no worker starts another
+question, and running ones finish. The data set and the files that a team names must be at the same path on every node.
 """
 
 from __future__ import annotations
@@ -26,95 +25,95 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
-from longvideoagent.evaluation.config import EvalConfig, read_asked
+from longvideoagent.evaluation.config import EvalConfig, load_samples
 from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, OnFinish, RunLimits, Runner
 from longvideoagent.evaluation.store import RunFolder
 
 SHARDS_PER_CPU = 4
-"""Small enough that the last shard to end is not waited for long."""
-CONNECT_S = 5.0
-MOST_TRIES = 5
+"""Small shards, so that the last one does not run alone for long."""
+CONNECT_TIMEOUT_S = 5.0
+MAX_TRIES = 5
 """Workers that may die on one shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a worker needs to know. Travels to other machines."""
+    """What a worker needs besides its shard. Is sent to other machines."""
 
-    protocol: EvalConfig
-    bounds: RunLimits
+    config: EvalConfig
+    limits: RunLimits
     cache: Path | None
 
 
 class StopSignal:
-    """Lives on the cluster and tells all workers when to begin no further question."""
+    """An actor on the cluster that tells all workers to start no further question."""
 
     def __init__(self) -> None:
         self._reason = ""
-        self._pulled = asyncio.Event()
+        self._is_set = asyncio.Event()
 
-    async def pull(self, reason: str) -> None:
+    async def set(self, reason: str) -> None:
         """Stop all workers."""
         self._reason = reason
-        self._pulled.set()
+        self._is_set.set()
 
     async def wait(self) -> str:
-        """The reason, once it is pulled."""
-        await self._pulled.wait()
+        """The reason, once it is set."""
+        await self._is_set.wait()
         return self._reason
 
 
 def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFolder, on_finish: OnFinish) -> str:
-    """Ask every sample once on the cluster at ``address``; ``auto`` is the one that this machine belongs to, or
-    else this machine alone. Returns why it stopped early; empty where it did not. Raises UsageError where there
-    is no such cluster, ModelError where one shard kills every worker, and what a worker raises, when all that was
-    under way is kept. Interrupted, it has kept all that had come in."""
+    """Ask every sample once on the cluster at ``address``; ``auto`` is the cluster of this machine, or this machine
+    alone. Returns why it stopped early, or an empty text. Raises UsageError for an unknown cluster, ModelError for a
+    shard that kills every worker, and a worker's error after the running questions of all workers are stored. When
+    interrupted, all traces received are stored."""
     if find_spec("ray") is None:
         raise UsageError("ray is not installed; pip install 'longvideoagent[ray]'")
     import ray
 
     _connect(address)
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    waiting = {sample.question.id: sample for sample in samples}
+    by_id = {sample.question.id: sample for sample in samples}
     shards = _Shards(work, ray.remote(num_cpus=0)(StopSignal).remote())
 
-    def keep(trace: Trace) -> None:
+    def store(trace: Trace) -> None:
         run.add(trace)
-        on_finish(waiting[trace.question.id], trace)
+        on_finish(by_id[trace.question.id], trace)
 
     pool = ThreadPoolExecutor(cpus, "shard")
-    given = [pool.submit(shards.follow, shard) for shard in cut(samples, cpus * SHARDS_PER_CPU)]
+    futures = [pool.submit(shards.follow, shard) for shard in split_shards(samples, cpus * SHARDS_PER_CPU)]
     try:
-        while shards.ended < len(given):
-            shards.take(shards.told.get(), keep)
+        while shards.num_ended < len(futures):
+            shards.handle(shards.events.get(), store)
     except KeyboardInterrupt:
-        while not shards.told.empty():
-            shards.take(shards.told.get(), keep)
+        while not shards.events.empty():
+            shards.handle(shards.events.get(), store)
         shards.stop("interrupted")
-        ray.shutdown()  # the process may be ended without its own clearing up
+        ray.shutdown()  # the process may end without its own cleanup
         raise
     finally:
-        stopped = shards.stopped
-        shards.stop("nobody waits for it")
+        stop_reason = shards.stop_reason
+        shards.stop("the driver has ended")
         pool.shutdown(wait=False, cancel_futures=True)
     if shards.error is not None:
         raise shards.error
-    for followed in given:
-        followed.result()  # raises what nobody foresaw
-    return stopped
+    for future in futures:
+        future.result()  # raises unexpected errors
+    return stop_reason
 
 
 def _connect(address: str) -> None:
-    """Join the cluster; with ``auto``, this machine alone where it belongs to none."""
+    """Join the cluster; with ``auto``, use this machine alone if it does not belong to one."""
     import ray
 
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "ignore_reinit_error": True}
     try:
         if address != "auto":
-            place = urlsplit(address if "//" in address else f"//{address}")
-            where = place.hostname or "", place.port or 0
-            socket.create_connection(where, CONNECT_S).close()  # Ray itself tries for minutes
+            url = urlsplit(address if "//" in address else f"//{address}")
+            endpoint = url.hostname or "", url.port or 0
+            socket.create_connection(endpoint, CONNECT_TIMEOUT_S).close()  # Ray itself tries for minutes
         try:
             ray.init(address, **quiet)
         except ConnectionError:
@@ -122,14 +121,14 @@ def _connect(address: str) -> None:
                 raise
             ray.init(include_dashboard=False, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
-        told = f"no such cluster ({one_line(error, 200)}); ray start --head begins one"
-        raise UsageError(f"--ray {address}: {told}") from error
+        problem = f"no such cluster ({one_line(error, 200)}); ray start --head starts one"
+        raise UsageError(f"--ray {address}: {problem}") from error
 
 
-def cut(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
-    """At most so many shards of about equal size; the questions of an episode stay together."""
+def split_shards(samples: Sequence[Sample], max_shards: int) -> Iterator[list[Sample]]:
+    """At most ``max_shards`` shards of about equal size; questions about one video stay together."""
     ordered = order_by_video(samples)
-    size = -(-len(ordered) // most)
+    size = -(-len(ordered) // max_shards)
     shard: list[Sample] = []
     for sample in ordered:
         if len(shard) >= size and sample.video != shard[-1].video:
@@ -140,119 +139,133 @@ def cut(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
         yield shard
 
 
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """Why a runner stopped early."""
+
+    reason: str
+
+
+class _ShardEnded:
+    """A shard has ended, for better or worse."""
+
+
+Event = Trace | _Stopped | Exception | _ShardEnded
+
+
 @dataclass
 class _Shards:
-    """Shards given out to workers, each followed by a thread, and what comes of them."""
+    """Shards submitted to workers, each followed by a thread, and their results."""
 
     work: Work
-    brake: Any
-    told: queue.Queue[Trace | str | Exception | None] = field(default_factory=queue.Queue)
-    """Traces, why a worker stopped, what it raised, and None where a shard has come to its end."""
-    ended: int = 0
+    stop_signal: Any
+    events: queue.Queue[Event] = field(default_factory=queue.Queue)
+    num_ended: int = 0
     usd: float = 0.0
-    stopped: str = ""
+    stop_reason: str = ""
     error: Exception | None = None
 
     def stop(self, reason: str) -> None:
-        """Begin no further question anywhere."""
-        if not self.stopped:
-            self.stopped = reason
-            self.brake.pull.remote(reason)
+        """Start no further question anywhere."""
+        if not self.stop_reason:
+            self.stop_reason = reason
+            self.stop_signal.set.remote(reason)
 
-    def take(self, told: Trace | str | Exception | None, keep: Callable[[Trace], None]) -> None:
-        """Take note of what a thread tells."""
-        match told:
-            case None:
-                self.ended += 1
-            case str(reason):
+    def handle(self, event: Event, store: Callable[[Trace], None]) -> None:
+        """Handle what a thread reports."""
+        match event:
+            case _ShardEnded():
+                self.num_ended += 1
+            case _Stopped(reason):
                 self.stop(reason)
             case Exception() as error:
                 self.error = self.error or error
                 self.stop(str(error))
             case trace:
-                keep(trace)
+                store(trace)
                 self.usd += trace.usage.usd
-                if self.work.bounds.max_usd is not None and self.usd >= self.work.bounds.max_usd:
+                if self.work.limits.max_usd is not None and self.usd >= self.work.limits.max_usd:
                     self.stop(f"{self.usd:.2f} dollars are spent")
 
     def follow(self, shard: Sequence[Sample]) -> None:
-        """Hand out a shard, pass on what comes of it, and hand out again what a worker that died left undone. Tells
-        that the shard has come to its end whatever happens, since the driver waits for that."""
+        """Submit a shard, report its results, and submit again what a worker that died left unfinished. Reports the end
+        of the shard in any case, since the driver waits for it."""
         try:
             self._follow(shard)
         finally:
-            self.told.put(None)
+            self.events.put(_ShardEnded())
 
     def _follow(self, shard: Sequence[Sample]) -> None:
         import ray
 
-        owed = dict.fromkeys(sample.question.id for sample in shard)
+        pending = dict.fromkeys(sample.question.id for sample in shard)
         task = ray.remote(max_retries=0, num_cpus=1)(ask_shard)
-        for tries in range(1, MOST_TRIES + 1):
-            if self.stopped or not owed:
+        for tries in range(1, MAX_TRIES + 1):
+            if self.stop_reason or not pending:
                 break
             try:
-                for reference in task.options(num_returns="streaming").remote(list(owed), self.work, self.brake):
+                stream = task.options(num_returns="streaming").remote(list(pending), self.work, self.stop_signal)
+                for reference in stream:
                     result = ray.get(reference)
                     if isinstance(result, Trace):
-                        owed.pop(result.question.id, None)
-                    self.told.put(result)
+                        pending.pop(result.question.id, None)
+                    self.events.put(result)
                 break
             except ray.exceptions.RayTaskError as error:
                 cause = error.cause
-                self.told.put(cause if isinstance(cause, LongVideoAgentError) else error)
+                self.events.put(cause if isinstance(cause, LongVideoAgentError) else error)
                 break
             except ray.exceptions.RayError as error:
-                if tries == MOST_TRIES:
-                    told = f"{tries} workers died on one shard, the last: {error}; see the nodes' memory"
-                    self.told.put(ModelError(told))
+                if tries == MAX_TRIES:
+                    problem = f"{tries} workers died on one shard, the last: {error}; see the nodes' memory"
+                    self.events.put(ModelError(problem))
 
 
-def ask_shard(names: list[str], work: Work, brake: Any = None) -> Iterator[Trace | str]:
-    """In a worker: each trace as soon as it is finished, and in the end why the runner stopped early, if so.
-    Raises DataError where the worker's data set lacks one of the questions."""
-    data, samples = read_asked(work.protocol)
-    known = {sample.question.id: sample for sample in samples}
-    missing = [name for name in names if name not in known]
+def ask_shard(question_ids: list[str], work: Work, stop_signal: Any = None) -> Iterator[Trace | _Stopped]:
+    """In a worker: each trace as soon as it is finished, and at the end why the runner stopped early, if it did. Raises
+    DataError where the worker's data set lacks one of the questions."""
+    data, samples = load_samples(work.config)
+    by_id = {sample.question.id: sample for sample in samples}
+    missing = [question_id for question_id in question_ids if question_id not in by_id]
     if missing:
-        lacks = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
-        raise DataError(f"{work.protocol.data}: {lacks}; copy the same data set to every node")
-    shard = [known[name] for name in names]
-    switches = EvalOverrides.of(work.protocol, data, shard)
-    team = load_team(work.protocol.team_config, work.cache, retry_policy=DEFAULT_RETRY_POLICY)
-    sink = _Sink()
-    runner = Runner(switches, team, sink, work.bounds, lambda *_: None)
+        problem = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
+        raise DataError(f"{work.config.data}: {problem}; copy the same data set to every node")
+    shard = [by_id[question_id] for question_id in question_ids]
+    overrides = EvalOverrides.of(work.config, data, shard)
+    team = load_team(work.config.team_config, work.cache, retry_policy=DEFAULT_RETRY_POLICY)
+    sink = _QueueSink()
+    runner = Runner(overrides, team, sink, work.limits, lambda *_: None)
 
     def ask() -> None:
         try:
-            sink.told.put(asyncio.run(runner.ask(shard)))
+            sink.results.put(_Stopped(asyncio.run(runner.ask(shard))))
         except (LongVideoAgentError, OSError) as error:
-            sink.told.put(error)
+            sink.results.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
-    if brake is not None:
-        threading.Thread(target=_stop_on_signal, args=(brake, runner), daemon=True).start()
-    while isinstance(told := sink.told.get(), Trace):
-        yield told
-    if isinstance(told, Exception):
-        raise told
-    if told:
-        yield told
+    if stop_signal is not None:
+        threading.Thread(target=_stop_on_signal, args=(stop_signal, runner), daemon=True).start()
+    while isinstance(result := sink.results.get(), Trace):
+        yield result
+    if isinstance(result, Exception):
+        raise result
+    if result.reason:
+        yield result
 
 
-def _stop_on_signal(brake: Any, runner: Runner) -> None:
-    """Stop the runner when the brake is pulled."""
+def _stop_on_signal(stop_signal: Any, runner: Runner) -> None:
+    """Stop the runner when the signal is set."""
     import ray
 
-    with suppress(ray.exceptions.RayError):  # the brake's node died: each worker still has its own bounds
-        runner.stop(ray.get(brake.wait.remote()))
+    with suppress(ray.exceptions.RayError):  # the signal's node died: each worker still has its own limits
+        runner.stop(ray.get(stop_signal.wait.remote()))
 
 
-class _Sink:
-    """Keeps traces until they are sent on."""
+class _QueueSink:
+    """Queues traces until they are sent."""
 
     def __init__(self) -> None:
-        self.told: queue.Queue[Trace | str | Exception] = queue.Queue()
+        self.results: queue.Queue[Trace | _Stopped | Exception] = queue.Queue()
 
     def add(self, trace: Trace) -> None:
-        self.told.put(trace)
+        self.results.put(trace)

@@ -1,7 +1,7 @@
-"""A run as one HTML page that needs nothing from outside: numbers, plots, a filter, every trajectory.
+"""A run as one self-contained HTML page: numbers, plots, a filter, every trajectory.
 
-The page's own script builds a trajectory when it is opened, and puts all text in as text. Clips are told
-once an episode; frames are embedded, small, until ``PICTURE_BYTES`` are used up.
+The page's own script builds a trajectory when it is opened, and inserts all text as text. The subtitles of a clip are
+embedded once for each video; frames are embedded, small, until ``MAX_PICTURE_BYTES`` are used up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import gold_told
+from longvideoagent.evaluation.config import describe_gold_inputs
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.score import SampleScore, score_sample
@@ -30,7 +30,7 @@ from longvideoagent.views.html.page import render, thumbnails
 from longvideoagent.views.run_folder import REPORT, read_config, read_samples, read_traces
 from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, view_trace
 
-PICTURE_BYTES = 12_000_000
+MAX_PICTURE_BYTES = 12_000_000
 PICTURE_SIDE_PX = 200
 PICTURES_PER_LOOK = 2
 
@@ -38,79 +38,81 @@ PICTURES_PER_LOOK = 2
 def write_report(
     run: Path, out: Path | None = None, data: Path | None = None, progress: Progress = no_progress
 ) -> Path:
-    """Write the page of a run, and its summary. Frames come from the data set that the run names, or from
-    ``data``; where that is gone, or cannot be read here, the page has none. Raises DataError where the folder holds
-    no run, and whatever ``data`` raises."""
+    """Write the page of a run, and its summary. Frames come from the data set that the run names, or from ``data``; the
+    page has none if that data set is missing or cannot be read. Raises DataError for a folder without a run, and the
+    errors of opening ``data``."""
     config, samples = read_config(run), read_samples(run)
-    pages = _Pages(samples, _open(config, data))
+    questions = _Questions(samples, _open_data(config, data))
     for done, trace in enumerate(read_traces(run), 1):
-        pages.add(trace)
+        questions.add(trace)
         progress("writing the page", min(1.0, done / len(samples)))
-    finished = [name for name in samples if name in pages.judged]
-    summary = write_summary(run, [pages.judged[name] for name in finished], len(samples))
+    finished = [name for name in samples if name in questions.scores]
+    summary = write_summary(run, [questions.scores[name] for name in finished], len(samples))
     path = out or run / REPORT
     text = render(
         "longvideoagent.evaluation",
         "report.html.j2",
         title=f"{config['set']} · {config['split']}",
         config=config,
-        gold_told=gold_told(config["first_clip"], boxes=config["boxes"], agents=config["settings"]["agents"]),
+        gold_inputs=describe_gold_inputs(
+            config["first_clip"], gold_boxes=config["gold_boxes"], agents=config["settings"]["agents"]
+        ),
         summary=summary,
         z=Z_95,
-        rows=_script([pages.row(name) for name in finished]),
-        clips=_script(pages.clips),
-        blocks=[pages.blocks[name] for name in finished],
+        rows=_script([questions.row(name) for name in finished]),
+        clips=_script(questions.clips),
+        trajectories=[questions.trajectories[name] for name in finished],
     )
     atomic_write_text(path, text)
     return path
 
 
-def _open(config: dict[str, Any], data: Path | None) -> Dataset | None:
+def _open_data(config: dict[str, Any], data: Path | None) -> Dataset | None:
     folder = data or Path(config["data"])
     try:
         return open_dataset(folder, config["split"])
-    except (DataError, UsageError):  # it may have been moved, or need an extra that is not here
+    except (DataError, UsageError):  # it may have moved, or need an extra that is not installed
         if data is not None:
             raise
         return None
 
 
 @dataclass
-class _Pages:
-    """What is shown of each question, by its id; of one asked again, what came last."""
+class _Questions:
+    """What the page shows of each question, by its id; a question asked again replaces its earlier trace."""
 
     samples: dict[str, Sample]
     data: Dataset | None
-    judged: dict[str, SampleScore] = field(default_factory=dict)
-    blocks: dict[str, Markup] = field(default_factory=dict)
-    """Trajectories as JSON."""
+    scores: dict[str, SampleScore] = field(default_factory=dict)
+    trajectories: dict[str, Markup] = field(default_factory=dict)
+    """As JSON."""
     clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     """By video and label: start, end, and lines as [second, text]."""
     picture_bytes: int = 0
 
     def add(self, trace: Trace) -> None:
-        """Take in a finished question."""
+        """Add a finished question."""
         name = trace.question.id
-        self.judged[name] = score_sample(self.samples[name], trace)
-        self.blocks[name] = _script(self._block(view_trace(trace)))
+        self.scores[name] = score_sample(self.samples[name], trace)
+        self.trajectories[name] = _script(self._trajectory(view_trace(trace)))
 
     def row(self, name: str) -> dict[str, Any]:
         """What the list shows of a question."""
-        judged = self.judged[name]
+        score = self.scores[name]
         return {
             "id": name,
-            "q": self.samples[name].question.text,
-            "video": judged.video,
-            "kind": judged.kind,
-            "outcome": str(judged.outcome),
-            "right": judged.is_correct if judged.is_known else None,
-            "confidence": judged.confidence,
-            "rounds": judged.rounds,
+            "question": self.samples[name].question.text,
+            "video": score.video,
+            "kind": score.kind,
+            "outcome": str(score.outcome),
+            "correct": score.correct if score.has_gold else None,
+            "confidence": score.confidence,
+            "rounds": score.rounds,
         }
 
-    def _block(self, view: TraceView) -> dict[str, Any]:
+    def _trajectory(self, view: TraceView) -> dict[str, Any]:
         sample = self.samples[view.question.id]
-        pictures, num_missing = self._pictures(sample, view)
+        pictures, num_missing = self._thumbnails(sample, view)
         return {
             "options": view.question.options,
             "gold": sample.gold.option_index,
@@ -162,14 +164,14 @@ class _Pages:
             "reason": view.reason,
         }
 
-    def _pictures(self, sample: Sample, view: TraceView) -> tuple[dict[float, str], int]:
-        """Small frames of the looks and of the evidence by their times, until ``PICTURE_BYTES`` are used up; and how
-        many are not available."""
+    def _thumbnails(self, sample: Sample, view: TraceView) -> tuple[dict[float, str], int]:
+        """Small frames of the looks and of the evidence by their times, until ``MAX_PICTURE_BYTES`` are used up, and
+        the number of frames that are not available."""
         times_s = {each.time_s for each in view.evidence if each.kind == "frame"}
         for step in view.steps:
             if isinstance(step, ObservationView):
                 times_s |= set(step.frame_times_s[:PICTURES_PER_LOOK])
-        if not times_s or self.picture_bytes >= PICTURE_BYTES:
+        if not times_s or self.picture_bytes >= MAX_PICTURE_BYTES:
             return {}, 0
         try:
             urls = thumbnails(self.data.open_video(sample.video).video, times_s, PICTURE_SIDE_PX) if self.data else {}
@@ -183,7 +185,7 @@ def _clip_lines(clip: Clip) -> list[Any]:
     return [clip.start_s, clip.end_s, [[round(line.start_s, 1), line.text] for line in clip.subtitles]]
 
 
-def _script(told: object) -> Markup:
-    """JSON that can stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(told, ensure_ascii=True, separators=(",", ":"))
+def _script(value: object) -> Markup:
+    """JSON for a script element; nothing in it can end the element."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -1,7 +1,7 @@
-"""Asks a whole data set: many rollouts side by side in one event loop, each kept as soon as it is done.
+"""Asks a whole data set: concurrent rollouts in one event loop, each trace stored as soon as it is finished.
 
-Questions are asked episode by episode, so that a server's prefix cache and our own open videos serve the
-next question of the same episode.
+Questions are asked video by video, so that a server's prefix cache and the open videos serve the next question of the
+same video.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.run import steps
 
 DEFAULT_RETRY_POLICY = RetryPolicy(max_tries=9)
-"""Had with servers in a run: a minute at least, long enough for one to be started anew."""
-MOST_FAILURES_IN_A_ROW = 25
-"""Questions that may fail one after another before the run stops: by then the agent is down, and what is left
-is better asked later."""
+"""For servers during a run: at least a minute, long enough to restart one."""
+MAX_FAILURES_IN_A_ROW = 25
+"""Consecutive failed questions that stop the run: an agent is down, and the rest is better asked later."""
 
 
 class TraceSink(Protocol):
     """Where finished traces go."""
 
     def add(self, trace: Trace) -> None:
-        """Keep it. Raises OSError where that cannot be."""
+        """Store a trace. Raises OSError where it cannot be stored."""
 
 
 OnFinish = Callable[[Sample, Trace], None]
@@ -40,34 +39,36 @@ OnFinish = Callable[[Sample, Trace], None]
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """What a run may use."""
+    """Limits of a run."""
 
     concurrency: int = 16
+    """Questions at once."""
     max_usd: float | None = None
-    """Dollars, after which no further question is begun."""
+    """Dollars after which no further question starts."""
 
 
 class Runner:
-    """Asks a team the questions it is given, and keeps each trace in the run as soon as it is finished."""
+    """Asks a team questions, and stores each trace as soon as it is finished."""
 
     def __init__(
-        self, switches: EvalOverrides, team: Team, run: TraceSink, bounds: RunLimits, on_finish: OnFinish
+        self, overrides: EvalOverrides, team: Team, sink: TraceSink, limits: RunLimits, on_finish: OnFinish
     ) -> None:
-        self._switches = switches
+        self._overrides = overrides
         self._team = team
-        self._run = run
-        self._bounds = bounds
+        self._sink = sink
+        self._limits = limits
         self._on_finish = on_finish
-        self._episodes = OpenVideos(switches.data)
+        self._videos = OpenVideos(overrides.data)
         self._usd = 0.0
         self._failures_in_a_row = 0
-        self._stopped = ""
+        self._stop_reason = ""
 
     async def ask(self, samples: Sequence[Sample]) -> str:
-        """Ask every sample once. Returns why it stopped early; empty where it did not. Cancelled, it has kept
-        all that was finished. Raises OSError where a trace cannot be kept."""
-        left = iter(order_by_video(samples))
-        workers = [asyncio.create_task(self._work(left)) for _ in range(min(self._bounds.concurrency, len(samples)))]
+        """Ask every sample once. Returns why it stopped early, or an empty text. When cancelled, all finished traces
+        are stored. Raises OSError where a trace cannot be stored."""
+        remaining = iter(order_by_video(samples))
+        num_workers = min(self._limits.concurrency, len(samples))
+        workers = [asyncio.create_task(self._work(remaining)) for _ in range(num_workers)]
         try:
             await asyncio.gather(*workers)
         finally:
@@ -75,38 +76,38 @@ class Runner:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             await self._team.close()
-        return self._stopped
+        return self._stop_reason
 
     def stop(self, reason: str) -> None:
-        """Begin no further question; those under way come to their end. May be called from another thread."""
-        self._stopped = reason
+        """Start no further question; running ones finish. May be called from another thread."""
+        self._stop_reason = reason
 
-    async def _work(self, left: Iterator[Sample]) -> None:
-        for sample in left:
-            if self._stopped:
+    async def _work(self, remaining: Iterator[Sample]) -> None:
+        for sample in remaining:
+            if self._stop_reason:
                 return
             trace = await self._ask(sample)
-            self._run.add(trace)
+            self._sink.add(trace)
             self._on_finish(sample, trace)
-            self._check(trace)
+            self._check_limits(trace)
 
     async def _ask(self, sample: Sample) -> Trace:
-        """The finished trace. A video that cannot be read is a failure of that question alone."""
-        settings = self._switches.protocol.settings
+        """The finished trace. A video that cannot be read fails only its own question."""
+        settings = self._overrides.config.settings
         trace = Trace(sample.question, settings)
         try:
-            episode = await self._episodes.get(sample.video)
-            team = self._switches.team_for(sample, episode, self._team)
-            async for trace in steps(sample.question, episode, team, settings):  # noqa: B007
+            video = await self._videos.get(sample.video)
+            team = self._overrides.team_for(sample, video, self._team)
+            async for trace in steps(sample.question, video, team, settings):  # noqa: B007
                 pass
         except DataError as error:
             return replace(trace, stop_reason=StopReason.DATA, cause=f"data: {error}")
         return trace
 
-    def _check(self, trace: Trace) -> None:
+    def _check_limits(self, trace: Trace) -> None:
         self._usd += trace.usage.usd
         self._failures_in_a_row = self._failures_in_a_row + 1 if trace.failure is not None else 0
-        if self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW:
-            self._stopped = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
-        if self._bounds.max_usd is not None and self._usd >= self._bounds.max_usd:
-            self._stopped = f"{self._usd:.2f} dollars are spent"
+        if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+            self._stop_reason = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
+        if self._limits.max_usd is not None and self._usd >= self._limits.max_usd:
+            self._stop_reason = f"{self._usd:.2f} dollars are spent"

@@ -1,28 +1,30 @@
-"""One finished question in numbers: what its trace is worth against its gold answer.
+"""The score of one finished question: its trace against its gold answer.
 
-All metrics are sums over these, so a run of any size is measured without holding its traces.
+All metrics are sums over these scores, so a run of any size is measured without holding its traces.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from longvideoagent.core.actions import AgentName, Invalid, Look, Relocate
+from longvideoagent.core.actions import ACTIONS, AgentName, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, ClipObservation, Usage, VisionResult
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
-ROLES: tuple[AgentName, ...] = ("master", "grounding", "vision")
-_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
+AGENTS: tuple[AgentName, ...] = ("master", "grounding", "vision")
+_QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class GroundingScore:
-    """Whether the clips that grounding pointed at are right. Each is None where it cannot be told."""
+    """Whether grounding located the gold clip. Each field is None where the gold answer does not say."""
 
     first: bool | None = None
     last: bool | None = None
@@ -30,84 +32,80 @@ class GroundingScore:
     window: bool | None = None
     """Whether the gold clip is in the last evidence window."""
     iou: float | None = None
-    """Overlap of the last window with the gold span, intersection over union of time; None of a moment. Of several
-    spans the largest."""
+    """Intersection over union, in time, of the last window and the gold span; None for a moment. The largest of several
+    spans."""
     covered: float | None = None
-    """Share of the gold span that lies in the last window; a moment, a span without length, does or does not. Of
-    several spans the largest."""
+    """Share of the gold span inside the last window; 0 or 1 for a moment, a span without length. The largest of several
+    spans."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleScore:
-    """One question of a run, judged."""
+    """The score of one question of a run."""
 
     id: str
     video: str
     kind: str
-    word: str
-    """The question word: what, who, …; other where there is none."""
+    question_word: str
+    """what, who, …; or other."""
     outcome: Outcome
-    is_known: bool
-    """Whether there is a gold option to judge by."""
-    is_correct: bool
+    has_gold: bool
+    """Whether there is a gold option to compare with."""
+    correct: bool
     is_invalid: bool
-    """Answered, but with a text that names no option."""
+    """Answered with a text that names no option."""
     confidence: float | None
-    """As stated with the answer; what is no probability counts as none."""
+    """As stated with the answer; None also for a value that is not a probability."""
     grounding: GroundingScore
     rounds: int
-    looks: int
-    relocations: int
-    invalid_rounds: int
+    actions: Mapping[str, int]
+    """Number of actions by ``count_name`` of the table of actions."""
     usage: tuple[Usage, Usage, Usage]
-    """Of master, grounding and vision."""
+    """Of master, grounding and vision, as in ``AGENTS``."""
     cause: str = ""
-    """Why it failed; empty where it did not."""
+    """Why it failed; empty if it did not."""
 
     @property
-    def spent(self) -> Usage:
-        """Of all roles."""
+    def total_usage(self) -> Usage:
+        """Of all agents."""
         return sum(self.usage, Usage())
 
 
 def score_sample(sample: Sample, trace: Trace) -> SampleScore:
-    """Judge a finished trace against its gold answer."""
-    found = _WORD.search(sample.question.text)
+    """Score a finished trace against its gold answer."""
+    question_word = _QUESTION_WORD.search(sample.question.text)
     scored = score(trace, sample.gold.option_index)
-    actions = [type(said.action) for said in trace.rounds]
+    actions = Counter(spec_of(round_.action).count_name for round_ in trace.rounds)
     has_options = bool(sample.question.options)
     return SampleScore(
         id=sample.question.id,
         video=sample.video,
         kind=sample.kind,
-        word=found[1].lower() if found else "other",
+        question_word=question_word[1].lower() if question_word else "other",
         outcome=trace.outcome or Outcome.SPENT,
-        is_known=sample.gold.option_index is not None,
-        is_correct=scored.correct,
+        has_gold=sample.gold.option_index is not None,
+        correct=scored.correct,
         is_invalid=scored.answered and has_options and trace.option_index is None,
         confidence=_confidence(trace),
-        grounding=_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
+        grounding=_score_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
         rounds=len(trace.rounds),
-        looks=actions.count(Look),
-        relocations=actions.count(Relocate),
-        invalid_rounds=actions.count(Invalid),
-        usage=(_used(trace, "master"), _used(trace, "grounding"), _used(trace, "vision")),
+        actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
+        usage=(_usage(trace, "master"), _usage(trace, "grounding"), _usage(trace, "vision")),
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",
     )
 
 
 def _confidence(trace: Trace) -> float | None:
-    told = trace.answer_round.reply.confidence if trace.answer_round else None
-    return told if told is not None and 0 <= told <= 1 else None
+    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
+    return confidence if confidence is not None and 0 <= confidence <= 1 else None
 
 
-def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
+def _score_grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited
     window = trace.current.clips if trace.current else ()
-    iou = covered = None
-    if gold.spans:  # any of them will do; that one is a moment takes no iou from the others
-        ious, shares = zip(*(_overlap(window, *span) for span in gold.spans), strict=True)
-        iou, covered = max((told for told in ious if told is not None), default=None), max(shares)
+    overlaps = [_overlap(window, *span) for span in gold.spans]
+    iou = max((overlap.iou for overlap in overlaps if overlap.iou is not None), default=None)
+    covered = max((overlap.covered for overlap in overlaps), default=None)
     if gold.clip is None:
         return GroundingScore(iou=iou, covered=covered)
     return GroundingScore(
@@ -120,24 +118,30 @@ def _grounding(gold: Gold, trace: Trace) -> GroundingScore:
     )
 
 
-def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> tuple[float | None, float]:
-    """Intersection over union, and share of the gold span covered."""
+class _Overlap(NamedTuple):
+    iou: float | None
+    """None for a moment."""
+    covered: float
+
+
+def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> _Overlap:
+    """Of a window with a gold span."""
     is_moment = end_s <= start_s
     if not window:
-        return None if is_moment else 0.0, 0.0
+        return _Overlap(None if is_moment else 0.0, 0.0)
     first_s, last_s = window[0].start_s, window[-1].end_s
     if is_moment:
-        return None, float(first_s <= start_s <= last_s)
+        return _Overlap(None, float(first_s <= start_s <= last_s))
     shared_s = max(0.0, min(end_s, last_s) - max(start_s, first_s))
     union_s = (last_s - first_s) + (end_s - start_s) - shared_s
-    return shared_s / union_s, shared_s / (end_s - start_s)
+    return _Overlap(shared_s / union_s, shared_s / (end_s - start_s))
 
 
-def _used(trace: Trace, role: AgentName) -> Usage:
-    parts = [trace.failure.usage] if trace.failure is not None and trace.failure.agent == role else []
-    if role == "master":
-        parts += [said.reply.usage for said in trace.rounds]
+def _usage(trace: Trace, agent: AgentName) -> Usage:
+    parts = [trace.failure.usage] if trace.failure is not None and trace.failure.agent == agent else []
+    if agent == "master":
+        parts += [round_.reply.usage for round_ in trace.rounds]
     else:
-        is_vision = role == "vision"
+        is_vision = agent == "vision"
         parts += [each.usage for each in trace.observations if isinstance(each, VisionResult) is is_vision]
     return sum(parts, Usage())

@@ -156,7 +156,7 @@ def _open_dataset(folder: Path, split: str) -> Dataset:
 
 
 def _summarize(run: _Run) -> dict[str, Any]:
-    verdicts = [row.score.is_correct for row in run.rows.values() if row.score.is_known]
+    verdicts = [row.score.correct for row in run.rows.values() if row.score.has_gold]
     return {
         "dataset": run.config["set"],
         "split": run.config["split"],
@@ -170,7 +170,7 @@ def _summarize(run: _Run) -> dict[str, Any]:
 
 def _verdict(score: SampleScore) -> bool | None:
     """None if there is no gold answer to compare with."""
-    return score.is_correct if score.is_known else None
+    return score.correct if score.has_gold else None
 
 
 def _gold_to_dict(sample: Sample) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from longvideoagent.agents.base import Grounding, Team
+from longvideoagent.agents.base import Team
+from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.core.actions import ACTIONS, spec_of
 from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
@@ -22,7 +23,6 @@ from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.errors import UsageError
-from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
 from longvideoagent.run import steps
 from longvideoagent.training.tokens import PromptFormat, TokenLimits, TokenRecord, TokenSequence
@@ -127,18 +127,6 @@ class TokenPolicy:
             return Reply("")
         sampled = await self.sample(context, self.record.max_new_tokens)
         return self.record.add_reply(sampled.ids, sampled.logprobs)
-
-
-@dataclass(frozen=True, slots=True)
-class FixedFirstClip:
-    """Grounding with a fixed first clip; later requests go to ``grounding``."""
-
-    label: str | None
-    grounding: Grounding
-
-    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """See ``agents.base.Grounding``."""
-        return await self.grounding.locate(request, video) if request.trace.rounds else GroundingResult(self.label)
 
 
 class _PendingReply(NamedTuple):

@@ -239,8 +239,8 @@ _MIGRATIONS = (_from_format_2,)
 def _migrate(file: Path, config: Any) -> dict[str, Any]:
     found = config.get("format") if isinstance(config, dict) else None
     if not isinstance(found, int) or not OLDEST_FORMAT <= found <= FORMAT:
-        supported = f"formats {OLDEST_FORMAT} to {FORMAT} can be read"
-        raise DataError(f"{file}: format {found!r} ({supported}); use the version of longvideoagent that wrote it")
+        problem = f"not of format {OLDEST_FORMAT} to {FORMAT}, but of {found!r}"
+        raise DataError(f"{file}: {problem}; read it with the version of longvideoagent that wrote it")
     migrated: dict[str, Any] = config
     for migrate in _MIGRATIONS[found - OLDEST_FORMAT :]:
         migrated = migrate(migrated)
