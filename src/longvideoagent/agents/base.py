@@ -53,7 +53,7 @@ class Team:
     vision: Vision
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
-    memory: KeyValueCache | None = None
+    cache: KeyValueCache | None = None
     """Results of earlier runs."""
     in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
     """Held while an event loop uses the team: its connections belong to that loop."""
@@ -62,8 +62,8 @@ class Team:
         """Close connections and files; the next request opens them again."""
         for model in self.models:
             await model.close()
-        if self.memory is not None:
-            self.memory.close()
+        if self.cache is not None:
+            self.cache.close()
 
     async def perform(self, request: Request, video: VideoReader) -> Result:
         """Have the right agent perform the request. An agent that fails gives ``AgentFailure``, not an answer."""

@@ -1,8 +1,7 @@
 """The embedded team: no key, no GPU, no download.
 
-A retrieval baseline and no language model: grounding is BM25 over the lines, vision is optical
-character recognition and classical computer vision, and the master weighs how well the evidence
-supports each option.
+A retrieval baseline without a language model: grounding is BM25 over the subtitle lines, vision is optical character
+recognition and classical computer vision, and the master weighs how well the evidence supports each option.
 """
 
 from __future__ import annotations
@@ -16,6 +15,6 @@ from longvideoagent.models.cache import KeyValueCache
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 
-def offline_team(memory: KeyValueCache | None = None) -> Team:
-    """The embedded three. ``memory`` keeps what vision saw; see ``OfflineVision``."""
-    return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision(memory), memory=memory)
+def offline_team(cache: KeyValueCache | None = None) -> Team:
+    """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``."""
+    return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision(cache), cache=cache)

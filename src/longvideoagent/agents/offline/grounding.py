@@ -1,4 +1,4 @@
-"""Grounding by retrieval: BM25 over short windows of lines and over whole clips."""
+"""Grounding by retrieval: BM25 over short windows of subtitle lines and over whole clips."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Subt
 from longvideoagent.media.readers.base import VideoReader
 
 WINDOW_LINES = 3
-CLIP_SHARE = 1.0
-"""Weight of the clip-wide match beside the best window's: a scene names its place once and then
-talks on, so what belongs together need not stand together."""
-OPTION_SHARE = 0.4
-"""Weight of the best-matching option beside the question."""
-QUOTED_LINES = 2
-OTHERS = 4
-"""Further candidates told."""
+CLIP_WEIGHT = 1.0
+"""Weight of the whole clip's match relative to the best window's: a scene names its place once, so terms that belong
+together need not be close together."""
+OPTION_WEIGHT = 0.4
+"""Weight of the best-matching option relative to the question."""
+MAX_QUOTED_LINES = 2
+MAX_CANDIDATES = 4
+"""Further clips that are reported."""
 
 _WORD = re.compile(r"\w+")
 
@@ -43,52 +43,49 @@ class _Index:
 
 
 class OfflineGrounding:
-    """Points at the clip whose lines match the question, its options and the master's request."""
+    """Locates the clip whose lines match the question, its options and the master's request."""
 
-    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002 (lines suffice)
-        """The best clip not yet visited. Where nothing matches it is the next clip in order, so that
-        a video without text is still gone through from the start."""
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002 (needs only lines)
+        """The best clip not yet visited. If nothing matches, the next clip in order, so that a video without text is
+        searched from the start."""
         return await asyncio.to_thread(locate, request)
 
 
 def locate(request: GroundingRequest) -> GroundingResult:
     """See ``OfflineGrounding.locate``."""
     timeline, visited = request.timeline, set(request.trace.visited)
-    left = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
-    if not left:
+    unvisited = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
+    if not unvisited:
         return GroundingResult(None, "every clip has been visited", usage=Usage(calls=1))
     question = request.trace.question
     scores = score_clips(timeline, question.text, question.options)
     if request.request:
         scores = scores + score_clips(timeline, request.request, ())
-    best, *next_best = sorted(left, key=lambda index: (-scores[index], index))
+    best, *next_best = sorted(unvisited, key=lambda index: (-scores[index], index))
     clip = timeline.clips[best]
     if scores[best] <= 0:
-        return GroundingResult(
-            clip.label, "no line matches, so the clips are gone through in order", usage=Usage(calls=1)
-        )
+        return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
     wanted = set(terms(" ".join([request.request, question.text, *question.options])))
     quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
     evidence = tuple(Evidence.of_line(clip, line) for line in quoted)
-    others = tuple(
-        Candidate(timeline.clips[index].label, "matches less") for index in next_best[:OTHERS] if scores[index] > 0
-    )
+    matching = [index for index in next_best[:MAX_CANDIDATES] if scores[index] > 0]
+    candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
-    return GroundingResult(clip.label, reason, evidence, Usage(calls=1), others)
+    return GroundingResult(clip.label, reason, evidence, Usage(calls=1), candidates)
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:
-    """How well each clip matches, 0 and up: its best window plus the clip as a whole."""
+    """How well each clip matches, from 0 up: its best window plus the clip as a whole."""
     index = _index(timeline)
     count = len(timeline.clips)
     query = terms(text)
-    asked = _match(index, query, count)
-    offered = [_match(index, terms(option), count) for option in options]
-    if offered:
-        asked = asked + OPTION_SHARE * np.max(offered, axis=0)
-    return asked
+    scores = _match(index, query, count)
+    option_scores = [_match(index, terms(option), count) for option in options]
+    if option_scores:
+        scores = scores + OPTION_WEIGHT * np.max(option_scores, axis=0)
+    return scores
 
 
 def _match(index: _Index, query: Sequence[str], count: int) -> Scores:
@@ -97,7 +94,7 @@ def _match(index: _Index, query: Sequence[str], count: int) -> Scores:
     if not known or index.windows is None or index.clips is None:
         return scores
     np.maximum.at(scores, index.clip_of_window, index.windows.get_scores(known).astype(float))
-    scores += CLIP_SHARE * index.clips.get_scores(known)
+    scores += CLIP_WEIGHT * index.clips.get_scores(known)
     return scores
 
 
@@ -129,7 +126,7 @@ def _bm25(documents: list[list[str]]) -> bm25s.BM25:
 
 
 def _best_lines(lines: Sequence[Subtitle], wanted: set[str]) -> list[Subtitle]:
-    """The few lines that share most terms with what is wanted, in order of time."""
+    """The lines that share most terms with ``wanted``, in order of time."""
     shared = {line: len(wanted & set(terms(line.text))) for line in lines}
-    best = sorted((line for line in lines if shared[line]), key=lambda line: -shared[line])[:QUOTED_LINES]
+    best = sorted((line for line in lines if shared[line]), key=lambda line: -shared[line])[:MAX_QUOTED_LINES]
     return sorted(best, key=lambda line: line.start_s)

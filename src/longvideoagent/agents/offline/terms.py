@@ -1,4 +1,4 @@
-"""Text to search terms, for languages with and without spaces between words."""
+"""Search terms of a text, for languages with and without spaces between words."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def _stemmer() -> Stemmer.Stemmer:
 
 @lru_cache(maxsize=20_000)
 def terms(text: str) -> tuple[str, ...]:
-    """The terms of ``text`` in order: stemmed lower-case words without English stop words, and
-    character pairs of unspaced scripts (a lone character stands for itself)."""
-    found: list[str] = []
+    """The terms of ``text`` in order: stemmed lower-case words without English stop words, and character pairs of
+    unspaced scripts (a single character is its own term)."""
+    result: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
         cursor = 0
         for run in _UNSPACED.finditer(word):
-            found += _spaced(word[cursor : run.start()])
-            found += _pairs(run.group())
+            result += _spaced(word[cursor : run.start()])
+            result += _pairs(run.group())
             cursor = run.end()
-        found += _spaced(word[cursor:])
-    return tuple(found)
+        result += _spaced(word[cursor:])
+    return tuple(result)
 
 
 def _spaced(word: str) -> list[str]:

@@ -1,8 +1,7 @@
 """Vision without a model: the text on frames, what it stands on, what moves, faces and colours.
 
-What is seen is told as facts with times. A fact that holds on several frames in a row is told once,
-with its span. Times written in the query ("around 75 s", "at 1:15") are looked at more closely. What was
-seen in a video file can be remembered, since the same clip is looked at for many questions.
+The result is a list of detections with times. A detection that holds on several frames in a row is reported once, with
+its span. Times written in the query ("around 75 s", "at 1:15") are sampled more densely.
 """
 
 from __future__ import annotations
@@ -28,70 +27,69 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.cache import KeyValueCache
 
 VERSION = 1
-"""Part of the key of what is remembered; raise it when other things would be detected in the same frames."""
+"""Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
 FRAMES_PER_CLIP = 15
-"""Frames looked at in each clip (public code: 12 to 15)."""
+"""Frames sampled in each clip (public code: 12 to 15)."""
 CLOSER_STEP_S = 1.0
 CLOSER_REACH_S = 6.0
-MOST_CLOSER_FRAMES = 36
+MAX_CLOSER_FRAMES = 36
 LOOK_SIDE_PX = 640
 
 _TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|sec|seconds?)\b")
 
 
 class OfflineVision:
-    """Reads, compares and measures frames. ``memory`` keeps what was seen of video files; where it fails, one looks
-    anew."""
+    """Reads, compares and measures frames. ``cache`` keeps what is detected in video files; see ``index.sights``."""
 
-    def __init__(self, memory: KeyValueCache | None = None) -> None:
-        self._memory = memory
-        self._under_way: dict[tuple[str, VisionRequest], asyncio.Future[VisionResult]] = {}
+    def __init__(self, cache: KeyValueCache | None = None) -> None:
+        self._cache = cache
+        self._in_flight: dict[tuple[str, VisionRequest], asyncio.Future[VisionResult]] = {}
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
-        """Everything seen in the request's clips. The query matters only for the times it names. Who asks for what is
-        being looked at already waits for it, and finds it remembered."""
+        """Everything detected in the request's clips. The query matters only for the times it names. A request that
+        equals one in flight waits for that one and then reads its result from the cache."""
         key = str(video.path), request
-        if self._memory is not None and key in self._under_way:
-            await asyncio.wait([self._under_way[key]])
-        looking = asyncio.ensure_future(asyncio.to_thread(look, request, video, self._memory))
-        first = self._under_way.setdefault(key, looking)
+        if self._cache is not None and key in self._in_flight:
+            await asyncio.wait([self._in_flight[key]])
+        task = asyncio.ensure_future(asyncio.to_thread(look, request, video, self._cache))
+        first_task = self._in_flight.setdefault(key, task)
         try:
-            return await looking
+            return await task
         finally:
-            if first is looking:
-                del self._under_way[key]
+            if first_task is task:
+                del self._in_flight[key]
 
 
-def look(request: VisionRequest, video: VideoReader, memory: KeyValueCache | None = None) -> VisionResult:
+def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.clips, times_in(request.action.query))
-    sights = Sights(memory, VERSION)
+    sights = Sights(cache, VERSION)
     key = sights.key(video.path, request.clips, times_s)
-    found = sights.get(key)
-    if found is None:
-        found = _see(request.clips, times_s, video)
-        sights.put(key, found)
-    count, facts = found
+    result = sights.get(key)
+    if result is None:
+        result = _detect(request.clips, times_s, video)
+        sights.put(key, result)
+    count, detections = result
     evidence = tuple(
-        Evidence(_clip_at(request.clips, fact.start_s), fact.start_s, fact.end_s, "frame", fact.start_s, fact.text)
-        for fact in facts
+        Evidence(_clip_at(request.clips, each.start_s), each.start_s, each.end_s, "frame", each.start_s, each.text)
+        for each in detections
     )
-    told = [f"{format_timestamp(fact.start_s)} to {format_timestamp(fact.end_s)}: {fact.text}" for fact in facts]
+    lines = [f"{format_timestamp(each.start_s)} to {format_timestamp(each.end_s)}: {each.text}" for each in detections]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
-    asked = set(terms(request.action.query))
-    is_found = not asked or any(asked & set(terms(fact.text)) for fact in facts)
-    text = "\n".join([head, *(told or ["Nothing that can be told."])])
+    query_terms = set(terms(request.action.query))
+    is_found = not query_terms or any(query_terms & set(terms(each.text)) for each in detections)
+    text = "\n".join([head, *(lines or ["Nothing was detected."])])
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
 
-def _see(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
+def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
-    runs = _join_runs(_facts(frames), [frame.time_s for frame in frames])
-    return Detections(len(frames), sorted(runs + _colours(clips, frames), key=lambda fact: fact.start_s))
+    runs = _join_runs(_detections(frames), [frame.time_s for frame in frames])
+    return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda each: each.start_s))
 
 
 def times_in(query: str) -> list[float]:
-    """The seconds a query names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
+    """The times in seconds that a query names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
     times = []
     for match in _TIME.finditer(query[:10_000]):
         first, second, third, seconds = match.groups()
@@ -105,7 +103,7 @@ def times_in(query: str) -> list[float]:
 
 
 def sample_times(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
-    """Times spread evenly over each clip, and one a second around each time that lies in them."""
+    """Times spread evenly over each clip, and one per second around each of ``close_to_s`` inside a clip."""
     times: set[float] = set()
     for clip in clips:
         step_s = (clip.end_s - clip.start_s) / FRAMES_PER_CLIP
@@ -117,7 +115,7 @@ def sample_times(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[flo
             for offset in np.arange(-CLOSER_REACH_S, CLOSER_REACH_S + 0.01, CLOSER_STEP_S)
             if clip.start_s <= time_s + offset < clip.end_s
         }
-        times |= set(sorted(closer)[:MOST_CLOSER_FRAMES])
+        times |= set(sorted(closer)[:MAX_CLOSER_FRAMES])
     return sorted(times)
 
 
@@ -125,38 +123,38 @@ def _clip_at(clips: Sequence[Clip], time_s: float) -> str:
     return next((clip.label for clip in clips if time_s < clip.end_s), clips[-1].label)
 
 
-def _facts(frames: Sequence[Frame]) -> list[Detection]:
-    """What each frame shows. Only a frame that differs from the last one read is read again; slow
-    changes add up until it does."""
-    facts: list[Detection] = []
-    shown: list[str] = []
-    read: Frame | None = None
-    read_small: NDArray[np.float32] | None = None
-    before_s = 0.0
+def _detections(frames: Sequence[Frame]) -> list[Detection]:
+    """What each frame shows. A frame is read only if it differs from the last one that was read, so slow changes add
+    up until one is."""
+    detections: list[Detection] = []
+    texts: list[str] = []
+    last_read: Frame | None = None
+    last_thumbnail: NDArray[np.float32] | None = None
+    previous_s = 0.0
     for frame in frames:
         small = thumbnail(frame.rgb())
-        if read is None or read_small is None or is_different(read_small, small):
-            if read is not None:
-                change = compare(read.rgb(), frame.rgb())
-                facts += [Detection(before_s, frame.time_s, text) for text in _movement(change)]
-            read, read_small, shown = frame, small, _on_frame(frame)
-        facts += [Detection(frame.time_s, frame.time_s, text) for text in shown]
-        before_s = frame.time_s
-    return facts
+        if last_read is None or last_thumbnail is None or is_different(last_thumbnail, small):
+            if last_read is not None:
+                change = compare(last_read.rgb(), frame.rgb())
+                detections += [Detection(previous_s, frame.time_s, text) for text in _movement_texts(change)]
+            last_read, last_thumbnail, texts = frame, small, _frame_texts(frame)
+        detections += [Detection(frame.time_s, frame.time_s, text) for text in texts]
+        previous_s = frame.time_s
+    return detections
 
 
-def _on_frame(frame: Frame) -> list[str]:
+def _frame_texts(frame: Frame) -> list[str]:
     rgb = frame.rgb()
-    texts = [_told_group(group, frame) for group in group_text(read_screen(rgb))]
+    texts = [_group_text(group, frame) for group in group_text(read_screen(rgb))]
     faces = count_faces(rgb)
     if faces:
         texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
     return texts
 
 
-def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detection]:
+def _main_colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detection]:
     """The main colours of each clip."""
-    facts = []
+    detections = []
     for clip in clips:
         total: Counter[str] = Counter()
         inside = [frame for frame in frames if clip.start_s <= frame.time_s <= clip.end_s]
@@ -164,13 +162,13 @@ def _colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detection]:
             total.update(dict(colour_shares(frame.rgb()[::4, ::4])))
         main = [name for name, share in total.most_common(3) if share > 0.15 * len(inside)]
         if main:
-            facts.append(Detection(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
-    return facts
+            detections.append(Detection(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
+    return detections
 
 
 def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
-    """Pieces of text that stand in one column close above each other, top piece first: a name over
-    a shirt, the lines of a slide."""
+    """Pieces of text in one column, close above each other, top piece first: a name over a shirt, the lines of a
+    slide."""
     groups: list[list[ScreenText]] = []
     for piece in pieces:
         for group in groups:
@@ -185,44 +183,44 @@ def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
     return groups
 
 
-def _told_group(group: Sequence[ScreenText], frame: Frame) -> str:
-    told = [
+def _group_text(group: Sequence[ScreenText], frame: Frame) -> str:
+    texts = [
         f"“{piece.text}” on {colour_behind(frame.rgb(), piece.left, piece.top, piece.right, piece.bottom)}"
         for piece in group
     ]
-    return f"text at the {_place(group[0].left, group[-1].right, group[0].top)}: {' above '.join(told)}"
+    return f"text at the {_position(group[0].left, group[-1].right, group[0].top)}: {' above '.join(texts)}"
 
 
-def _place(left: float, right: float, top: float) -> str:
+def _position(left: float, right: float, top: float) -> str:
     middle = (left + right) / 2
     across = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
     return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
 
 
-def _movement(change: Change) -> list[str]:
+def _movement_texts(change: Change) -> list[str]:
     if change.is_scene_change:
         return ["the whole picture changes (cuts, or a camera in motion)"]
-    told = []
+    texts = []
     for move in change.movements:
         across, down = move.to_x - move.from_x, move.to_y - move.from_y
-        way = (
+        direction = (
             ("to the right" if across > 0 else "to the left")
             if abs(across) > abs(down)
             else ("down" if down > 0 else "up")
         )
-        told.append(f"something {move.colour} moves {way}")
-    return told
+        texts.append(f"something {move.colour} moves {direction}")
+    return texts
 
 
-def _join_runs(facts: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
-    """One fact for each run of equal ones, in order of time. A run ends at a frame that does not show
-    it."""
-    follows = dict(pairwise(sorted(set(frame_times_s))))
-    runs: dict[str, list[Detection]] = {}
-    for fact in facts:
-        told = runs.setdefault(fact.text, [])
-        if told and fact.start_s <= follows.get(told[-1].end_s, told[-1].end_s):
-            told[-1] = Detection(told[-1].start_s, max(told[-1].end_s, fact.end_s), fact.text)
+def _join_runs(detections: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
+    """One detection for each run of equal ones, in order of time. A run ends at a frame that does not show it."""
+    next_time_s = dict(pairwise(sorted(set(frame_times_s))))
+    runs_of_text: dict[str, list[Detection]] = {}
+    for each in detections:
+        runs = runs_of_text.setdefault(each.text, [])
+        if runs and each.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
+            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, each.end_s), each.text)
         else:
-            told.append(fact)
-    return sorted((fact for told in runs.values() for fact in told), key=lambda fact: (fact.start_s, fact.end_s))
+            runs.append(each)
+    joined = [run for runs in runs_of_text.values() for run in runs]
+    return sorted(joined, key=lambda run: (run.start_s, run.end_s))

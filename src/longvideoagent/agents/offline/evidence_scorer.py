@@ -1,0 +1,284 @@
+"""Scores how well the known facts support each option, or each sentence, of an answer.
+
+The question is parsed into what is asked and the moment it is asked of ("…when Otto says X"). The moment is located
+first, as the line that shares most rare terms with it (the anchor). A fact then supports an option by the rare terms
+they share, and more if it also shares terms with the question and has the asked relation (when, before, after) to the
+anchor. The position of an option has no influence. Its length has none of its own, but each of its terms that no fact
+holds counts against it, so of two options with equal hits the one with fewer terms is preferred.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive_terms, option_likelihoods
+from longvideoagent.agents.offline.terms import terms
+from longvideoagent.core.types import Evidence, Question
+
+_MOMENT = re.compile(
+    r"\b(?P<relation>when|while|as soon as|once|until|after|before"
+    r"|who (?:says?|said|t(?:ell|ells|old)|asks?|asked|mentions?))"
+    r"\b\s+(?P<clause>[^,?]{3,})",
+    re.IGNORECASE,
+)
+_SETTING = re.compile(
+    r"^\s*(?:at|in|on|inside|during)\b\s+(?P<clause>[^,?]{2,60}),\s*(?P<main>.{3,})", re.IGNORECASE | re.DOTALL
+)
+_SPEAKER = re.compile(r"^([^\s:][^:]{0,30}?)\s*:\s")
+VISUAL_TERMS = frozenset(
+    terms(
+        """shirt colour color sign slide screen title credits written wearing wears poster board picture shown visible
+        moves moving prop holding hat jacket dress background face faces logo caption banner"""
+    )
+)
+GENERIC_TERMS = frozenset(terms("happen happening video clip scene film movie show shown see describe going start end"))
+PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl boy"))
+
+MIN_FUZZY_LETTERS = 4
+MIN_ONE_EDIT_LETTERS = 5
+"""Letters a term needs to be matched with tolerance in text read off a frame."""
+FUZZY_SCORE = 0.7
+"""The score of a match with tolerance."""
+_QUOTED = re.compile(r"“([^”]*)”")
+_LETTERS = re.compile(r"\w+")
+_LOOK_ALIKES = str.maketrans("l1!0", "iiio")
+
+SPOKEN_DISCOUNT = 0.5
+"""The factor for a spoken line if the question asks for something visible."""
+LIKELIHOOD_WEIGHT = 0.5
+"""Weight of an option's likelihood given all lines, added to the support by its best fact."""
+QUESTION_WEIGHT = 0.65
+"""The share of a fact's support that depends on its match with the question."""
+NEARNESS_DECAY_S = 15.0
+"""Seconds in which nearness to the anchor falls to a third."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuestion:
+    """What is asked, and the moment it is asked of."""
+
+    main: str
+    relation: str
+    """"when", "before", "after", "during" (a setting: "At the bakery, …"), or empty."""
+    clause: str
+    is_visual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How well one option is supported, and by which fact."""
+
+    value: float
+    fact: Evidence | None
+
+
+def parse_question(text: str) -> ParsedQuestion:
+    """Split a question into what is asked and the moment it is asked of."""
+    match = _MOMENT.search(text)
+    is_visual = bool(VISUAL_TERMS & set(terms(text)))
+    if match is None:
+        setting = _SETTING.match(text)
+        if setting is None:
+            return ParsedQuestion(text, "", "", is_visual)
+        return ParsedQuestion(setting["main"], "during", setting["clause"], is_visual)
+    main = " ".join((text[: match.start()] + text[match.end() :]).split()).replace(" ?", "?")
+    relation = match["relation"].lower()
+    if not set(terms(main)) - PERSON_TERMS and relation not in ("after", "before"):
+        return ParsedQuestion(text, "", "", is_visual)
+    return ParsedQuestion(main, relation if relation in ("after", "before") else "when", match["clause"], is_visual)
+
+
+@dataclass(frozen=True, slots=True)
+class FactTerms:
+    """The terms of a fact. Character recognition confuses similar letters and drops spaces and thin letters, so text
+    read off a frame is matched with some tolerance."""
+
+    exact: frozenset[str]
+    squeezed: str
+    """For a frame, the text read there without spaces and with look-alike letters folded, pieces separated; else
+    empty."""
+
+    @classmethod
+    def of(cls, fact: Evidence) -> FactTerms:
+        """The terms of a fact."""
+        if fact.kind != "frame":
+            return cls(frozenset(terms(fact.text)), "")
+        pieces = _QUOTED.findall(fact.text) or [fact.text]
+        squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in pieces)
+        return cls(frozenset(terms(fact.text)), squeezed)
+
+    def match_score(self, term: str) -> float:
+        """1 if the fact holds the term, ``FUZZY_SCORE`` if it does so with tolerance: inside a longer piece of text,
+        or with one letter wrong. A stem's last letter may differ too."""
+        if term in self.exact:
+            return 1.0
+        if not self.squeezed or len(term) < MIN_FUZZY_LETTERS:
+            return 0.0
+        folded = _fold(term)
+        is_inside = folded[: max(MIN_FUZZY_LETTERS, len(folded) - 1)] in self.squeezed
+        return FUZZY_SCORE if is_inside or any(_is_one_edit(_fold(word), folded) for word in self.exact) else 0.0
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Whether two terms of at least ``MIN_ONE_EDIT_LETTERS`` letters differ by one letter changed, added or lost."""
+    short, long = sorted((one, other), key=len)
+    if len(short) < MIN_ONE_EDIT_LETTERS - 1 or len(long) < MIN_ONE_EDIT_LETTERS or len(long) - len(short) > 1:
+        return False
+    same = next((i for i, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
+    return short[same + (len(short) == len(long)) :] == long[same + 1 :]
+
+
+def _fold(text: str) -> str:
+    return text.casefold().translate(_LOOK_ALIKES)
+
+
+class EvidenceScorer:
+    """Scores facts (lines and detections, in order of time) for one question. Weights of terms are summed exactly
+    (``math.fsum``), since sets of terms have another order in each process."""
+
+    def __init__(self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True) -> None:
+        self.question = question
+        self.is_excerpt = is_excerpt
+        self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
+        self.parsed = parse_question(question.text)
+        self._fact_terms = [FactTerms.of(fact) for fact in self.facts]
+        self._frequency: dict[str, int] = {}
+
+    def frequency(self, term: str) -> int:
+        """How many facts hold a term."""
+        if term not in self._frequency:
+            self._frequency[term] = sum(fact_terms.match_score(term) > 0 for fact_terms in self._fact_terms)
+        return self._frequency[term]
+
+    def rarity(self, term: str) -> float:
+        """The weight of a term: high if few facts hold it."""
+        return math.log(1 + len(self.facts) / (1 + self.frequency(term)))
+
+    @cached_property
+    def anchor(self) -> tuple[Evidence, float] | None:
+        """The fact that best matches the asked moment, and the share of the clause that it matches; lines are
+        preferred, since moments are described by what is said."""
+        wanted = set(terms(self.parsed.clause or self.question.text))
+        total = math.fsum(self.rarity(term) for term in wanted)
+        best: tuple[Evidence, float] | None = None
+        for fact, fact_terms in zip(self.facts, self._fact_terms, strict=True):
+            share = (
+                math.fsum(self.rarity(term) * fact_terms.match_score(term) for term in wanted) / total if total else 0.0
+            )
+            share *= 1.0 if fact.kind == "subtitle" else 0.8
+            if share > 0 and (best is None or share > best[1]):
+                best = fact, share
+        return best
+
+    @cached_property
+    def main_terms(self) -> frozenset[str]:
+        """The terms of what is asked; "the person who says X" adds the speaker's name."""
+        wanted = set(terms(self.parsed.main))
+        if self.anchor is not None and self.parsed.relation and wanted & PERSON_TERMS:
+            speaker = _SPEAKER.match(self.anchor[0].text)
+            wanted |= set(terms(speaker[1])) if speaker else set()
+        return frozenset(wanted)
+
+    @cached_property
+    def relevance(self) -> list[float]:
+        """For each fact, 0 to 1: its share of the question's known terms, times its nearness to the asked moment. A
+        neighbour's match counts half."""
+        known = {term: self.rarity(term) for term in self.main_terms if self.frequency(term)}
+        total = math.fsum(known.values()) or 1.0
+        own = [
+            math.fsum(rarity * fact_terms.match_score(term) for term, rarity in known.items()) / total
+            for fact_terms in self._fact_terms
+        ]
+        neighbours = _neighbour_matches(self.facts, own)
+        return [
+            self._discount(fact) * self.nearness(fact) * (1 - QUESTION_WEIGHT + QUESTION_WEIGHT * max(match, near / 2))
+            for fact, match, near in zip(self.facts, own, neighbours, strict=True)
+        ]
+
+    @cached_property
+    def matches(self) -> list[bool]:
+        """For each fact, whether it shares any term with the question."""
+        question_terms = set(terms(self.question.text))
+        return [any(fact_terms.match_score(term) for term in question_terms) for fact_terms in self._fact_terms]
+
+    def _discount(self, fact: Evidence) -> float:
+        return SPOKEN_DISCOUNT if self.parsed.is_visual and fact.kind == "subtitle" else 1.0
+
+    def nearness(self, fact: Evidence) -> float:
+        """1 if the fact has the asked relation to the anchor, less the farther away it is."""
+        if self.anchor is None:
+            return 1.0
+        moment = self.anchor[0]
+        gap_s = max(fact.start_s - moment.end_s, moment.start_s - fact.end_s, 0.0)
+        near = math.exp(-gap_s / NEARNESS_DECAY_S)
+        if self.parsed.relation in ("", "during"):
+            return 0.5 + 0.5 * near
+        if self.parsed.relation == "when":
+            return 1.0 if gap_s == 0 else 0.2 + 0.6 * near
+        if fact is moment:
+            return 0.1
+        is_later = fact.start_s > moment.start_s
+        return 0.1 + 0.9 * near if is_later == (self.parsed.relation == "after") else 0.15
+
+    def coverage(self, facts: Sequence[Evidence]) -> float:
+        """The share, 0 to 1, of the question's terms that some of these facts hold."""
+        question_terms = set(terms(self.question.text))
+        if not question_terms:
+            return 0.0
+        chosen = [self._fact_terms[self.facts.index(fact)] for fact in facts]
+        held = sum(any(each.match_score(term) for each in chosen) for term in question_terms)
+        return held / len(question_terms)
+
+    def richness(self, fact: Evidence) -> float:
+        """How much information a fact has, whatever is asked: the sum of the rarity of its terms."""
+        return math.fsum(self.rarity(term) for term in set(terms(fact.text)))
+
+    def supports(self) -> list[Support]:
+        """Support for each option, in order: that of the best single fact, and more if the lines as a whole make the
+        option likelier than chance. The lines as a whole do not count if the question is about something visible, or
+        about a setting, which is named only once."""
+        spoken = [fact for fact in self.facts if fact.kind == "subtitle"]
+        single = [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
+        if self.parsed.is_visual or self.parsed.relation == "during" or not spoken:
+            return single
+        likelihoods = option_likelihoods(self.question, spoken, self.is_excerpt)
+        gains = [LIKELIHOOD_WEIGHT * max(0.0, each - 1 / len(likelihoods)) for each in likelihoods]
+        return [
+            Support(support.value + gain, support.fact) if support.fact else support
+            for support, gain in zip(single, gains, strict=True)
+        ]
+
+    def _best_fact(self, wanted: Iterable[str]) -> Support:
+        weights = {term: self.rarity(term) for term in wanted}
+        total = math.fsum(weights.values())
+        best = Support(0.0, None)
+        for fact, fact_terms, relevance in zip(self.facts, self._fact_terms, self.relevance, strict=True):
+            shared = math.fsum(weight * fact_terms.match_score(term) for term, weight in weights.items())
+            if shared:
+                value = shared / total * relevance
+                if value > best.value:
+                    best = Support(value, fact)
+        return best
+
+
+def _neighbour_matches(facts: Sequence[Evidence], own: Sequence[float]) -> list[float]:
+    """For each line, the better match of its neighbours among the spoken lines; 0 for detections on frames."""
+    result = [0.0] * len(facts)
+    spoken = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
+    for before, after in pairwise(spoken):
+        if not are_neighbours(facts[before], facts[after]):
+            continue
+        result[before] = max(result[before], own[after])
+        result[after] = max(result[after], own[before])
+    return result
+
+
+def probabilities(supports: Sequence[Support], sharpness: float = 6.0) -> list[float]:
+    """A softmax over the supports."""
+    powers = [math.exp(sharpness * support.value) for support in supports]
+    return [power / sum(powers) for power in powers]
