@@ -33,13 +33,10 @@ INSTEAD = {
     r"wherein": "in which",
 }
 STILL_ALLOWED: dict[str, int] = {
-    "src": 1234,
-    "tests": 922,
-    "docs": 67,
-    "examples": 45,
-    "benchmarks": 25,
-    "README.md": 3,
-    "CHANGELOG.md": 1,
+    "src": 35,
+    "tests": 147,
+    "docs": 45,
+    "benchmarks": 22,
 }
 """Occurrences in places that are being rewritten. Numbers only go down; the table goes when it is empty."""
 
