@@ -40,7 +40,7 @@ class RecordingDataset:
         self.opened: list[str] = []
         self._data = data
 
-    def clips(self, _video: str) -> None:
+    def clip_labels(self, _video: str) -> None:
         return
 
     def open_video(self, video: str) -> Video:

@@ -104,7 +104,7 @@ def test_record_problem_line_and_field(
     (problem,) = data.problems
     assert (problem.line, problem.record, problem.field) == (3, 2, field)
     assert message in problem.message
-    assert str(problem).startswith(f"{data.questions}:3: record 2: {field}: ")
+    assert str(problem).startswith(f"{data.questions_file}:3: record 2: {field}: ")
     assert len(data.samples) == (3 if is_kept else 2)
 
 

@@ -57,7 +57,7 @@ def test_build_longtvqa(tmp_path: Path) -> None:
     )
     assert report.problems == ()
     data = read_longtvqa(tmp_path / "out", "test")
-    assert data.questions.name == "LongTVQA_test.jsonl"
+    assert data.questions_file.name == "LongTVQA_test.jsonl"
     assert [sample.gold.option_index for sample in data.samples] == [3, 1, None]
     assert [sample.gold.start_s for sample in data.samples] == [62.0, None, 62.0]
     assert [line.text for line in data.timeline("s01e01").clips[1].subtitles] == ["Here is the red lantern."]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.longtvqa.sample import GroupBy, draw_samples, write_subset
+from longvideoagent.datasets.longtvqa.subset import GroupBy, draw_samples, write_subset
 from longvideoagent.datasets.synthetic.episode import KINDS
 from longvideoagent.errors import UsageError
 

@@ -98,7 +98,7 @@ def sample(
     """Draw a random subset of a data set."""
     from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.longtvqa.read import read_longtvqa
-    from longvideoagent.datasets.longtvqa.sample import GroupBy, draw_samples, write_subset
+    from longvideoagent.datasets.longtvqa.subset import GroupBy, draw_samples, write_subset
 
     if group_by not in list(GroupBy):
         raise UsageError(f"--group-by {group_by}: unknown group; give {', '.join(GroupBy)}")

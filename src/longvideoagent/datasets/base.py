@@ -30,7 +30,7 @@ class Dataset(Protocol):
     def problems(self) -> Sequence[Problem]:
         """The problems of its records and files."""
 
-    def clips(self, video: str) -> Collection[str] | None:
+    def clip_labels(self, video: str) -> Collection[str] | None:
         """The labels of a video's clips; None if they are known only once the video is open."""
 
     def open_video(self, video: str) -> Video:

@@ -28,8 +28,8 @@ def is_pending(first_clips: FirstClips, sample: Sample, data: Dataset) -> bool:
     after the data set was built again."""
     if sample.question not in first_clips:
         return True
-    label, clips = first_clips.get(sample.question), data.clips(sample.video)
-    return label is not None and clips is not None and label not in clips
+    label, labels = first_clips.get(sample.question), data.clip_labels(sample.video)
+    return label is not None and labels is not None and label not in labels
 
 
 def ground_dataset(

@@ -29,9 +29,23 @@ class Position(NamedTuple):
     """From 1."""
 
 
-def replace_unpaired_surrogates(text: str) -> tuple[str, list[int]]:
-    """The text with ``?`` for the escape of each unpaired surrogate, which cannot be encoded as UTF-8, and the offsets
-    of these."""
+class EncodableText(NamedTuple):
+    """JSON text that can be encoded as UTF-8."""
+
+    text: str
+    surrogates: list[int]
+    """The offsets of the unpaired surrogates that were replaced by ``?``."""
+
+
+class Decoded(NamedTuple):
+    """A JSON value."""
+
+    value: Any
+    duplicate_keys: list[str]
+
+
+def replace_unpaired_surrogates(text: str) -> EncodableText:
+    """Replace the escape of each unpaired surrogate, which cannot be encoded as UTF-8, by that of ``?``."""
     offsets: list[int] = []
 
     def substitute(match: re.Match[str]) -> str:
@@ -41,7 +55,7 @@ def replace_unpaired_surrogates(text: str) -> tuple[str, list[int]]:
         return _REPLACEMENT
 
     has_surrogate = "\\" in text and _SURROGATE.search(text) is not None
-    return (_ESCAPE.sub(substitute, text) if has_surrogate else text), offsets
+    return EncodableText(_ESCAPE.sub(substitute, text) if has_surrogate else text, offsets)
 
 
 def last_key(text: str, start: int, end: int) -> str:
@@ -67,10 +81,10 @@ class DuplicateKeyDecoder:
         self._duplicates: list[str] = []
         self._decoder = json.JSONDecoder(object_pairs_hook=self._to_dict)
 
-    def decode(self, text: str) -> tuple[Any, list[str]]:
-        """The value of a text, and its duplicate keys. Raises ValueError or RecursionError for invalid JSON."""
+    def decode(self, text: str) -> Decoded:
+        """Decode a text. Raises ValueError or RecursionError for invalid JSON."""
         self._duplicates = []
-        return self._decoder.decode(text), self._duplicates
+        return Decoded(self._decoder.decode(text), self._duplicates)
 
     def duplicates_at(self, text: str, offset: int) -> list[str]:
         """The duplicate keys of the value that begins at an offset."""

@@ -38,7 +38,7 @@ class DatasetFormat:
         """Whether the folder holds this data set."""
         if self.find_files is not None:
             return bool(self.find_files(folder))
-        return any(True for marker in self.markers for _ in folder.glob(marker))
+        return any(any(folder.glob(marker)) for marker in self.markers)
 
 
 DATASETS: tuple[DatasetFormat, ...] = (

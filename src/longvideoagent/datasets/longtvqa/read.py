@@ -43,8 +43,7 @@ class LongTVQA:
 
     folder: Path
     split: str
-    questions: Path
-    """The file of the questions."""
+    questions_file: Path
     samples: Sequence[Sample]
     problems: Sequence[Problem]
     episodes: Episodes
@@ -57,7 +56,7 @@ class LongTVQA:
     @property
     def name(self) -> str:
         """LongTVQA, or LongTVQA_plus."""
-        return set_name(self.questions)
+        return set_name(self.questions_file)
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -89,7 +88,7 @@ class LongTVQA:
         clip = sample.gold.clip or ""
         return read_boxes(value, self.episodes.starts_s[clip], self.episodes.lengths_s[clip])
 
-    def clips(self, video: str) -> Sequence[str]:
+    def clip_labels(self, video: str) -> Sequence[str]:
         """The labels of an episode's clips."""
         return self.episodes.clips.get(video, ())
 

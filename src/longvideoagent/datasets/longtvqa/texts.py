@@ -24,6 +24,11 @@ class NamedText(NamedTuple):
     """A string, or a list of lines [start, end, text]."""
 
 
+class _TaggedText(NamedTuple):
+    clips: list[NamedText]
+    words_outside: list[str]
+
+
 def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
     """Seconds of each clip. Raises DataError if the file is missing or not a JSON object."""
     members = _read_members(path, problems)
@@ -82,7 +87,7 @@ def _split_by_clip(path: Path, entries: Iterator[NamedText], problems: list[Prob
         yield from clips
 
 
-def _find_tagged_clips(text: str) -> tuple[list[NamedText], list[str]]:
+def _find_tagged_clips(text: str) -> _TaggedText:
     """The tagged clips of a text, and the words outside of them. A clip ends at its end tag or, unread, where another
     begins, so that the search is linear in the number of tags."""
     clips: list[NamedText] = []
@@ -95,7 +100,7 @@ def _find_tagged_clips(text: str) -> tuple[list[NamedText], list[str]]:
             clips.append(NamedText(name, text[text_start : tag.start()]))
             outside += text[read_to:tag_start].split()
             name, read_to = "", tag.end()
-    return clips, outside + text[read_to:].split()
+    return _TaggedText(clips, outside + text[read_to:].split())
 
 
 def _read_named_texts(file: RecordFile, problems: list[Problem]) -> Iterator[NamedText]:

@@ -61,13 +61,13 @@ class VideoDataset:
             if path := self.subtitle_file(video):
                 try:
                     if path.suffix == ".json":
-                        yield from read_json_subtitles(path)[1]
+                        yield from read_json_subtitles(path).problems
                     else:
                         yield from (Problem(path, 0, "", message) for message in read_subtitles(path)[1])
                 except DataError as error:
                     yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
 
-    def clips(self, _video: str) -> None:
+    def clip_labels(self, _video: str) -> None:
         """None: a video is split into clips when it is opened."""
         return
 

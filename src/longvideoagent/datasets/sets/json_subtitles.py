@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.fields import as_finite
@@ -16,6 +16,13 @@ from longvideoagent.media.timeline import build_timeline
 from longvideoagent.media.video import Video
 
 _TIMESTAMP = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+
+
+class JsonSubtitles(NamedTuple):
+    """The content of a subtitle file."""
+
+    lines: list[Subtitle]
+    problems: list[Problem]
 
 
 def open_with_json_subtitles(video: Path, subtitles: Path, subtitle_offset_s: float) -> Video:
@@ -33,14 +40,14 @@ def open_with_json_subtitles(video: Path, subtitles: Path, subtitle_offset_s: fl
     return Video(reader, timeline, subtitles.name if inside else "nowhere", warnings)
 
 
-def read_json_subtitles(path: Path) -> tuple[list[Subtitle], list[Problem]]:
-    """The lines, each ``{start, end, line}`` or ``{timestamp: [start, end], text}``, and the problems of the file.
-    Raises DataError if it cannot be read at all."""
+def read_json_subtitles(path: Path) -> JsonSubtitles:
+    """Read lines, each ``{start, end, line}`` or ``{timestamp: [start, end], text}``. Raises DataError if the file
+    cannot be read at all."""
     file = RecordFile.read(path)
     parsed = [_parse_line(record.values) for record in file.records()]
     lines = [line for line in parsed if line is not None]
     message = f"{len(parsed) - len(lines)} lines have no times or no text; they are left out"
-    return lines, file.problems + ([Problem(path, 0, "", message)] if len(lines) < len(parsed) else [])
+    return JsonSubtitles(lines, file.problems + ([Problem(path, 0, "", message)] if len(lines) < len(parsed) else []))
 
 
 def _parse_line(values: Mapping[str, Any]) -> Subtitle | None:

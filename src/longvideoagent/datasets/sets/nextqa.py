@@ -6,12 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from longvideoagent.datasets.fields import read_span
 from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.datasets.sets.base import VideoDataset, check_split, read_members, read_video_dataset
 from longvideoagent.datasets.sets.raw_question import RawQuestion, answer_by_index, answer_by_text
+
+
+class _GoldSpans(NamedTuple):
+    spans: list[Span]
+    error: str
+    """What is wrong with them, or an empty text."""
 
 
 def read_nextqa(folder: Path, split: str) -> VideoDataset:
@@ -46,13 +53,13 @@ def read_nextqa(folder: Path, split: str) -> VideoDataset:
     return replace(data, problems=[*side_problems, *data.problems])
 
 
-def _read_gold_spans(grounding: object, number: str) -> tuple[list[Span], str]:
-    """The spans that NExT-GQA states for a question of a video, and what is wrong with them, or an empty text."""
+def _read_gold_spans(grounding: object, number: str) -> _GoldSpans:
+    """The spans that NExT-GQA states for a question of a video."""
     if grounding is None:
-        return [], ""
+        return _GoldSpans([], "")
     locations = grounding.get("location") if isinstance(grounding, dict) else None
     values = locations.get(number, []) if isinstance(locations, dict) else None
     spans = [read_span(value) for value in values] if isinstance(values, list) else [None]
     if None in spans:
-        return [], f"{str(values)[:40]} are not spans in seconds; the question has no times"
-    return [span for span in spans if span is not None], ""
+        return _GoldSpans([], f"{str(values)[:40]} are not spans in seconds; the question has no times")
+    return _GoldSpans([span for span in spans if span is not None], "")

@@ -42,11 +42,23 @@ class RawQuestion:
     """What is wrong with fields that the question can do without, by field; an empty text is no error."""
 
 
+class QuestionSet(NamedTuple):
+    """The questions of annotation files."""
+
+    samples: list[Sample]
+    problems: list[Problem]
+
+
+class _FieldError(NamedTuple):
+    field: str
+    message: str
+
+
 RecordReader = Callable[[Record], Iterator[RawQuestion]]
 """Yields the questions of one record."""
 
 
-def read_raw_questions(files: Sequence[RecordFile], reader: RecordReader) -> tuple[list[Sample], list[Problem]]:
+def read_raw_questions(files: Sequence[RecordFile], reader: RecordReader) -> QuestionSet:
     """Read all records with the reader of a data set. An unusable question becomes a problem and not a sample."""
     samples: list[Sample] = []
     problems: list[Problem] = []
@@ -56,7 +68,9 @@ def read_raw_questions(files: Sequence[RecordFile], reader: RecordReader) -> tup
             for raw in reader(record):
                 unusable = _find_unusable_field(raw, known_ids)
                 if unusable is not None:
-                    problems.append(record.problem(unusable[0], f"{unusable[1]}; question {raw.id} is left out"))
+                    problems.append(
+                        record.problem(unusable.field, f"{unusable.message}; question {raw.id} is left out")
+                    )
                     continue
                 errors = {**raw.errors, "options": _duplicate_answer_error(raw)}
                 prefix = f"question {raw.id}: "
@@ -66,20 +80,20 @@ def read_raw_questions(files: Sequence[RecordFile], reader: RecordReader) -> tup
         problems += file.problems
     if not samples and not problems:
         problems = [Problem(file.path, 0, "", "has no question of this split; download it again") for file in files]
-    return samples, problems
+    return QuestionSet(samples, problems)
 
 
-def _find_unusable_field(raw: RawQuestion, known_ids: set[str]) -> tuple[str, str] | None:
+def _find_unusable_field(raw: RawQuestion, known_ids: set[str]) -> _FieldError | None:
     """The field that makes a question unusable and the reason, or None."""
     if not isinstance(raw.text, str) or not raw.text.strip():
-        return "question", "no question"
+        return _FieldError("question", "no question")
     empty = [number for number, option in enumerate(raw.options, 1) if not as_text(option)]
     if empty or len(raw.options) < MIN_OPTIONS:
-        return "options", f"option {empty[0] if empty else len(raw.options) + 1} is missing or empty"
+        return _FieldError("options", f"option {empty[0] if empty else len(raw.options) + 1} is missing or empty")
     if not isinstance(raw.video, str) or not raw.video.strip():
-        return "video", "no video"
+        return _FieldError("video", "no video")
     if raw.id is None or str(raw.id) in known_ids:
-        return "id", f"{raw.id} is not a unique id"
+        return _FieldError("id", f"{raw.id} is not a unique id")
     return None
 
 

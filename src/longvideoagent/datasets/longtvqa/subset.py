@@ -54,11 +54,11 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     """Write a folder with the unchanged records of these questions, the texts of their episodes, and links to frames
     and videos. The folder may hold another split of the same set. Raises UsageError if it holds this split or another
     set, and if there is no question."""
-    target = out / data.questions.name
+    target = out / data.questions_file.name
     if target.exists():
         raise UsageError(f"{target}: exists already; choose another --out")
     if not samples:
-        raise UsageError(f"{data.questions}: has no usable question; lva data check says why")
+        raise UsageError(f"{data.questions_file}: has no usable question; lva data check says why")
     videos = dict.fromkeys(sample.video for sample in samples)
     clips = [clip for video in videos for clip in data.episodes.clips[video]]
     texts = {clip: data.texts[clip] for clip in clips if clip in data.texts}
