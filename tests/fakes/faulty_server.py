@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that speaks chat completions, well or badly, as told."""
+"""A real HTTP server on this machine with chat completions, whose replies and faults a test chooses."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
 def completion(kind: str, **choice: Any) -> dict[str, Any]:
-    chosen = {"index": 0, "finish_reason": "stop", **choice}
-    return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [chosen], "usage": USAGE}
+    first_choice = {"index": 0, "finish_reason": "stop", **choice}
+    return {"id": "1", "object": kind, "created": 1, "model": "m", "choices": [first_choice], "usage": USAGE}
 
 
 def say(text: str | None, choice: dict[str, Any] | None = None, *, sees: bool = True, **message: Any) -> Fault:
-    """Says it in the form that is asked for: chat or text completion, in one piece or in many. ``choice``
-    and ``message`` hold what some servers add to theirs; one that does not see drops pictures unsaid."""
+    """A reply in the requested form: chat or text completion, whole or streamed. ``choice`` and ``message`` hold fields
+    that some servers add; a server with ``sees=False`` silently drops images."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = json.loads(await request.read())
-        if asked.get("stream"):
+        fields = json.loads(await request.read())
+        if fields.get("stream"):
             return await _stream(request, text, choice or {}, message)
-        if "prompt" in asked:
+        if "prompt" in fields:
             return web.json_response(completion("text_completion", text=text, **(choice or {})))
-        told = {"role": "assistant", "content": text, **message}
-        answered = completion("chat.completion", message=told, **(choice or {}))
-        pictures = json.dumps(asked).count('"image_url": {') if sees else 0
-        answered["usage"] = {**USAGE, "prompt_tokens": 7 + 1000 * pictures}
-        return web.json_response(answered)
+        reply = {"role": "assistant", "content": text, **message}
+        result = completion("chat.completion", message=reply, **(choice or {}))
+        images = json.dumps(fields).count('"image_url": {') if sees else 0
+        result["usage"] = {**USAGE, "prompt_tokens": 7 + 1000 * images}
+        return web.json_response(result)
 
     return answer
 
@@ -48,11 +48,11 @@ async def _stream(
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     is_chat = request.path.endswith("/chat/completions")
-    pieces = [{name: part} for name, told in message.items() for part in re.findall(".{1,3}", told, re.DOTALL)]
+    pieces = [{name: part} for name, value in message.items() for part in re.findall(".{1,3}", value, re.DOTALL)]
     pieces += [{"content": part} for part in re.findall(".{1,3}", text or "", re.DOTALL)]
     for piece in pieces:
-        words: dict[str, Any] = {"delta": piece} if is_chat else {"text": piece["content"]}
-        await _send(response, {**completion("chunk", **words, finish_reason=None), "usage": None})
+        fields: dict[str, Any] = {"delta": piece} if is_chat else {"text": piece["content"]}
+        await _send(response, {**completion("chunk", **fields, finish_reason=None), "usage": None})
     end: dict[str, Any] = {"delta": {}} if is_chat else {"text": ""}
     await _send(response, {**completion("chunk", **end, **choice), "usage": None})
     await _send(response, {**completion("chunk"), "choices": []})
@@ -64,9 +64,9 @@ async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
     await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
 
 
-def status(code: int, told: str = "no", **headers: str) -> Fault:
+def status(code: int, message: str = "no", **headers: str) -> Fault:
     async def answer(_: web.Request) -> web.Response:
-        return web.json_response({"error": {"message": told}}, status=code, headers=headers)
+        return web.json_response({"error": {"message": message}}, status=code, headers=headers)
 
     return answer
 
@@ -93,35 +93,35 @@ async def hang(_: web.Request) -> web.Response:
 
 
 class Server:
-    """Answers each request with the next of its answers, the last one for ever, and keeps what it got."""
+    """Answers each request with the next of its answers, the last one repeatedly, and keeps the requests."""
 
     def __init__(self, *answers: Fault) -> None:
         self.answers = list(answers)
-        self.got: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.max_concurrency = 0
-        self._now = 0
+        self._in_flight = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.got.append(json.loads(await request.read()))
+        self.requests.append(json.loads(await request.read()))
         self.keys.append(request.headers.get("Authorization", ""))
-        answer = self.answers[min(len(self.got), len(self.answers)) - 1]
-        self._now += 1
-        self.max_concurrency = max(self.max_concurrency, self._now)
+        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        self._in_flight += 1
+        self.max_concurrency = max(self.max_concurrency, self._in_flight)
         try:
             response: web.StreamResponse = await answer(request)
         finally:
-            self._now -= 1
+            self._in_flight -= 1
         return response
 
 
 @contextmanager
 def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
-    """Serve on a free port of this machine; gives the base URL and the server."""
+    """Serve on a free port of this machine; yields the base URL and the server."""
     server = Server(*answers)
     ready = threading.Event()
     stop = asyncio.Event()
-    place: dict[str, Any] = {}
+    address: dict[str, Any] = {}
 
     async def run() -> None:
         app = web.Application(client_max_size=200_000_000)
@@ -131,8 +131,8 @@ def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        place["url"] = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        place["loop"] = asyncio.get_running_loop()
+        address["url"] = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        address["loop"] = asyncio.get_running_loop()
         ready.set()
         await stop.wait()
         await runner.cleanup()
@@ -141,7 +141,7 @@ def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
     thread.start()
     assert ready.wait(10)
     try:
-        yield place["url"], server
+        yield address["url"], server
     finally:
-        place["loop"].call_soon_threadsafe(stop.set)
+        address["loop"].call_soon_threadsafe(stop.set)
         thread.join(10)

@@ -1,4 +1,4 @@
-"""What every model and every agent must do, whichever it is."""
+"""What every model back end and every agent must do."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from tests.plugins.timelines import make_timeline
 # --- models --------------------------------------------------------------------------------------
 
 
-class Places:
-    """What the back ends need, made where one asks for it."""
+class Resources:
+    """What the back ends need, made on first use."""
 
     def __init__(self, folder: Path, request: pytest.FixtureRequest) -> None:
         self.folder, self._request = folder, request
@@ -45,60 +45,60 @@ class Places:
         return str(self._request.getfixturevalue("random_model"))
 
     def fake_vllm(self) -> None:
-        self._request.getfixturevalue("fake_vllm").SAYS[0] = "hi there"
+        self._request.getfixturevalue("fake_vllm").REPLIES[0] = "hi there"
 
 
 @contextmanager
-def scripted(_: Places) -> Iterator[Model]:
+def scripted(_: Resources) -> Iterator[Model]:
     yield ScriptedModel(["hi there"] * 99)
 
 
 @contextmanager
-def chat(_: Places) -> Iterator[Model]:
+def chat(_: Resources) -> Iterator[Model]:
     with serving(say("hi there")) as (url, _server):
         yield OpenAIModel("m", url)
 
 
 @contextmanager
-def text_completions(_: Places) -> Iterator[Model]:
+def text_completions(_: Resources) -> Iterator[Model]:
     with serving(say("hi there")) as (url, _server):
         yield OpenAIModel("m", url, completion_template="<user>$prompt<assistant>")
 
 
 @contextmanager
-def patient(places: Places) -> Iterator[Model]:
-    with chat(places) as model:
+def retrying(resources: Resources) -> Iterator[Model]:
+    with chat(resources) as model:
         yield RetryingModel(model)
 
 
 @contextmanager
-def remembering(places: Places) -> Iterator[Model]:
-    store = KeyValueCache(places.folder / "replies.sqlite")
-    with chat(places) as model:
-        yield CachedModel(model, store, "m")
-    store.close()
+def cached(resources: Resources) -> Iterator[Model]:
+    cache = KeyValueCache(resources.folder / "replies.sqlite")
+    with chat(resources) as model:
+        yield CachedModel(model, cache, "m")
+    cache.close()
 
 
 @contextmanager
-def transformers(places: Places) -> Iterator[Model]:
+def transformers(resources: Resources) -> Iterator[Model]:
     from longvideoagent.models.transformers import TransformersModel
 
-    yield TransformersModel(places.random_model)
+    yield TransformersModel(resources.random_model)
 
 
 @contextmanager
-def vllm(places: Places) -> Iterator[Model]:
-    places.fake_vllm()
+def vllm(resources: Resources) -> Iterator[Model]:
+    resources.fake_vllm()
     from longvideoagent.models.vllm import VLLMModel
 
-    yield VLLMModel(places.random_model)
+    yield VLLMModel(resources.random_model)
 
 
-BACK_ENDS: list[Callable[[Places], AbstractContextManager[Model]]] = [
-    scripted, chat, text_completions, patient, remembering, transformers, vllm,
+BACK_ENDS: list[Callable[[Resources], AbstractContextManager[Model]]] = [
+    scripted, chat, text_completions, retrying, cached, transformers, vllm,
 ]  # fmt: skip
 SETTINGS = CallSettings(temperature=0.0, max_tokens=12)
-ASKED = [Message(role="user", content="hello")]
+HELLO = [Message(role="user", content="hello")]
 
 
 @pytest.fixture(
@@ -107,14 +107,14 @@ ASKED = [Message(role="user", content="hello")]
 )
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Model]:
     with ExitStack() as stack:
-        yield stack.enter_context(request.param(Places(tmp_path, request)))
+        yield stack.enter_context(request.param(Resources(tmp_path, request)))
 
 
-def complete(model: Model, *chats: list[Message], heard: list[str] | None = None) -> list[Reply]:
-    """Replies to chats that are all under way at once, in an event loop of their own."""
+def complete(model: Model, *chats: list[Message], updates: list[str] | None = None) -> list[Reply]:
+    """Replies to concurrent chats, in an event loop of their own."""
 
     async def run() -> list[Reply]:
-        on_text = None if heard is None else heard.append
+        on_text = None if updates is None else updates.append
         try:
             return await asyncio.gather(*(model.complete(chat, SETTINGS, on_text) for chat in chats))
         finally:
@@ -123,36 +123,36 @@ def complete(model: Model, *chats: list[Message], heard: list[str] | None = None
     return asyncio.run(run())
 
 
-def test_a_model_replies_and_leaves_its_messages_alone(model: Model) -> None:
-    asked = copy.deepcopy(ASKED)
-    (reply,) = complete(model, asked)
+def test_model_reply_leaves_messages_unchanged(model: Model) -> None:
+    messages = copy.deepcopy(HELLO)
+    (reply,) = complete(model, messages)
     assert reply.text.strip()
     assert reply.usage.calls == 1
-    assert asked == ASKED
+    assert messages == HELLO
     assert pickle.loads(pickle.dumps(reply)) == reply
 
 
-def test_a_model_goes_on_where_the_assistant_was(model: Model) -> None:
-    (reply,) = complete(model, [*ASKED, Message(role="assistant", content="<think>so</think> and")])
+def test_model_continues_assistant_message(model: Model) -> None:
+    (reply,) = complete(model, [*HELLO, Message(role="assistant", content="<think>so</think> and")])
     assert reply.text.strip()
     assert "so</think>" not in reply.text
 
 
-def test_a_closed_model_answers_again_in_another_event_loop(model: Model) -> None:
-    assert complete(model, ASKED)[0].text == complete(model, ASKED)[0].text
+def test_model_reopens_in_another_event_loop(model: Model) -> None:
+    assert complete(model, HELLO)[0].text == complete(model, HELLO)[0].text
 
 
-def test_a_model_answers_many_at_once(model: Model) -> None:
+def test_model_concurrent_calls(model: Model) -> None:
     chats = [[Message(role="user", content=f"hello {number}")] for number in range(12)]
     replies = complete(model, *chats)
     assert len(replies) == 12
     assert all(reply.text.strip() for reply in replies)
 
 
-def test_a_model_is_heard_to_its_end(model: Model) -> None:
-    heard: list[str] = []
-    (reply,) = complete(model, ASKED, heard=heard)
-    assert heard[-1] == reply.reasoning + reply.text
+def test_model_updates_end_with_reply(model: Model) -> None:
+    updates: list[str] = []
+    (reply,) = complete(model, HELLO, updates=updates)
+    assert updates[-1] == reply.reasoning + reply.text
 
 
 # --- agents --------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ GROUNDING: list[Callable[[], Grounding]] = [
 @pytest.mark.parametrize("make", GROUNDING)
 @pytest.mark.parametrize("timeline", [TALK, SILENT], ids=["talk", "silent"])
 @pytest.mark.parametrize("visited", [(), (0,), (0, 1)])
-def test_grounding_leads_the_loop_to_a_clip_not_yet_visited_or_says_so(
+def test_grounding_unvisited_clip_or_none(
     make: Callable[[], Grounding], timeline: Timeline, visited: tuple[int, ...], video: VideoReader
 ) -> None:
     rollout = Rollout(QUESTION, timeline)
@@ -190,12 +190,12 @@ def test_grounding_leads_the_loop_to_a_clip_not_yet_visited_or_says_so(
         rollout.receive(Reply("<request_grounding>elsewhere</request_grounding>"))
     assert isinstance(rollout.request, GroundingRequest)
     before = rollout.trace.visited
-    found = asyncio.run(make().locate(rollout.request, video))
-    assert pickle.loads(pickle.dumps(found)) == found
-    for line in found.evidence:
+    result = asyncio.run(make().locate(rollout.request, video))
+    assert pickle.loads(pickle.dumps(result)) == result
+    for line in result.evidence:
         assert 0 <= line.start_s <= line.time_s <= line.end_s <= timeline.duration_s
-        assert line.clip == found.label
-    rollout.receive(found)
+        assert line.clip == result.label
+    rollout.receive(result)
     assert len(set(rollout.trace.visited)) == len(rollout.trace.visited)
     assert set(rollout.trace.visited) - set(before) <= {clip.label for clip in timeline.clips}
 
@@ -208,28 +208,28 @@ VISION: list[Callable[[], Vision]] = [
 
 
 @pytest.mark.parametrize("make", VISION)
-def test_vision_tells_what_is_in_the_window_with_times_inside_it(
+def test_vision_times_inside_window(
     make: Callable[[], Vision], video: VideoReader
 ) -> None:
     window = (Clip("c01", 0.0, 4.0), Clip("c02", 4.0, 8.0))
-    seen = asyncio.run(make().look(VisionRequest(Look("the wall"), window), video))
-    assert isinstance(seen, VisionResult)
-    assert seen.text.strip()
-    assert pickle.loads(pickle.dumps(seen)) == seen
-    assert seen.usage.images > 0
-    for each in seen.evidence:
+    result = asyncio.run(make().look(VisionRequest(Look("the wall"), window), video))
+    assert isinstance(result, VisionResult)
+    assert result.text.strip()
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert result.usage.images > 0
+    for each in result.evidence:
         clip = next(clip for clip in window if clip.label == each.clip)
         assert clip.start_s <= each.time_s <= clip.end_s
 
 
 def traces(agents: Agents) -> list[Trace]:
-    """The master's traces of one rollout, round by round."""
+    """The traces that the master gets in one rollout, round by round."""
     rollout = Rollout(QUESTION, TALK, RolloutSettings(max_rounds=3, agents=agents))
     if rollout.trace.settings.grounding:
         rollout.receive(GroundingResult("c02"))
-    told = [rollout.trace]
+    earlier = [rollout.trace]
     rollout.receive(Reply("hm"))
-    return [*told, rollout.trace]
+    return [*earlier, rollout.trace]
 
 
 MASTERS: list[Callable[[], Master]] = [
@@ -240,7 +240,7 @@ MASTERS: list[Callable[[], Master]] = [
 
 @pytest.mark.parametrize("make", MASTERS)
 @pytest.mark.parametrize("agents", list(Agents))
-def test_a_master_acts_with_the_agents_there_are(make: Callable[[], Master], agents: Agents) -> None:
+def test_master_acts_with_available_agents(make: Callable[[], Master], agents: Agents) -> None:
     for trace in traces(agents):
         reply = asyncio.run(make().reply(trace))
         assert not isinstance(parse(reply.text, reply.reasoning).action, Invalid)

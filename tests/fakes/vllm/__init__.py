@@ -1,5 +1,5 @@
-"""Stands in for vLLM where there is no GPU: the documented signatures (0.11 and later), and an engine that
-says what ``SAYS`` holds, three characters a step."""
+"""A fake vLLM for machines without a GPU: the documented signatures (0.11 and later), and an engine that replies with
+``REPLIES[0]``, three characters a step."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from vllm.sampling_params import SamplingParams
 
-__all__ = ["SAYS", "AsyncEngineArgs", "SamplingParams"]
+__all__ = ["REPLIES", "AsyncEngineArgs", "SamplingParams"]
 
-SAYS = ["hi there"]
+REPLIES = ["hi there"]
 
 
 @dataclass

@@ -29,7 +29,7 @@ class AsyncLLM:
 
     def __init__(self, engine_args: vllm.AsyncEngineArgs) -> None:
         self.engine_args = engine_args
-        self.asked: list[tuple[dict[str, Any], SamplingParams, str]] = []
+        self.requests: list[tuple[dict[str, Any], SamplingParams, str]] = []
         self.aborted: list[str] = []
         self.is_shut_down = False
         AsyncLLM.started.append(self)
@@ -51,16 +51,16 @@ class AsyncLLM:
         priority: int = 0,
     ) -> AsyncGenerator[RequestOutput, None]:
         assert not self.is_shut_down
-        longest = self.engine_args.max_model_len
-        if longest is not None and len(prompt["prompt_token_ids"]) > longest:
-            raise ValueError(f"The prompt is longer than the maximum model length of {longest}.")
-        self.asked.append((prompt, sampling_params, request_id))
-        text = vllm.SAYS[0]
+        max_length = self.engine_args.max_model_len
+        if max_length is not None and len(prompt["prompt_token_ids"]) > max_length:
+            raise ValueError(f"The prompt is longer than the maximum model length of {max_length}.")
+        self.requests.append((prompt, sampling_params, request_id))
+        text = vllm.REPLIES[0]
         try:
             for end in range(3, len(text) + 3, 3):
                 await asyncio.sleep(0)
-                said = CompletionOutput(0, text[:end], list(range(len(text[:end]))))
-                yield RequestOutput(request_id, [said], end >= len(text))
+                output = CompletionOutput(0, text[:end], list(range(len(text[:end]))))
+                yield RequestOutput(request_id, [output], end >= len(text))
         except (asyncio.CancelledError, GeneratorExit):
             self.aborted.append(request_id)
             raise
