@@ -332,7 +332,7 @@ def test_ask_prompt_file(short_video: Path, tmp_path: Path) -> None:
         prompt, master = ("--prompt-file", tmp_path / "prompt.txt"), ("--master", f"openai:m@{url}")
         record = ask_json(short_video, "What colour?", *prompt, *master, "--no-cache")
     assert record["answer"] == "grey"
-    assert server.got[0]["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
+    assert server.requests[0]["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
     done = lva("ask", short_video, "What?", "--prompt-file", tmp_path / "none.txt", "--master", "openai:m@http://x/v1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 

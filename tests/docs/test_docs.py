@@ -93,10 +93,10 @@ def test_the_line_of_each_back_end_works(
     assert done.returncode == 0, done.stderr
     if "--dry-run" in line:
         assert "Nothing was asked" in done.stdout
-        assert not server.got
+        assert not server.requests
     elif "openai:" in line or "--team" in line:
         assert "= Otto" in done.stdout
-        assert len(server.got) == 1
+        assert len(server.requests) == 1
     else:
         assert "spent" in done.stdout  # a tiny model with random weights answers nothing
 

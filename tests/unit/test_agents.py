@@ -190,9 +190,9 @@ def test_grounding_structured_output_schema(video: VideoReader) -> None:
     with serving(say(reply)) as (url, server):
         result = asyncio.run(locate(url))
     assert (result.label, result.reason, result.candidates) == ("c03", "outside", (Candidate("c01", "maybe"),))
-    schema = server.got[0]["response_format"]["json_schema"]["schema"]
+    schema = server.requests[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["clips"]["items"]["properties"]["label"]["enum"] == ["c01", "c03"]
-    assert "JSON" in server.got[0]["messages"][0]["content"]
+    assert "JSON" in server.requests[0]["messages"][0]["content"]
 
 
 def test_grounding_all_clips_visited(video: VideoReader) -> None:
@@ -400,7 +400,7 @@ def test_team_of_models_over_http(short_video: Path, tmp_path: Path) -> None:
         again = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
     assert again.answer == "grey"
     assert again.usage.calls == 0
-    assert len(server.got) == 5
+    assert len(server.requests) == 5
 
 
 def test_refused_key_fails_and_names_agent(short_video: Path) -> None:
@@ -445,7 +445,7 @@ def test_team_file_settings_reach_server(short_video: Path, tmp_path: Path) -> N
         )
         trace = ask(short_video, "What colour?", team=str(tmp_path / "team.toml"))
     assert trace.answer == "grey"
-    (sent,) = server.got
+    (sent,) = server.requests
     assert sent["messages"] == [{"role": "user", "content": "My own words: What colour?"}]
     assert (sent["temperature"], sent["max_tokens"], sent["top_k"]) == (0.25, 77, 3)
 

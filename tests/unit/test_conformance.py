@@ -208,9 +208,7 @@ VISION: list[Callable[[], Vision]] = [
 
 
 @pytest.mark.parametrize("make", VISION)
-def test_vision_times_inside_window(
-    make: Callable[[], Vision], video: VideoReader
-) -> None:
+def test_vision_times_inside_window(make: Callable[[], Vision], video: VideoReader) -> None:
     window = (Clip("c01", 0.0, 4.0), Clip("c02", 4.0, 8.0))
     result = asyncio.run(make().look(VisionRequest(Look("the wall"), window), video))
     assert isinstance(result, VisionResult)

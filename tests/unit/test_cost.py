@@ -36,7 +36,7 @@ def by_agent(forecasts: tuple[CostForecast, ...]) -> dict[str, CostForecast]:
 def sent(server: Server) -> tuple[int, int]:
     """Tokens of text sent, as the forecast counts them, and pictures."""
     bytes_sent = pictures = 0
-    for request in server.got:
+    for request in server.requests:
         for message in request["messages"]:
             parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
             bytes_sent += sum(len(part.get("text", "").encode()) for part in parts)

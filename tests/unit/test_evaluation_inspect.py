@@ -52,5 +52,5 @@ def test_no_connection_is_left_open_in_inspect(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     with serving(say("<answer>a1</answer>")) as (url, server):
         _, told = inspected(release, tmp_path, f"master=openai:m@{url}")
-    assert len(server.got) == 4
+    assert len(server.requests) == 4
     assert "Unclosed client session" not in told

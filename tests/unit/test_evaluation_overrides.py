@@ -56,8 +56,8 @@ def test_gold_scrambled_same_traces(master: str, overrides: Json, release: Path,
         run(config, tmp_path / "plain", limits=RunLimits(concurrency=1))
         write_release(release, scrambled)
         run(config, tmp_path / "scrambled", limits=RunLimits(concurrency=1))
-    half = len(server.got) // 2
-    assert server.got[:half] == server.got[half:]
+    half = len(server.requests) // 2
+    assert server.requests[:half] == server.requests[half:]
     assert bool(half) == bool(master)
     first, second = (
         re.sub(r'"seconds":[\d.e-]+', "", (tmp_path / name / "traces.jsonl").read_text())

@@ -178,5 +178,5 @@ class TestOnACluster:
                 told = run.stderr.read()
             assert run.returncode == 1
         assert "dollars are spent" in told
-        assert 10 <= len(ids(tmp_path / "run")) == len(server.got) < 30
+        assert 10 <= len(ids(tmp_path / "run")) == len(server.requests) < 30
         assert {line["outcome"] for line in lines(tmp_path / "run")} == {"answered"}

@@ -27,7 +27,9 @@ EARLIER = "<think>hm</think><search>x</search>\n\n<information>\nred\n</informat
 GREEDY = CallSettings(temperature=0.0, max_tokens=80)
 
 
-def replies(model: TransformersModel | VLLMModel, *chats: list[Message], settings: CallSettings = GREEDY) -> list[Reply]:
+def replies(
+    model: TransformersModel | VLLMModel, *chats: list[Message], settings: CallSettings = GREEDY
+) -> list[Reply]:
     async def run() -> list[Reply]:
         try:
             return await asyncio.gather(*(model.complete(chat, settings) for chat in chats))
@@ -77,7 +79,9 @@ def test_transformers_max_tokens_per_reply(taught_model: Path) -> None:
     model = TransformersModel(str(taught_model))
 
     async def run() -> list[Reply]:
-        return await asyncio.gather(*(model.complete(USER, CallSettings(0.0, max_tokens)) for max_tokens in (5, 12, 80)))
+        return await asyncio.gather(
+            *(model.complete(USER, CallSettings(0.0, max_tokens)) for max_tokens in (5, 12, 80))
+        )
 
     short, longer, whole = asyncio.run(run())
     assert whole.text.startswith(longer.text)
@@ -105,9 +109,7 @@ def test_transformers_context_overflow(random_model: Path) -> None:
         replies(TransformersModel(str(random_model), max_context_tokens=100), [Message(role="user", content="x" * 90)])
 
 
-def test_overflow_shortens_subtitles(
-    taught_model: Path, short_video: Path, tmp_path: Path
-) -> None:
+def test_overflow_shortens_subtitles(taught_model: Path, short_video: Path, tmp_path: Path) -> None:
     lines = [
         f"{n}\n00:00:0{n % 10},000 --> 00:00:0{n % 10},900\nMira: this is line {n} {'la ' * 40}\n" for n in range(1, 60)
     ]

@@ -52,7 +52,7 @@ def test_request_fields() -> None:
     with serving(say("hi")) as (url, server):
         ask(url, messages, settings)
         ask(url, messages[:1], settings, reasoning=True)
-    sent, plain = server.got
+    sent, plain = server.requests
     assert sent["messages"][0]["content"][0] == {"type": "text", "text": "look"}
     assert sent["messages"][0]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9hqcGVn"
     assert sent["messages"][1] == {"role": "assistant", "content": "so"}
@@ -81,8 +81,8 @@ def test_stream_equals_whole_reply(template: str | None) -> None:
         assert asyncio.run(call(url, updates.append)) == whole
     assert whole == Reply("so: <answer>a1</answer>", usage=Usage(1, 7, 3))
     assert updates == ["so:", "so: <a", "so: <answ", "so: <answer>", "so: <answer>a1"]
-    assert "stream" not in server.got[0]
-    assert server.got[1]["stream_options"] == {"include_usage": True}
+    assert "stream" not in server.requests[0]
+    assert server.requests[1]["stream_options"] == {"include_usage": True}
 
 
 def test_stream_reasoning_before_text() -> None:
@@ -135,8 +135,8 @@ def test_completion_template() -> None:
             ask(url, [*HELLO, *HELLO], completion_template=template)
     assert first.text == "<think>\nhm</think><answer>a1</answer>"
     assert then.text == "so</think><answer>a1</answer>"
-    assert server.got[0]["prompt"] == "<user>hello<assistant><think>\n"
-    assert server.got[1]["prompt"] == f"<user>hello<assistant>{earlier}"
+    assert server.requests[0]["prompt"] == "<user>hello<assistant><think>\n"
+    assert server.requests[1]["prompt"] == f"<user>hello<assistant>{earlier}"
 
 
 def test_refused_fields_left_out() -> None:
@@ -154,8 +154,8 @@ def test_refused_fields_left_out() -> None:
     ]
     with serving(*refusals, say("hi")) as (url, server):
         assert [reply.text for reply in asyncio.run(calls(url))] == ["hi", "hi"]
-    assert len(server.got) == 5
-    for sent in server.got[3:]:
+    assert len(server.requests) == 5
+    for sent in server.requests[3:]:
         assert sent["max_completion_tokens"] == 1024
         assert not {"max_tokens", "temperature", "stop"} & set(sent)
 
@@ -163,17 +163,17 @@ def test_refused_fields_left_out() -> None:
 def test_refusal_without_optional_field() -> None:
     with serving(status(400, "unsupported image")) as (url, server), pytest.raises(ModelError, match="image"):
         ask(url)
-    assert len(server.got) == 1
+    assert len(server.requests) == 1
 
 
 def test_dropped_images_detected() -> None:
     with_image = [Message(role="user", content=("look", Jpeg(b"\xff\xd8jpeg")))]
     with serving(say("a beach", sees=False)) as (url, server), pytest.raises(ModelError, match="ignores images"):
         ask(url, with_image)
-    assert server.got[1]["messages"][0]["content"] == [{"type": "text", "text": "look"}]
+    assert server.requests[1]["messages"][0]["content"] == [{"type": "text", "text": "look"}]
     with serving(say("a beach")) as (url, server):
         assert ask(url, with_image).text == "a beach"
-    assert len(server.got) == 1
+    assert len(server.requests) == 1
 
 
 def test_reply_price() -> None:

@@ -123,7 +123,10 @@ def test_served_chat_streamed(trained: str, short_video: Path) -> None:
     updates: list[str] = []
     team_config = TeamConfig(master=AgentConfig(model=trained, temperature=0.0, max_tokens=80))
     trace = ask(
-        short_video, "What?", team=load_team(team_config, on_text=updates.append), settings=RolloutSettings(max_rounds=1)
+        short_video,
+        "What?",
+        team=load_team(team_config, on_text=updates.append),
+        settings=RolloutSettings(max_rounds=1),
     )
     assert trace.rounds[0].thought == "hm"
     assert len(updates) > 5

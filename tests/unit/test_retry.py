@@ -34,13 +34,13 @@ def complete_with_retries(
 def test_retry_transient_failures() -> None:
     with serving(status(500), drop_mid_body, status(429), say("hi")) as (url, server):
         (reply,) = complete_with_retries(url)
-    assert (reply.text, reply.usage.calls, len(server.got)) == ("hi", 4, 4)
+    assert (reply.text, reply.usage.calls, len(server.requests)) == ("hi", 4, 4)
 
 
 def test_retry_gives_up() -> None:
     with serving(status(503)) as (url, server), pytest.raises(ModelError, match=r"HTTP 503.*after 4 tries"):
         complete_with_retries(url)
-    assert len(server.got) == 4
+    assert len(server.requests) == 4
 
 
 def test_retry_outage_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +61,7 @@ def test_retry_outage_silent_without_handler() -> None:
 def test_retry_not_for_permanent_failure() -> None:
     with serving(status(401)) as (url, server), pytest.raises(ModelError):
         complete_with_retries(url)
-    assert len(server.got) == 1
+    assert len(server.requests) == 1
 
 
 def test_retry_waits() -> None:

@@ -188,7 +188,7 @@ def test_another_server_is_refused(release: Path, tmp_path: Path, monkeypatch: p
         monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:9/v1")
         with pytest.raises(UsageError, match=rf'servers\.master: "{url}" -> "http://127\.0\.0\.1:9/v1"'):
             run(protocol, tmp_path / "run")
-    assert len(server.got) == 12
+    assert len(server.requests) == 12
 
 
 def test_more_questions_are_asked_in_the_same_run(release: Path, tmp_path: Path) -> None:
