@@ -1,8 +1,10 @@
 /** Announces changes to screen readers, one short sentence each. */
 
+import { actionLabel } from "./actions.js";
 import { isUnsure } from "./answer-view.js";
 import { byId } from "./dom.js";
-import { actionLabel, formatTimestamp } from "./format.js";
+import { formatTimestamp, pluralize } from "./format.js";
+import { frameTimes, locatedClip } from "./observation.js";
 
 /** @param {string} sentence */
 export function announce(sentence) {
@@ -32,10 +34,10 @@ function sentences(job) {
   if (job.state === "queued" && job.queue_position) texts.push(`Queued at position ${job.queue_position}.`);
   if (job.stage) texts.push(`Preparing: ${job.stage}.`);
   const { trace: trajectory } = job;
-  if (trajectory?.first) texts.push(`First grounding: ${describeResult(trajectory.first)}`);
+  if (trajectory?.first_grounding) texts.push(`First grounding: ${describeResult(trajectory.first_grounding)}`);
   trajectory?.rounds.forEach((round, index) => {
     texts.push(withFullStop(`Round ${index + 1}: ${describeAction(round)}`));
-    if (round.observed) texts.push(`Round ${index + 1}: ${describeResult(round.observed)}`);
+    if (round.observation) texts.push(`Round ${index + 1}: ${describeResult(round.observation)}`);
   });
   if (job.state === "failed") texts.push(`It failed. ${job.cause ?? ""}`);
   else if (job.state === "stopped") texts.push(job.cause ? withFullStop(`Stopped: ${job.cause}`) : "Stopped.");
@@ -49,8 +51,7 @@ function describeAnswer(trajectory) {
 }
 
 function describeAction({ action, content }) {
-  if (action === "look") return content.endsWith("?") ? `looks: ${content}` : `looks for ${content}`;
-  return action === "answer" ? `answers ${content}` : actionLabel(action);
+  return content ? `${actionLabel(action)}: ${content}` : actionLabel(action);
 }
 
 /** Add a full stop unless the sentence ends in punctuation. */
@@ -58,8 +59,12 @@ function withFullStop(sentence) {
   return /[.!?…]$/.test(sentence) ? sentence : `${sentence}.`;
 }
 
-function describeResult(observed) {
-  if (observed.kind === "grounding") return `clip ${observed.clip}, from ${formatTimestamp(observed.start_s)}.`;
-  if (observed.kind === "vision") return `the vision agent saw ${observed.frames_s.length} frames.`;
-  return observed.text;
+function describeResult(observation) {
+  if (observation.kind === "grounding") {
+    const { start_s } = locatedClip(observation);
+    return `the grounding agent points at clip ${observation.clip}, from ${formatTimestamp(start_s)}.`;
+  }
+  if (observation.kind === "vision")
+    return `the vision agent saw ${pluralize(frameTimes(observation).length, "frame")}.`;
+  return withFullStop(observation.text);
 }

@@ -53,7 +53,9 @@ function confidenceBar(confidence) {
   );
 }
 
-function costText({ rounds, tokens, usd, seconds }) {
+function costText({ rounds, usage }) {
+  const { prompt_tokens, completion_tokens, usd, seconds } = usage;
+  const tokens = prompt_tokens + completion_tokens;
   const parts = [pluralize(rounds.length, "round"), pluralize(tokens, "token"), formatDuration(seconds)];
   if (usd) parts.push(`$${usd.toFixed(usd < 0.1 ? 4 : 2)}`);
   return parts.join(" · ");

@@ -4,15 +4,18 @@
  * @typedef {{label: string, start_s: number, end_s: number, density?: number}} Clip
  * @typedef {{clip: string, start_s: number, end_s: number, kind: "subtitle"|"frame", time_s: number,
  *   text: string}} Evidence
- * @typedef {{kind: "grounding", clip: string, start_s: number, end_s: number, clips: Clip[], reason: string,
- *   lines: {time_s: number, text: string, source: "subtitle"|"screen"}[], evidence: Evidence[], seconds: number}
- *   | {kind: "vision", text: string, frames_s: number[], evidence: Evidence[], seconds: number}
- *   | {kind: "notice", text: string, seconds: number}} Observation
- * @typedef {{thought: string, action: "look"|"relocate"|"answer"|"invalid", content: string, clip: string|null,
- *   seconds: number, observed: Observation|null}} Round
+ * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line
+ * @typedef {{prompt_tokens: number, completion_tokens: number, seconds: number, usd: number}} Usage
+ * @typedef {{kind: "grounding", clip: string, window: (Clip & {subtitles: Line[]})[],
+ *   candidates: {label: string, reason: string}[], reason: string, evidence: Evidence[], usage: Usage}
+ *   | {kind: "vision", text: string, evidence: Evidence[], usage: Usage}
+ *   | {kind: "notice", text: string, usage: Usage}} Observation
+ * @typedef {{name: string, label: string, icon: string, agent: string|null}} Action
+ * @typedef {{thought: string, action: string, content: string, clip: string|null, reply: {usage: Usage},
+ *   observation: Observation|null}} Round
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,
- *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], first: Observation|null,
- *   rounds: Round[], tokens: number, usd: number, seconds: number, rounds_left: number}} Trajectory
+ *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], usage: Usage,
+ *   first_grounding: Observation|null, rounds: Round[]}} Trajectory
  * @typedef {{id: string, name: string, size_bytes: number|null, kind: "file"|"frames", is_upload: boolean,
  *   has_uploaded_subtitles: boolean}} Video
  * @typedef {Video & {duration_s: number, width_px: number, height_px: number,
@@ -82,6 +85,7 @@ async function postJson(path, body) {
 const encode = encodeURIComponent;
 
 export const readHealth = () => getJson("api/health");
+export const readActions = () => getJson("api/actions");
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });

@@ -6,7 +6,8 @@ import { formatSpan, formatTimestamp, pluralize } from "./format.js";
 
 /**
  * The video of a trajectory's moments, and how to seek in it. `video` is null if it is not in the library.
- * @typedef {{video: string|null, seek: (time_s: number) => void}} PlaybackContext
+ * `clips` are those of the timeline, empty until it is known.
+ * @typedef {{video: string|null, clips: import("./api.js").Clip[], seek: (time_s: number) => void}} PlaybackContext
  */
 
 /** @param {PlaybackContext} playback @param {number} time_s @param {string} [label] */

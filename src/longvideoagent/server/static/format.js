@@ -65,10 +65,3 @@ const OUTCOMES = {
 export function outcomeText(outcome) {
   return OUTCOMES[outcome] ?? outcome;
 }
-
-const ACTIONS = { look: "looks", relocate: "looks elsewhere", answer: "answers", invalid: "gives no valid action" };
-
-/** What the master does in a round. */
-export function actionLabel(action) {
-  return ACTIONS[action] ?? action;
-}

@@ -180,6 +180,11 @@ export class JobView {
     }
   }
 
+  /** The timeline of the video is known: show the spans of clips. */
+  updateClips() {
+    if (this.#view) this.#render(this.#job);
+  }
+
   close() {
     this.#events?.close();
     this.#events = null;
@@ -217,7 +222,11 @@ export class JobView {
   #render(job) {
     this.#job = job;
     const { question, options, trace: trajectory } = job;
-    const playback = { video: job.is_playable ? job.video_id : null, seek: (time_s) => this.#viewer.seek(time_s) };
+    const playback = {
+      video: job.is_playable ? job.video_id : null,
+      clips: this.#viewer.clips,
+      seek: (time_s) => this.#viewer.seek(time_s),
+    };
     const title = job.is_playable
       ? job.video_name
       : `${job.video_name} is no longer in the library: its steps can be read, but not played.`;

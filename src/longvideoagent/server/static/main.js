@@ -1,5 +1,6 @@
 /** Connects the parts of the page; the address decides what is shown. */
 
+import { loadActions } from "./actions.js";
 import { announce } from "./announce.js";
 import { readHealth, readTeams } from "./api.js";
 import { byId, setVisible } from "./dom.js";
@@ -33,6 +34,7 @@ const viewer = new Viewer({
     errorBanner.clear(ABOUT.page);
     jobView.sendHeld();
   },
+  onTimeline: () => jobView.updateClips(),
   onError: (id, error, retry) => {
     jobView.dropHeld(NOT_OPENED);
     if (error.status === 404) onVideoNotFound(id, error.message);
@@ -213,6 +215,7 @@ async function load() {
   const [teams, { version }] = await Promise.all([
     readTeams(),
     readHealth(),
+    loadActions(),
     library.load(),
     history.load(),
     runs.load(),

@@ -1,8 +1,9 @@
-/** An observation of the master: a located clip, what the frames show, or a notice of the loop. */
+/** An observation of the master, in the wording and order of the report: a located clip, frames, or a notice. */
 
 import { element, textElement } from "./dom.js";
 import { evidenceLists, frameButton, spanButton, timeButton } from "./evidence-view.js";
 import { pluralize } from "./format.js";
+import { frameTimes, locatedClip } from "./observation.js";
 
 const MAX_VISIBLE_LINES = 3;
 const MAX_VISIBLE_QUOTES = 3;
@@ -19,57 +20,75 @@ export function showObservation(playback, observation) {
   return [textElement("p", "observation-text", observation.text)];
 }
 
-function showGrounding(playback, { clip, start_s, end_s, clips, reason, lines, evidence }) {
-  const others = clips.filter((each) => each.label !== clip);
+function showGrounding(playback, observation) {
+  const { window, candidates, reason, evidence } = observation;
+  const { label, start_s, end_s } = locatedClip(observation);
+  const spans = new Map([...playback.clips, ...window].map((clip) => [clip.label, clip]));
+  const lines = window.flatMap(({ subtitles }) => subtitles);
   const nodes = [
-    element("p", { class: "clip-line" }, textElement("strong", "label", clip), " ", spanButton(playback, start_s, end_s)),
+    element(
+      "p",
+      { class: "clip-line" },
+      element("span", { class: "muted" }, "The grounding agent points at"),
+      textElement("strong", "label", label),
+      spanButton(playback, start_s, end_s),
+    ),
     reason ? textElement("p", "muted", reason) : null,
-    others.length ? clipList(playback, others) : null,
+    window.length > 1 ? clipList(playback, "Evidence window", window) : null,
+    candidates.length
+      ? clipList(
+          playback,
+          "Also considered",
+          candidates.map((candidate) => ({ ...spans.get(candidate.label), ...candidate })),
+        )
+      : null,
     ...evidenceLists(playback, evidence, MAX_VISIBLE_QUOTES),
     lines.length ? lineDetails(playback, lines) : null,
   ];
   return nodes.filter(Boolean);
 }
 
-function clipList(playback, clips) {
-  const items = clips.map((each) =>
-    element("li", {}, textElement("span", "label", each.label), " ", spanButton(playback, each.start_s, each.end_s)),
-  );
-  return element(
-    "div",
-    { class: "clip-list" },
-    element("span", { class: "muted" }, "Also considered"),
-    element("ul", {}, ...items),
-  );
-}
-
-function lineDetails(playback, lines) {
-  const rows = lines.map((line) =>
+/** Clips as a list; the span of a clip may be unknown, and a reason may follow it. */
+function clipList(playback, title, clips) {
+  const items = clips.map(({ label, start_s, end_s, reason }) =>
     element(
       "li",
       {},
-      timeButton(playback, line.time_s),
-      element(
-        "span",
-        {},
-        textElement("span", "", line.text),
-        line.source === "screen" ? element("em", {}, " on screen") : null,
-      ),
+      textElement("span", "label", label),
+      start_s === undefined ? null : spanButton(playback, start_s, end_s),
+      reason ? textElement("span", "muted", `(${reason})`) : null,
     ),
   );
-  const summary = element("summary", {}, `${pluralize(lines.length, "line")} of this clip`);
-  return element("details", {}, summary, element("ul", { class: "lines" }, ...rows));
+  const heading = element("span", { class: "muted" }, title);
+  return element("div", { class: "clip-list" }, heading, element("ul", {}, ...items));
 }
 
-function showVision(playback, { text, frames_s, evidence }) {
+function lineDetails(playback, lines) {
+  const items = lines.map(({ start_s, text, source }) => {
+    const onScreen = source === "screen" ? element("em", {}, " on screen") : null;
+    return element(
+      "li",
+      {},
+      timeButton(playback, start_s),
+      element("span", {}, textElement("span", "", text), onScreen),
+    );
+  });
+  const summary = element("summary", {}, `${pluralize(lines.length, "line")} of the evidence window`);
+  return element("details", {}, summary, element("ul", { class: "lines" }, ...items));
+}
+
+function showVision(playback, observation) {
+  const { text, evidence } = observation;
+  const times = frameTimes(observation);
   const lines = text.split("\n").filter((line) => line.trim());
-  const rest = lines.slice(MAX_VISIBLE_LINES);
-  const more = () =>
-    element("details", {}, element("summary", {}, pluralize(rest.length, "more line")), ...paragraphs(rest));
+  const folded = lines.slice(MAX_VISIBLE_LINES);
+  const details = () =>
+    element("details", {}, element("summary", {}, pluralize(folded.length, "more line")), ...paragraphs(folded));
   const nodes = [
-    frames_s.length ? frames(playback, frames_s) : null,
+    element("p", { class: "muted" }, "The vision agent saw"),
+    times.length ? frameList(playback, times) : null,
     ...paragraphs(lines.slice(0, MAX_VISIBLE_LINES)),
-    rest.length ? more() : null,
+    folded.length ? details() : null,
     ...evidenceLists(playback, evidence, MAX_VISIBLE_FRAMES),
   ];
   return nodes.filter(Boolean);
@@ -79,12 +98,9 @@ function paragraphs(lines) {
   return lines.map((line) => textElement("p", "observation-text", line));
 }
 
-function frames(playback, frames_s) {
-  if (!playback.video) return element("p", { class: "muted" }, pluralize(frames_s.length, "frame"), " inspected");
-  const items = frames_s.map((time_s) => element("li", {}, frameButton(playback, time_s)));
-  return element(
-    "ul",
-    { class: "frames", "aria-label": `${pluralize(frames_s.length, "frame")} inspected` },
-    ...items,
-  );
+function frameList(playback, times) {
+  const title = `${pluralize(times.length, "frame")} inspected`;
+  if (!playback.video) return element("p", { class: "muted" }, title);
+  const items = times.map((time_s) => element("li", {}, frameButton(playback, time_s)));
+  return element("ul", { class: "frames", "aria-label": title }, ...items);
 }

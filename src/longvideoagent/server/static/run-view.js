@@ -138,7 +138,7 @@ export class RunView {
     const { trace: trajectory, gold, video_id: video, correct } = recorded;
     const isSecond = name === "B";
     const view = new TrajectoryView({ isSecond });
-    const playback = { video, seek: (time_s) => this.#parts.viewer.seek(time_s) };
+    const playback = { video, clips: recorded.clips, seek: (time_s) => this.#parts.viewer.seek(time_s) };
     const { question, options } = trajectory;
     const title = name ? `Run ${name}` : "";
     view.update({ question, options, trajectory, isRunning: false, title, gold }, playback);

@@ -1,17 +1,11 @@
 /** A trajectory's steps as cards. Existing cards stay; later results are rendered into them. */
 
+import { actionIcon, actionLabel, agentIcon, agentOf } from "./actions.js";
 import { element, renderIfChanged, textElement } from "./dom.js";
-import { actionLabel, formatDuration, optionLabel } from "./format.js";
+import { formatDuration, optionLabel } from "./format.js";
 import { showObservation } from "./observation-view.js";
 
 const MAX_THOUGHT_CHARS = 360; // longer thoughts are folded
-const CONTENT_LABELS = {
-  look: "Asks the vision agent",
-  relocate: "Asks the grounding agent",
-  answer: "Answers",
-  invalid: "The loop says",
-};
-const WAITING_TEXTS = { look: "The vision agent is looking …", relocate: "The grounding agent is searching …" };
 
 /** The card of one step, which may be rendered again with a later state. */
 class StepCard {
@@ -20,10 +14,11 @@ class StepCard {
   #observation = element("div", { class: "observation" });
   element;
 
-  constructor(kind, attributes = {}) {
+  constructor(kind, icon, attributes = {}) {
     this.element = element(
       "li",
       { class: "step", "data-kind": kind, ...attributes },
+      element("span", { class: "step-icon", "aria-hidden": "true" }, icon),
       this.#head,
       this.#content,
       this.#observation,
@@ -62,7 +57,7 @@ export class StepList {
    * @param {boolean} isRunning
    */
   show(trajectory, playback, isRunning) {
-    if (trajectory.first) this.#showFirst(trajectory.first, playback);
+    if (trajectory.first_grounding) this.#showFirst(trajectory.first_grounding, playback);
     trajectory.rounds.forEach((round, index) => this.#showRound(round, index, playback, isRunning));
     this.#showPending(trajectory, isRunning);
   }
@@ -72,41 +67,46 @@ export class StepList {
     return card;
   }
 
-  #showFirst(observed, playback) {
-    const kind = observed.kind === "vision" ? "look" : observed.kind;
-    this.#first ??= this.#append(new StepCard(kind));
-    const title = { grounding: "First grounding", vision: "First observation", notice: "Notice" }[observed.kind];
-    this.#first.setHead([observed.seconds], title, durationNode(observed.seconds));
-    this.#first.setObservation([observed, playback.video], () => showObservation(playback, observed));
+  #showFirst(observation, playback) {
+    const { kind, usage } = observation;
+    this.#first ??= this.#append(new StepCard(kind, agentIcon("grounding")));
+    this.#first.setHead([usage.seconds], "First grounding", durationNode(usage.seconds));
+    this.#first.setObservation([observation, playback.video, playback.clips.length], () =>
+      showObservation(playback, observation),
+    );
   }
 
   #showRound(round, index, playback, isRunning) {
-    const { action, clip, thought, content, observed } = round;
-    this.#rounds[index] ??= this.#append(new StepCard(action, { "data-round": index + 1 }));
+    const { action, clip, thought, content, observation } = round;
+    this.#rounds[index] ??= this.#append(new StepCard(action, actionIcon(action), { "data-round": index + 1 }));
     const card = this.#rounds[index];
-    const clipNode =
-      clip && action === "look" ? element("span", { class: "muted" }, " in ", textElement("span", "", clip)) : null;
-    const total_s = round.seconds + (observed?.seconds ?? 0);
+    const clipNode = clip ? element("span", { class: "muted" }, " in ", textElement("span", "", clip)) : null;
+    const total_s = round.reply.usage.seconds + (observation?.usage.seconds ?? 0);
     const title = element("span", {}, `Round ${index + 1}: ${actionLabel(action)}`);
     card.setHead([action, clip, total_s], ...[title, clipNode, durationNode(total_s)].filter(Boolean));
     card.setContent([thought, content], () => contentNodes(thought, action, content));
-    const isWaiting = isRunning && !observed && action in WAITING_TEXTS;
-    card.setObservation([observed, isWaiting, playback.video], () => {
-      if (observed) return showObservation(playback, observed);
-      return isWaiting ? [element("p", { class: "waiting" }, WAITING_TEXTS[action])] : [];
+    const isWaiting = isRunning && !observation && agentOf(action);
+    card.setObservation([observation, isWaiting, playback.video, playback.clips.length], () => {
+      if (observation) return showObservation(playback, observation);
+      return isWaiting ? [waitingNode(agentOf(action))] : [];
     });
   }
 
   /** Show at the end of the list which agent is working, unless a card shows it. */
-  #showPending({ first, rounds }, isRunning) {
+  #showPending({ first_grounding, rounds }, isRunning) {
     const last = rounds.at(-1);
-    const isOtherWaiting = last && !last.observed && last.action in WAITING_TEXTS;
-    const text = first || rounds.length ? "The master is thinking …" : "The grounding agent is searching …";
-    const isVisible = isRunning && !isOtherWaiting && last?.action !== "answer";
-    if (this.#pending.textContent !== text) this.#pending.replaceChildren(element("p", { class: "waiting" }, text));
+    const isShownByCard = last && !last.observation && agentOf(last.action);
+    const agent = first_grounding || rounds.length ? "master" : "grounding";
+    const isVisible = isRunning && !isShownByCard && last?.action !== "answer";
+    renderIfChanged(this.#pending, agent, () => [waitingNode(agent)]);
     if (isVisible) this.#list.append(this.#pending);
     else this.#pending.remove();
   }
+}
+
+function waitingNode(agent) {
+  const text = agent === "master" ? "The master is working …" : `The ${agent} agent is working …`;
+  return element("p", { class: "waiting" }, text);
 }
 
 function durationNode(seconds) {
@@ -121,7 +121,8 @@ function contentNodes(thought, action, content) {
     nodes.push(element("details", { class: "thought" }, summary, textElement("p", "", thought)));
   } else if (thought) nodes.push(textElement("p", "thought", thought));
   if (content) {
-    const label = element("span", { class: "content-label" }, CONTENT_LABELS[action] ?? action);
+    const agent = agentOf(action);
+    const label = agent ? element("span", { class: "content-label" }, `Asks the ${agent} agent`) : null;
     nodes.push(element("p", { class: "content" }, label, textElement("span", "", content)));
   }
   return nodes;

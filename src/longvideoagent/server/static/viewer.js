@@ -30,10 +30,12 @@ export class Viewer {
   /** Identifies what is shown: opening the same again does nothing. */
   #shownKey = "";
   #duration_s = 0;
+  /** @type {import("./api.js").Clip[]} */
+  #clips = [];
   #marks = NO_MARKS;
 
   /**
-   * @param {{onVideo: (id: string|null) => void, onOpened: () => void,
+   * @param {{onVideo: (id: string|null) => void, onOpened: () => void, onTimeline: () => void,
    *   onSuggestions: (suggestions: import("./api.js").Suggestion[]) => void,
    *   onError: (id: string, error: RequestError, retry: () => void) => void}} hooks
    */
@@ -55,6 +57,11 @@ export class Viewer {
   /** Whether the server is still opening the chosen video. */
   get isOpening() {
     return this.#isOpening;
+  }
+
+  /** The clips of the timeline; empty until they are known. */
+  get clips() {
+    return this.#clips;
   }
 
   /** Seek, and scroll to the player. */
@@ -98,6 +105,7 @@ export class Viewer {
         const clips = pluralize(timeline.clips.length, "clip");
         this.#facts.textContent += `, ${clips}. ${textSourceText(timeline.text_source)}`;
         this.#hooks.onSuggestions(timeline.suggestions);
+        this.#hooks.onTimeline();
       },
     );
   }
@@ -183,6 +191,7 @@ export class Viewer {
 
   #showTimeline({ duration_s, clips }) {
     this.#duration_s = duration_s;
+    this.#clips = clips;
     setVisible(this.#timelineProgress, false);
     setVisible(byId("timeline-box"), duration_s > 0);
     this.#timeline.show({ duration_s, clips });

@@ -1,0 +1,31 @@
+/** The server's table of the master's actions: name, label, icon and the agent that performs each. */
+
+import { readActions } from "./api.js";
+
+/** @type {Map<string, import("./api.js").Action>} */
+const actions = new Map();
+
+/** Read the table. The other functions need it. */
+export async function loadActions() {
+  for (const action of await readActions()) actions.set(action.name, action);
+}
+
+/** The label of an action, by its name. */
+export function actionLabel(name) {
+  return actions.get(name)?.label ?? name;
+}
+
+/** The icon of an action, by its name. */
+export function actionIcon(name) {
+  return actions.get(name)?.icon ?? "●";
+}
+
+/** The agent that performs an action, or null if no agent does. */
+export function agentOf(name) {
+  return actions.get(name)?.agent ?? null;
+}
+
+/** The icon of the action that an agent performs. */
+export function agentIcon(agent) {
+  return [...actions.values()].find((action) => action.agent === agent)?.icon ?? "●";
+}
