@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.plugins.browser",
     "tests.plugins.datasets",
     "tests.plugins.environment",
     "tests.plugins.lanes",

@@ -29,8 +29,9 @@ function showGrounding(playback, observation) {
     element(
       "p",
       { class: "clip-line" },
-      element("span", { class: "muted" }, "The grounding agent points at"),
+      element("span", { class: "muted" }, "The grounding agent points at "),
       textElement("strong", "label", label),
+      " ",
       spanButton(playback, start_s, end_s),
     ),
     reason ? textElement("p", "muted", reason) : null,
@@ -55,8 +56,9 @@ function clipList(playback, title, clips) {
       "li",
       {},
       textElement("span", "label", label),
+      start_s === undefined ? null : " ",
       start_s === undefined ? null : spanButton(playback, start_s, end_s),
-      reason ? textElement("span", "muted", `(${reason})`) : null,
+      reason ? textElement("span", "muted", ` (${reason})`) : null,
     ),
   );
   const heading = element("span", { class: "muted" }, title);

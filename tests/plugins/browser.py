@@ -1,0 +1,178 @@
+"""Chromium with the page of a running server, and what a person does there.
+
+Playwright is imported where it is used: most tests do without it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from tests.fakes.release import some_questions, write_release
+from tests.plugins.runs import asked, run
+from tests.plugins.web_server import RunningServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
+TIMEOUT_MS = 60_000
+
+needs_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium, or set CHROMIUM to its path"),
+]
+
+IS_SHOWN_AT = """time_s => {
+  const player = document.querySelector("#player");
+  const shown_s = Number(document.querySelector("#timeline").getAttribute("aria-valuenow"));
+  return Math.abs(shown_s - time_s) < 0.5 && player.readyState >= 2 && !player.seeking;
+}"""
+
+
+class OpenPage(Protocol):
+    """Opens the page of a server at a path; ``options`` are those of a browser context."""
+
+    def __call__(self, server: RunningServer, path: str = "/", width_px: int = 1280, **options: Any) -> Page: ...
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Its event loop runs in the thread of the tests until the module ends."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Asserts at the end that the pages had no errors and made no requests to other servers."""
+    errors: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def open_page(server: RunningServer, path: str = "/", width_px: int = 1280, **options: Any) -> Page:
+        viewport = {"width": width_px, "height": 900}
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if _is_error(message.text) else None)
+        page.on("dialog", lambda dialog: errors.append(dialog.message))
+        page.on("request", lambda request: errors.append(request.url) if _is_foreign(request.url, server) else None)
+        page.goto(server.url + path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+def _is_error(message: str) -> bool:
+    return "Content Security Policy" in message or "Uncaught" in message
+
+
+def _is_foreign(url: str, server: RunningServer) -> bool:
+    return not url.startswith((server.url, "data:", "blob:"))
+
+
+@pytest.fixture
+def run_library(tmp_path: Path) -> Path:
+    """A library of two runs, ``one`` and ``two``, over the six questions of one data set."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    release = write_release(folder / "data", some_questions(6))
+    with ThreadPoolExecutor(1) as executor:  # the browser's event loop runs in this thread
+        executor.submit(run, asked(release), folder / "one").result()
+        executor.submit(run, asked(release, first_clip="gold"), folder / "two").result()
+    return folder
+
+
+def ask_on_page(page: Page, question: str, *options: str) -> None:
+    """Fill in the form and submit it."""
+    page.fill("#question", question)
+    for number, option in enumerate(options):
+        if page.locator(".option-input").count() <= number:
+            page.click("#add-option")
+        page.locator(".option-input").nth(number).fill(option)
+    page.click("#ask-button")
+
+
+def wait_until(page: Page, predicate: str, arg: object = None) -> None:
+    """Evaluate a JavaScript function until it returns something true.
+
+    Polls from Python: ``page.wait_for_function`` polls by eval inside the page, which the page's CSP forbids.
+    """
+    deadline_s = time.monotonic() + TIMEOUT_MS / 1000
+    while not page.evaluate(predicate, arg):
+        assert time.monotonic() < deadline_s, predicate
+        page.wait_for_timeout(50)
+
+
+def wait_until_shown(page: Page, time_s: float) -> None:
+    """Wait until timeline and player have reached a time."""
+    wait_until(page, IS_SHOWN_AT, time_s)
+
+
+def shown_time_s(page: Page) -> float:
+    """The time of the player in the video, as the timeline shows it (whole seconds)."""
+    return float(page.get_attribute("#timeline", "aria-valuenow") or "nan")
+
+
+def click_timeline(page: Page, fraction: float) -> None:
+    """Click at a fraction of the timeline's width. Playwright waits until the timeline does not move."""
+    timeline = page.locator("#timeline")
+    timeline.wait_for(state="visible")
+    box = timeline.bounding_box()
+    assert box is not None
+    timeline.click(position={"x": box["width"] * fraction, "y": box["height"] / 2})
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
+
+
+class HeldRequests:
+    """Requests of a page for ``pattern``, whose replies wait for ``release``."""
+
+    def __init__(self, page: Page, pattern: str) -> None:
+        self._routes: list[Route] | None = []
+        page.route(pattern, self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if self._routes is None:
+            route.continue_()
+        else:
+            self._routes.append(route)
+
+    def release(self, **response: Any) -> None:
+        """Answer the requests that wait with ``response``; without one, and later requests, from the server."""
+        routes, self._routes = self._routes or [], None
+        for route in routes:
+            route.fulfill(**response) if response else route.continue_()
