@@ -104,7 +104,7 @@ def shared_prefix(folder: Path) -> float:
             episode = data.open_video(sample.video)
             request = Rollout(sample.question, episode.timeline).request
             assert isinstance(request, GroundingRequest)
-            await ModelGrounding(model).locate(request, episode.video)
+            await ModelGrounding(model).locate(request, episode.reader)
         return [str(heard[0]["content"]) for heard in model.requests[::2]]  # each is asked for a label once more
 
     told = list(zip(asked, asyncio.run(ask()), strict=True))

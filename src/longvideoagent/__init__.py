@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from longvideoagent.core.trace import RolloutSettings, Trace
     from longvideoagent.core.types import Evidence, Question, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
+    from longvideoagent.index.open import open_video
     from longvideoagent.media.readers.base import VideoReader, open_reader
-    from longvideoagent.media.video import Video, open_video
+    from longvideoagent.media.video import Video
     from longvideoagent.run import answer, ask, steps
 
 __all__ = [
@@ -62,7 +63,8 @@ _MODULES = {
     "core.types": ("Evidence", "Question", "Timeline"),
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
     "media.readers.base": ("VideoReader", "open_reader"),
-    "media.video": ("Video", "open_video"),
+    "index.open": ("open_video",),
+    "media.video": ("Video",),
     "run": ("answer", "ask", "steps"),
 }
 

@@ -19,7 +19,8 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.index.open import open_video
+from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
 MAX_QUESTION_CHARS = 10_000
@@ -42,7 +43,7 @@ async def steps(question: Question, video: Video, team: Team, settings: RolloutS
     """
     rollout = Rollout(question, video.timeline, settings, video.warnings)
     while rollout.request is not None:
-        rollout.receive(await team.perform(rollout.request, video.video))
+        rollout.receive(await team.perform(rollout.request, video.reader))
         yield rollout.trace
 
 

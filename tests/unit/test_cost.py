@@ -14,7 +14,8 @@ from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.index.open import open_video
+from longvideoagent.media.video import Video
 from longvideoagent.models.base import TokenPrice
 from longvideoagent.run import answer
 from tests.fakes.faulty_server import Server, say, serving

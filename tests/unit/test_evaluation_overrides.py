@@ -158,10 +158,10 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     clip = episode.timeline.find(sample.gold.clip or "")
     assert clip is not None
     vision = GoldBoxVision(team.vision.boxes, EchoVision())
-    result = asyncio.run(vision.look(VisionRequest(Look("what?"), (clip,)), episode.video))
+    result = asyncio.run(vision.look(VisionRequest(Look("what?"), (clip,)), episode.reader))
     assert "Otto at 2, 1, 3, 4" in result.text
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
-    assert asyncio.run(vision.look(VisionRequest(Look("what?"), (other,)), episode.video)).text == "what?"
+    assert asyncio.run(vision.look(VisionRequest(Look("what?"), (other,)), episode.reader)).text == "what?"
     plain = EvalOverrides.of(asked(release), data, samples).team_for(sample, episode, offline_team())
     assert not isinstance(plain.vision, GoldBoxVision)
 

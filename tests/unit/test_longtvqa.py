@@ -258,9 +258,9 @@ def test_episode_frames(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     write_frames(folder / "frames")
     episode = read_longtvqa(folder).open_video("s01e01")
-    shades = [int(frame.rgb().mean()) for frame in episode.video.frames([0.5, 59.0, 61.0, 174.0])]
+    shades = [int(frame.rgb().mean()) for frame in episode.reader.frames([0.5, 59.0, 61.0, 174.0])]
     assert all(abs(shade - expected) < 3 for shade, expected in zip(shades, (40, 40, 90, 140), strict=True))
-    assert [round(frame.time_s, 2) for frame in episode.video.frames([0.5, 61.0])] == [0.33, 61.0]
+    assert [round(frame.time_s, 2) for frame in episode.reader.frames([0.5, 61.0])] == [0.33, 61.0]
 
 
 def test_episode_video_with_empty_frame_folder(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_build_frames_linked_and_counted(tmp_path: Path) -> None:
     data = read_longtvqa(tmp_path / "out")
     assert data.timeline("s01e01").duration_s == 6.0
     episode = data.open_video("s01e01")
-    assert [int(frame.rgb().mean()) for frame in episode.video.frames([1.0, 3.0])] == [40, 90]
+    assert [int(frame.rgb().mean()) for frame in episode.reader.frames([1.0, 3.0])] == [40, 90]
     assert data.episode_video("s01e01") is None  # frames take precedence over a video made of them
     (tmp_path / "other").mkdir()
     questions = tmp_path / "q_val.json"
@@ -234,7 +234,7 @@ def test_video_used_without_frames(tmp_path: Path) -> None:
     (tmp_path / "frames").rename(tmp_path / "out" / "frames")
     (tmp_path / "out" / "videos" / "s01e02.77.partial.mp4").write_bytes(b"killed")
     data = read_longtvqa(tmp_path / "out")
-    assert (data.episode_video("s01e01"), data.open_video("s01e02").video.path.name) == (None, "s01e02.mp4")
+    assert (data.episode_video("s01e01"), data.open_video("s01e02").reader.path.name) == (None, "s01e02.mp4")
     report = check_dataset(data)
     assert (report.problems, report.counts["clips without frames"]) == ((), 0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.video import open_video
+from longvideoagent.index.open import open_video
 
 CUE = "1\n00:00:01,000 --> 00:00:02,000\nMira: Hello\n"
 LATE = "1\n01:00:00,000 --> 01:00:01,000\nlate\n"

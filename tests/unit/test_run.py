@@ -15,7 +15,7 @@ from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
-from longvideoagent.media.video import open_video
+from longvideoagent.index.open import open_video
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.run import answer
 
@@ -66,7 +66,7 @@ def test_the_drivers_agree(short_video: Path) -> None:
         rollouts = [Rollout(QUESTION, episode.timeline) for _ in teams]
         while any(rollout.request for rollout in rollouts):
             pairs = [(team, rollout) for team, rollout in zip(teams, rollouts, strict=True) if rollout.request]
-            asked = [team.perform(rollout.request, episode.video) for team, rollout in pairs if rollout.request]
+            asked = [team.perform(rollout.request, episode.reader) for team, rollout in pairs if rollout.request]
             for (_, rollout), result in zip(pairs, await asyncio.gather(*asked), strict=True):
                 rollout.receive(result)
         return [rollout.trace for rollout in rollouts]

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from longvideoagent import ask, open_video
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.index.speech import transcribe
 from longvideoagent.media import speech
-from longvideoagent.media.subtitles import read_subtitles
+from longvideoagent.media.subtitles import read_subtitles, write_srt
 from tests.plugins.cli import lva_process, refusal
 from tests.plugins.media import write_video
 
@@ -110,7 +111,7 @@ def kept(cache: Path) -> list[Path]:
 
 def test_a_video_without_sound_says_nothing(short_video: Path) -> None:
     if speech.is_installed():
-        assert speech.transcribe(short_video, "small") == []
+        assert transcribe(short_video, "small") == []
 
 
 def test_without_the_extra_its_name_is_told(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,15 +119,15 @@ def test_without_the_extra_its_name_is_told(talk: Path, monkeypatch: pytest.Monk
     monkeypatch.delitem(sys.modules, "faster_whisper", raising=False)
     importlib.invalidate_caches()
     with pytest.raises(UsageError, match=r"longvideoagent\[asr\]"):
-        speech.transcribe(talk, "small")
+        transcribe(talk, "small")
 
 
 def test_subtitles_are_written_whole_and_never_over_others(tmp_path: Path) -> None:
     lines = [Subtitle(1.5, 2.25, "one"), Subtitle(3.0, 4.0, "two\nlines")]
-    speech.write_srt(tmp_path / "a.srt", lines)
+    write_srt(tmp_path / "a.srt", lines)
     assert [(line.start_s, line.end_s) for line in read_subtitles(tmp_path / "a.srt")[0]] == [(1.5, 2.25), (3.0, 4.0)]
     with pytest.raises(UsageError, match="already"):
-        speech.write_srt(tmp_path / "a.srt", lines)
+        write_srt(tmp_path / "a.srt", lines)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.srt"]
 
 
@@ -135,12 +136,12 @@ def test_subtitles_are_written_whole_and_never_over_others(tmp_path: Path) -> No
 
 @needs_whisper
 def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Path) -> None:
-    with pytest.raises(DataError, match=r"'small' \(484 MB\) is not at hand"):
-        speech.transcribe(talk, "small")
-    with pytest.raises(DataError, match=r"cannot be fetched"):
-        speech.transcribe(talk, "small", fetch=True)
-    with pytest.raises(DataError, match=r"cannot be fetched.*tiny, base"):
-        speech.transcribe(talk, "enormous", fetch=True)
+    with pytest.raises(DataError, match=r"'small' \(484 MB\) is not available"):
+        transcribe(talk, "small")
+    with pytest.raises(DataError, match=r"cannot be downloaded"):
+        transcribe(talk, "small", fetch=True)
+    with pytest.raises(DataError, match=r"cannot be downloaded.*tiny, base"):
+        transcribe(talk, "enormous", fetch=True)
     trace = ask(talk, "What is said?")
     assert trace.outcome is not None
     assert any("484 MB" in warning for warning in trace.warnings)
@@ -149,7 +150,7 @@ def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Pa
 @needs_whisper
 def test_what_is_said_is_told_with_its_time(talk: Path, whisper: str) -> None:
     shares: list[float] = []
-    lines = speech.transcribe(talk, whisper, progress=lambda _, fraction: shares.append(fraction))
+    lines = transcribe(talk, whisper, progress=lambda _, fraction: shares.append(fraction))
     assert lines
     assert all(set(line.text) == {"o"} for line in lines)
     assert all(0.4 < line.start_s < line.end_s <= 6.3 for line in lines)
@@ -158,12 +159,12 @@ def test_what_is_said_is_told_with_its_time(talk: Path, whisper: str) -> None:
 
 @needs_whisper
 def test_a_transcript_is_made_once_for_a_content(talk: Path, whisper: str, cache: Path, tmp_path: Path) -> None:
-    lines = speech.transcribe(talk, whisper)
+    lines = transcribe(talk, whisper)
     (stored,) = kept(cache)
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(talk.read_bytes())
     before = stored.stat().st_mtime_ns
-    assert speech.transcribe(copy, whisper) == lines
+    assert transcribe(copy, whisper) == lines
     assert kept(cache) == [stored]
     assert stored.stat().st_mtime_ns == before
 
@@ -171,11 +172,11 @@ def test_a_transcript_is_made_once_for_a_content(talk: Path, whisper: str, cache
 @needs_whisper
 @pytest.mark.parametrize("broken", ["", "[]", '{"count": 0, "lines": []}', '{"count": 2, "lines": [{"start_s": 1}]}'])
 def test_a_transcript_that_is_empty_or_broken_is_made_anew(broken: str, talk: Path, whisper: str, cache: Path) -> None:
-    lines = speech.transcribe(talk, whisper)
+    lines = transcribe(talk, whisper)
     (stored,) = kept(cache)
     whole = stored.read_text()
     stored.write_text(broken)
-    assert speech.transcribe(talk, whisper) == lines
+    assert transcribe(talk, whisper) == lines
     assert stored.read_text() == whole
 
 
@@ -183,7 +184,7 @@ def test_a_transcript_that_is_empty_or_broken_is_made_anew(broken: str, talk: Pa
 def test_sound_without_speech_is_nothing_said_and_not_kept(whisper: str, cache: Path, tmp_path: Path) -> None:
     tone = (0.2 * np.sin(np.arange(RATE * 5) * 0.3)).astype(np.float32)
     write_talk(tmp_path / "tone.mp4", tone)
-    assert speech.transcribe(tmp_path / "tone.mp4", whisper) == []
+    assert transcribe(tmp_path / "tone.mp4", whisper) == []
     assert kept(cache) == []
 
 
@@ -191,7 +192,7 @@ def test_sound_without_speech_is_nothing_said_and_not_kept(whisper: str, cache: 
 def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVA_SPEECH_MODEL", whisper)
     episode = open_video(talk)
-    assert episode.text_source == "its speech"
+    assert episode.text_source == "the speech"
     assert all(line.source == "subtitle" for line in episode.timeline.subtitles)
 
 

@@ -38,7 +38,7 @@ def test_subsets_of_two_splits_in_one_folder(synthetic_dataset: Path, tmp_path: 
     for split, data in splits.items():
         subset, video = read_longtvqa(tmp_path / "part", split), data.samples[0].video
         assert subset.timeline(video) == data.timeline(video)
-        assert subset.open_video(video).video.duration_s == data.open_video(video).video.duration_s
+        assert subset.open_video(video).reader.duration_s == data.open_video(video).reader.duration_s
     other = tmp_path / "other"
     shutil.copytree(tmp_path / "part", other, symlinks=True)
     (other / "LongTVQA_plus_val.json").unlink()

@@ -32,7 +32,7 @@ def test_synthetic_dataset_layout(synthetic_dataset: Path) -> None:
     sample = next(sample for sample in val.samples if sample.kind == "pixels")
     episode = val.open_video(sample.video)
     (box,) = val.boxes(sample) or ()
-    assert episode.video.frames([box.time_s])[0].is_readable()
+    assert episode.reader.frames([box.time_s])[0].is_readable()
     clip = episode.timeline.find(sample.gold.clip or "")
     assert clip is not None
     assert clip.start_s <= (sample.gold.start_s or 0) < (sample.gold.end_s or 0) <= clip.end_s
@@ -62,8 +62,8 @@ def test_extract_frames(synthetic_dataset: Path, tmp_path: Path) -> None:
     data = read_longtvqa(tmp_path, "train")
     assert check_dataset(data).problems == ()
     folders, video = (
-        data.open_video("s01e01").video,
-        read_longtvqa(synthetic_dataset, "train").open_video("s01e01").video,
+        data.open_video("s01e01").reader,
+        read_longtvqa(synthetic_dataset, "train").open_video("s01e01").reader,
     )
     from_frames, from_video = (video.frames([75.0])[0].rgb().astype(float) for video in (folders, video))
     assert abs(from_frames - from_video).mean() < 6

@@ -46,7 +46,7 @@ def test_set_recognised_and_read(make: Maker, split: str, name: str, tmp_path: P
         data.open_video(sample.video)
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "talk.mp4").write_bytes(short_video.read_bytes())
-    assert open_dataset(tmp_path, split).open_video(sample.video).video.duration_s == pytest.approx(10.0)
+    assert open_dataset(tmp_path, split).open_video(sample.video).reader.duration_s == pytest.approx(10.0)
 
 
 @each_set
@@ -184,7 +184,7 @@ def test_mlvu_published_layout(tmp_path: Path, short_video: Path) -> None:
     shutil.copy(short_video, root / "video" / "1_plotQA" / "talk.mp4")
     data = open_dataset(tmp_path)
     assert data.name == "MLVU"
-    assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+    assert data.open_video(data.samples[0].video).reader.duration_s == pytest.approx(10.0)
 
 
 def test_nextqa_published_layout(tmp_path: Path, short_video: Path) -> None:
@@ -192,7 +192,7 @@ def test_nextqa_published_layout(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "NExTVideo" / "1164").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "NExTVideo" / "1164" / "talk.mp4")
     data = open_dataset(tmp_path)
-    assert data.open_video(data.samples[0].video).video.duration_s == pytest.approx(10.0)
+    assert data.open_video(data.samples[0].video).reader.duration_s == pytest.approx(10.0)
 
 
 def test_video_stem_must_match(tmp_path: Path, short_video: Path) -> None:
@@ -296,7 +296,7 @@ def test_mlvu_same_video_name_in_two_tasks(tmp_path: Path, short_video: Path) ->
     assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
     with pytest.raises(DataError, match="no video '1_plotQA/talk'"):
         open_dataset(tmp_path).open_video(plot.video)
-    assert open_dataset(tmp_path).open_video(needle.video).video.path.parent.name == "2_needle"
+    assert open_dataset(tmp_path).open_video(needle.video).reader.path.parent.name == "2_needle"
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
+from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.video import Video
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.summary import SUMMARY_FIELDS, summarize_trace
 from longvideoagent.views.trace_dict import (

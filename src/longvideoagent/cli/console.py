@@ -94,7 +94,7 @@ def print_video(video: Video, console: Console) -> None:
     timeline = video.timeline
     clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
     summary = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {video.text_source}"
-    console.print(Text(f"{video.video.path.name} · {summary}", style="dim"))
+    console.print(Text(f"{video.reader.path.name} · {summary}", style="dim"))
     for warning in video.warnings:
         note(f"warning: {warning}")
 

@@ -11,7 +11,7 @@ from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.episode import generate_episode
-from longvideoagent.media.video import open_video
+from longvideoagent.index.open import open_video
 from longvideoagent.run import answer
 from longvideoagent.views.html.page import write_page
 

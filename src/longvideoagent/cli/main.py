@@ -102,7 +102,7 @@ def ask(
     )
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
-    from longvideoagent.media.video import open_video
+    from longvideoagent.index.open import open_video
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
 
@@ -130,7 +130,7 @@ def ask(
     else:
         printer.finish(trace)
     if html is not None:
-        write_page(html, f"A question about {opened.video.path.name}", opened, [trace])
+        write_page(html, f"A question about {opened.reader.path.name}", opened, [trace])
         note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_FAILED)
@@ -146,7 +146,9 @@ def transcribe(
 ) -> None:
     """Transcribe the speech of a video into subtitles. Needs the extra asr; downloads its weights once."""
     from longvideoagent.cli.console import note, progress_bar
-    from longvideoagent.media.speech import chosen_model, transcribe, write_srt
+    from longvideoagent.index.speech import transcribe
+    from longvideoagent.media.speech import configured_model
+    from longvideoagent.media.subtitles import write_srt
 
     if not video.is_file():
         raise UsageError(f"{video}: no such video file; check the path")
@@ -154,7 +156,7 @@ def transcribe(
     if written.exists():
         raise UsageError(f"{written}: exists already; delete it or choose another --out")
     with progress_bar() as progress:
-        lines = transcribe(video, model or chosen_model(), fetch=True, progress=progress)
+        lines = transcribe(video, model or configured_model(), fetch=True, progress=progress)
     if not lines:
         note(f"{video} has no speech or no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)

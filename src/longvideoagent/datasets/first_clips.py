@@ -76,7 +76,7 @@ async def _locate_clip(question: Question, video: Video, team: Team) -> str | No
     the video does not have."""
     request = Rollout(question, video.timeline).request
     assert request is not None  # a rollout begins with grounding
-    result = await team.perform(request, video.video)
+    result = await team.perform(request, video.reader)
     if isinstance(result, AgentFailure):
         raise ModelError(result.cause)
     label = result.label if isinstance(result, GroundingResult) else None

@@ -62,7 +62,7 @@ class FramesInPromptModel:
         """The model's reply. Raises DataError for a video without frames."""
         images = await asyncio.to_thread(middle_frames, self.video)
         if not images:
-            raise DataError(f"{self.video.video.path}: has no frame to show; get its frames, or ask without them")
+            raise DataError(f"{self.video.reader.path}: has no frame to show; get its frames, or ask without them")
         first, *others = messages
         with_images = Message(role="user", content=(*images, str(first["content"])))
         reply = await self.model.complete([with_images, *others], settings, on_text)
@@ -181,5 +181,5 @@ def middle_frames(video: Video) -> tuple[Jpeg, ...]:
     clips = video.timeline.clips
     count = min(MAX_BASELINE_FRAMES, len(clips))
     chosen = [clips[int((index + 0.5) * len(clips) / count)] for index in range(count)]
-    frames = video.video.frames([(clip.start_s + clip.end_s) / 2 for clip in chosen])
+    frames = video.reader.frames([(clip.start_s + clip.end_s) / 2 for clip in chosen])
     return tuple(Jpeg(frame.jpeg()) for frame in frames if frame.is_complete())

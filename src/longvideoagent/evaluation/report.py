@@ -174,7 +174,7 @@ class _Questions:
         if not times_s or self.picture_bytes >= MAX_PICTURE_BYTES:
             return {}, 0
         try:
-            urls = thumbnails(self.data.open_video(sample.video).video, times_s, PICTURE_SIDE_PX) if self.data else {}
+            urls = thumbnails(self.data.open_video(sample.video).reader, times_s, PICTURE_SIDE_PX) if self.data else {}
         except DataError:
             urls = {}
         self.picture_bytes += sum(map(len, urls.values()))

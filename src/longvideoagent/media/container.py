@@ -35,7 +35,7 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
         yield packet
 
 
-def has_sound(path: Path) -> bool:
+def has_audio(path: Path) -> bool:
     """Whether it has an audio stream. Raises DataError where FFmpeg cannot read it."""
     with open_container(path) as container:
         return bool(container.streams.audio)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
@@ -22,7 +23,8 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.fs import atomic_write_text
 from longvideoagent.media.container import open_container, origin_s
 from longvideoagent.media.text_encoding import decode_text
 
@@ -44,7 +46,14 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]{1,200})>")
 _MARKUP = re.compile(r"</?(?:i|b|u|s|c|v|font|ruby|rt|lang|span)\b[^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
 
 
-def read_subtitles(path: str | Path) -> tuple[list[Subtitle], list[str]]:
+class ParsedSubtitles(NamedTuple):
+    """Subtitles in order of time, and what was repaired or ignored."""
+
+    subtitles: list[Subtitle]
+    warnings: list[str]
+
+
+def read_subtitles(path: str | Path) -> ParsedSubtitles:
     """The lines of a subtitle file in order of time, and what was repaired or ignored.
 
     Raises DataError where the file is missing, is no text, or holds no cue.
@@ -65,7 +74,7 @@ def read_subtitles(path: str | Path) -> tuple[list[Subtitle], list[str]]:
         raise DataError(f"{path}: {error}") from None
 
 
-def parse_subtitles(data: bytes) -> tuple[list[Subtitle], list[str]]:
+def parse_subtitles(data: bytes) -> ParsedSubtitles:
     """As ``read_subtitles``, from the bytes of a file; never raises anything but DataError."""
     text, guessed = decode_text(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
@@ -78,7 +87,7 @@ def parse_subtitles(data: bytes) -> tuple[list[Subtitle], list[str]]:
     fixed, repaired = repair(lines)
     if unread:
         guessed.append(f"{unread} subtitle cues have times that cannot be read and were put to the cue before")
-    return fixed, guessed + repaired
+    return ParsedSubtitles(fixed, guessed + repaired)
 
 
 def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
@@ -143,7 +152,7 @@ def plain_text(marked: str) -> str:
     return " ".join(text.replace("\u200b", "").replace("\ufeff", "").split())
 
 
-def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
+def repair(lines: list[Subtitle]) -> ParsedSubtitles:
     """Lines in order of time, each ending after it starts; and what had to be done for that."""
     repaired: list[str] = []
     ordered = sorted(lines, key=lambda line: line.start_s)
@@ -161,7 +170,7 @@ def repair(lines: list[Subtitle]) -> tuple[list[Subtitle], list[str]]:
         ordered[index] = replace(line, start_s=start_s, end_s=end_s)
     if backward:
         repaired.append(f"{backward} subtitle cues ended before they started and were given a length")
-    return ordered, repaired
+    return ParsedSubtitles(ordered, repaired)
 
 
 def subtitle_text(lines: Iterable[Subtitle], form: str) -> str:
@@ -170,6 +179,13 @@ def subtitle_text(lines: Iterable[Subtitle], form: str) -> str:
     written.events.extend(pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines)
     text: str = written.to_string(form)
     return text
+
+
+def write_srt(path: Path, subtitles: Iterable[Subtitle]) -> None:
+    """Write a SubRip file, completely or not at all. Raises UsageError if the file exists."""
+    if path.exists():
+        raise UsageError(f"{path}: exists already; delete it or choose another --out")
+    atomic_write_text(path, subtitle_text(subtitles, "srt"))
 
 
 def _ms(time_s: float) -> int:
@@ -191,10 +207,10 @@ def find_sidecar(video: Path) -> Path | None:
     )
 
 
-def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:
+def read_embedded(video: Path) -> ParsedSubtitles:
     """The first subtitle stream inside a video file that holds text; empty where there is none."""
     if video.is_dir():
-        return [], []
+        return ParsedSubtitles([], [])
     skipped: list[str] = []
     with open_container(video) as container:
         for stream in container.streams.subtitles:
@@ -207,8 +223,8 @@ def read_embedded(video: Path) -> tuple[list[Subtitle], list[str]]:
                 skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
             if lines:
                 fixed, repaired = repair(lines)
-                return fixed, skipped + repaired
-    return [], skipped
+                return ParsedSubtitles(fixed, skipped + repaired)
+    return ParsedSubtitles([], skipped)
 
 
 def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[list[Subtitle], bool]:

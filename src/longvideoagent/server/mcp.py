@@ -165,7 +165,7 @@ class Tools:
 
     async def _perform(self, request: GroundingRequest | VisionRequest, opened: Video) -> Result:
         async with self._slots:
-            return await self._team.perform(request, opened.video)
+            return await self._team.perform(request, opened.reader)
 
     async def _open(self, name: str) -> Video:
         return await self._video_cache.video(await asyncio.to_thread(self._library.video_named, name))

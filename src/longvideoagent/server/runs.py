@@ -92,7 +92,7 @@ class RunCache:
             raise NotFoundError(f"{item.name}: no finished question {question_id[:80]!r}; reload the run")
         row, sample = run.rows[question_id], run.samples[question_id]
         video = self._video(run.config, row.score.video)
-        library_item = self.library.video_at(video.video.path) if video else None
+        library_item = self.library.video_at(video.reader.path) if video else None
         return {
             "id": question_id,
             "gold": _gold_to_dict(sample),

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.index.open import open_video
+from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 from longvideoagent.server.library import Library, VideoItem

@@ -13,9 +13,10 @@ from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.datasets.sets.json_subtitles import open_with_json_subtitles, read_json_subtitles
 from longvideoagent.datasets.sets.raw_question import RecordReader, read_raw_questions
 from longvideoagent.errors import DataError
+from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.media.video import Video, open_video
+from longvideoagent.media.video import Video
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
 ONLY_SPLIT = "val"

@@ -36,7 +36,7 @@ from longvideoagent.datasets.synthetic.scenario import (
     generate_scenes,
 )
 from longvideoagent.fs import atomic_path
-from longvideoagent.media.video import open_video
+from longvideoagent.index.open import open_video
 from longvideoagent.progress import Progress, no_progress
 
 KINDS = ("dialogue", "pixels", "both", "before_after")

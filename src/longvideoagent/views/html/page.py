@@ -41,11 +41,11 @@ def render_page(title: str, video: Video, traces: Sequence[Trace]) -> str:
         "longvideoagent.views.html",
         "page.html.j2",
         title=title,
-        video=video.video.path.name,
+        video=video.reader.path.name,
         timeline=video.timeline,
         text_source=video.text_source,
         traces=list(zip(views, timelines, strict=True)),
-        thumbnails=thumbnails(video.video, times_s, THUMBNAIL_PX),
+        thumbnails=thumbnails(video.reader, times_s, THUMBNAIL_PX),
     )
 
 
