@@ -210,6 +210,10 @@ def test_build_video_again_when_frames_change(tmp_path: Path) -> None:
     written_ns = path.stat().st_mtime_ns
     build_videos(tmp_path)
     assert path.stat().st_mtime_ns == written_ns
+    digests = path.with_name("input_digests.json")
+    digests.rename(path.with_name("made_of.json"))  # its name in earlier versions
+    build_videos(tmp_path)
+    assert path.stat().st_mtime_ns == written_ns
     Image.new("RGB", (64, 48), (250,) * 3).save(tmp_path / "frames" / CLIPS[2] / "00005.jpg")
     build_videos(tmp_path)
     assert path.stat().st_mtime_ns != written_ns

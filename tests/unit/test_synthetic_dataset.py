@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -53,6 +55,23 @@ def test_synthetic_dataset_kept(synthetic_dataset: Path) -> None:
     generate_dataset(synthetic_dataset, SyntheticConfig(3, 5, 4))
     assert video.stat().st_mtime_ns == before
     assert {path.name: path.read_bytes() for path in synthetic_dataset.glob("*.json")} == contents
+
+
+def test_synthetic_dataset_of_earlier_version_kept(synthetic_dataset: Path, tmp_path: Path) -> None:
+    """The config file, two of its fields and the scenes of an episode had other names."""
+    folder = tmp_path / "old"
+    shutil.copytree(synthetic_dataset, folder)
+    fields = json.loads((folder / "synthetic.json").read_text())
+    fields["per_kind"], fields["val_share"] = fields.pop("questions_per_kind"), fields.pop("val_fraction")
+    (folder / "made.json").write_text(json.dumps(fields))
+    (folder / "synthetic.json").unlink()
+    metadata = folder / "videos" / "s01e01.json"
+    metadata.write_text(json.dumps({"script": json.loads(metadata.read_text())["scenes"]}))
+    before = (folder / "videos" / "s01e01.mp4").stat().st_mtime_ns
+    with pytest.raises(UsageError, match="holds another data set"):
+        generate_dataset(folder, SyntheticConfig(3, 5, 5))
+    generate_dataset(folder, SyntheticConfig(3, 5, 4))
+    assert (folder / "videos" / "s01e01.mp4").stat().st_mtime_ns == before
 
 
 def test_extract_frames(synthetic_dataset: Path, tmp_path: Path) -> None:
