@@ -1,1 +1,1 @@
-"""Teams that ship, one TOML file each."""
+"""Teams that come with the package, one TOML file each."""
