@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from longvideoagent import ask
-from longvideoagent.datasets.synthetic.episode import SyntheticEpisode, generate_episode
+from longvideoagent.datasets.synthetic.episode import SyntheticEpisode
 from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import LVA, lva, lva_process, refusal
 from tests.plugins.environment import SHARED
@@ -32,9 +32,9 @@ def ask_json(*arguments: str | Path, **more: Any) -> dict[str, Any]:
     return record
 
 
-@pytest.fixture(scope="module")
-def episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
-    return generate_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=4, questions_per_kind=1)
+@pytest.fixture
+def episode(sample_episode: SyntheticEpisode) -> SyntheticEpisode:
+    return sample_episode
 
 
 def test_ask_json_keys(episode: SyntheticEpisode) -> None:

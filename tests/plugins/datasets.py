@@ -10,17 +10,26 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.first_clips import ground_dataset
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
+from longvideoagent.datasets.synthetic.episode import SyntheticEpisode, generate_episode
 from longvideoagent.datasets.synthetic.generate import SyntheticConfig, generate_dataset
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.video import Video
+from tests.plugins.once import shared_folder
 
 
 @pytest.fixture(scope="session")
 def synthetic_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of 3 episodes of 5 minutes with 12 questions each: 24 in split train, 12 in val."""
-    folder = tmp_path_factory.mktemp("synthetic")
-    generate_dataset(folder, SyntheticConfig(3, 5, 4))
+    with shared_folder(tmp_path_factory, "synthetic") as folder:
+        generate_dataset(folder, SyntheticConfig(3, 5, 4))
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
+    """An episode of 6 minutes with two questions of each kind. Tests must not change it."""
+    with shared_folder(tmp_path_factory, "sample") as folder:
+        return generate_episode(folder, seed=3, minutes=6, questions_per_kind=2)
 
 
 @pytest.fixture(scope="session")

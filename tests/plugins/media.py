@@ -64,3 +64,12 @@ def short_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "short.mp4"
     write_video(path, range(0, 10_000, 40), gop=50)
     return path
+
+
+@pytest.fixture(scope="session")
+def subtitled_video(short_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The short video with one subtitle line, which makes it cheap to open: no text is read off the screen."""
+    path = tmp_path_factory.mktemp("subtitled") / "short.mp4"
+    path.write_bytes(short_video.read_bytes())
+    path.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
+    return path

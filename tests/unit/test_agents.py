@@ -363,11 +363,11 @@ def test_parse_clips_ignores_reasoning_and_fences() -> None:
     assert parse_clips("see {note} <clip>c02</clip> there") == [("c02", "there")]
 
 
-def test_team_shared_by_threads(short_video: Path) -> None:
+def test_team_shared_by_threads(subtitled_video: Path) -> None:
     with serving(say("<answer>grey</answer>")) as (url, _):
         team = load_team(TeamConfig().with_models(master=f"openai:tiny@{url}"))
         with ThreadPoolExecutor(6) as pool:
-            traces = list(pool.map(lambda _: ask(short_video, "What colour?", team=team), range(12)))
+            traces = list(pool.map(lambda _: ask(subtitled_video, "What colour?", team=team), range(12)))
     assert [trace.answer for trace in traces] == ["grey"] * 12
 
 

@@ -1,4 +1,4 @@
-"""One loop, several drivers: they must agree, and an agent that is down must be told as such."""
+"""All drivers of the loop agree, and an agent that fails is recorded as such."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from longvideoagent import RolloutSettings, ask, steps
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
+from longvideoagent.agents.offline import OfflineGrounding
+from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Trace
@@ -28,7 +29,12 @@ QUESTION = Question("What colour is it?", ("grey", "red"))
 
 
 def scripted_team(*replies: str | Reply | ModelError) -> Team:
-    return Team("scripted", ModelMaster(ScriptedModel(replies or SCRIPT)), OfflineGrounding(), OfflineVision())
+    return Team(
+        "scripted",
+        ModelMaster(ScriptedModel(replies or SCRIPT)),
+        OfflineGrounding(),
+        ModelVision(ScriptedModel(["0.5 s: grey"])),
+    )
 
 
 def without_seconds(trace: Trace) -> Trace:
@@ -51,10 +57,10 @@ def without_seconds(trace: Trace) -> Trace:
     return replace(trace, rounds=tuple(rounds), first_grounding=first)
 
 
-def test_the_drivers_agree(short_video: Path) -> None:
-    episode = open_video(short_video)
+def test_drivers_agree(subtitled_video: Path) -> None:
+    episode = open_video(subtitled_video)
     by_answer = answer(QUESTION, episode, scripted_team())
-    by_ask = ask(short_video, QUESTION.text, QUESTION.options, team=scripted_team())
+    by_ask = ask(subtitled_video, QUESTION.text, QUESTION.options, team=scripted_team())
 
     async def last_step() -> Trace:
         seen = [trace async for trace in steps(QUESTION, episode, scripted_team(), RolloutSettings())]
@@ -76,30 +82,32 @@ def test_the_drivers_agree(short_video: Path) -> None:
     assert all(without_seconds(trace) == without_seconds(traces[0]) for trace in traces)
 
 
-def test_asking_works_inside_a_running_loop(short_video: Path) -> None:
+def test_ask_in_running_loop(subtitled_video: Path) -> None:
     async def notebook_cell() -> Trace:
-        return ask(short_video, QUESTION.text, QUESTION.options, team=scripted_team())
+        return ask(subtitled_video, QUESTION.text, QUESTION.options, team=scripted_team())
 
     assert asyncio.run(notebook_cell()).answer == "grey"
 
 
-def test_an_outage_is_never_an_answer(short_video: Path) -> None:
-    trace = answer(QUESTION, open_video(short_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries")))
+def test_outage_is_not_an_answer(subtitled_video: Path) -> None:
+    trace = answer(
+        QUESTION, open_video(subtitled_video), scripted_team(SCRIPT[0], ModelError("HTTP 503 after 5 tries"))
+    )
     assert trace.outcome is Outcome.FAILED
     assert trace.cause == "master: HTTP 503 after 5 tries"
     assert (trace.answer, trace.option_index) == ("", None)
     assert trace.usage.calls == 4  # the failed call is counted
 
 
-def test_steps_are_told_as_they_happen(short_video: Path) -> None:
-    told: list[Trace] = []
-    last = answer(QUESTION, open_video(short_video), scripted_team(), on_step=told.append)
-    assert told[-1] == last
-    assert all(trace.outcome is None for trace in told[:-1])
+def test_on_step_order(subtitled_video: Path) -> None:
+    traces: list[Trace] = []
+    last = answer(QUESTION, open_video(subtitled_video), scripted_team(), on_step=traces.append)
+    assert traces[-1] == last
+    assert all(trace.outcome is None for trace in traces[:-1])
 
 
-def test_time_spent_is_counted(short_video: Path) -> None:
-    usage = answer(QUESTION, open_video(short_video), scripted_team()).usage
+def test_usage_counted(subtitled_video: Path) -> None:
+    usage = answer(QUESTION, open_video(subtitled_video), scripted_team()).usage
     assert usage.calls == 6
     assert usage.images == 15
     assert usage.seconds > 0

@@ -18,9 +18,9 @@ from longvideoagent.media.readers.base import open_reader
 MINUTES = 6
 
 
-@pytest.fixture(scope="session")
-def episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
-    return generate_episode(tmp_path_factory.mktemp("sample"), seed=3, minutes=MINUTES, questions_per_kind=2)
+@pytest.fixture
+def episode(sample_episode: SyntheticEpisode) -> SyntheticEpisode:
+    return sample_episode
 
 
 def test_scenes_reproducible() -> None:
