@@ -9,7 +9,7 @@ import pytest
 
 from tests.plugins.cli import lva, refusal
 from tests.plugins.environment import SHARED
-from tests.plugins.runs import asked, run
+from tests.plugins.runs import eval_config, run
 
 
 def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
@@ -61,6 +61,6 @@ def test_retry_failed_takes_no_value(release: Path) -> None:
 @pytest.mark.shared
 def test_real_set_beats_the_longest_option(tmp_path: Path) -> None:
     data = SHARED / "data" / "longtvqa_plus"
-    summary = run(asked(data), tmp_path / "run")
+    summary = run(eval_config(data), tmp_path / "run")
     assert summary["finished"] == 1575
     assert summary["accuracy"]["mean"] > 0.49

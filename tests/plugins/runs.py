@@ -1,4 +1,4 @@
-"""Runs over made releases, for tests to begin, stop and spoil."""
+"""Runs over small releases, for tests to start, stop and damage."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from tests.plugins.cli import LVA
 Json = dict[str, Any]
 
 
-def asked(folder: Path, team: TeamConfig | None = None, **switches: Any) -> EvalConfig:
-    agents = {} if "baseline" in switches else {"agents": "grounding"}
-    return make_eval_config(folder, "val", team or TeamConfig(), RolloutSettings(), agents | switches)
+def eval_config(folder: Path, team: TeamConfig | None = None, **overrides: Any) -> EvalConfig:
+    """A configuration with grounding only, unless an override says otherwise."""
+    agents = {} if "baseline" in overrides else {"agents": "grounding"}
+    return make_eval_config(folder, "val", team or TeamConfig(), RolloutSettings(), agents | overrides)
 
 
-def run(protocol: EvalConfig, path: Path, **how: Any) -> Json:
-    return run_evaluation(protocol, path, RunOptions(**how), lambda *_: None).summary
+def run(config: EvalConfig, path: Path, **options: Any) -> Json:
+    return run_evaluation(config, path, RunOptions(**options), lambda *_: None).summary
 
 
 def lines(path: Path) -> list[Json]:
@@ -39,9 +40,9 @@ def ids(path: Path) -> list[str]:
     return [line["id"] for line in lines(path)]
 
 
-def start(release: Path, path: Path, *more: str, **how: Any) -> subprocess.Popen[str]:
+def start(release: Path, path: Path, *more: str, **options: Any) -> subprocess.Popen[str]:
     command = [str(LVA), "eval", str(release), "--run", str(path), "--agents", "grounding", *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **how)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
 
 
 def wait_for_lines(path: Path, count: int) -> None:
@@ -51,10 +52,10 @@ def wait_for_lines(path: Path, count: int) -> None:
         time.sleep(0.01)
 
 
-async def play(request: web.Request) -> web.StreamResponse:
-    """Plays all three roles, each in a way that depends on every word of what it is asked."""
-    told = json.loads(await request.read())
-    text = json.dumps(told["messages"])
+async def reply_as_any_model(request: web.Request) -> web.StreamResponse:
+    """Replies as master, grounding or vision; each reply depends on every character of the request."""
+    body = json.loads(await request.read())
+    text = json.dumps(body["messages"])
     dice = random.Random(text)
     labels = re.findall(r"\[(s01e\w+)\]", text)
     turns = ["<visual_query>What is it?</visual_query>", "<request_grounding></request_grounding>"]
@@ -64,7 +65,7 @@ async def play(request: web.Request) -> web.StreamResponse:
         "grounding": f"<clip>{dice.choice(labels or [''])}</clip>",
         "vision": f"0.5 s: {dice.random()}",
     }
-    return cast(web.StreamResponse, await say(replies[told["model"]])(request))
+    return cast(web.StreamResponse, await say(replies[body["model"]])(request))
 
 
 def models_at(url: str, master: str) -> TeamConfig:

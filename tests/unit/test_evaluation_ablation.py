@@ -14,12 +14,12 @@ from longvideoagent.evaluation.evaluate import RunOptions
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import some_questions, write_release
 from tests.plugins.cli import lva
-from tests.plugins.runs import asked, run
+from tests.plugins.runs import eval_config, run
 
 
 def test_ablation_reports_failed_questions(release: Path, tmp_path: Path) -> None:
     with serving(*[status(400, "broken")] * 12) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         grid_of_one = make_grid(config, "agents", ["grounding"])
         result = run_grid(grid_of_one, tmp_path / "grid", RunOptions(), lambda *_: None)
     assert result.summaries["grounding"]["outcomes"]["failed"] == 12
@@ -29,7 +29,7 @@ def test_ablation_reports_failed_questions(release: Path, tmp_path: Path) -> Non
 def test_ablation_stopped_keeps_finished_values(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(26))
     with serving(*[say("<answer>a1</answer>")] * 26, *[status(400, "broken")] * 30) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         two = make_grid(config, "agents", ["none", "grounding"])
         result = run_grid(two, tmp_path / "grid", RunOptions(), lambda *_: None)
     assert list(result.summaries) == ["none"]
@@ -49,7 +49,7 @@ def test_ablation_uses_the_options_of_eval(release: Path, tmp_path: Path) -> Non
 
 def ablate(folder: Path, *values: str, **overrides: Any) -> list[str]:
     """The values in the table of a grid after running these values."""
-    config = asked(overrides.pop("data"), agents="grounding+vision", **overrides)
+    config = eval_config(overrides.pop("data"), agents="grounding+vision", **overrides)
     run_grid(make_grid(config, "agents", values), folder, RunOptions(), lambda *_: None)
     return list(json.loads((folder / "ablation.json").read_text())["rows"])
 

@@ -1,4 +1,4 @@
-"""Run folders that are damaged: told in one line, or mended, and never believed."""
+"""Damaged run folders: repaired, or refused in one line, and never trusted."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.replay import find_trace
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import truncate_incomplete_line
-from tests.plugins.runs import Json, asked, ids, run
+from tests.plugins.runs import Json, eval_config, ids, run
 
 
-def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+def test_incomplete_line_is_asked_again(release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
     path = tmp_path / "run" / "traces.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 300])
-    assert run(asked(release), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release), tmp_path / "run")["finished"] == 12
     assert len(set(ids(tmp_path / "run"))) == len(ids(tmp_path / "run")) == 12
 
 
@@ -36,16 +36,16 @@ def test_half_a_line_is_cut_off_and_asked_again(release: Path, tmp_path: Path) -
         (b"x" * 3_000_000, b""),
         (b"x" * 2_000_000 + b"\n" + b"y" * (1 << 20), b"x" * 2_000_000 + b"\n"),
     ],
-    ids=lambda told: f"{len(told)} bytes",
+    ids=lambda data: f"{len(data)} bytes",
 )
-def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> None:
+def test_truncate_incomplete_line(text: bytes, left: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(text)
     truncate_incomplete_line(tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == left
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"questions": ...}, "questions cannot be read"),
         ({"questions": "5"}, "questions cannot be read"),
@@ -54,67 +54,65 @@ def test_only_half_lines_are_cut(text: bytes, left: bytes, tmp_path: Path) -> No
         ({"team": []}, r"team\.style, team\.master\.model, team\.grounding\.model cannot be read"),
     ],
 )
-def test_settings_that_were_spoilt_are_named(changed: Json, told: str, release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+def test_config_damaged(changed: Json, message: str, release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text()) | changed
     path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
     for read in (
         lambda: compare(tmp_path / "run", tmp_path / "run"),
         lambda: write_report(tmp_path / "run"),
-        lambda: run(asked(release), tmp_path / "run"),
+        lambda: run(eval_config(release), tmp_path / "run"),
     ):
-        with pytest.raises(DataError, match=rf"config\.json: {told}; restore the file"):
+        with pytest.raises(DataError, match=rf"config\.json: {message}; restore the file"):
             read()
 
 
-def test_traces_without_their_settings_are_refused(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+def test_config_missing(release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
     (tmp_path / "run" / "config.json").unlink()
     with pytest.raises(UsageError, match=r"config\.json is missing"):
-        run(asked(release), tmp_path / "run")
+        run(eval_config(release), tmp_path / "run")
 
 
-def other_gold(text: str) -> str:
+def change_gold(text: str) -> str:
     return text.replace('"option_index": 1', '"option_index": 2')
 
 
-def without_the_second_line(text: str) -> str:
+def remove_second_line(text: str) -> str:
     return "".join(text.splitlines(keepends=True)[:1] + text.splitlines(keepends=True)[2:])
 
 
-def broken_off(text: str) -> str:
+def cut_in_half(text: str) -> str:
     return text[: len(text) // 2]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
-        (other_gold, "its gold answers have changed"),
-        (without_the_second_line, "its questions have changed"),
-        (broken_off, "its questions have changed"),
+        (change_gold, "its gold answers have changed"),
+        (remove_second_line, "its questions have changed"),
+        (cut_in_half, "its questions have changed"),
     ],
 )
-def test_questions_that_were_changed_in_a_run_are_not_believed(
-    spoil: Callable[[str], str], told: str, release: Path, tmp_path: Path
-) -> None:
-    run(asked(release), tmp_path / "run")
-    run(asked(release), tmp_path / "other")
+def test_questions_changed_in_a_run(damage: Callable[[str], str], message: str, release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
+    run(eval_config(release), tmp_path / "other")
     path = tmp_path / "run" / "questions.jsonl"
-    path.write_text(spoil(path.read_text()))
+    path.write_text(damage(path.read_text()))
     for read in (
         lambda: compare(tmp_path / "other", tmp_path / "run"),
         lambda: compare(tmp_path / "run", tmp_path / "other"),
         lambda: write_report(tmp_path / "run"),
-        lambda: run(asked(release), tmp_path / "run"),
+        lambda: run(eval_config(release), tmp_path / "run"),
         lambda: find_trace(tmp_path / "run", "1"),
     ):
-        with pytest.raises(DataError, match=rf"questions\.jsonl: {told}"):
+        with pytest.raises(DataError, match=rf"questions\.jsonl: {message}"):
             read()
 
 
-def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+def test_questions_not_utf8(release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
     path = tmp_path / "run" / "questions.jsonl"
     path.write_bytes(path.read_bytes().replace(b"Otto", b"\xff", 1))
     with pytest.raises(DataError, match=r"questions\.jsonl:1: not JSON .*; restore the file, or start a new run"):
@@ -122,7 +120,7 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("damaged", "told"),
+    ("damaged", "message"),
     [
         ("{broken", ":3: not JSON"),
         ("\udcff", ":3: not JSON .*; delete that line and run the command again"),
@@ -130,14 +128,14 @@ def test_bytes_that_are_no_text_are_named(release: Path, tmp_path: Path) -> None
         ("another question's", ":3: question 'other-"),
     ],
 )
-def test_a_line_that_was_spoilt_is_named(damaged: str, told: str, release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+def test_trace_line_damaged(damaged: str, message: str, release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
     path = tmp_path / "run" / "traces.jsonl"
     written = path.read_text().splitlines(keepends=True)
     other = written[2].replace('"id":"', '"id":"other-')
     written[2] = other if damaged.startswith("another") else f"{damaged}\n"
     path.write_text("".join(written), errors="surrogateescape")
-    with pytest.raises(DataError, match=told):
-        run(asked(release), tmp_path / "run")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
+        run(eval_config(release), tmp_path / "run")
+    with pytest.raises(DataError, match=message):
         write_report(tmp_path / "run")

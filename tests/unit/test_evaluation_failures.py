@@ -22,13 +22,13 @@ from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import question, some_questions, write_release, write_slow_release
 from tests.plugins.cli import lva
-from tests.plugins.runs import asked, ids, lines, run, start, wait_for_lines
+from tests.plugins.runs import eval_config, ids, lines, run, start, wait_for_lines
 
 
 def test_outage_is_not_an_answer_and_can_be_retried(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(400, "broken")] * 5 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         first = run(config, tmp_path / "run", limits=RunLimits(concurrency=1))
         assert first["outcomes"] == {"answered": 7, "abstained": 0, "spent": 0, "failed": 5}
         assert sum(first["failures"].values()) == 5
@@ -39,15 +39,15 @@ def test_outage_is_not_an_answer_and_can_be_retried(release: Path, tmp_path: Pat
 
 
 def test_retry_with_another_limit(release: Path, tmp_path: Path) -> None:
-    run(asked(release, limit=5), tmp_path / "run")
+    run(eval_config(release, limit=5), tmp_path / "run")
     before = (tmp_path / "run" / "config.json").read_bytes()
     for limit in (None, 8, 3):
         with pytest.raises(UsageError, match=r"--retry-failed: .* is a run of 5 questions; give --limit 5"):
-            run(asked(release, limit=limit), tmp_path / "run", retry_failed=True)
+            run(eval_config(release, limit=limit), tmp_path / "run", retry_failed=True)
     assert (tmp_path / "run" / "config.json").read_bytes() == before
-    assert run(asked(release, limit=5), tmp_path / "run", retry_failed=True)["finished"] == 5
-    run(asked(release), tmp_path / "whole")
-    assert run(asked(release, limit=12), tmp_path / "whole", retry_failed=True)["finished"] == 12
+    assert run(eval_config(release, limit=5), tmp_path / "run", retry_failed=True)["finished"] == 5
+    run(eval_config(release), tmp_path / "whole")
+    assert run(eval_config(release, limit=12), tmp_path / "whole", retry_failed=True)["finished"] == 12
 
 
 def test_stopped_run_prints_finished_count(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_stopped_run_prints_finished_count(tmp_path: Path) -> None:
 def test_server_unavailable_for_a_while(release: Path, tmp_path: Path) -> None:
     replies: list[Any] = [status(503, "restarting")] * 10 + [say("<answer>a1</answer>")]
     with serving(*replies) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         assert run(config, tmp_path / "run", limits=RunLimits(concurrency=4))["outcomes"]["answered"] == 12
 
 
@@ -103,7 +103,7 @@ def test_server_unavailable_for_a_minute(tmp_path: Path) -> None:
 def test_run_stops_after_consecutive_failures(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(60))
     with serving(status(401, "no")) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         result = run_evaluation(config, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
     assert "25 questions in a row failed" in result.stop_reason
     assert result.summary["finished"] == 25
@@ -117,7 +117,9 @@ def test_run_stops_at_max_usd(tmp_path: Path) -> None:
             {"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}}
         )
         limits = RunLimits(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
-        result = run_evaluation(asked(release, team_config), tmp_path / "run", RunOptions(limits), lambda *_: None)
+        result = run_evaluation(
+            eval_config(release, team_config), tmp_path / "run", RunOptions(limits), lambda *_: None
+        )
     assert (result.summary["finished"], result.stop_reason) == (4, "12.00 dollars are spent")
 
 
@@ -135,7 +137,7 @@ def test_unreadable_video_fails_only_its_questions(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(8))
     (release / "videos").mkdir()
     (release / "videos" / "s01e02.mp4").write_text("not a video")
-    outcomes = run(asked(release), tmp_path / "run")["outcomes"]
+    outcomes = run(eval_config(release), tmp_path / "run")["outcomes"]
     assert (outcomes["failed"], outcomes["answered"]) == (2, 6)
     causes = [line["cause"] for line in lines(tmp_path / "run") if line["outcome"] == "failed"]
     assert all("s01e02.mp4" in cause for cause in causes)

@@ -15,7 +15,7 @@ import pytest
 from longvideoagent.evaluation.evaluate import RunOptions, run_evaluation
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import some_questions, write_release
-from tests.plugins.runs import asked
+from tests.plugins.runs import eval_config
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,11 +23,11 @@ pytestmark = [
 ]
 
 
-def inspected(release: Path, tmp_path: Path, *switches: str) -> tuple[Any, str]:
-    """Inspect's log of the task, and what it said on stderr."""
+def run_inspect(release: Path, tmp_path: Path, *arguments: str) -> tuple[Any, str]:
+    """Inspect's log of the task, and its stderr."""
     command = [str(Path(sys.executable).parent / "inspect"), "eval", "longvideoagent/longvideo", "--model", "none/none"]
-    for switch in (f"data={release}", "agents=grounding", *switches):
-        command += ["-T", switch]
+    for argument in (f"data={release}", "agents=grounding", *arguments):
+        command += ["-T", argument]
     command += ["--log-format", "json", "--log-dir", str(tmp_path / "logs"), "--display", "none"]
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONWARNINGS": "always::ResourceWarning"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
@@ -38,19 +38,19 @@ def inspected(release: Path, tmp_path: Path, *switches: str) -> tuple[Any, str]:
     return log, done.stderr
 
 
-def test_inspect_measures_what_we_measure(tmp_path: Path) -> None:
+def test_inspect_same_metrics(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(12))
-    log, _ = inspected(release, tmp_path)
+    log, _ = run_inspect(release, tmp_path)
     metrics = log["results"]["scores"][0]["metrics"]
-    ours = run_evaluation(asked(release), tmp_path / "run", RunOptions(), lambda *_: None).summary
+    ours = run_evaluation(eval_config(release), tmp_path / "run", RunOptions(), lambda *_: None).summary
     assert metrics["accuracy"]["value"] == pytest.approx(ours["accuracy"]["mean"])
     assert metrics["stderr"]["value"] == pytest.approx(ours["accuracy"]["standard_error"], rel=0.5)
     assert all(sample["metadata"]["trace"]["outcome"] == "answered" for sample in log["samples"])
 
 
-def test_no_connection_is_left_open_in_inspect(tmp_path: Path) -> None:
+def test_inspect_closes_connections(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     with serving(say("<answer>a1</answer>")) as (url, server):
-        _, told = inspected(release, tmp_path, f"master=openai:m@{url}")
+        _, stderr = run_inspect(release, tmp_path, f"master=openai:m@{url}")
     assert len(server.requests) == 4
-    assert "Unclosed client session" not in told
+    assert "Unclosed client session" not in stderr

@@ -28,7 +28,7 @@ from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some_questions, write_frames, write_release
 from tests.plugins.cli import lva
-from tests.plugins.runs import Json, asked, lines, models_at, play, run
+from tests.plugins.runs import Json, eval_config, lines, models_at, reply_as_any_model, run
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_gold_scrambled_same_traces(master: str, overrides: Json, release: Path,
         {**record, "answer": "a4", "ts": [30.0, 31.0], "occur_clip": other[record["episode_name"]], "bbox": {}}
         for record in some_questions(12)
     ]
-    with serving(play) as (url, server):
-        config = asked(release, models_at(url, master) if master else None, **overrides)
+    with serving(reply_as_any_model) as (url, server):
+        config = eval_config(release, models_at(url, master) if master else None, **overrides)
         run(config, tmp_path / "plain", limits=RunLimits(concurrency=1))
         write_release(release, scrambled)
         run(config, tmp_path / "scrambled", limits=RunLimits(concurrency=1))
@@ -76,25 +76,29 @@ def first_clips(path: Path) -> list[str]:
 
 
 def test_first_clip_sources(release: Path, tmp_path: Path) -> None:
-    run(asked(release, first_clip="gold"), tmp_path / "gold", limits=RunLimits(concurrency=1))
-    _, samples = load_samples(asked(release))
+    run(eval_config(release, first_clip="gold"), tmp_path / "gold", limits=RunLimits(concurrency=1))
+    _, samples = load_samples(eval_config(release))
     assert first_clips(tmp_path / "gold") == [sample.gold.clip for sample in order_by_video(samples)]
-    assert asked(release, first_clip="gold").gold_inputs == ("the first clip is the gold clip",)
-    run(asked(release, first_clip="random"), tmp_path / "random", limits=RunLimits(concurrency=1))
+    assert eval_config(release, first_clip="gold").gold_inputs == ("the first clip is the gold clip",)
+    run(eval_config(release, first_clip="random"), tmp_path / "random", limits=RunLimits(concurrency=1))
     assert len(set(first_clips(tmp_path / "random"))) == 4
     assert lva("data", "ground", release, "--split", "val", "--out", tmp_path / "c.json").returncode == 0
-    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "cache", limits=RunLimits(concurrency=1))
-    run(asked(release), tmp_path / "ground", limits=RunLimits(concurrency=1))
+    run(
+        eval_config(release, first_clip=f"cache={tmp_path / 'c.json'}"),
+        tmp_path / "cache",
+        limits=RunLimits(concurrency=1),
+    )
+    run(eval_config(release), tmp_path / "ground", limits=RunLimits(concurrency=1))
     assert first_clips(tmp_path / "cache") == first_clips(tmp_path / "ground")
 
 
 def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -> None:
-    _, samples = load_samples(asked(release))
+    _, samples = load_samples(eval_config(release))
     cache = FirstClips(tmp_path / "c.json")
     for sample in samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
     cache.write()
-    run(asked(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "run")
+    run(eval_config(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "run")
     traces = lines(tmp_path / "run")
     assert {trace["outcome"] for trace in traces} == {"failed"}
     assert "has no clip s09e09_seg01_clip_00; delete the file" in traces[0]["cause"]
@@ -120,7 +124,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
 )
 def test_override_invalid(override: Json, message: str, release: Path, tmp_path: Path) -> None:
     with pytest.raises((UsageError, DataError), match=re.escape(message)):
-        run(asked(release, **override), tmp_path / "run")
+        run(eval_config(release, **override), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +154,7 @@ class EchoVision:
 
 
 def test_gold_boxes_only_with_the_override(release: Path) -> None:
-    config = asked(release, agents="grounding+vision", gold_boxes=True)
+    config = eval_config(release, agents="grounding+vision", gold_boxes=True)
     data, samples = load_samples(config)
     sample, episode = samples[1], data.open_video(samples[1].video)
     team = EvalOverrides.of(config, data, samples).team_for(sample, episode, offline_team())
@@ -162,13 +166,13 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     assert "Otto at 2, 1, 3, 4" in result.text
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
     assert asyncio.run(vision.look(VisionRequest(Look("what?"), (other,)), episode.reader)).text == "what?"
-    plain = EvalOverrides.of(asked(release), data, samples).team_for(sample, episode, offline_team())
+    plain = EvalOverrides.of(eval_config(release), data, samples).team_for(sample, episode, offline_team())
     assert not isinstance(plain.vision, GoldBoxVision)
 
 
 def test_subtitle_baseline_is_one_prompt(release: Path, tmp_path: Path) -> None:
     with serving(say("<answer>a1</answer>")) as (url, _):
-        config = asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")), baseline="subtitles")
+        config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")), baseline="subtitles")
         summary = run(config, tmp_path / "run")
     assert summary["per_question"]["rounds"]["mean"] == 1.0
     assert summary["agents"]["grounding"]["calls"] == 0
@@ -178,7 +182,7 @@ def test_subtitle_baseline_is_one_prompt(release: Path, tmp_path: Path) -> None:
 def ask_frame_baseline(release: Path, *replies: str | ModelError) -> tuple[Reply, list[list[Message]]]:
     """The reply of a baseline with frames, and the messages sent to its model."""
     write_frames(release / "frames")
-    config = asked(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
+    config = eval_config(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
     data, samples = load_samples(config)
     model = ScriptedModel(replies)
     episode = data.open_video("s01e01")
@@ -205,7 +209,7 @@ def test_frame_baseline_is_shortened_to_fit(release: Path) -> None:
 
 
 def test_frame_baseline_without_any_frame(release: Path, tmp_path: Path) -> None:
-    config = asked(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
+    config = eval_config(release, models_at("http://127.0.0.1:9/v1", "baseline"), baseline="subtitles+frames")
     with pytest.raises(UsageError, match="has no frames of the videos asked about; put them in its folder frames"):
         run(config, tmp_path / "run")
 
@@ -213,8 +217,8 @@ def test_frame_baseline_without_any_frame(release: Path, tmp_path: Path) -> None
 def test_frame_baseline_video_without_frames_fails(release: Path, tmp_path: Path) -> None:
     write_frames(release / "frames")
     shutil.rmtree(release / "frames" / CLIPS[3])
-    with serving(play) as (url, _):
-        run(asked(release, models_at(url, "baseline"), baseline="subtitles+frames"), tmp_path / "run")
+    with serving(reply_as_any_model) as (url, _):
+        run(eval_config(release, models_at(url, "baseline"), baseline="subtitles+frames"), tmp_path / "run")
     failed = [line for line in lines(tmp_path / "run") if line["outcome"] == "failed"]
     assert sorted(line["id"] for line in failed) == ["11", "3", "7"]
     assert "has no frame to show" in failed[0]["cause"]
@@ -222,14 +226,14 @@ def test_frame_baseline_video_without_frames_fails(release: Path, tmp_path: Path
 
 def test_warning_no_frames(release: Path, tmp_path: Path) -> None:
     warnings: list[str] = []
-    run(asked(release, agents="grounding+vision", limit=1), tmp_path / "bare", warn=warnings.append)
+    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "bare", warn=warnings.append)
     assert [line.partition(": ")[2] for line in warnings] == [
         "has no frames of the videos asked about, so vision sees nothing; put them in its folder frames, "
         "or give --agents grounding"
     ]
-    run(asked(release, limit=1), tmp_path / "grounding", warn=warnings.append)
+    run(eval_config(release, limit=1), tmp_path / "grounding", warn=warnings.append)
     write_frames(release / "frames")
-    run(asked(release, agents="grounding+vision", limit=1), tmp_path / "seen", warn=warnings.append)
+    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "seen", warn=warnings.append)
     assert len(warnings) == 1
 
 
@@ -237,9 +241,9 @@ def test_warning_counts_clips_without_frames(release: Path, tmp_path: Path) -> N
     warnings: list[str] = []
     write_frames(release / "frames")
     shutil.rmtree(release / "frames" / CLIPS[3])
-    run(asked(release, agents="grounding+vision"), tmp_path / "vision", warn=warnings.append)
-    with serving(play) as (url, _):
-        config = asked(release, models_at(url, "baseline"), baseline="subtitles+frames")
+    run(eval_config(release, agents="grounding+vision"), tmp_path / "vision", warn=warnings.append)
+    with serving(reply_as_any_model) as (url, _):
+        config = eval_config(release, models_at(url, "baseline"), baseline="subtitles+frames")
         run(config, tmp_path / "baseline", warn=warnings.append)
     assert [line.partition(": ")[2] for line in warnings] == [
         "has no frames of 1 of 4 clips, so vision sees nothing there; put them in its folder frames, "
@@ -255,19 +259,19 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
         f"{path}: 12 of these questions have no clip; lva data ground {release} --split val --out {path} locates them"
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        run(asked(release, first_clip=f"cache={path}"), tmp_path / "run")
+        run(eval_config(release, first_clip=f"cache={path}"), tmp_path / "run")
     assert lva("data", "ground", release, "--split", "val", "--out", path).returncode == 0
-    assert run(asked(release, first_clip=f"cache={path}"), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release, first_clip=f"cache={path}"), tmp_path / "run")["finished"] == 12
 
 
 def test_retry_without_a_run(release: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--retry-failed: .* does not hold a run"):
-        run(asked(release), tmp_path / "run", retry_failed=True)
+        run(eval_config(release), tmp_path / "run", retry_failed=True)
     assert not (tmp_path / "run").exists()
 
 
 def test_forecast_of_a_run(release: Path) -> None:
-    one = forecast_run(asked(release, load_team_config("qwen3-4b"), limit=1))
-    all_ = forecast_run(asked(release, load_team_config("qwen3-4b")))
+    one = forecast_run(eval_config(release, load_team_config("qwen3-4b"), limit=1))
+    all_ = forecast_run(eval_config(release, load_team_config("qwen3-4b")))
     assert all_[-1].max_usage.calls == 12 * one[-1].max_usage.calls
     assert all_[-1].max_usage.prompt_tokens > 11 * one[-1].max_usage.prompt_tokens / 2

@@ -26,7 +26,7 @@ from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import some_questions, write_release, write_slow_release
 from tests.plugins.cli import LVA
-from tests.plugins.runs import asked, ids, lines, start, wait_for_lines
+from tests.plugins.runs import eval_config, ids, lines, start, wait_for_lines
 
 needs_ray = [
     pytest.mark.slow,
@@ -34,7 +34,7 @@ needs_ray = [
 ]
 
 
-def test_shards_keep_episodes_together_and_lose_nothing() -> None:
+def test_shards_keep_videos_together() -> None:
     samples = [Sample(Question("?", (), str(n)), Gold(None), "", f"v{n % 7}") for n in range(100)]
     shards = list(split_shards(samples, 3))
     assert 1 < len(shards) <= 3
@@ -43,8 +43,8 @@ def test_shards_keep_episodes_together_and_lose_nothing() -> None:
     assert sum(map(len, videos)) == 7
 
 
-def test_a_worker_whose_data_lack_questions_says_so(tmp_path: Path) -> None:
-    work = Work(asked(write_release(tmp_path / "data", some_questions(4))), RunLimits(), None)
+def test_worker_data_lack_questions(tmp_path: Path) -> None:
+    work = Work(eval_config(write_release(tmp_path / "data", some_questions(4))), RunLimits(), None)
     assert {each.question.id for each in ask_shard(["3", "1"], work) if isinstance(each, Trace)} == {"3", "1"}
     with pytest.raises(DataError, match=r"lacks 2 of the questions, 7, 9 first; copy the same data set to every node"):
         list(ask_shard(["1", "7", "9"], work))
@@ -65,7 +65,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def cluster() -> Iterator[subprocess.Popen[str]]:
-    """Two nodes; one dies when it is told to."""
+    """Two nodes; one dies on the command ``kill``."""
     environment = {**os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "RAY_DEDUP_LOGS": "0"}
     command = [sys.executable, "-c", NODE]
     with subprocess.Popen(
@@ -85,33 +85,31 @@ completion = 1e6  # a reply has three tokens, a dollar each
 """
 
 
-def scored(path: Path) -> list[Any]:
-    """The traces by question, without their times."""
+def traces_without_times(path: Path) -> list[Any]:
+    """The lines of the traces in a fixed order, without their times."""
     text = re.sub(r'"seconds":[\d.e-]+', "", (path / "traces.jsonl").read_text())
     return sorted(text.splitlines())
 
 
-UNFORESEEN = """
+UNPICKLABLE = """
 import sys, threading
 from pathlib import Path
 from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import RunLimits
-from longvideoagent.evaluation.config import read_asked
+from longvideoagent.evaluation.config import load_samples
 from longvideoagent.evaluation.store import RunFolder
-from tests.plugins.runs import asked
-protocol, folder = asked(Path(sys.argv[1])), Path(sys.argv[2])
+from tests.plugins.runs import eval_config
+config, folder = eval_config(Path(sys.argv[1])), Path(sys.argv[2])
 folder.mkdir()
-work = Work(protocol, RunLimits(), threading.Lock())  # which cannot travel to a worker
-ask_on_ray("auto", read_asked(protocol)[1], work, RunFolder(folder), lambda *_: None)
+work = Work(config, RunLimits(), threading.Lock())  # cannot be pickled
+ask_on_ray("auto", load_samples(config)[1], work, RunFolder(folder), lambda *_: None)
 """
 
 
 class TestOnACluster:
     pytestmark = needs_ray
 
-    def test_a_node_that_dies_costs_nothing_that_was_finished(
-        self, cluster: subprocess.Popen[str], tmp_path: Path
-    ) -> None:
+    def test_node_dies(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None
         assert cluster.stdin is not None
         address = cluster.stdout.readline().strip()
@@ -129,24 +127,24 @@ class TestOnACluster:
         assert done < 240
         assert sorted(ids(tmp_path / "ray"), key=int) == [str(number) for number in range(240)]
         subprocess.run([*command, "--run", str(tmp_path / "here")], check=True, capture_output=True)
-        assert scored(tmp_path / "ray") == scored(tmp_path / "here")
+        assert traces_without_times(tmp_path / "ray") == traces_without_times(tmp_path / "here")
         one, other = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("ray", "here"))
         assert (one["accuracy"], one["grounding"]) == (other["accuracy"], other["grounding"])
 
-    def test_a_cluster_that_is_not_there_is_told_in_one_line(self, tmp_path: Path) -> None:
+    def test_unknown_cluster(self, tmp_path: Path) -> None:
         release = write_slow_release(tmp_path, 4)
         command = [str(LVA), "eval", str(release), "--ray", "127.0.0.1:1", "--run", str(tmp_path / "run")]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert told.returncode == 2
-        assert "no such cluster" in told.stderr
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "no such cluster" in done.stderr
 
-    def test_what_nobody_foresaw_is_raised_and_not_waited_for(self, tmp_path: Path) -> None:
+    def test_unexpected_error_is_raised(self, tmp_path: Path) -> None:
         release = write_release(tmp_path / "data", some_questions(4))
-        command = [sys.executable, "-c", UNFORESEEN, str(release), str(tmp_path / "run")]
-        told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert "TypeError: Could not serialize" in told.stderr
+        command = [sys.executable, "-c", UNPICKLABLE, str(release), str(tmp_path / "run")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert "TypeError: Could not serialize" in done.stderr
 
-    def test_ctrl_c_ends_soon_and_keeps_what_was_finished(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
+    def test_ctrl_c_keeps_finished_questions(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         release, path = write_slow_release(tmp_path, 3000), tmp_path / "run"
@@ -155,13 +153,11 @@ class TestOnACluster:
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=20) == 130
             assert process.stderr is not None
-            assert "the same command goes on" in process.stderr.read()
+            assert "the same command resumes" in process.stderr.read()
         assert 5 <= len(ids(path)) < 3000
         assert len(set(ids(path))) == len(ids(path))
 
-    def test_what_is_paid_for_is_kept_where_the_dollars_are_spent(
-        self, cluster: subprocess.Popen[str], tmp_path: Path
-    ) -> None:
+    def test_max_usd_keeps_paid_questions(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         release = write_slow_release(tmp_path, 300)
@@ -172,11 +168,11 @@ class TestOnACluster:
 
         with serving(slow) as (url, server):
             (tmp_path / "team.toml").write_text(TEAM.format(url=url))
-            switches = ["--team", str(tmp_path / "team.toml"), "--concurrency", "4", "--max-usd", "30"]
-            with start(release, tmp_path / "run", "--ray", address, *switches, "--no-cache") as run:
+            options = ["--team", str(tmp_path / "team.toml"), "--concurrency", "4", "--max-usd", "30"]
+            with start(release, tmp_path / "run", "--ray", address, *options, "--no-cache") as run:
                 assert run.stderr is not None
-                told = run.stderr.read()
+                output = run.stderr.read()
             assert run.returncode == 1
-        assert "dollars are spent" in told
+        assert "dollars are spent" in output
         assert 10 <= len(ids(tmp_path / "run")) == len(server.requests) < 30
         assert {line["outcome"] for line in lines(tmp_path / "run")} == {"answered"}

@@ -23,7 +23,7 @@ from tests.fakes.annotations import videomme
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, question, some_questions, write_frames, write_release
 from tests.plugins.cli import lva
-from tests.plugins.runs import Json, asked, run
+from tests.plugins.runs import Json, eval_config, run
 from tests.plugins.timelines import make_timeline
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \u2028 \ud800"
@@ -33,7 +33,7 @@ def test_report_is_self_contained_and_escaped(tmp_path: Path) -> None:
     records = [question(1, q=HOSTILE, a2=HOSTILE), question(2)]
     release = write_release(tmp_path / "data", records)
     with serving(*[say(f"<think>{HOSTILE[:-1]}</think><answer>a2</answer>")] * 4) as (url, _):
-        run(asked(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))), tmp_path / "run")
+        run(eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))), tmp_path / "run")
     page = write_report(tmp_path / "run").read_text()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
@@ -49,7 +49,7 @@ def test_report_is_self_contained_and_escaped(tmp_path: Path) -> None:
 def test_report_shows_frames(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
-    run(asked(release, agents="grounding+vision"), tmp_path / "run")
+    run(eval_config(release, agents="grounding+vision"), tmp_path / "run")
     assert "data:image/jpeg;base64," in write_report(tmp_path / "run").read_text()
 
 
@@ -60,7 +60,7 @@ def trajectories(page: str) -> list[Json]:
 def test_report_frames_missing(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
-    run(asked(release, agents="grounding+vision"), tmp_path / "run")
+    run(eval_config(release, agents="grounding+vision"), tmp_path / "run")
     before = trajectories(write_report(tmp_path / "run").read_text())
     assert [each["missing_frames"] for each in before] == [0, 0, 0, 0]
     shutil.rmtree(release / "frames" / CLIPS[1])
@@ -91,8 +91,8 @@ def test_report_without_the_extra_of_the_data(
 
 def test_report_clips_of_two_videos(release: Path, tmp_path: Path) -> None:
     samples = [Sample(Question("Who?", ("Mira", "Otto"), video), Gold(0), "who", video) for video in ("one", "two")]
-    data, _ = load_samples(asked(release))
-    with open_run(tmp_path / "run", partial(resolve, asked(release), data), samples) as folder:
+    data, _ = load_samples(eval_config(release))
+    with open_run(tmp_path / "run", partial(resolve, eval_config(release), data), samples) as folder:
         for sample in samples:
             rollout = Rollout(sample.question, make_timeline([f"Mira: This is video {sample.video}."]))
             rollout.receive(GroundingResult("c01"))
@@ -107,7 +107,7 @@ def test_report_clips_of_two_videos(release: Path, tmp_path: Path) -> None:
 
 
 def test_report_out_is_a_page(release: Path, tmp_path: Path) -> None:
-    run(asked(release), tmp_path / "run")
+    run(eval_config(release), tmp_path / "run")
     (tmp_path / "thesis.tex").write_text("mine")
     done = lva("report", tmp_path / "run", "--out", tmp_path / "thesis.tex")
     assert (done.returncode, (tmp_path / "thesis.tex").read_text()) == (2, "mine")

@@ -37,6 +37,7 @@ from longvideoagent.views.trace_dict import (
 from longvideoagent.views.trace_view import FRAMES_PER_LOOK, frame_times, view_trace
 from tests.fakes.release import CLIPS, write_frames
 from tests.plugins.hostile import HOSTILE
+from tests.plugins.old_formats import trace_in_version_0
 from tests.plugins.timelines import make_timeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,47 +225,9 @@ def test_trace_dict_clip_outside_window() -> None:
         trace_from_dict(record)
 
 
-def version_0(trace: Trace) -> dict[str, object]:
-    """A record as builds before 0.1.0 wrote it."""
-
-    def observation(record: dict[str, object] | None) -> dict[str, object] | None:
-        if record is None:
-            return None
-        fields = dict(record)
-        match fields.pop("kind"):
-            case "grounding":
-                window = fields.pop("window")
-                assert isinstance(window, list)
-                place = [clip["label"] for clip in window].index(fields["clip"])
-                return fields | {"clip": place, "clips": window, "others": fields.pop("candidates")}
-            case "vision":
-                return fields | {"shows_it": fields.pop("is_found")}
-            case _:
-                result = fields.pop("grounding_result")
-                if isinstance(result, dict):
-                    result["others"] = result.pop("candidates")
-                return fields | {"grounded": result}
-
-    record = trace_to_dict(trace)
-    record["settings"]["look_ahead"] = record["settings"].pop("parallel_looks")
-    field = {"look": "query", "relocate": "request", "answer": "text", "invalid": "reason"}
-    rounds = [
-        {name: each[name] for name in ("reply", "thought", "text", "clip")}
-        | {"action": {field[each["action"]]: each["content"]}, "observation": observation(each["observation"])}
-        for each in record["rounds"]
-    ]
-    names = ("settings", "outcome", "option_index", "cause", "failure", "warnings")
-    return {name: record[name] for name in names} | {
-        "question": {"text": trace.question.text, "options": trace.question.options, "id": trace.question.id},
-        "first": observation(record["first_grounding"]),
-        "rounds": rounds,
-        "is_hurried": trace.must_answer,
-    }
-
-
 @pytest.mark.parametrize("trace", [full_trace(), failed_trace()], ids=["full", "failed"])
 def test_trace_dict_migration_from_version_0(trace: Trace) -> None:
-    assert trace_from_dict(json.loads(json.dumps(version_0(trace)))) == trace
+    assert trace_from_dict(json.loads(json.dumps(trace_in_version_0(trace)))) == trace
 
 
 def test_trace_schema_is_current() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from tests.fakes.release import some_questions, write_release
-from tests.plugins.runs import asked, run
+from tests.plugins.runs import eval_config, run
 from tests.plugins.web_server import serving
 
 
@@ -18,8 +18,8 @@ def library(tmp_path: Path) -> Path:
     """A library with a data set and two runs of it."""
     (tmp_path / "library").mkdir()
     release = write_release(tmp_path / "library" / "data", some_questions(6))
-    run(asked(release), tmp_path / "library" / "runs" / "one")
-    run(asked(release, first_clip="gold"), tmp_path / "library" / "runs" / "two")
+    run(eval_config(release), tmp_path / "library" / "runs" / "one")
+    run(eval_config(release, first_clip="gold"), tmp_path / "library" / "runs" / "two")
     return tmp_path / "library"
 
 
@@ -75,7 +75,7 @@ def test_run_unreadable(library: Path) -> None:
 def test_run_dataset_outside_library(tmp_path: Path) -> None:
     release = write_release(tmp_path / "elsewhere", some_questions(2))
     (tmp_path / "library").mkdir()
-    run(asked(release), tmp_path / "library" / "run")
+    run(eval_config(release), tmp_path / "library" / "run")
     with serving(tmp_path / "library") as server:
         (one,) = server.get("/api/runs")["runs"]
         row = server.get(f"/api/runs/{one['id']}")["rows"][0]

@@ -206,10 +206,16 @@ def _from_format_2(config: dict[str, Any]) -> dict[str, Any]:
     for name in ("settings", "team"):
         if isinstance(migrated.get(name), dict):
             migrated[name] = _rename_2(migrated[name])
-    with suppress(ValidationError, LookupError):  # a damaged field is reported with the others
+    with suppress(ValidationError, LookupError, AttributeError):  # a damaged field is reported with the others
+        for agent in ("master", "grounding", "vision"):
+            if migrated["team"][agent].get("max_concurrency") == _MAX_CONCURRENCY_2:
+                del migrated["team"][agent]["max_concurrency"]
         migrated["team"] = TeamConfig.model_validate(migrated["team"]).model_dump(mode="json")
     return migrated
 
+
+_MAX_CONCURRENCY_2 = 64
+"""The default of format 2; the current default depends on the back end."""
 
 _RENAMED_2 = {
     "boxes": "gold_boxes",

@@ -1,0 +1,50 @@
+"""Run folders of older formats: migrated on reading, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.errors import DataError
+from longvideoagent.evaluation.compare import compare
+from longvideoagent.evaluation.report import write_report
+from longvideoagent.views.run_folder import FORMAT, read_config, read_traces, read_trajectories
+from tests.plugins.old_formats import downgrade_run
+from tests.plugins.runs import eval_config, ids, run
+
+
+def test_format_2_reads_like_the_current_format(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(eval_config(release), path)
+    config, traces = read_config(path), list(read_traces(path))
+    downgrade_run(path)
+    assert json.loads((path / "config.json").read_text())["format"] == 2 < FORMAT
+    assert read_config(path) == config
+    assert list(read_traces(path)) == traces
+    assert len(read_trajectories(path)) == 12
+    assert compare(path, path).settings == ()
+    assert write_report(path).exists()
+
+
+def test_format_2_resumes(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(eval_config(release, limit=5), path)
+    downgrade_run(path)
+    before = (path / "traces.jsonl").read_bytes()
+    assert run(eval_config(release, limit=8), path)["finished"] == 8
+    assert (path / "traces.jsonl").read_bytes().startswith(before)
+    assert sorted(map(int, (trace.question.id for trace in read_traces(path)))) == list(range(8))
+    assert read_config(path)["format"] == FORMAT
+
+
+@pytest.mark.parametrize("found", [1, FORMAT + 1, "3", None])
+def test_format_unknown(found: object, release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(eval_config(release, limit=2), path)
+    config = json.loads((path / "config.json").read_text()) | {"format": found}
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match=rf"config\.json: not of format 2 to {FORMAT}, but of {found!r}; read it with"):
+        run(eval_config(release, limit=2), path)
+    assert len(ids(path)) == 2  # nothing is deleted
