@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.fakes.release import some_questions, write_release
-from tests.plugins.runs import asked, run
+from tests.plugins.runs import eval_config, run
 from tests.plugins.web_server import RunningServer
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def run_library(tmp_path: Path) -> Path:
     folder.mkdir()
     release = write_release(folder / "data", some_questions(6))
     with ThreadPoolExecutor(1) as executor:  # the browser's event loop runs in this thread
-        executor.submit(run, asked(release), folder / "one").result()
-        executor.submit(run, asked(release, first_clip="gold"), folder / "two").result()
+        executor.submit(run, eval_config(release), folder / "one").result()
+        executor.submit(run, eval_config(release, first_clip="gold"), folder / "two").result()
     return folder
 
 
