@@ -31,9 +31,9 @@ def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
     [
         ("eval nowhere", "not a folder"),
         ("eval DATA --split test", "there are val"),
-        ("eval DATA --max-usd 0", "give more than 0"),
+        ("eval DATA --max-usd 0", "must be more than 0"),
         ("eval DATA --run DATA/LongTVQA_plus_val.json", "is a file"),
-        ("eval DATA --max-usd nan", "give more than 0"),
+        ("eval DATA --max-usd nan", "must be more than 0"),
         ("eval DATA --retry-failed", "does not hold a run"),
         ("eval DATA --baseline subtitles --agents grounding", "leave out --agents"),
         ("eval DATA --max-usd 1 --master openai:gpt@http://127.0.0.1:9/v1", "no price is known for gpt"),

@@ -98,9 +98,7 @@ def evaluate(
         )
         result = run_evaluation(config, path, options, on_progress)
     print_summary(result.summary, config)
-    if result.num_problems:
-        problems, them = ("problem", "it") if result.num_problems == 1 else ("problems", "them")
-        note(f"the data set has {result.num_problems} {problems}; lva data check {data} lists {them}")
+    _note_problems(result.num_problems, data)
     with progress_bar() as progress:
         page = write_report(path, progress=progress)
     note(f"wrote {page}")
@@ -109,6 +107,14 @@ def evaluate(
         raise typer.Exit(EXIT_STOPPED)
     if result.summary["outcomes"]["failed"]:
         raise typer.Exit(EXIT_STOPPED)
+
+
+def _note_problems(num_problems: int, data: Path) -> None:
+    from longvideoagent.cli.console import note
+
+    if num_problems:
+        problems, them = ("problem", "it") if num_problems == 1 else ("problems", "them")
+        note(f"the data set has {num_problems} {problems}; lva data check {data} lists {them}")
 
 
 @app.command()
