@@ -96,7 +96,7 @@ def likelihoods(text: str, *options: str, lines: list[str] = TALK, pause_s: floa
 
 def test_likelihood_option_near_question() -> None:
     sold, keys, trees = likelihoods(
-        "What does Lena hear after the soup is cold?", "He sold it", "The keys", "The trees"
+        "What does Lena learn after the soup is cold?", "He sold it", "The keys", "The trees"
     )
     assert sold > 2 * max(keys, trees)
     assert sold + keys + trees == pytest.approx(1)
@@ -122,7 +122,7 @@ def test_likelihood_shared_terms() -> None:
 
 
 def test_likelihood_distant_lines() -> None:
-    sold, keys = likelihoods("What does Lena hear after the soup is cold?", "He sold it", "The keys", pause_s=120.0)
+    sold, keys = likelihoods("What does Lena learn after the soup is cold?", "He sold it", "The keys", pause_s=120.0)
     assert sold == pytest.approx(keys, rel=0.3)
     question = Question("What did Otto do about the soup?", ("sold it", "ate it"))
     lines = ["Lena: The soup is cold.", "Otto: I sold it."]

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from longvideoagent.cli.console import show_warnings
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
@@ -28,7 +29,8 @@ MAX_FLIPS = 20
 @contextmanager
 def run_progress() -> Iterator[OnProgress]:
     """A progress line on stderr: questions done, accuracy so far, cost, time left. Without a terminal, a line every
-    ``LOG_INTERVAL_S``."""
+    ``LOG_INTERVAL_S``. Logged warnings are printed as notes."""
+    show_warnings()
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -66,7 +66,7 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_forecast, progress_bar, show_warnings
+    from longvideoagent.cli.console import note, print_forecast, progress_bar
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
@@ -90,7 +90,6 @@ def evaluate(
         print_forecast(forecast_run(config))
         return
     path = run or default_run_path(config, team)
-    show_warnings()
     with run_progress() as on_progress:
         cache = None if no_cache else cache_path()
         options = RunOptions(
@@ -142,7 +141,7 @@ def ablate(
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, show_warnings
+    from longvideoagent.cli.console import note
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import PAGE, Axis, make_grid, run_grid
@@ -171,7 +170,6 @@ def ablate(
         warn=note,
         on_interrupt=lambda: _exit_interrupted(folder),
     )
-    show_warnings()
     with run_progress() as on_progress:
         result = run_grid(make_grid(config, chosen, value or ()), folder, options, on_progress)
     if result.summaries:
