@@ -1,4 +1,4 @@
-"""The documents' commands are run, and what they refer to is there."""
+"""The commands in the documents work, and what the documents refer to exists."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import longvideoagent
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.synthetic.episode import generate_episode
@@ -30,7 +31,7 @@ from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import write_frames, write_release
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -39,7 +40,7 @@ def blocks(path: Path, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with everything the README's commands name."""
+    """A folder with every file that the README's commands name."""
     folder = tmp_path_factory.mktemp("readme")
     made = generate_episode(folder, 1, 1, 1)
     made.video.rename(folder / "talk.mp4")
@@ -54,7 +55,7 @@ COMMANDS = [line for block in blocks(ROOT / "README.md", "bash") for line in blo
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lva ")])
-def test_the_readmes_commands_work(command: str, workplace: Path) -> None:
+def test_readme_lva_commands(command: str, workplace: Path) -> None:
     arguments = shlex.split(command)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(arguments, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
@@ -63,15 +64,15 @@ def test_the_readmes_commands_work(command: str, workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
-def test_the_readmes_make_targets_exist(command: str) -> None:
+def test_readme_make_targets(command: str) -> None:
     assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-BACK_ENDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
+BACKEND_COMMANDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("line", BACK_ENDS, ids=lambda line: line.split("#")[-1].strip().split(",")[0])
-def test_the_line_of_each_back_end_works(
+@pytest.mark.parametrize("line", BACKEND_COMMANDS, ids=lambda line: line.split("#")[-1].strip().split(",")[0])
+def test_models_doc_backend_commands(
     line: str, workplace: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OPENAI_API_KEY": "key"}
@@ -105,7 +106,7 @@ def test_the_line_of_each_back_end_works(
     ("document", "written"),
     [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/made-val-offline-agents/ablation.html")],
 )
-def test_the_commands_of_a_document_work_one_after_the_other(document: str, written: str, tmp_path: Path) -> None:
+def test_doc_commands_in_sequence(document: str, written: str, tmp_path: Path) -> None:
     (block,) = blocks(ROOT / "docs" / document, "bash")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for line in block.splitlines():
@@ -116,12 +117,12 @@ def test_the_commands_of_a_document_work_one_after_the_other(document: str, writ
     assert (tmp_path / written).exists()
 
 
-SERVERS = [line for block in blocks(ROOT / "docs" / "web.md", "bash") for line in block.splitlines()]
+SERVER_COMMANDS = [line for block in blocks(ROOT / "docs" / "web.md", "bash") for line in block.splitlines()]
 SCRIPT = blocks(ROOT / "docs" / "web.md", "python")[0]
 
 
-@pytest.mark.parametrize("line", SERVERS)
-def test_the_servers_of_the_web_document_start(line: str, workplace: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", SERVER_COMMANDS)
+def test_web_doc_servers_start(line: str, workplace: Path, tmp_path: Path) -> None:
     shutil.copytree(workplace, tmp_path / "talks")
     (tmp_path / "team.toml").write_text("")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -133,46 +134,52 @@ def test_the_servers_of_the_web_document_start(line: str, workplace: Path, tmp_p
     ) as run:
         if is_http:
             assert run.stderr is not None
-            told = ""
-            while "http://" not in told:
-                told = run.stderr.readline()
-                assert told, "it ended"
-            if line == SERVERS[0]:
-                ask_the_page(told)
+            line_read = ""
+            while "http://" not in line_read:
+                line_read = run.stderr.readline()
+                assert line_read, "the server has ended"
+            if line == SERVER_COMMANDS[0]:
+                run_web_script(line_read)
             run.terminate()
         else:
-            _, told = run.communicate()
-            assert (run.returncode, told) == (0, "")
+            _, stderr = run.communicate()
+            assert (run.returncode, stderr) == (0, "")
 
 
-def ask_the_page(told: str) -> None:
-    """The document's script, at the address that was told."""
-    (url,) = re.findall(r"http://[\d.:]+", told)
+def run_web_script(line: str) -> None:
+    """Run the document's script against the server whose address a line names."""
+    (url,) = re.findall(r"http://[\d.:]+", line)
     script = SCRIPT.replace("http://127.0.0.1:7860", url)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "event: end" in done.stdout
 
 
-def test_the_evaluation_document_names_every_number() -> None:
+def test_evaluation_doc_metrics_complete() -> None:
     text = (ROOT / "docs" / "evaluation.md").read_text()
-    told = summarize([], 0)
-    names = [*told, *told["outcomes"], *told["grounding"], *told["per_question"], *told["agents"]["master"]]
-    for name in (*names, *told["calibration"]):
+    summary = summarize([], 0)
+    names = [
+        *summary,
+        *summary["outcomes"],
+        *summary["grounding"],
+        *summary["per_question"],
+        *summary["agents"]["master"],
+    ]
+    for name in (*names, *summary["calibration"]):
         assert f"`{name}`" in text, name
 
 
-COMMANDS_OF_REPRODUCE = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "docs" / "reproduce.md").read_text())
+REPRODUCE_COMMANDS = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "docs" / "reproduce.md").read_text())
 
 
-@pytest.mark.parametrize("command", COMMANDS_OF_REPRODUCE)
-def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", REPRODUCE_COMMANDS)
+def test_reproduce_doc_commands(command: str, tmp_path: Path) -> None:
     write_frames(write_release(tmp_path / "plus") / "frames")
     for name in ("gpt5-mini", "grok", "deepseek-r1", "qwen3b-base", "qwen7b-base", "TEAM"):
         (tmp_path / f"{name}.toml").write_text('[master]\nmodel = "openai:some-model@http://127.0.0.1:9/v1"\n')
     arguments = shlex.split(command.replace("@URL", "@http://127.0.0.1:9/v1"))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "key"}
-    if arguments[1] == "ablate":  # it has no dry run: what it would run is enough
+    if arguments[1] == "ablate":  # it has no dry run
         values = [value for flag, value in pairwise(arguments) if flag == "--value"]
         protocol = make_eval_config(tmp_path / "plus", "val", TeamConfig(), RolloutSettings(), {})
         assert len(make_grid(protocol, cast(Axis, arguments[2]), values).configs) >= 2
@@ -184,11 +191,11 @@ def test_the_commands_of_the_tables_can_be_given(command: str, tmp_path: Path) -
     assert "Nothing was asked" in done.stdout
 
 
-def test_every_command_of_the_readme_is_covered() -> None:
+def test_readme_commands_covered() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"lva", "make", "pip"}
 
 
-def test_the_readmes_python_works(workplace: Path) -> None:
+def test_readme_python(workplace: Path) -> None:
     (code,) = blocks(ROOT / "README.md", "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -196,7 +203,7 @@ def test_the_readmes_python_works(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_and_names_in_the_documents_exist(path: Path) -> None:
+def test_doc_links_exist(path: Path) -> None:
     text = path.read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (path.parent / target).exists(), target
@@ -204,7 +211,7 @@ def test_links_and_names_in_the_documents_exist(path: Path) -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_the_output_document_names_every_key(workplace: Path) -> None:
+def test_output_doc_keys_complete(workplace: Path) -> None:
     from longvideoagent import ask
     from longvideoagent.views.trace_dict import trace_to_dict
 
@@ -215,7 +222,7 @@ def test_the_output_document_names_every_key(workplace: Path) -> None:
         assert f"`{key}`" in text, key
 
 
-def test_the_team_file_of_the_documents_is_a_team() -> None:
+def test_models_doc_team_file() -> None:
     (text,) = blocks(ROOT / "docs" / "models.md", "toml")
     team_config = TeamConfig.model_validate(tomllib.loads(text))
     assert team_config.vision.max_frames == 15
@@ -223,3 +230,10 @@ def test_the_team_file_of_the_documents_is_a_team() -> None:
     assert shown <= set(TeamConfig.model_fields) | set(AgentConfig.model_fields) | {
         field.name for field in fields(TokenPrice)
     }
+
+
+def test_api_doc_complete() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    for name in longvideoagent.__all__:
+        module = getattr(longvideoagent, name).__module__
+        assert f"::: {module}.{name}\n" in text, name

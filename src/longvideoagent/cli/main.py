@@ -91,15 +91,7 @@ def ask(
     from longvideoagent.agents.build import cache_path, load_team
     from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast_cost
-    from longvideoagent.cli.console import (
-        StepPrinter,
-        check_page,
-        live_reply,
-        note,
-        print_forecast,
-        print_json,
-        progress_bar,
-    )
+    from longvideoagent.cli import console
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.index.open import open_video
@@ -107,7 +99,7 @@ def ask(
     from longvideoagent.views.html.page import write_page
 
     if html is not None:
-        check_page(html)
+        console.check_page(html)
     checked = make_question(question, option or [])
     team_config = load_team_config(team).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
@@ -116,22 +108,22 @@ def ask(
     settings = RolloutSettings(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, parallel_looks=parallel_looks
     )
-    with live_reply(quiet=json) as live:
+    with console.live_reply(quiet=json) as live:
         loaded = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
-        with progress_bar() as progress:
+        with console.progress_bar() as progress:
             opened = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
         if loaded is None:
-            print_forecast(forecast_cost(checked.question, opened, team_config, settings))
+            console.print_forecast(forecast_cost(checked.question, opened, team_config, settings))
             return
-        printer = StepPrinter(checked.question, opened, live, quiet=json)
+        printer = console.StepPrinter(checked.question, opened, live, quiet=json)
         trace = answer(checked.question, opened, loaded, settings, printer)
     if json:
-        print_json(trace)
+        console.print_json(trace)
     else:
         printer.finish(trace)
     if html is not None:
         write_page(html, f"A question about {opened.reader.path.name}", opened, [trace])
-        note(f"wrote {html}")
+        console.note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_FAILED)
 
