@@ -35,18 +35,19 @@ def test_job_events_grow_and_job_survives_restart(library: Path, tmp_path: Path)
         events = server.events(job_id)
         assert [event.name for event in events][-2:] == ["job", "end"]
         traces = [event.data["trace"] for event in events if event.name == "job" and event.data["trace"]]
-        sizes = [(bool(trace["first"]), len(trace["rounds"]), len(trace["evidence"])) for trace in traces]
+        sizes = [(bool(trace["first_grounding"]), len(trace["rounds"]), bool(trace["outcome"])) for trace in traces]
         assert sizes == sorted(sizes)
         running = [trace["rounds"][-1] for trace in traces if trace["rounds"] and trace["outcome"] is None]
-        assert running[0]["observed"] is None
+        assert running[0]["observation"] is None
         job = server.get(f"/api/jobs/{job_id}")
         assert job == events[-2].data
         assert (job["state"], job["outcome"], job["answer"]) == ("finished", "answered", "a moon")
-        first, (look_round, answer_round) = traces[-1]["first"], traces[-1]["rounds"]
+        first, (look_round, answer_round) = traces[-1]["first_grounding"], traces[-1]["rounds"]
         assert (first["kind"], look_round["action"], answer_round["action"]) == ("grounding", "look", "answer")
-        observed = look_round["observed"]
-        assert (observed["kind"], observed["text"], observed["seconds"] >= 0.2) == ("vision", "a wall", True)
-        assert first["lines"][0]["text"] == LINES[0]
+        observation = look_round["observation"]
+        assert (observation["kind"], observation["text"]) == ("vision", "a wall")
+        assert observation["usage"]["seconds"] >= 0.2
+        assert first["window"][0]["subtitles"][0]["text"] == LINES[0]
     with serving(library, {"scripted": team}) as server:
         assert server.get(f"/api/jobs/{job_id}") == job
         assert [summary["id"] for summary in server.get("/api/jobs")["jobs"]] == [job_id]

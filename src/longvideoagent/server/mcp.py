@@ -27,7 +27,6 @@ from longvideoagent.run import make_question, steps
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.library import Library
 from longvideoagent.server.video_cache import VideoCache
-from longvideoagent.views.html.trajectory import span
 from longvideoagent.views.summary import summarize_trace
 
 MAX_TRANSCRIPT_LINES = 400
@@ -131,10 +130,10 @@ class Tools:
             return {"clip": None, "reason": result.reason or "nothing in the video matches"}
         candidates = [opened.timeline.find(candidate.label) for candidate in result.candidates]
         return {
-            **span(clip, "clip"),
+            **_clip_to_dict(clip),
             "reason": result.reason,
             "lines": [{"time_s": line.start_s, "text": line.text} for line in clip.subtitles],
-            "candidates": [span(candidate, "clip") for candidate in candidates if candidate is not None],
+            "candidates": [_clip_to_dict(candidate) for candidate in candidates if candidate is not None],
         }
 
     async def look(self, video: VideoName, start_s: StartS, end_s: EndS, query: str) -> dict[str, Any]:
@@ -169,6 +168,10 @@ class Tools:
 
     async def _open(self, name: str) -> Video:
         return await self._video_cache.video(await asyncio.to_thread(self._library.video_named, name))
+
+
+def _clip_to_dict(clip: Clip) -> dict[str, Any]:
+    return {"clip": clip.label, "start_s": clip.start_s, "end_s": clip.end_s}
 
 
 def _lines_between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]:

@@ -21,9 +21,8 @@ from longvideoagent.media.video import Video
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 from longvideoagent.server.library import Item, Library, NotFoundError
 from longvideoagent.views.html.page import density
-from longvideoagent.views.html.trajectory import span, trajectory
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
-from longvideoagent.views.trace_dict import trace_from_dict
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
 MAX_RUNS = 8
 MAX_VIDEOS = 32
@@ -100,7 +99,7 @@ class RunCache:
             "video_id": library_item and library_item.id,
             "clips": clips_to_dicts(video.timeline.clips if video else ()),
             "duration_s": video.timeline.duration_s if video else None,
-            "trace": trajectory(_read_trace_at(item.path / TRACES, row.offset)),
+            "trace": trace_to_dict(_read_trace_at(item.path / TRACES, row.offset)),
         }
 
     def _summary(self, item: Item) -> dict[str, Any]:
@@ -138,7 +137,9 @@ class RunCache:
 
 def clips_to_dicts(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """The bars of a timeline."""
-    return [{**span(clip), "density": density(clip)} for clip in clips]
+    return [
+        {"label": clip.label, "start_s": clip.start_s, "end_s": clip.end_s, "density": density(clip)} for clip in clips
+    ]
 
 
 def _fingerprint(item: Item) -> Fingerprint:

@@ -18,7 +18,6 @@ from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotFoundError
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
-from longvideoagent.views.html.trajectory import trajectory
 from longvideoagent.views.trace_dict import trace_to_dict
 
 router = APIRouter(prefix="/api", tags=["jobs"])
@@ -138,5 +137,5 @@ def _job_to_dict(job: Job, library: Library) -> dict[str, Any]:
         "max_rounds": job.settings.max_rounds,
         "options": list(job.question.options),
         "is_playable": library.has_video(job.video_id),
-        "trace": None if job.trace is None else trajectory(job.trace),
+        "trace": None if job.trace is None else trace_to_dict(job.trace),
     }
