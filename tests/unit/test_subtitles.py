@@ -94,7 +94,7 @@ def test_utf_16_without_a_mark_may_hold_any_character() -> None:
 def test_one_broken_byte_does_not_spoil_the_rest() -> None:
     data = SRT.replace("Hello", "Grüße, äußerst schön").encode() + b"\xff"
     assert spoken(data)[0][2] == "Mira: Grüße, äußerst schön there"
-    assert "broken UTF-8" in " ".join(parse_subtitles(data)[1])
+    assert "invalid UTF-8" in " ".join(parse_subtitles(data)[1])
 
 
 def test_a_blank_line_inside_a_cue_does_not_end_it() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline
-from longvideoagent.media.timeline import LONGEST_CUE_S, build_timeline, find_silence
+from longvideoagent.media.timeline import MAX_CUE_S, build_timeline, find_silence
 
 spans = st.tuples(st.floats(0, 1500), st.floats(0.05, 40))
 cues = st.lists(spans, max_size=120).map(
@@ -31,7 +31,7 @@ def test_clips_cover_the_video_and_no_cut_falls_into_a_cue(
     assert [line for clip in clips for line in clip.subtitles] == lines
     for clip in clips[1:]:
         crossing = [line for line in lines if line.start_s < clip.start_s < line.end_s]
-        assert all(line.end_s - line.start_s > LONGEST_CUE_S for line in crossing)
+        assert all(line.end_s - line.start_s > MAX_CUE_S for line in crossing)
 
 
 @given(st.floats(100, 5000))
@@ -59,7 +59,7 @@ def test_a_cut_goes_into_the_pause_and_onto_its_keyframe() -> None:
 
 
 def test_without_subtitles_a_cut_goes_where_it_is_quiet() -> None:
-    assert build_timeline(120.0, quiet=[(66.0, 68.0)]).clips[0].end_s == 67.0
+    assert build_timeline(120.0, silence=[(66.0, 68.0)]).clips[0].end_s == 67.0
 
 
 def test_quiet_moments_are_heard(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Contact sheets: one thumbnail a clip, with its label and time written on it."""
+"""Contact sheets: a grid of thumbnails, one for each clip, with its label and start time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ THUMBNAIL_PX = 200
 
 
 def contact_sheets(video: VideoReader, timeline: Timeline) -> tuple[Jpeg, ...]:
-    """Sheets of up to 36 clips each, in order; a clip is shown by the frame at its middle."""
+    """Return sheets of up to 36 clips each, in order; the frame at its middle stands for a clip."""
     frames = video.frames([(clip.start_s + clip.end_s) / 2 for clip in timeline.clips], THUMBNAIL_PX)
     sheets = []
     for first in range(0, len(frames), CLIPS_PER_SHEET):
-        part = range(first, min(first + CLIPS_PER_SHEET, len(frames)))
-        height = -(-len(part) // COLUMNS) * THUMBNAIL_PX
+        indices = range(first, min(first + CLIPS_PER_SHEET, len(frames)))
+        height = -(-len(indices) // COLUMNS) * THUMBNAIL_PX
         sheet = Image.new("RGB", (COLUMNS * THUMBNAIL_PX, height), "black")
         draw = ImageDraw.Draw(sheet)
-        for place, index in enumerate(part):
-            x, y = place % COLUMNS * THUMBNAIL_PX, place // COLUMNS * THUMBNAIL_PX
+        for cell, index in enumerate(indices):
+            x, y = cell % COLUMNS * THUMBNAIL_PX, cell // COLUMNS * THUMBNAIL_PX
             if frames[index].is_readable():
                 sheet.paste(Image.fromarray(frames[index].rgb()), (x, y))
             label = f"{timeline.clips[index].label}  {format_timestamp(timeline.clips[index].start_s)}"

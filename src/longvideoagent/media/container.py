@@ -1,4 +1,4 @@
-"""Opening a media container, and where its clock starts."""
+"""Open media containers and read their packets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from longvideoagent.errors import DataError
 
 
 def open_container(path: Path) -> InputContainer:
-    """The container at ``path``. Raises DataError where FFmpeg cannot read it."""
+    """Open the container at ``path``. Raises DataError if FFmpeg cannot read it."""
     try:
         return av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -25,22 +25,22 @@ def open_container(path: Path) -> InputContainer:
 
 
 def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
-    """The packets of these streams, up to the end or to where the file is cut off."""
-    found = container.demux(*streams)
+    """Yield the packets of these streams, up to the end or to where the file is truncated."""
+    demuxer = container.demux(*streams)
     while True:
         try:
-            packet = next(found)
-        except (StopIteration, av.error.FFmpegError, IndexError):  # damage may bring up a stream that was not there
+            packet = next(demuxer)
+        except (StopIteration, av.error.FFmpegError, IndexError):  # in a damaged file a new stream may appear
             return
         yield packet
 
 
 def has_audio(path: Path) -> bool:
-    """Whether it has an audio stream. Raises DataError where FFmpeg cannot read it."""
+    """Whether the file has an audio stream. Raises DataError if FFmpeg cannot read it."""
     with open_container(path) as container:
         return bool(container.streams.audio)
 
 
 def origin_s(container: InputContainer) -> float:
-    """The first timestamp, from which players count."""
+    """The first timestamp in seconds, which players show as 0."""
     return (container.start_time or 0) / av.time_base

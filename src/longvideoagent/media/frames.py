@@ -1,7 +1,8 @@
-"""One frame of a video, as pixels or as JPEG, whichever is asked for."""
+"""One frame of a video, as pixels or as JPEG."""
 
 from __future__ import annotations
 
+from copy import copy
 from io import BytesIO
 
 import numpy as np
@@ -15,22 +16,22 @@ Pixels = NDArray[np.uint8]
 
 JPEG_QUALITY = 85
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
-LONGEST_TRAILER = 1024
-"""Some writers add bytes behind the end of the image."""
+MAX_TRAILER_BYTES = 1024
+"""Bytes that some writers add after the end of the image."""
 MAX_SIDE_PX = 768
 """Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
 
 def is_complete_jpeg(begins: bytes, ends: bytes) -> bool:
-    """Whether bytes that begin and end so can be a JPEG that was written to its end."""
+    """Whether a file with these first and last bytes can be a complete JPEG."""
     return begins.startswith(START_OF_IMAGE) and END_OF_IMAGE in ends
 
 
 class Frame:
-    """A frame and the second at which it is shown.
+    """A frame and the time in seconds at which it is shown.
 
-    It holds either decoded pixels or stored JPEG bytes. Stored bytes are handed out as they are and
-    never decoded and encoded again.
+    It holds either decoded pixels or stored JPEG bytes. Stored bytes are returned as they are, never decoded and
+    encoded again.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Frame:
         self._max_side_px = max_side_px
 
     def rgb(self) -> Pixels:
-        """The pixels, scaled down to ``max_side_px``. Raises DataError where stored bytes are no picture."""
+        """The pixels, scaled down to ``max_side_px``. Raises DataError if the stored bytes are not an image."""
         if self._rgb is None:
             try:
                 with Image.open(BytesIO(self._jpeg or b"")) as image:
@@ -62,16 +63,14 @@ class Frame:
                 raise DataError(f"{self._name}: not a readable JPEG; extract this frame again") from error
         return self._rgb
 
-    def moved(self, by_s: float) -> Frame:
-        """The same frame, shown so much later."""
-        frame = Frame(
-            self.time_s + by_s, rgb=self._rgb, jpeg=None if self._rgb is not None else self._jpeg, name=self._name
-        )
-        frame._jpeg, frame._max_side_px = self._jpeg, self._max_side_px
+    def shifted(self, by_s: float) -> Frame:
+        """The same frame, shown ``by_s`` later."""
+        frame = copy(self)
+        frame.time_s += by_s
         return frame
 
     def is_readable(self) -> bool:
-        """False for a broken JPEG of a frame folder."""
+        """Whether the frame can be decoded: False for a damaged JPEG of a frame folder."""
         try:
             self.rgb()
         except DataError:
@@ -79,10 +78,10 @@ class Frame:
         return True
 
     def is_complete(self) -> bool:
-        """False where stored bytes cannot be a JPEG that was written to its end. Nothing is decoded."""
+        """Whether stored bytes can be a complete JPEG. Nothing is decoded."""
         if self._jpeg is None:
             return True
-        return is_complete_jpeg(self._jpeg, self._jpeg[-LONGEST_TRAILER:])
+        return is_complete_jpeg(self._jpeg, self._jpeg[-MAX_TRAILER_BYTES:])
 
     def jpeg(self) -> bytes:
         """The frame as a JPEG file."""

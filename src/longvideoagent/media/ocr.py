@@ -1,4 +1,4 @@
-"""Reads the text on screen with rapidocr, whose models ship inside its wheel."""
+"""Read the text on screen with rapidocr, whose models are part of its wheel."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from longvideoagent.progress import Progress, no_progress
 VERSION = 1
 """Raise it when other text would be read off the same frame."""
 DETECT_SIDE_PX = 360
-"""Shorter side at which text is searched for; 0.25 s a frame against 0.9 s at the default 736."""
-LEAST_CONFIDENCE = 0.75
-LEAST_CONFIDENCE_ALONE = 0.9
-"""A lone character is most often a misread edge."""
+"""Shorter side of the frame during text detection; 0.25 s a frame against 0.9 s at the default 736."""
+MIN_CONFIDENCE = 0.75
+MIN_CONFIDENCE_SINGLE = 0.9
+"""For a single character, which is most often a misread edge."""
 CHANGED_CELL = 0.08
-"""Difference, 0 to 1, from which a cell of two 64 x 64 thumbnails counts as changed."""
+"""Difference, 0 to 1, from which a cell of a 64 x 64 thumbnail counts as changed."""
 CHANGED_CELLS = 6
-"""Changed cells from which two frames may show different text; a mouth that moves stays below."""
-READING = "reading the text on screen"
+"""Number of changed cells from which two frames may show different text; a moving mouth stays below."""
+STAGE = "reading the text on screen"
 STEP_S = 4.0
-MOST_READS = 300
-"""Frames read at most when a whole video is searched for text: about 75 s of work on 2 cores."""
+MAX_READS = 300
+"""Maximum number of frames read in a whole video: about 75 s of work on 2 cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenText:
-    """A piece of text on a frame. The box is in shares of the frame's width and height."""
+    """A piece of text on a frame. The box is in fractions of the frame's width and height."""
 
     text: str
     left: float
@@ -62,22 +62,22 @@ def _engine() -> Any:
 
 
 def read_screen(rgb: Pixels) -> list[ScreenText]:
-    """The pieces of text on a frame, from top to bottom; those read with little confidence left out."""
+    """Return the pieces of text on a frame, from top to bottom, without those of low confidence."""
     height, width = rgb.shape[:2]
-    found = _engine()(np.ascontiguousarray(rgb[:, :, ::-1]))
-    if found.boxes is None or found.txts is None:
+    result = _engine()(np.ascontiguousarray(rgb[:, :, ::-1]))
+    if result.boxes is None or result.txts is None:
         return []
     pieces = []
-    for box, text, confidence in zip(found.boxes, found.txts, found.scores, strict=True):
-        enough = LEAST_CONFIDENCE if len(text.strip()) > 1 else LEAST_CONFIDENCE_ALONE
-        if confidence >= enough and any(mark.isalnum() for mark in text):
+    for box, text, confidence in zip(result.boxes, result.txts, result.scores, strict=True):
+        min_confidence = MIN_CONFIDENCE if len(text.strip()) > 1 else MIN_CONFIDENCE_SINGLE
+        if confidence >= min_confidence and any(character.isalnum() for character in text):
             xs, ys = box[:, 0] / width, box[:, 1] / height
             pieces.append(ScreenText(text.strip(), float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())))
     return sorted(pieces, key=lambda piece: (piece.top, piece.left))
 
 
 def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
-    """A 64 x 64 grey picture, 0 to 1, to tell with ``is_different`` whether there is anything else to read."""
+    """A 64 x 64 grey image, 0 to 1, for ``is_different``."""
     import cv2
 
     grey = cv2.cvtColor(cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
@@ -86,50 +86,49 @@ def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
 
 
 def is_different(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether two thumbnails differ by as much as a word does."""
+    """Whether two thumbnails differ by at least as much as one word."""
     return int((np.abs(after - before) > CHANGED_CELL).sum()) >= CHANGED_CELLS
 
 
 def read_video_text(video: VideoReader, progress: Progress = no_progress) -> list[Subtitle]:
-    """The text shown in a video, as lines that last as long as the text stays.
+    """Read the text shown in a video, as subtitles that last as long as the text is visible.
 
-    Samples a frame every ``STEP_S`` seconds (more in a video too long for that), on keyframes where
-    they are near, and reads only frames that differ from the one before. ``progress`` is told the
-    share of the video that is done.
+    Samples a frame every ``STEP_S`` seconds (less often in a very long video), on keyframes if they are near, and
+    reads only frames that differ from the one before.
     """
-    step_s = max(STEP_S, video.duration_s / MOST_READS)
+    step_s = max(STEP_S, video.duration_s / MAX_READS)
     times_s = _sample_times(video, step_s)
-    lines: list[Subtitle] = []
+    subtitles: list[Subtitle] = []
     open_since: dict[str, float] = {}
     last_s = 0.0
-    before: NDArray[np.float32] | None = None
+    last_read: NDArray[np.float32] | None = None
     batch = 16
     for first in range(0, len(times_s), batch):
         chunk = times_s[first : first + batch]
         for number, (time_s, frame) in enumerate(zip(chunk, video.frames(chunk), strict=True), first):
-            progress(READING, number / len(times_s))
+            progress(STAGE, number / len(times_s))
             if not frame.is_readable():
                 continue
-            now = thumbnail(frame.rgb())
-            if before is None or is_different(before, now):
+            small = thumbnail(frame.rgb())
+            if last_read is None or is_different(last_read, small):
                 texts = [piece.text for piece in read_screen(frame.rgb())]
-                lines += _close(open_since, texts, max(time_s, last_s + 0.1))
+                subtitles += _close(open_since, texts, max(time_s, last_s + 0.1))
                 open_since.update({text: time_s for text in texts if text not in open_since})
-                before = now
+                last_read = small
             last_s = time_s
-    progress(READING, 1.0)
-    lines += _close(open_since, [], max(video.duration_s, last_s + 0.1))
-    return sorted(lines, key=lambda line: line.start_s)
+    progress(STAGE, 1.0)
+    subtitles += _close(open_since, [], max(video.duration_s, last_s + 0.1))
+    return sorted(subtitles, key=lambda subtitle: subtitle.start_s)
 
 
-def _close(open_since: dict[str, float], still: Sequence[str], now_s: float) -> list[Subtitle]:
-    """Lines for the texts that have gone, which are taken out of ``open_since``."""
-    gone = [text for text in open_since if text not in still]
+def _close(open_since: dict[str, float], visible: Sequence[str], now_s: float) -> list[Subtitle]:
+    """Subtitles for the texts that have disappeared, which are removed from ``open_since``."""
+    gone = [text for text in open_since if text not in visible]
     return [Subtitle(open_since.pop(text), now_s, text, source="screen") for text in gone]
 
 
 def _sample_times(video: VideoReader, step_s: float) -> list[float]:
-    """One time in each step: its first keyframe, or its start where it has none."""
+    """One time in each step: its first keyframe, or its start if it has none."""
     keyframes = iter(video.keyframes_s)
     key_s = next(keyframes, None)
     times = []

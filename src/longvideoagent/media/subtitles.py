@@ -1,7 +1,7 @@
-"""Subtitles from a file, from beside a video, or from inside it.
+"""Subtitles from a file, from a file next to a video, or from inside the video.
 
-Text comes in any of the encodings subtitle files really have, with repairs that are reported and
-never silent. pysubs2 reads the formats; what it rejects or drops is put right before it sees it.
+Text may have any of the encodings that subtitle files have in practice; repairs are reported, never silent. pysubs2
+parses the formats; what it would reject or drop is fixed before it is parsed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from longvideoagent.media.container import open_container, origin_s
 from longvideoagent.media.text_encoding import decode_text
 
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
-PICTURE_CODECS = ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub")
-MAX_BYTES = 50_000_000
+IMAGE_CODECS = ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub")
+MAX_FILE_BYTES = 50_000_000
 REPAIRED_S = 3.0
-"""Length given to a cue whose end is not after its start, unless the next cue comes sooner."""
+"""Length given to a cue whose end is not after its start, unless the next cue starts sooner."""
 
 _TIMING = re.compile(
     r"^[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?[ \t]*-->"
@@ -40,7 +40,7 @@ _TIMING = re.compile(
     re.MULTILINE,
 )
 _UNREAD_TIMING = re.compile(r"^[ \t]*\S{1,20}[ \t]*-->[ \t]*\S{1,20}[ \t]*$")
-"""A line that has the form of a cue's times, and no times."""
+"""A line that has the form of a cue's times but no valid times."""
 _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+([^>]{1,200})>")
 _MARKUP = re.compile(r"</?(?:i|b|u|s|c|v|font|ruby|rt|lang|span)\b[^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}", re.IGNORECASE)
@@ -54,20 +54,17 @@ class ParsedSubtitles(NamedTuple):
 
 
 def read_subtitles(path: str | Path) -> ParsedSubtitles:
-    """The lines of a subtitle file in order of time, and what was repaired or ignored.
-
-    Raises DataError where the file is missing, is no text, or holds no cue.
-    """
+    """Read a subtitle file. Raises DataError if the file does not exist, is not text, or has no cue."""
     path = Path(path).expanduser()
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise DataError(f"{path}: no such subtitle file; check the path") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{path}: larger than 50 MB, which no subtitle file is; check the path")
+    if len(data) > MAX_FILE_BYTES:
+        raise DataError(f"{path}: larger than 50 MB, which is not a subtitle file; check the path")
     try:
         return parse_subtitles(data)
     except DataError as error:
@@ -75,23 +72,23 @@ def read_subtitles(path: str | Path) -> ParsedSubtitles:
 
 
 def parse_subtitles(data: bytes) -> ParsedSubtitles:
-    """As ``read_subtitles``, from the bytes of a file; never raises anything but DataError."""
-    text, guessed = decode_text(data)
+    """As ``read_subtitles``, from the bytes of a file; raises nothing but DataError."""
+    text, notes = decode_text(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
     cues, unread = _read_events(text)
     lines = [Subtitle(start_s, end_s, spoken) for start_s, end_s, marked in cues if (spoken := plain_text(marked))]
     if not lines:
-        raise DataError("no subtitle cue in it; give an .srt, .vtt or .ass file")
-    fixed, repaired = repair(lines)
+        raise DataError("no subtitle cue; give an .srt, .vtt or .ass file")
+    fixed, repaired = repair_timing(lines)
     if unread:
-        guessed.append(f"{unread} subtitle cues have times that cannot be read and were put to the cue before")
-    return ParsedSubtitles(fixed, guessed + repaired)
+        notes.append(f"{unread} subtitle cues have times that cannot be read; their text was added to the cue before")
+    return ParsedSubtitles(fixed, notes + repaired)
 
 
 def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
-    """Start, end (seconds) and marked-up text of each cue, and how many more have times that cannot be read."""
+    """Start, end (seconds) and marked-up text of each cue, and the number of cues whose times cannot be read."""
     unread = 0
     is_cues = _TIMING.search(text) is not None
     if is_cues:
@@ -99,10 +96,10 @@ def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
         text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, kept)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it suspects a cue in any text that looks like a time
+            warnings.simplefilter("ignore")  # it warns of any text that looks like a time
             events = pysubs2.SSAFile.from_string(text, format_="vtt" if is_cues else None)
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise DataError("no subtitle format that is known; give an .srt, .vtt or .ass file") from error
+        raise DataError("not a known subtitle format; give an .srt, .vtt or .ass file") from error
     cues = [
         (event.start / 1000, event.end / 1000, event.text)
         for event in events
@@ -119,8 +116,9 @@ def _full_timing(match: re.Match[str]) -> str:
 
 
 def _blank_before_cues(text: str) -> tuple[str, int]:
-    """The text without headers, notes and cue names, so that only cues are left, and how many times of cues cannot
-    be read. A blank line inside a cue does not end it: what follows up to the next cue's name is still spoken."""
+    """The text without headers, notes and cue names, and the number of cues whose times cannot be read.
+
+    A blank line inside a cue does not end it: the text up to the next cue's name still belongs to it."""
     kept: list[str] = []
     unread = 0
     in_cue = after_blank = False
@@ -145,39 +143,39 @@ def _any_timing(line: str) -> bool:
 
 
 def plain_text(marked: str) -> str:
-    """A cue's text without markup, on one line, its entities resolved."""
+    """A cue's text without markup, on one line, with its entities resolved."""
     text = marked.replace("\\N", " ").replace("\\n", " ").replace("\\h", " ")
     text = _MARKUP.sub("", _VOICE.sub(r"\1: ", text))
-    text = "".join(mark if mark.isprintable() else " " for mark in html.unescape(text))
+    text = "".join(character if character.isprintable() else " " for character in html.unescape(text))
     return " ".join(text.replace("\u200b", "").replace("\ufeff", "").split())
 
 
-def repair(lines: list[Subtitle]) -> ParsedSubtitles:
-    """Lines in order of time, each ending after it starts; and what had to be done for that."""
+def repair_timing(lines: list[Subtitle]) -> ParsedSubtitles:
+    """Sort subtitles by time and give each an end after its start, with a warning for each kind of repair."""
     repaired: list[str] = []
     ordered = sorted(lines, key=lambda line: line.start_s)
     if ordered != lines:
         repaired.append("subtitle cues were out of order and were sorted")
-    backward = 0
+    num_backward = 0
     for index, line in enumerate(ordered):
         start_s = max(0.0, line.start_s)
         end_s = line.end_s
         if end_s <= start_s:
-            backward += 1
+            num_backward += 1
             following_s = ordered[index + 1].start_s if index + 1 < len(ordered) else start_s + REPAIRED_S
             gap_s = following_s - start_s
             end_s = start_s + (min(REPAIRED_S, gap_s) if gap_s > 0 else REPAIRED_S)
         ordered[index] = replace(line, start_s=start_s, end_s=end_s)
-    if backward:
-        repaired.append(f"{backward} subtitle cues ended before they started and were given a length")
+    if num_backward:
+        repaired.append(f"{num_backward} subtitle cues ended before they started and were given a length")
     return ParsedSubtitles(ordered, repaired)
 
 
 def subtitle_text(lines: Iterable[Subtitle], form: str) -> str:
-    """Lines as the text of a file; ``form`` is srt or vtt."""
-    written = pysubs2.SSAFile()
-    written.events.extend(pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines)
-    text: str = written.to_string(form)
+    """The text of a subtitle file; ``form`` is srt or vtt."""
+    file = pysubs2.SSAFile()
+    file.events.extend(pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines)
+    text: str = file.to_string(form)
     return text
 
 
@@ -193,42 +191,43 @@ def _ms(time_s: float) -> int:
 
 
 def find_sidecar(video: Path) -> Path | None:
-    """A subtitle file named like the video, or like it with a language: ``talk.en.srt``. The plain
-    name comes first, then .srt before .vtt before .ass."""
+    """Find the subtitle file next to a video: of the same name, or with a language as in ``talk.en.srt``; or None.
+
+    The name without a language comes first, then .srt before .vtt before .ass."""
     video = video.absolute() if video.name else video.resolve()  # "." has no name
     name = video.name if video.is_dir() else video.stem
     try:
-        beside = [file for file in video.parent.iterdir() if file.suffix.lower() in SUFFIXES]
-    except OSError:  # a folder that may be entered but not listed
+        files = [file for file in video.parent.iterdir() if file.suffix.lower() in SUFFIXES]
+    except OSError:  # a folder without permission to list it
         return None
-    named = [file for file in beside if name in (file.stem, file.stem.rpartition(".")[0])]
+    named = [file for file in files if name in (file.stem, file.stem.rpartition(".")[0])]
     return min(
         named, key=lambda file: (file.stem != name, SUFFIXES.index(file.suffix.lower()), file.name), default=None
     )
 
 
 def read_embedded(video: Path) -> ParsedSubtitles:
-    """The first subtitle stream inside a video file that holds text; empty where there is none."""
+    """Read the first subtitle stream inside a video file that has text; empty if there is none."""
     if video.is_dir():
         return ParsedSubtitles([], [])
     skipped: list[str] = []
     with open_container(video) as container:
         for stream in container.streams.subtitles:
-            if stream.codec_context is None or stream.codec_context.name in PICTURE_CODECS:
-                skipped.append(f"subtitle stream {stream.index} holds pictures or an unknown format and was ignored")
+            if stream.codec_context is None or stream.codec_context.name in IMAGE_CODECS:
+                skipped.append(f"subtitle stream {stream.index} has pictures or an unknown format and was ignored")
                 continue
-            container.seek(0)  # the search for cues of the stream before has read to the end
+            container.seek(0)  # reading the stream before went to the end of the file
             lines, is_damaged = _read_stream(container, stream)
             if is_damaged:
                 skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
             if lines:
-                fixed, repaired = repair(lines)
+                fixed, repaired = repair_timing(lines)
                 return ParsedSubtitles(fixed, skipped + repaired)
     return ParsedSubtitles([], skipped)
 
 
 def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[list[Subtitle], bool]:
-    """The lines of one stream, and whether reading broke off."""
+    """The subtitles of one stream, and whether the stream is damaged."""
     lines: list[Subtitle] = []
     try:
         for packet in container.demux(stream):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import PARTIAL, atomic_path
 from longvideoagent.media.readers.file import VideoFileReader
-from longvideoagent.media.subtitles import MAX_BYTES as MAX_SUBTITLE_BYTES
+from longvideoagent.media.subtitles import MAX_FILE_BYTES as MAX_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
 from longvideoagent.server.library import SUFFIXES, Library, VideoItem

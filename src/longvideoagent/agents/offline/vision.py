@@ -20,7 +20,7 @@ from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.sights import Detection, Detections, Sights
-from longvideoagent.media.cv import Change, colour_behind, colour_shares, compare, count_faces
+from longvideoagent.media.cv import Change, background_colour, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
@@ -185,7 +185,7 @@ def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
 
 def _group_text(group: Sequence[ScreenText], frame: Frame) -> str:
     texts = [
-        f"“{piece.text}” on {colour_behind(frame.rgb(), piece.left, piece.top, piece.right, piece.bottom)}"
+        f"“{piece.text}” on {background_colour(frame.rgb(), piece.left, piece.top, piece.right, piece.bottom)}"
         for piece in group
     ]
     return f"text at the {_position(group[0].left, group[-1].right, group[0].top)}: {' above '.join(texts)}"

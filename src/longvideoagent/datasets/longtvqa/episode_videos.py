@@ -85,7 +85,7 @@ def write_episode_videos(
         problems += [Problem(path, 0, "frames", warning) for warning in reader.warnings]
         for clip in reader.folders:
             problems += frame_problems(clip, episodes.known_durations_s.get(clip.path.name, 0.0))
-        if reader.is_seen:
+        if reader.has_frames:
             digest = _digest_frames(frames, clips, episodes)
             if digests.get(name) != digest or not path.exists():
                 encode_frames(reader, path)

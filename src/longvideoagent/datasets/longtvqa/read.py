@@ -32,7 +32,7 @@ from longvideoagent.datasets.records import Problem, Record, RecordFile, gc_paus
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_reader
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
-from longvideoagent.media.readers.frame_folder import holds_frames
+from longvideoagent.media.readers.frame_folder import has_frames
 from longvideoagent.media.video import Video
 
 
@@ -71,7 +71,7 @@ class LongTVQA:
 
     def episode_video(self, video: str) -> Path | None:
         """The video file of an episode, or None. None also if one of its clips has frames, which take precedence."""
-        if self.frames is not None and any(holds_frames(self.frames / clip) for clip in self.episodes.clips[video]):
+        if self.frames is not None and any(has_frames(self.frames / clip) for clip in self.episodes.clips[video]):
             return None
         return self.episode_videos.get(video)
 

@@ -1,4 +1,4 @@
-"""An episode whose frames lie in one folder for each of its clips, as TVQA's do."""
+"""Frames of an episode in one folder for each of its clips, as in TVQA."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from longvideoagent.media.readers.frame_folder import FrameFolderReader
 
 
 class ClipFoldersReader:
-    """Frames of ``{root}/{clip}/{00001}.jpg`` on the axis of the whole episode. With no root, or where a
-    clip has no folder, there is nothing to be seen, and the warnings say so."""
+    """Reads ``{root}/{clip}/{00001}.jpg`` with times on the axis of the whole episode.
+
+    Without a root, and in clips without a folder, there are no frames; the warnings name such clips."""
 
     def __init__(self, root: Path | None, timeline: Timeline) -> None:
         self.path = root if root is not None else Path(timeline.clips[0].label)
@@ -30,38 +31,38 @@ class ClipFoldersReader:
 
     @property
     def keyframes_s(self) -> Sequence[float]:
-        """Clips begin where pictures do."""
+        """The start of each clip."""
         return [clip.start_s for clip in self._timeline.clips]
 
     @cached_property
     def warnings(self) -> Sequence[str]:
         """Clips without frames."""
-        bare = [clip.label for clip in self._timeline.clips if self._folder(clip.label) is None]
-        if not bare or self._root is None:
+        missing = [clip.label for clip in self._timeline.clips if self._folder(clip.label) is None]
+        if not missing or self._root is None:
             return []
-        return [f"{self._root}: {len(bare)} clips have no frames, {bare[0]} first"]
+        return [f"{self._root}: {len(missing)} clips have no frames, {missing[0]} first"]
 
     @property
     def folders(self) -> list[FrameFolderReader]:
-        """Those that there are, in the order of their clips."""
-        found = (self._folder(clip.label) for clip in self._timeline.clips)
-        return [folder for folder in found if folder is not None]
+        """The folders that exist, in the order of their clips."""
+        folders = (self._folder(clip.label) for clip in self._timeline.clips)
+        return [folder for folder in folders if folder is not None]
 
     @property
-    def is_seen(self) -> bool:
+    def has_frames(self) -> bool:
         """Whether any clip has frames."""
         return bool(self.folders)
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The stored frames shown at these times; see ``VideoReader.frames``. Times in clips without frames are
+        """Return the stored frames shown at these times; see ``VideoReader.frames``. Times in clips without frames are
         left out."""
         shown: list[Frame] = []
         for clip, inside in groupby(times_s, self._timeline.at):
             folder = self._folder(clip.label)
             if folder is not None:
                 stored = folder.frames([time_s - clip.start_s for time_s in inside], max_side_px)
-                moved = {frame: frame.moved(clip.start_s) for frame in stored}
-                shown += [moved[frame] for frame in stored]
+                shifted = {frame: frame.shifted(clip.start_s) for frame in stored}
+                shown += [shifted[frame] for frame in stored]
         return shown
 
     def _folder(self, label: str) -> FrameFolderReader | None:

@@ -1,7 +1,7 @@
-"""Frames by time from any video file PyAV reads.
+"""Frames by time from any video file that PyAV reads.
 
-Frame durations in the file are never trusted, and its end is where its packets end, because headers
-of truncated files lie.
+Frame durations in the file are not trusted, and the end is where the packets end, because the headers of truncated
+files are wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import bisect
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import av.error
@@ -24,8 +25,13 @@ from longvideoagent.media.container import open_container, origin_s, packets
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
 
 
+class _Scan(NamedTuple):
+    keyframes_s: tuple[float, ...]
+    end_s: float
+
+
 class VideoFileReader:
-    """A video file read through PyAV."""
+    """Reads a video file with PyAV."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,13 +48,13 @@ class VideoFileReader:
         stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
         if stream is None:
             container.close()
-            raise DataError(f"{self.path}: no video stream in it; give a file with pictures")
+            raise DataError(f"{self.path}: no video stream; give a file with pictures")
         stream.thread_type = "AUTO"
         return container, stream
 
     @cached_property
-    def _scan(self) -> tuple[tuple[float, ...], float]:
-        """Keyframe times and true end, by reading packets without decoding them."""
+    def _scan(self) -> _Scan:
+        """Read all packets, without decoding them, for the keyframe times and the true end."""
         keyframes: list[float] = []
         count = 0
         end_s = 0.0
@@ -65,30 +71,30 @@ class VideoFileReader:
                 if packet.is_keyframe:
                     keyframes.append(time_s)
             header_s = (container.duration or 0) / av.time_base
-            if stream.frames > count:  # avi tells its length in frames
+            if stream.frames > count:  # avi gives its length in frames
                 header_s = max(header_s, stream.frames * per_frame_s)
         if end_s <= 0:
-            raise DataError(f"{self.path}: no pictures in its video stream; the file is cut short, copy it again")
+            raise DataError(f"{self.path}: no pictures in its video stream; the file is truncated, copy it again")
         if header_s - end_s > max(2.0, 0.02 * header_s):
             self.warnings.append(
                 f"{self.path.name}: pictures end at {end_s:.1f} s although the file says {header_s:.1f} s; "
                 "the rest was ignored"
             )
-        return tuple(sorted(keyframes)), end_s
+        return _Scan(tuple(sorted(keyframes)), end_s)
 
     @property
     def duration_s(self) -> float:
-        """Seconds to the end of the last picture that is really there."""
-        return self._scan[1]
+        """Seconds to the end of the last picture that exists."""
+        return self._scan.end_s
 
     @property
     def keyframes_s(self) -> Sequence[float]:
-        """Times of keyframes."""
-        return self._scan[0]
+        """Times of keyframes in seconds, ascending."""
+        return self._scan.keyframes_s
 
     @cached_property
     def _seek_points_s(self) -> Sequence[float]:
-        """Keyframe times from the container's index where it has one, which spares the scan."""
+        """Keyframe times from the container's index, if it has one, which avoids the scan."""
         if "_scan" in self.__dict__:
             return self.keyframes_s
         container, stream = self._open()
@@ -99,7 +105,7 @@ class VideoFileReader:
         return self.keyframes_s
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The frames shown at these times; see ``VideoReader.frames``."""
+        """Return the frames shown at these times; see ``VideoReader.frames``."""
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
         if not wanted:
             return []
@@ -111,37 +117,37 @@ class VideoFileReader:
     def _fetch(
         self, container: InputContainer, stream: VideoStream, wanted: Sequence[float], max_side_px: int
     ) -> Iterator[Frame]:
-        """One frame for each of the ascending times: seek to the keyframe before, decode forward,
-        stop at the first frame after the time."""
+        """Yield one frame for each of the ascending times: seek to the keyframe before, decode forward, stop at the
+        first frame after the time."""
         first_s = origin_s(container)
         points = self._seek_points_s
         decoder = _decode(container, stream)
         shown: VideoFrame | None = None
         ahead: VideoFrame | None = next(decoder, None)
-        made: tuple[VideoFrame, Frame] | None = None
+        decoded: VideoFrame | None = None
+        frame: Frame | None = None
         for time_s in wanted:
             until_s = time_s + first_s + _HALF_TICK_S
             after = bisect.bisect_right(points, time_s + _HALF_TICK_S)
             if after and ahead is not None and points[after - 1] + first_s > (ahead.time or 0.0) + _HALF_TICK_S:
-                shown, ahead, decoder = _seek(container, stream, [first_s + p for p in points[:after]], until_s)
+                shown = None
+                ahead, decoder = _seek(container, stream, [first_s + p for p in points[:after]], until_s)
             while ahead is not None and (shown is None or (ahead.time or 0.0) <= until_s):
                 shown, ahead = ahead, next(decoder, None)
             if shown is None:
                 raise DataError(f"{self.path}: no picture could be decoded near {time_s:.1f} s; copy it again")
-            if made is None or made[0] is not shown:
-                made = (
-                    shown,
-                    Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=to_rgb(shown, stream, max_side_px)),
-                )
-            yield made[1]
+            if frame is None or decoded is not shown:  # several times may show one frame
+                decoded = shown
+                frame = Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=to_rgb(shown, stream, max_side_px))
+            yield frame
 
 
 _HALF_TICK_S = 1e-4
-"""Slack when comparing a wanted time with a frame's: container clocks round to their own ticks."""
+"""Tolerance when comparing a wanted time with a frame's, because container clocks round to their own ticks."""
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decoded frames with a time, in order of display; damaged packets are skipped."""
+    """Yield decoded frames that have a time, in display order; damaged packets are skipped."""
     for packet in packets(container, stream):
         try:
             frames = packet.decode()
@@ -152,29 +158,32 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
                 yield frame
 
 
-def _seek(
-    container: InputContainer, stream: VideoStream, points_s: Sequence[float], until_s: float
-) -> tuple[VideoFrame | None, VideoFrame | None, Iterator[VideoFrame]]:
-    """Start decoding at the last point that yields a frame not after ``until_s``.
+class _Position(NamedTuple):
+    next_frame: VideoFrame | None
+    decoder: Iterator[VideoFrame]
+    """Yields the frames after ``next_frame``."""
 
-    Nearly always that is the last point. An index may hold decoding times, which run ahead of the
-    times frames are shown at, and damaged stretches may yield nothing, so it steps back in growing
-    strides. Returns the frame shown so far (None), the frame ahead, and the decoder.
+
+def _seek(container: InputContainer, stream: VideoStream, points_s: Sequence[float], until_s: float) -> _Position:
+    """Start decoding at the last seek point that yields a frame not after ``until_s``.
+
+    Nearly always that is the last point. But an index may hold decoding times, which are earlier than presentation
+    times, and damaged stretches may yield nothing, so it steps back in growing strides.
     """
     base = stream.time_base
     assert base is not None  # a stream that has decoded a frame has a clock
-    stride, place = 1, len(points_s) - 1
+    stride, index = 1, len(points_s) - 1
     while True:
-        container.seek(round(points_s[max(place, 0)] / base), stream=stream, backward=True)
+        container.seek(round(points_s[max(index, 0)] / base), stream=stream, backward=True)
         decoder = _decode(container, stream)
         ahead = next(decoder, None)
-        if place <= 0 or (ahead is not None and (ahead.time or 0.0) <= until_s):
-            return None, ahead, decoder
-        place, stride = place - stride, stride * 2
+        if index <= 0 or (ahead is not None and (ahead.time or 0.0) <= until_s):
+            return _Position(ahead, decoder)
+        index, stride = index - stride, stride * 2
 
 
 def to_rgb(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
-    """The pixels of a decoded frame, scaled to ``max_side_px`` with square pixels, turned as a player shows them."""
+    """Return the pixels of a frame, scaled down to ``max_side_px`` with square pixels, rotated as players do."""
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width, height = frame.width * aspect, float(frame.height)
     scale = min(1.0, max_side_px / max(width, height))

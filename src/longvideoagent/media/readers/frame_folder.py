@@ -9,38 +9,38 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.media.frames import LONGEST_TRAILER, MAX_SIDE_PX, Frame, is_complete_jpeg
+from longvideoagent.media.frames import MAX_SIDE_PX, MAX_TRAILER_BYTES, Frame, is_complete_jpeg
 
 TVQA_FRAMES_PER_S = 3.0
-FASTEST_FRAMES_PER_S = 100_000
+MAX_FRAMES_PER_S = 100_000
 
 
 class FrameFolderReader:
     """A folder of numbered JPEG frames at a fixed rate, such as TVQA's ``{clip}/{00001}.jpg``.
 
-    The number in a file's name gives its time: the lowest possible number, 1, is second 0. Where a
-    number is missing the frame before it is shown.
+    The number in a file's name gives its time: the lowest possible number, 1, is second 0. If a number is missing, the
+    frame before it is shown.
     """
 
     def __init__(self, path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> None:
-        if not 0 < frames_per_s < FASTEST_FRAMES_PER_S:
-            raise UsageError(f"--frames-per-s {frames_per_s}: not a rate of frames; TVQA's is 3")
+        if not 0 < frames_per_s < MAX_FRAMES_PER_S:
+            raise UsageError(f"--frames-per-s {frames_per_s}: not a frame rate; TVQA has 3")
         self.path = path
         self.frames_per_s = frames_per_s
         self.warnings: list[str] = []
         numbered: dict[int, Path] = {}
-        unnamed = 0
-        for file in _pictures(path):
+        num_ignored = 0
+        for file in _jpeg_files(path):
             number = re.search(r"(\d+)$", file.stem)
             if number is None or int(number[1]) in numbered:
-                unnamed += 1
+                num_ignored += 1
             else:
                 numbered[int(number[1])] = file
         if not numbered:
             raise DataError(f"{path}: no numbered .jpg frames in this folder; name them 00001.jpg, 00002.jpg, …")
-        if unnamed:
+        if num_ignored:
             self.warnings.append(
-                f"{path.name}: {unnamed} frames have no number of their own in their name and were ignored"
+                f"{path.name}: {num_ignored} frames have no number of their own in their name and were ignored"
             )
         self._numbers = sorted(numbered)
         self._files = [numbered[number] for number in self._numbers]
@@ -53,53 +53,53 @@ class FrameFolderReader:
 
     @property
     def keyframes_s(self) -> Sequence[float]:
-        """Every frame is cheap to fetch."""
+        """The time of every frame, because each is cheap to read."""
         return [(number - self._first) / self.frames_per_s for number in self._numbers]
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """The stored frames shown at these times; see ``VideoReader.frames``."""
-        made: dict[int, Frame] = {}
+        """Return the stored frames shown at these times; see ``VideoReader.frames``."""
+        frames: dict[int, Frame] = {}
         shown = []
         for time_s in times_s:
             number = int(max(0.0, time_s) * self.frames_per_s + 1e-6) + self._first
-            place = max(0, bisect.bisect_right(self._numbers, number) - 1)
-            if place not in made:
-                made[place] = self._read(place, max_side_px)
-            shown.append(made[place])
+            index = max(0, bisect.bisect_right(self._numbers, number) - 1)
+            if index not in frames:
+                frames[index] = self._read(index, max_side_px)
+            shown.append(frames[index])
         return shown
 
     def missing(self) -> list[int]:
-        """Numbers below the last that no frame has, from 1 on."""
+        """Frame numbers from 1 to the last that have no file."""
         return sorted(set(range(1, self._numbers[-1])) - set(self._numbers))
 
     def broken(self) -> Iterator[Path]:
-        """Files that were not written to their end. Only the ends of each are read."""
+        """Yield the files that are not complete JPEGs. Only the ends of each are read."""
         for file in self._files:
             with file.open("rb") as stored:
-                begins = stored.read(LONGEST_TRAILER)
-                stored.seek(-min(LONGEST_TRAILER, file.stat().st_size), os.SEEK_END)
+                begins = stored.read(MAX_TRAILER_BYTES)
+                stored.seek(-min(MAX_TRAILER_BYTES, file.stat().st_size), os.SEEK_END)
                 if not is_complete_jpeg(begins, stored.read()):
                     yield file
 
-    def _read(self, place: int, max_side_px: int) -> Frame:
-        file = self._files[place]
-        time_s = (self._numbers[place] - self._first) / self.frames_per_s
+    def _read(self, index: int, max_side_px: int) -> Frame:
+        file = self._files[index]
+        time_s = (self._numbers[index] - self._first) / self.frames_per_s
         try:
             return Frame(time_s, jpeg=file.read_bytes(), name=str(file), max_side_px=max_side_px)
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-def holds_frames(path: Path) -> bool:
-    """Whether there is such a folder with a numbered frame in it."""
+def has_frames(path: Path) -> bool:
+    """Whether the folder exists and has a numbered frame."""
     try:
         return bool(FrameFolderReader(path).keyframes_s)
     except DataError:
         return False
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The JPEG files of a folder by name. Raises DataError where there is no such folder."""
+def _jpeg_files(folder: Path) -> list[Path]:
+    """The JPEG files of a folder, sorted by name. Raises DataError if the folder cannot be read."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file()]  # a pipe would never end
