@@ -18,16 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast
-from longvideoagent.core.actions import action_text, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import ClipObservation, Observation, Question, SystemNotice, VisionResult
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
 from longvideoagent.log import logger
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.views.trace_dict import trace_to_dict
+from longvideoagent.views.trace_view import ObservationView, RoundView, view_trace
 
 MAX_OBSERVATION_LINES = 6
 MAX_CHARS = 2000
@@ -154,36 +154,27 @@ class StepPrinter:
         """Print what is new in the trace."""
         if self._live is not None:
             self._live.pause()
-        events: list[Observation | Round] = [] if trace.first_grounding is None else [trace.first_grounding]
-        for round_ in trace.rounds:
-            events.append(round_)
-            if round_.observation is not None:
-                events.append(round_.observation)
-        for event in events[self._printed :]:
-            self._print_event(event)
-        self._printed = len(events)
+        steps = list(view_trace(trace).steps)
+        for step in steps[self._printed :]:
+            self._print_step(step)
+        self._printed = len(steps)
 
-    def _print_event(self, event: Observation | Round) -> None:
-        match event:
-            case Round():
-                name = spec_of(event.action).name
-                if event.thought:
-                    self._line("thinks", event.thought[:MAX_CHARS], "dim italic")
-                self._line(name, action_text(event.action)[:MAX_CHARS], _ACTION_STYLES[name])
-            case ClipObservation(clip=clip, reason=reason):
-                self._line(
-                    "located",
-                    f"{clip.label}, {format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)}: {reason}",
-                    "blue",
-                )
-            case VisionResult(text=text):
-                lines = text.splitlines()
-                for number, line in enumerate(lines[:MAX_OBSERVATION_LINES]):
-                    self._line("" if number else "saw", line)
-                if len(lines) > MAX_OBSERVATION_LINES:
-                    self._line("", f"… {len(lines) - MAX_OBSERVATION_LINES} more", "dim")
-            case SystemNotice(text=text):
-                self._line("notice", text, "yellow")
+    def _print_step(self, step: RoundView | ObservationView) -> None:
+        if isinstance(step, RoundView):
+            if step.thought:
+                self._line("thinks", step.thought[:MAX_CHARS], "dim italic")
+            self._line(step.action, step.content[:MAX_CHARS], _ACTION_STYLES.get(step.action, ""))
+        elif step.clip is not None:
+            start, end = format_timestamp(step.clip.start_s), format_timestamp(step.clip.end_s)
+            self._line("located", f"{step.clip.label}, {start} to {end}: {step.reason}", "blue")
+        elif step.kind == "vision":
+            lines = step.text.splitlines()
+            for number, line in enumerate(lines[:MAX_OBSERVATION_LINES]):
+                self._line("" if number else "saw", line)
+            if len(lines) > MAX_OBSERVATION_LINES:
+                self._line("", f"… {len(lines) - MAX_OBSERVATION_LINES} more", "dim")
+        else:
+            self._line("notice", step.text, "yellow")
 
     def finish(self, trace: Trace) -> None:
         """Print the answer and its evidence."""

@@ -143,7 +143,7 @@ class _Questions:
     def _round(self, sample: Sample, round_: RoundView, pictures: Mapping[float, str]) -> dict[str, Any]:
         return {
             "thought": round_.thought,
-            "action": round_.action,
+            "action": round_.label,
             "content": round_.content,
             "clip": round_.clip,
             "seconds": round(round_.seconds, 2),

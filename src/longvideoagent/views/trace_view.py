@@ -52,6 +52,8 @@ class RoundView:
     number: int
     """From 1."""
     action: str
+    """The action's name in the table of actions."""
+    label: str
     content: str
     thought: str
     clip: str | None
@@ -113,9 +115,11 @@ def view_trace(trace: Trace) -> TraceView:
 
 
 def _view_round(number: int, round_: Round) -> RoundView:
+    spec = spec_of(round_.action)
     return RoundView(
         number=number,
-        action=spec_of(round_.action).name,
+        action=spec.name,
+        label=spec.label,
         content=action_text(round_.action),
         thought=round_.thought,
         clip=round_.clip,
