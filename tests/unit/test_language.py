@@ -33,10 +33,10 @@ INSTEAD = {
     r"wherein": "in which",
 }
 STILL_ALLOWED: dict[str, int] = {
-    "src": 35,
-    "tests": 147,
-    "docs": 45,
-    "benchmarks": 22,
+    "src": 15,
+    "tests": 15,
+    "docs": 4,
+    "benchmarks": 14,
 }
 """Occurrences in places that are being rewritten. Numbers only go down; the table goes when it is empty."""
 
