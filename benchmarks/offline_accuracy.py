@@ -24,38 +24,40 @@ from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, generate_episode
 from longvideoagent.evaluation.metrics import estimate, to_dict
 
-Told = list[tuple[str, float]]
-"""The episode of a question, and 1 where it was answered right, else 0."""
+Scores = list[tuple[str, float]]
+"""The episode of each question, and 1.0 if its answer is correct, else 0.0."""
 
 
-def measure(folder: Path, seeds: range, minutes: int) -> Mapping[tuple[Agents, str], Told]:
-    """Ask every question of every episode once for each set of agents; what came of it, by agents and kind."""
+def measure(folder: Path, seeds: range, minutes: int) -> Mapping[tuple[Agents, str], Scores]:
+    """Ask every question of every episode once for each set of agents. Returns the scores by agents and kind."""
     team = load_team("offline")
-    told: dict[tuple[Agents, str], Told] = defaultdict(list)
+    scores: dict[tuple[Agents, str], Scores] = defaultdict(list)
     for seed in track(seeds, "episodes"):
-        made = generate_episode(folder, seed, minutes)
-        episode = open_video(made.video, made.subtitles)
+        rendered = generate_episode(folder, seed, minutes)
+        episode = open_video(rendered.video, rendered.subtitles)
         for agents in Agents:
-            for sample in made.samples:
+            for sample in rendered.samples:
                 trace = answer(sample.question, episode, team, RolloutSettings(agents=agents))
-                is_right = score(trace, sample.gold.option_index).correct
-                told[agents, sample.kind].append((str(seed), float(is_right)))
-    return told
+                is_correct = score(trace, sample.gold.option_index).correct
+                scores[agents, sample.kind].append((str(seed), float(is_correct)))
+    return scores
 
 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=201, help="no episode used while writing the team")
+    parser.add_argument(
+        "--first-seed", type=int, default=201, help="the first seed; 201 and later were not used in development"
+    )
     parser.add_argument("--minutes", type=int, default=20)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        told = measure(Path(folder), range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.minutes)
+        scores = measure(Path(folder), range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.minutes)
     print("| agents | " + " | ".join((*KINDS, "all")) + " |")
     print("|---|" + "---|" * (len(KINDS) + 1))
     for agents in Agents:
-        cells = [told[agents, kind] for kind in KINDS]
+        cells = [scores[agents, kind] for kind in KINDS]
         cells.append(list(chain(*cells)))
         print(f"| {agents} | " + " | ".join(percent(to_dict(estimate(cell))) for cell in cells) + " |")
 

@@ -126,7 +126,7 @@ def _peak_mb(hour: Path) -> float:
     lines = [f"{n}\n00:{n:02}:05,000 --> 00:{n:02}:09,000\nMira: line {n} about item {n}\n" for n in range(MINUTES)]
     hour.with_suffix(".srt").write_text("\n".join(lines))
     code = (
-        "import sys; sys.argv = ['lva', 'ask', sys.argv[1], 'What does the sign say after Mira tells about item 31?',"
+        "import sys; sys.argv = ['lva', 'ask', sys.argv[1], 'What does the sign say after Mira speaks about item 31?',"
         " '-o', 'HARBOR', '-o', 'CASTLE', '--json'];"
         " from longvideoagent.cli.main import app; app(standalone_mode=False)"
     )

@@ -26,22 +26,22 @@ def ratio(ours: Callable[[], object], bare: Callable[[], object], pairs: int) ->
 
 
 def run_python(code: str, *arguments: object) -> str:
-    """In a process of its own; returns what it printed."""
+    """Run code in a process of its own. Returns its stdout."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def peak_mb(code: str, *arguments: object) -> float:
-    """Largest resident set of Python code in a process of its own. Linux tells it of the running program;
-    what a parent learns of its children counts the parent itself."""
-    told = "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    return int(run_python(code + told, *arguments).split()[-2]) / 1024
+    """Largest resident set of Python code in a process of its own, in MB. Read from Linux's status of the running
+    program, since a parent's figure for its children includes the parent."""
+    print_peak = "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    return int(run_python(code + print_peak, *arguments).split()[-2]) / 1024
 
 
 def peak_of(process: int) -> float:
-    """Largest resident MB of a process that runs. Linux only."""
-    told = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in told.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    """Largest resident set of a running process, in MB. Linux only."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def row(what: str, figure: str, aim: str) -> None:

@@ -33,18 +33,25 @@ INSTEAD = {
     r"wherein": "in which",
 }
 STILL_ALLOWED: dict[str, int] = {
-    "src": 15,
-    "tests": 15,
-    "docs": 4,
-    "benchmarks": 14,
+    "src": 14,
+    "tests": 13,
 }
 """Occurrences in places that are being rewritten. Numbers only go down; the table goes when it is empty."""
+
+
+OLD_FORMATS = {
+    "src/longvideoagent/views/trace_migrations.py",
+    "tests/plugins/old_formats.py",
+    "tests/web/test_job_records.py",
+}
+"""Files that name the fields of formats written before 0.1.0."""
 
 
 def files(place: str) -> Iterator[Path]:
     path = ROOT / place
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file() and file.suffix in SUFFIXES and file != Path(__file__):
+        exempt = file == Path(__file__) or str(file.relative_to(ROOT)) in OLD_FORMATS
+        if file.is_file() and file.suffix in SUFFIXES and not exempt:
             yield file
 
 
