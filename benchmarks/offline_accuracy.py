@@ -48,8 +48,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=201, help="seeds from 201 on were not used in development")
-        "--first-seed", type=int, default=201, help="the first seed; 201 and later were not used in development"
-    )
     parser.add_argument("--minutes", type=int, default=20)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

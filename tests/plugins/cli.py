@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from longvideoagent.cli.main import main
+from longvideoagent.log import logger
 
 LVA = Path(sys.executable).with_name("lva")
 WIDTH = "80"
@@ -30,11 +31,11 @@ Completed = subprocess.CompletedProcess[str]
 def lva(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Completed:
     """Run a command in this process, through ``main`` and its error boundary.
 
-    ``env`` is added to the environment. The working directory, the environment and ``sys.argv`` are restored. Returns
-    what ``subprocess.run`` would return: exit status, stdout and stderr.
+    ``env`` is added to the environment. The working directory, the environment, ``sys.argv`` and the logger are
+    restored. Returns what ``subprocess.run`` would return: exit status, stdout and stderr.
     """
     words = ["lva", *(os.fspath(argument) for argument in arguments)]
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, _restored_environment():
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch, _restored_state():
         os.environ.update({"COLUMNS": WIDTH, **(env or {})})
         patch.setattr(sys, "argv", words)
         if cwd is not None:
@@ -85,10 +86,11 @@ def _exit_status() -> int:
 
 
 @contextmanager
-def _restored_environment() -> Iterator[None]:
-    before = dict(os.environ)
+def _restored_state() -> Iterator[None]:
+    environment, handlers = dict(os.environ), list(logger.handlers)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)
+        logger.handlers[:] = handlers  # a command adds one that prints warnings

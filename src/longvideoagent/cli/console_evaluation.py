@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from longvideoagent.cli.console import show_warnings
+from longvideoagent.cli.console import show_warnings, stdout_console
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
@@ -75,7 +75,7 @@ def percent(share: Mapping[str, Any] | None) -> str:
 
 def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
     """The numbers of a run, next to its configuration."""
-    console = Console(highlight=False)
+    console = stdout_console()
     finished, total = summary["finished"], summary["questions"]
     count = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
     correct = f"{percent(summary['accuracy'])} correct"
@@ -133,7 +133,7 @@ def _bar(share: float) -> Text:
 
 def print_comparison(comparison: Comparison) -> None:
     """Settings that differ, the gain with its interval, and the questions that changed."""
-    console = Console(highlight=False)
+    console = stdout_console()
     for line in comparison.settings:
         console.print(Text(line, style="dim"), soft_wrap=True)
     for line in comparison.gold_inputs:
@@ -165,4 +165,4 @@ def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
         share, grounding = summary["accuracy"], summary["grounding"]["window"]
         bar = _bar(share["mean"] if share else 0)
         table.add_row(value, percent(share), percent(grounding), f"{calls:,}", bar)
-    Console(highlight=False).print(table)
+    stdout_console().print(table)
