@@ -47,7 +47,7 @@ class Work:
 
 
 class StopSignal:
-    """An actor on the cluster that tells all workers to start no further question."""
+    """An actor on the cluster; once it is set, no worker starts another question."""
 
     def __init__(self) -> None:
         self._reason = ""

@@ -1,1 +1,1 @@
-"""A trace told to others: as one JSON object and as one self-contained HTML file."""
+"""Views of traces: one JSON form, one view model, HTML, and run folders as they are read."""
