@@ -1,6 +1,6 @@
-"""Speed and memory, as ratios against the shortest code that does the same, in one run.
+"""Measure speed and memory, as ratios against the shortest code that does the same, in one run.
 
-Makes an hour of 720p h264 with sound, then prints a Markdown table. Each ratio is the median of
+Writes an hour of 720p h264 with sound, then prints a Markdown table. Each ratio is the median of
 several pairs measured in turn, because shared machines drift.
 
     python benchmarks/speed.py
@@ -30,39 +30,39 @@ SHOW_HELP = (
 
 
 def make_minute(path: Path) -> None:
-    """One minute of moving 720p pictures and a tone."""
+    """Write one minute of moving 720p pictures and a tone."""
     rng = np.random.default_rng(0)
     backdrop = rng.integers(0, 255, (45, 80, 3), np.uint8).repeat(16, 0).repeat(16, 1)
     with av.open(str(path), "w") as container:
-        film = container.add_stream("libx264", rate=FRAMES_PER_S, options={"preset": "ultrafast", "crf": "30"})
-        film.width, film.height, film.pix_fmt = 1280, 720, "yuv420p"
+        video_stream = container.add_stream("libx264", rate=FRAMES_PER_S, options={"preset": "ultrafast", "crf": "30"})
+        video_stream.width, video_stream.height, video_stream.pix_fmt = 1280, 720, "yuv420p"
         sound = container.add_stream("aac", rate=16000, layout="mono")
         for number in range(60 * FRAMES_PER_S):
             picture = np.roll(backdrop, number * 4, axis=1)
-            container.mux(film.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         tone = (0.3 * np.sin(np.arange(16000 * 60) * 0.2)).astype(np.float32)[None]
         tone[:, ::16000] = 0
         for start in range(0, tone.shape[1], 1024):
             part = av.AudioFrame.from_ndarray(np.ascontiguousarray(tone[:, start : start + 1024]), "fltp", "mono")
             part.rate, part.pts, part.time_base = 16000, start, Fraction(1, 16000)
             container.mux(sound.encode(part))
-        container.mux(film.encode())
+        container.mux(video_stream.encode())
         container.mux(sound.encode())
 
 
 def make_hour(minute: Path, path: Path) -> None:
-    """The minute, sixty times over, without encoding it again."""
-    with av.open(str(path), "w") as made:
+    """Write the minute sixty times, without encoding it again."""
+    with av.open(str(path), "w") as container:
         streams: dict[int, av.VideoStream | av.AudioStream] = {}
         written: dict[int, int] = {}
         for number in range(MINUTES):
-            with av.open(str(minute)) as given:
-                for stream in (*given.streams.video, *given.streams.audio):
+            with av.open(str(minute)) as source:
+                for stream in (*source.streams.video, *source.streams.audio):
                     if stream.index not in streams:
-                        copied = made.add_stream_from_template(stream)
+                        copied = container.add_stream_from_template(stream)
                         assert isinstance(copied, av.VideoStream | av.AudioStream)
                         streams[stream.index] = copied
-                for packet in given.demux():
+                for packet in source.demux():
                     if packet.dts is None or packet.pts is None or packet.time_base is None:
                         continue
                     shift, index = round(60 * number / packet.time_base), packet.stream.index
@@ -71,12 +71,12 @@ def make_hour(minute: Path, path: Path) -> None:
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                     written[index] = packet.dts
                     packet.stream = streams[index]
-                    made.mux(packet)
+                    container.mux(packet)
 
 
 def fetch_bare(path: Path, times_s: list[float]) -> int:
     """The shortest PyAV loop for frames at ascending times of one stretch: seek once, decode on."""
-    found = 0
+    num_found = 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -84,17 +84,17 @@ def fetch_bare(path: Path, times_s: list[float]) -> int:
         container.seek(int(times_s[0] / stream.time_base), stream=stream)
         shown = None
         for frame in container.decode(stream):
-            while found < len(times_s) and (frame.time or 0.0) > times_s[found] and shown is not None:
+            while num_found < len(times_s) and (frame.time or 0.0) > times_s[num_found] and shown is not None:
                 shown.reformat(width=MAX_SIDE_PX, height=432, format="rgb24", interpolation="AREA").to_ndarray()
-                found += 1
-            if found == len(times_s):
+                num_found += 1
+            if num_found == len(times_s):
                 break
             shown = frame
-    return found
+    return num_found
 
 
 def measure(folder: Path) -> None:
-    """All rows."""
+    """Measure and print all rows."""
     hour = folder / "hour.mp4"
     make_minute(folder / "minute.mp4")
     make_hour(folder / "minute.mp4", hour)
@@ -107,9 +107,9 @@ def measure(folder: Path) -> None:
     row("`lva --help` against importing typer and rich", figure, "≤ 2x")
     row("CPU to scan an hour for its timeline, with subtitles", _scan_share(hour, False), "< 2 % of playing time")
     row("the same without subtitles (sound decoded)", _scan_share(hour, True), "< 2 % of playing time")
-    made = seconds(lambda: generate_episode(folder / "sample", 1))
+    duration_s = seconds(lambda: generate_episode(folder / "sample", 1))
     size_mb = (folder / "sample" / "sample-1.mp4").stat().st_size / 1e6
-    row("make a 20-minute sample episode", f"{made:.1f} s, {size_mb:.1f} MB", "< 60 s, < 6 MB")
+    row("make a 20-minute sample episode", f"{duration_s:.1f} s, {size_mb:.1f} MB", "< 60 s, < 6 MB")
     row("peak memory of asking an hour with subtitles, two looks", f"{_peak_mb(hour):.0f} MB", "< 700 MB")
 
 
@@ -122,7 +122,7 @@ def _scan_share(path: Path, with_sound: bool) -> str:
 
 
 def _peak_mb(hour: Path) -> float:
-    """Largest resident set of ``lva ask`` in a process of its own."""
+    """Largest resident set in MB of ``lva ask`` in a separate process."""
     lines = [f"{n}\n00:{n:02}:05,000 --> 00:{n:02}:09,000\nMira: line {n} about item {n}\n" for n in range(MINUTES)]
     hour.with_suffix(".srt").write_text("\n".join(lines))
     code = (

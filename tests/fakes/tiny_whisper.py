@@ -1,5 +1,5 @@
-"""Writes a tiny Whisper, in the form faster-whisper loads, that says "o" as long as it hears speech. Run as
-a script, where PyTorch and faster-whisper are installed: ``tiny_whisper.py FOLDER``."""
+"""Write a tiny Whisper, in the format that faster-whisper loads, whose only output is "o" for as long as there is
+speech. A script, for an environment with PyTorch and faster-whisper: ``tiny_whisper.py FOLDER``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTH = 64
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes, and the special tokens of a multilingual Whisper."""
+    """A byte tokenizer with the special tokens of a multilingual Whisper."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={letter: index for index, letter in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -34,7 +34,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> WhisperForConditionalGeneration:
-    """Whatever goes in, the letter o is by far the likeliest to come out."""
+    """A model that gives the letter o by far the highest probability for any input."""
     start, end, letter = tokenizer.convert_tokens_to_ids([START, END, "o"])
     torch.manual_seed(0)
     config = WhisperConfig(
@@ -63,7 +63,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> WhisperForConditionalGener
 
 
 def write_model(folder: str) -> None:
-    """Made with transformers, converted for CTranslate2."""
+    """Make the model with transformers and convert it for CTranslate2."""
     tokenizer = make_tokenizer()
     with TemporaryDirectory() as scratch:
         for part in (tokenizer, make_model(tokenizer), WhisperFeatureExtractor()):

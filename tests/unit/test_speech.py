@@ -1,4 +1,4 @@
-"""Speech to text, with a tiny Whisper made on the spot that says "o" as long as it hears speech."""
+"""Speech to text, with a tiny Whisper whose only output is "o" for as long as there is speech."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ RATE = 16_000
 
 
 def needs_whisper(test: Callable[..., None]) -> Callable[..., None]:
-    there = importlib.util.find_spec("faster_whisper") and importlib.util.find_spec("torch")
-    skipping = pytest.mark.skipif(not there, reason="needs PyTorch and the extra asr: make test-all installs them")
+    is_installed = importlib.util.find_spec("faster_whisper") and importlib.util.find_spec("torch")
+    skipping = pytest.mark.skipif(
+        not is_installed, reason="needs PyTorch and the extra asr: make test-all installs them"
+    )
     marked: Callable[..., None] = pytest.mark.torch(skipping(test))
     return marked
 
@@ -61,20 +63,20 @@ def babble(syllables: int = 20) -> Sound:
 
 
 def write_talk(path: Path, sound: Sound) -> None:
-    """A grey film with that sound."""
+    """A grey video with that sound."""
     write_video(path.with_suffix(".silent.mp4"), range(0, 6000, 40))
-    with av.open(str(path.with_suffix(".silent.mp4"))) as film, av.open(str(path), "w") as made:
-        picture = made.add_stream_from_template(film.streams.video[0])
-        track = made.add_stream("aac", rate=RATE, layout="mono")
-        for packet in film.demux():
+    with av.open(str(path.with_suffix(".silent.mp4"))) as silent, av.open(str(path), "w") as container:
+        picture = container.add_stream_from_template(silent.streams.video[0])
+        track = container.add_stream("aac", rate=RATE, layout="mono")
+        for packet in silent.demux():
             if packet.dts is not None:
                 packet.stream = picture
-                made.mux(packet)
+                container.mux(packet)
         for start in range(0, len(sound), 1024):
             piece = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, start : start + 1024]), "fltp", "mono")
             piece.rate, piece.pts = RATE, start
-            made.mux(track.encode(piece))
-        made.mux(track.encode())
+            container.mux(track.encode(piece))
+        container.mux(track.encode())
     path.with_suffix(".silent.mp4").unlink()
 
 
@@ -102,19 +104,19 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def kept(cache: Path) -> list[Path]:
+def transcripts(cache: Path) -> list[Path]:
     return list(cache.rglob("speech/*"))
 
 
 # --- without weights or without the extra -----------------------------------------------------------
 
 
-def test_a_video_without_sound_says_nothing(short_video: Path) -> None:
+def test_transcribe_video_without_sound(short_video: Path) -> None:
     if speech.is_installed():
         assert transcribe(short_video, "small") == []
 
 
-def test_without_the_extra_its_name_is_told(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transcribe_extra_not_installed(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "faster_whisper", raising=False)
     importlib.invalidate_caches()
@@ -122,7 +124,7 @@ def test_without_the_extra_its_name_is_told(talk: Path, monkeypatch: pytest.Monk
         transcribe(talk, "small")
 
 
-def test_subtitles_are_written_whole_and_never_over_others(tmp_path: Path) -> None:
+def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     lines = [Subtitle(1.5, 2.25, "one"), Subtitle(3.0, 4.0, "two\nlines")]
     write_srt(tmp_path / "a.srt", lines)
     assert [(line.start_s, line.end_s) for line in read_subtitles(tmp_path / "a.srt")[0]] == [(1.5, 2.25), (3.0, 4.0)]
@@ -135,7 +137,7 @@ def test_subtitles_are_written_whole_and_never_over_others(tmp_path: Path) -> No
 
 
 @needs_whisper
-def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Path) -> None:
+def test_transcribe_weights_not_available(talk: Path) -> None:
     with pytest.raises(DataError, match=r"'small' \(484 MB\) is not available"):
         transcribe(talk, "small")
     with pytest.raises(DataError, match=r"cannot be downloaded"):
@@ -148,56 +150,56 @@ def test_without_weights_the_model_and_its_size_are_told_and_it_goes_on(talk: Pa
 
 
 @needs_whisper
-def test_what_is_said_is_told_with_its_time(talk: Path, whisper: str) -> None:
-    shares: list[float] = []
-    lines = transcribe(talk, whisper, progress=lambda _, fraction: shares.append(fraction))
+def test_transcribe_texts_and_times(talk: Path, whisper: str) -> None:
+    fractions: list[float] = []
+    lines = transcribe(talk, whisper, progress=lambda _, fraction: fractions.append(fraction))
     assert lines
     assert all(set(line.text) == {"o"} for line in lines)
     assert all(0.4 < line.start_s < line.end_s <= 6.3 for line in lines)
-    assert 0 < shares[-1] <= 1
+    assert 0 < fractions[-1] <= 1
 
 
 @needs_whisper
-def test_a_transcript_is_made_once_for_a_content(talk: Path, whisper: str, cache: Path, tmp_path: Path) -> None:
+def test_transcript_kept_by_content(talk: Path, whisper: str, cache: Path, tmp_path: Path) -> None:
     lines = transcribe(talk, whisper)
-    (stored,) = kept(cache)
+    (stored,) = transcripts(cache)
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(talk.read_bytes())
     before = stored.stat().st_mtime_ns
     assert transcribe(copy, whisper) == lines
-    assert kept(cache) == [stored]
+    assert transcripts(cache) == [stored]
     assert stored.stat().st_mtime_ns == before
 
 
 @needs_whisper
 @pytest.mark.parametrize("broken", ["", "[]", '{"count": 0, "lines": []}', '{"count": 2, "lines": [{"start_s": 1}]}'])
-def test_a_transcript_that_is_empty_or_broken_is_made_anew(broken: str, talk: Path, whisper: str, cache: Path) -> None:
+def test_transcript_empty_or_damaged_is_made_again(broken: str, talk: Path, whisper: str, cache: Path) -> None:
     lines = transcribe(talk, whisper)
-    (stored,) = kept(cache)
-    whole = stored.read_text()
+    (stored,) = transcripts(cache)
+    content = stored.read_text()
     stored.write_text(broken)
     assert transcribe(talk, whisper) == lines
-    assert stored.read_text() == whole
+    assert stored.read_text() == content
 
 
 @needs_whisper
-def test_sound_without_speech_is_nothing_said_and_not_kept(whisper: str, cache: Path, tmp_path: Path) -> None:
+def test_transcript_without_speech_is_not_kept(whisper: str, cache: Path, tmp_path: Path) -> None:
     tone = (0.2 * np.sin(np.arange(RATE * 5) * 0.3)).astype(np.float32)
     write_talk(tmp_path / "tone.mp4", tone)
     assert transcribe(tmp_path / "tone.mp4", whisper) == []
-    assert kept(cache) == []
+    assert transcripts(cache) == []
 
 
 @needs_whisper
-def test_a_video_without_subtitles_is_listened_to(talk: Path, whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_video_transcribes_without_subtitles(talk: Path, whisper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LVA_SPEECH_MODEL", whisper)
-    episode = open_video(talk)
-    assert episode.text_source == "the speech"
-    assert all(line.source == "subtitle" for line in episode.timeline.subtitles)
+    video = open_video(talk)
+    assert video.text_source == "the speech"
+    assert all(line.source == "subtitle" for line in video.timeline.subtitles)
 
 
 @needs_whisper
-def test_the_command_writes_subtitles_that_ask_then_finds(talk: Path, whisper: str, tmp_path: Path) -> None:
+def test_transcribe_command_writes_sidecar(talk: Path, whisper: str, tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     video.write_bytes(talk.read_bytes())
     done = lva_process("transcribe", video, "--model", whisper)

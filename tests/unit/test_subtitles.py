@@ -19,12 +19,12 @@ from tests.plugins.media import write_video
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\n<i>Bye</i>\n"
 
 
-def spoken(data: bytes | str) -> list[tuple[float, float, str]]:
-    lines, _ = parse_subtitles(data.encode() if isinstance(data, str) else data)
-    return [(line.start_s, line.end_s, line.text) for line in lines]
+def parsed_cues(data: bytes | str) -> list[tuple[float, float, str]]:
+    cues, _ = parse_subtitles(data.encode() if isinstance(data, str) else data)
+    return [(cue.start_s, cue.end_s, cue.text) for cue in cues]
 
 
-def warned(data: str) -> str:
+def warnings_of(data: str) -> str:
     return " ".join(parse_subtitles(data.encode())[1])
 
 
@@ -32,23 +32,23 @@ EXPECTED = [(1.0, 2.5, "Mira: Hello there"), (60.0, 62.0, "Bye")]
 
 
 def test_srt() -> None:
-    assert spoken(SRT) == EXPECTED
+    assert parsed_cues(SRT) == EXPECTED
 
 
-def test_webvtt_with_voices_notes_styles_and_settings() -> None:
+def test_vtt_voices_notes_styles_settings() -> None:
     text = (
         "WEBVTT - a film\nKind: captions\n\nSTYLE\n::cue { color: red }\n\nNOTE\nnot spoken --> at all\n\n"
         "intro\n00:01.000 --> 00:02.500 align:start\n<v Mira>Hello <c.loud>there</c></v>\n\n"
         "00:01:00.000 --> 00:01:02.000\n<00:01:00.500>Bye &amp; out\n"
     )
-    assert spoken(text) == [(1.0, 2.5, "Mira: Hello there"), (60.0, 62.0, "Bye & out")]
+    assert parsed_cues(text) == [(1.0, 2.5, "Mira: Hello there"), (60.0, 62.0, "Bye & out")]
 
 
-def test_webvtt_without_its_header() -> None:
-    assert spoken("00:01.000 --> 00:02.500\nMira: Hello there\n\n01:00.000 --> 01:02.000\nBye\n") == EXPECTED
+def test_vtt_header_missing() -> None:
+    assert parsed_cues("00:01.000 --> 00:02.500\nMira: Hello there\n\n01:00.000 --> 01:02.000\nBye\n") == EXPECTED
 
 
-def test_ass_with_overrides_and_comments() -> None:
+def test_ass_overrides_and_comments() -> None:
     text = (
         "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname\nStyle: Default,Arial\n\n"
         "[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
@@ -56,17 +56,17 @@ def test_ass_with_overrides_and_comments() -> None:
         r"Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,{\an8\b1}Mira: Hello\Nthere" + "\n"
         "Dialogue: 0,0:01:00.00,0:01:02.00,Default,,0,0,0,,Bye\n"
     )
-    assert spoken(text) == EXPECTED
+    assert parsed_cues(text) == EXPECTED
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_unicode_encodings(encoding: str) -> None:
+def test_encoding_unicode(encoding: str) -> None:
     text = SRT.replace("Hello", "Grüße 你好")
-    assert spoken(text.encode(encoding))[0][2] == "Mira: Grüße 你好 there"
+    assert parsed_cues(text.encode(encoding))[0][2] == "Mira: Grüße 你好 there"
 
 
 @pytest.mark.parametrize(
-    ("encoding", "said"),
+    ("encoding", "text"),
     [
         ("latin-1", "Où est le garçon? Él mañana está aquí."),
         ("latin-1", "Schöne Grüße, äußerst übel"),
@@ -81,55 +81,55 @@ def test_unicode_encodings(encoding: str) -> None:
         ("euc_kr", "안녕하세요 우리는 집에 갑니다 오늘 날씨가 좋습니다 " * 2),
     ],
 )
-def test_legacy_encodings_are_guessed_and_the_guess_is_told(encoding: str, said: str) -> None:
-    data = SRT.replace("Hello", said).encode(encoding)
-    assert spoken(data)[0][2] == f"Mira: {' '.join(said.split())} there"
+def test_encoding_legacy_is_guessed_with_a_warning(encoding: str, text: str) -> None:
+    data = SRT.replace("Hello", text).encode(encoding)
+    assert parsed_cues(data)[0][2] == f"Mira: {' '.join(text.split())} there"
     assert "were read as" in " ".join(parse_subtitles(data)[1])
 
 
-def test_utf_16_without_a_mark_may_hold_any_character() -> None:
-    assert spoken(SRT.replace("Hello", "一一").encode("utf-16-le"))[0][2] == "Mira: 一一 there"
+def test_encoding_utf_16_without_byte_order_mark() -> None:
+    assert parsed_cues(SRT.replace("Hello", "一一").encode("utf-16-le"))[0][2] == "Mira: 一一 there"
 
 
-def test_one_broken_byte_does_not_spoil_the_rest() -> None:
+def test_encoding_one_invalid_byte() -> None:
     data = SRT.replace("Hello", "Grüße, äußerst schön").encode() + b"\xff"
-    assert spoken(data)[0][2] == "Mira: Grüße, äußerst schön there"
+    assert parsed_cues(data)[0][2] == "Mira: Grüße, äußerst schön there"
     assert "invalid UTF-8" in " ".join(parse_subtitles(data)[1])
 
 
-def test_a_blank_line_inside_a_cue_does_not_end_it() -> None:
+def test_cue_with_blank_line_inside() -> None:
     text = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\n\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\nBye\n"
-    assert spoken(text) == EXPECTED
+    assert parsed_cues(text) == EXPECTED
 
 
-def test_control_characters_are_dropped() -> None:
-    assert spoken(SRT.replace("Hello", "\x1b]0;x\x07Hello\x1b[31m"))[0][2] == "Mira: ]0;x Hello [31m there"
+def test_cue_control_characters_are_removed() -> None:
+    assert parsed_cues(SRT.replace("Hello", "\x1b]0;x\x07Hello\x1b[31m"))[0][2] == "Mira: ]0;x Hello [31m there"
 
 
-def test_cues_out_of_order_are_sorted_and_reported() -> None:
+def test_cues_out_of_order_are_sorted_with_a_warning() -> None:
     text = "1\n00:01:00,000 --> 00:01:02,000\nBye\n\n2\n00:00:01,000 --> 00:00:02,500\nMira: Hello there\n"
-    assert spoken(text) == EXPECTED
-    assert "out of order" in warned(text)
+    assert parsed_cues(text) == EXPECTED
+    assert "out of order" in warnings_of(text)
 
 
-def test_a_cue_that_ends_before_it_starts_gets_a_length() -> None:
+def test_cue_end_before_start_gets_a_length() -> None:
     text = "1\n00:00:10,000 --> 00:00:05,000\nA\n\n2\n00:00:11,000 --> 00:00:12,000\nB\n"
-    assert spoken(text) == [(10.0, 11.0, "A"), (11.0, 12.0, "B")]
-    assert "1 subtitle cues ended before they started" in warned(text)
+    assert parsed_cues(text) == [(10.0, 11.0, "A"), (11.0, 12.0, "B")]
+    assert "1 subtitle cues ended before they started" in warnings_of(text)
 
 
-def test_cues_without_blank_lines_or_numbers_between_them() -> None:
+def test_cues_without_blank_lines_or_numbers() -> None:
     text = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello there\n2\n00:01:00,000 --> 00:01:02,000\nBye"
-    assert spoken(text) == EXPECTED
+    assert parsed_cues(text) == EXPECTED
 
 
-def test_a_number_that_is_spoken_stays() -> None:
-    assert spoken("1\n00:00:01,000 --> 00:00:02,000\n42\n\n2\n00:00:03,000 --> 00:00:04,000\nx\n")[0][2] == "42"
+def test_cue_text_that_is_a_number() -> None:
+    assert parsed_cues("1\n00:00:01,000 --> 00:00:02,000\n42\n\n2\n00:00:03,000 --> 00:00:04,000\nx\n")[0][2] == "42"
 
 
-def test_windows_line_ends_and_odd_time_stamps() -> None:
+def test_srt_windows_line_ends_and_unusual_timestamps() -> None:
     text = "1\r\n0:00:01.0 --> 00:00:02,5\r\nMira: Hello there\r\n\r\n2\r\n1:00,000-->1:02\r\nBye\r\n"
-    assert spoken(text) == EXPECTED
+    assert parsed_cues(text) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_windows_line_ends_and_odd_time_stamps() -> None:
         b"WEBVTT\n",
     ],
 )
-def test_what_is_no_subtitle_file_is_refused(data: bytes) -> None:
+def test_not_a_subtitle_file_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=";"):
         parse_subtitles(data)
 
 
-def test_the_file_is_named(tmp_path: Path) -> None:
+def test_error_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.srt").write_bytes(b"")
     for path in (tmp_path / "a.srt", tmp_path / "none.srt", tmp_path):
         with pytest.raises(DataError, match=str(path)):
@@ -166,7 +166,7 @@ fragments = st.sampled_from(
 
 @settings(max_examples=400)
 @given(st.one_of(st.binary(max_size=300), st.lists(fragments, max_size=25).map(b"".join)))
-def test_any_bytes_give_lines_in_order_or_a_declared_error(data: bytes) -> None:
+def test_parse_any_bytes(data: bytes) -> None:
     try:
         lines, _ = parse_subtitles(data)
     except DataError:
@@ -176,7 +176,7 @@ def test_any_bytes_give_lines_in_order_or_a_declared_error(data: bytes) -> None:
     assert all(0 <= line.start_s < line.end_s and line.text for line in lines)
 
 
-def test_a_file_beside_the_video_is_found(tmp_path: Path) -> None:
+def test_sidecar_next_to_video(tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     assert find_sidecar(video) is None
     (tmp_path / "talk.en.vtt").touch()
@@ -186,14 +186,14 @@ def test_a_file_beside_the_video_is_found(tmp_path: Path) -> None:
     assert find_sidecar(video) == tmp_path / "talk.SRT"
 
 
-def test_a_file_beside_a_folder_of_frames_is_found(tmp_path: Path) -> None:
+def test_sidecar_next_to_frame_folder(tmp_path: Path) -> None:
     (tmp_path / "clip.01").mkdir()
     (tmp_path / "clip.01.srt").touch()
     assert find_sidecar(tmp_path / "clip.01") == tmp_path / "clip.01.srt"
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "subrip"), (".mp4", "mov_text")])
-def test_subtitles_inside_a_file_are_read(suffix: str, codec: str, tmp_path: Path) -> None:
+def test_embedded_subtitles(suffix: str, codec: str, tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.mp4", tmp_path / f"with{suffix}"
     write_video(plain, range(0, 5000, 40))
     _mux(plain, [(1000, 2500, "Mira: Hello"), (3000, 4000, "Bye")], path, codec)
@@ -207,7 +207,7 @@ def test_subtitles_inside_a_file_are_read(suffix: str, codec: str, tmp_path: Pat
 ASS_HEADER = b"[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\nFormat: Name\nStyle: Default\n[Events]\nFormat: Text\n"
 
 
-def test_an_empty_stream_does_not_hide_the_next(tmp_path: Path) -> None:
+def test_embedded_empty_stream_is_skipped(tmp_path: Path) -> None:
     plain, path = tmp_path / "plain.mp4", tmp_path / "with.mkv"
     write_video(plain, range(0, 5000, 40))
     _mux(plain, [(1000, 2500, "Mira: Hello")], path, "subrip", empty_first=True)
@@ -217,26 +217,26 @@ def test_an_empty_stream_does_not_hide_the_next(tmp_path: Path) -> None:
 def _mux(
     video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str, *, empty_first: bool = False
 ) -> None:
-    with av.open(str(video)) as pictures, av.open(str(out), "w") as made:
-        film = made.add_stream_from_template(pictures.streams.video[0])
+    with av.open(str(video)) as pictures, av.open(str(out), "w") as container:
+        video_stream = container.add_stream_from_template(pictures.streams.video[0])
         if empty_first:
-            forced = made.add_stream(codec)
-            assert isinstance(forced, SubtitleStream)
-            forced.codec_context.subtitle_header = ASS_HEADER
-        words = made.add_stream(codec)
-        words.time_base = Fraction(1, 1000)
-        assert isinstance(words, SubtitleStream)
-        words.codec_context.subtitle_header = ASS_HEADER
+            empty_stream = container.add_stream(codec)
+            assert isinstance(empty_stream, SubtitleStream)
+            empty_stream.codec_context.subtitle_header = ASS_HEADER
+        subtitle_stream = container.add_stream(codec)
+        subtitle_stream.time_base = Fraction(1, 1000)
+        assert isinstance(subtitle_stream, SubtitleStream)
+        subtitle_stream.codec_context.subtitle_header = ASS_HEADER
         for picture in pictures.demux(pictures.streams.video[0]):
             if picture.dts is not None:
-                picture.stream = film
-                made.mux(picture)
+                picture.stream = video_stream
+                container.mux(picture)
         for start_ms, end_ms, text in cues:
             data = text.encode()
             packet = av.Packet(struct.pack(">H", len(data)) + data if codec == "mov_text" else data)
             packet.pts = packet.dts = start_ms
-            packet.duration, packet.time_base, packet.stream = end_ms - start_ms, Fraction(1, 1000), words
-            made.mux(packet)
+            packet.duration, packet.time_base, packet.stream = end_ms - start_ms, Fraction(1, 1000), subtitle_stream
+            container.mux(packet)
 
 
 @pytest.mark.shared

@@ -19,7 +19,7 @@ cues = st.lists(spans, max_size=120).map(
 
 
 @given(st.floats(0.5, 1500), cues, st.lists(st.floats(0, 1500), max_size=100).map(sorted))
-def test_clips_cover_the_video_and_no_cut_falls_into_a_cue(
+def test_clips_cover_video_and_never_cut_a_cue(
     duration_s: float, lines: list[Subtitle], keyframes_s: list[float]
 ) -> None:
     lines = [line for line in lines if line.start_s < duration_s]
@@ -40,17 +40,17 @@ def test_clips_are_about_a_minute(duration_s: float) -> None:
     assert all(45 <= length <= 90 for length in lengths)
 
 
-def test_a_short_video_is_one_clip() -> None:
+def test_short_video_is_one_clip() -> None:
     assert [clip.label for clip in build_timeline(41.0).clips] == ["c01"]
 
 
-def test_labels_sort_in_order() -> None:
+def test_labels_sort_in_time_order() -> None:
     labels = [clip.label for clip in build_timeline(8000.0).clips]
     assert labels == sorted(labels)
     assert len(labels) > 100
 
 
-def test_a_cut_goes_into_the_pause_and_onto_its_keyframe() -> None:
+def test_cut_in_pause_on_keyframe() -> None:
     lines = [Subtitle(t, t + 1.9, "x") for t in range(0, 50, 2)] + [
         Subtitle(t, t + 1.9, "x") for t in range(56, 120, 2)
     ]
@@ -58,11 +58,11 @@ def test_a_cut_goes_into_the_pause_and_onto_its_keyframe() -> None:
     assert clips[0].end_s == 53.5
 
 
-def test_without_subtitles_a_cut_goes_where_it_is_quiet() -> None:
+def test_cut_in_silence_without_subtitles() -> None:
     assert build_timeline(120.0, silence=[(66.0, 68.0)]).clips[0].end_s == 67.0
 
 
-def test_quiet_moments_are_heard(tmp_path: Path) -> None:
+def test_silence(tmp_path: Path) -> None:
     path = tmp_path / "v.mkv"
     rate = 8000
     tone = (8000 * np.sin(np.arange(rate * 6) * 0.3)).astype(np.int16)
@@ -77,7 +77,7 @@ def test_quiet_moments_are_heard(tmp_path: Path) -> None:
     assert find_silence(path) == [(2.0, 4.0)]
 
 
-def test_sound_that_changes_within_a_file_is_heard(tmp_path: Path) -> None:
+def test_silence_audio_format_changes_within_file(tmp_path: Path) -> None:
     parts = []
     for layout in ("stereo", "mono"):
         path = tmp_path / f"{layout}.ts"
@@ -95,13 +95,13 @@ def test_sound_that_changes_within_a_file_is_heard(tmp_path: Path) -> None:
     assert isinstance(find_silence(both), list)
 
 
-def test_a_timeline_refuses_what_it_cannot_mean() -> None:
+def test_timeline_invalid_clips_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Timeline(())
     with pytest.raises(ValueError, match="share a label"):
         Timeline((Clip("a", 0, 1), Clip("a", 1, 2)))
 
 
-def test_the_clip_at_a_time() -> None:
+def test_timeline_clip_at_time() -> None:
     timeline = Timeline((Clip("a", 0, 10), Clip("b", 10, 20)))
     assert [timeline.at(time_s).label for time_s in (-1, 0, 9.9, 10, 99)] == ["a", "a", "a", "b", "b"]

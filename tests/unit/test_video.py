@@ -40,17 +40,17 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> VideoReader:
     return open_reader(make(request.param, tmp_path, list(range(0, 4000, 40))), frames_per_s=25)
 
 
-def test_every_reader_knows_its_duration(reader: VideoReader) -> None:
+def test_reader_duration(reader: VideoReader) -> None:
     assert reader.duration_s == pytest.approx(4.0, abs=0.05)
 
 
-def test_every_reader_has_ascending_keyframes_from_the_start(reader: VideoReader) -> None:
+def test_reader_keyframes_ascend_from_zero(reader: VideoReader) -> None:
     keyframes = list(reader.keyframes_s)
     assert keyframes == sorted(keyframes)
     assert keyframes[0] == pytest.approx(0.0, abs=0.01)
 
 
-def test_every_reader_shows_the_frame_at_a_time(reader: VideoReader) -> None:
+def test_reader_frame_at_time(reader: VideoReader) -> None:
     times = [3.13, 0.05, 2.0, 2.0, 0.99]
     frames = reader.frames(times)
     assert [frame.time_s for frame in frames] == pytest.approx([3.12, 0.04, 2.0, 2.0, 0.96], abs=0.005)
@@ -59,24 +59,24 @@ def test_every_reader_shows_the_frame_at_a_time(reader: VideoReader) -> None:
         assert brightness(frame.rgb()) == pytest.approx(shade(index), abs=6)
 
 
-def test_every_reader_gives_the_nearest_frame_outside_the_video(reader: VideoReader) -> None:
+def test_reader_nearest_frame_outside_the_video(reader: VideoReader) -> None:
     first, last = reader.frames([-5.0, 1e6])
     assert first.time_s == pytest.approx(0.0, abs=0.005)
     assert last.time_s == pytest.approx(3.96, abs=0.005)
 
 
-def test_every_reader_takes_no_times(reader: VideoReader) -> None:
+def test_reader_no_times(reader: VideoReader) -> None:
     assert reader.frames([]) == []
 
 
-def test_every_reader_gives_jpegs(reader: VideoReader) -> None:
+def test_reader_jpeg(reader: VideoReader) -> None:
     with Image.open(BytesIO(reader.frames([1.0])[0].jpeg())) as image:
         assert image.format == "JPEG"
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts"])
 @pytest.mark.parametrize("scan_first", [False, True])
-def test_frames_are_exact_on_variable_frame_rate(kind: str, scan_first: bool, tmp_path: Path) -> None:
+def test_frames_exact_on_variable_frame_rate(kind: str, scan_first: bool, tmp_path: Path) -> None:
     rng = random.Random(3)
     times_ms = [0]
     while len(times_ms) < 150:
@@ -94,7 +94,7 @@ def test_frames_are_exact_on_variable_frame_rate(kind: str, scan_first: bool, tm
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (1, 0)), (180, (1, 1)), (-90, (0, 1))])
-def test_rotated_files_come_upright(rotation: int, corner: tuple[int, int], tmp_path: Path) -> None:
+def test_frames_of_rotated_file(rotation: int, corner: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, range(0, 400, 40), rotation=rotation)
     rgb = VideoFileReader(path).frames([0.0])[0].rgb()
@@ -108,7 +108,7 @@ def test_rotated_files_come_upright(rotation: int, corner: tuple[int, int], tmp_
     assert max(corners, key=lambda place: corners[place]) == corner
 
 
-def test_frames_are_scaled_down_and_never_up(tmp_path: Path) -> None:
+def test_frames_scaled_down_never_up(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, range(0, 400, 40), size=(640, 360))
     assert VideoFileReader(path).frames([0.0], max_side_px=320)[0].rgb().shape == (180, 320, 3)
@@ -116,7 +116,7 @@ def test_frames_are_scaled_down_and_never_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mkv", "ts", "webm"])
-def test_a_truncated_file_ends_where_its_pictures_end(kind: str, tmp_path: Path) -> None:
+def test_truncated_file_ends_at_its_last_frame(kind: str, tmp_path: Path) -> None:
     path = make(kind, tmp_path, list(range(0, 20_000, 40)))
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -127,7 +127,7 @@ def test_a_truncated_file_ends_where_its_pictures_end(kind: str, tmp_path: Path)
     assert brightness(last.rgb()) == pytest.approx(shade(round(last.time_s * 25)), abs=6)
 
 
-def test_a_truncated_mp4_with_its_index_in_front_is_read_to_where_it_is_cut(tmp_path: Path) -> None:
+def test_truncated_faststart_mp4(tmp_path: Path) -> None:
     source, path = tmp_path / "s.mp4", tmp_path / "v.mp4"
     write_video(source, range(0, 20_000, 40))
     with av.open(str(source)) as given, av.open(str(path), "w", options={"movflags": "faststart"}) as made:
@@ -144,7 +144,7 @@ def test_a_truncated_mp4_with_its_index_in_front_is_read_to_where_it_is_cut(tmp_
     assert video.frames([video.duration_s - 1.0])[0].time_s > video.duration_s - 3.0
 
 
-def test_damaged_packets_in_the_middle_are_skipped(tmp_path: Path) -> None:
+def test_damaged_packets_are_skipped(tmp_path: Path) -> None:
     path = make("mkv", tmp_path, list(range(0, 8000, 40)))
     data = bytearray(path.read_bytes())
     rng = np.random.default_rng(1)
@@ -185,7 +185,7 @@ def _bad_files(folder: Path) -> dict[str, Path]:
     }
 
 
-def test_what_is_no_video_is_named_with_its_mend(tmp_path: Path) -> None:
+def test_not_a_video_error_names_file_and_fix(tmp_path: Path) -> None:
     for what, path in _bad_files(tmp_path).items():
         with pytest.raises(DataError) as caught:
             open_reader(path)
@@ -195,14 +195,14 @@ def test_what_is_no_video_is_named_with_its_mend(tmp_path: Path) -> None:
         assert "\n" not in message, what
 
 
-def test_a_frame_folder_hands_out_its_bytes_untouched(tmp_path: Path) -> None:
+def test_frame_folder_returns_stored_bytes(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 400, 40)))
     stored = (folder / "00003.jpg").read_bytes()
     assert FrameFolderReader(folder, 25).frames([0.09])[0].jpeg() is not None
     assert FrameFolderReader(folder, 25).frames([0.09])[0].jpeg() == stored
 
 
-def test_a_frame_folder_with_gaps_shows_the_frame_before(tmp_path: Path) -> None:
+def test_frame_folder_gap_shows_the_frame_before(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 400, 40)))
     (folder / "00005.jpg").unlink()
     (folder / "thumbs.jpg").write_bytes(b"")
@@ -211,7 +211,7 @@ def test_a_frame_folder_with_gaps_shows_the_frame_before(tmp_path: Path) -> None
     assert any("no number" in warning for warning in video.warnings)
 
 
-def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
+def test_frame_folder_error_names_the_file(tmp_path: Path) -> None:
     folder = make("folder", tmp_path, list(range(0, 200, 40)))
     (folder / "00002.jpg").write_bytes(b"\xff\xd8 broken")
     with pytest.raises(DataError, match=r"00002\.jpg"):
@@ -219,7 +219,7 @@ def test_an_unreadable_frame_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_real_footage_is_read_from_start_to_end() -> None:
+def test_real_footage() -> None:
     films = [
         path
         for path in sorted((SHARED / "media").iterdir())
