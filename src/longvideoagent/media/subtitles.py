@@ -83,7 +83,7 @@ def parse_subtitles(data: bytes) -> ParsedSubtitles:
         raise DataError("no subtitle cue; give an .srt, .vtt or .ass file")
     fixed, repaired = repair_timing(lines)
     if unread:
-        notes.append(f"{unread} subtitle cues have times that cannot be read; their text was added to the cue before")
+        notes.append(f"{unread} subtitle cues have times that cannot be read and were added to the cue before")
     return ParsedSubtitles(fixed, notes + repaired)
 
 
