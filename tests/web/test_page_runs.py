@@ -19,6 +19,7 @@ def test_run_filtered_opened_and_compared(run_library: Path, open_page: OpenPage
         page = open_page(server)
         page.locator("#run-list").get_by_text("one").click()
         expect(page.locator("#run-rows tr")).to_have_count(6)
+        expect(page.locator("#filter-verdict option")).to_have_text(["All", "Correct", "Wrong", "Failed"])
         num_correct = sum(row["correct"] for row in rows)
         page.select_option("#filter-verdict", "correct")
         expect(page.locator("#run-rows tr")).to_have_count(num_correct)

@@ -56,9 +56,9 @@ export const COMPARED_FILTERS = [
  */
 export function filterPairs(pairs, { verdict, kind, text }) {
   const { matches } = [...COMPARED_FILTERS, ...VERDICT_FILTERS].find(({ value }) => value === verdict);
-  const label = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return pairs.filter(
-    (pair) => matches(pair) && (!kind || pair.kind === kind) && label.every((word) => textOf(pair).includes(word)),
+    (pair) => matches(pair) && (!kind || pair.kind === kind) && words.every((word) => textOf(pair).includes(word)),
   );
 }
 

@@ -72,7 +72,7 @@ export class RunTable {
 
   #renderFilters() {
     const filters = this.#route.other ? COMPARED_FILTERS : VERDICT_FILTERS;
-    this.#verdict.replaceChildren(...filters.map(({ value, words }) => element("option", { value }, words)));
+    this.#verdict.replaceChildren(...filters.map(({ value, label }) => element("option", { value }, label)));
     const kinds = [...new Set(this.#pairs.map(({ kind }) => kind))].filter(Boolean).sort();
     const all = element("option", { value: "" }, "All kinds");
     this.#kind.replaceChildren(all, ...kinds.map((kind) => element("option", { value: kind }, kind)));
