@@ -97,12 +97,12 @@ from pathlib import Path
 from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.config import load_samples
-from longvideoagent.evaluation.store import RunFolder
+from longvideoagent.evaluation.store import RunWriter
 from tests.plugins.runs import eval_config
 config, folder = eval_config(Path(sys.argv[1])), Path(sys.argv[2])
 folder.mkdir()
 work = Work(config, RunLimits(), threading.Lock())  # cannot be pickled
-ask_on_ray("auto", load_samples(config)[1], work, RunFolder(folder), lambda *_: None)
+ask_on_ray("auto", load_samples(config)[1], work, RunWriter(folder), lambda *_: None)
 """
 
 

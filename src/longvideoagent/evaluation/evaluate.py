@@ -23,7 +23,7 @@ from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrid
 from longvideoagent.evaluation.ray import Work, ask_on_ray
 from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, RunLimits, Runner
 from longvideoagent.evaluation.score import SampleScore, score_sample
-from longvideoagent.evaluation.store import RunFolder, open_run
+from longvideoagent.evaluation.store import RunWriter, open_run
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.run_folder import CONFIG, SUMMARY, read_config, read_samples, read_traces
 
@@ -111,7 +111,7 @@ def _check_retry(config: EvalConfig, path: Path, num_samples: int) -> None:
         raise UsageError(f"--retry-failed: {path} is a run of {known} questions; give --limit {known}")
 
 
-def _close_interrupted(run: RunFolder, options: RunOptions) -> None:
+def _close_interrupted(run: RunWriter, options: RunOptions) -> None:
     run.close()
     if options.on_interrupt is not None:
         options.on_interrupt()

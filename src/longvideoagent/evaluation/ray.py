@@ -28,7 +28,7 @@ from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, Us
 from longvideoagent.evaluation.config import EvalConfig, load_samples
 from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, OnFinish, RunLimits, Runner
-from longvideoagent.evaluation.store import RunFolder
+from longvideoagent.evaluation.store import RunWriter
 
 SHARDS_PER_CPU = 4
 """Small shards, so that the last one does not run alone for long."""
@@ -64,7 +64,7 @@ class StopSignal:
         return self._reason
 
 
-def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunFolder, on_finish: OnFinish) -> str:
+def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunWriter, on_finish: OnFinish) -> str:
     """Ask every sample once on the cluster at ``address``; ``auto`` is the cluster of this machine, or this machine
     alone. Returns why it stopped early, or an empty text. Raises UsageError for an unknown cluster, ModelError for a
     shard that kills every worker, and a worker's error after the running questions of all workers are stored. When

@@ -29,7 +29,7 @@ BLOCK_BYTES = 1 << 20
 MAX_CHANGES_SHOWN = 6
 
 
-class RunFolder:
+class RunWriter:
     """A run open for writing; see ``open_run``."""
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ ResolveConfig = Callable[[Sequence[Sample]], dict[str, Any]]
 
 
 @contextmanager
-def open_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> Iterator[RunFolder]:
+def open_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> Iterator[RunWriter]:
     """Start a run, or resume it; one process at a time. More questions after those that a run already has extend it.
     Raises UsageError for a folder that holds a run with other settings or other files, or that another process is
     writing to."""
@@ -81,7 +81,7 @@ def open_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample
         raise UsageError(f"{path}: another process is writing this run; wait or choose another --run") from None
     try:
         _start_or_resume(path, resolve_config, samples)
-        run = RunFolder(path)
+        run = RunWriter(path)
         try:
             yield run
         finally:
