@@ -1,4 +1,4 @@
-"""What surrounds every test: no network, a cache of its own, hypothesis profiles, the shared footage."""
+"""The environment of every test: no network, a cache of its own, hypothesis profiles, the shared footage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing that was remembered before a test run decides it."""
+    """Give each test run an empty cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -43,4 +43,4 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("shared") and not SHARED.is_dir():
-            item.add_marker(pytest.mark.skip(reason="needs the shared footage beside the checkout"))
+            item.add_marker(pytest.mark.skip(reason="needs the shared footage next to the checkout"))

@@ -1,4 +1,4 @@
-"""Videos written on the spot, whose frames tell their number by their brightness."""
+"""Videos written for a test; the brightness of a frame is a function of its number."""
 
 from __future__ import annotations
 

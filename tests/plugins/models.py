@@ -27,23 +27,23 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def taught_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny language model that looks first, and answers after an observation in the
     continuation style. Needs PyTorch."""
     looks = ("<|im_start|>assistant\n", "<think>hm</think><search>the wall</search>")
     answers = ("</information>\n\n", "so <answer>a1</answer> and more")
-    return _tiny_model(tmp_path_factory.mktemp("taught"), *looks, *answers)
+    return _tiny_model(tmp_path_factory.mktemp("trained"), *looks, *answers)
 
 
-def _tiny_model(folder: Path, *lessons: str) -> Path:
+def _tiny_model(folder: Path, *completions: str) -> Path:
     script = FAKES / "tiny_model.py"
-    subprocess.run([sys.executable, script, folder / "model", *lessons], check=True)
+    subprocess.run([sys.executable, script, folder / "model", *completions], check=True)
     return folder / "model"
 
 
 @pytest.fixture
 def fake_vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module that stands in for vLLM, which needs a GPU."""
+    """The module that replaces vLLM, which needs a GPU."""
     monkeypatch.syspath_prepend(str(FAKES))
     yield importlib.import_module("vllm")
     for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:

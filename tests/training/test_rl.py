@@ -31,14 +31,14 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_rl_resumes_bit_for_bit(exported: Path, taught_model: Path, tmp_path: Path) -> None:
-    config = write_rl_config(exported, tmp_path / "run", taught_model, num_generations=6, temperature=1.1)
+def test_rl_resumes_bit_for_bit(exported: Path, trained_model: Path, tmp_path: Path) -> None:
+    config = write_rl_config(exported, tmp_path / "run", trained_model, num_generations=6, temperature=1.1)
     done = lva_process("train", "grpo", config)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if not line.startswith("lva: ")] == []
     out = tmp_path / "run"
     weights = (out / "model" / "model.safetensors").read_bytes()
-    assert weights != (taught_model / "model.safetensors").read_bytes()
+    assert weights != (trained_model / "model.safetensors").read_bytes()
     metrics = read_jsonl(out / "metrics.jsonl")
     assert [line["step"] for line in metrics] == [1, 2, 3, 4]
     assert any(line["grad_norm"] > 0 for line in metrics[2:])  # the steps that are done again change the model
@@ -130,9 +130,9 @@ def test_rl_trains_adapter(exported: Path, random_model: Path, tmp_path: Path) -
     assert (tmp_path / "run" / "model" / "adapter_model.safetensors").exists()
 
 
-def test_rl_loss_not_finite_keeps_checkpoints(exported: Path, taught_model: Path, tmp_path: Path) -> None:
+def test_rl_loss_not_finite_keeps_checkpoints(exported: Path, trained_model: Path, tmp_path: Path) -> None:
     changes = {"num_generations": 6, "temperature": 1.1, "learning_rate": 1e30, "save_steps": 1, "max_steps": 12}
-    done = lva_process("train", "grpo", write_rl_config(exported, tmp_path / "run", taught_model, **changes))
+    done = lva_process("train", "grpo", write_rl_config(exported, tmp_path / "run", trained_model, **changes))
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "training stopped (" in done.stderr
     assert list((tmp_path / "run").glob("checkpoint-*"))
@@ -166,7 +166,7 @@ def test_rl_refusals_in_one_line(exported: Path, random_model: Path, tmp_path: P
         assert "Traceback" not in done.stderr
 
 
-def test_rl_evaluation_does_not_change_training(tmp_path: Path, taught_model: Path) -> None:
+def test_rl_evaluation_does_not_change_training(tmp_path: Path, trained_model: Path) -> None:
     records = [question(number) for number in range(3)]
     records += [question(9, episode_name="s01e02", occur_clip=CLIPS[3], bbox=None)]
     export_rows(tmp_path, records)
@@ -177,7 +177,7 @@ def test_rl_evaluation_does_not_change_training(tmp_path: Path, taught_model: Pa
         ("without", {}),
     ):
         changes = {"max_steps": 3, "num_generations": 6, "temperature": 1.1, **fields}
-        done = lva_process("train", "grpo", write_rl_config(tmp_path, tmp_path / name, taught_model, **changes))
+        done = lva_process("train", "grpo", write_rl_config(tmp_path, tmp_path / name, trained_model, **changes))
         assert done.returncode == 0, done.stderr
         weights.append((tmp_path / name / "model" / "model.safetensors").read_bytes())
     evaluations = read_jsonl(tmp_path / "with" / "eval.jsonl")

@@ -46,8 +46,8 @@ def continued(text: str = EARLIER) -> list[Message]:
 # --- transformers --------------------------------------------------------------------------------
 
 
-def test_transformers_rollout(taught_model: Path, short_video: Path) -> None:
-    role = AgentConfig(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
+def test_transformers_rollout(trained_model: Path, short_video: Path) -> None:
+    role = AgentConfig(model=f"transformers:{trained_model}", temperature=0.0, max_tokens=80)
     team_config = TeamConfig(master=role, style=Style.CONTINUATION, look_tag="search")
     trace = ask(short_video, "What colour?", ["red", "grey"], team=team_config)
     assert [each.reply.text for each in trace.rounds] == [
@@ -58,8 +58,8 @@ def test_transformers_rollout(taught_model: Path, short_video: Path) -> None:
     assert trace.usage.prompt_tokens > 1000
 
 
-def test_transformers_stops_at_action(taught_model: Path) -> None:
-    model = TransformersModel(str(taught_model))
+def test_transformers_stops_at_action(trained_model: Path) -> None:
+    model = TransformersModel(str(trained_model))
     (whole,) = replies(model, continued())
     (stopped,) = replies(model, continued(), settings=CallSettings(0.0, 80, stop_at_action=True))
     assert (whole.text, stopped.text) == ("so <answer>a1</answer> and more", "so <answer>a1</answer>")
@@ -67,16 +67,16 @@ def test_transformers_stops_at_action(taught_model: Path) -> None:
     assert whole.usage.completion_tokens == len(whole.text) + 1  # and the end of the turn
 
 
-def test_transformers_batches_equal_single_calls(taught_model: Path) -> None:
-    model = TransformersModel(str(taught_model), max_concurrency=8)
+def test_transformers_batches_equal_single_calls(trained_model: Path) -> None:
+    model = TransformersModel(str(trained_model), max_concurrency=8)
     chats = [USER, continued(), [Message(role="user", content="What? " * 50)], continued("x" * 99 + EARLIER)] * 4
-    alone = [replies(TransformersModel(str(taught_model)), chat)[0] for chat in chats[:4]]
+    alone = [replies(TransformersModel(str(trained_model)), chat)[0] for chat in chats[:4]]
     assert replies(model, *chats) == alone * 4
     assert 2 <= model.num_batches < 16
 
 
-def test_transformers_max_tokens_per_reply(taught_model: Path) -> None:
-    model = TransformersModel(str(taught_model))
+def test_transformers_max_tokens_per_reply(trained_model: Path) -> None:
+    model = TransformersModel(str(trained_model))
 
     async def run() -> list[Reply]:
         return await asyncio.gather(
@@ -109,12 +109,12 @@ def test_transformers_context_overflow(random_model: Path) -> None:
         replies(TransformersModel(str(random_model), max_context_tokens=100), [Message(role="user", content="x" * 90)])
 
 
-def test_overflow_shortens_subtitles(taught_model: Path, short_video: Path, tmp_path: Path) -> None:
+def test_overflow_shortens_subtitles(trained_model: Path, short_video: Path, tmp_path: Path) -> None:
     lines = [
         f"{n}\n00:00:0{n % 10},000 --> 00:00:0{n % 10},900\nMira: this is line {n} {'la ' * 40}\n" for n in range(1, 60)
     ]
     (tmp_path / "long.srt").write_text("\n".join(lines))
-    role = AgentConfig(model=f"transformers:{taught_model}", temperature=0.0, max_tokens=80)
+    role = AgentConfig(model=f"transformers:{trained_model}", temperature=0.0, max_tokens=80)
     team_config = TeamConfig(master=role, style=Style.CONTINUATION)
     trace = ask(short_video, "What?", ["red", "grey"], subtitles=tmp_path / "long.srt", team=team_config)
     assert trace.answer == "grey"

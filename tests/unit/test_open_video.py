@@ -19,9 +19,9 @@ def video_file(short_video: Path, tmp_path: Path) -> Path:
 
 
 def test_given_subtitles_before_sidecar(video_file: Path, tmp_path: Path) -> None:
-    video_file.with_suffix(".srt").write_text(CUE.replace("Hello", "beside"))
+    video_file.with_suffix(".srt").write_text(CUE.replace("Hello", "sidecar"))
     (tmp_path / "given.srt").write_text(CUE.replace("Hello", "given"))
-    assert open_video(video_file).timeline.subtitles[0].text == "Mira: beside"
+    assert open_video(video_file).timeline.subtitles[0].text == "Mira: sidecar"
     assert open_video(video_file, tmp_path / "given.srt").timeline.subtitles[0].text == "Mira: given"
 
 

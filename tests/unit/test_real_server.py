@@ -58,9 +58,9 @@ def model(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="module")
-def trained(taught_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def trained(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The spec of a served model that looks and then answers."""
-    with serving(taught_model, tmp_path_factory.mktemp("home")) as spec:
+    with serving(trained_model, tmp_path_factory.mktemp("home")) as spec:
         yield spec
 
 

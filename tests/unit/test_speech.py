@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -131,6 +132,17 @@ def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="already"):
         write_srt(tmp_path / "a.srt", lines)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.srt"]
+
+
+def test_transcript_of_format_1_is_migrated(talk: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "is_installed", lambda: True)
+    monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [Subtitle(1.5, 2.25, "one")])
+    assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]
+    (stored,) = transcripts(cache)
+    record = json.loads(stored.read_text())
+    stored.write_text(json.dumps({"count": record["count"], "lines": record["subtitles"]}))
+    monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [])
+    assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]
 
 
 # --- with a model ------------------------------------------------------------------------------------

@@ -161,8 +161,8 @@ def _bad_files(folder: Path) -> dict[str, Path]:
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "text.mp4").write_text("This is a shopping list, not a film.\n" * 50)
     (folder / "cues.mp4").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n")
-    write_video(folder / "whole.mp4", range(0, 4000, 40))
-    data = (folder / "whole.mp4").read_bytes()
+    write_video(folder / "complete.mp4", range(0, 4000, 40))
+    data = (folder / "complete.mp4").read_bytes()
     (folder / "no_moov.mp4").write_bytes(data[: data.index(b"moov") - 4])
     with av.open(str(folder / "sound.m4a"), "w") as container:
         stream = container.add_stream("aac", rate=8000)
