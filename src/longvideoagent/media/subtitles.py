@@ -78,10 +78,11 @@ def parse_subtitles(data: bytes) -> ParsedSubtitles:
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
     cues, unread = _read_events(text)
-    lines = [Subtitle(start_s, end_s, spoken) for start_s, end_s, marked in cues if (spoken := plain_text(marked))]
-    if not lines:
+    plain_cues = [(start_s, end_s, plain_text(marked)) for start_s, end_s, marked in cues]
+    subtitles = [Subtitle(start_s, end_s, cue_text) for start_s, end_s, cue_text in plain_cues if cue_text]
+    if not subtitles:
         raise DataError("no subtitle cue; give an .srt, .vtt or .ass file")
-    fixed, repaired = repair_timing(lines)
+    fixed, repaired = repair_timing(subtitles)
     if unread:
         notes.append(f"{unread} subtitle cues have times that cannot be read and were added to the cue before")
     return ParsedSubtitles(fixed, notes + repaired)
@@ -150,11 +151,11 @@ def plain_text(marked: str) -> str:
     return " ".join(text.replace("\u200b", "").replace("\ufeff", "").split())
 
 
-def repair_timing(lines: list[Subtitle]) -> ParsedSubtitles:
+def repair_timing(subtitles: list[Subtitle]) -> ParsedSubtitles:
     """Sort subtitles by time and give each an end after its start, with a warning for each kind of repair."""
     repaired: list[str] = []
-    ordered = sorted(lines, key=lambda line: line.start_s)
-    if ordered != lines:
+    ordered = sorted(subtitles, key=lambda subtitle: subtitle.start_s)
+    if ordered != subtitles:
         repaired.append("subtitle cues were out of order and were sorted")
     num_backward = 0
     for index, line in enumerate(ordered):
@@ -171,10 +172,10 @@ def repair_timing(lines: list[Subtitle]) -> ParsedSubtitles:
     return ParsedSubtitles(ordered, repaired)
 
 
-def subtitle_text(lines: Iterable[Subtitle], form: str) -> str:
+def subtitle_text(subtitles: Iterable[Subtitle], form: str) -> str:
     """The text of a subtitle file; ``form`` is srt or vtt."""
     file = pysubs2.SSAFile()
-    file.events.extend(pysubs2.SSAEvent(_ms(line.start_s), _ms(line.end_s), text=line.text) for line in lines)
+    file.events.extend(pysubs2.SSAEvent(_ms(cue.start_s), _ms(cue.end_s), text=cue.text) for cue in subtitles)
     text: str = file.to_string(form)
     return text
 
@@ -217,29 +218,29 @@ def read_embedded(video: Path) -> ParsedSubtitles:
                 skipped.append(f"subtitle stream {stream.index} has pictures or an unknown format and was ignored")
                 continue
             container.seek(0)  # reading the stream before went to the end of the file
-            lines, is_damaged = _read_stream(container, stream)
+            subtitles, is_damaged = _read_stream(container, stream)
             if is_damaged:
                 skipped.append(f"subtitle stream {stream.index} is damaged; what could be read was used")
-            if lines:
-                fixed, repaired = repair_timing(lines)
+            if subtitles:
+                fixed, repaired = repair_timing(subtitles)
                 return ParsedSubtitles(fixed, skipped + repaired)
     return ParsedSubtitles([], skipped)
 
 
 def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[list[Subtitle], bool]:
     """The subtitles of one stream, and whether the stream is damaged."""
-    lines: list[Subtitle] = []
+    subtitles: list[Subtitle] = []
     try:
         for packet in container.demux(stream):
             if packet.pts is None or packet.time_base is None:
                 continue
             start_s = float(packet.pts * packet.time_base) - origin_s(container)
-            spoken = plain_text(" ".join(_cue_texts(packet)))
-            if spoken:
-                lines.append(Subtitle(start_s, start_s + float((packet.duration or 0) * packet.time_base), spoken))
+            text = plain_text(" ".join(_cue_texts(packet)))
+            if text:
+                subtitles.append(Subtitle(start_s, start_s + float((packet.duration or 0) * packet.time_base), text))
     except av.error.FFmpegError:
-        return lines, True
-    return lines, False
+        return subtitles, True
+    return subtitles, False
 
 
 def _cue_texts(packet: av.Packet[SubtitleStream]) -> list[str]:
