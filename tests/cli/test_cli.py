@@ -21,6 +21,8 @@ from tests.plugins.cli import LVA, lva, lva_process, refusal
 from tests.plugins.environment import SHARED
 from tests.plugins.media import write_video
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def ask_json(*arguments: str | Path, **more: Any) -> dict[str, Any]:
     """What ``lva ask --json`` prints."""
@@ -41,21 +43,21 @@ def test_ask_json_keys(episode: SyntheticEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
     record = ask_json(episode.video, sample.question.text, *options)
-    assert set(record) == {
-        "question", "options", "answer", "option", "option_index", "confidence", "outcome", "cause", "evidence",
-        "rounds", "grounding", "usage", "warnings",
-    }  # fmt: skip
+    schema = json.loads((ROOT / "docs" / "trace.schema.json").read_text())
+    definition = schema["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    assert set(record) == set(definition["properties"])
     assert record["outcome"] == "answered"
-    assert record["option"] == f"a{sample.gold.option_index}"
+    assert record["option_index"] == sample.gold.option_index
     assert record["answer"] == sample.gold.answer
-    assert record["grounding"]["clip"] == sample.gold.clip
+    grounding = record["first_grounding"]
+    assert grounding["clip"] == sample.gold.clip
     assert 0 <= record["confidence"] <= 1
     assert {each["kind"] for each in record["evidence"]} == {"subtitle", "frame"}
     for each in record["evidence"]:
-        assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text"}
-        assert record["grounding"]["start_s"] - 1 <= each["time_s"] <= record["grounding"]["end_s"] + 1
+        assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text", "video"}
+        assert grounding["window"][0]["start_s"] - 1 <= each["time_s"] <= grounding["window"][-1]["end_s"] + 1
     assert [each["action"] for each in record["rounds"]] == ["look", "answer"]
-    assert set(record["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "seconds"}
+    assert set(record["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "text", "reply"}
 
 
 def test_ask_steps_before_answer(episode: SyntheticEpisode) -> None:
@@ -85,7 +87,8 @@ def test_ask_frame_folder(tmp_path: Path) -> None:
         Image.fromarray(np.full((48, 64, 3), (200, 30, 30), np.uint8)).save(tmp_path / f"{number + 1:05}.jpg")
     record = ask_json(tmp_path, "What is shown?")
     assert "red" in record["answer"]
-    assert record["grounding"] == {"clip": "c01", "start_s": 0.0, "end_s": 4.0}
+    (clip,) = record["first_grounding"]["window"]
+    assert (clip["label"], clip["start_s"], clip["end_s"]) == ("c01", 0.0, 4.0)
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +232,7 @@ def test_ask_url_refused() -> None:
 
 
 def test_ask_equal_options_first_wins(short_video: Path) -> None:
-    assert ask_json(short_video, "Which?", "-o", "same", "-o", "Same")["option"] == "a0"
+    assert ask_json(short_video, "Which?", "-o", "same", "-o", "Same")["option_index"] == 0
 
 
 def test_ask_guess_without_evidence(short_video: Path) -> None:
@@ -341,7 +344,7 @@ def test_ask_parallel_looks(episode: SyntheticEpisode) -> None:
     sample = next(sample for sample in episode.samples if sample.kind == "both")
     options = [part for option in sample.question.options for part in ("--option", option)]
     record = ask_json(episode.video, sample.question.text, *options, "--parallel-looks", "3")
-    assert record["option"] == f"a{sample.gold.option_index}"
+    assert record["option_index"] == sample.gold.option_index
 
 
 def test_transcribe_invalid_input(short_video: Path, tmp_path: Path) -> None:
