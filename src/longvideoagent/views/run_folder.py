@@ -243,11 +243,11 @@ _MIGRATIONS = (_from_format_2,)
 
 
 def _migrate(file: Path, config: Any) -> dict[str, Any]:
-    found = config.get("format") if isinstance(config, dict) else None
-    if not isinstance(found, int) or not OLDEST_FORMAT <= found <= FORMAT:
-        problem = f"not of format {OLDEST_FORMAT} to {FORMAT}, but of {found!r}"
+    number = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(number, int) or not OLDEST_FORMAT <= number <= FORMAT:
+        problem = f"not of format {OLDEST_FORMAT} to {FORMAT}, but of {number!r}"
         raise DataError(f"{file}: {problem}; read it with the version of longvideoagent that wrote it")
     migrated: dict[str, Any] = config
-    for migrate in _MIGRATIONS[found - OLDEST_FORMAT :]:
+    for migrate in _MIGRATIONS[number - OLDEST_FORMAT :]:
         migrated = migrate(migrated)
     return migrated | {"format": FORMAT}
