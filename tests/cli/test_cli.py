@@ -183,7 +183,7 @@ def test_ask_invalid_arguments(short_video: Path, tmp_path: Path) -> None:
     assert "nowhere.srt" in refusal("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
     assert "question is empty" in refusal("ask", short_video, "  ")
     assert "option is empty" in refusal("ask", short_video, "What?", "-o", "a", "-o", " ")
-    assert "not a rate" in refusal("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")
+    assert "not a frame rate" in refusal("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")
     assert "x" * 300 in refusal("ask", "x" * 300, "What?")
     assert "~no-such-person" in refusal("ask", "~no-such-person/v.mp4", "What?")
     assert "'nobody'" in refusal("ask", short_video, "What?", "--team", "nobody")

@@ -33,8 +33,7 @@ INSTEAD = {
     r"wherein": "in which",
 }
 STILL_ALLOWED: dict[str, int] = {
-    "src": 14,
-    "tests": 13,
+    "src": 3,
 }
 """Occurrences in places that are being rewritten. Numbers only go down; the table goes when it is empty."""
 
