@@ -39,7 +39,7 @@ class RawQuestion:
     video: object
     spans: Sequence[Span] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with fields that the question can do without, by field; an empty text is no error."""
+    """What is wrong with fields that the question can do without, by field; an empty text is not an error."""
 
 
 class QuestionSet(NamedTuple):
