@@ -46,7 +46,7 @@ SIGNS = _split_words(
 )
 PLACES = _split_words(
     """
-    bakery library garage museum station aquarium theatre greenhouse lighthouse workshop laundry cinema
+    bakery library garage museum station aquarium theatre greenhouse lighthouse workshop laundry school
     hospital stadium pharmacy brewery monastery airport castle bookshop vineyard observatory gymnasium
     courthouse windmill
     """
@@ -206,7 +206,7 @@ def _write_lines(rng: random.Random, start_s: float, names: list[str], topics: _
         *_talk(rng, names, 2),
         (host, f"{guest}, please bring me the {topics.item}.", "ask"),
         *_talk(rng, names, 1),
-        (third, f"Did you know? The {topics.thing} is {topics.state}.", "state"),
+        (third, f"Did you hear? The {topics.thing} is {topics.state}.", "state"),
         *_talk(rng, names, 2),
         (guest, f"Careful, mind the {rng.choice(('step', 'floor', 'door', 'cable'))}!", "warn"),
         *_talk(rng, names, 2),
