@@ -4,8 +4,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 TORCH := .venv/.torch
 VERL := .venv-verl
+DOCS := .venv/.docs
+# Two workers: a file stays on one of them, so that what its tests share is made once.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: train-demo web demo test test-all test-verl check bench schema accuracy clean
+.PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-verl train-demo web
 
 demo: $(READY)
 	$(BIN)/lva demo

@@ -165,3 +165,13 @@ def test_core_no_io() -> None:
                 case _:
                     pass
         assert not used & banned, path.name
+
+
+def test_makefile_defines_every_variable_and_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    defined = set(re.findall(r"^(\w+)\s*[:?]?=", text, re.MULTILINE))
+    assert set(re.findall(r"\$\((\w+)\)", text)) <= defined
+    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony is not None
+    assert set(phony[1].split()) == targets
