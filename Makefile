@@ -29,8 +29,9 @@ test-fast: $(READY)
 test-all: $(READY) $(TORCH)
 	$(PYTEST) -m ""
 
-coverage: $(READY)
-	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml
+# All of test-all, measured.
+coverage: $(READY) $(TORCH)
+	$(PYTEST) -m "" --cov --cov-report=term:skip-covered --cov-report=xml
 
 # verl's extra installs these two pytest plugins; no test here uses them.
 test-verl: $(VERL)/.ready
