@@ -114,7 +114,7 @@ def make_rl_data(folder: Path, size: Size) -> Path:
             data / f"LongTVQA_plus_{split}.json", join_records([to_json(each) for each in records], as_list=True)
         )
         choose_first_clips(data, split, folder / f"first-{split}.json")
-    lva("data", "export", data, "--cache", folder / "first-train.json", "--out", folder / "rows")
+    lva("data", "export", data, "--first-clips", folder / "first-train.json", "--out", folder / "rows")
     return data
 
 

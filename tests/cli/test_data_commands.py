@@ -25,7 +25,7 @@ def test_data_check_ground_export_sample(synthetic_dataset: Path, tmp_path: Path
     for arguments, text in (
         (("check", synthetic_dataset), "questions"),
         (("ground", synthetic_dataset, "--out", tmp_path / "g.json"), "grounded   24"),
-        (("export", synthetic_dataset, "--cache", tmp_path / "g.json", "--out", tmp_path / "rl"), "train"),
+        (("export", synthetic_dataset, "--first-clips", tmp_path / "g.json", "--out", tmp_path / "rl"), "train"),
         (
             ("sample", synthetic_dataset, "--out", tmp_path / "part", "--count", "1", "--group-by", "kind"),
             "questions  4",
@@ -60,11 +60,11 @@ def test_data_ground_export_egoschema(tmp_path: Path, short_video: Path) -> None
     assert "1 failed: " in result.stderr
     assert "no video 'lost'" in result.stderr
     assert re.search(r"grounded +1\n", result.stdout)
-    result = data_command("export", data, "--split", "subset", "--cache", clips, "--out", rows, "--skip-missing")
+    result = data_command("export", data, "--split", "subset", "--first-clips", clips, "--out", rows, "--skip-missing")
     assert (result.returncode, result.stdout.split()[-1]) == (0, "1")
     shutil.copy(short_video, data / "videos" / "lost.mp4")
     assert data_command("ground", data, "--split", "subset", "--out", clips).returncode == 0
-    assert data_command("export", data, "--split", "subset", "--cache", clips, "--out", rows).returncode == 0
+    assert data_command("export", data, "--split", "subset", "--first-clips", clips, "--out", rows).returncode == 0
     tables = [pq.read_table(rows / f"{split}.parquet").to_pylist() for split in ("train", "val")]
     assert sorted(row["extra_info"]["qid"] for table in tables for row in table) == ["lost", "talk"]
 

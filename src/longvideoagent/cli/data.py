@@ -154,7 +154,7 @@ def ground(
 @app.command()
 def export(
     folder: Folder,
-    cache: Annotated[Path, typer.Option(help="The file of first clips that lva data ground wrote.")],
+    first_clips: Annotated[Path, typer.Option(help="The file of first clips that lva data ground wrote.")],
     out: Out,
     split: Split = "train",
     seed: Seed = 0,
@@ -179,7 +179,7 @@ def export(
     _note_problems(data)
     prompt, settings = read_prompt(prompt_file), RolloutSettings(max_rounds)
     config = ExportConfig(prompt, look_tag, settings, seed, val_fraction, skip_missing)
-    counts = export_dataset(data, FirstClips.open_existing(cache), out, config)
+    counts = export_dataset(data, FirstClips.open_existing(first_clips), out, config)
     print_counts(counts)
     if not counts["val"]:
         note("val.parquet is empty: only one video has questions with answers")

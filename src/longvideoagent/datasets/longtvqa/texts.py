@@ -44,8 +44,8 @@ def read_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, An
     """The text of each clip, or its lines with times if the folder has them. If the folder has texts of several
     sets, those of the set ``name``."""
     timed = folder / "clip_subtitles.json"
-    by_clip, order_by_video = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
-    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{order_by_video}", f"*{by_clip}", f"*{order_by_video}")
+    by_clip, by_episode = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
+    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
     path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
     if path is None:
         problems.append(Problem(folder, 0, "", "no subtitle file; add *_subtitle_clip_level.json"))
