@@ -75,19 +75,19 @@ def test_job_stop_keeps_trace(library: Path, tmp_path: Path) -> None:
         assert server.client.post(f"/api/jobs/{job_id}/stop").status_code == 202
         job = server.ended(job_id)
         assert (job["state"], job["outcome"], len(job["trace"]["rounds"])) == ("stopped", None, 1)
-        assert server.get("/api/health")["running"] == 0
+        assert server.get("/api/health")["num_running"] == 0
         assert server.client.post(f"/api/jobs/{job_id}/stop").status_code == 202  # a second stop changes nothing
 
 
 def test_job_queue_limits_concurrency(library: Path, tmp_path: Path) -> None:
     team = replace(scripted_team(tmp_path, LOOK, LOOK), vision=SlowVision(600))
-    with serving(library, {"scripted": team}, max_concurrency=2) as server:
+    with serving(library, {"scripted": team}, concurrency=2) as server:
         video_id = server.video("a.mp4")
         job_ids = [server.ask(video_id, f"Where is kettle {number}?") for number in range(5)]
-        server.until(lambda: server.get("/api/health"), lambda health: health["running"] == 2)
+        server.until(lambda: server.get("/api/health"), lambda health: health["num_running"] == 2)
         positions = [server.get(f"/api/jobs/{job_id}")["queue_position"] for job_id in job_ids]
         assert positions == [None, None, 1, 2, 3]
-        assert server.get("/api/health")["queued"] == 3
+        assert server.get("/api/health")["num_queued"] == 3
         server.client.post(f"/api/jobs/{job_ids[2]}/stop")
         assert server.ended(job_ids[2])["trace"] is None
         assert server.get(f"/api/jobs/{job_ids[4]}")["queue_position"] == 2
@@ -152,7 +152,7 @@ def test_job_request_invalid(fields: dict[str, object], status: int, detail: str
 
 
 def test_jobs_concurrent_clients(library: Path) -> None:
-    with serving(library, max_concurrency=4) as server, ThreadPoolExecutor(50) as pool:
+    with serving(library, concurrency=4) as server, ThreadPoolExecutor(50) as pool:
         video_id = server.video("a.mp4")
         job_ids = list(pool.map(lambda number: server.ask(video_id, f"Where is kettle {number}?"), range(50)))
         for events in pool.map(server.events, job_ids):
@@ -183,8 +183,8 @@ def test_job_team_chosen(library: Path, tmp_path: Path) -> None:
 
 def test_actions_match_traces(library: Path) -> None:
     with serving(library) as server:
-        actions = {action["name"]: action for action in server.get("/api/actions")}
-        assert actions["look"] == {"name": "look", "label": "Look", "verb": "looks", "icon": "◉", "agent": "vision"}
+        actions = {action["name"]: action for action in server.get("/api/actions")["actions"]}
+        assert actions["look"] == {"name": "look", "label": "Look", "icon": "◉", "agent": "vision"}
         job = server.ended(server.ask(server.video("a.mp4"), "Where is the kettle?"))
         assert {round_["action"] for round_ in job["trace"]["rounds"]} <= set(actions)
 

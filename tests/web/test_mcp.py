@@ -87,7 +87,8 @@ def test_mcp_ask_video(library: Path) -> None:
 def test_mcp_single_agents(library: Path) -> None:
     async def check(client: Client) -> None:
         clip = await call(client, "locate_clip", video="a.mp4", request="Who says that the lamp is torn?")
-        assert any("lamp" in line["text"] for line in clip["lines"])
+        assert any("lamp" in line["text"] for line in clip["subtitles"])
+        assert clip["label"].startswith("c")
         assert 0 <= clip["start_s"] < clip["end_s"] <= 10.1
         text = await call(client, "get_transcript", video="a.mp4", start_s=2.5, end_s=5)
         assert LINES[1] in text

@@ -149,7 +149,7 @@ def test_steps_show_the_table_of_actions(library: Path, open_page: OpenPage) -> 
         job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         server.ended(job)
         actions = server.get("/api/actions")
-        for action in actions:
+        for action in actions["actions"]:
             action |= {"label": f"{action['label']} (test)", "icon": "§"}
         page = open_page(server)
         page.route("**/api/actions", lambda route: route.fulfill(json=actions))

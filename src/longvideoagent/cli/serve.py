@@ -22,6 +22,9 @@ Host = Annotated[str, typer.Option(help="The address to listen on; one that othe
 Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
 Token = Annotated[str | None, typer.Option(help="A secret that every request must present.", envvar="LVA_TOKEN")]
 MaxUploadGb = Annotated[float, typer.Option(help="Maximum size of an upload in gigabytes.", min=0.001)]
+McpConcurrency = Annotated[
+    int, typer.Option("--concurrency", help="Tool calls that use agents at the same time.", min=1)
+]
 McpTeam = Annotated[str, typer.Option("--team", help="The team whose agents are called.")]
 Http = Annotated[bool, typer.Option("--http", help="Use streamable HTTP instead of standard input and output.")]
 
@@ -47,7 +50,7 @@ def serve(
     application = create_app(
         open_library(library, data_dir),
         load_teams(team or ["offline"], is_cached=not no_cache),
-        max_concurrency=concurrency,
+        concurrency=concurrency,
         max_upload_bytes=round(max_upload_gb * 1e9),
         token=token,
     )
@@ -64,7 +67,7 @@ def mcp(
     host: Host = LOCAL,
     port: Port = 7861,
     token: Token = None,
-    concurrency: Concurrency = 2,
+    concurrency: McpConcurrency = 2,
     no_cache: NoCache = False,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""

@@ -41,15 +41,15 @@ STATUS_CODES: Mapping[type[Exception], int] = {NotFoundError: 404, TooLargeError
 def create_app(
     library: Library,
     teams: Mapping[str, Team],
-    max_concurrency: int = 2,
+    concurrency: int = 2,
     max_upload_bytes: int = MAX_UPLOAD_BYTES,
     token: str | None = None,
 ) -> FastAPI:
-    """Create the application. ``max_concurrency`` jobs run at the same time. Every request must present ``token``;
+    """Create the application. ``concurrency`` jobs run at the same time. Every request must present ``token``;
     without a token, only requests to a loopback host name are answered."""
     library.videos()  # scan it before the first request
     video_cache = VideoCache(library)
-    job_queue = JobQueue(video_cache, teams, JobStore(library.data_dir), max_concurrency)
+    job_queue = JobQueue(video_cache, teams, JobStore(library.data_dir), concurrency)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -6,7 +6,6 @@ Everything runs in the server's event loop; computations run in threads. Records
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
+from longvideoagent.log import logger
 from longvideoagent.run import steps
 from longvideoagent.server.job_record import JobRecord, JobState, JobStore
 from longvideoagent.server.library import NotFoundError, VideoItem
@@ -28,7 +28,6 @@ PROGRESS_POLL_S = 0.3
 """How often the progress of opening a video is read."""
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 _KILLED = "the server ended while this job was running"
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -102,7 +101,7 @@ class JobQueue:
     video_cache: VideoCache
     teams: Mapping[str, Team]
     store: JobStore
-    max_concurrency: int = 2
+    concurrency: int = 2
     _active: dict[str, Job] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _saved: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -111,12 +110,12 @@ class JobQueue:
     """Ended jobs whose record could not be written."""
 
     def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.max_concurrency)
+        self._slots = asyncio.Semaphore(self.concurrency)
         for job_id in self.store.ids():
             try:
                 self._saved[job_id] = self._load(job_id).summary()
             except DataError as error:
-                _log.warning("%s (this job is not shown)", error)
+                logger.warning("%s (this job is not shown)", error)
 
     def submit(self, item: VideoItem, question: Question, team: str, settings: RolloutSettings) -> Job:
         """Put a question into the queue. Raises UsageError if the queue is full or the team is unknown."""
@@ -205,7 +204,7 @@ class JobQueue:
             await asyncio.to_thread(self.store.write, job.id, record)
             self._unsaved.pop(job.id, None)
         except OSError as error:
-            _log.error("job %s could not be saved: %s", job.id, error)
+            logger.error("job %s could not be saved: %s", job.id, error)
             self._unsaved[job.id] = job
 
     def _load(self, job_id: str) -> Job:
@@ -234,7 +233,7 @@ class JobQueue:
         error = None if task.cancelled() else task.exception()
         state, cause = JobState.STOPPED, ""  # it was cancelled before it started
         if error is not None:
-            _log.error("job %s", job.id, exc_info=error)
+            logger.error("job %s", job.id, exc_info=error)
             state, cause = JobState.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
         if job.is_active:
             self._unsaved[job.id] = job

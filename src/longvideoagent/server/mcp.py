@@ -46,10 +46,10 @@ Options = Annotated[list[str] | None, Field(description="Answer options; leave o
 MaxRounds = Annotated[int, Field(ge=1, le=20, description="Maximum number of the master agent's replies.")]
 
 
-def create_server(library: Library, team: Team, max_concurrency: int = 2) -> MCPServer:
-    """Create the server with its tools, for any transport. At most ``max_concurrency`` calls use agents at a time."""
+def create_server(library: Library, team: Team, concurrency: int = 2) -> MCPServer:
+    """Create the server with its tools, for any transport. At most ``concurrency`` calls use agents at a time."""
     video_cache = VideoCache(library)
-    tools = Tools(library, video_cache, team, max_concurrency)
+    tools = Tools(library, video_cache, team, concurrency)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer) -> AsyncIterator[None]:
@@ -90,9 +90,9 @@ def http_app(server: MCPServer, token: str | None) -> ASGIApp:
 class Tools:
     """The tools. Every failure is a tool error of one sentence."""
 
-    def __init__(self, library: Library, video_cache: VideoCache, team: Team, max_concurrency: int) -> None:
+    def __init__(self, library: Library, video_cache: VideoCache, team: Team, concurrency: int) -> None:
         self._library, self._video_cache, self._team = library, video_cache, team
-        self._slots = asyncio.Semaphore(max_concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
 
     async def list_videos(self) -> list[dict[str, Any]]:
         """List the videos of the library."""
@@ -127,12 +127,12 @@ class Tools:
             raise ModelError(f"{result.agent}: {result.cause}")
         clip = opened.timeline.find(result.label) if result.label is not None else None
         if clip is None:
-            return {"clip": None, "reason": result.reason or "nothing in the video matches"}
+            return {"label": None, "reason": result.reason or "nothing in the video matches"}
         candidates = [opened.timeline.find(candidate.label) for candidate in result.candidates]
         return {
             **_clip_to_dict(clip),
             "reason": result.reason,
-            "lines": [{"time_s": line.start_s, "text": line.text} for line in clip.subtitles],
+            "subtitles": [{"start_s": line.start_s, "text": line.text} for line in clip.subtitles],
             "candidates": [_clip_to_dict(candidate) for candidate in candidates if candidate is not None],
         }
 
@@ -171,7 +171,7 @@ class Tools:
 
 
 def _clip_to_dict(clip: Clip) -> dict[str, Any]:
-    return {"clip": clip.label, "start_s": clip.start_s, "end_s": clip.end_s}
+    return {"label": clip.label, "start_s": clip.start_s, "end_s": clip.end_s}
 
 
 def _lines_between(timeline: Timeline, start_s: float, end_s: float) -> list[Subtitle]:

@@ -55,12 +55,13 @@ async def list_teams(request: Request) -> dict[str, Any]:
 
 
 @router.get("/actions")
-async def list_actions() -> list[dict[str, Any]]:
+async def list_actions() -> dict[str, Any]:
     """The actions of the master: how the page shows each, and which agent performs it (null for none)."""
-    return [
-        {"name": spec.name, "label": spec.label, "verb": spec.verb, "icon": spec.icon, "agent": spec.agent}
-        for spec in ACTIONS
-    ]
+    return {
+        "actions": [
+            {"name": spec.name, "label": spec.label, "icon": spec.icon, "agent": spec.agent} for spec in ACTIONS
+        ]
+    }
 
 
 @router.post("/jobs", status_code=201)

@@ -29,9 +29,9 @@ async def get_health(request: Request) -> dict[str, Any]:
     jobs = app_state(request).jobs
     return {
         "version": metadata.version("longvideoagent"),
-        "running": jobs.count(JobState.RUNNING),
-        "queued": jobs.count(JobState.QUEUED),
-        "max_concurrency": jobs.max_concurrency,
+        "num_running": jobs.count(JobState.RUNNING),
+        "num_queued": jobs.count(JobState.QUEUED),
+        "concurrency": jobs.concurrency,
     }
 
 

@@ -85,7 +85,7 @@ async function postJson(path, body) {
 const encode = encodeURIComponent;
 
 export const readHealth = () => getJson("api/health");
-export const readActions = () => getJson("api/actions");
+export const readActions = async () => (await getJson("api/actions")).actions;
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });
