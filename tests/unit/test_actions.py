@@ -47,7 +47,7 @@ def test_action_by_name_and_text(action: Action) -> None:
 
 def test_action_name_unknown() -> None:
     with pytest.raises(ValueError, match="look, relocate, answer, invalid"):
-        action_named("zoom", "x")
+        action_named("nothing", "x")
 
 
 def test_action_look_without_query_is_invalid() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
@@ -51,7 +52,7 @@ def make_score(
         confidence=confidence,
         grounding=GroundingScore(),
         rounds=1,
-        actions=dict.fromkeys(("looks", "relocations", "answers", "invalid_rounds"), 0),
+        actions={spec.count_name: 0 for spec in ACTIONS},
         usage=(Usage(), Usage(), Usage()),
     )
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import Dataset
@@ -45,7 +44,9 @@ class GoldBoxVision:
         text = "Marked on the frames (left, top, width, height in pixels):\n" + "\n".join(
             f"- {box.time_s:.1f} s: {box.label} at {box.left}, {box.top}, {box.width}, {box.height}" for box in boxes
         )
-        result = await self.agent.look(replace(request, action=Look(f"{request.action.query}\n{text}")), video)
+        result = await self.agent.look(
+            replace(request, action=replace(request.action, query=f"{request.action.query}\n{text}")), video
+        )
         return replace(result, text=f"{result.text}\n{text}")
 
 

@@ -41,7 +41,7 @@ request is repeated."""
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
 _OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
-_REFUSAL_WORDS = ("unsupported", "not support", "unrecognized", "unexpected", "not allowed", "unknown")
+_REFUSAL_WORDS = ("unsupported", "not support", "unrecognized", "unexpected", "not allowed", "unknown", "too long")
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:

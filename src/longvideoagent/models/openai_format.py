@@ -14,6 +14,8 @@ from longvideoagent.errors import ModelError
 from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.chat_template import join_continuation
 
+MAX_STOP_SEQUENCES = 4
+"""OpenAI's API refuses a request with more."""
 MAX_REPLY_CHARS = 1_000_000
 """A server that sends more ignores max_tokens."""
 
@@ -76,7 +78,7 @@ def completion_body(name: str, template: str, messages: Sequence[Message], setti
 
 def _common(settings: CallSettings) -> dict[str, Any]:
     common: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
-    if settings.stop_at_action:
+    if settings.stop_at_action and len(ACTION_ENDS) <= MAX_STOP_SEQUENCES:  # else the parser cuts the reply
         common["stop"] = list(ACTION_ENDS)
     return common
 
