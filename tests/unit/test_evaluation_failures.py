@@ -109,14 +109,14 @@ def test_run_stops_after_consecutive_failures(tmp_path: Path) -> None:
     assert result.summary["finished"] == 25
 
 
-def test_run_stops_at_max_usd(tmp_path: Path) -> None:
+def test_run_stops_at_max_run_usd(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(20))
     with serving(say("<answer>a1</answer>")) as (url, _):
         model = f"openai:m@{url}"
         team_config = TeamConfig.model_validate(
             {"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}}
         )
-        limits = RunLimits(concurrency=1, max_usd=10.0)  # a reply has three tokens, a dollar each
+        limits = RunLimits(concurrency=1, max_run_usd=10.0)  # a reply has three tokens, a dollar each
         result = run_evaluation(
             eval_config(release, team_config), tmp_path / "run", RunOptions(limits), lambda *_: None
         )

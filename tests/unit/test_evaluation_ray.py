@@ -157,7 +157,7 @@ class TestOnACluster:
         assert 5 <= len(ids(path)) < 3000
         assert len(set(ids(path))) == len(ids(path))
 
-    def test_max_usd_keeps_paid_questions(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
+    def test_max_run_usd_keeps_paid_questions(self, cluster: subprocess.Popen[str], tmp_path: Path) -> None:
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         release = write_slow_release(tmp_path, 300)
@@ -168,7 +168,7 @@ class TestOnACluster:
 
         with serving(slow) as (url, server):
             (tmp_path / "team.toml").write_text(TEAM.format(url=url))
-            options = ["--team", str(tmp_path / "team.toml"), "--concurrency", "4", "--max-usd", "30"]
+            options = ["--team", str(tmp_path / "team.toml"), "--concurrency", "4", "--max-run-usd", "30"]
             with start(release, tmp_path / "run", "--ray", address, *options, "--no-cache") as run:
                 assert run.stderr is not None
                 output = run.stderr.read()

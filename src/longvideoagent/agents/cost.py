@@ -50,14 +50,14 @@ class CostForecast:
     usd: float | None
 
 
-def check_prices(team_config: TeamConfig, max_usd: float | None) -> None:
+def check_prices(team_config: TeamConfig, max_usd: float | None, option: str = "--max-usd") -> None:
     """Raise UsageError for a limit in dollars that is not positive, or for which a price is missing."""
     if max_usd is not None and not max_usd > 0:
-        raise UsageError(f"--max-usd {max_usd}: must be more than 0")
+        raise UsageError(f"{option} {max_usd}: must be more than 0")
     if max_usd is not None and team_config.unpriced:
         name = team_config.unpriced[0]
         raise UsageError(
-            f"no price is known for {name}, so --max-usd means nothing; "
+            f"no price is known for {name}, so {option} means nothing; "
             f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars per million tokens)'
         )
 

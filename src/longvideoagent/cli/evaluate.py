@@ -56,7 +56,9 @@ def evaluate(
     gold_boxes: GoldBoxes = False,
     limit: Limit = None,
     concurrency: Concurrency = 16,
-    max_usd: Annotated[float | None, typer.Option(help="Dollars this command may spend, by the team's prices.")] = None,
+    max_run_usd: Annotated[
+        float | None, typer.Option(help="Maximum cost of this command in dollars, by the team's prices.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask only the questions that failed, again.")
     ] = False,
@@ -93,7 +95,7 @@ def evaluate(
     with run_progress() as on_progress:
         cache = None if no_cache else cache_path()
         options = RunOptions(
-            RunLimits(concurrency, max_usd), cache, retry_failed, ray, note, lambda: _exit_interrupted(path)
+            RunLimits(concurrency, max_run_usd), cache, retry_failed, ray, note, lambda: _exit_interrupted(path)
         )
         result = run_evaluation(config, path, options, on_progress)
     print_summary(result.summary, config)

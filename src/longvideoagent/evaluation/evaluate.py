@@ -64,7 +64,7 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
     """Start a run in the folder ``path``, or resume it, and write its summary. Questions that the folder holds are not
     asked again. Raises UsageError or DataError for a run that cannot start, and KeyboardInterrupt on Ctrl-C, with all
     finished questions on the disk."""
-    check_prices(config.team_config, options.limits.max_usd)
+    check_prices(config.team_config, options.limits.max_run_usd, "--max-run-usd")
     data, samples = load_samples(config)
     if options.retry_failed:
         _check_retry(config, path, len(samples))

@@ -184,7 +184,7 @@ class _Shards:
             case trace:
                 store(trace)
                 self.usd += trace.usage.usd
-                if self.work.limits.max_usd is not None and self.usd >= self.work.limits.max_usd:
+                if self.work.limits.max_run_usd is not None and self.usd >= self.work.limits.max_run_usd:
                     self.stop(f"{self.usd:.2f} dollars are spent")
 
     def follow(self, shard: Sequence[Sample]) -> None:

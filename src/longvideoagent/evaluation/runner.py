@@ -43,7 +43,7 @@ class RunLimits:
 
     concurrency: int = 16
     """Questions at once."""
-    max_usd: float | None = None
+    max_run_usd: float | None = None
     """Dollars after which no further question starts."""
 
 
@@ -109,5 +109,5 @@ class Runner:
         self._failures_in_a_row = self._failures_in_a_row + 1 if trace.failure is not None else 0
         if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             self._stop_reason = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
-        if self._limits.max_usd is not None and self._usd >= self._limits.max_usd:
+        if self._limits.max_run_usd is not None and self._usd >= self._limits.max_run_usd:
             self._stop_reason = f"{self._usd:.2f} dollars are spent"
