@@ -159,7 +159,7 @@ def evaluate(folder: Path, model: Path, run: Path) -> Path:
     team = {"style": "continuation", "look_tag": "search", "prompt_file": str(folder / "prompt.txt")}
     master = {"model": f"transformers:{model}", "temperature": 0.6, "max_tokens": LIMITS["max_reply_tokens"]}
     team_config = write_toml(run.with_suffix(".toml"), team, master=master)
-    first_clip = f"cache={folder / 'first-val.json'}"
+    first_clip = f"file={folder / 'first-val.json'}"
     options = ("--team", team_config, "--run", run, "--first-clip", first_clip, "--max-rounds", str(MAX_ROUNDS))
     lva("eval", folder / "data", *options)
     return run

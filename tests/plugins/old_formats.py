@@ -66,8 +66,8 @@ def downgrade_run(path: Path) -> None:
     config: dict[str, Any] = json.loads((path / "config.json").read_text())
     config["format"] = 2
     config["boxes"] = config.pop("gold_boxes")
-    if config["first_clip"] == "agent":
-        config["first_clip"] = "ground"
+    file = config.pop("first_clips_file")
+    config["first_clip"] = {"agent": "ground", "file": f"cache={file}"}.get(config["first_clip"], config["first_clip"])
     config["settings"]["look_ahead"] = config["settings"].pop("parallel_looks")
     for agent in ("master", "grounding", "vision"):
         fields = config["team"][agent].items()

@@ -84,7 +84,7 @@ def test_first_clip_sources(release: Path, tmp_path: Path) -> None:
     assert len(set(first_clips(tmp_path / "random"))) == 4
     assert lva("data", "ground", release, "--split", "val", "--out", tmp_path / "c.json").returncode == 0
     run(
-        eval_config(release, first_clip=f"cache={tmp_path / 'c.json'}"),
+        eval_config(release, first_clip=f"file={tmp_path / 'c.json'}"),
         tmp_path / "cache",
         limits=RunLimits(concurrency=1),
     )
@@ -98,7 +98,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
     for sample in samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
     cache.write()
-    run(eval_config(release, first_clip=f"cache={tmp_path / 'c.json'}"), tmp_path / "run")
+    run(eval_config(release, first_clip=f"file={tmp_path / 'c.json'}"), tmp_path / "run")
     traces = lines(tmp_path / "run")
     assert {trace["outcome"] for trace in traces} == {"failed"}
     assert "has no clip s09e09_seg01_clip_00; delete the file" in traces[0]["cause"]
@@ -107,8 +107,10 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ({"first_clip": "best"}, "give agent, random, gold or cache=FILE"),
-        ({"first_clip": "cache=nowhere.json"}, "no such file"),
+        ({"first_clip": "best"}, "give agent, random, gold or file=FILE"),
+        ({"first_clip": "file=nowhere.json"}, "no such file"),
+        ({"first_clip": "file="}, "give agent, random, gold or file=FILE"),
+        ({"first_clip": "gold=x"}, "give agent, random, gold or file=FILE"),
         ({"agents": "all"}, "--agents all"),
         ({"baseline": "frames"}, "--baseline frames"),
         ({"baseline": "subtitles+frames"}, "needs a master that sees"),
@@ -259,9 +261,9 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
         f"{path}: 12 of these questions have no clip; lva data ground {release} --split val --out {path} locates them"
     )
     with pytest.raises(DataError, match=re.escape(message)):
-        run(eval_config(release, first_clip=f"cache={path}"), tmp_path / "run")
+        run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")
     assert lva("data", "ground", release, "--split", "val", "--out", path).returncode == 0
-    assert run(eval_config(release, first_clip=f"cache={path}"), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")["finished"] == 12
 
 
 def test_retry_without_a_run(release: Path, tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ def test_resume_changed_gold_boxes(release: Path, tmp_path: Path) -> None:
 def test_resume_changed_first_clips(release: Path, tmp_path: Path) -> None:
     cache = tmp_path / "c.json"
     assert lva("data", "ground", release, "--split", "val", "--out", cache).returncode == 0
-    run(eval_config(release, first_clip=f"cache={cache}"), tmp_path / "run")
+    run(eval_config(release, first_clip=f"file={cache}"), tmp_path / "run")
     cache.write_text(cache.read_text().replace(CLIPS[1], CLIPS[0]))
     with pytest.raises(UsageError, match="first_clips_sha256"):
-        run(eval_config(release, first_clip=f"cache={cache}"), tmp_path / "run")
+        run(eval_config(release, first_clip=f"file={cache}"), tmp_path / "run")
 
 
 def test_resume_other_server(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

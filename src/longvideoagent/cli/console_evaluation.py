@@ -112,7 +112,7 @@ def _config_line(config: EvalConfig) -> str:
         config.baseline or f"agents {settings.agents}",
         f"{settings.max_rounds} rounds",
         f"window {settings.window}",
-        f"first clip {config.first_clip}",
+        f"first clip {config.first_clip_option}",
         f"gold boxes {'given' if config.gold_boxes else 'not given'}",
         "± is 95 %, clustered by video",
     ]

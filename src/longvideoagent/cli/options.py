@@ -26,7 +26,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the maximum cost;
 
 Split = Annotated[str, typer.Option(help="Which split.")]
 AskedAgents = Annotated[str | None, typer.Option("--agents", help="none, grounding, or else grounding+vision.")]
-FirstClip = Annotated[str, typer.Option(help="agent, random, gold or cache=FILE.")]
+FirstClip = Annotated[str, typer.Option(help="agent, random, gold or file=FILE.")]
 GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold boxes to vision with each look.")]
 Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", min=1)]
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]

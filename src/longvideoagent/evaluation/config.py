@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -30,6 +31,17 @@ Baseline = Literal["subtitles", "subtitles+frames"]
 """The paper's runs without agents: the whole episode's subtitles in one prompt, alone or with 16 frames."""
 
 
+class FirstClipSource(StrEnum):
+    """Where the first clip of a question comes from."""
+
+    AGENT = "agent"
+    """The grounding agent."""
+    RANDOM = "random"
+    GOLD = "gold"
+    FILE = "file"
+    """A file written by ``lva data ground``."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvalConfig:
     """Which questions are asked, by which agents, with which overrides. Agents see gold only through ``first_clip`` and
@@ -39,8 +51,9 @@ class EvalConfig:
     split: str
     team_config: TeamConfig
     settings: RolloutSettings
-    first_clip: str = "agent"
-    """agent, random, gold, or cache=FILE (written by ``lva data ground``)."""
+    first_clip: FirstClipSource = FirstClipSource.AGENT
+    first_clips_file: Path | None = None
+    """The file of ``FirstClipSource.FILE``; None for other sources."""
     gold_boxes: bool = False
     """Whether vision gets the gold boxes with each look, as in the public evaluators."""
     baseline: Baseline | None = None
@@ -48,10 +61,9 @@ class EvalConfig:
     """The number of questions, from the first of the set; None for all."""
 
     @property
-    def first_clips_file(self) -> Path | None:
-        """The file of first clips located in advance, or None."""
-        kind, _, file = self.first_clip.partition("=")
-        return Path(file) if kind == "cache" else None
+    def first_clip_option(self) -> str:
+        """The value of ``--first-clip``."""
+        return self.first_clip if self.first_clips_file is None else f"{self.first_clip}={self.first_clips_file}"
 
     @property
     def gold_inputs(self) -> tuple[str, ...]:
@@ -62,7 +74,7 @@ class EvalConfig:
 def describe_gold_inputs(first_clip: str, *, gold_boxes: bool, agents: str) -> tuple[str, ...]:
     """Each way in which these overrides give gold to the agents; one that no agent of the run reads does not count."""
     overrides = {
-        "the first clip is the gold clip": first_clip == "gold" and agents != Agents.NONE,
+        "the first clip is the gold clip": first_clip == FirstClipSource.GOLD and agents != Agents.NONE,
         "vision gets the gold boxes": gold_boxes and agents == Agents.GROUNDING_VISION,
     }
     return tuple(description for description, is_active in overrides.items() if is_active)
@@ -109,6 +121,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "questions": len(samples),
         "baseline": config.baseline,
         "first_clip": config.first_clip,
+        "first_clips_file": None if config.first_clips_file is None else str(config.first_clips_file),
         "gold_boxes": config.gold_boxes,
         "settings": asdict(config.settings),
         "team": team_config.model_dump(mode="json"),
@@ -183,9 +196,18 @@ def make_eval_config(
     if baseline is not None:
         _check_baseline(baseline, limits, overrides)
         settings = replace(settings, agents=Agents.NONE, max_rounds=1)
+    given |= _parse_first_clip(given.get("first_clip", FirstClipSource.AGENT))
     config = EvalConfig(data, split, team_config, settings, **given)
     _check_agents(config)
     return config
+
+
+def _parse_first_clip(option: str) -> dict[str, Any]:
+    """The fields of ``EvalConfig`` for a value of ``--first-clip``. Raises UsageError for an unknown value."""
+    name, _, file = option.partition("=")
+    if name not in list(FirstClipSource) or bool(file) != (name == FirstClipSource.FILE) or option.endswith("="):
+        raise UsageError(f"--first-clip {option}: not a source of first clips; give agent, random, gold or file=FILE")
+    return {"first_clip": FirstClipSource(name), "first_clips_file": Path(file) if file else None}
 
 
 def _check_baseline(baseline: str, limits: RolloutSettings, overrides: Mapping[str, Any]) -> None:
@@ -208,8 +230,8 @@ def _check_agents(config: EvalConfig) -> None:
     """Refuse options for agents that the run does not have."""
     settings = config.settings
     agents = f"--agents {settings.agents}"
-    if config.first_clip != "agent" and not settings.grounding:
-        raise UsageError(f"--first-clip {config.first_clip} {agents}: no agent locates clips; leave out --first-clip")
+    if config.first_clip is not FirstClipSource.AGENT and not settings.grounding:
+        raise UsageError(f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip")
     if settings.window > 1 and not settings.grounding:
         raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
     for name, is_given in (("--gold-boxes", config.gold_boxes), ("--parallel-looks", settings.parallel_looks > 1)):
@@ -220,7 +242,12 @@ def _check_agents(config: EvalConfig) -> None:
 def without_unused(config: EvalConfig) -> EvalConfig:
     """The configuration without options for agents that it does not have."""
     if not config.settings.grounding:
-        config = replace(config, first_clip="agent", settings=replace(config.settings, window=1))
+        config = replace(
+            config,
+            first_clip=FirstClipSource.AGENT,
+            first_clips_file=None,
+            settings=replace(config.settings, window=1),
+        )
     if not config.settings.vision:
         config = replace(config, gold_boxes=False, settings=replace(config.settings, parallel_looks=1))
     return config

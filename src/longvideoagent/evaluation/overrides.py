@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
@@ -18,7 +18,7 @@ from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import EvalConfig
+from longvideoagent.evaluation.config import EvalConfig, FirstClipSource
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
@@ -92,10 +92,7 @@ class EvalOverrides:
     @classmethod
     def of(cls, config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> EvalOverrides:
         """Raises UsageError or DataError for an override that the data do not support."""
-        kind, _, file = config.first_clip.partition("=")
-        if (kind, bool(file)) not in (("agent", False), ("random", False), ("gold", False), ("cache", True)):
-            raise UsageError(f"--first-clip {config.first_clip}: give agent, random, gold or cache=FILE")
-        if kind == "gold" and any(sample.gold.clip is None for sample in samples):
+        if config.first_clip is FirstClipSource.GOLD and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         return cls(config, data, _read_first_clips(config, samples), _check_frames(config, data, samples))
 
@@ -111,16 +108,19 @@ class EvalOverrides:
         return team
 
     def _first_clip(self, sample: Sample, timeline: Timeline) -> _FirstClip | None:
-        if self.first_clips is not None:
-            return _FirstClip(self.first_clips.find(sample.question, timeline), "located in advance")
         match self.config.first_clip:
-            case "gold":
+            case FirstClipSource.AGENT:
+                return None
+            case FirstClipSource.FILE:
+                assert self.first_clips is not None
+                return _FirstClip(self.first_clips.find(sample.question, timeline), "located in advance")
+            case FirstClipSource.GOLD:
                 return _FirstClip(sample.gold.clip, "given")
-            case "random":
+            case FirstClipSource.RANDOM:
                 label = random.Random(sample.question.id).choice(timeline.clips).label
                 return _FirstClip(label, "drawn at random")
             case _:
-                return None
+                assert_never(self.config.first_clip)
 
 
 def _read_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:

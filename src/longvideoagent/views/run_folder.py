@@ -201,8 +201,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _from_format_2(config: dict[str, Any]) -> dict[str, Any]:
     """Development builds before 0.1.0: other names, the same meaning."""
     migrated = {_RENAMED_2.get(name, name): value for name, value in config.items()}
-    if migrated.get("first_clip") == "ground":
-        migrated["first_clip"] = "agent"
+    source, _, file = str(migrated.get("first_clip")).partition("=")
+    migrated["first_clip"] = {"ground": "agent", "cache": "file"}.get(source, source)
+    migrated["first_clips_file"] = file or None
     for name in ("settings", "team"):
         if isinstance(migrated.get(name), dict):
             migrated[name] = _rename_2(migrated[name])
