@@ -62,5 +62,5 @@ def test_retry_failed_takes_no_value(release: Path) -> None:
 def test_real_set_beats_the_longest_option(tmp_path: Path) -> None:
     data = SHARED / "data" / "longtvqa_plus"
     summary = run(eval_config(data), tmp_path / "run")
-    assert summary["finished"] == 1575
+    assert summary["num_finished"] == 1575
     assert summary["accuracy"]["mean"] > 0.49

@@ -62,9 +62,12 @@ _TEAM_NAMES = {
 
 
 def downgrade_run(path: Path) -> None:
-    """Rewrite a finished run folder in format 2."""
+    """Rewrite a finished run folder in version 2."""
     config: dict[str, Any] = json.loads((path / "config.json").read_text())
+    del config["version"]
     config["format"] = 2
+    config["set"] = config.pop("dataset")
+    config["questions"] = config.pop("num_questions")
     config["boxes"] = config.pop("gold_boxes")
     file = config.pop("first_clips_file")
     config["first_clip"] = {"agent": "ground", "file": f"cache={file}"}.get(config["first_clip"], config["first_clip"])

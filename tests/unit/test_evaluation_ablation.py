@@ -33,8 +33,8 @@ def test_ablation_stopped_keeps_finished_values(tmp_path: Path) -> None:
         two = make_grid(config, "agents", ["none", "grounding"])
         result = run_grid(two, tmp_path / "grid", RunOptions(), lambda *_: None)
     assert list(result.summaries) == ["none"]
-    assert result.stop_reason.startswith("agents grounding stopped early: 2")
-    assert "questions in a row failed" in result.stop_reason
+    assert result.stop_cause.startswith("agents grounding stopped early: 2")
+    assert "questions in a row failed" in result.stop_cause
     assert list(json.loads((tmp_path / "grid" / "ablation.json").read_text())["rows"]) == ["none"]
 
 

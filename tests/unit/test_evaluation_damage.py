@@ -21,7 +21,7 @@ def test_incomplete_line_is_asked_again(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run" / "traces.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 300])
-    assert run(eval_config(release), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release), tmp_path / "run")["num_finished"] == 12
     assert len(set(ids(tmp_path / "run"))) == len(ids(tmp_path / "run")) == 12
 
 
@@ -47,8 +47,8 @@ def test_truncate_incomplete_line(text: bytes, left: bytes, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"questions": ...}, "questions cannot be read"),
-        ({"questions": "5"}, "questions cannot be read"),
+        ({"num_questions": ...}, "num_questions cannot be read"),
+        ({"num_questions": "5"}, "num_questions cannot be read"),
         ({"versions": 1}, r"versions\.longvideoagent, versions\.python cannot be read"),
         ({"settings": {}}, r"settings\.agents, settings\.max_rounds, settings\.window cannot be read"),
         ({"team": []}, r"team\.style, team\.master\.model, team\.grounding\.model cannot be read"),

@@ -34,7 +34,7 @@ def test_outage_is_not_an_answer_and_can_be_retried(release: Path, tmp_path: Pat
         assert sum(first["failures"].values()) == 5
         assert run(config, tmp_path / "run")["outcomes"]["failed"] == 5
         again = run(config, tmp_path / "run", retry_failed=True)
-    assert again["outcomes"]["answered"] == again["finished"] == 12
+    assert again["outcomes"]["answered"] == again["num_finished"] == 12
     assert len(lines(tmp_path / "run")) == 17
 
 
@@ -45,9 +45,9 @@ def test_retry_with_another_limit(release: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"--retry-failed: .* is a run of 5 questions; give --limit 5"):
             run(eval_config(release, limit=limit), tmp_path / "run", retry_failed=True)
     assert (tmp_path / "run" / "config.json").read_bytes() == before
-    assert run(eval_config(release, limit=5), tmp_path / "run", retry_failed=True)["finished"] == 5
+    assert run(eval_config(release, limit=5), tmp_path / "run", retry_failed=True)["num_finished"] == 5
     run(eval_config(release), tmp_path / "whole")
-    assert run(eval_config(release, limit=12), tmp_path / "whole", retry_failed=True)["finished"] == 12
+    assert run(eval_config(release, limit=12), tmp_path / "whole", retry_failed=True)["num_finished"] == 12
 
 
 def test_stopped_run_prints_finished_count(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_run_stops_after_consecutive_failures(tmp_path: Path) -> None:
     with serving(status(401, "no")) as (url, _):
         config = eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         result = run_evaluation(config, tmp_path / "run", RunOptions(RunLimits(concurrency=1)), lambda *_: None)
-    assert "25 questions in a row failed" in result.stop_reason
-    assert result.summary["finished"] == 25
+    assert "25 questions in a row failed" in result.stop_cause
+    assert result.summary["num_finished"] == 25
 
 
 def test_run_stops_at_max_run_usd(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_run_stops_at_max_run_usd(tmp_path: Path) -> None:
         result = run_evaluation(
             eval_config(release, team_config), tmp_path / "run", RunOptions(limits), lambda *_: None
         )
-    assert (result.summary["finished"], result.stop_reason) == (4, "12.00 dollars are spent")
+    assert (result.summary["num_finished"], result.stop_cause) == (4, "12.00 dollars are spent")
 
 
 def test_malformed_questions_are_reported(tmp_path: Path) -> None:
@@ -190,4 +190,4 @@ def test_run_killed_repeatedly_holds_each_question_once(tmp_path: Path) -> None:
     with start(release, path) as process:
         assert process.wait() == 0
     assert sorted(ids(path), key=int) == [str(number) for number in range(400)]
-    assert json.loads((path / "summary.json").read_text())["finished"] == 400
+    assert json.loads((path / "summary.json").read_text())["num_finished"] == 400

@@ -263,7 +263,7 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")
     assert lva("data", "ground", release, "--split", "val", "--out", path).returncode == 0
-    assert run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")["num_finished"] == 12
 
 
 def test_retry_without_a_run(release: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def make_score(
         is_invalid=False,
         confidence=confidence,
         grounding=GroundingScore(),
-        rounds=1,
+        num_rounds=1,
         actions={spec.count_name: 0 for spec in ACTIONS},
         usage=(Usage(), Usage(), Usage()),
     )
@@ -68,7 +68,7 @@ def test_score_of_a_trace() -> None:
     )
     score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert (score.correct, score.confidence, score.question_word) == (True, 0.75, "what")
-    assert (score.rounds, score.actions["looks"], score.actions["relocations"]) == (3, 1, 1)
+    assert (score.num_rounds, score.actions["looks"], score.actions["relocations"]) == (3, 1, 1)
     assert (score.grounding.first, score.grounding.last, score.grounding.any) == (False, True, True)
     assert score.grounding.covered == 1.0
     clip = TIMELINE.clips[1]
@@ -166,7 +166,7 @@ def test_summary_both_denominators() -> None:
     summary = summarize(scores, 4)
     assert summary["accuracy"]["mean"] == pytest.approx(1 / 3)
     assert summary["accuracy_not_failed"]["mean"] == pytest.approx(1 / 2)
-    assert (summary["questions"], summary["finished"], summary["outcomes"]["failed"]) == (4, 3, 1)
+    assert (summary["num_questions"], summary["num_finished"], summary["outcomes"]["failed"]) == (4, 3, 1)
 
 
 def test_calibration_by_hand() -> None:

@@ -32,7 +32,7 @@ from tests.plugins.runs import eval_config, ids, lines, run
 def test_run_asks_every_question_once(release: Path, tmp_path: Path) -> None:
     summary = run(eval_config(release), tmp_path / "run")
     assert sorted(ids(tmp_path / "run")) == sorted(str(number) for number in range(12))
-    assert (summary["questions"], summary["finished"], summary["accuracy"]["n"]) == (12, 12, 12)
+    assert (summary["num_questions"], summary["num_finished"], summary["accuracy"]["n"]) == (12, 12, 12)
     assert summary == json.loads((tmp_path / "run" / "summary.json").read_text())
 
 
@@ -95,7 +95,7 @@ def test_resume_other_version(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run" / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps(config | {"versions": config["versions"] | {"python": "3.9.0"}}))
-    assert run(eval_config(release, limit=8), tmp_path / "run")["finished"] == 8
+    assert run(eval_config(release, limit=8), tmp_path / "run")["num_finished"] == 8
     assert json.loads(path.read_text())["versions"]["python"] == "3.9.0"
     path.write_text(json.dumps(config | {"versions": config["versions"] | {"longvideoagent": "0.0.1"}}))
     with pytest.raises(UsageError, match=r'versions\.longvideoagent: "0\.0\.1" -> "'):
@@ -190,11 +190,11 @@ def test_resume_other_server(release: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_resume_larger_limit(release: Path, tmp_path: Path) -> None:
-    assert run(eval_config(release, limit=5), tmp_path / "run")["finished"] == 5
-    assert run(eval_config(release, limit=8), tmp_path / "run")["questions"] == 8
-    assert run(eval_config(release), tmp_path / "run")["finished"] == 12
+    assert run(eval_config(release, limit=5), tmp_path / "run")["num_finished"] == 5
+    assert run(eval_config(release, limit=8), tmp_path / "run")["num_questions"] == 8
+    assert run(eval_config(release), tmp_path / "run")["num_finished"] == 12
     assert sorted(ids(tmp_path / "run"), key=int) == [str(number) for number in range(12)]
-    with pytest.raises(UsageError, match=r"limit: null -> 8; questions: 12 -> 8"):
+    with pytest.raises(UsageError, match=r"limit: null -> 8; num_questions: 12 -> 8"):
         run(eval_config(release, limit=8), tmp_path / "run")
 
 
@@ -212,7 +212,7 @@ def test_resume_stopped_while_extending(release: Path, tmp_path: Path) -> None:
     run(eval_config(release), path)
     (path / "config.json").write_bytes(before)
     (path / "traces.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines(path)[:4]))
-    assert run(eval_config(release, limit=5), path)["finished"] == 5
+    assert run(eval_config(release, limit=5), path)["num_finished"] == 5
 
 
 def test_trace_is_synced_before_the_next_question(

@@ -1,4 +1,4 @@
-"""Run folders of older formats: migrated on reading, or refused in one line."""
+"""Run folders of older versions: migrated on reading, or refused in one line."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.report import write_report
-from longvideoagent.views.run_folder import FORMAT, read_config, read_traces, read_trajectories
+from longvideoagent.views.run_folder import VERSION, read_config, read_traces, read_trajectories
 from tests.plugins.old_formats import downgrade_run
 from tests.plugins.runs import eval_config, ids, run
 
 
-def test_format_2_reads_like_the_current_format(release: Path, tmp_path: Path) -> None:
+def test_version_2_reads_like_the_current_version(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run(eval_config(release), path)
     config, traces = read_config(path), list(read_traces(path))
     downgrade_run(path)
-    assert json.loads((path / "config.json").read_text())["format"] == 2 < FORMAT
+    assert json.loads((path / "config.json").read_text())["format"] == 2 < VERSION
     assert read_config(path) == config
     assert list(read_traces(path)) == traces
     assert len(read_trajectories(path)) == 12
@@ -28,23 +28,35 @@ def test_format_2_reads_like_the_current_format(release: Path, tmp_path: Path) -
     assert write_report(path).exists()
 
 
-def test_format_2_resumes(release: Path, tmp_path: Path) -> None:
+def test_version_2_resumes(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run(eval_config(release, limit=5), path)
     downgrade_run(path)
     before = (path / "traces.jsonl").read_bytes()
-    assert run(eval_config(release, limit=8), path)["finished"] == 8
+    assert run(eval_config(release, limit=8), path)["num_finished"] == 8
     assert (path / "traces.jsonl").read_bytes().startswith(before)
     assert sorted(map(int, (trace.question.id for trace in read_traces(path)))) == list(range(8))
-    assert read_config(path)["format"] == FORMAT
+    assert read_config(path)["version"] == VERSION
 
 
-@pytest.mark.parametrize("found", [1, FORMAT + 1, "3", None])
-def test_format_unknown(found: object, release: Path, tmp_path: Path) -> None:
+def test_version_2_first_clips_file(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run(eval_config(release, limit=2), path)
-    config = json.loads((path / "config.json").read_text()) | {"format": found}
+    downgrade_run(path)
+    config = json.loads((path / "config.json").read_text()) | {"first_clip": "cache=clips.json"}
     (path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match=rf"config\.json: not of format 2 to {FORMAT}, but of {found!r}; read it with"):
+    migrated = read_config(path)
+    assert (migrated["first_clip"], migrated["first_clips_file"]) == ("file", "clips.json")
+
+
+@pytest.mark.parametrize("number", [1, VERSION + 1, "3", None])
+def test_version_unknown(number: object, release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(eval_config(release, limit=2), path)
+    config = json.loads((path / "config.json").read_text()) | {"version": number}
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        DataError, match=rf"config\.json: version {number!r} is not one of 2 to {VERSION}; read it with"
+    ):
         run(eval_config(release, limit=2), path)
     assert len(ids(path)) == 2  # nothing is deleted

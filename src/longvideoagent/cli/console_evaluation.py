@@ -76,7 +76,7 @@ def percent(share: Mapping[str, Any] | None) -> str:
 def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
     """The numbers of a run, next to its configuration."""
     console = stdout_console()
-    finished, total = summary["finished"], summary["questions"]
+    finished, total = summary["num_finished"], summary["num_questions"]
     count = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
     correct = f"{percent(summary['accuracy'])} correct"
     console.print(Text.assemble((correct, "bold green"), f" of {count} questions"))

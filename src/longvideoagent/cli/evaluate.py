@@ -103,8 +103,8 @@ def evaluate(
     with progress_bar() as progress:
         page = write_report(path, progress=progress)
     note(f"wrote {page}")
-    if result.stop_reason:
-        note(f"stopped early: {result.stop_reason}; the same command resumes")
+    if result.stop_cause:
+        note(f"stopped early: {result.stop_cause}; the same command resumes")
         raise typer.Exit(EXIT_STOPPED)
     if result.summary["outcomes"]["failed"]:
         raise typer.Exit(EXIT_STOPPED)
@@ -177,9 +177,9 @@ def ablate(
     if result.summaries:
         print_grid(result.summaries, axis)
         note(f"wrote {folder / PAGE}")
-    if result.stop_reason:
-        note(f"{result.stop_reason}; the same command resumes")
-    if result.stop_reason or any(summary["outcomes"]["failed"] for summary in result.summaries.values()):
+    if result.stop_cause:
+        note(f"{result.stop_cause}; the same command resumes")
+    if result.stop_cause or any(summary["outcomes"]["failed"] for summary in result.summaries.values()):
         raise typer.Exit(EXIT_STOPPED)
 
 

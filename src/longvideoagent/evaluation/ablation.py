@@ -43,7 +43,7 @@ class GridResult:
 
     summaries: dict[str, dict[str, Any]]
     """Of each value whose run reached its end."""
-    stop_reason: str
+    stop_cause: str
     """Why the grid stopped early; empty if it did not."""
 
 
@@ -78,17 +78,17 @@ def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgr
     """Run, or resume, each configuration of a grid in a folder of its own, and write the table and its plot, which keep
     the values of earlier commands of the same grid. Raises the errors of ``run_evaluation``."""
     summaries: dict[str, dict[str, Any]] = {}
-    stop_reason = ""
+    stop_cause = ""
     for value, config in grid.configs.items():
         name = "".join(char if char.isalnum() or char in "+-." else "-" for char in value)
         result = run_evaluation(config, folder / f"{grid.axis}-{name}", options, on_progress)
-        if result.stop_reason:
-            stop_reason = f"{grid.axis} {value} stopped early: {result.stop_reason}"
+        if result.stop_cause:
+            stop_cause = f"{grid.axis} {value} stopped early: {result.stop_cause}"
             break
         summaries[value] = result.summary
     if summaries:
         _write_table(grid, folder, summaries)
-    return GridResult(summaries, stop_reason)
+    return GridResult(summaries, stop_cause)
 
 
 def _write_table(grid: Grid, folder: Path, summaries: dict[str, dict[str, Any]]) -> None:

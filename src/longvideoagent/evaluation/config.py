@@ -25,7 +25,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.models.spec import ModelSpec
-from longvideoagent.views.run_folder import FORMAT, digest, flatten, sample_digests, sample_to_dict
+from longvideoagent.views.run_folder import VERSION, digest, flatten, sample_digests, sample_to_dict
 
 Baseline = Literal["subtitles", "subtitles+frames"]
 """The paper's runs without agents: the whole episode's subtitles in one prompt, alone or with 16 frames."""
@@ -113,12 +113,12 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         else read_prompt(team_config.prompt_file) or master_prompt(config.settings.agents)
     )
     return {
-        "format": FORMAT,
+        "version": VERSION,
         "data": str(config.data.resolve()),
-        "set": data.name,
+        "dataset": data.name,
         "split": config.split,
         "limit": config.limit,
-        "questions": len(samples),
+        "num_questions": len(samples),
         "baseline": config.baseline,
         "first_clip": config.first_clip,
         "first_clips_file": None if config.first_clips_file is None else str(config.first_clips_file),
@@ -231,7 +231,9 @@ def _check_agents(config: EvalConfig) -> None:
     settings = config.settings
     agents = f"--agents {settings.agents}"
     if config.first_clip is not FirstClipSource.AGENT and not settings.grounding:
-        raise UsageError(f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip")
+        raise UsageError(
+            f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip"
+        )
     if settings.window > 1 and not settings.grounding:
         raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
     for name, is_given in (("--gold-boxes", config.gold_boxes), ("--parallel-looks", settings.parallel_looks > 1)):

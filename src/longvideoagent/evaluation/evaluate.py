@@ -54,7 +54,7 @@ class RunResult:
     """The outcome of a run."""
 
     summary: dict[str, Any]
-    stop_reason: str
+    stop_cause: str
     """Why it stopped early; empty if it did not."""
     num_problems: int = 0
     """Problems in the records and files of the data set, in used and unused ones."""
@@ -88,25 +88,25 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
         for warning in overrides.warnings if pending else ():
             options.warn(warning)
         on_progress(scores.values(), len(samples))
-        stop_reason = ""
+        stop_cause = ""
         if pending and options.ray is not None:
             try:
                 work = Work(config, options.limits, options.cache)
-                stop_reason = ask_on_ray(options.ray, pending, work, run, on_finish)
+                stop_cause = ask_on_ray(options.ray, pending, work, run, on_finish)
             except KeyboardInterrupt:
                 _close_interrupted(run, options)
                 raise
         elif pending:
-            stop_reason = asyncio.run(ask_here())
+            stop_cause = asyncio.run(ask_here())
         finished = [scores[sample.question.id] for sample in samples if sample.question.id in scores]
-        return RunResult(write_summary(path, finished, len(samples)), stop_reason, len(data.problems))
+        return RunResult(write_summary(path, finished, len(samples)), stop_cause, len(data.problems))
 
 
 def _check_retry(config: EvalConfig, path: Path, num_samples: int) -> None:
     """Refuse to retry without a run, and in a run of other questions, since new ones would not be asked."""
     if not (path / CONFIG).exists():
         raise UsageError(f"--retry-failed: {path} does not hold a run; leave it out to start one")
-    known = read_config(path)["questions"]
+    known = read_config(path)["num_questions"]
     if num_samples > known or (config.limit or known) < known:
         raise UsageError(f"--retry-failed: {path} is a run of {known} questions; give --limit {known}")
 

@@ -74,8 +74,8 @@ def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
     """All metrics of a run of ``total`` questions, as plain values."""
     answered = [score for score in scores if score.outcome is Outcome.ANSWERED]
     return {
-        "questions": total,
-        "finished": len(scores),
+        "num_questions": total,
+        "num_finished": len(scores),
         "outcomes": {str(outcome): sum(score.outcome is outcome for score in scores) for outcome in Outcome},
         "failures": dict(Counter(score.cause for score in scores if score.cause).most_common(MAX_CAUSES)),
         "invalid_answers": sum(score.is_invalid for score in scores),
@@ -86,7 +86,7 @@ def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
         "by_kind": accuracy_by(scores, lambda score: score.kind),
         "grounding": {name: to_dict(_mean_grounding(scores, name)) for name in _GROUNDING},
         "per_question": {
-            "rounds": _without_interval(_mean(scores, lambda score: score.rounds)),
+            "rounds": _without_interval(_mean(scores, lambda score: score.num_rounds)),
             **{name: _without_interval(_mean_actions(scores, name)) for name in _ACTION_COUNTS},
         },
         "agents": {agent: _total_usage(scores, index) for index, agent in enumerate(AGENTS)},

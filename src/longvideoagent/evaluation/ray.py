@@ -94,14 +94,14 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunWrit
         ray.shutdown()  # the process may end without its own cleanup
         raise
     finally:
-        stop_reason = shards.stop_reason
+        stop_cause = shards.stop_cause
         shards.stop("the driver has ended")
         pool.shutdown(wait=False, cancel_futures=True)
     if shards.error is not None:
         raise shards.error
     for future in futures:
         future.result()  # raises unexpected errors
-    return stop_reason
+    return stop_cause
 
 
 def _connect(address: str) -> None:
@@ -162,13 +162,13 @@ class _Shards:
     events: queue.Queue[Event] = field(default_factory=queue.Queue)
     num_ended: int = 0
     usd: float = 0.0
-    stop_reason: str = ""
+    stop_cause: str = ""
     error: Exception | None = None
 
     def stop(self, reason: str) -> None:
         """Start no further question anywhere."""
-        if not self.stop_reason:
-            self.stop_reason = reason
+        if not self.stop_cause:
+            self.stop_cause = reason
             self.stop_signal.set.remote(reason)
 
     def handle(self, event: Event, store: Callable[[Trace], None]) -> None:
@@ -201,7 +201,7 @@ class _Shards:
         pending = dict.fromkeys(sample.question.id for sample in shard)
         task = ray.remote(max_retries=0, num_cpus=1)(ask_shard)
         for tries in range(1, MAX_TRIES + 1):
-            if self.stop_reason or not pending:
+            if self.stop_cause or not pending:
                 break
             try:
                 stream = task.options(num_returns="streaming").remote(list(pending), self.work, self.stop_signal)

@@ -52,7 +52,7 @@ def write_report(
     text = render(
         "longvideoagent.evaluation",
         "report.html.j2",
-        title=f"{config['set']} · {config['split']}",
+        title=f"{config['dataset']} · {config['split']}",
         config=config,
         gold_inputs=describe_gold_inputs(
             config["first_clip"], gold_boxes=config["gold_boxes"], agents=config["settings"]["agents"]
@@ -107,7 +107,7 @@ class _Questions:
             "outcome": str(score.outcome),
             "correct": score.correct if score.has_gold else None,
             "confidence": score.confidence,
-            "rounds": score.rounds,
+            "num_rounds": score.num_rounds,
         }
 
     def _trajectory(self, view: TraceView) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Runner:
         self._videos = OpenVideos(overrides.data)
         self._usd = 0.0
         self._failures_in_a_row = 0
-        self._stop_reason = ""
+        self._stop_cause = ""
 
     async def ask(self, samples: Sequence[Sample]) -> str:
         """Ask every sample once. Returns why it stopped early, or an empty text. When cancelled, all finished traces
@@ -76,15 +76,15 @@ class Runner:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
             await self._team.close()
-        return self._stop_reason
+        return self._stop_cause
 
     def stop(self, reason: str) -> None:
         """Start no further question; running ones finish. May be called from another thread."""
-        self._stop_reason = reason
+        self._stop_cause = reason
 
     async def _work(self, remaining: Iterator[Sample]) -> None:
         for sample in remaining:
-            if self._stop_reason:
+            if self._stop_cause:
                 return
             trace = await self._ask(sample)
             self._sink.add(trace)
@@ -108,6 +108,6 @@ class Runner:
         self._usd += trace.usage.usd
         self._failures_in_a_row = self._failures_in_a_row + 1 if trace.failure is not None else 0
         if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-            self._stop_reason = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
+            self._stop_cause = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
         if self._limits.max_run_usd is not None and self._usd >= self._limits.max_run_usd:
-            self._stop_reason = f"{self._usd:.2f} dollars are spent"
+            self._stop_cause = f"{self._usd:.2f} dollars are spent"

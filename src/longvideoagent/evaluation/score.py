@@ -57,7 +57,7 @@ class SampleScore:
     confidence: float | None
     """As stated with the answer; None also for a value that is not a probability."""
     grounding: GroundingScore
-    rounds: int
+    num_rounds: int
     actions: Mapping[str, int]
     """Number of actions by ``count_name`` of the table of actions."""
     usage: tuple[Usage, Usage, Usage]
@@ -88,7 +88,7 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
         is_invalid=scored.answered and has_options and trace.option_index is None,
         confidence=_confidence(trace),
         grounding=_score_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
-        rounds=len(trace.rounds),
+        num_rounds=len(trace.rounds),
         actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
         usage=(_usage(trace, "master"), _usage(trace, "grounding"), _usage(trace, "vision")),
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",

@@ -102,7 +102,7 @@ def _start_or_resume(path: Path, resolve_config: ResolveConfig, samples: Sequenc
 
 def _resume(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> None:
     before = read_config(path)
-    known = before["questions"]
+    known = before["num_questions"]
     now = resolve_config(samples[:known])
     if len(samples) >= known:
         now["limit"] = before["limit"]  # the questions count, not the limit that selected them

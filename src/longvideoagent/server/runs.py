@@ -75,7 +75,7 @@ class RunCache:
                 "outcome": str(row.score.outcome),
                 "correct": _verdict(row.score),
                 "confidence": row.score.confidence,
-                "num_rounds": row.score.rounds,
+                "num_rounds": row.score.num_rounds,
                 "answer": row.answer,
             }
             for question_id, row in run.rows.items()
@@ -159,7 +159,7 @@ def _open_dataset(folder: Path, split: str) -> Dataset:
 def _summarize(run: _Run) -> dict[str, Any]:
     verdicts = [row.score.correct for row in run.rows.values() if row.score.has_gold]
     return {
-        "dataset": run.config["set"],
+        "dataset": run.config["dataset"],
         "split": run.config["split"],
         "team": _team_name(run.config),
         "num_questions": len(run.samples),

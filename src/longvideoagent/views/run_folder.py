@@ -1,4 +1,4 @@
-"""Reading a run folder of ``lva eval``: settings, questions and traces, of this and of older formats.
+"""Reading a run folder of ``lva eval``: settings, questions and traces, of this and of older versions.
 
     RUN/config.json      the settings that decide the numbers
     RUN/questions.jsonl  the questions with their gold answers, so that a run can be read without its data
@@ -7,7 +7,7 @@
     RUN/report.html      the page
 
 Evaluation, training and the server read runs here; only ``evaluation.store`` writes them. ``read_config`` brings
-settings of an older format up to date with numbered migrations, and each trace has a version of its own.
+settings of an older version up to date with numbered migrations, and each trace has a version of its own.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from longvideoagent.views.trace_dict import trace_from_dict
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
 
-OLDEST_FORMAT = 2
-FORMAT = 3
-"""Of config.json. ``_MIGRATIONS`` lead from the oldest format to it."""
+MIN_VERSION = 2
+VERSION = 3
+"""Of config.json. ``_MIGRATIONS`` lead from ``MIN_VERSION`` to it."""
 
 _GOLD = TypeAdapter(Gold)
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A run's settings in the current format. Raises DataError for a folder without a readable run."""
+    """A run's settings in the current version. Raises DataError for a folder without a readable run."""
     file = path / CONFIG
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def read_samples(path: Path) -> dict[str, Sample]:
     they differ from those that the run started with."""
     config = read_config(path)
     lines = read_json_lines(path / QUESTIONS, "restore the file, or start a new run")
-    records = list(islice(lines, config["questions"]))
+    records = list(islice(lines, config["num_questions"]))
     for name, value in sample_digests(records).items():
         if value != config[name]:
             changed = "gold answers" if name == "gold_sha256" else "questions"
@@ -170,10 +170,10 @@ def digest(texts: Iterable[str]) -> str:
 # --- settings --------------------------------------------------------------------------------------
 
 _REQUIRED: Mapping[str, type | UnionType] = {
-    **dict.fromkeys(("data", "set", "split", "first_clip", "settings.agents", "team.style"), str),
+    **dict.fromkeys(("data", "dataset", "split", "first_clip", "settings.agents", "team.style"), str),
     **dict.fromkeys(("team.master.model", "team.grounding.model", "team.vision.model"), str),
     **dict.fromkeys(("questions_sha256", "gold_sha256", "versions.longvideoagent", "versions.python"), str),
-    **dict.fromkeys(("questions", "settings.max_rounds", "settings.window"), int),
+    **dict.fromkeys(("num_questions", "settings.max_rounds", "settings.window"), int),
     "limit": int | None,
     "baseline": str | None,
     "gold_boxes": bool,
@@ -195,11 +195,12 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-# --- migrations: each takes settings of format n and returns those of format n + 1 ----------------
+# --- migrations: each takes settings of version n and returns those of version n + 1 ----------------
 
 
-def _from_format_2(config: dict[str, Any]) -> dict[str, Any]:
-    """Development builds before 0.1.0: other names, the same meaning."""
+def _from_version_2(config: dict[str, Any]) -> dict[str, Any]:
+    """Development builds before 0.1.0: other names, the same meaning. They call the version ``format``."""
+    config = {name: value for name, value in config.items() if name != "format"}
     migrated = {_RENAMED_2.get(name, name): value for name, value in config.items()}
     source, _, file = str(migrated.get("first_clip")).partition("=")
     migrated["first_clip"] = {"ground": "agent", "cache": "file"}.get(source, source)
@@ -216,9 +217,11 @@ def _from_format_2(config: dict[str, Any]) -> dict[str, Any]:
 
 
 _MAX_CONCURRENCY_2 = 64
-"""The default of format 2; the current default depends on the back end."""
+"""The default of version 2; the current default depends on the back end."""
 
 _RENAMED_2 = {
+    "set": "dataset",
+    "questions": "num_questions",
     "boxes": "gold_boxes",
     "look_ahead": "parallel_looks",
     "thinks": "reasoning",
@@ -240,15 +243,15 @@ def _rename_2(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_MIGRATIONS = (_from_format_2,)
+_MIGRATIONS = (_from_version_2,)
 
 
 def _migrate(file: Path, config: Any) -> dict[str, Any]:
-    number = config.get("format") if isinstance(config, dict) else None
-    if not isinstance(number, int) or not OLDEST_FORMAT <= number <= FORMAT:
-        problem = f"not of format {OLDEST_FORMAT} to {FORMAT}, but of {number!r}"
+    number = config.get("version", config.get("format")) if isinstance(config, dict) else None
+    if not isinstance(number, int) or not MIN_VERSION <= number <= VERSION:
+        problem = f"version {number!r} is not one of {MIN_VERSION} to {VERSION}"
         raise DataError(f"{file}: {problem}; read it with the version of longvideoagent that wrote it")
     migrated: dict[str, Any] = config
-    for migrate in _MIGRATIONS[number - OLDEST_FORMAT :]:
+    for migrate in _MIGRATIONS[number - MIN_VERSION :]:
         migrated = migrate(migrated)
-    return migrated | {"format": FORMAT}
+    return migrated | {"version": VERSION}
