@@ -59,8 +59,6 @@ class ActionSpec:
     """The field of ``type`` that holds the text between the tags."""
     label: str
     """What heads the action in the report and on the page."""
-    verb: str
-    """What the master does, after its name: "the master looks"."""
     icon: str
     """One character that stands for the action."""
     count_name: str
@@ -85,7 +83,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
         type=Look,
         argument="query",
         label="Look",
-        verb="looks",
         icon="◉",
         count_name="looks",
         tags=("visual_query", "search"),
@@ -99,7 +96,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
         type=Relocate,
         argument="request",
         label="Relocate",
-        verb="looks elsewhere",
         icon="⇄",
         count_name="relocations",
         tags=("request_grounding",),
@@ -113,7 +109,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
         type=Answer,
         argument="text",
         label="Answer",
-        verb="answers",
         icon="✓",
         count_name="answers",
         tags=("answer",),
@@ -124,7 +119,6 @@ ACTIONS: tuple[ActionSpec, ...] = (
         type=Invalid,
         argument="reason",
         label="Invalid reply",
-        verb="gives no valid action",
         icon="✕",
         count_name="invalid_rounds",
     ),
