@@ -43,10 +43,11 @@ def serve(
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
     need("fastapi", "uvicorn", extra="web")
-    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.server.app import create_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
+    show_warnings()
     application = create_app(
         open_library(library, data_dir),
         load_teams(team or ["offline"], is_cached=not no_cache),
@@ -72,10 +73,11 @@ def mcp(
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""
     need("mcp", "uvicorn", extra="web")
-    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.server.mcp import create_server, http_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
+    show_warnings()
     server = create_server(
         open_library(library, data_dir), load_teams([team], is_cached=not no_cache)[team], concurrency
     )

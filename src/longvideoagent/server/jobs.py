@@ -233,7 +233,7 @@ class JobQueue:
         error = None if task.cancelled() else task.exception()
         state, cause = JobState.STOPPED, ""  # it was cancelled before it started
         if error is not None:
-            logger.error("job %s", job.id, exc_info=error)
+            logger.error("job %s failed: %r", job.id, error, exc_info=error)
             state, cause = JobState.FAILED, f"the program failed ({type(error).__name__}); see the server's log"
         if job.is_active:
             self._unsaved[job.id] = job
