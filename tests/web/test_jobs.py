@@ -184,7 +184,10 @@ def test_job_team_chosen(library: Path, tmp_path: Path) -> None:
 def test_actions_match_traces(library: Path) -> None:
     with serving(library) as server:
         actions = {action["name"]: action for action in server.get("/api/actions")["actions"]}
-        assert actions["look"] == {"name": "look", "label": "Look", "icon": "◉", "agent": "vision"}
+        look = {"name": "look", "label": "Look", "icon": "◉", "agent": "vision", "is_final": False, "is_error": False}
+        assert actions["look"] == look
+        assert [name for name, action in actions.items() if action["is_final"]] == ["answer"]
+        assert [name for name, action in actions.items() if action["is_error"]] == ["invalid"]
         job = server.ended(server.ask(server.video("a.mp4"), "Where is the kettle?"))
         assert {round_["action"] for round_ in job["trace"]["rounds"]} <= set(actions)
 

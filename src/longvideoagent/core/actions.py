@@ -69,6 +69,10 @@ class ActionSpec:
     """The agent that performs it; None where the loop itself does."""
     cost_key: str = ""
     """The reward weight that its use costs; empty where it costs nothing."""
+    is_final: bool = False
+    """Whether it ends the loop."""
+    is_error: bool = False
+    """Whether the page marks it as an error."""
     requires_text: bool = False
     """Whether empty tags are an invalid action."""
     allows_self_closing: bool = False
@@ -112,6 +116,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         icon="✓",
         count_name="answers",
         tags=("answer",),
+        is_final=True,
         prompt_line="<$tag>$answer_form</$tag> ends the task",
     ),
     ActionSpec(
@@ -121,6 +126,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         label="Invalid reply",
         icon="✕",
         count_name="invalid_rounds",
+        is_error=True,
     ),
 )
 """Every member of ``Action``, in the order in which prompts offer them."""

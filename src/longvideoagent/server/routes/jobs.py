@@ -59,7 +59,15 @@ async def list_actions() -> dict[str, Any]:
     """The actions of the master: how the page shows each, and which agent performs it (null for none)."""
     return {
         "actions": [
-            {"name": spec.name, "label": spec.label, "icon": spec.icon, "agent": spec.agent} for spec in ACTIONS
+            {
+                "name": spec.name,
+                "label": spec.label,
+                "icon": spec.icon,
+                "agent": spec.agent,
+                "is_final": spec.is_final,
+                "is_error": spec.is_error,
+            }
+            for spec in ACTIONS
         ]
     }
 

@@ -1,4 +1,4 @@
-/** The server's table of the master's actions: name, label, icon and the agent that performs each. */
+/** The server's table of the master's actions: name, label, icon, the agent that performs each, and what each is. */
 
 import { readActions } from "./api.js";
 
@@ -23,6 +23,16 @@ export function actionIcon(name) {
 /** The agent that performs an action, or null if no agent does. */
 export function agentOf(name) {
   return actions.get(name)?.agent ?? null;
+}
+
+/** Whether an action ends the loop. */
+export function isFinal(name) {
+  return actions.get(name)?.is_final ?? false;
+}
+
+/** Whether an action is an error of the master. */
+export function isError(name) {
+  return actions.get(name)?.is_error ?? false;
 }
 
 /** The icon of the action that an agent performs. */

@@ -10,7 +10,8 @@
  *   candidates: {label: string, reason: string}[], reason: string, evidence: Evidence[], usage: Usage}
  *   | {kind: "vision", text: string, evidence: Evidence[], usage: Usage}
  *   | {kind: "notice", text: string, usage: Usage}} Observation
- * @typedef {{name: string, label: string, icon: string, agent: string|null}} Action
+ * @typedef {{name: string, label: string, icon: string, agent: string|null, is_final: boolean,
+ *   is_error: boolean}} Action
  * @typedef {{thought: string, action: string, content: string, clip: string|null, reply: {usage: Usage},
  *   observation: Observation|null}} Round
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,

@@ -1,6 +1,6 @@
 /** A trajectory's steps as cards. Existing cards stay; later results are rendered into them. */
 
-import { actionIcon, actionLabel, agentIcon, agentOf } from "./actions.js";
+import { actionIcon, actionLabel, agentIcon, agentOf, isError, isFinal } from "./actions.js";
 import { element, renderIfChanged, textElement } from "./dom.js";
 import { formatDuration, optionLabel } from "./format.js";
 import { showObservation } from "./observation-view.js";
@@ -69,7 +69,7 @@ export class StepList {
 
   #showFirst(observation, playback) {
     const { kind, usage } = observation;
-    this.#first ??= this.#append(new StepCard(kind, agentIcon("grounding")));
+    this.#first ??= this.#append(new StepCard(kind, agentIcon("grounding"), { "data-error": kind === "notice" }));
     this.#first.setHead([usage.seconds], "First grounding", durationNode(usage.seconds));
     this.#first.setObservation([observation, playback.video, playback.clips.length], () =>
       showObservation(playback, observation),
@@ -78,7 +78,8 @@ export class StepList {
 
   #showRound(round, index, playback, isRunning) {
     const { action, clip, thought, content, observation } = round;
-    this.#rounds[index] ??= this.#append(new StepCard(action, actionIcon(action), { "data-round": index + 1 }));
+    const attributes = { "data-round": index + 1, "data-error": isError(action) };
+    this.#rounds[index] ??= this.#append(new StepCard(action, actionIcon(action), attributes));
     const card = this.#rounds[index];
     const clipNode = clip ? element("span", { class: "muted" }, " in ", textElement("span", "", clip)) : null;
     const total_s = round.reply.usage.seconds + (observation?.usage.seconds ?? 0);
@@ -97,7 +98,7 @@ export class StepList {
     const last = rounds.at(-1);
     const isShownByCard = last && !last.observation && agentOf(last.action);
     const agent = first_grounding || rounds.length ? "master" : "grounding";
-    const isVisible = isRunning && !isShownByCard && last?.action !== "answer";
+    const isVisible = isRunning && !isShownByCard && !isFinal(last?.action);
     renderIfChanged(this.#pending, agent, () => [waitingNode(agent)]);
     if (isVisible) this.#list.append(this.#pending);
     else this.#pending.remove();
