@@ -1,4 +1,4 @@
-"""Accuracy of the offline team on made episodes, for each set of agents.
+"""Accuracy of the offline team on synthetic episodes, for each set of agents.
 
 Renders one 20-minute episode a seed and asks its twelve questions with no agents (all subtitles as
 one clip), with grounding, and with grounding and vision. Prints a Markdown table by kind; ± is 95 %, clustered

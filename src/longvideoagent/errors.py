@@ -66,10 +66,13 @@ def one_line(error: BaseException, max_chars: int = 300) -> str:
 
 
 EXIT_BAD_INPUT = 2
+"""An error of ``boundary``, or a data set with problems."""
 EXIT_FAILED = 1
-"""An agent failed, an answer of the demo is wrong, or something required is broken."""
+"""An agent failed, a run stopped early, an answer of the demo is wrong, or something required is broken."""
 EXIT_BROKEN_PIPE = 1
 """The reader of a pipe has closed it, as ``| head`` does; nothing is wrong."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C, as shells report it."""
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def test_models_doc_backend_commands(
 
 @pytest.mark.parametrize(
     ("document", "written"),
-    [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/made-val-offline-agents/ablation.html")],
+    [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/synthetic-val-offline-agents/ablation.html")],
 )
 def test_doc_commands_in_sequence(document: str, written: str, tmp_path: Path) -> None:
     (block,) = blocks(ROOT / "docs" / document, "bash")

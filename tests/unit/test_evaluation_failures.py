@@ -129,7 +129,7 @@ def test_malformed_questions_are_reported(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", records)
     done = lva("eval", release, "--run", tmp_path / "run", "--agents", "grounding")
     assert done.returncode == 0
-    assert f"the data set has 1 problem; lva data check {release} lists it" in done.stderr
+    assert f"the data set has 1 problem; lva data check {release} lists every problem" in done.stderr
     assert len(ids(tmp_path / "run")) == 29
 
 

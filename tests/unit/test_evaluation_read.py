@@ -16,7 +16,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.replay import find_trace, open_recorded, replay
+from longvideoagent.evaluation.replay import find_trace, open_recorded_video, replay
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.views.run_folder import read_traces
 from longvideoagent.views.trace_dict import trace_to_line
@@ -100,7 +100,7 @@ def test_replay_equals_recorded_trace(name: str, release: Path, tmp_path: Path) 
     run(eval_config(release), tmp_path / "run")
     recorded = find_trace(tmp_path / "run", name)
     steps: list[Trace] = []
-    assert replay(recorded, open_recorded(tmp_path / "run", name).timeline, steps.append)
+    assert replay(recorded, open_recorded_video(tmp_path / "run", name).timeline, steps.append)
     assert steps[-1] == recorded
 
 

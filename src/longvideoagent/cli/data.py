@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.errors import EXIT_FAILED, DataError, UsageError
+from longvideoagent.cli.options import Concurrency, MaxRounds, PromptFile, Split
+from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:
     from longvideoagent.datasets.base import Dataset
@@ -19,11 +20,9 @@ app = typer.Typer(
     name="data", no_args_is_help=True, rich_markup_mode=None, help="Read, check, build and generate data sets."
 )
 
-EXIT_PROBLEMS = 2
 MAX_CAUSES = 5
 """Causes of failures that are printed; each question may have its own."""
 Folder = Annotated[Path, typer.Argument(help="The folder of a data set.")]
-Split = Annotated[str, typer.Option(help="Which split to read.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
 Seed = Annotated[int, typer.Option(help="The random seed; the same seed gives the same result.")]
 
@@ -116,7 +115,7 @@ def ground(
     split: Split = "train",
     team: Annotated[str, typer.Option(help="The team to ask: offline, a preset, or FILE.toml.")] = "offline",
     grounding: Annotated[str | None, typer.Option(help="Another grounding model, such as openai:NAME@URL.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Maximum number of questions asked at the same time.", min=1)] = 16,
+    concurrency: Concurrency = 16,
 ) -> None:
     """Locate the first clip of every question in advance. Run it again to ask only the pending questions."""
     from longvideoagent.agents.build import cache_path, load_team
@@ -159,9 +158,9 @@ def export(
     split: Split = "train",
     seed: Seed = 0,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet.")] = 0.1,
-    max_rounds: Annotated[int, typer.Option(help="Maximum number of replies of the master.", min=1)] = 5,
+    max_rounds: MaxRounds = 5,
     look_tag: Annotated[str, typer.Option(help="The look tag in the prompt: visual_query or search.")] = "search",
-    prompt_file: Annotated[Path | None, typer.Option(help="Another template of the master's prompt.")] = None,
+    prompt_file: PromptFile = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
@@ -216,4 +215,4 @@ def _exit_on_problems(problems: Sequence[Problem]) -> None:
     for problem in problems:
         note(str(problem))
     if problems:
-        raise typer.Exit(EXIT_PROBLEMS)
+        raise typer.Exit(EXIT_BAD_INPUT)

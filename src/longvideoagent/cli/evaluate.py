@@ -9,17 +9,17 @@ from typing import Annotated, cast, get_args
 import typer
 
 from longvideoagent.cli.options import (
-    AskedAgents,
+    AgentsOption,
     Concurrency,
     DryRun,
     FirstClip,
     GoldBoxes,
     Grounding,
     Limit,
-    LookAhead,
     Master,
     MaxRounds,
     NoCache,
+    ParallelLooks,
     PromptFile,
     Split,
     Team,
@@ -27,12 +27,10 @@ from longvideoagent.cli.options import (
     Window,
     need,
 )
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-EXIT_STOPPED = 1
-EXIT_INTERRUPTED = 130
 RunPath = Annotated[Path, typer.Argument(help="The folder of a run.")]
 
 
@@ -49,8 +47,8 @@ def evaluate(
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
     max_rounds: MaxRounds = 5,
     window: Window = 1,
-    parallel_looks: LookAhead = 1,
-    agents: AskedAgents = None,
+    parallel_looks: ParallelLooks = 1,
+    agents: AgentsOption = None,
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
     first_clip: FirstClip = "agent",
     gold_boxes: GoldBoxes = False,
@@ -79,7 +77,7 @@ def evaluate(
     team_config = load_team_config(team).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
-    limits = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
+    settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "agents": agents,
         "baseline": baseline,
@@ -87,7 +85,7 @@ def evaluate(
         "gold_boxes": gold_boxes,
         "limit": limit,
     }
-    config = make_eval_config(data, split, team_config, limits, overrides)
+    config = make_eval_config(data, split, team_config, settings, overrides)
     if dry_run:
         print_forecast(forecast_run(config))
         return
@@ -105,17 +103,17 @@ def evaluate(
     note(f"wrote {page}")
     if result.stop_cause:
         note(f"stopped early: {result.stop_cause}; the same command resumes")
-        raise typer.Exit(EXIT_STOPPED)
+        raise typer.Exit(EXIT_FAILED)
     if result.summary["outcomes"]["failed"]:
-        raise typer.Exit(EXIT_STOPPED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _note_problems(num_problems: int, data: Path) -> None:
     from longvideoagent.cli.console import note
 
     if num_problems:
-        problems, them = ("problem", "it") if num_problems == 1 else ("problems", "them")
-        note(f"the data set has {num_problems} {problems}; lva data check {data} lists {them}")
+        count = "1 problem" if num_problems == 1 else f"{num_problems} problems"
+        note(f"the data set has {count}; lva data check {data} lists every problem")
 
 
 @app.command()
@@ -133,8 +131,8 @@ def ablate(
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = 5,
     window: Window = 1,
-    parallel_looks: LookAhead = 1,
-    agents: AskedAgents = None,
+    parallel_looks: ParallelLooks = 1,
+    agents: AgentsOption = None,
     first_clip: FirstClip = "agent",
     gold_boxes: GoldBoxes = False,
     limit: Limit = None,
@@ -157,9 +155,9 @@ def ablate(
     team_config = load_team_config(team).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
-    limits = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
+    settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "limit": limit}
-    config = make_eval_config(data, split, team_config, limits, overrides)
+    config = make_eval_config(data, split, team_config, settings, overrides)
     settings = config.settings
     clashes = {"agents": agents is not None, "window": not settings.grounding, "vision": not settings.vision}
     if clashes.get(axis):
@@ -180,7 +178,7 @@ def ablate(
     if result.stop_cause:
         note(f"{result.stop_cause}; the same command resumes")
     if result.stop_cause or any(summary["outcomes"]["failed"] for summary in result.summaries.values()):
-        raise typer.Exit(EXIT_STOPPED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _exit_interrupted(path: Path) -> None:
@@ -192,12 +190,12 @@ def _exit_interrupted(path: Path) -> None:
 
 
 @app.command()
-def compare(one: RunPath, other: RunPath) -> None:
+def compare(first: RunPath, second: RunPath) -> None:
     """Show why two runs differ: settings, questions that changed, and whether chance may explain it."""
     from longvideoagent.cli.console_evaluation import print_comparison
     from longvideoagent.evaluation.compare import compare as compare_runs
 
-    print_comparison(compare_runs(one, other))
+    print_comparison(compare_runs(first, second))
 
 
 @app.command()
@@ -232,14 +230,14 @@ def replay(
 ) -> None:
     """Replay a recorded trace through the loop, without models and without a network."""
     from longvideoagent.cli.console import StepPrinter, note
-    from longvideoagent.evaluation.replay import find_trace, open_recorded
+    from longvideoagent.evaluation.replay import find_trace, open_recorded_video
     from longvideoagent.evaluation.replay import replay as replay_trace
 
-    recorded = find_trace(run, question)
-    video = open_recorded(run, question, data)
-    steps = StepPrinter(recorded.question, video)
-    is_same = replay_trace(recorded, video.timeline, steps)
-    steps.finish(recorded)
+    recorded_trace = find_trace(run, question)
+    video = open_recorded_video(run, question, data)
+    steps = StepPrinter(recorded_trace.question, video)
+    is_same = replay_trace(recorded_trace, video.timeline, steps)
+    steps.finish(recorded_trace)
     if not is_same:
         note("the loop or the data have changed since this was recorded; it ends in another trace today")
-        raise typer.Exit(EXIT_STOPPED)
+        raise typer.Exit(EXIT_FAILED)

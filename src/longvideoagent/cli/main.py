@@ -15,10 +15,10 @@ from longvideoagent.cli.evaluate import app as eval_app
 from longvideoagent.cli.options import (
     DryRun,
     Grounding,
-    LookAhead,
     Master,
     MaxRounds,
     NoCache,
+    ParallelLooks,
     PromptFile,
     Team,
     Vision,
@@ -82,7 +82,7 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option(help="Maximum number of tokens.", min=1)] = None,
     max_usd: Annotated[float | None, typer.Option(help="Maximum cost in dollars, by the team's prices.")] = None,
     window: Window = 1,
-    parallel_looks: LookAhead = 1,
+    parallel_looks: ParallelLooks = 1,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trajectory with frames to this file.")] = None,
@@ -109,20 +109,20 @@ def ask(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, parallel_looks=parallel_looks
     )
     with console.live_reply(quiet=json) as live:
-        loaded = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
+        loaded_team = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
         with console.progress_bar() as progress:
-            opened = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
-        if loaded is None:
-            console.print_forecast(forecast_cost(checked.question, opened, team_config, settings))
+            opened_video = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
+        if loaded_team is None:
+            console.print_forecast(forecast_cost(checked.question, opened_video, team_config, settings))
             return
-        printer = console.StepPrinter(checked.question, opened, live, quiet=json)
-        trace = answer(checked.question, opened, loaded, settings, printer)
+        printer = console.StepPrinter(checked.question, opened_video, live, quiet=json)
+        trace = answer(checked.question, opened_video, loaded_team, settings, printer)
     if json:
         console.print_json(trace)
     else:
         printer.finish(trace)
     if html is not None:
-        write_page(html, f"A question about {opened.reader.path.name}", opened, [trace])
+        write_page(html, f"A question about {opened_video.reader.path.name}", opened_video, [trace])
         console.note(f"wrote {html}")
     if trace.outcome is Outcome.FAILED:
         raise typer.Exit(EXIT_FAILED)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
-from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, GroundingResult, Result, SystemNotice, Timeline, VisionResult
@@ -21,20 +21,20 @@ def find_trace(path: Path, question_id: str) -> Trace:
     """The last trace of a question of a run. Raises DataError for a question without a trace, and for one that failed
     because its data could not be read, since that cannot be replayed."""
     trace = None
-    for each in read_traces(path):
-        if each.question.id == question_id:
-            trace = each
+    for candidate in read_traces(path):
+        if candidate.question.id == question_id:
+            trace = candidate
     if trace is None:
         problem = "it is not finished yet" if question_id in read_samples(path) else "there is no such question"
         raise DataError(f"{path}: no trace of question {question_id!r}; {problem}")
-    if trace.outcome is Outcome.FAILED and trace.failure is None:
+    if trace.stop_reason is StopReason.DATA:
         raise DataError(
             f"{path}: question {question_id!r} failed because of its data ({trace.cause}); fix them and --retry-failed"
         )
     return trace
 
 
-def open_recorded(path: Path, question_id: str, data: Path | None = None) -> Video:
+def open_recorded_video(path: Path, question_id: str, data: Path | None = None) -> Video:
     """The video of a question of a run, from the data set that the run names, or from ``data`` if it has moved. Raises
     DataError for a data set that is not available."""
     config, samples = read_config(path), read_samples(path)
@@ -44,30 +44,32 @@ def open_recorded(path: Path, question_id: str, data: Path | None = None) -> Vid
     return open_dataset(folder, config["split"]).open_video(samples[question_id].video)
 
 
-def replay(recorded: Trace, timeline: Timeline, on_step: Callable[[Trace], None]) -> bool:
+def replay(recorded_trace: Trace, timeline: Timeline, on_step: Callable[[Trace], None]) -> bool:
     """Run the loop with the recorded results, calling ``on_step`` after each step. Returns whether it ends in the same
     trace; if not, the loop or the data have changed since. Raises DataError where it cannot continue."""
-    rollout = Rollout(recorded.question, timeline, recorded.settings, recorded.warnings)
-    results = _results(recorded)
+    rollout = Rollout(recorded_trace.question, timeline, recorded_trace.settings, recorded_trace.warnings)
+    results = _results(recorded_trace)
     while rollout.request is not None:
         try:
             rollout.receive(next(results))
         except (ProtocolError, StopIteration) as error:
-            raise DataError(f"question {recorded.question.id!r} takes another course today than recorded") from error
+            raise DataError(
+                f"question {recorded_trace.question.id!r} takes another course today than recorded"
+            ) from error
         on_step(rollout.trace)
-    return rollout.trace == recorded
+    return rollout.trace == recorded_trace
 
 
-def _results(recorded: Trace) -> Iterator[Result]:
+def _results(recorded_trace: Trace) -> Iterator[Result]:
     """What the agents returned, in order."""
-    if recorded.first_grounding is not None and recorded.settings.grounding:
-        yield from _agent_results(recorded.first_grounding)
-    for round_ in recorded.rounds:
+    if recorded_trace.first_grounding is not None and recorded_trace.settings.grounding:
+        yield from _agent_results(recorded_trace.first_grounding)
+    for round_ in recorded_trace.rounds:
         yield round_.reply
         if round_.observation is not None:
             yield from _agent_results(round_.observation)
-    if recorded.failure is not None:
-        yield recorded.failure
+    if recorded_trace.failure is not None:
+        yield recorded_trace.failure
 
 
 def _agent_results(

@@ -15,7 +15,6 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from longvideoagent.errors import UsageError, one_line
 
@@ -207,6 +206,8 @@ def _installed() -> EntryPoints:
 def _check_url(text: str, url: str) -> None:
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{text}: {url!r} is not a URL; begin it with http:// or https://")
+    from urllib.parse import urlsplit  # slow to import, and needed only for a URL
+
     try:
         parts = urlsplit(url)
         is_url = parts.hostname is not None and (parts.port or 1) > 0
