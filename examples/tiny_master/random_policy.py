@@ -91,7 +91,7 @@ class ScriptVision:
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002 (it has no frames)
         """In the words of the offline vision agent."""
-        (clip,) = request.clips
+        (clip,) = request.window
         scene = next(scene for scene in self.scenes if scene.start_s == clip.start_s)
         first, last = clip.start_s + 2, clip.end_s - 2
         left, middle, right = (

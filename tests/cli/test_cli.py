@@ -57,7 +57,7 @@ def test_ask_json_keys(episode: SyntheticEpisode) -> None:
         assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text", "video"}
         assert grounding["window"][0]["start_s"] - 1 <= each["time_s"] <= grounding["window"][-1]["end_s"] + 1
     assert [each["action"] for each in record["rounds"]] == ["look", "answer"]
-    assert set(record["rounds"][0]) == {"thought", "action", "content", "observation", "clip", "text", "reply"}
+    assert set(record["rounds"][0]) == {"thought", "action", "argument", "observation", "clip", "context_text", "reply"}
 
 
 def test_ask_steps_before_answer(episode: SyntheticEpisode) -> None:

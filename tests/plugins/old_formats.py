@@ -35,8 +35,12 @@ def trace_in_version_0(trace: Trace) -> dict[str, object]:
     record["settings"]["look_ahead"] = record["settings"].pop("parallel_looks")
     field = {"look": "query", "relocate": "request", "answer": "text", "invalid": "reason"}
     rounds = [
-        {name: each[name] for name in ("reply", "thought", "text", "clip")}
-        | {"action": {field[each["action"]]: each["content"]}, "observation": observation(each["observation"])}
+        {name: each[name] for name in ("reply", "thought", "clip")}
+        | {
+            "text": each["context_text"],
+            "action": {field[each["action"]]: each["argument"]},
+            "observation": observation(each["observation"]),
+        }
         for each in record["rounds"]
     ]
     names = ("settings", "outcome", "option_index", "cause", "failure", "warnings")

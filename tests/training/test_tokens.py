@@ -186,7 +186,7 @@ def test_tokens_observation_truncated_at_line() -> None:
 def test_truncate_clips_one_mark(count: int) -> None:
     clips = (Clip("c00", 0, 60, LINES[:2]), Clip("c01", 60, 120, LINES[2:4]), Clip("c02", 120, 180, ()))
     truncated = truncate_observation(ClipObservation(clips[0], clips), count)
-    texts = [line.text for clip in truncated.clips for line in clip.subtitles]
+    texts = [line.text for clip in truncated.window for line in clip.subtitles]
     expected = [line.text for line in LINES[: min(count, 4)]]
     assert texts == expected + ([f"[{4 - count} more lines left out]"] if count < 4 else [])
 

@@ -13,9 +13,9 @@ from longvideoagent.core.actions import (
     Invalid,
     Look,
     Relocate,
+    action_argument,
     action_named,
     action_of,
-    action_text,
     offered_actions,
     render_action,
     spec_of,
@@ -42,7 +42,7 @@ def test_action_rendered_is_parsed_back(action: Action) -> None:
 
 @pytest.mark.parametrize("action", [Look("x"), Relocate("y"), Answer("z"), Invalid("w")])
 def test_action_by_name_and_text(action: Action) -> None:
-    assert action_named(spec_of(action).name, action_text(action)) == action
+    assert action_named(spec_of(action).name, action_argument(action)) == action
 
 
 def test_action_name_unknown() -> None:

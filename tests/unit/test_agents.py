@@ -299,7 +299,7 @@ class SlowVision:
         self.max_concurrency = self._now = 0
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:  # noqa: ARG002
-        label = request.clips[0].label
+        label = request.window[0].label
         self._now += 1
         self.max_concurrency = max(self.max_concurrency, self._now)
         try:

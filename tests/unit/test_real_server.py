@@ -112,7 +112,7 @@ def test_served_rollout(trained: str, short_video: Path) -> None:
         trace = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, on_text=on_text))
         assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
         assert isinstance(trace.rounds[0].observation, VisionResult)
-        assert [each.text for each in trace.rounds] == [
+        assert [each.context_text for each in trace.rounds] == [
             "<think>hm</think><search>the wall</search>",
             "so <answer>a1</answer>",
         ]

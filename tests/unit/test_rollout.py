@@ -256,21 +256,21 @@ def test_warnings_are_deduplicated() -> None:
 CANDIDATES = (Candidate("c04"), Candidate("../x"), Candidate("c02"), Candidate("c01"), Candidate("c03"))
 
 
-def other_windows(settings: RolloutSettings, *before: Result) -> list[list[str]]:
+def candidate_windows(settings: RolloutSettings, *before: Result) -> list[list[str]]:
     request = drive(*before, GroundingResult("c02", candidates=CANDIDATES), LOOK, settings=settings).request
     assert isinstance(request, VisionRequest)
-    return [[clip.label for clip in clips] for clips in request.other_windows]
+    return [[clip.label for clip in clips] for clips in request.candidate_windows]
 
 
 def test_parallel_looks_include_candidates() -> None:
-    assert other_windows(RolloutSettings()) == []
-    assert other_windows(RolloutSettings(parallel_looks=3)) == [["c04"], ["c01"]]
-    assert other_windows(RolloutSettings(parallel_looks=9, window=2)) == [["c03", "c04"], ["c01", "c02"]]
+    assert candidate_windows(RolloutSettings()) == []
+    assert candidate_windows(RolloutSettings(parallel_looks=3)) == [["c04"], ["c01"]]
+    assert candidate_windows(RolloutSettings(parallel_looks=9, window=2)) == [["c03", "c04"], ["c01", "c02"]]
 
 
 def test_parallel_looks_skip_visited_candidates() -> None:
     before = (GroundingResult("c04"), RELOCATE)
-    assert other_windows(RolloutSettings(parallel_looks=9), *before) == [["c01"], ["c03"]]
+    assert candidate_windows(RolloutSettings(parallel_looks=9), *before) == [["c01"], ["c03"]]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_window_holds_neighbouring_clips() -> None:
     def labels(label: str, window: int) -> list[str]:
         request = drive(GroundingResult(label), LOOK, settings=RolloutSettings(window=window)).request
         assert isinstance(request, VisionRequest)
-        return [clip.label for clip in request.clips]
+        return [clip.label for clip in request.window]
 
     assert labels("c02", 1) == ["c02"]
     assert labels("c02", 2) == ["c02", "c03"]
@@ -327,12 +327,12 @@ def test_settings_zero_refused(field: str) -> None:
     [
         ([ANSWER], RolloutSettings(), StopReason.ANSWERED),
         ([Reply("<answer/></answer><answer></answer>")], RolloutSettings(), StopReason.ABSTAINED),
-        ([TALK], RolloutSettings(max_rounds=1), StopReason.ROUNDS),
-        ([replace(TALK, usage=CALL)], RolloutSettings(max_calls=1), StopReason.CALLS),
-        ([replace(TALK, usage=Usage(completion_tokens=9))], RolloutSettings(max_tokens=1), StopReason.TOKENS),
-        ([replace(ANSWER, usage=Usage(usd=0.2))], RolloutSettings(max_usd=1e-9), StopReason.DOLLARS),
+        ([TALK], RolloutSettings(max_rounds=1), StopReason.MAX_ROUNDS),
+        ([replace(TALK, usage=CALL)], RolloutSettings(max_calls=1), StopReason.MAX_CALLS),
+        ([replace(TALK, usage=Usage(completion_tokens=9))], RolloutSettings(max_tokens=1), StopReason.MAX_TOKENS),
+        ([replace(ANSWER, usage=Usage(usd=0.2))], RolloutSettings(max_usd=1e-9), StopReason.MAX_USD),
         (
-            [AgentFailure("master", "HTTP 503", reason=StopReason.UNAVAILABLE)],
+            [AgentFailure("master", "HTTP 503", stop_reason=StopReason.UNAVAILABLE)],
             RolloutSettings(),
             StopReason.UNAVAILABLE,
         ),

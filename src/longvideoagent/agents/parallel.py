@@ -19,10 +19,10 @@ async def look_in_parallel(
     The windows are ordered, the likeliest first; looks at later ones are cancelled. Raises ModelError if a look
     before the first hit fails.
     """
-    if not request.other_windows:
+    if not request.candidate_windows:
         return await look(request)
-    windows = (request.clips, *request.other_windows)
-    looks = [asyncio.ensure_future(look(replace(request, clips=window, other_windows=()))) for window in windows]
+    windows = (request.window, *request.candidate_windows)
+    looks = [asyncio.ensure_future(look(replace(request, window=window, candidate_windows=()))) for window in windows]
     results: list[VisionResult] = []
     try:
         for task in looks:

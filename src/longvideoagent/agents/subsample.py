@@ -53,4 +53,4 @@ def subsample_trace(trace: Trace, fraction: float) -> Trace:
 
 
 def _subsample_clips(located: ClipObservation, fraction: float) -> ClipObservation:
-    return replace(located, clips=tuple(clip.subsample(fraction) for clip in located.clips))
+    return replace(located, window=tuple(clip.subsample(fraction) for clip in located.window))

@@ -36,7 +36,7 @@ class ModelVision:
 
         Lines of the reply that begin with a time become evidence. Raises ModelError if the model does not answer.
         """
-        frames = await asyncio.to_thread(self._frames, request.clips, video)
+        frames = await asyncio.to_thread(self._frames, request.window, video)
         if not frames:
             return VisionResult("No frame of these clips can be read.", is_found=False)
         prompt = shipped_prompt("vision.txt") if self.prompt is None else self.prompt
@@ -45,7 +45,7 @@ class ModelVision:
         reply = await self.model.complete([Message(role="user", content=(*parts, text))], self.settings)
         usage = reply.usage + Usage(images=len(frames))
         description = without_reasoning(reply.text) or reply.reasoning.strip()
-        evidence = tuple(_evidence(description, request.clips))
+        evidence = tuple(_evidence(description, request.window))
         return VisionResult(description, evidence, usage, not says_not_shown(description))
 
     def _frames(self, clips: Sequence[Clip], video: VideoReader) -> list[Frame]:

@@ -163,7 +163,7 @@ class StepPrinter:
         if isinstance(step, RoundView):
             if step.thought:
                 self._line("thinks", step.thought[:MAX_CHARS], "dim italic")
-            self._line(step.action, step.content[:MAX_CHARS], _ACTION_STYLES.get(step.action, ""))
+            self._line(step.action, step.argument[:MAX_CHARS], _ACTION_STYLES.get(step.action, ""))
         elif step.clip is not None:
             start, end = format_timestamp(step.clip.start_s), format_timestamp(step.clip.end_s)
             self._line("located", f"{step.clip.label}, {start} to {end}: {step.reason}", "blue")

@@ -140,8 +140,8 @@ def spec_of(action: Action | type[Action]) -> ActionSpec:
     return _BY_TYPE[action if isinstance(action, type) else type(action)]
 
 
-def action_text(action: Action) -> str:
-    """The text of an action: the query, the request, the answer, or why the reply is invalid."""
+def action_argument(action: Action) -> str:
+    """The argument of an action: the query, the request, the answer, or why the reply is invalid."""
     text = getattr(action, spec_of(action).argument)
     assert isinstance(text, str)
     return text
@@ -171,7 +171,7 @@ def render_action(action: Action) -> str:
     spec = spec_of(action)
     if not spec.tags:
         raise ValueError(f"no tag stands for {spec.name}")
-    return f"<{spec.tags[0]}>{action_text(action)}</{spec.tags[0]}>"
+    return f"<{spec.tags[0]}>{action_argument(action)}</{spec.tags[0]}>"
 
 
 def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: str) -> tuple[str, ...]:

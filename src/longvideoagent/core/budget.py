@@ -21,7 +21,7 @@ from longvideoagent.core.types import Usage, VisionResult
 class Budget:
     """One limit of a rollout, and how much of it is used."""
 
-    reason: StopReason
+    stop_reason: StopReason
     """Why the rollout stops when this budget is exceeded."""
     summary: str
     """What is used of it, for a person."""
@@ -45,14 +45,14 @@ def _budgets(trace: Trace, agent: AgentName, calls: int) -> Iterator[Budget]:
     reply, action = _max_cost(trace, "master"), _max_cost(trace, agent)
     if limits.max_calls is not None:
         summary = f"{used.calls} of {limits.max_calls} calls used"
-        yield Budget(StopReason.CALLS, summary, limits.max_calls - used.calls, calls + 1)
+        yield Budget(StopReason.MAX_CALLS, summary, limits.max_calls - used.calls, calls + 1)
     if limits.max_tokens is not None:
         summary = f"{used.tokens} of {limits.max_tokens} tokens used"
         needed = max(1, action.tokens + reply.tokens)
-        yield Budget(StopReason.TOKENS, summary, limits.max_tokens - used.tokens, needed)
+        yield Budget(StopReason.MAX_TOKENS, summary, limits.max_tokens - used.tokens, needed)
     if limits.max_usd is not None:
         summary = f"{used.usd:.4f} of {limits.max_usd:.4f} dollars used"
-        yield Budget(StopReason.DOLLARS, summary, limits.max_usd - used.usd, max(1e-9, action.usd + reply.usd))
+        yield Budget(StopReason.MAX_USD, summary, limits.max_usd - used.usd, max(1e-9, action.usd + reply.usd))
 
 
 def _max_cost(trace: Trace, agent: AgentName) -> Usage:

@@ -103,7 +103,7 @@ def _options_text(question: Question) -> str:
 def assistant_text(round_: Round) -> str:
     """Return the reply as the master gave it, with reasoning from a field of its own put back in front."""
     thought = round_.reply.reasoning.strip()
-    return f"<think>\n{thought}\n</think>\n\n{round_.text}" if thought else round_.text
+    return f"<think>\n{thought}\n</think>\n\n{round_.context_text}" if thought else round_.context_text
 
 
 def _observation_text(trace: Trace, index: int) -> str:

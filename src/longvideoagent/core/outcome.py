@@ -23,13 +23,13 @@ class StopReason(StrEnum):
     """The master answered."""
     ABSTAINED = "abstained"
     """The master gave an empty answer."""
-    ROUNDS = "rounds"
+    MAX_ROUNDS = "max_rounds"
     """``max_rounds`` replies without an answer."""
-    CALLS = "calls"
+    MAX_CALLS = "max_calls"
     """``max_calls`` was reached."""
-    TOKENS = "tokens"
+    MAX_TOKENS = "max_tokens"
     """``max_tokens`` was reached."""
-    DOLLARS = "dollars"
+    MAX_USD = "max_usd"
     """``max_usd`` was reached."""
     UNAVAILABLE = "unavailable"
     """A server did not answer, or refused for a while, and the retries are used up."""
@@ -48,7 +48,7 @@ class StopReason(StrEnum):
                 return Outcome.ANSWERED
             case StopReason.ABSTAINED:
                 return Outcome.ABSTAINED
-            case StopReason.ROUNDS | StopReason.CALLS | StopReason.TOKENS | StopReason.DOLLARS:
+            case StopReason.MAX_ROUNDS | StopReason.MAX_CALLS | StopReason.MAX_TOKENS | StopReason.MAX_USD:
                 return Outcome.SPENT
             case StopReason.UNAVAILABLE | StopReason.CONTEXT_OVERFLOW | StopReason.MODEL | StopReason.DATA:
                 return Outcome.FAILED

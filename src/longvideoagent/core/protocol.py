@@ -274,7 +274,7 @@ def render_located(located: ClipObservation) -> str:
     """Write the clip's label and the subtitles of its evidence window, without the enclosing tag."""
     clip = located.clip
     head = f"Clip: {clip.label} ({format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)})"
-    return "\n".join([head, *(_render_clip(clip, len(located.clips) > 1) for clip in located.clips)])
+    return "\n".join([head, *(_render_clip(clip, len(located.window) > 1) for clip in located.window)])
 
 
 def _render_clip(clip: Clip, has_title: bool) -> str:

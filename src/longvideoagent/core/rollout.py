@@ -73,14 +73,14 @@ class GroundingRequest:
 
 @dataclass(frozen=True, slots=True)
 class VisionRequest:
-    """The vision agent must perform ``action`` on ``clips``; it never sees the question.
+    """The vision agent must perform ``action`` on ``window``; it never sees the question.
 
-    Each of ``other_windows`` is the evidence window of another candidate clip, to be looked at in parallel.
+    Each of ``candidate_windows`` is the evidence window of another candidate clip, to be looked at in parallel.
     """
 
     action: Look
-    clips: tuple[Clip, ...]
-    other_windows: tuple[tuple[Clip, ...], ...] = ()
+    window: tuple[Clip, ...]
+    candidate_windows: tuple[tuple[Clip, ...], ...] = ()
 
 
 Request = MasterRequest | GroundingRequest | VisionRequest
@@ -127,7 +127,7 @@ class Rollout:
                 raise ProtocolError("the rollout is done; start another one")
             case request, AgentFailure(agent=agent) if agent == agent_of(request):
                 self._trace = replace(self._trace, failure=result)
-                self._end(result.reason, f"{result.agent}: {result.cause}")
+                self._end(result.stop_reason, f"{result.agent}: {result.cause}")
                 return
             case MasterRequest(), Reply():
                 self._take_reply(result)
@@ -151,7 +151,7 @@ class Rollout:
         elif self._trace.must_answer:
             self._end_on_budget()
         elif self._trace.rounds_left == 0:
-            self._end(StopReason.ROUNDS, f"no answer within {self._trace.settings.max_rounds} rounds")
+            self._end(StopReason.MAX_ROUNDS, f"no answer within {self._trace.settings.max_rounds} rounds")
         else:
             match self._request_for(parsed.action):
                 case SystemNotice() as notice:
@@ -168,7 +168,7 @@ class Rollout:
                     return SystemNotice("There is no vision agent in this run. Answer or relocate.")
                 if current is None:
                     return SystemNotice("No clip is located yet, so there is nothing to look at.")
-                return VisionRequest(action, current.clips, self._other_windows(current))
+                return VisionRequest(action, current.window, self._candidate_windows(current))
             case Relocate(request):
                 if not settings.grounding:
                     return SystemNotice("There is no grounding agent in this run. All subtitles are above.")
@@ -188,11 +188,11 @@ class Rollout:
         else:
             self._end(StopReason.ANSWERED if text else StopReason.ABSTAINED)
 
-    def _other_windows(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
+    def _candidate_windows(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
         clips = [self._timeline.find(each.label) for each in current.candidates[: settings.parallel_looks - 1]]
         windows = [self._timeline.window(clip, settings.window) for clip in clips if clip is not None]
-        return tuple(window for window in dict.fromkeys(windows) if window != current.clips)
+        return tuple(window for window in dict.fromkeys(windows) if window != current.window)
 
     def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
         self._warn(result.warnings)
@@ -220,7 +220,7 @@ class Rollout:
         """Ask for the last reply if the budgets do not allow the request and one more reply after it."""
         if self._request is None or self._trace.must_answer:
             return
-        calls = 1 + len(self._request.other_windows) if isinstance(self._request, VisionRequest) else 1
+        calls = 1 + len(self._request.candidate_windows) if isinstance(self._request, VisionRequest) else 1
         if can_afford(self._trace, agent_of(self._request), calls):
             return
         self._trace = replace(self._trace, must_answer=True)
@@ -235,10 +235,10 @@ class Rollout:
     def _end_on_budget(self) -> None:
         budget = tightest_budget(self._trace)
         assert budget is not None  # only a budget sets must_answer
-        self._end(budget.reason, budget.summary)
+        self._end(budget.stop_reason, budget.summary)
 
-    def _end(self, reason: StopReason, cause: str = "") -> None:
-        self._trace = replace(self._trace, stop_reason=reason, cause=cause)
+    def _end(self, stop_reason: StopReason, cause: str = "") -> None:
+        self._trace = replace(self._trace, stop_reason=stop_reason, cause=cause)
         self._request = None
 
 

@@ -32,7 +32,7 @@ class Round:
     reply: Reply
     thought: str
     action: Action
-    text: str
+    context_text: str
     """The reply up to the end of its action: what stays in the master's context."""
     clip: str | None
     """Label of the current clip at the time of the reply."""

@@ -223,7 +223,7 @@ class AgentFailure:
     agent: AgentName
     cause: str
     usage: Usage = Usage()
-    reason: StopReason = StopReason.MODEL
+    stop_reason: StopReason = StopReason.MODEL
     """Which kind of failure: one whose outcome is failed."""
 
 
@@ -235,10 +235,10 @@ Result = Reply | GroundingResult | VisionResult | AgentFailure
 
 @dataclass(frozen=True, slots=True)
 class ClipObservation:
-    """Observation: the current clip has changed. ``clips`` is the evidence window around it."""
+    """Observation: the current clip has changed. ``window`` is the evidence window around it."""
 
     clip: Clip
-    clips: tuple[Clip, ...]
+    window: tuple[Clip, ...]
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
@@ -252,7 +252,7 @@ class SystemNotice:
 
     text: str
     usage: Usage = Usage()
-    grounding: GroundingResult | None = None
+    grounding_result: GroundingResult | None = None
     """The result of the grounding agent, without its usage, if the notice is about it."""
 
 

@@ -37,7 +37,7 @@ class GoldBoxVision:
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """See the class."""
-        start_s, end_s = request.clips[0].start_s, request.clips[-1].end_s
+        start_s, end_s = request.window[0].start_s, request.window[-1].end_s
         boxes = [box for box in self.boxes if start_s <= box.time_s < end_s]
         if not boxes:
             return await self.agent.look(request, video)

@@ -81,7 +81,7 @@ def _agent_results(
             yield observation
         case ClipObservation(clip=clip, reason=reason, evidence=evidence, usage=usage, candidates=candidates):
             yield GroundingResult(clip.label, reason, evidence, usage, candidates)
-        case SystemNotice(grounding=result, usage=usage):
+        case SystemNotice(grounding_result=result, usage=usage):
             if result is not None:
                 yield replace(result, usage=usage)
         case _:

@@ -144,7 +144,7 @@ class _Questions:
         return {
             "thought": round_.thought,
             "action": round_.label,
-            "content": round_.content,
+            "argument": round_.argument,
             "clip": round_.clip,
             "seconds": round(round_.seconds, 2),
             "observation": round_.observation and self._observation(sample, round_.observation, pictures),

@@ -102,7 +102,7 @@ def _confidence(trace: Trace) -> float | None:
 
 def _score_grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited
-    window = trace.current.clips if trace.current else ()
+    window = trace.current.window if trace.current else ()
     overlaps = [_overlap(window, *span) for span in gold.spans]
     iou = max((overlap.iou for overlap in overlaps if overlap.iou is not None), default=None)
     covered = max((overlap.covered for overlap in overlaps), default=None)

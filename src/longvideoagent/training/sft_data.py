@@ -46,7 +46,9 @@ def token_sequences(trace: Trace, master_format: MasterFormat) -> list[TokenSequ
     reply ends its turn, if the context continues that way. Empty for a trace that does not fit the limits."""
     record, tokenizer = master_format.new_record(), master_format.tokenizer
     look_tag = master_format.prompt_format.look_tag
-    rounds = tuple(replace(round_, text=normalize_look_tag(round_.text, look_tag)) for round_ in trace.rounds)
+    rounds = tuple(
+        replace(round_, context_text=normalize_look_tag(round_.context_text, look_tag)) for round_ in trace.rounds
+    )
     for index, round_ in enumerate(rounds):
         is_last = index + 1 == len(rounds)
         before = replace(trace, rounds=rounds[:index], must_answer=trace.must_answer and is_last, stop_reason=None)

@@ -204,7 +204,7 @@ class TokenRecord:
         while num_kept and not wanted.startswith(before + self._decode(reply[:num_kept])):
             num_kept -= 1
         # The surplus may only hold what follows the action: the first token left out must reach beyond it.
-        action_length = len(trace.rounds[self._reply_round].text) - len(self._reasoning_prefix)
+        action_length = len(trace.rounds[self._reply_round].context_text) - len(self._reasoning_prefix)
         drops_action = num_kept < len(reply) and len(self._decode(reply[: num_kept + 1])) <= action_length
         if drops_action or not wanted.startswith(before):
             return None
@@ -262,7 +262,7 @@ def observation_lines(observation: Observation | None) -> Sequence[str]:
     """The lines that truncation can remove: subtitles of a clip, or lines of a text."""
     match observation:
         case ClipObservation():
-            return [line.text for clip in observation.clips for line in clip.subtitles]
+            return [line.text for clip in observation.window for line in clip.subtitles]
         case VisionResult() | SystemNotice():
             return observation.text.splitlines()
         case None:
@@ -279,7 +279,7 @@ def truncate_observation(observation: ObservationT, count: int) -> ObservationT:
     mark = f"[{num_left_out} more lines left out]"
     match observation:
         case ClipObservation():
-            return replace(observation, clips=tuple(_truncate_clips(observation.clips, count, mark)))
+            return replace(observation, window=tuple(_truncate_clips(observation.window, count, mark)))
         case VisionResult() | SystemNotice():
             return replace(observation, text="\n".join([*observation.text.splitlines()[:count], mark]))
         case None:

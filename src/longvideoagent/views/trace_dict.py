@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypedDict
 
-from longvideoagent.core.actions import ACTIONS, action_named, action_text, spec_of
+from longvideoagent.core.actions import ACTIONS, action_argument, action_named, spec_of
 from longvideoagent.core.outcome import Outcome, StopReason
 from longvideoagent.core.trace import RolloutSettings, Round, Trace
 from longvideoagent.core.types import (
@@ -85,14 +85,14 @@ ObservationDict = Annotated[ClipObservationDict | VisionResultDict | SystemNotic
 
 @_strict
 class RoundDict(TypedDict):
-    """One reply of the master. ``thought`` precedes its action; ``content`` is the query, the request, the answer, or
-    why the reply is invalid; ``text`` is the reply up to the end of its action; ``clip`` was current."""
+    """One reply of the master. ``thought`` precedes its action; ``argument`` is the query, the request, the answer, or
+    why the reply is invalid; ``context_text`` is the reply up to the end of its action; ``clip`` was current."""
 
     thought: str
     action: Annotated[str, Field(json_schema_extra={"enum": [spec.name for spec in ACTIONS]})]
-    content: str
+    argument: str
     clip: str | None
-    text: str
+    context_text: str
     reply: Reply
     observation: ObservationDict | None
 
@@ -200,9 +200,9 @@ def _round_to_dict(round_: Round) -> RoundDict:
     return {
         "thought": round_.thought,
         "action": spec_of(round_.action).name,
-        "content": action_text(round_.action),
+        "argument": action_argument(round_.action),
         "clip": round_.clip,
-        "text": round_.text,
+        "context_text": round_.context_text,
         "reply": round_.reply,
         "observation": _observation_to_dict(round_.observation) if round_.observation else None,
     }
@@ -212,8 +212,8 @@ def _round_from_dict(record: RoundDict) -> Round:
     return Round(
         reply=record["reply"],
         thought=record["thought"],
-        action=action_named(record["action"], record["content"]),
-        text=record["text"],
+        action=action_named(record["action"], record["argument"]),
+        context_text=record["context_text"],
         clip=record["clip"],
         observation=record["observation"] and _observation_from_dict(record["observation"]),
     )
@@ -237,7 +237,7 @@ def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> Grounding
             return {
                 "kind": "grounding",
                 "clip": observation.clip.label,
-                "window": observation.clips,
+                "window": observation.window,
                 "candidates": observation.candidates,
                 "reason": observation.reason,
                 "evidence": observation.evidence,
@@ -247,7 +247,7 @@ def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> Grounding
             return {
                 "kind": "notice",
                 "text": observation.text,
-                "grounding_result": observation.grounding,
+                "grounding_result": observation.grounding_result,
                 "usage": observation.usage,
             }
         case _:

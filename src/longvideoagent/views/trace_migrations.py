@@ -17,7 +17,7 @@ def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
         "settings": settings,
         **{name: record[name] for name in ("outcome", "cause", "option_index", "warnings")},
         "stop_reason": _stop_reason_from_version_0(record["outcome"], record["cause"]),
-        "failure": record["failure"] and record["failure"] | {"reason": "model_error"},
+        "failure": record["failure"] and record["failure"] | {"stop_reason": "model_error"},
         "answer": "",
         "confidence": None,
         "evidence": (),
@@ -32,22 +32,24 @@ def _from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
 def _stop_reason_from_version_0(outcome: str | None, cause: str) -> str | None:
     """Version 0 said in words only why a rollout was spent or failed."""
     if outcome == "spent":
-        return next((name for name in ("calls", "tokens", "dollars") if cause.endswith(f"{name} used")), "rounds")
+        return next((name for unit, name in _LIMITS_0.items() if cause.endswith(f"{unit} used")), "max_rounds")
     if outcome == "failed":
         return "data_error" if cause.startswith("data: ") else "model_error"
     return outcome
 
 
+_LIMITS_0 = {"calls": "max_calls", "tokens": "max_tokens", "dollars": "max_usd"}
 _RENAMED_0 = {"look_ahead": "parallel_looks", "others": "candidates", "shows_it": "is_found", "clips": "window"}
 
 
 def _round_from_version_0(record: Mapping[str, Any]) -> dict[str, Any]:
-    ((field, content),) = record["action"].items()
+    ((field, argument),) = record["action"].items()
     action = {"query": "look", "request": "relocate", "text": "answer", "reason": "invalid"}[field]
     return {
-        **{name: record[name] for name in ("thought", "clip", "text", "reply")},
+        **{name: record[name] for name in ("thought", "clip", "reply")},
+        "context_text": record["text"],
         "action": action,
-        "content": content,
+        "argument": argument,
         "observation": _observation_from_version_0(record["observation"]),
     }
 

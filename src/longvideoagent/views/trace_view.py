@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from longvideoagent.core.actions import action_text, spec_of
+from longvideoagent.core.actions import action_argument, spec_of
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import (
@@ -54,7 +54,7 @@ class RoundView:
     action: str
     """The action's name in the table of actions."""
     label: str
-    content: str
+    argument: str
     thought: str
     clip: str | None
     seconds: float
@@ -120,7 +120,7 @@ def _view_round(number: int, round_: Round) -> RoundView:
         number=number,
         action=spec.name,
         label=spec.label,
-        content=action_text(round_.action),
+        argument=action_argument(round_.action),
         thought=round_.thought,
         clip=round_.clip,
         seconds=round_.reply.usage.seconds,
@@ -138,7 +138,7 @@ def view_observation(observation: Observation) -> ObservationView:
                 text=render_located(observation),
                 seconds=observation.usage.seconds,
                 clip=observation.clip,
-                window=observation.clips,
+                window=observation.window,
                 candidates=observation.candidates,
                 reason=observation.reason,
                 evidence=observation.evidence,

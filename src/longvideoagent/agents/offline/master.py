@@ -52,7 +52,7 @@ def known_facts(trace: Trace) -> list[Evidence]:
     """Everything in the trace: the lines of located clips and the detections of vision, each once."""
     facts: dict[Evidence, None] = {}
     for located in trace.groundings:
-        for clip in located.clips:
+        for clip in located.window:
             facts.update(dict.fromkeys(Evidence.of_line(clip, line) for line in clip.subtitles))
     for observation in trace.observations:
         if isinstance(observation, VisionResult):

@@ -62,16 +62,16 @@ class OfflineVision:
 
 def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
-    times_s = sample_times(request.clips, times_in(request.action.query))
+    times_s = sample_times(request.window, times_in(request.action.query))
     sights = Sights(cache, VERSION)
-    key = sights.key(video.path, request.clips, times_s)
+    key = sights.key(video.path, request.window, times_s)
     result = sights.get(key)
     if result is None:
-        result = _detect(request.clips, times_s, video)
+        result = _detect(request.window, times_s, video)
         sights.put(key, result)
     count, detections = result
     evidence = tuple(
-        Evidence(_clip_at(request.clips, each.start_s), each.start_s, each.end_s, "frame", each.start_s, each.text)
+        Evidence(_clip_at(request.window, each.start_s), each.start_s, each.end_s, "frame", each.start_s, each.text)
         for each in detections
     )
     lines = [f"{format_timestamp(each.start_s)} to {format_timestamp(each.end_s)}: {each.text}" for each in detections]

@@ -50,8 +50,8 @@ function describeAnswer(trajectory) {
   return withFullStop(`${isUnsure(trajectory) ? "Answer, not sure" : "Answer"}: ${trajectory.answer}`);
 }
 
-function describeAction({ action, content }) {
-  return content ? `${actionLabel(action)}: ${content}` : actionLabel(action);
+function describeAction({ action, argument }) {
+  return argument ? `${actionLabel(action)}: ${argument}` : actionLabel(action);
 }
 
 /** Add a full stop unless the sentence ends in punctuation. */

@@ -12,7 +12,7 @@
  *   | {kind: "notice", text: string, usage: Usage}} Observation
  * @typedef {{name: string, label: string, icon: string, agent: string|null, is_final: boolean,
  *   is_error: boolean}} Action
- * @typedef {{thought: string, action: string, content: string, clip: string|null, reply: {usage: Usage},
+ * @typedef {{thought: string, action: string, argument: string, clip: string|null, reply: {usage: Usage},
  *   observation: Observation|null}} Round
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,
  *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], usage: Usage,

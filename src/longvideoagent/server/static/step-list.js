@@ -77,7 +77,7 @@ export class StepList {
   }
 
   #showRound(round, index, playback, isRunning) {
-    const { action, clip, thought, content, observation } = round;
+    const { action, clip, thought, argument, observation } = round;
     const attributes = { "data-round": index + 1, "data-error": isError(action) };
     this.#rounds[index] ??= this.#append(new StepCard(action, actionIcon(action), attributes));
     const card = this.#rounds[index];
@@ -85,7 +85,7 @@ export class StepList {
     const total_s = round.reply.usage.seconds + (observation?.usage.seconds ?? 0);
     const title = element("span", {}, `Round ${index + 1}: ${actionLabel(action)}`);
     card.setHead([action, clip, total_s], ...[title, clipNode, durationNode(total_s)].filter(Boolean));
-    card.setContent([thought, content], () => contentNodes(thought, action, content));
+    card.setContent([thought, argument], () => contentNodes(thought, action, argument));
     const isWaiting = isRunning && !observation && agentOf(action);
     card.setObservation([observation, isWaiting, playback.video, playback.clips.length], () => {
       if (observation) return showObservation(playback, observation);
@@ -114,17 +114,17 @@ function durationNode(seconds) {
   return element("span", { class: "seconds" }, formatDuration(seconds));
 }
 
-function contentNodes(thought, action, content) {
+function contentNodes(thought, action, argument) {
   const nodes = [];
   if (thought.length > MAX_THOUGHT_CHARS) {
     const start = `${thought.slice(0, MAX_THOUGHT_CHARS / 2).trimEnd()} …`;
     const summary = textElement("summary", "", start);
     nodes.push(element("details", { class: "thought" }, summary, textElement("p", "", thought)));
   } else if (thought) nodes.push(textElement("p", "thought", thought));
-  if (content) {
+  if (argument) {
     const agent = agentOf(action);
     const label = agent ? element("span", { class: "content-label" }, `Asks the ${agent} agent`) : null;
-    nodes.push(element("p", { class: "content" }, label, textElement("span", "", content)));
+    nodes.push(element("p", { class: "content" }, label, textElement("span", "", argument)));
   }
   return nodes;
 }
