@@ -27,6 +27,7 @@ from longvideoagent.cli.options import (
     Window,
     need,
 )
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -45,7 +46,7 @@ def evaluate(
     prompt_file: PromptFile = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
-    max_rounds: MaxRounds = 5,
+    max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     window: Window = 1,
     parallel_looks: ParallelLooks = 1,
     agents: AgentsOption = None,
@@ -129,7 +130,7 @@ def ablate(
     prompt_file: PromptFile = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
-    max_rounds: MaxRounds = 5,
+    max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     window: Window = 1,
     parallel_looks: ParallelLooks = 1,
     agents: AgentsOption = None,

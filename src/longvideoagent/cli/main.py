@@ -26,6 +26,7 @@ from longvideoagent.cli.options import (
 )
 from longvideoagent.cli.serve import app as web_app
 from longvideoagent.cli.train import app as train_app
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(
@@ -77,7 +78,7 @@ def ask(
     vision: Vision = None,
     prompt_file: PromptFile = None,
     no_cache: NoCache = False,
-    max_rounds: MaxRounds = 5,
+    max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     max_calls: Annotated[int | None, typer.Option(help="Maximum number of agent calls.", min=1)] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Maximum number of tokens.", min=1)] = None,
     max_usd: Annotated[float | None, typer.Option(help="Maximum cost in dollars, by the team's prices.")] = None,

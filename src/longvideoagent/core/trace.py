@@ -24,6 +24,9 @@ from longvideoagent.core.types import (
     VisionResult,
 )
 
+DEFAULT_MAX_ROUNDS = 5
+"""The paper's K."""
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -64,7 +67,7 @@ class Agents(StrEnum):
 class RolloutSettings:
     """Limits of a rollout. ``None`` means no limit. Raises ValueError for a limit below 1."""
 
-    max_rounds: int = 5
+    max_rounds: int = DEFAULT_MAX_ROUNDS
     """K, replies of the master (paper: 5)."""
     window: int = 1
     """w, clips in the evidence window."""

@@ -19,13 +19,14 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.run import make_question, steps
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.library import Library
+from longvideoagent.server.limits import MAX_ROUNDS
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.summary import summarize_trace
 
@@ -43,7 +44,7 @@ VideoName = Annotated[str, Field(description="A name or an id from list_videos."
 StartS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Start of the span, in seconds.")]
 EndS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="End of the span, in seconds.")]
 Options = Annotated[list[str] | None, Field(description="Answer options; leave out for an open question.")]
-MaxRounds = Annotated[int, Field(ge=1, le=20, description="Maximum number of the master agent's replies.")]
+MaxRounds = Annotated[int, Field(ge=1, le=MAX_ROUNDS, description="Maximum number of the master agent's replies.")]
 
 
 def create_server(library: Library, team: Team, concurrency: int = 2) -> MCPServer:
@@ -148,7 +149,12 @@ class Tools:
         return {"text": result.text, "is_found": result.is_found, "evidence": evidence}
 
     async def ask_video(
-        self, ctx: Context, video: VideoName, question: str, options: Options = None, max_rounds: MaxRounds = 5
+        self,
+        ctx: Context,
+        video: VideoName,
+        question: str,
+        options: Options = None,
+        max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     ) -> dict[str, Any]:
         """Ask a question about a video; returns the answer, its confidence, and evidence with times. The outcome
         ``failed`` means that a model was not available; it is not an answer."""

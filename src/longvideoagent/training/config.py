@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import parse_toml
 from longvideoagent.core.context import Style
-from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings
 from longvideoagent.errors import DataError
 from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
@@ -143,7 +143,7 @@ class RLConfig(TrainingConfig):
     eval_steps: Count = 50
     team: str = OFFLINE
     """The team whose grounding and vision agents the master calls."""
-    max_rounds: Count = 5
+    max_rounds: Count = DEFAULT_MAX_ROUNDS
     window: Count = 1
     questions_per_step: Count = 16
     num_generations: Annotated[int | None, Field(ge=2)] = None

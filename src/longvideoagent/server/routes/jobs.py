@@ -12,17 +12,16 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.actions import ACTIONS
-from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings, Trace
 from longvideoagent.run import MAX_QUESTION_CHARS, make_question
 from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotFoundError
+from longvideoagent.server.limits import MAX_OPTIONS, MAX_ROUNDS
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.trace_dict import trace_to_dict
 
 router = APIRouter(prefix="/api", tags=["jobs"])
-MAX_ROUNDS = 20
-MAX_OPTIONS = 26
 Option = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -44,7 +43,7 @@ class JobRequest(BaseModel):
     options: Annotated[list[Option], Field(max_length=MAX_OPTIONS)] = []
     team: str | None = None
     """Default: the server's first team."""
-    max_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = 5
+    max_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = DEFAULT_MAX_ROUNDS
 
 
 @router.get("/teams")

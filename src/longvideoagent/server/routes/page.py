@@ -9,7 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
+from longvideoagent.run import MAX_QUESTION_CHARS
 from longvideoagent.server.job_record import JobState
+from longvideoagent.server.limits import MAX_OPTIONS, MAX_ROUNDS
 from longvideoagent.server.state import app_state
 from longvideoagent.views.html.page import render
 
@@ -32,6 +35,17 @@ async def get_health(request: Request) -> dict[str, Any]:
         "num_running": jobs.count(JobState.RUNNING),
         "num_queued": jobs.count(JobState.QUEUED),
         "concurrency": jobs.concurrency,
+    }
+
+
+@router.get("/api/limits", tags=["server"])
+async def get_limits() -> dict[str, int]:
+    """The limits of a question, and the default of ``max_rounds``."""
+    return {
+        "default_max_rounds": DEFAULT_MAX_ROUNDS,
+        "max_rounds": MAX_ROUNDS,
+        "max_options": MAX_OPTIONS,
+        "max_question_chars": MAX_QUESTION_CHARS,
     }
 
 

@@ -87,6 +87,8 @@ const encode = encodeURIComponent;
 
 export const readHealth = () => getJson("api/health");
 export const readActions = async () => (await getJson("api/actions")).actions;
+/** @returns {Promise<{default_max_rounds: number, max_rounds: number}>} */
+export const readLimits = () => getJson("api/limits");
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });

@@ -2,7 +2,7 @@
 
 import { loadActions } from "./actions.js";
 import { announce } from "./announce.js";
-import { readHealth, readTeams } from "./api.js";
+import { readHealth, readLimits, readTeams } from "./api.js";
 import { byId, setVisible } from "./dom.js";
 import { ABOUT, ErrorBanner } from "./error-banner.js";
 import { History } from "./history.js";
@@ -212,15 +212,17 @@ async function refresh() {
 }
 
 async function load() {
-  const [teams, { version }] = await Promise.all([
+  const [teams, { version }, limits] = await Promise.all([
     readTeams(),
     readHealth(),
+    readLimits(),
     loadActions(),
     library.load(),
     history.load(),
     runs.load(),
   ]);
   form.showTeams(teams);
+  form.setLimits(limits);
   byId("version").textContent = `version ${version}`;
   setLibraryOpen(library.videos.length === 0);
   isLoaded = true;

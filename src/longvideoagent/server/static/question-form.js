@@ -20,7 +20,7 @@ export class QuestionForm {
   #isBusy = false;
   #isEnabled = true;
 
-  /** @param {(draft: {question: string, options: string[], team: string|null, max_rounds: number}) => void} onSubmit */
+  /** @param {(draft: {question: string, options: string[], team: string|null, max_rounds?: number}) => void} onSubmit */
   constructor(onSubmit) {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -40,6 +40,12 @@ export class QuestionForm {
     this.#teams = teams;
     this.#team.replaceChildren(...teams.map(({ name }) => element("option", { value: name }, name)));
     this.#showTeamDescription();
+  }
+
+  /** @param {{default_max_rounds: number, max_rounds: number}} limits */
+  setLimits({ default_max_rounds, max_rounds }) {
+    this.#rounds.max = max_rounds;
+    this.#rounds.value ||= default_max_rounds;
   }
 
   /** @param {{question: string, options: string[]}[]} suggestions */
@@ -128,8 +134,9 @@ export class QuestionForm {
     this.showNote(question ? "" : "Write a question, or choose a suggested one.");
     if (!question) this.#question.focus();
     if (!question) return null;
-    // Before the teams are loaded the server uses the first team, as the page does.
-    return { question, options, team: this.#team.value || null, max_rounds: Number(this.#rounds.value) };
+    // Before the teams and limits are loaded the server uses its defaults, as the page does.
+    const max_rounds = this.#rounds.value ? { max_rounds: Number(this.#rounds.value) } : {};
+    return { question, options, team: this.#team.value || null, ...max_rounds };
   }
 
   #showTeamDescription() {
