@@ -313,7 +313,8 @@ def test_ask_budget_final_answer(short_video: Path, tmp_path: Path) -> None:
 
 def test_ask_dry_run(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(
-        '[master]\nmodel = "openai:a@http://127.0.0.1:9/v1"\n[prices.a]\nprompt = 1.0\ncompletion = 2.0\n'
+        '[master]\nmodel = "openai:a@http://127.0.0.1:9/v1"\n'
+        "[prices.a]\nprompt_usd_per_mtok = 1.0\ncompletion_usd_per_mtok = 2.0\n"
     )
     done = lva("ask", short_video, "What?", "--team", tmp_path / "team.toml", "--dry-run", "--max-usd", "0.5")
     assert done.returncode == 0, done.stderr

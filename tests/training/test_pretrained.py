@@ -79,17 +79,17 @@ def test_forecast_counts_adapter_weights(tmp_path: Path, monkeypatch: pytest.Mon
     assert full["min GB"] == math.ceil(weights * 16 / 1e9)
     with_kl = RLConfig.model_validate(fields | {"trl": {"beta": 0.1}})
     assert forecast(with_kl, "dapo")["min GB"] == math.ceil(weights * 20 / 1e9)
-    low_rank = RLConfig.model_validate(fields | {"lora": {"rank": 4, "modules": ["q_proj"]}})
+    low_rank = RLConfig.model_validate(fields | {"lora": {"rank": 4, "target_modules": ["q_proj"]}})
     on_cpu = forecast(low_rank, "dapo")
     assert on_cpu["trained weights"] == 3 * 4 * (512 + 512)  # layers, rank, width and heads
     assert on_cpu["min GB"] == 1
-    high_rank = RLConfig.model_validate(fields | {"lora": {"rank": 4096, "modules": ["q_proj"]}})
+    high_rank = RLConfig.model_validate(fields | {"lora": {"rank": 4096, "target_modules": ["q_proj"]}})
     on_cpu = forecast(high_rank, "dapo")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     on_gpu = forecast(high_rank, "dapo")
     trained = on_cpu["trained weights"]
     assert on_cpu["min GB"] == math.ceil((trained * 16 + weights * 4) / 1e9)
     assert on_gpu["min GB"] == math.ceil((trained * 16 + weights * 2) / 1e9)
-    unknown = RLConfig.model_validate(fields | {"lora": {"modules": ["nothing_like_it"]}})
+    unknown = RLConfig.model_validate(fields | {"lora": {"target_modules": ["nothing_like_it"]}})
     with pytest.raises(DataError, match="nothing_like_it"):
         forecast(unknown, "grpo")

@@ -151,7 +151,7 @@ def test_rl_refusals_in_one_line(exported: Path, random_model: Path, tmp_path: P
         (valid.replace(str(random_model), str(no_template)), "grpo", "no chat template"),
         (valid.replace("train.parquet", "none.parquet"), "grpo", "none.parquet"),
         (valid, "ppo", "no such algorithm"),
-        (valid + '\n[lora]\nmodules = ["nothing_like_it"]\n', "grpo", "nothing_like_it"),
+        (valid + '\n[lora]\ntarget_modules = ["nothing_like_it"]\n', "grpo", "nothing_like_it"),
         (per_device, "grpo", "cannot share 2 sequences per step evenly"),
         (eval_rows + valid, "grpo", "video s01e01 is in rows, too"),
         (valid.replace(str(tmp_path / "run"), str(no_template)), "grpo", "holds other files and no training run"),

@@ -18,7 +18,8 @@ FORMAT_1: dict[str, Any] = {
     "algorithm": "grpo", "model": "m", "style": "continuation", "look_tag": "search", "prompt_file": None,
     "reward": {"right": 1.0, "look_cost": 0.05},
     "limits": {"prompt": 600, "response": 900, "reply": 48, "least_reply": 24},
-    "steps": 40, "batch": 8, "at_once": 64, "learning_rate": 0.0004, "seed": 0, "lora": None, "trl": {"beta": 0.0},
+    "steps": 40, "batch": 8, "at_once": 64, "learning_rate": 0.0004, "seed": 0,
+    "lora": {"rank": 4, "alpha": 8, "modules": ["q_proj"]}, "trl": {"beta": 0.0},
     "data": "d", "rows": "r", "split": "train", "held_out": "h", "held_out_every": 10, "team": "offline",
     "max_rounds": 4, "window": 1, "group": 8, "temperature": 1.0, "vllm_memory": None,
 }  # fmt: skip
@@ -29,7 +30,8 @@ FORMAT_2 = {
         "max_prompt_tokens": 600, "max_response_tokens": 900, "max_reply_tokens": 48, "min_reply_tokens": 24,
     },
     "max_steps": 40, "questions_per_step": 8, "per_device_batch_size": 64, "learning_rate": 0.0004,
-    "trl": {"beta": 0.0}, "data": "d", "rows": "r", "eval_rows": "h", "eval_steps": 10, "max_rounds": 4,
+    "lora": {"rank": 4, "alpha": 8, "target_modules": ["q_proj"]}, "trl": {"beta": 0.0},
+    "data": "d", "rows": "r", "eval_rows": "h", "eval_steps": 10, "max_rounds": 4,
     "num_generations": 8,
 }  # fmt: skip
 """The same run as a configuration of today."""

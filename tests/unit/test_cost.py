@@ -55,7 +55,9 @@ def test_forecast_is_upper_bound(style: Style, agents: Agents, video: Video) -> 
         say(long), say("<request_grounding/>"), say("c01"), say("nothing"), say("<answer>a0</answer>"),
     ) as (url, server):  # fmt: skip
         spec = f"openai:m@{url}"
-        team_config = TeamConfig(style=style, prices={"m": TokenPrice(prompt=1.0, completion=2.0)})
+        team_config = TeamConfig(
+            style=style, prices={"m": TokenPrice(prompt_usd_per_mtok=1.0, completion_usd_per_mtok=2.0)}
+        )
         team_config = team_config.with_models(master=spec, grounding=spec, vision=spec)
         total = by_agent(forecast_cost(QUESTION, video, team_config, settings))["total"]
         trace = answer(QUESTION, video, load_team(team_config), settings)
@@ -72,7 +74,7 @@ def test_forecast_per_agent(video: Video) -> None:
         master=AgentConfig(model="openai:a", max_tokens=100),
         grounding=AgentConfig(model="openai:b"),
         vision=AgentConfig(model="openai:a", max_frames=8),
-        prices={"a": TokenPrice(prompt=1.0, completion=10.0)},
+        prices={"a": TokenPrice(prompt_usd_per_mtok=1.0, completion_usd_per_mtok=10.0)},
     )
     forecasts = by_agent(forecast_cost(QUESTION, video, team_config, RolloutSettings(max_rounds=5, parallel_looks=3)))
     assert (forecasts["master"].max_usage.calls, forecasts["master"].max_usage.completion_tokens) == (5, 500)
@@ -93,5 +95,6 @@ def test_max_usd_needs_prices() -> None:
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):
         check_prices(team_config, 1.0)
     check_prices(team_config, None)
-    check_prices(team_config.model_copy(update={"prices": {"a": TokenPrice(prompt=0, completion=0)}}), 1.0)
+    free = TokenPrice(prompt_usd_per_mtok=0, completion_usd_per_mtok=0)
+    check_prices(team_config.model_copy(update={"prices": {"a": free}}), 1.0)
     check_prices(TeamConfig(), 1.0)

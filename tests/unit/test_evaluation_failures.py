@@ -114,7 +114,7 @@ def test_run_stops_at_max_run_usd(tmp_path: Path) -> None:
     with serving(say("<answer>a1</answer>")) as (url, _):
         model = f"openai:m@{url}"
         team_config = TeamConfig.model_validate(
-            {"master": {"model": model}, "prices": {"m": {"prompt": 0, "completion": 1e6}}}
+            {"master": {"model": model}, "prices": {"m": {"prompt_usd_per_mtok": 0, "completion_usd_per_mtok": 1e6}}}
         )
         limits = RunLimits(concurrency=1, max_run_usd=10.0)  # a reply has three tokens, a dollar each
         result = run_evaluation(

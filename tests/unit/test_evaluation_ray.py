@@ -80,8 +80,8 @@ TEAM = """
 [master]
 model = "openai:m@{url}"
 [prices.m]
-prompt = 0
-completion = 1e6  # a reply has three tokens, a dollar each
+prompt_usd_per_mtok = 0
+completion_usd_per_mtok = 1e6  # a reply has three tokens, a dollar each
 """
 
 

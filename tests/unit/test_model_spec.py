@@ -79,7 +79,8 @@ def test_unpriced_models() -> None:
     priced, free = AgentConfig(model="openai:a@http://h/v1"), AgentConfig(model="vllm:b")
     team_config = TeamConfig(master=priced, grounding=free, vision=priced)
     assert team_config.unpriced == ("a",)
-    assert TeamConfig.model_validate({"master": priced, "prices": {"a": {"prompt": 1, "completion": 2}}}).unpriced == ()
+    price = {"prompt_usd_per_mtok": 1, "completion_usd_per_mtok": 2}
+    assert TeamConfig.model_validate({"master": priced, "prices": {"a": price}}).unpriced == ()
 
 
 # --- a back end in a package of its own ----------------------------------------------------------

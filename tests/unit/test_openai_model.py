@@ -178,7 +178,7 @@ def test_dropped_images_detected() -> None:
 
 def test_reply_price() -> None:
     with serving(say("hi")) as (url, _):
-        assert ask(url, price=TokenPrice(prompt=1e6, completion=2e6)).usage.usd == 7 + 2 * 3
+        assert ask(url, price=TokenPrice(prompt_usd_per_mtok=1e6, completion_usd_per_mtok=2e6)).usage.usd == 7 + 2 * 3
 
 
 def test_key_from_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def check_prices(team_config: TeamConfig, max_usd: float | None, option: str = "
         name = team_config.unpriced[0]
         raise UsageError(
             f"no price is known for {name}, so {option} means nothing; "
-            f'give a --team file with [prices."{name}"] prompt = …, completion = … (dollars per million tokens)'
+            f'give a --team file with [prices."{name}"] prompt_usd_per_mtok = …, completion_usd_per_mtok = …'
         )
 
 

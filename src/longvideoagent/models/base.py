@@ -35,14 +35,17 @@ DEFAULTS = CallSettings()
 
 @pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid"})
 class TokenPrice:
-    """What a model costs, in US dollars per million tokens. Images count as the tokens they are."""
+    """The price of a model's tokens. Images count as the tokens they are."""
 
-    prompt: Annotated[float, Field(ge=0)]
-    completion: Annotated[float, Field(ge=0)]
+    prompt_usd_per_mtok: Annotated[float, Field(ge=0)]
+    """Per million prompt tokens."""
+    completion_usd_per_mtok: Annotated[float, Field(ge=0)]
+    """Per million completion tokens."""
 
     def usd(self, usage: Usage) -> float:
         """The cost of a call or a sum of calls."""
-        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+        prompt_usd = usage.prompt_tokens * self.prompt_usd_per_mtok
+        return (prompt_usd + usage.completion_tokens * self.completion_usd_per_mtok) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

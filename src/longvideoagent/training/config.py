@@ -69,7 +69,7 @@ class Lora(BaseModel):
 
     rank: Count = 128
     alpha: Count = 64
-    modules: str | list[str] = "all-linear"
+    target_modules: str | list[str] = "all-linear"
 
 
 class TrainingConfig(BaseModel):

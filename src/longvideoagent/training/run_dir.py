@@ -184,6 +184,8 @@ def _migrate_settings_1(settings: Mapping[str, Any]) -> dict[str, Any]:
     migrated = _renamed(settings, names)
     if isinstance(migrated.get("limits"), Mapping):
         migrated["limits"] = _renamed(migrated["limits"], _LIMIT_NAMES_1)
+    if isinstance(migrated.get("lora"), Mapping):
+        migrated["lora"] = _renamed(migrated["lora"], {"modules": "target_modules"})
     if isinstance(migrated.get("reward"), Mapping):
         migrated["reward"] = _renamed(migrated["reward"], {"right": "correct"})
     return migrated

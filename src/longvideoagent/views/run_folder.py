@@ -212,6 +212,10 @@ def _from_version_2(config: dict[str, Any]) -> dict[str, Any]:
         for agent in ("master", "grounding", "vision"):
             if migrated["team"][agent].get("max_concurrency") == _MAX_CONCURRENCY_2:
                 del migrated["team"][agent]["max_concurrency"]
+        prices = migrated["team"].get("prices", {})
+        migrated["team"]["prices"] = {
+            model: {f"{name}_usd_per_mtok": value for name, value in price.items()} for model, price in prices.items()
+        }
         migrated["team"] = TeamConfig.model_validate(migrated["team"]).model_dump(mode="json")
     return migrated
 
