@@ -1,6 +1,6 @@
 /** Numbers and codes as text. */
 
-/** Seconds as m:ss or h:mm:ss. Rounded to hundredths first, so that 359.999 s is 6:00. */
+/** Seconds as m:ss or h:mm:ss. Rounded to hundredths first, so that 359.999 s is 6:00; as core/timefmt.py. */
 export function formatTimestamp(time_s) {
   const whole_s = Math.max(0, Math.floor(Math.round(time_s * 100) / 100));
   const seconds = String(whole_s % 60).padStart(2, "0");
