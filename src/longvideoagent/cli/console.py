@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast
+from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
@@ -33,7 +34,7 @@ MAX_OBSERVATION_LINES = 6
 MAX_CHARS = 2000
 """Of one question, option, thought or action; the JSON form has all of it."""
 LABEL_WIDTH = 8
-_ACTION_STYLES = {"look": "cyan", "relocate": "magenta", "answer": "green", "invalid": "red"}
+_ACTION_STYLES = {spec.name: spec.terminal_style for spec in ACTIONS}
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def stdout_console(*, quiet: bool = False) -> Console:
 
 def note(text: str) -> None:
     """Print one line on stderr."""
-    sys.stderr.write(f"lva: {' '.join(_printable(text).split())}\n")
+    sys.stderr.write(f"lva: {' '.join(without_control_characters(text).split())}\n")
 
 
 class _NoteHandler(logging.Handler):
@@ -130,7 +131,7 @@ class LiveReply:
 
     def _show(self, text: str) -> None:
         if self.status is not None:
-            tail = " ".join(_printable(text[-4 * self.width :]).split())
+            tail = " ".join(without_control_characters(text[-4 * self.width :]).split())
             self.status.update(Text(tail[-max(20, self.width - 8) :], style="dim italic"))
             self.status.start()
 
@@ -163,7 +164,7 @@ class StepPrinter:
         if isinstance(step, RoundView):
             if step.thought:
                 self._line("thinks", step.thought[:MAX_CHARS], "dim italic")
-            self._line(step.action, step.argument[:MAX_CHARS], _ACTION_STYLES.get(step.action, ""))
+            self._line(step.action, step.argument[:MAX_CHARS], _ACTION_STYLES[step.action])
         elif step.clip is not None:
             start, end = format_timestamp(step.clip.start_s), format_timestamp(step.clip.end_s)
             self._line("located", f"{step.clip.label}, {start} to {end}: {step.reason}", "blue")
@@ -184,7 +185,7 @@ class StepPrinter:
 
     def _line(self, label: str, text: str, style: str = "") -> None:
         """Print a label and its text, wrapped to the width with a hanging indent."""
-        for line in Text(_printable(text), style=style).wrap(
+        for line in Text(without_control_characters(text), style=style).wrap(
             self._console, max(20, self._console.width - LABEL_WIDTH - 3)
         ):
             line.rstrip()
@@ -202,7 +203,7 @@ def _answer_line(trace: Trace) -> Text:
         remark += f"  answered at the end of its budget: {trace.cause}"
     if trace.evidence == ():
         remark += "  nothing in the video supports it"
-    return Text.assemble((f"= {label}{_printable(trace.answer)}", "bold green"), (remark, "dim"))
+    return Text.assemble((f"= {label}{without_control_characters(trace.answer)}", "bold green"), (remark, "dim"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:
@@ -229,14 +230,16 @@ def print_forecast(forecasts: Sequence[CostForecast]) -> None:
         )
         dollars = "no price" if row.usd is None else f"{row.usd:.4f}"
         style = "bold" if row is forecasts[-1] else ""
-        table.add_row(row.agent, _printable(row.model), *(f"{n:,}" for n in counts), dollars, style=style)
+        table.add_row(
+            row.agent, without_control_characters(row.model), *(f"{n:,}" for n in counts), dollars, style=style
+        )
     console = stdout_console()
     console.print(table)
     assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_PICTURE:,} tokens per image."
     console.print(Text(f"{assumed} Retries are not included. Nothing was asked.", style="dim"))
 
 
-def _printable(text: str) -> str:
+def without_control_characters(text: str) -> str:
     """The text without control characters, which a terminal would obey; it may come from a video or a model."""
     return "".join(char if char.isprintable() else " " for char in text)
 

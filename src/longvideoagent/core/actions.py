@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import Template
-from typing import Literal
+from typing import Literal, get_args
 
 AgentName = Literal["master", "grounding", "vision"]
+AGENT_NAMES: tuple[AgentName, ...] = get_args(AgentName)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class ActionSpec:
     """What heads the action in the report and on the page."""
     icon: str
     """One character that stands for the action."""
+    terminal_style: str
+    """The style of the action in the terminal, as ``rich`` names it."""
     count_name: str
     """The name of a count of these actions in metrics and training logs."""
     tags: tuple[str, ...] = ()
@@ -88,6 +91,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         argument="query",
         label="Look",
         icon="◉",
+        terminal_style="cyan",
         count_name="looks",
         tags=("visual_query", "search"),
         agent="vision",
@@ -101,6 +105,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         argument="request",
         label="Relocate",
         icon="⇄",
+        terminal_style="magenta",
         count_name="relocations",
         tags=("request_grounding",),
         agent="grounding",
@@ -114,6 +119,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         argument="text",
         label="Answer",
         icon="✓",
+        terminal_style="green",
         count_name="answers",
         tags=("answer",),
         is_final=True,
@@ -125,6 +131,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         argument="reason",
         label="Invalid reply",
         icon="✕",
+        terminal_style="red",
         count_name="invalid_rounds",
         is_error=True,
     ),
