@@ -56,7 +56,7 @@ def write_results(folder: Path, runs: Sequence[Path], seconds: float) -> None:
     lines = [f"{'':42}{'% correct':>16}{'p':>8}"]
     for run in runs:
         mean, (low, high) = accuracy[run.name]["mean"], accuracy[run.name]["interval"] or (0.0, 1.0)
-        p = "" if run is before else f"{compare(before, run).p:8.4f}"
+        p = "" if run is before else f"{compare(before, run).p_value:8.4f}"
         lines.append(f"{run.name:42}{f'{100 * mean:.1f} ({100 * low:.0f} to {100 * high:.0f})':>16}{p}")
     for need in NEEDS:
         lines.append(f"\n{need}, {means[before.name][need].questions} questions")

@@ -228,14 +228,14 @@ def test_frame_baseline_video_without_frames_fails(release: Path, tmp_path: Path
 
 def test_warning_no_frames(release: Path, tmp_path: Path) -> None:
     warnings: list[str] = []
-    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "bare", warn=warnings.append)
+    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "bare", on_warning=warnings.append)
     assert [line.partition(": ")[2] for line in warnings] == [
         "has no frames of the videos asked about, so vision sees nothing; put them in its folder frames, "
         "or give --agents grounding"
     ]
-    run(eval_config(release, limit=1), tmp_path / "grounding", warn=warnings.append)
+    run(eval_config(release, limit=1), tmp_path / "grounding", on_warning=warnings.append)
     write_frames(release / "frames")
-    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "seen", warn=warnings.append)
+    run(eval_config(release, agents="grounding+vision", limit=1), tmp_path / "seen", on_warning=warnings.append)
     assert len(warnings) == 1
 
 
@@ -243,10 +243,10 @@ def test_warning_counts_clips_without_frames(release: Path, tmp_path: Path) -> N
     warnings: list[str] = []
     write_frames(release / "frames")
     shutil.rmtree(release / "frames" / CLIPS[3])
-    run(eval_config(release, agents="grounding+vision"), tmp_path / "vision", warn=warnings.append)
+    run(eval_config(release, agents="grounding+vision"), tmp_path / "vision", on_warning=warnings.append)
     with serving(reply_as_any_model) as (url, _):
         config = eval_config(release, models_at(url, "baseline"), baseline="subtitles+frames")
-        run(config, tmp_path / "baseline", warn=warnings.append)
+        run(config, tmp_path / "baseline", on_warning=warnings.append)
     assert [line.partition(": ")[2] for line in warnings] == [
         "has no frames of 1 of 4 clips, so vision sees nothing there; put them in its folder frames, "
         "or give --agents grounding",

@@ -21,7 +21,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.ray import Work, ask_shard, split_shards
+from longvideoagent.evaluation.ray import ShardContext, ask_shard, split_shards
 from longvideoagent.evaluation.runner import RunLimits
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import some_questions, write_release, write_slow_release
@@ -44,10 +44,10 @@ def test_shards_keep_videos_together() -> None:
 
 
 def test_worker_data_lack_questions(tmp_path: Path) -> None:
-    work = Work(eval_config(write_release(tmp_path / "data", some_questions(4))), RunLimits(), None)
-    assert {each.question.id for each in ask_shard(["3", "1"], work) if isinstance(each, Trace)} == {"3", "1"}
+    context = ShardContext(eval_config(write_release(tmp_path / "data", some_questions(4))), RunLimits(), None)
+    assert {each.question.id for each in ask_shard(["3", "1"], context) if isinstance(each, Trace)} == {"3", "1"}
     with pytest.raises(DataError, match=r"lacks 2 of the questions, 7, 9 first; copy the same data set to every node"):
-        list(ask_shard(["1", "7", "9"], work))
+        list(ask_shard(["1", "7", "9"], context))
 
 
 NODE = """
@@ -94,15 +94,15 @@ def traces_without_times(path: Path) -> list[Any]:
 UNPICKLABLE = """
 import sys, threading
 from pathlib import Path
-from longvideoagent.evaluation.ray import Work, ask_on_ray
+from longvideoagent.evaluation.ray import ShardContext, ask_on_ray
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.config import load_samples
 from longvideoagent.evaluation.store import RunWriter
 from tests.plugins.runs import eval_config
 config, folder = eval_config(Path(sys.argv[1])), Path(sys.argv[2])
 folder.mkdir()
-work = Work(config, RunLimits(), threading.Lock())  # cannot be pickled
-ask_on_ray("auto", load_samples(config)[1], work, RunWriter(folder), lambda *_: None)
+context = ShardContext(config, RunLimits(), threading.Lock())  # cannot be pickled
+ask_on_ray("auto", load_samples(config)[1], context, RunWriter(folder), lambda *_: None)
 """
 
 

@@ -33,10 +33,10 @@ def test_compare_two_runs(release: Path, tmp_path: Path) -> None:
         run(eval_config(release, team_config), tmp_path / "correct")
         run(eval_config(release, team_config, limit=8), tmp_path / "wrong")
     comparison = compare(tmp_path / "correct", tmp_path / "wrong")
-    assert (comparison.common, comparison.gain, comparison.interval) == (8, -1.0, None)
-    assert comparison.p == pytest.approx(2 / 2**2)  # two videos
-    assert comparison.p_mcnemar == pytest.approx(2 / 2**8)
-    assert [flip.gained for flip in comparison.flips] == [False] * 8
+    assert (comparison.num_common, comparison.gain, comparison.interval) == (8, -1.0, None)
+    assert comparison.p_value == pytest.approx(2 / 2**2)  # two videos
+    assert comparison.p_value_mcnemar == pytest.approx(2 / 2**8)
+    assert [flip.is_gain for flip in comparison.flips] == [False] * 8
     assert any(line.startswith("limit: null -> 8") for line in comparison.settings)
 
 

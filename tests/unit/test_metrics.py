@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.core.actions import ACTIONS
+from longvideoagent.core.actions import ACTIONS, AGENT_NAMES
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Reply, Usage, VisionResult
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.evaluation.compare import bootstrap, mcnemar, sign_flip
+from longvideoagent.evaluation.compare import VideoGain, bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
 from longvideoagent.evaluation.score import GroundingScore, SampleScore, score_sample
 from tests.plugins.timelines import make_timeline
@@ -53,7 +53,7 @@ def make_score(
         grounding=GroundingScore(),
         num_rounds=1,
         actions={spec.count_name: 0 for spec in ACTIONS},
-        usage=(Usage(), Usage(), Usage()),
+        usage={agent: Usage() for agent in AGENT_NAMES},
     )
 
 
@@ -70,10 +70,10 @@ def test_score_of_a_trace() -> None:
     assert (score.correct, score.confidence, score.question_word) == (True, 0.75, "what")
     assert (score.num_rounds, score.actions["looks"], score.actions["relocations"]) == (3, 1, 1)
     assert (score.grounding.first, score.grounding.last, score.grounding.any) == (False, True, True)
-    assert score.grounding.covered == 1.0
+    assert score.grounding.coverage == 1.0
     clip = TIMELINE.clips[1]
     assert score.grounding.iou == pytest.approx(2 / (clip.end_s - clip.start_s))
-    master, grounding, vision = score.usage
+    master, grounding, vision = score.usage.values()
     assert (master.calls, grounding.calls, vision.calls, vision.images, master.prompt_tokens) == (3, 3, 1, 15, 5)
 
 
@@ -90,25 +90,25 @@ def test_score_several_gold_spans() -> None:
         trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
         score = score_sample(Sample(QUESTION, gold, "what", "v"), trace).grounding
         assert score.iou == pytest.approx(iou)
-        assert score.covered == 1.0
+        assert score.coverage == 1.0
 
 
-@pytest.mark.parametrize(("label", "iou", "covered"), [("c01", 0.0, 1.0), ("c02", 1 / 6, 1.0), ("c03", 0.0, 0.0)])
+@pytest.mark.parametrize(("label", "iou", "coverage"), [("c01", 0.0, 1.0), ("c02", 1 / 6, 1.0), ("c03", 0.0, 0.0)])
 @pytest.mark.parametrize("is_moment_first", [True, False])
-def test_score_moment_and_span(label: str, iou: float, covered: float, is_moment_first: bool) -> None:
+def test_score_moment_and_span(label: str, iou: float, coverage: float, is_moment_first: bool) -> None:
     start_s = TIMELINE.clips[1].start_s
     moment, span = (15.0, 15.0), (start_s + 20, start_s + 30)
     first, second = (moment, span) if is_moment_first else (span, moment)
     trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
     score = score_sample(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding
     assert score.iou == pytest.approx(iou)
-    assert score.covered == covered
+    assert score.coverage == coverage
 
 
 def test_score_failure_usage() -> None:
     trace = finish(GroundingResult("c02"), AgentFailure("master", "down", Usage(calls=6)))
     score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
-    assert (score.outcome, score.correct, score.usage[0].calls) == (Outcome.FAILED, False, 6)
+    assert (score.outcome, score.correct, score.usage["master"].calls) == (Outcome.FAILED, False, 6)
 
 
 def test_score_invalid_answer() -> None:
@@ -158,7 +158,7 @@ def test_estimate_equal_videos(share: float, interval: tuple[float, float] | Non
 def test_estimate_single_video(results: list[float]) -> None:
     result = estimate(("v", result) for result in results)
     assert result is not None
-    assert (result.standard_error, result.interval, result.n) == (None, None, len(results))
+    assert (result.standard_error, result.interval, result.num_questions) == (None, None, len(results))
 
 
 def test_summary_both_denominators() -> None:
@@ -179,7 +179,7 @@ def test_calibration_by_hand() -> None:
     result = calibration(scores)
     high = 3 * abs((0.95 + 0.95 + 1.0) / 3 - 2 / 3)
     assert result["ece"] == pytest.approx((high + abs(0.25 - 1)) / 4)
-    assert [each["n"] for each in result["bins"]] == [1, 3]
+    assert [bin_["num_answers"] for bin_ in result["bins"]] == [1, 3]
     assert result["accuracy_at_coverage"]["0.2"] == 1.0  # the most confident one
     assert result["accuracy_at_coverage"]["1.0"] == 0.75
 
@@ -199,17 +199,17 @@ def test_calibration_ignores_invalid_confidence(stated: float) -> None:
     trace = finish(GroundingResult("c02"), Reply("<answer>a0</answer>", confidence=stated))
     score = score_sample(Sample(QUESTION, GOLD, "what", "v"), trace)
     assert score.confidence is None
-    assert summarize([score], 1)["calibration"]["n"] == 0
+    assert summarize([score], 1)["calibration"]["num_answers"] == 0
 
 
 def test_score_moment_has_no_iou() -> None:
     middle_s = TIMELINE.clips[1].start_s + 1
     moment = Gold(0, "c02", middle_s, middle_s)
-    for label, covered in (("c02", 1.0), ("c01", 0.0), (None, 0.0)):
+    for label, coverage in (("c02", 1.0), ("c01", 0.0), (None, 0.0)):
         score = score_sample(
             Sample(QUESTION, moment, "what", "v"), finish(GroundingResult(label), Reply("<answer>a0</answer>"))
         )
-        assert (score.grounding.iou, score.grounding.covered) == (None, covered)
+        assert (score.grounding.iou, score.grounding.coverage) == (None, coverage)
         assert score.grounding.last is (label == "c02")
 
 
@@ -259,14 +259,14 @@ def test_sign_flip_equals_mcnemar_for_single_questions(gained: int, lost: int) -
 
 def test_sign_flip_single_video() -> None:
     assert sign_flip([20]) == 1.0
-    assert bootstrap([(20, 20)]) is None
+    assert bootstrap([VideoGain(20, 20)]) is None
 
 
 def test_bootstrap_draws_videos() -> None:
-    interval = bootstrap([(number % 2, 1) for number in range(100)])
+    interval = bootstrap([VideoGain(number % 2, 1) for number in range(100)])
     assert interval == pytest.approx((0.4, 0.6), abs=0.03)
-    assert bootstrap([(50, 50), (0, 50)]) == (0.0, 1.0)
+    assert bootstrap([VideoGain(50, 50), VideoGain(0, 50)]) == (0.0, 1.0)
 
 
 def test_bootstrap_equal_gains() -> None:
-    assert bootstrap([(1, 2), (2, 4)]) is None
+    assert bootstrap([VideoGain(1, 2), VideoGain(2, 4)]) is None

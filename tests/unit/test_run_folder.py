@@ -32,7 +32,7 @@ from tests.plugins.runs import eval_config, ids, lines, run
 def test_run_asks_every_question_once(release: Path, tmp_path: Path) -> None:
     summary = run(eval_config(release), tmp_path / "run")
     assert sorted(ids(tmp_path / "run")) == sorted(str(number) for number in range(12))
-    assert (summary["num_questions"], summary["num_finished"], summary["accuracy"]["n"]) == (12, 12, 12)
+    assert (summary["num_questions"], summary["num_finished"], summary["accuracy"]["num_questions"]) == (12, 12, 12)
     assert summary == json.loads((tmp_path / "run" / "summary.json").read_text())
 
 

@@ -54,23 +54,23 @@ def run_progress() -> Iterator[OnProgress]:
 
 def _summary_line(scores: Collection[SampleScore]) -> str:
     usage = sum((score.total_usage for score in scores), Usage())
-    share = to_dict(accuracy(scores))
-    parts = [f"{percent(share)} correct" if share else "", f"{usage.calls:,} calls"]
+    estimate = to_dict(accuracy(scores))
+    parts = [f"{percent(estimate)} correct" if estimate else "", f"{usage.calls:,} calls"]
     parts += [f"{usage.tokens:,} tokens"] if usage.tokens else []
     parts += [f"${usage.usd:.2f}"] if usage.usd else []
     return " · ".join(part for part in parts if part)
 
 
-def percent(share: Mapping[str, Any] | None) -> str:
-    """A share in percent with half its 95 % interval, or with both bounds of a one-sided interval."""
-    if share is None:
+def percent(estimate: Mapping[str, Any] | None) -> str:
+    """A fraction in percent with half its 95 % interval, or with both bounds of a one-sided interval."""
+    if estimate is None:
         return "–"
-    mean = f"{100 * share['mean']:.1f}"
-    if share["standard_error"]:
-        return f"{mean} ± {100 * Z_95 * share['standard_error']:.1f} %"
-    if share["interval"] is None:
+    mean = f"{100 * estimate['mean']:.1f}"
+    if estimate["standard_error"]:
+        return f"{mean} ± {100 * Z_95 * estimate['standard_error']:.1f} %"
+    if estimate["interval"] is None:
         return f"{mean} ± – %"
-    return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in share["interval"]))
+    return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in estimate["interval"]))
 
 
 def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
@@ -88,7 +88,7 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
     for cause, number in summary["failures"].items():
         console.print(Text(f"{number:,} failed: {cause}", style="red"), soft_wrap=True)
     _print_groups(console, summary["by_kind"])
-    grounding = [f"{name} {percent(share)}" for name, share in summary["grounding"].items() if share]
+    grounding = [f"{name} {percent(estimate)}" for name, estimate in summary["grounding"].items() if estimate]
     if grounding:
         console.print(f"grounding: {', '.join(grounding)}", soft_wrap=True)
     means = summary["per_question"].items()
@@ -121,14 +121,14 @@ def _config_line(config: EvalConfig) -> str:
 
 def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, share in groups.items():
-        if share:
-            table.add_row(name, percent(share), f"n={share['n']:,}", _bar(share["mean"]))
+    for name, estimate in groups.items():
+        if estimate:
+            table.add_row(name, percent(estimate), f"n={estimate['num_questions']:,}", _bar(estimate["mean"]))
     console.print(table)
 
 
-def _bar(share: float) -> Text:
-    return Text("█" * round(BAR_WIDTH * share), style="green")
+def _bar(fraction: float) -> Text:
+    return Text("█" * round(BAR_WIDTH * fraction), style="green")
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -139,16 +139,16 @@ def print_comparison(comparison: Comparison) -> None:
     for line in comparison.gold_inputs:
         console.print(Text(f"AGENTS GET GOLD IN {line}", style="bold red"), soft_wrap=True)
     first, second = percent(to_dict(comparison.first)), percent(to_dict(comparison.second))
-    console.print(f"{comparison.common:,} common questions: {first} → {second}", soft_wrap=True)
+    console.print(f"{comparison.num_common:,} common questions: {first} → {second}", soft_wrap=True)
     bounds = comparison.interval
     interval = "from {:+.1f} to {:+.1f}".format(*(100 * bound for bound in bounds)) if bounds else "–"
-    gain = f"{100 * comparison.gain:+.1f} points, 95 % {interval}, p = {comparison.p:.3g} by video"
+    gain = f"{100 * comparison.gain:+.1f} points, 95 % {interval}, p = {comparison.p_value:.3g} by video"
     console.print(Text(gain, style="bold"), soft_wrap=True)
-    console.print(f"McNemar p = {comparison.p_mcnemar:.3g}, if questions about one video were independent")
-    gained = sum(flip.gained for flip in comparison.flips)
+    console.print(f"McNemar p = {comparison.p_value_mcnemar:.3g}, if questions about one video were independent")
+    gained = sum(flip.is_gain for flip in comparison.flips)
     console.print(f"{gained:,} questions gained, {len(comparison.flips) - gained:,} lost")
     for flip in comparison.flips[:MAX_FLIPS]:
-        sign, style = ("+", "green") if flip.gained else ("-", "red")
+        sign, style = ("+", "green") if flip.is_gain else ("-", "red")
         question = flip.sample.question
         console.print(Text.assemble((f"{sign} {question.id} ", style), question.text), soft_wrap=True)
     if len(comparison.flips) > MAX_FLIPS:
@@ -162,7 +162,7 @@ def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
         table.add_column(name)
     for value, summary in summaries.items():
         calls = sum(usage["calls"] for usage in summary["agents"].values())
-        share, grounding = summary["accuracy"], summary["grounding"]["window"]
-        bar = _bar(share["mean"] if share else 0)
-        table.add_row(value, percent(share), percent(grounding), f"{calls:,}", bar)
+        estimate, grounding = summary["accuracy"], summary["grounding"]["window"]
+        bar = _bar(estimate["mean"] if estimate else 0)
+        table.add_row(value, percent(estimate), percent(grounding), f"{calls:,}", bar)
     stdout_console().print(table)

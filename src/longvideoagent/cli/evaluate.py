@@ -168,7 +168,7 @@ def ablate(
     options = RunOptions(
         RunLimits(concurrency),
         None if no_cache else cache_path(),
-        warn=note,
+        on_warning=note,
         on_interrupt=lambda: _exit_interrupted(folder),
     )
     with run_progress() as on_progress:

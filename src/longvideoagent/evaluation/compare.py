@@ -15,7 +15,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.config import describe_gold_inputs, differences
 from longvideoagent.evaluation.evaluate import score_run
-from longvideoagent.evaluation.metrics import Estimate, accuracy
+from longvideoagent.evaluation.metrics import Estimate, Interval, accuracy
 from longvideoagent.evaluation.score import SampleScore
 from longvideoagent.views.run_folder import read_config, read_samples
 
@@ -27,7 +27,7 @@ class Flip:
     """A question that one run answers correctly and the other does not."""
 
     sample: Sample
-    gained: bool
+    is_gain: bool
     """True where the second run is correct."""
 
 
@@ -39,16 +39,16 @@ class Comparison:
     """Fields that differ, versions included, as ``name: first -> second``."""
     gold_inputs: tuple[str, ...]
     """Each way in which a run gives gold to the agents, with the run's folder."""
-    common: int
+    num_common: int
     first: Estimate | None
     second: Estimate | None
     gain: float
-    """The second accuracy less the first, as a share of one."""
-    interval: tuple[float, float] | None
+    """The second accuracy less the first, as a fraction of one."""
+    interval: Interval | None
     """95 % of the gain over resampled videos; None for a single video, or where all videos gain alike."""
-    p: float
+    p_value: float
     """Exact and two-sided: how likely the gain is if the runs were swapped by chance, video by video."""
-    p_mcnemar: float
+    p_value_mcnemar: float
     """McNemar's exact test, two-sided: the same with questions swapped one by one, as if they were independent."""
     flips: tuple[Flip, ...]
 
@@ -66,25 +66,25 @@ class _Pair(NamedTuple):
     second: SampleScore
 
 
-def compare(one: Path, other: Path) -> Comparison:
+def compare(first: Path, second: Path) -> Comparison:
     """Compare two runs. Raises DataError for runs without a common question or with different versions of one."""
-    before, now = read_config(one), read_config(other)
-    samples, pairs = read_samples(one), _pairs(one, other)
+    before, now = read_config(first), read_config(second)
+    samples, pairs = read_samples(first), _pairs(first, second)
     gains = _gains_by_video(pairs)
     flips = [
         Flip(samples[pair.first.id], pair.second.correct) for pair in pairs if pair.first.correct != pair.second.correct
     ]
-    gained = sum(flip.gained for flip in flips)
+    gained = sum(flip.is_gain for flip in flips)
     return Comparison(
         settings=tuple(differences(before, now)),
-        gold_inputs=(*_gold_inputs(one, before), *_gold_inputs(other, now)),
-        common=len(pairs),
+        gold_inputs=(*_gold_inputs(first, before), *_gold_inputs(second, now)),
+        num_common=len(pairs),
         first=accuracy(pair.first for pair in pairs),
         second=accuracy(pair.second for pair in pairs),
         gain=(2 * gained - len(flips)) / len(pairs),
         interval=bootstrap(gains),
-        p=sign_flip(each.gain for each in gains),
-        p_mcnemar=mcnemar(gained, len(flips) - gained),
+        p_value=sign_flip(video_gain.gain for video_gain in gains),
+        p_value_mcnemar=mcnemar(gained, len(flips) - gained),
         flips=tuple(flips),
     )
 
@@ -96,19 +96,23 @@ def _gold_inputs(run: Path, config: dict[str, Any]) -> Iterable[str]:
     return (f"{run}: {description}" for description in descriptions)
 
 
-def _pairs(one: Path, other: Path) -> list[_Pair]:
+def _pairs(first: Path, second: Path) -> list[_Pair]:
     """The scores of questions with a gold option that both runs have finished."""
-    samples, others = read_samples(one), read_samples(other)
-    first, second = ({score.id: score for score in score_run(path) if score.has_gold} for path in (one, other))
-    common = [name for name in first if name in second]
+    first_samples, second_samples = read_samples(first), read_samples(second)
+    first_scores, second_scores = (_scores_with_gold(path) for path in (first, second))
+    common = [name for name in first_scores if name in second_scores]
     if not common:
-        raise DataError(f"{one} and {other} share no finished question; compare runs of one data set")
+        raise DataError(f"{first} and {second} share no finished question; compare runs of one data set")
     for name in common:
-        if samples[name].question != others[name].question:
-            raise DataError(f"{one} and {other} differ in the text of question {name}; compare runs of one data set")
-        if samples[name].gold.option_index != others[name].gold.option_index:
-            raise DataError(f"{one} and {other} differ in the gold answer of question {name}; check the data")
-    return [_Pair(first[name], second[name]) for name in common]
+        if first_samples[name].question != second_samples[name].question:
+            raise DataError(f"{first} and {second} differ in the text of question {name}; compare runs of one data set")
+        if first_samples[name].gold.option_index != second_samples[name].gold.option_index:
+            raise DataError(f"{first} and {second} differ in the gold answer of question {name}; check the data")
+    return [_Pair(first_scores[name], second_scores[name]) for name in common]
+
+
+def _scores_with_gold(path: Path) -> dict[str, SampleScore]:
+    return {score.id: score for score in score_run(path) if score.has_gold}
 
 
 def _gains_by_video(pairs: Iterable[_Pair]) -> list[VideoGain]:
@@ -120,8 +124,8 @@ def _gains_by_video(pairs: Iterable[_Pair]) -> list[VideoGain]:
 
 
 def sign_flip(gains: Iterable[int]) -> float:
-    """Two-sided exact p of gains by video under random signs: the share of sign patterns whose sum is at least as far
-    from zero. With one question a video it is McNemar's test."""
+    """Two-sided exact p of gains by video under random signs: the fraction of sign patterns whose sum is at least as
+    far from zero. With one question a video it is McNemar's test."""
     nonzero = [gain for gain in gains if gain]
     reach = sum(map(abs, nonzero))
     chances = np.zeros(2 * reach + 1)  # of each sum from -reach to reach
@@ -140,14 +144,12 @@ def mcnemar(gained: int, lost: int) -> float:
     return min(1.0, math.exp(np.logaddexp.reduce(logs) + (1 - flips) * math.log(2)))
 
 
-def bootstrap(
-    gains: Sequence[tuple[int, int]], num_resamples: int = NUM_RESAMPLES, seed: int = 0
-) -> tuple[float, float] | None:
-    """The middle 95 % of the gain when videos, each a gain and a count of questions, are drawn with replacement. None
+def bootstrap(gains: Sequence[VideoGain], num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> Interval | None:
+    """The middle 95 % of the gain when videos, each with its questions, are drawn with replacement. None
     where all gain alike, since what does not vary here may vary elsewhere."""
-    if len({gain / count for gain, count in gains}) == 1:
+    if len({video_gain.gain / video_gain.num_questions for video_gain in gains}) == 1:
         return None
     distinct, counts = np.unique(gains, axis=0, return_counts=True)  # few values, however many videos
     draws = np.random.default_rng(seed).multinomial(len(gains), counts / len(gains), num_resamples)
     low, high = np.quantile((draws @ distinct[:, 0]) / (draws @ distinct[:, 1]), (0.025, 0.975))
-    return float(low), float(high)
+    return Interval(float(low), float(high))

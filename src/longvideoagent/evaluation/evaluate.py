@@ -20,8 +20,8 @@ from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrides
-from longvideoagent.evaluation.ray import Work, ask_on_ray
-from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, RunLimits, Runner
+from longvideoagent.evaluation.ray import ShardContext, ask_on_ray
+from longvideoagent.evaluation.runner import RUN_RETRY_POLICY, RunLimits, Runner
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.evaluation.store import RunWriter, open_run
 from longvideoagent.fs import atomic_write_text
@@ -36,13 +36,13 @@ class RunOptions:
     """How a run is carried out; none of it changes the numbers."""
 
     limits: RunLimits = field(default_factory=RunLimits)
-    cache: Path | None = None
+    cache_file: Path | None = None
     """Where replies of models are cached."""
     retry_failed: bool = False
     """Ask only the questions that failed, again."""
     ray: str | None = None
     """The address of a Ray cluster to ask on, or ``auto``."""
-    warn: Callable[[str], None] = lambda _: None
+    on_warning: Callable[[str], None] = lambda _: None
     """Called with each warning before any question is asked."""
     on_interrupt: Callable[[], None] | None = None
     """Called after Ctrl-C, when all finished questions are on the disk. It may end the process, which would otherwise
@@ -69,7 +69,7 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
     if options.retry_failed:
         _check_retry(config, path, len(samples))
     overrides = EvalOverrides.of(config, data, samples)
-    team = load_team(config.team_config, options.cache, retry_policy=DEFAULT_RETRY_POLICY)
+    team = load_team(config.team_config, options.cache_file, retry_policy=RUN_RETRY_POLICY)
     with open_run(path, partial(resolve, config, data), samples) as run:
         scores = {score.id: score for score in score_run(path)}
         pending = [sample for sample in samples if _is_pending(scores.get(sample.question.id), options.retry_failed)]
@@ -86,13 +86,13 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
                 raise
 
         for warning in overrides.warnings if pending else ():
-            options.warn(warning)
+            options.on_warning(warning)
         on_progress(scores.values(), len(samples))
         stop_cause = ""
         if pending and options.ray is not None:
             try:
-                work = Work(config, options.limits, options.cache)
-                stop_cause = ask_on_ray(options.ray, pending, work, run, on_finish)
+                context = ShardContext(config, options.limits, options.cache_file)
+                stop_cause = ask_on_ray(options.ray, pending, context, run, on_finish)
             except KeyboardInterrupt:
                 _close_interrupted(run, options)
                 raise

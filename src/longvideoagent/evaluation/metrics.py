@@ -13,16 +13,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from longvideoagent.core.actions import ACTIONS, Answer
+from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, Answer
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import Usage
-from longvideoagent.evaluation.score import AGENTS, SampleScore
+from longvideoagent.evaluation.score import SampleScore
 
 MAX_CAUSES = 5
 """Causes of failures in a summary; each question may have its own."""
 Z_95 = 1.959964
 NUM_BINS = 10
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
+
+
+class Interval(NamedTuple):
+    """The bounds of a 95 % interval."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +39,20 @@ class Estimate:
     mean: float
     standard_error: float | None
     """None for a single video."""
-    n: int
+    num_questions: int
     num_videos: int
 
     @property
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self) -> Interval | None:
         """The 95 % interval of a share, or None where there is no spread to estimate it from. Videos that are all
         correct or all wrong have no spread, but their number bounds how likely another result is."""
         if self.standard_error:
             margin = Z_95 * self.standard_error
-            return max(0.0, self.mean - margin), min(1.0, self.mean + margin)
+            return Interval(max(0.0, self.mean - margin), min(1.0, self.mean + margin))
         if self.standard_error is None or self.mean not in (0, 1):
             return None
         bound = 0.05 ** (1 / self.num_videos)  # the exact form of the rule of three, 1 - 3 / n
-        return (bound, 1.0) if self.mean else (0.0, 1 - bound)
+        return Interval(bound, 1.0) if self.mean else Interval(0.0, 1 - bound)
 
 
 def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
@@ -89,12 +96,12 @@ def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
             "rounds": _without_interval(_mean(scores, lambda score: score.num_rounds)),
             **{name: _without_interval(_mean_actions(scores, name)) for name in _ACTION_COUNTS},
         },
-        "agents": {agent: _total_usage(scores, index) for index, agent in enumerate(AGENTS)},
+        "agents": {agent: _total_usage(scores, agent) for agent in AGENT_NAMES},
         "calibration": calibration(answered),
     }
 
 
-_GROUNDING = ("first", "last", "any", "window", "iou", "covered")
+_GROUNDING = ("first", "last", "any", "window", "iou", "coverage")
 _ACTION_COUNTS = tuple(spec.count_name for spec in ACTIONS if spec.type is not Answer)
 """Answers are counted by ``outcomes``."""
 
@@ -108,7 +115,7 @@ def accuracy_by(scores: Iterable[SampleScore], group_of: Callable[[SampleScore],
     return {name: to_dict(accuracy(group)) for name, group in ranked}
 
 
-class _Stated(NamedTuple):
+class _ConfidentAnswer(NamedTuple):
     """An answer with a stated confidence."""
 
     confidence: float
@@ -119,43 +126,46 @@ def calibration(answered: Sequence[SampleScore]) -> dict[str, Any]:
     """How well confidence predicts correctness: expected calibration error over ``NUM_BINS`` bins of equal width, the
     bins, and the accuracy of the most confident share of the answers. Answers of equal confidence that only partly
     belong to a share count with their mean accuracy. Uses only answers with a stated confidence."""
-    stated = [
-        _Stated(score.confidence, score.correct)
+    confident_answers = [
+        _ConfidentAnswer(score.confidence, score.correct)
         for score in answered
         if score.confidence is not None and score.has_gold
     ]
-    groups: list[list[_Stated]] = [[] for _ in range(NUM_BINS)]
-    for each in stated:
-        groups[min(NUM_BINS - 1, int(each.confidence * NUM_BINS))].append(each)
+    groups: list[list[_ConfidentAnswer]] = [[] for _ in range(NUM_BINS)]
+    for answer in confident_answers:
+        groups[min(NUM_BINS - 1, int(answer.confidence * NUM_BINS))].append(answer)
     bins = [
         {
             "from": index / NUM_BINS,
-            "n": len(group),
-            "confidence": _rounded(_average(each.confidence for each in group)),
-            "accuracy": _rounded(_average(each.correct for each in group)),
+            "num_answers": len(group),
+            "confidence": _rounded(_average(answer.confidence for answer in group)),
+            "accuracy": _rounded(_average(answer.correct for answer in group)),
         }
         for index, group in enumerate(groups)
         if group
     ]
-    gaps = [each["n"] * abs(each["confidence"] - each["accuracy"]) for each in bins]
-    ranked = _rank_by_confidence(stated)
-    shares = {share: ranked[: math.ceil(share * len(ranked))] for share in COVERAGES if ranked}
+    gaps = [bin_["num_answers"] * abs(bin_["confidence"] - bin_["accuracy"]) for bin_ in bins]
+    ranked = _rank_by_confidence(confident_answers)
+    fractions = {fraction: ranked[: math.ceil(fraction * len(ranked))] for fraction in COVERAGES if ranked}
     return {
-        "n": len(stated),
-        "ece": _rounded(math.fsum(gaps) / len(stated)) if stated else None,
+        "num_answers": len(confident_answers),
+        "ece": _rounded(math.fsum(gaps) / len(confident_answers)) if confident_answers else None,
         "bins": bins,
-        "accuracy_at_coverage": {str(share): _rounded(_average(group)) for share, group in shares.items()},
+        "accuracy_at_coverage": {str(fraction): _rounded(_average(group)) for fraction, group in fractions.items()},
     }
 
 
-def _rank_by_confidence(stated: Iterable[_Stated]) -> list[float]:
+def _rank_by_confidence(confident_answers: Iterable[_ConfidentAnswer]) -> list[float]:
     """The chance that each answer is correct, most confident first. Answers of equal confidence have no order, so each
     gets their mean."""
     by_confidence: dict[float, list[bool]] = defaultdict(list)
-    for each in stated:
-        by_confidence[each.confidence].append(each.correct)
+    for answer in confident_answers:
+        by_confidence[answer.confidence].append(answer.correct)
     ranked = sorted(by_confidence.items(), reverse=True)
-    return [mean for _, group in ranked for mean in [_average(group)] * len(group)]
+    chances: list[float] = []
+    for _, group in ranked:
+        chances += [_average(group)] * len(group)
+    return chances
 
 
 def to_dict(estimate: Estimate | None) -> dict[str, Any] | None:
@@ -170,7 +180,7 @@ def _without_interval(estimate: Estimate | None) -> dict[str, Any] | None:
     if estimate is None:
         return None
     error = None if estimate.standard_error is None else _rounded(estimate.standard_error)
-    return {"mean": _rounded(estimate.mean), "standard_error": error, "n": estimate.n}
+    return {"mean": _rounded(estimate.mean), "standard_error": error, "num_questions": estimate.num_questions}
 
 
 def _mean_grounding(scores: Iterable[SampleScore], name: str) -> Estimate | None:
@@ -186,8 +196,8 @@ def _mean_actions(scores: Iterable[SampleScore], name: str) -> Estimate | None:
     return _mean(scores, lambda score: score.actions[name])
 
 
-def _total_usage(scores: Iterable[SampleScore], index: int) -> dict[str, Any]:
-    total = asdict(sum((score.usage[index] for score in scores), Usage()))
+def _total_usage(scores: Iterable[SampleScore], agent: AgentName) -> dict[str, Any]:
+    total = asdict(sum((score.usage[agent] for score in scores), Usage()))
     return {name: _rounded(value) if isinstance(value, float) else value for name, value in total.items()}
 
 

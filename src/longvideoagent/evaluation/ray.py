@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.build import load_team
@@ -27,7 +27,7 @@ from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
 from longvideoagent.evaluation.config import EvalConfig, load_samples
 from longvideoagent.evaluation.overrides import EvalOverrides
-from longvideoagent.evaluation.runner import DEFAULT_RETRY_POLICY, OnFinish, RunLimits, Runner
+from longvideoagent.evaluation.runner import RUN_RETRY_POLICY, OnFinish, RunLimits, Runner
 from longvideoagent.evaluation.store import RunWriter
 
 SHARDS_PER_CPU = 4
@@ -38,12 +38,12 @@ MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ShardContext:
     """What a worker needs besides its shard. Is sent to other machines."""
 
     config: EvalConfig
     limits: RunLimits
-    cache: Path | None
+    cache_file: Path | None
 
 
 class StopSignal:
@@ -64,7 +64,9 @@ class StopSignal:
         return self._reason
 
 
-def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunWriter, on_finish: OnFinish) -> str:
+def ask_on_ray(
+    address: str, samples: Sequence[Sample], context: ShardContext, run: RunWriter, on_finish: OnFinish
+) -> str:
     """Ask every sample once on the cluster at ``address``; ``auto`` is the cluster of this machine, or this machine
     alone. Returns why it stopped early, or an empty text. Raises UsageError for an unknown cluster, ModelError for a
     shard that kills every worker, and a worker's error after the running questions of all workers are stored. When
@@ -76,7 +78,7 @@ def ask_on_ray(address: str, samples: Sequence[Sample], work: Work, run: RunWrit
     _connect(address)
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     by_id = {sample.question.id: sample for sample in samples}
-    shards = _Shards(work, ray.remote(num_cpus=0)(StopSignal).remote())
+    shards = _Shards(context, ray.remote(num_cpus=0)(StopSignal).remote())
 
     def store(trace: Trace) -> None:
         run.add(trace)
@@ -140,24 +142,24 @@ def split_shards(samples: Sequence[Sample], max_shards: int) -> Iterator[list[Sa
 
 
 @dataclass(frozen=True, slots=True)
-class _Stopped:
+class _RunnerStop:
     """Why a runner stopped early."""
 
     reason: str
 
 
-class _ShardEnded:
-    """A shard has ended, for better or worse."""
+class _ShardEnd:
+    """A shard has ended, successfully or not."""
 
 
-Event = Trace | _Stopped | Exception | _ShardEnded
+Event = Trace | _RunnerStop | Exception | _ShardEnd
 
 
 @dataclass
 class _Shards:
     """Shards submitted to workers, each followed by a thread, and their results."""
 
-    work: Work
+    context: ShardContext
     stop_signal: Any
     events: queue.Queue[Event] = field(default_factory=queue.Queue)
     num_ended: int = 0
@@ -174,18 +176,20 @@ class _Shards:
     def handle(self, event: Event, store: Callable[[Trace], None]) -> None:
         """Handle what a thread reports."""
         match event:
-            case _ShardEnded():
+            case _ShardEnd():
                 self.num_ended += 1
-            case _Stopped(reason):
+            case _RunnerStop(reason):
                 self.stop(reason)
             case Exception() as error:
                 self.error = self.error or error
                 self.stop(str(error))
-            case trace:
+            case Trace() as trace:
                 store(trace)
                 self.usd += trace.usage.usd
-                if self.work.limits.max_run_usd is not None and self.usd >= self.work.limits.max_run_usd:
+                if self.context.limits.max_run_usd is not None and self.usd >= self.context.limits.max_run_usd:
                     self.stop(f"{self.usd:.2f} dollars are spent")
+            case _:
+                assert_never(event)
 
     def follow(self, shard: Sequence[Sample]) -> None:
         """Submit a shard, report its results, and submit again what a worker that died left unfinished. Reports the end
@@ -193,7 +197,7 @@ class _Shards:
         try:
             self._follow(shard)
         finally:
-            self.events.put(_ShardEnded())
+            self.events.put(_ShardEnd())
 
     def _follow(self, shard: Sequence[Sample]) -> None:
         import ray
@@ -204,7 +208,7 @@ class _Shards:
             if self.stop_cause or not pending:
                 break
             try:
-                stream = task.options(num_returns="streaming").remote(list(pending), self.work, self.stop_signal)
+                stream = task.options(num_returns="streaming").remote(list(pending), self.context, self.stop_signal)
                 for reference in stream:
                     result = ray.get(reference)
                     if isinstance(result, Trace):
@@ -221,24 +225,24 @@ class _Shards:
                     self.events.put(ModelError(problem))
 
 
-def ask_shard(question_ids: list[str], work: Work, stop_signal: Any = None) -> Iterator[Trace | _Stopped]:
+def ask_shard(question_ids: list[str], context: ShardContext, stop_signal: Any = None) -> Iterator[Trace | _RunnerStop]:
     """In a worker: each trace as soon as it is finished, and at the end why the runner stopped early, if it did. Raises
     DataError where the worker's data set lacks one of the questions."""
-    data, samples = load_samples(work.config)
+    data, samples = load_samples(context.config)
     by_id = {sample.question.id: sample for sample in samples}
     missing = [question_id for question_id in question_ids if question_id not in by_id]
     if missing:
         problem = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
-        raise DataError(f"{work.config.data}: {problem}; copy the same data set to every node")
+        raise DataError(f"{context.config.data}: {problem}; copy the same data set to every node")
     shard = [by_id[question_id] for question_id in question_ids]
-    overrides = EvalOverrides.of(work.config, data, shard)
-    team = load_team(work.config.team_config, work.cache, retry_policy=DEFAULT_RETRY_POLICY)
+    overrides = EvalOverrides.of(context.config, data, shard)
+    team = load_team(context.config.team_config, context.cache_file, retry_policy=RUN_RETRY_POLICY)
     sink = _QueueSink()
-    runner = Runner(overrides, team, sink, work.limits, lambda *_: None)
+    runner = Runner(overrides, team, sink, context.limits, lambda *_: None)
 
     def ask() -> None:
         try:
-            sink.results.put(_Stopped(asyncio.run(runner.ask(shard))))
+            sink.results.put(_RunnerStop(asyncio.run(runner.ask(shard))))
         except (LongVideoAgentError, OSError) as error:
             sink.results.put(error)
 
@@ -265,7 +269,7 @@ class _QueueSink:
     """Queues traces until they are sent."""
 
     def __init__(self) -> None:
-        self.results: queue.Queue[Trace | _Stopped | Exception] = queue.Queue()
+        self.results: queue.Queue[Trace | _RunnerStop | Exception] = queue.Queue()
 
     def add(self, trace: Trace) -> None:
         self.results.put(trace)

@@ -21,7 +21,7 @@ from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.run import steps
 
-DEFAULT_RETRY_POLICY = RetryPolicy(max_tries=9)
+RUN_RETRY_POLICY = RetryPolicy(max_tries=9)
 """For servers during a run: at least a minute, long enough to restart one."""
 MAX_FAILURES_IN_A_ROW = 25
 """Consecutive failed questions that stop the run: an agent is down, and the rest is better asked later."""
@@ -98,8 +98,8 @@ class Runner:
         try:
             video = await self._videos.get(sample.video)
             team = self._overrides.team_for(sample, video, self._team)
-            async for trace in steps(sample.question, video, team, settings):  # noqa: B007
-                pass
+            async for step in steps(sample.question, video, team, settings):
+                trace = step
         except DataError as error:
             return replace(trace, stop_reason=StopReason.DATA, cause=f"data: {error}")
         return trace

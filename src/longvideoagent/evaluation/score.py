@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from longvideoagent.core.actions import ACTIONS, AgentName, spec_of
+from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, ClipObservation, Usage, VisionResult
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
-AGENTS: tuple[AgentName, ...] = ("master", "grounding", "vision")
 _QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
 
 
@@ -34,7 +33,7 @@ class GroundingScore:
     iou: float | None = None
     """Intersection over union, in time, of the last window and the gold span; None for a moment. The largest of several
     spans."""
-    covered: float | None = None
+    coverage: float | None = None
     """Share of the gold span inside the last window; 0 or 1 for a moment, a span without length. The largest of several
     spans."""
 
@@ -60,21 +59,21 @@ class SampleScore:
     num_rounds: int
     actions: Mapping[str, int]
     """Number of actions by ``count_name`` of the table of actions."""
-    usage: tuple[Usage, Usage, Usage]
-    """Of master, grounding and vision, as in ``AGENTS``."""
+    usage: Mapping[AgentName, Usage]
+    """By agent."""
     cause: str = ""
     """Why it failed; empty if it did not."""
 
     @property
     def total_usage(self) -> Usage:
         """Of all agents."""
-        return sum(self.usage, Usage())
+        return sum(self.usage.values(), Usage())
 
 
 def score_sample(sample: Sample, trace: Trace) -> SampleScore:
     """Score a finished trace against its gold answer."""
     question_word = _QUESTION_WORD.search(sample.question.text)
-    scored = score(trace, sample.gold.option_index)
+    score_ = score(trace, sample.gold.option_index)
     actions = Counter(spec_of(round_.action).count_name for round_ in trace.rounds)
     has_options = bool(sample.question.options)
     return SampleScore(
@@ -84,13 +83,13 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
         question_word=question_word[1].lower() if question_word else "other",
         outcome=trace.outcome or Outcome.SPENT,
         has_gold=sample.gold.option_index is not None,
-        correct=scored.correct,
-        is_invalid=scored.answered and has_options and trace.option_index is None,
+        correct=score_.correct,
+        is_invalid=score_.answered and has_options and trace.option_index is None,
         confidence=_confidence(trace),
         grounding=_score_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
         num_rounds=len(trace.rounds),
         actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
-        usage=(_usage(trace, "master"), _usage(trace, "grounding"), _usage(trace, "vision")),
+        usage={agent: _usage(trace, agent) for agent in AGENT_NAMES},
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",
     )
 
@@ -105,23 +104,23 @@ def _score_grounding(gold: Gold, trace: Trace) -> GroundingScore:
     window = trace.current.window if trace.current else ()
     overlaps = [_overlap(window, *span) for span in gold.spans]
     iou = max((overlap.iou for overlap in overlaps if overlap.iou is not None), default=None)
-    covered = max((overlap.covered for overlap in overlaps), default=None)
+    coverage = max((overlap.coverage for overlap in overlaps), default=None)
     if gold.clip is None:
-        return GroundingScore(iou=iou, covered=covered)
+        return GroundingScore(iou=iou, coverage=coverage)
     return GroundingScore(
         first=visited[:1] == (gold.clip,) and isinstance(trace.first_grounding, ClipObservation),
         last=visited[-1:] == (gold.clip,),
         any=gold.clip in visited,
         window=any(clip.label == gold.clip for clip in window),
         iou=iou,
-        covered=covered,
+        coverage=coverage,
     )
 
 
 class _Overlap(NamedTuple):
     iou: float | None
     """None for a moment."""
-    covered: float
+    coverage: float
 
 
 def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> _Overlap:
