@@ -49,6 +49,9 @@ class RecordingDataset:
         self.opened: list[str] = []
         self._data = data
 
+        self.has_boxes, self.boxes, self.check = data.has_boxes, data.boxes, data.check
+        self.subtitle_files, self.count_clips = data.subtitle_files, data.count_clips
+
     def clip_labels(self, _video: str) -> None:
         return
 

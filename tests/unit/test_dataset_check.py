@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
@@ -20,8 +19,8 @@ REAL = SHARED / "data" / "longtvqa_plus"
 def test_check_frames(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d", [question(1), question(2, occur_clip=CLIPS[3], bbox={"1": [{"img_id": 1}]})])
     write_frames(folder / "frames")
-    assert check_dataset(read_longtvqa(folder)).counts["clips without frames"] == 0
-    assert "the last 144 are missing; they end at 2.0 s of 50.0 s" in str(check_dataset(read_longtvqa(folder)).problems)
+    assert read_longtvqa(folder).check().counts["clips without frames"] == 0
+    assert "the last 144 are missing; they end at 2.0 s of 50.0 s" in str(read_longtvqa(folder).check().problems)
     (folder / "frames" / CLIPS[0] / "00003.jpg").unlink()
     (folder / "frames" / CLIPS[1] / "cover.jpg").write_bytes(b"\xff\xd8 cut")
     (folder / "frames" / CLIPS[1] / "00002.jpg").write_bytes(b"\xff\xd8 cut")
@@ -30,7 +29,7 @@ def test_check_frames(tmp_path: Path) -> None:
     os.mkfifo(folder / "frames" / CLIPS[2] / "00002.jpg")  # reading it would never end
     for file in (folder / "frames" / CLIPS[3]).iterdir():
         file.unlink()
-    report = check_dataset(read_longtvqa(folder))
+    report = read_longtvqa(folder).check()
     messages = [str(problem) for problem in report.problems]
     for message in (
         "1 frames are missing (00003.jpg first)",
@@ -52,17 +51,17 @@ def test_check_video_cut_short(tmp_path: Path) -> None:
     video = folder / "videos" / "s01e01.mp4"
     write_frames(tmp_path / "frames")
     encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), video)
-    (problem,) = check_dataset(read_longtvqa(folder)).problems
+    (problem,) = read_longtvqa(folder).check().problems
     assert (problem.path, "of 175.5 s; is it cut short?" in problem.message) == (video, True)
     video.write_bytes(video.read_bytes()[:300])
-    (problem,) = check_dataset(read_longtvqa(folder)).problems
+    (problem,) = read_longtvqa(folder).check().problems
     assert (problem.path, problem.field) == (video, "video")
 
 
 @pytest.mark.shared
 def test_check_real_data() -> None:
     data = read_longtvqa(REAL)
-    report = check_dataset(data)
+    report = data.check()
     assert [(problem.record, problem.field) for problem in report.problems] == [(1276, "options")]
     assert [report.counts[name] for name in ("questions", "episodes", "clips")] == [1575, 94, 1798]
     assert report.counts["questions with an ambiguous answer"] == 1
@@ -79,7 +78,7 @@ def test_check_boxes_after_clip(tmp_path: Path) -> None:
     box = question()["bbox"]["7"][0]
     far, edge = ({"1": [box | {"img_id": number}]} for number in (99999, 152))
     data = read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=far), question(2, bbox=edge)]))
-    (problem,) = check_dataset(data).problems
+    (problem,) = data.check().problems
     assert (problem.record, problem.field) == (1, "bbox")
     assert "of a frame after its clip" in problem.message
     assert [len(data.boxes(sample) or ()) for sample in data.samples] == [0, 1]
@@ -87,11 +86,11 @@ def test_check_boxes_after_clip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("boxes", [{"1": [question()["bbox"]["7"][0] | {"width": 0}]}, {"1": 5}, {"1": None}, "x", [1]])
 def test_check_boxes_invalid(boxes: object, tmp_path: Path) -> None:
-    report = check_dataset(read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])))
+    report = read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)])).check()
     assert [problem.field for problem in report.problems if problem.field == "bbox"] == ["bbox"]
 
 
 def test_check_no_questions_no_frames(tmp_path: Path) -> None:
-    report = check_dataset(read_longtvqa(write_release(tmp_path / "d", [])))
+    report = read_longtvqa(write_release(tmp_path / "d", [])).check()
     assert "has no question" in str(report.problems[0])
-    assert check_dataset(read_longtvqa(write_release(tmp_path / "e"))).counts["clips without frames"] == 3
+    assert read_longtvqa(write_release(tmp_path / "e")).check().counts["clips without frames"] == 3

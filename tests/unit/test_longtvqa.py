@@ -13,7 +13,6 @@ import pytest
 from longvideoagent import RolloutSettings, answer, load_team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.fields import read_span
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
@@ -128,7 +127,7 @@ def test_record_empty_text_as_missing(tmp_path: Path) -> None:
 def test_span_nan_is_valid(tmp_path: Path) -> None:
     data = read_longtvqa(write_release(tmp_path / "d", [question(1, ts="NaN-NaN")]))
     assert (data.problems, data.samples[0].gold.start_s) == ((), None)
-    assert check_dataset(data).counts["questions without times"] == 1
+    assert data.check().counts["questions without times"] == 1
 
 
 def test_span_limited_to_clip(tmp_path: Path) -> None:

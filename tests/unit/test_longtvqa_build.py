@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.longtvqa.build import BuildInputs, BuildReport, build_longtvqa, files_by_split
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, UsageError
@@ -239,7 +238,7 @@ def test_video_used_without_frames(tmp_path: Path) -> None:
     (tmp_path / "out" / "videos" / "s01e02.77.partial.mp4").write_bytes(b"killed")
     data = read_longtvqa(tmp_path / "out")
     assert (data.episode_video("s01e01"), data.open_video("s01e02").reader.path.name) == (None, "s01e02.mp4")
-    report = check_dataset(data)
+    report = data.check()
     assert (report.problems, report.counts["clips without frames"]) == ((), 0)
 
 
@@ -334,7 +333,7 @@ def test_build_missing_clips(tmp_path: Path) -> None:
     report = build_longtvqa(BuildInputs({"val": questions}, write_srts(tmp_path / "srt", clips)), tmp_path / "out")
     (problem,) = report.problems
     assert (problem.field, problem.message.split(";")[0]) == ("clips", f"2 of s01e01 are missing ({CLIPS[1]} first)")
-    assert "2 of s01e01 are missing" in str(check_dataset(read_longtvqa(tmp_path / "out")).problems[0])
+    assert "2 of s01e01 are missing" in str(read_longtvqa(tmp_path / "out").check().problems[0])
 
 
 def test_build_invalid_boxes(tmp_path: Path) -> None:
@@ -342,7 +341,7 @@ def test_build_invalid_boxes(tmp_path: Path) -> None:
     questions = write_questions(tmp_path / "q_val.json", tvqa_record(1, bbox={"7": [box]}), tvqa_record(2))
     report = build_longtvqa(BuildInputs({"val": questions}, write_srts(tmp_path / "srt")), tmp_path / "out")
     assert [(problem.record, problem.field) for problem in report.problems] == [(1, "bbox")]
-    assert check_dataset(read_longtvqa(tmp_path / "out")).counts["questions with boxes"] == 1
+    assert read_longtvqa(tmp_path / "out").check().counts["questions with boxes"] == 1
 
 
 def test_build_clip_length_from_lines(tmp_path: Path) -> None:
@@ -354,7 +353,7 @@ def test_build_clip_length_from_lines(tmp_path: Path) -> None:
     data = read_longtvqa(tmp_path / "out")
     assert [round(clip.end_s - clip.start_s, 3) for clip in data.timeline("s01e01").clips] == [2.0, 59.9]
     (problem,) = report.problems
-    assert check_dataset(data).problems[0].message == problem.message
+    assert data.check().problems[0].message == problem.message
     assert str(problem).endswith(f"{CLIPS[1]}: frame names: the last 174 are missing; they end at 2.0 s of 59.9 s")
 
 
@@ -373,7 +372,7 @@ def test_check_video_cut_short_with_frames(tmp_path: Path) -> None:
     build_videos(tmp_path)
     path = tmp_path / "out" / "videos" / "s01e01.mp4"
     shutil.copy(tmp_path / "out" / "videos" / "s01e02.mp4", path)
-    (problem,) = check_dataset(read_longtvqa(tmp_path / "out")).problems
+    (problem,) = read_longtvqa(tmp_path / "out").check().problems
     assert (problem.path, problem.field) == (path, "video")
 
 

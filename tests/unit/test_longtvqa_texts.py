@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.longtvqa.clips import split_transcript
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from tests.fakes.release import CLIPS, TEXTS, question, write_release
@@ -87,7 +86,7 @@ def test_timed_lines_problems(tmp_path: Path) -> None:
     data = read_longtvqa(folder)
     assert data.timeline("s01e01").duration_s == 135.0  # a clip of no messages length lasts as long as its lines
     assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
-    messages = [problem.message for problem in check_dataset(data).problems if problem.field == "lines"]
+    messages = [problem.message for problem in data.check().problems if problem.field == "lines"]
     assert [part.partition(": ")[2].split(";")[0] for part in messages] == [
         "1 lines have no times or no text", "1 lines begin after it ends (60.0 s) and are moved to its end",
     ]  # fmt: skip

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
@@ -27,7 +26,7 @@ from longvideoagent.errors import UsageError
 def test_synthetic_dataset_layout(synthetic_dataset: Path) -> None:
     val, train = read_longtvqa(synthetic_dataset, "val"), read_longtvqa(synthetic_dataset, "train")
     for data in (val, train):
-        assert check_dataset(data).problems == ()
+        assert data.check().problems == ()
         assert {sample.kind for sample in data.samples} == set(KINDS)
     assert (len(train.samples), len(val.samples)) == (24, 12)
     assert not set(train.videos) & set(val.videos)
@@ -79,7 +78,7 @@ def test_extract_frames(synthetic_dataset: Path, tmp_path: Path) -> None:
     assert extract_frames(tmp_path) == 5
     assert extract_frames(tmp_path) == 0
     data = read_longtvqa(tmp_path, "train")
-    assert check_dataset(data).problems == ()
+    assert data.check().problems == ()
     folders, video = (
         data.open_video("s01e01").reader,
         read_longtvqa(synthetic_dataset, "train").open_video("s01e01").reader,

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from longvideoagent.datasets.check import check_dataset
 from longvideoagent.datasets.registry import DATASETS, open_dataset
 from longvideoagent.datasets.sets.lvbench import read_time_reference
 from longvideoagent.errors import DataError
@@ -88,10 +87,10 @@ def test_egoschema_option_missing_or_duplicate(tmp_path: Path) -> None:
 
 def test_check_missing_videos(tmp_path: Path, short_video: Path) -> None:
     mlvu(tmp_path)
-    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
+    assert open_dataset(tmp_path).check().counts["missing videos"] == 1
     (tmp_path / "video" / "1_plotQA").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "video" / "1_plotQA" / "talk.mp4")
-    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 0
+    assert open_dataset(tmp_path).check().counts["missing videos"] == 0
 
 
 def test_gold_spans(tmp_path: Path) -> None:
@@ -293,7 +292,7 @@ def test_mlvu_same_video_name_in_two_tasks(tmp_path: Path, short_video: Path) ->
     (tmp_path / "video" / "2_needle").mkdir(parents=True)
     shutil.copy(short_video, tmp_path / "video" / "2_needle" / "talk.mp4")
     plot, needle = open_dataset(tmp_path).samples
-    assert check_dataset(open_dataset(tmp_path)).counts["missing videos"] == 1
+    assert open_dataset(tmp_path).check().counts["missing videos"] == 1
     with pytest.raises(DataError, match="no video '1_plotQA/talk'"):
         open_dataset(tmp_path).open_video(plot.video)
     assert open_dataset(tmp_path).open_video(needle.video).reader.path.parent.name == "2_needle"
@@ -311,7 +310,7 @@ def test_json_subtitles_problems(text: str, messages: list[str], tmp_path: Path)
     longvideobench(tmp_path)
     (tmp_path / "subtitles").mkdir()
     (tmp_path / "subtitles" / "talk_en.json").write_text(text)
-    problems = [str(problem) for problem in check_dataset(open_dataset(tmp_path)).problems]
+    problems = [str(problem) for problem in open_dataset(tmp_path).check().problems]
     assert len(problems) == len(messages)
     assert all(message in problem for message, problem in zip(messages, problems, strict=True))
 
@@ -320,7 +319,7 @@ def test_srt_subtitles_unreadable(tmp_path: Path) -> None:
     mlvu(tmp_path)
     (tmp_path / "subtitle").mkdir()
     (tmp_path / "subtitle" / "talk.srt").write_bytes(b"\0\1\2" * 100)
-    (problem,) = check_dataset(open_dataset(tmp_path)).problems
+    (problem,) = open_dataset(tmp_path).check().problems
     assert "talk.srt: binary data" in str(problem)
 
 

@@ -31,10 +31,9 @@ Seed = Annotated[int, typer.Option(help="The random seed; the same seed gives th
 def check(folder: Folder, split: Split = "val") -> None:
     """Count the parts of a data set and list its problems by file and line; status 2 if there are any."""
     from longvideoagent.cli.console import print_counts
-    from longvideoagent.datasets.check import check_dataset
     from longvideoagent.datasets.registry import open_dataset
 
-    report = check_dataset(open_dataset(folder, split))
+    report = open_dataset(folder, split).check()
     print_counts(report.counts)
     _exit_on_problems(report.problems)
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.records import Problem
 from longvideoagent.media.video import Video
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The result of a check."""
+
+    counts: Mapping[str, int]
+    problems: Sequence[Problem]
+
+
+class ClipCounts(NamedTuple):
+    """Numbers of clips of some videos."""
+
+    without_frames: int
+    total: int
 
 
 class Dataset(Protocol):
@@ -29,6 +45,22 @@ class Dataset(Protocol):
     @property
     def problems(self) -> Sequence[Problem]:
         """The problems of its records and files."""
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the set publishes gold boxes."""
+
+    def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
+        """The gold boxes of a question; empty if it has none, None if one is invalid."""
+
+    def check(self) -> CheckReport:
+        """Count the parts of the set and collect all its problems, those of its videos and subtitles included."""
+
+    def subtitle_files(self) -> Iterable[Path]:
+        """The files that the text and the lengths of its clips are read from; some may not exist."""
+
+    def count_clips(self, videos: Collection[str]) -> ClipCounts:
+        """Count the clips of these videos. A set of video files has frames everywhere, and may return zeros."""
 
     def clip_labels(self, video: str) -> Collection[str] | None:
         """The labels of a video's clips; None if they are known only once the video is open."""

@@ -20,10 +20,8 @@ from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.datasets.sets.base import VIDEO_FOLDERS
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.first_clips import FirstClips
-from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.run_folder import VERSION, digest, flatten, sample_digests, sample_to_dict
 
@@ -96,7 +94,7 @@ def load_samples(config: EvalConfig) -> EvalData:
         raise DataError(f"{config.data}: no question of split {config.split!r} can be used; see lva data check")
     if not config.gold_boxes:
         return EvalData(data, samples)
-    if not hasattr(data, "boxes"):
+    if not data.has_boxes:
         raise UsageError(f"--gold-boxes: {data.name} has no boxes; leave it out")
     return EvalData(
         data, [replace(sample, gold=replace(sample.gold, boxes=data.boxes(sample) or ())) for sample in samples]
@@ -129,7 +127,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
             name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote
         },
         "prompt_sha256": digest([prompt]),
-        "subtitles_sha256": digest(_subtitle_digests(data.folder)),
+        "subtitles_sha256": digest(_subtitle_digests(data)),
         "first_clips_sha256": _first_clips_digest(config.first_clips_file, samples),
         **sample_digests([sample_to_dict(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
@@ -142,15 +140,11 @@ def _server_url(spec: ModelSpec) -> str:
     return url._replace(netloc=url.netloc.rpartition("@")[2], query="").geturl()
 
 
-def _subtitle_digests(folder: Path) -> Iterator[str]:
-    """Name and digest of each file with subtitles or clip lengths, wherever a set keeps them."""
-    paths = [*folder.glob("*subtitle*"), folder / "clip_durations.json"]
-    paths += [path for name in ("subtitle", "subtitles") for path in (folder / name).rglob("*")]
-    next_to_videos = [path for name in VIDEO_FOLDERS for path in (folder / name).rglob("*")]
-    paths += [path for path in next_to_videos if path.suffix.lower() in SUFFIXES]
-    for path in sorted(path for path in paths if path.is_file()):
+def _subtitle_digests(data: Dataset) -> Iterator[str]:
+    """Name and digest of each file with subtitles or clip lengths."""
+    for path in sorted(path for path in data.subtitle_files() if path.is_file()):
         with path.open("rb") as file:
-            yield f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            yield f"{path.relative_to(data.folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _first_clips_digest(path: Path | None, samples: Sequence[Sample]) -> str | None:

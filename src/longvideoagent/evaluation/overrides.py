@@ -16,7 +16,6 @@ from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Box, Sample
-from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalConfig, FirstClipSource
 from longvideoagent.index.first_clips import FirstClips
@@ -142,7 +141,7 @@ def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) 
         raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
     if not (is_baseline or config.settings.vision):
         return ()
-    clips = _count_clips(data, samples)
+    clips = data.count_clips(dict.fromkeys(sample.video for sample in samples))
     if not clips.without_frames:
         return ()
     has_none = clips.without_frames == clips.total
@@ -157,24 +156,6 @@ def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) 
     if is_baseline:
         return (f"{problem}, which are not shown; {fix}",)
     return (f"{problem}, so vision sees nothing{'' if has_none else ' there'}; {fix}, or give --agents grounding",)
-
-
-class _ClipCounts(NamedTuple):
-    without_frames: int
-    total: int
-
-
-def _count_clips(data: Dataset, samples: Sequence[Sample]) -> _ClipCounts:
-    """Clips of the videos asked about. Sets other than LongTVQA are videos, and have all frames."""
-    if not isinstance(data, LongTVQA):
-        return _ClipCounts(0, 0)
-    without_frames = total = 0
-    for video in dict.fromkeys(sample.video for sample in samples):
-        clips = data.timeline(video).clips
-        total += len(clips)
-        if data.episode_video(video) is None:
-            without_frames += sum(data.frames is None or not (data.frames / clip.label).is_dir() for clip in clips)
-    return _ClipCounts(without_frames, total)
 
 
 def middle_frames(video: Video) -> tuple[Jpeg, ...]:

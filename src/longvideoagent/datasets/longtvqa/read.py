@@ -17,22 +17,26 @@ are moved to the axis of the episode here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.core.types import Timeline
+from longvideoagent.datasets.base import CheckReport, ClipCounts
 from longvideoagent.datasets.gold import Box, Sample
+from longvideoagent.datasets.longtvqa.check import episode_video_problems, frame_folder_problems, open_frames
 from longvideoagent.datasets.longtvqa.clips import Episodes
-from longvideoagent.datasets.longtvqa.questions import read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import last_end_s, read_durations, read_lines, read_texts
 from longvideoagent.datasets.records import Problem, Record, RecordFile, gc_paused
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_reader
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import has_frames
+from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.media.video import Video
 
 
@@ -81,6 +85,11 @@ class LongTVQA:
         files = sorted((self.folder / "videos").glob("*.*"), reverse=True)
         return {path.stem: path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
 
+    @property
+    def has_boxes(self) -> bool:
+        """True, although only LongTVQA+ has any."""
+        return True
+
     def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
         """The gold boxes of a question, parsed on demand since most runs do not need them. Empty if it has none, None
         if one is invalid."""
@@ -109,6 +118,87 @@ class LongTVQA:
         path = self.episode_video(video)
         reader = open_reader(path) if path is not None else ClipFoldersReader(self.frames, timeline)
         return Video(reader, timeline, "the data set's subtitles", tuple(reader.warnings))
+
+    def subtitle_files(self) -> Iterator[Path]:
+        """The files of texts and lengths, and the subtitles next to the videos."""
+        yield from self.folder.glob("*subtitle*")
+        yield self.folder / "clip_durations.json"
+        yield from (path for path in (self.folder / "videos").rglob("*") if path.suffix.lower() in SUFFIXES)
+
+    def count_clips(self, videos: Collection[str]) -> ClipCounts:
+        """Count the clips of these episodes, and those that have neither a folder of frames nor a video."""
+        clips = [(video, clip) for video in videos for clip in self.timeline(video).clips]
+        is_seen = {video: self.episode_video(video) is not None for video in videos}
+        without_frames = sum(
+            not is_seen[video] and (self.frames is None or not (self.frames / clip.label).is_dir())
+            for video, clip in clips
+        )
+        return ClipCounts(without_frames, len(clips))
+
+    def check(self) -> CheckReport:
+        """See ``Dataset.check``: broken records, invalid times, answers out of range, duplicate ids, clips without text
+        or frames, unreadable frames, videos that are cut short."""
+        problems = [*self.problems, *self._box_problems(), *self._text_problems(), *self._video_problems()]
+        by_field = Counter(problem.field for problem in problems)
+        clips = [clip for video in self.videos for clip in self.episodes.clips[video]]
+        counts = {
+            "questions": len(self.samples),
+            "episodes": len(self.videos),
+            "clips": len(clips),
+            "questions without an answer": sum(sample.gold.option_index is None for sample in self.samples),
+            "questions without times": sum(sample.gold.start_s is None for sample in self.samples),
+            "questions with an ambiguous answer": by_field["options"],
+            "answers out of range": by_field["answer"] + by_field["answer_idx"],
+            "invalid times": by_field["ts"],
+            "missing or duplicate ids": by_field["qid"],
+            "questions with boxes": sum(bool(self.boxes(sample)) for sample in self.samples),
+            "clips without subtitles": by_field["subtitles"],
+            "clips of unknown length": sum(clip not in self.episodes.known_durations_s for clip in clips),
+            "clips without frames": sum(self._num_clips_without_frames(video) for video in self.videos),
+            "unreadable frames": by_field["frame"],
+        }
+        return CheckReport(counts, tuple(problems))
+
+    def _num_clips_without_frames(self, video: str) -> int:
+        """The number of clips of an episode that have neither readable frames nor a video."""
+        if self.episode_video(video) is not None:
+            return 0
+        return sum(
+            self.frames is None or open_frames(self.frames / clip) is None for clip in self.episodes.clips[video]
+        )
+
+    def _box_problems(self) -> Iterator[Problem]:
+        for sample in self.samples:
+            if self.boxes(sample) is None:
+                yield self.records[sample.question.id].problem("bbox", INVALID_BOXES)
+
+    def _text_problems(self) -> Iterator[Problem]:
+        for video in self.videos:
+            if missing := self.episodes.missing_clips(video):
+                message = f"{len(missing)} of {video} are missing ({missing[0]} first); later clips begin too early"
+                yield Problem(self.folder, 0, "clips", message)
+            for clip in self.timeline(video).clips:
+                length_s, text = self.episodes.lengths_s[clip.label], self.texts.get(clip.label)
+                if not clip.subtitles:
+                    yield Problem(self.folder, 0, "subtitles", f"{clip.label} has no text")
+                elif isinstance(text, list) and len(text) > len(clip.subtitles):
+                    count = len(text) - len(clip.subtitles)
+                    message = f"{clip.label}: {count} lines have no times or no text; they are left out"
+                    yield Problem(self.folder, 0, "lines", message)
+                late = sum(line.start_s > length_s for line in read_lines(text, length_s))
+                if late:
+                    message = (
+                        f"{clip.label}: {late} lines begin after it ends ({length_s:.1f} s) and are moved to its end"
+                    )
+                    yield Problem(self.folder, 0, "lines", message)
+
+    def _video_problems(self) -> Iterator[Problem]:
+        for video in self.videos:
+            if video in self.episode_videos:
+                yield from episode_video_problems(self.episode_videos[video], self.timeline(video).duration_s)
+            if self.episode_video(video) is None and self.frames is not None:
+                for clip in self.episodes.clips[video]:
+                    yield from frame_folder_problems(self.frames / clip, self.episodes.known_durations_s.get(clip, 0.0))
 
 
 @gc_paused()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.base import CheckReport, ClipCounts
+from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.datasets.sets.json_subtitles import open_with_json_subtitles, read_json_subtitles
 from longvideoagent.datasets.sets.raw_question import RecordReader, read_raw_questions
 from longvideoagent.errors import DataError
 from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
-from longvideoagent.media.subtitles import read_subtitles
+from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
 from longvideoagent.media.video import Video
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
+SUBTITLE_FOLDERS = ("subtitle", "subtitles")
 ONLY_SPLIT = "val"
 """The name of the split of a set that has only one."""
 
@@ -53,10 +55,42 @@ class VideoDataset:
         """The subtitle file of a video, or None."""
         stem = video.rpartition("/")[2]
         json_files = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
-        srt_files = [self.folder / name / f"{stem}.srt" for name in ("subtitle", "subtitles")]
+        srt_files = [self.folder / name / f"{stem}.srt" for name in SUBTITLE_FOLDERS]
         return next((path for path in (*json_files, *srt_files) if path.exists()), None)
 
-    def subtitle_problems(self) -> Iterator[Problem]:
+    def subtitle_files(self) -> Iterator[Path]:
+        """All files with subtitles, in their own folders and next to the videos."""
+        yield from self.folder.glob("*subtitle*")
+        for name in SUBTITLE_FOLDERS:
+            yield from (self.folder / name).rglob("*")
+        for name in VIDEO_FOLDERS:
+            yield from (path for path in (self.folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+
+    def check(self) -> CheckReport:
+        """See ``Dataset.check``. The videos are the publishers', so only their presence is checked."""
+        videos = {sample.video for sample in self.samples}
+        counts = {
+            "questions": len(self.samples),
+            "videos": len(videos),
+            "questions without an answer": sum(sample.gold.option_index is None for sample in self.samples),
+            "missing videos": sum(self.video_file(video) is None for video in videos),
+        }
+        return CheckReport(counts, (*self.problems, *self._subtitle_problems()))
+
+    def count_clips(self, _videos: Collection[str]) -> ClipCounts:
+        """Zeros: videos have frames everywhere, and clips only once they are open."""
+        return ClipCounts(0, 0)
+
+    @property
+    def has_boxes(self) -> bool:
+        """False: none of these sets publishes boxes."""
+        return False
+
+    def boxes(self, _sample: Sample) -> tuple[Box, ...]:
+        """None of these sets publishes boxes."""
+        return ()
+
+    def _subtitle_problems(self) -> Iterator[Problem]:
         """The problems of all subtitle files that exist."""
         for video in dict.fromkeys(sample.video for sample in self.samples):
             if path := self.subtitle_file(video):
