@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longvideoagent.core.types import Message, Reply, Usage
-from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
 from longvideoagent.models.spec import Backend, ModelSpec
 
 BACKEND = Backend("echo", "echo:TEXT", "echo_backend:load_model")
@@ -32,7 +32,7 @@ class EchoModel:
     async def complete(
         self,
         messages: Sequence[Message],  # noqa: ARG002
-        settings: CallSettings = DEFAULTS,  # noqa: ARG002
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,  # noqa: ARG002
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The text, at the cost of one call."""

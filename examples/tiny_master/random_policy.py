@@ -35,8 +35,8 @@ class Knowledge:
 def read_trace(trace: Trace) -> Knowledge:
     """The thought that quotes what is known, and the answer or None. Questions are those of ``questions``."""
     wanted = re.findall(r"At the (\w+)", trace.question.text)[0]
-    assert trace.current is not None
-    clip = trace.current.clip
+    assert trace.current_observation is not None
+    clip = trace.current_observation.clip
     lines = [line.text for line in clip.subtitles]
     place = re.findall(r"(?:Here we are at|So much for) the (\w+)", "\n".join(lines))[0]
     if place != wanted:

@@ -34,7 +34,7 @@ def group_means(run: Path) -> dict[str, GroupMeans]:
     groups: dict[str, list[tuple[Trace, bool]]] = {need: [] for need in NEEDS}
     for trace in {trace.question.id: trace for trace in read_traces(run)}.values():
         sample = samples[trace.question.id]
-        is_correct_clip = bool(trace.visited) and trace.visited[0] == sample.gold.clip
+        is_correct_clip = bool(trace.visited_labels) and trace.visited_labels[0] == sample.gold.clip
         need = NEEDS[2] if not is_correct_clip else NEEDS[0] if sample.kind == SPOKEN else NEEDS[1]
         groups[need].append((trace, trace.option_index == sample.gold.option_index))
     return {need: _mean(answers) for need, answers in groups.items()}

@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longvideoagent.agents.base import Team
     from longvideoagent.agents.build import load_team
-    from longvideoagent.agents.config import TeamConfig
-    from longvideoagent.core.outcome import Outcome
+    from longvideoagent.agents.config import AgentConfig, TeamConfig
+    from longvideoagent.core.outcome import Outcome, StopReason
     from longvideoagent.core.rollout import Rollout
     from longvideoagent.core.scoring import score
-    from longvideoagent.core.trace import RolloutSettings, Trace
-    from longvideoagent.core.types import Evidence, Question, Timeline
+    from longvideoagent.core.trace import Agents, RolloutSettings, Trace
+    from longvideoagent.core.types import Clip, Evidence, Question, Subtitle, Timeline
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.index.open import open_video
     from longvideoagent.media.readers.base import VideoReader, open_reader
     from longvideoagent.media.video import Video
     from longvideoagent.run import answer, ask, steps
+    from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
 __all__ = [
+    "AgentConfig",
+    "Agents",
+    "Clip",
     "DataError",
     "Evidence",
     "LongVideoAgentError",
@@ -37,6 +41,8 @@ __all__ = [
     "Question",
     "Rollout",
     "RolloutSettings",
+    "StopReason",
+    "Subtitle",
     "Team",
     "TeamConfig",
     "Timeline",
@@ -51,21 +57,25 @@ __all__ = [
     "open_video",
     "score",
     "steps",
+    "trace_from_dict",
+    "trace_to_dict",
 ]
 
 _MODULES = {
     "agents.base": ("Team",),
     "agents.build": ("load_team",),
-    "agents.config": ("TeamConfig",),
+    "agents.config": ("AgentConfig", "TeamConfig"),
+    "core.outcome": ("Outcome", "StopReason"),
     "core.rollout": ("Rollout",),
     "core.scoring": ("score",),
-    "core.trace": ("Outcome", "RolloutSettings", "Trace"),
-    "core.types": ("Evidence", "Question", "Timeline"),
+    "core.trace": ("Agents", "RolloutSettings", "Trace"),
+    "core.types": ("Clip", "Evidence", "Question", "Subtitle", "Timeline"),
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
-    "media.readers.base": ("VideoReader", "open_reader"),
     "index.open": ("open_video",),
+    "media.readers.base": ("VideoReader", "open_reader"),
     "media.video": ("Video",),
     "run": ("answer", "ask", "steps"),
+    "views.trace_dict": ("trace_from_dict", "trace_to_dict"),
 }
 
 

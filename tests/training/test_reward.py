@@ -41,7 +41,7 @@ def make_trace(
                 reply = left.pop(0)
                 rollout.receive(reply if isinstance(reply, AgentFailure) else Reply(reply))
             case GroundingRequest():
-                rollout.receive(GroundingResult(f"c{len(rollout.trace.visited)}"))
+                rollout.receive(GroundingResult(f"c{len(rollout.trace.visited_labels)}"))
             case VisionRequest():
                 rollout.receive(VisionResult(text))
             case _:

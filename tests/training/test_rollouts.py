@@ -34,7 +34,7 @@ def test_rollouts_are_sampled_in_lockstep(tokenizer: Any) -> None:
     results = asyncio.run(run_rollouts([TASK] * 3, load_team(), sampler, master_format(tokenizer)))
     assert sampler.batch_sizes == [3, 2, 1]
     assert [str(result.trace.outcome) for result in results] == ["answered"] * 3
-    assert results[0].trace.visited == ("c0", "c1")
+    assert results[0].trace.visited_labels == ("c0", "c1")
     assert [len(result.sequences) for result in results] == [1, 1, 1]
 
 

@@ -22,7 +22,7 @@ def test_rows_become_samples(exported: Path) -> None:
     for training_sample, source in zip(samples, data.samples, strict=True):
         correct = source.question.options[source.gold.option_index or 0]
         assert training_sample.task.question.options[training_sample.gold_option] == correct
-        assert training_sample.task.video.timeline.find(training_sample.task.first_clip or "") is not None
+        assert training_sample.task.video.timeline.find_clip(training_sample.task.first_clip or "") is not None
 
 
 def test_rows_invalid(exported: Path, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_grounding_unknown_label_left_to_loop(second: str, video: VideoReader) -
     assert result.label == "../../etc/passwd"
     rollout = Rollout(QUESTION, TIMELINE)
     rollout.receive(result)
-    assert rollout.trace.current is None
+    assert rollout.trace.current_observation is None
 
 
 def test_grounding_reply_without_label(video: VideoReader) -> None:

@@ -189,15 +189,15 @@ def test_grounding_unvisited_clip_or_none(
         rollout.receive(GroundingResult(timeline.clips[index].label))
         rollout.receive(Reply("<request_grounding>elsewhere</request_grounding>"))
     assert isinstance(rollout.request, GroundingRequest)
-    before = rollout.trace.visited
+    before = rollout.trace.visited_labels
     result = asyncio.run(make().locate(rollout.request, video))
     assert pickle.loads(pickle.dumps(result)) == result
     for line in result.evidence:
         assert 0 <= line.start_s <= line.time_s <= line.end_s <= timeline.duration_s
         assert line.clip == result.label
     rollout.receive(result)
-    assert len(set(rollout.trace.visited)) == len(rollout.trace.visited)
-    assert set(rollout.trace.visited) - set(before) <= {clip.label for clip in timeline.clips}
+    assert len(set(rollout.trace.visited_labels)) == len(rollout.trace.visited_labels)
+    assert set(rollout.trace.visited_labels) - set(before) <= {clip.label for clip in timeline.clips}
 
 
 VISION: list[Callable[[], Vision]] = [
@@ -223,7 +223,7 @@ def test_vision_times_inside_window(make: Callable[[], Vision], video: VideoRead
 def traces(agents: Agents) -> list[Trace]:
     """The traces that the master gets in one rollout, round by round."""
     rollout = Rollout(QUESTION, TALK, RolloutSettings(max_rounds=3, agents=agents))
-    if rollout.trace.settings.grounding:
+    if rollout.trace.settings.has_grounding:
         rollout.receive(GroundingResult("c02"))
     earlier = [rollout.trace]
     rollout.receive(Reply("hm"))

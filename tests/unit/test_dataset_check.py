@@ -69,7 +69,7 @@ def test_check_real_data() -> None:
         timeline = data.timeline(video)
         assert all(clip.subtitles for clip in timeline.clips)
     for sample in data.samples:
-        clip = data.timeline(sample.video).find(sample.gold.clip or "")
+        clip = data.timeline(sample.video).find_clip(sample.gold.clip or "")
         assert clip is not None
         assert clip.start_s <= (sample.gold.start_s or 0)
 

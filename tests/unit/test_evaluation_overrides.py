@@ -161,7 +161,7 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     sample, episode = samples[1], data.open_video(samples[1].video)
     team = EvalOverrides.of(config, data, samples).team_for(sample, episode, offline_team())
     assert isinstance(team.vision, GoldBoxVision)
-    clip = episode.timeline.find(sample.gold.clip or "")
+    clip = episode.timeline.find_clip(sample.gold.clip or "")
     assert clip is not None
     vision = GoldBoxVision(team.vision.boxes, EchoVision())
     result = asyncio.run(vision.look(VisionRequest(Look("what?"), (clip,)), episode.reader))

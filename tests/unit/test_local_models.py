@@ -147,7 +147,7 @@ def engine() -> Any:
 def test_vllm_signatures(fake_vllm: Any, random_model: Path) -> None:
     fake_vllm.REPLIES[0] = "hi there"
     schema = {"type": "object"}
-    settings = CallSettings(0.3, 50, schema=schema, extra_body={"top_k": 20})
+    settings = CallSettings(0.3, 50, json_schema=schema, extra_body={"top_k": 20})
     (reply,) = replies(VLLMModel(str(random_model), 4096), continued(), settings=settings)
     assert reply.text == "hi there"
     assert (engine().engine_args.model, engine().engine_args.max_model_len) == (str(random_model), 4096)

@@ -85,7 +85,7 @@ def spoken(lines: Sequence[str], pause_s: float = 0.0) -> list[Evidence]:
     """Lines of three seconds, ``pause_s`` apart."""
     starts_s = [number * (3.0 + pause_s) for number in range(len(lines))]
     return [
-        Evidence.of_line(Clip("c01", 0.0, 60.0), Subtitle(at_s, at_s + 3.0, line))
+        Evidence.from_subtitle(Clip("c01", 0.0, 60.0), Subtitle(at_s, at_s + 3.0, line))
         for at_s, line in zip(starts_s, lines, strict=True)
     ]
 
@@ -139,7 +139,7 @@ def test_option_length_on_longtvqa() -> None:
     for sample in data.samples[::2]:
         options = rng.choice(data.samples).question.options
         question = replace(sample.question, options=options)
-        lines = [Evidence.of_line(Clip("", 0.0, 60.0), line) for line in data.timeline(sample.video).subtitles]
+        lines = [Evidence.from_subtitle(Clip("", 0.0, 60.0), line) for line in data.timeline(sample.video).subtitles]
         values = [support.value for support in EvidenceScorer(question, lines, is_excerpt=False).supports()]
         best = [index for index, value in enumerate(values) if value == max(values)]
         lengths = [len(wanted) for wanted in distinctive_terms(question)]

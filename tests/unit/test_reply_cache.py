@@ -63,7 +63,7 @@ def test_cache_key_fields() -> None:
         reply_key("m", [Message(role="user", content="hullo")], CallSettings()),
         reply_key("m", [Message(role="assistant", content="hello")], CallSettings()),
         reply_key("m", HELLO, CallSettings(temperature=0.0)),
-        reply_key("m", HELLO, CallSettings(schema={"type": "object"})),
+        reply_key("m", HELLO, CallSettings(json_schema={"type": "object"})),
         reply_key("m", HELLO, CallSettings(extra_body={"top_k": 1})),
         reply_key("m", with_image(b"1"), CallSettings()),
         reply_key("m", with_image(b"2"), CallSettings()),

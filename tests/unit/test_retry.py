@@ -79,7 +79,7 @@ def test_limiter_widens_with_success() -> None:
         await asyncio.sleep(0.02)
         return await say("hi")(_)  # type: ignore[arg-type]
 
-    limiter = AdaptiveLimiter(max_concurrency=8, width=2.0)
+    limiter = AdaptiveLimiter(max_concurrency=8, limit=2.0)
     with serving(slow) as (url, server):
         replies = complete_with_retries(url, calls=40, limiter=limiter)
     assert len(replies) == 40
@@ -104,31 +104,31 @@ def test_limiter_requests_per_minute() -> None:
 
 
 def test_limiter_halves_once_per_epoch() -> None:
-    limiter = AdaptiveLimiter(width=8.0)
+    limiter = AdaptiveLimiter(limit=8.0)
     for _ in range(5):
         limiter.on_throttled(0)
-    assert limiter.width == 4.0
+    assert limiter.limit == 4.0
     limiter.on_throttled(1)
-    assert limiter.width == 2.0
+    assert limiter.limit == 2.0
 
 
 def test_limiter_slow_start() -> None:
-    limiter = AdaptiveLimiter(max_concurrency=64, width=4.0)
+    limiter = AdaptiveLimiter(max_concurrency=64, limit=4.0)
     for _ in range(12):
         limiter.on_success()
-    assert limiter.width == 16.0
+    assert limiter.limit == 16.0
     limiter.on_throttled(0)
     for _ in range(8):
         limiter.on_success()
-    assert 8.5 < limiter.width < 9.0
+    assert 8.5 < limiter.limit < 9.0
 
 
 def test_limiter_cancelled_wait() -> None:
     async def run() -> None:
-        limiter = AdaptiveLimiter(width=1.0)
+        limiter = AdaptiveLimiter(limit=1.0)
 
         async def hold(seconds: float) -> None:
-            async with limiter.enter():
+            async with limiter.acquire():
                 await asyncio.sleep(seconds)
 
         first, second, third = (asyncio.ensure_future(hold(0.05)) for _ in range(3))

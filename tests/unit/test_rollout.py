@@ -56,15 +56,15 @@ def test_start_requests_grounding() -> None:
 def test_start_known_label_becomes_current_clip() -> None:
     rollout = drive(GroundingResult("c02"))
     assert isinstance(rollout.request, MasterRequest)
-    assert rollout.trace.current is not None
-    assert rollout.trace.current.clip.label == "c02"
+    assert rollout.trace.current_observation is not None
+    assert rollout.trace.current_observation.clip.label == "c02"
 
 
 @pytest.mark.parametrize("label", [None, "c99", "../../etc/passwd", "C02", ""])
 def test_start_unknown_label_becomes_notice(label: str | None) -> None:
     rollout = drive(GroundingResult(label))
     assert isinstance(rollout.request, MasterRequest)
-    assert rollout.trace.current is None
+    assert rollout.trace.current_observation is None
     assert isinstance(rollout.trace.first_grounding, SystemNotice)
 
 
@@ -93,12 +93,12 @@ def test_relocate_becomes_grounding_request() -> None:
     request = drive(GroundingResult("c02"), RELOCATE).request
     assert isinstance(request, GroundingRequest)
     assert request.request == "later"
-    assert request.trace.visited == ("c02",)
+    assert request.trace.visited_labels == ("c02",)
 
 
 def test_relocate_new_clip_becomes_current() -> None:
     rollout = drive(GroundingResult("c02"), RELOCATE, GroundingResult("c04"), LOOK)
-    assert rollout.trace.visited == ("c02", "c04")
+    assert rollout.trace.visited_labels == ("c02", "c04")
     assert rollout.request == VisionRequest(Look("sign"), (TIMELINE.clips[3],))
 
 
@@ -106,7 +106,7 @@ def test_relocate_new_clip_becomes_current() -> None:
 def test_relocate_known_or_missing_clip_keeps_current(label: str | None) -> None:
     rollout = drive(GroundingResult("c02"), RELOCATE, GroundingResult(label))
     assert last_notice(rollout.trace)
-    assert rollout.trace.visited == ("c02",)
+    assert rollout.trace.visited_labels == ("c02",)
 
 
 def test_relocate_without_grounding_agent_becomes_notice() -> None:

@@ -153,9 +153,9 @@ def test_transcribe_weights_not_available(talk: Path) -> None:
     with pytest.raises(DataError, match=r"'small' \(484 MB\) is not available"):
         transcribe(talk, "small")
     with pytest.raises(DataError, match=r"cannot be downloaded"):
-        transcribe(talk, "small", fetch=True)
+        transcribe(talk, "small", allow_download=True)
     with pytest.raises(DataError, match=r"cannot be downloaded.*tiny, base"):
-        transcribe(talk, "enormous", fetch=True)
+        transcribe(talk, "enormous", allow_download=True)
     trace = ask(talk, "What is said?")
     assert trace.outcome is not None
     assert any("484 MB" in warning for warning in trace.warnings)

@@ -53,7 +53,7 @@ def test_questions_kinds_and_gold(episode: SyntheticEpisode) -> None:
         assert gold.option_index is not None
         assert sample.question.options[gold.option_index] == gold.answer
         assert 0 <= (gold.start_s or 0) < (gold.end_s or 0) <= timeline.duration_s
-        assert timeline.find(gold.clip or "") is not None
+        assert timeline.find_clip(gold.clip or "") is not None
 
 
 def test_dialogue_answer_in_gold_span(episode: SyntheticEpisode) -> None:

@@ -34,7 +34,7 @@ def test_synthetic_dataset_layout(synthetic_dataset: Path) -> None:
     episode = val.open_video(sample.video)
     (box,) = val.boxes(sample) or ()
     assert episode.reader.frames([box.time_s])[0].is_readable()
-    clip = episode.timeline.find(sample.gold.clip or "")
+    clip = episode.timeline.find_clip(sample.gold.clip or "")
     assert clip is not None
     assert clip.start_s <= (sample.gold.start_s or 0) < (sample.gold.end_s or 0) <= clip.end_s
 

@@ -104,4 +104,4 @@ def test_timeline_invalid_clips_are_refused() -> None:
 
 def test_timeline_clip_at_time() -> None:
     timeline = Timeline((Clip("a", 0, 10), Clip("b", 10, 20)))
-    assert [timeline.at(time_s).label for time_s in (-1, 0, 9.9, 10, 99)] == ["a", "a", "a", "b", "b"]
+    assert [timeline.clip_at(time_s).label for time_s in (-1, 0, 9.9, 10, 99)] == ["a", "a", "a", "b", "b"]

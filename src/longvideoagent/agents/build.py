@@ -16,7 +16,7 @@ from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULTS, Model, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel, KeyValueCache
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.spec import OFFLINE, ModelSpec, load_model
@@ -127,5 +127,5 @@ def _model_grounding(team_config: TeamConfig, model: Model) -> ModelGrounding:
 
 def _model_vision(team_config: TeamConfig, model: Model) -> ModelVision:
     agent = team_config.vision
-    settings = agent.settings(DEFAULTS)
+    settings = agent.settings(DEFAULT_CALL_SETTINGS)
     return ModelVision(model, settings, max_frames=agent.max_frames, max_image_bytes=agent.max_image_bytes)

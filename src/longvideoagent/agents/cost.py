@@ -23,7 +23,7 @@ from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.media.contact_sheet import CLIPS_PER_SHEET
 from longvideoagent.media.video import Video
-from longvideoagent.models.base import DEFAULTS
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS
 
 BYTES_PER_TOKEN = 3
 """A token of English is about 4 bytes of UTF-8, of most other languages about 3."""
@@ -71,8 +71,10 @@ def forecast_cost(
     """
     actions = settings.max_rounds - 1
     timeline = video.timeline
-    grounding = _grounding_usage(question, timeline, team_config.grounding, settings) if settings.grounding else Usage()
-    look = _look_usage(team_config.vision, settings) if settings.vision else Usage()
+    grounding = (
+        _grounding_usage(question, timeline, team_config.grounding, settings) if settings.has_grounding else Usage()
+    )
+    look = _look_usage(team_config.vision, settings) if settings.has_vision else Usage()
     master = _master_usage(question, timeline, team_config, settings)
     usages: dict[AgentName, Usage] = {
         "master": master,
@@ -130,13 +132,13 @@ def _look_usage(agent: AgentConfig, settings: RolloutSettings) -> Usage:
 
 
 def _look_tokens(agent: AgentConfig) -> int:
-    return TOKENS_PER_OFFLINE_LOOK if agent.spec.is_offline else agent.max_tokens or DEFAULTS.max_tokens
+    return TOKENS_PER_OFFLINE_LOOK if agent.spec.is_offline else agent.max_tokens or DEFAULT_CALL_SETTINGS.max_tokens
 
 
 def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:
     """The window with the longest subtitles, as if it had been located."""
-    if not settings.grounding:
-        whole = timeline.whole()
+    if not settings.has_grounding:
+        whole = timeline.as_single_clip()
         return ClipObservation(whole, (whole,))
     windows = [ClipObservation(clip, timeline.window(clip, settings.window)) for clip in timeline.clips]
     return max(windows, key=lambda located: len(render_located(located)))

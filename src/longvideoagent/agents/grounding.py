@@ -59,10 +59,10 @@ class ModelGrounding:
         If no label exists, the model is asked once more; then the label is returned for the loop to refuse. Raises
         ModelError if the model does not answer.
         """
-        unvisited = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited]
+        unvisited = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited_labels]
         if not unvisited:
             return GroundingResult(None, "every clip has been visited")
-        settings = replace(self.settings, schema=_schema(unvisited)) if self.structured_output else self.settings
+        settings = replace(self.settings, json_schema=_schema(unvisited)) if self.structured_output else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
         min_fraction = 1.0 if sheets else MIN_FRACTION  # sheets cannot be subsampled
@@ -89,7 +89,7 @@ class ModelGrounding:
         if not clips:
             return GroundingResult(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
         best, *rest = _known(clips, unvisited) or clips
-        evidence = _first_line(request.timeline.find(best.label))
+        evidence = _first_line(request.timeline.find_clip(best.label))
         candidates = tuple(Candidate(clip.label, clip.reason) for clip in rest)
         return GroundingResult(best.label, best.reason, evidence, usage, candidates, warnings)
 
@@ -146,7 +146,7 @@ def _clip_block(clip: Clip) -> str:
 
 def _visited_text(trace: Trace) -> str:
     """The visited clips, and what was seen there."""
-    if not trace.visited:
+    if not trace.visited_labels:
         return ""
     summaries: dict[str, list[str]] = {}
     for round_ in trace.rounds:
@@ -154,7 +154,8 @@ def _visited_text(trace: Trace) -> str:
             summary = " ".join(round_.observation.text.split())[:MAX_SUMMARY_CHARS]
             summaries.setdefault(round_.clip, []).append(summary)
     lines = [
-        f"- {label}: {escape_tags(' / '.join(summaries.get(label, ['not looked at'])))}" for label in trace.visited
+        f"- {label}: {escape_tags(' / '.join(summaries.get(label, ['not looked at'])))}"
+        for label in trace.visited_labels
     ]
     return "\nThese have been visited and did not settle it; name others:\n" + "\n".join(lines)
 
@@ -172,4 +173,4 @@ def _first_line(clip: Clip | None) -> tuple[Evidence, ...]:
     """The first line of the clip as evidence."""
     if clip is None or not clip.subtitles:
         return ()
-    return (Evidence.of_line(clip, clip.subtitles[0]),)
+    return (Evidence.from_subtitle(clip, clip.subtitles[0]),)

@@ -13,7 +13,7 @@ from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip, Evidence, Jpeg, Message, Usage, VisionResult
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model
 
 FRAMES = 15
 """Frames shown in one look (public code's evaluators: 15)."""
@@ -26,7 +26,7 @@ class ModelVision:
     """Vision played by ``model``. ``max_frames`` and ``max_image_bytes`` are its limits per request."""
 
     model: Model
-    settings: CallSettings = DEFAULTS
+    settings: CallSettings = DEFAULT_CALL_SETTINGS
     prompt: str | None = None
     max_frames: int = FRAMES
     max_image_bytes: int = MAX_IMAGE_BYTES

@@ -160,7 +160,7 @@ def ablate(
     overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "limit": limit}
     config = make_eval_config(data, split, team_config, settings, overrides)
     settings = config.settings
-    clashes = {"agents": agents is not None, "window": not settings.grounding, "vision": not settings.vision}
+    clashes = {"agents": agents is not None, "window": not settings.has_grounding, "vision": not settings.has_vision}
     if clashes.get(axis):
         raise UsageError(f"lva ablate {axis} --agents {agents}: there is nothing to compare; leave out --agents")
     base = default_run_path(config, team)

@@ -149,7 +149,7 @@ def transcribe(
     if written.exists():
         raise UsageError(f"{written}: exists already; delete it or choose another --out")
     with progress_bar() as progress:
-        lines = transcribe(video, model or configured_model(), fetch=True, progress=progress)
+        lines = transcribe(video, model or configured_model(), allow_download=True, progress=progress)
     if not lines:
         note(f"{video} has no speech or no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)

@@ -55,7 +55,7 @@ class ActionSpec:
 
     name: str
     """The name in JSON, metrics and the page."""
-    type: type[Look | Relocate | Answer | Invalid]
+    type: type[Action]
     argument: str
     """The field of ``type`` that holds the text between the tags."""
     label: str

@@ -64,7 +64,7 @@ class MasterRequest:
 
 @dataclass(frozen=True, slots=True)
 class GroundingRequest:
-    """The grounding agent must name a clip of ``timeline`` that is not in ``trace.visited``."""
+    """The grounding agent must name a clip of ``timeline`` that is not in ``trace.visited_labels``."""
 
     request: str
     timeline: Timeline
@@ -104,10 +104,10 @@ class Rollout:
         self._timeline = timeline
         self._trace = Trace(question, settings or RolloutSettings(), warnings=warnings, history=history)
         self._request: Request | None
-        if self._trace.settings.grounding:
+        if self._trace.settings.has_grounding:
             self._request = GroundingRequest("", timeline, self._trace)
         else:
-            whole = timeline.whole()
+            whole = timeline.as_single_clip()
             self._observe(ClipObservation(whole, (whole,)))
 
     @property
@@ -142,7 +142,7 @@ class Rollout:
     def _take_reply(self, reply: Reply) -> None:
         parsed = parse(reply.text, reply.reasoning)
         self._warn(reply.warnings)
-        current = self._trace.current
+        current = self._trace.current_observation
         clip = current.clip.label if current else None
         round_ = Round(reply, parsed.thought, parsed.action, parsed.text, clip)
         self._trace = replace(self._trace, rounds=(*self._trace.rounds, round_))
@@ -156,21 +156,23 @@ class Rollout:
             match self._request_for(parsed.action):
                 case SystemNotice() as notice:
                     self._observe(notice)
-                case request:
+                case MasterRequest() | GroundingRequest() | VisionRequest() as request:
                     self._request = request
+                case unexpected:
+                    assert_never(unexpected)
 
     def _request_for(self, action: Action) -> Request | SystemNotice:
         """The request that an action becomes, or a notice why it cannot become one."""
-        settings, current = self._trace.settings, self._trace.current
+        settings, current = self._trace.settings, self._trace.current_observation
         match action:
             case Look():
-                if not settings.vision:
+                if not settings.has_vision:
                     return SystemNotice("There is no vision agent in this run. Answer or relocate.")
                 if current is None:
                     return SystemNotice("No clip is located yet, so there is nothing to look at.")
                 return VisionRequest(action, current.window, self._candidate_windows(current))
             case Relocate(request):
-                if not settings.grounding:
+                if not settings.has_grounding:
                     return SystemNotice("There is no grounding agent in this run. All subtitles are above.")
                 return GroundingRequest(request, self._timeline, self._trace)
             case Invalid(reason):
@@ -190,20 +192,20 @@ class Rollout:
 
     def _candidate_windows(self, current: ClipObservation) -> tuple[tuple[Clip, ...], ...]:
         settings = self._trace.settings
-        clips = [self._timeline.find(each.label) for each in current.candidates[: settings.parallel_looks - 1]]
+        clips = [self._timeline.find_clip(each.label) for each in current.candidates[: settings.parallel_looks - 1]]
         windows = [self._timeline.window(clip, settings.window) for clip in clips if clip is not None]
         return tuple(window for window in dict.fromkeys(windows) if window != current.window)
 
     def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
         self._warn(result.warnings)
         trace = self._trace
-        clip = self._timeline.find(result.label) if result.label is not None else None
-        if clip is None or clip.label in trace.visited:
+        clip = self._timeline.find_clip(result.label) if result.label is not None else None
+        if clip is None or clip.label in trace.visited_labels:
             return SystemNotice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
         window = self._timeline.window(clip, trace.settings.window)
-        past = {*trace.visited, clip.label}
+        past = {*trace.visited_labels, clip.label}
         candidates = tuple(
-            each for each in result.candidates if each.label not in past and self._timeline.find(each.label)
+            each for each in result.candidates if each.label not in past and self._timeline.find_clip(each.label)
         )
         return ClipObservation(clip, window, result.reason, result.evidence, result.usage, candidates)
 
@@ -258,7 +260,7 @@ def agent_of(request: Request) -> AgentName:
 def _why_not_located(result: GroundingResult, trace: Trace) -> str:
     if result.label is None:
         reason = f": {result.reason}" if result.reason else ""
-        return f"Grounding found no {'further ' if trace.visited else ''}clip{reason}."
-    if result.label in trace.visited:
+        return f"Grounding found no {'further ' if trace.visited_labels else ''}clip{reason}."
+    if result.label in trace.visited_labels:
         return f"Grounding pointed at {result.label} again, which was already visited."
     return f"Grounding named {result.label!r}, which is not a clip of this video."

@@ -87,12 +87,12 @@ class RolloutSettings:
             raise ValueError("max_usd must be more than 0")
 
     @property
-    def grounding(self) -> bool:
+    def has_grounding(self) -> bool:
         """Whether there is a grounding agent. Without it the whole video is the only clip."""
         return "grounding" in self.agents.names
 
     @property
-    def vision(self) -> bool:
+    def has_vision(self) -> bool:
         """Whether there is a vision agent."""
         return "vision" in self.agents.names
 
@@ -136,12 +136,12 @@ class Trace:
         return tuple(each for each in self.observations if isinstance(each, ClipObservation))
 
     @property
-    def visited(self) -> tuple[str, ...]:
+    def visited_labels(self) -> tuple[str, ...]:
         """Labels of the clips that grounding has named, oldest first."""
         return tuple(each.clip.label for each in self.groundings)
 
     @property
-    def current(self) -> ClipObservation | None:
+    def current_observation(self) -> ClipObservation | None:
         """The latest successful grounding."""
         return self.groundings[-1] if self.groundings else None
 

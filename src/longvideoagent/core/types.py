@@ -93,27 +93,34 @@ class Timeline:
         """Every subtitle line of the video, in order."""
         return tuple(line for clip in self.clips for line in clip.subtitles)
 
-    def find(self, label: str) -> Clip | None:
+    def find_clip(self, label: str) -> Clip | None:
         """Return the clip with this label, or None. Labels are compared exactly and never used as paths."""
         return next((clip for clip in self.clips if clip.label == label), None)
 
-    def at(self, time_s: float) -> Clip:
+    def clip_at(self, time_s: float) -> Clip:
         """Return the clip at ``time_s``; a time outside the video gives the nearest clip."""
         return next((clip for clip in self.clips if time_s < clip.end_s), self.clips[-1])
 
-    def window(self, clip: Clip, width: int) -> tuple[Clip, ...]:
-        """Return ``width`` neighbouring clips around ``clip`` (paper: evidence window).
+    def window(self, clip: Clip, num_clips: int) -> tuple[Clip, ...]:
+        """Return ``num_clips`` neighbouring clips around ``clip`` (paper: evidence window).
 
-        There are fewer only if the video has fewer. An even width takes one more later neighbour.
+        There are fewer only if the video has fewer. An even number takes one more later neighbour.
+
+        Args:
+            clip: A clip of this timeline.
+            num_clips: How many clips the window has.
+
+        Returns:
+            The clips of the window, in order.
         """
-        width = min(width, len(self.clips))
-        first = self.clips.index(clip) - (width - 1) // 2
-        first = max(0, min(first, len(self.clips) - width))
-        return self.clips[first : first + width]
+        num_clips = min(num_clips, len(self.clips))
+        first = self.clips.index(clip) - (num_clips - 1) // 2
+        first = max(0, min(first, len(self.clips) - num_clips))
+        return self.clips[first : first + num_clips]
 
-    def whole(self) -> Clip:
+    def as_single_clip(self) -> Clip:
         """Return the entire video as one clip, for runs without a grounding agent."""
-        return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles)
+        return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles, self.clips[0].video)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ class Evidence:
     """Which video of several; empty for the only video."""
 
     @classmethod
-    def of_line(cls, clip: Clip, line: Subtitle) -> Evidence:
+    def from_subtitle(cls, clip: Clip, line: Subtitle) -> Evidence:
         """Make evidence of a line of ``clip``; text read from the screen counts as a frame."""
         kind: Literal["subtitle", "frame"] = "subtitle" if line.source == "subtitle" else "frame"
         return cls(clip.label, line.start_s, line.end_s, kind, line.start_s, line.text, clip.video)

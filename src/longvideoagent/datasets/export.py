@@ -102,7 +102,7 @@ def build_rows(
         label = first_clips.find(sample.question, timelines[sample.video])
         shuffled = shuffle_options(sample, config.seed)
         rollout = Rollout(shuffled.question, timelines[sample.video], config.settings)
-        if config.settings.grounding:
+        if config.settings.has_grounding:
             rollout.receive(GroundingResult(label))
         (message,) = master_messages(rollout.trace, prompt=config.prompt, look_tag=config.look_tag)
         yield {

@@ -80,6 +80,6 @@ async def _locate_clip(question: Question, video: Video, team: Team) -> str | No
     if isinstance(result, AgentFailure):
         raise ModelError(result.cause)
     label = result.label if isinstance(result, GroundingResult) else None
-    if label is not None and video.timeline.find(label) is None:
+    if label is not None and video.timeline.find_clip(label) is None:
         raise ModelError(f"the grounding agent named {label[:40]!r}, which is not a clip of the video; try another")
     return label

@@ -224,27 +224,27 @@ def _check_agents(config: EvalConfig) -> None:
     """Refuse options for agents that the run does not have."""
     settings = config.settings
     agents = f"--agents {settings.agents}"
-    if config.first_clip is not FirstClipSource.AGENT and not settings.grounding:
+    if config.first_clip is not FirstClipSource.AGENT and not settings.has_grounding:
         raise UsageError(
             f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip"
         )
-    if settings.window > 1 and not settings.grounding:
+    if settings.window > 1 and not settings.has_grounding:
         raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
     for name, is_given in (("--gold-boxes", config.gold_boxes), ("--parallel-looks", settings.parallel_looks > 1)):
-        if is_given and not settings.vision:
+        if is_given and not settings.has_vision:
             raise UsageError(f"{name} {agents}: no agent looks; leave out {name}, or give --agents grounding+vision")
 
 
 def without_unused(config: EvalConfig) -> EvalConfig:
     """The configuration without options for agents that it does not have."""
-    if not config.settings.grounding:
+    if not config.settings.has_grounding:
         config = replace(
             config,
             first_clip=FirstClipSource.AGENT,
             first_clips_file=None,
             settings=replace(config.settings, window=1),
         )
-    if not config.settings.vision:
+    if not config.settings.has_vision:
         config = replace(config, gold_boxes=False, settings=replace(config.settings, parallel_looks=1))
     return config
 

@@ -21,7 +21,7 @@ from longvideoagent.evaluation.config import EvalConfig, FirstClipSource
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
 
 MAX_BASELINE_FRAMES = 16
 """Middle frames of clips, shown at once (paper: up to 16)."""
@@ -57,7 +57,10 @@ class FramesInPromptModel:
     video: Video
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The model's reply. Raises DataError for a video without frames."""
         images = await asyncio.to_thread(middle_frames, self.video)
@@ -139,7 +142,7 @@ def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) 
     is_baseline = config.baseline == "subtitles+frames"
     if is_baseline and config.team_config.master.spec.is_offline:
         raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
-    if not (is_baseline or config.settings.vision):
+    if not (is_baseline or config.settings.has_vision):
         return ()
     clips = data.count_clips(dict.fromkeys(sample.video for sample in samples))
     if not clips.without_frames:

@@ -62,7 +62,7 @@ def replay(recorded_trace: Trace, timeline: Timeline, on_step: Callable[[Trace],
 
 def _results(recorded_trace: Trace) -> Iterator[Result]:
     """What the agents returned, in order."""
-    if recorded_trace.first_grounding is not None and recorded_trace.settings.grounding:
+    if recorded_trace.first_grounding is not None and recorded_trace.settings.has_grounding:
         yield from _agent_results(recorded_trace.first_grounding)
     for round_ in recorded_trace.rounds:
         yield round_.reply

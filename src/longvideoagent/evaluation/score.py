@@ -86,7 +86,7 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
         correct=score_.correct,
         is_invalid=score_.answered and has_options and trace.option_index is None,
         confidence=_confidence(trace),
-        grounding=_score_grounding(sample.gold, trace) if trace.settings.grounding else GroundingScore(),
+        grounding=_score_grounding(sample.gold, trace) if trace.settings.has_grounding else GroundingScore(),
         num_rounds=len(trace.rounds),
         actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
         usage={agent: _usage(trace, agent) for agent in AGENT_NAMES},
@@ -100,8 +100,8 @@ def _confidence(trace: Trace) -> float | None:
 
 
 def _score_grounding(gold: Gold, trace: Trace) -> GroundingScore:
-    visited = trace.visited
-    window = trace.current.window if trace.current else ()
+    visited = trace.visited_labels
+    window = trace.current_observation.window if trace.current_observation else ()
     overlaps = [_overlap(window, *span) for span in gold.spans]
     iou = max((overlap.iou for overlap in overlaps if overlap.iou is not None), default=None)
     coverage = max((overlap.coverage for overlap in overlaps), default=None)

@@ -21,16 +21,16 @@ FORMAT = 1
 class FirstClips:
     """Clip labels by question. Changes are kept in memory until ``write``.
 
-    ``grounder`` is the model that finds the clips; None accepts a file that any model filled. Raises DataError if the
-    file cannot be used, and UsageError if another grounder filled it."""
+    ``grounding_model`` finds the clips; None accepts a file that any model filled. Raises DataError if the
+    file cannot be used, and UsageError if another model filled it."""
 
-    def __init__(self, path: Path, grounder: str | None = None) -> None:
+    def __init__(self, path: Path, grounding_model: str | None = None) -> None:
         self.path = path
-        stored = _read(path) if path.exists() else {"clips": {}, "grounder": grounder}
+        stored = _read(path) if path.exists() else {"clips": {}, "grounding_model": grounding_model}
         self._clips: dict[str, str | None] = stored["clips"]
-        self._grounder = stored.get("grounder")
-        if grounder is not None and self._grounder != grounder:
-            raise UsageError(f"{path}: filled by {self._grounder}, not {grounder}; choose another --out")
+        self._grounding_model = stored.get("grounding_model")
+        if grounding_model is not None and self._grounding_model != grounding_model:
+            raise UsageError(f"{path}: filled by {self._grounding_model}, not {grounding_model}; choose another --out")
 
     @classmethod
     def open_existing(cls, path: Path) -> FirstClips:
@@ -49,7 +49,7 @@ class FirstClips:
     def find(self, question: Question, timeline: Timeline) -> str | None:
         """As ``get``. Raises DataError if the timeline has no such clip, as after the data set was built again."""
         label = self.get(question)
-        if label is not None and timeline.find(label) is None:
+        if label is not None and timeline.find_clip(label) is None:
             raise DataError(
                 f"{self.path}: the video of question {question.id} has no clip {label}; delete the file and run "
                 "lva data ground again with this --split"
@@ -62,7 +62,7 @@ class FirstClips:
 
     def write(self) -> None:
         """Write the file completely or not at all."""
-        content = {"format": FORMAT, "grounder": self._grounder, "clips": self._clips}
+        content = {"format": FORMAT, "grounding_model": self._grounding_model, "clips": self._clips}
         atomic_write_text(self.path, json.dumps(content, indent=1) + "\n")
 
 

@@ -24,7 +24,9 @@ FORMAT = 2
 """Of the files. ``_MIGRATIONS`` lead from the oldest format to it."""
 
 
-def transcribe(path: Path, model: str, *, fetch: bool = False, progress: Progress = no_progress) -> list[Subtitle]:
+def transcribe(
+    path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress
+) -> list[Subtitle]:
     """As ``media.speech.transcribe``, which is called only if no transcript of this content by this model is kept."""
     speech.require_installed()
     if not has_audio(path):
@@ -33,7 +35,7 @@ def transcribe(path: Path, model: str, *, fetch: bool = False, progress: Progres
     kept = _read(file)
     if kept:
         return kept
-    subtitles = speech.transcribe(path, model, fetch=fetch, progress=progress)
+    subtitles = speech.transcribe(path, model, allow_download=allow_download, progress=progress)
     if subtitles:
         with suppress(OSError):  # a full disk must not cost the transcript
             _write(file, subtitles)

@@ -1,6 +1,6 @@
 """Speech to text with faster-whisper (extra ``asr``). ``index.speech`` keeps the transcripts.
 
-Weights are hundreds of megabytes, so nothing is downloaded unless ``fetch`` allows it.
+Weights are hundreds of megabytes, so nothing is downloaded unless ``allow_download`` allows it.
 """
 
 from __future__ import annotations
@@ -39,17 +39,19 @@ def configured_model() -> str:
     return os.environ.get("LVA_SPEECH_MODEL") or DEFAULT_MODEL
 
 
-def transcribe(path: Path, model: str, *, fetch: bool = False, progress: Progress = no_progress) -> list[Subtitle]:
+def transcribe(
+    path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress
+) -> list[Subtitle]:
     """Transcribe the speech of a video, in order of time; empty if nothing is spoken or there is no sound.
 
-    ``model`` is one of faster-whisper's sizes or a folder of weights; ``fetch`` allows downloading a size. Raises
+    ``model`` is one of faster-whisper's sizes or a folder of weights; ``allow_download`` allows a download. Raises
     UsageError if the extra is not installed, and DataError if the weights are not available or the sound cannot be
     read.
     """
     require_installed()
     if not has_audio(path):
         return []
-    weights = _weights_folder(model, fetch)
+    weights = _weights_folder(model, allow_download)
     subtitles = []
     try:
         segments, info = _load(weights).transcribe(str(path), vad_filter=True)
@@ -64,7 +66,7 @@ def transcribe(path: Path, model: str, *, fetch: bool = False, progress: Progres
     return subtitles
 
 
-def _weights_folder(model: str, fetch: bool) -> str:
+def _weights_folder(model: str, allow_download: bool) -> str:
     if Path(model).is_dir():
         return model
     from faster_whisper.utils import download_model
@@ -73,9 +75,9 @@ def _weights_folder(model: str, fetch: bool) -> str:
         f"the speech model {model!r} ({MODELS_MB[model]} MB)" if model in MODELS_MB else f"the speech model {model!r}"
     )
     try:
-        return str(download_model(model, local_files_only=not fetch))
+        return str(download_model(model, local_files_only=not allow_download))
     except (OSError, ValueError) as error:
-        if not fetch:
+        if not allow_download:
             fix = "lva transcribe downloads it, LVA_SPEECH_MODEL names another or a folder"
             raise DataError(f"{name} is not available; {fix}") from error
         fix = f"give one of {', '.join(MODELS_MB)} and a connection, or a folder"

@@ -24,13 +24,13 @@ class CallSettings:
     max_tokens: int = 1024
     stop_at_action: bool = False
     """Whether the reply may end at its first action (``protocol.parse``). Text after it is cut by the parser."""
-    schema: Mapping[str, Any] | None = None
+    json_schema: Mapping[str, Any] | None = None
     """A JSON schema that the reply must follow, if the server supports structured output."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields for a particular server or engine, passed on unchanged."""
 
 
-DEFAULTS = CallSettings()
+DEFAULT_CALL_SETTINGS = CallSettings()
 
 
 @pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid"})
@@ -71,7 +71,10 @@ class Model(Protocol):
     """A chat model. If the last message is the assistant's, the reply continues it."""
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The model's reply, never empty. Raises ModelError."""
 

@@ -18,7 +18,7 @@ from typing import Any
 from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import DataError
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
 
 KEY_VERSION = 2
 """Part of every key of a reply; raise it when a stored reply would be read differently."""
@@ -109,7 +109,10 @@ class CachedModel:
     identity: str
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The stored reply, else the model's own, which is then stored."""
         key = reply_key(self.identity, messages, settings)

@@ -22,7 +22,7 @@ from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix, restore
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback, TokenPrice
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, TokenPrice
 from longvideoagent.models.openai_format import (
     Completion,
     chat_body,
@@ -102,7 +102,10 @@ class OpenAIModel:
         )
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply to one request. Raises TransientError if a retry may help, else ModelError."""
         stop_at_action = settings.stop_at_action and not self.reasoning

@@ -58,8 +58,8 @@ def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) ->
         **_common(settings),
         **extra,
     }
-    if settings.schema is not None:
-        schema = {"name": "reply", "strict": True, "schema": dict(settings.schema)}
+    if settings.json_schema is not None:
+        schema = {"name": "reply", "strict": True, "schema": dict(settings.json_schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 

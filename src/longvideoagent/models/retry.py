@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError, ThrottledError, TransientError
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULTS, CallSettings, Model, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
 
 WARN_AFTER_FAILURES = 3
 """Failed tries of one call after which the wait is worth a warning."""
@@ -40,12 +40,12 @@ class RetryPolicy:
 
 @dataclass
 class AdaptiveLimiter:
-    """Limits the calls in flight. ``width`` starts small and doubles with each round of successes (slow start) until
+    """Limits the calls in flight. ``limit`` starts small and doubles with each round of successes (slow start) until
     the server throttles; then it halves, once for the calls that were in flight, and from there on grows by one for
     each round. ``requests_per_minute`` spaces the calls evenly. Calls are admitted in order."""
 
     max_concurrency: int = MAX_CONCURRENCY
-    width: float = 4.0
+    limit: float = 4.0
     requests_per_minute: int | None = None
     _doubles_below: float = math.inf
     _next_s: float = 0.0
@@ -54,7 +54,7 @@ class AdaptiveLimiter:
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
-    async def enter(self) -> AsyncIterator[int]:
+    async def acquire(self) -> AsyncIterator[int]:
         """Wait until a call may begin; yields the epoch to pass to ``on_throttled``."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
@@ -69,7 +69,7 @@ class AdaptiveLimiter:
             self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._in_flight < min(int(self.width), self.max_concurrency):
+        while self._waiting and self._in_flight < min(int(self.limit), self.max_concurrency):
             place = self._waiting.popleft()
             if not place.cancelled():
                 self._in_flight += 1
@@ -84,14 +84,14 @@ class AdaptiveLimiter:
 
     def on_success(self) -> None:
         """A call succeeded."""
-        growth = 1.0 if self.width < self._doubles_below else 1.0 / self.width
-        self.width = min(float(self.max_concurrency), self.width + growth)
+        growth = 1.0 if self.limit < self._doubles_below else 1.0 / self.limit
+        self.limit = min(float(self.max_concurrency), self.limit + growth)
 
     def on_throttled(self, epoch: int) -> None:
         """A call was throttled; calls of the same epoch count once."""
         if epoch == self._epoch:
             self._epoch += 1
-            self.width = self._doubles_below = max(1.0, self.width / 2)
+            self.limit = self._doubles_below = max(1.0, self.limit / 2)
 
 
 @dataclass
@@ -105,13 +105,16 @@ class RetryingModel:
     _is_warned: bool = False
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply. Raises ModelError with the last failure and the number of tries."""
         max_tries = self.retry_policy.max_tries
         for failed_tries in range(max_tries):
             try:
-                async with self.limiter.enter() as epoch:
+                async with self.limiter.acquire() as epoch:
                     reply = await self.model.complete(messages, settings, on_text)
             except TransientError as error:
                 if isinstance(error, ThrottledError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import DataError, ModelError
-from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
 from longvideoagent.models.spec import ModelSpec
 
 
@@ -41,7 +41,7 @@ class ScriptedModel:
     async def complete(
         self,
         messages: Sequence[Message],
-        settings: CallSettings = DEFAULTS,  # noqa: ARG002
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,  # noqa: ARG002
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The next reply of the script."""

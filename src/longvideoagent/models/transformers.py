@@ -20,7 +20,7 @@ from typing import Any
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
 
@@ -74,7 +74,10 @@ class TransformersModel:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply, generated together with the other waiting requests. Raises ModelError if the model cannot be
         loaded or run."""

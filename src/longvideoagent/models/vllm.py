@@ -16,7 +16,7 @@ from typing import Any
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULTS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
 
@@ -37,7 +37,10 @@ class VLLMModel:
     _request_numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def complete(
-        self, messages: Sequence[Message], settings: CallSettings = DEFAULTS, on_text: TextCallback | None = None
+        self,
+        messages: Sequence[Message],
+        settings: CallSettings = DEFAULT_CALL_SETTINGS,
+        on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply, aborted after its first action if the settings stop there. Raises ModelError if the engine
         cannot be started or refuses."""
@@ -97,6 +100,6 @@ def _sampling(settings: CallSettings) -> Any:
     from vllm.sampling_params import StructuredOutputsParams
 
     options: dict[str, Any] = dict(settings.extra_body)
-    if settings.schema is not None:
-        options["structured_outputs"] = StructuredOutputsParams(json=dict(settings.schema))
+    if settings.json_schema is not None:
+        options["structured_outputs"] = StructuredOutputsParams(json=dict(settings.json_schema))
     return SamplingParams(temperature=settings.temperature, max_tokens=settings.max_tokens, **options)

@@ -126,10 +126,10 @@ class Tools:
         assert isinstance(result, GroundingResult | AgentFailure)
         if isinstance(result, AgentFailure):
             raise ModelError(f"{result.agent}: {result.cause}")
-        clip = opened.timeline.find(result.label) if result.label is not None else None
+        clip = opened.timeline.find_clip(result.label) if result.label is not None else None
         if clip is None:
             return {"label": None, "reason": result.reason or "nothing in the video matches"}
-        candidates = [opened.timeline.find(candidate.label) for candidate in result.candidates]
+        candidates = [opened.timeline.find_clip(candidate.label) for candidate in result.candidates]
         return {
             **_clip_to_dict(clip),
             "reason": result.reason,

@@ -37,7 +37,7 @@ def read_training_sample(
     _check_columns(record)
     info = record.values["extra_info"]
     video = open_video(info["video"])
-    if info["clip"] is not None and video.timeline.find(info["clip"]) is None:
+    if info["clip"] is not None and video.timeline.find_clip(info["clip"]) is None:
         message = f"its video has no clip {info['clip']!r}; was the data set built again? export the rows again"
         raise DataError(str(record.problem("extra_info.clip", message)))
     options = tuple(info["options"])

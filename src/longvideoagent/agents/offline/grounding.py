@@ -53,7 +53,7 @@ class OfflineGrounding:
 
 def locate(request: GroundingRequest) -> GroundingResult:
     """See ``OfflineGrounding.locate``."""
-    timeline, visited = request.timeline, set(request.trace.visited)
+    timeline, visited = request.timeline, set(request.trace.visited_labels)
     unvisited = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
     if not unvisited:
         return GroundingResult(None, "every clip has been visited", usage=Usage(calls=1))
@@ -69,7 +69,7 @@ def locate(request: GroundingRequest) -> GroundingResult:
     quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
-    evidence = tuple(Evidence.of_line(clip, line) for line in quoted)
+    evidence = tuple(Evidence.from_subtitle(clip, line) for line in quoted)
     matching = [index for index in next_best[:MAX_CANDIDATES] if scores[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"

@@ -42,7 +42,7 @@ class OfflineMaster:
 
 def decide(trace: Trace) -> Reply:
     """See ``OfflineMaster.reply``."""
-    scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.grounding)
+    scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
     if trace.question.options:
         return _choose_option(trace, scorer)
     return _answer_open(trace, scorer)
@@ -53,7 +53,7 @@ def known_facts(trace: Trace) -> list[Evidence]:
     facts: dict[Evidence, None] = {}
     for located in trace.groundings:
         for clip in located.window:
-            facts.update(dict.fromkeys(Evidence.of_line(clip, line) for line in clip.subtitles))
+            facts.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
     for observation in trace.observations:
         if isinstance(observation, VisionResult):
             facts.update(dict.fromkeys(observation.evidence))
@@ -107,15 +107,15 @@ def _request_agent(trace: Trace, scorer: EvidenceScorer, is_settled: bool, summa
     """A look or a relocation if one is allowed and could help, else None."""
     if trace.is_last_round or trace.rounds_left < 1:
         return None
-    can_look = trace.settings.vision and trace.current is not None and not _has_looked(trace)
+    can_look = trace.settings.has_vision and trace.current_observation is not None and not _has_looked(trace)
     if can_look and (scorer.parsed.is_visual or not is_settled):
         query = scorer.parsed.main.strip() or trace.question.text
         moment = f" Look closely around {format_timestamp(scorer.anchor[0].start_s)}." if scorer.anchor else ""
         return _reply(
-            f"{summary}. I need to see clip {trace.visited[-1]}.",
+            f"{summary}. I need to see clip {trace.visited_labels[-1]}.",
             Look(f"{escape_tags(query)}{moment}"),
         )
-    if trace.settings.grounding and not is_settled and not _is_exhausted(trace):
+    if trace.settings.has_grounding and not is_settled and not _is_exhausted(trace):
         request = escape_tags(_missing_words(trace, scorer))
         return _reply(f"{summary}. That does not decide it; I look elsewhere.", Relocate(request))
     return None
@@ -123,7 +123,7 @@ def _request_agent(trace: Trace, scorer: EvidenceScorer, is_settled: bool, summa
 
 def _has_looked(trace: Trace) -> bool:
     """Whether vision has looked at the current clip."""
-    return any(isinstance(each.action, Look) and each.clip == trace.visited[-1] for each in trace.rounds)
+    return any(isinstance(each.action, Look) and each.clip == trace.visited_labels[-1] for each in trace.rounds)
 
 
 def _is_exhausted(trace: Trace) -> bool:

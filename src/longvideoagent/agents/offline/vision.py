@@ -70,10 +70,7 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
         result = _detect(request.window, times_s, video)
         sights.put(key, result)
     count, detections = result
-    evidence = tuple(
-        Evidence(_clip_at(request.window, each.start_s), each.start_s, each.end_s, "frame", each.start_s, each.text)
-        for each in detections
-    )
+    evidence = tuple(_evidence(_clip_at(request.window, each.start_s), each) for each in detections)
     lines = [f"{format_timestamp(each.start_s)} to {format_timestamp(each.end_s)}: {each.text}" for each in detections]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
     query_terms = set(terms(request.action.query))
@@ -119,8 +116,13 @@ def sample_times(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[flo
     return sorted(times)
 
 
-def _clip_at(clips: Sequence[Clip], time_s: float) -> str:
-    return next((clip.label for clip in clips if time_s < clip.end_s), clips[-1].label)
+def _evidence(clip: Clip, detection: Detection) -> Evidence:
+    start_s, end_s, text = detection.start_s, detection.end_s, detection.text
+    return Evidence(clip.label, start_s, end_s, "frame", start_s, text, clip.video)
+
+
+def _clip_at(clips: Sequence[Clip], time_s: float) -> Clip:
+    return next((clip for clip in clips if time_s < clip.end_s), clips[-1])
 
 
 def _detections(frames: Sequence[Frame]) -> list[Detection]:

@@ -59,13 +59,13 @@ def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> 
     """The problems of a clip's frames: names without a number, missing numbers, also at the end if the clip lasts
     ``known_duration_s``, and JPEGs that are cut short."""
     yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
-    if missing := folder.missing():
+    if missing := folder.missing_numbers():
         yield Problem(folder.path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
     if (missing_s := known_duration_s - folder.duration_s) > MISSING_FRAMES_S:
         last = f"the last {round(missing_s * folder.frames_per_s)} are missing"
         end = f"they end at {folder.duration_s:.1f} s of {known_duration_s:.1f} s"
         yield Problem(folder.path, 0, "frame names", f"{last}; {end}")
-    for file in folder.broken():
+    for file in folder.broken_files():
         yield Problem(file, 0, "frame", "not a complete JPEG; extract it again")
 
 

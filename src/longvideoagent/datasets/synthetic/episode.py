@@ -125,7 +125,7 @@ def _to_sample(draft: _Draft, timeline: Timeline, question_id: str, rng: random.
     options = [draft.right, *wrong]
     rng.shuffle(options)
     question = Question(draft.text, tuple(options), question_id)
-    clip = timeline.at((draft.start_s + draft.end_s) / 2).label
+    clip = timeline.clip_at((draft.start_s + draft.end_s) / 2).label
     gold = Gold(options.index(draft.right), clip, draft.start_s, draft.end_s, draft.boxes, draft.right)
     return Sample(question, gold, draft.kind)
 

@@ -68,11 +68,11 @@ class FrameFolderReader:
             shown.append(frames[index])
         return shown
 
-    def missing(self) -> list[int]:
+    def missing_numbers(self) -> list[int]:
         """Frame numbers from 1 to the last that have no file."""
         return sorted(set(range(1, self._numbers[-1])) - set(self._numbers))
 
-    def broken(self) -> Iterator[Path]:
+    def broken_files(self) -> Iterator[Path]:
         """Yield the files that are not complete JPEGs. Only the ends of each are read."""
         for file in self._files:
             with file.open("rb") as stored:

@@ -95,7 +95,7 @@ class TimelineView:
 def _draw_timeline(view: TraceView, trace: Trace, video: Video) -> TimelineView:
     duration_s = video.timeline.duration_s
     ticks = {each.time_s: _percent(each.time_s, duration_s) for each in view.evidence}
-    return TimelineView(list(_bars(video.timeline.clips, set(trace.visited), duration_s)), ticks)
+    return TimelineView(list(_bars(video.timeline.clips, set(trace.visited_labels), duration_s)), ticks)
 
 
 def _bars(clips: Iterable[Clip], visited: Collection[str], duration_s: float) -> Iterable[Bar]:
