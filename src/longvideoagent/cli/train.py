@@ -56,7 +56,7 @@ def merge(
     adapter: Annotated[Path, typer.Argument(help="An adapter's folder, or its safetensors file.")],
     out: Annotated[Path, typer.Option(help="The model's folder; must be empty.")],
     base: Annotated[str | None, typer.Option(help="The base model. Default: the one that the adapter names.")] = None,
-    config: Annotated[
+    adapter_config: Annotated[
         Path | None, typer.Option(help="The adapter_config.json. Default: the one next to the weights.")
     ] = None,
 ) -> None:
@@ -66,4 +66,4 @@ def merge(
     need("torch", "peft")
     from longvideoagent.training.merge import merge_adapter
 
-    note(f"wrote {merge_adapter(adapter, out, base, config)}")
+    note(f"wrote {merge_adapter(adapter, out, base, adapter_config)}")

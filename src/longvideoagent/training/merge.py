@@ -16,30 +16,30 @@ from safetensors import SafetensorError, safe_open
 from longvideoagent.errors import DataError, UsageError, one_line
 from longvideoagent.training.pretrained import load_pretrained, silence_transformers
 
-WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
-def merge_adapter(adapter: Path, out: Path, base: str | None = None, settings: Path | None = None) -> Path:
+def merge_adapter(adapter: Path, out: Path, base: str | None = None, adapter_config: Path | None = None) -> Path:
     """Write base and adapter as one model, with the tokenizer, into the empty folder ``out``.
 
-    ``adapter`` is a folder of peft's, or a single safetensors file. ``settings`` defaults to ``adapter_config.json``
-    next to the weights, ``base`` to the base model that the settings name. Returns ``out``. Raises DataError for files
+    ``adapter`` is a folder of peft's, or a single safetensors file. ``adapter_config`` defaults to the
+    ``adapter_config.json`` next to the weights, ``base`` to the base model that it names. Returns ``out``. Raises DataError for files
     that cannot be read or do not fit each other, and UsageError for a folder that is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose another --out")
     weights = adapter / WEIGHTS if adapter.is_dir() else adapter
-    settings = settings or weights.with_name(SETTINGS)
-    for path in (weights, settings):
+    adapter_config = adapter_config or weights.with_name(ADAPTER_CONFIG)
+    for path in (weights, adapter_config):
         if not path.is_file():
-            raise DataError(f"{path}: no such file; give an adapter's folder, or its weights and --config")
-    base = base or _base_model(settings)
+            raise DataError(f"{path}: no such file; give an adapter's folder, or its weights and --adapter-config")
+    base = base or _base_model(adapter_config)
     silence_transformers()
     model, tokenizer = load_pretrained(base, "auto")
     try:
         with tempfile.TemporaryDirectory() as folder:  # with the file names that peft expects
             shutil.copyfile(weights, Path(folder) / WEIGHTS)
-            shutil.copyfile(settings, Path(folder) / SETTINGS)
+            shutil.copyfile(adapter_config, Path(folder) / ADAPTER_CONFIG)
             merged = _merge(model, Path(folder))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"{adapter}: does not fit {base} ({one_line(error)}); give its own --base") from error
@@ -81,9 +81,9 @@ def _atomic_folder(out: Path) -> Iterator[Path]:
         partial.rename(out)
 
 
-def _base_model(settings: Path) -> str:
+def _base_model(adapter_config: Path) -> str:
     try:
-        values = json.loads(settings.read_text(encoding="utf-8"))
+        values = json.loads(adapter_config.read_text(encoding="utf-8"))
         return str(values["base_model_name_or_path"] or "")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{settings}: does not name a base model ({one_line(error)}); give --base") from error
+        raise DataError(f"{adapter_config}: does not name a base model ({one_line(error)}); give --base") from error
