@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from longvideoagent.core.actions import ACTIONS
 from longvideoagent.errors import DataError
 from longvideoagent.fs import atomic_path, atomic_write_text
 from longvideoagent.training.run_dir import CURVES, EVAL, METRICS, REPORT, ROLLOUTS, RunDir, read_settings
@@ -17,11 +18,12 @@ from longvideoagent.views.trace_dict import trace_from_dict
 from longvideoagent.views.trace_view import TraceView, view_trace
 
 ACCURACY = "accuracy"
+ROLLOUT_COUNTS = ("rounds", *(spec.count_name for spec in ACTIONS if spec.agent is not None))
 PANELS: Mapping[str, Sequence[str]] = MappingProxyType(
     {
         "reward": ("reward",),
         ACCURACY: ("accuracy",),
-        "per rollout": ("rounds", "looks", "relocations"),
+        "per rollout": ROLLOUT_COUNTS,
         "loss": ("loss",),
         "KL to the first model": ("kl",),
         "entropy per token": ("entropy",),
@@ -54,7 +56,7 @@ def draw_curves(runs: Sequence[Path], out: Path) -> None:
     colours = [mpl.colormaps["tab10"](index) for index in range(10)]
     for axis, title in zip(axes, panels, strict=False):
         for index, run in enumerate(runs):
-            for line_index, name in enumerate(each for each in PANELS[title] if each in names):
+            for line_index, name in enumerate(metric for metric in PANELS[title] if metric in names):
                 label = name if len(runs) == 1 else run.name
                 _draw_line(axis, metrics[index], name, colours[(index + line_index) % 10], label)
             if title == ACCURACY and evaluations[index]:
@@ -103,6 +105,7 @@ def write_training_report(run: Path, out: Path | None = None) -> Path:
         settings={name: _format_setting(value) for name, value in settings.items() if value not in (None, {}, [])},
         curves=f"data:image/png;base64,{image}",
         evaluations=list(run_dir.lines(EVAL)),
+        count_names=ROLLOUT_COUNTS,
         rollouts=_latest_rollouts(run_dir),
     )
     path = out or run / REPORT
@@ -129,5 +132,5 @@ def _latest_rollouts(run_dir: RunDir) -> list[RolloutView]:
 
 def _format_setting(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_format_setting(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {_format_setting(field)}" for name, field in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
