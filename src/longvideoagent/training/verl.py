@@ -9,7 +9,6 @@ else is verl's own configuration.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,8 +30,9 @@ from longvideoagent.datasets.export import AGENT_NAME
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.log import logger
 from longvideoagent.media.video import Video
-from longvideoagent.training.config import OVERLONG_SHARE, RLConfig, read_config
+from longvideoagent.training.config import OVERLONG_FRACTION, RLConfig, read_config
 from longvideoagent.training.reward import RewardWeights, overlong_penalty, reward
 from longvideoagent.training.rollouts import (
     MasterFormat,
@@ -52,7 +52,6 @@ ENGINE_WITH_STOP_TEXTS = "vllm"
 """The only engine that stops at texts; verl runs the others without a tokenizer."""
 UNKNOWN_ROW = -1
 """The index of a row that verl has shuffled."""
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         earned = None if result.is_prompt_too_long else reward(trace, sample.gold_option, weights)
         if earned is None:
             cause = "the prompt does not fit limits.max_prompt_tokens" if result.is_prompt_too_long else trace.cause
-            _log.warning("%s: rollout has no reward (%s)", trace.question.id, cause)
+            logger.warning("%s: rollout has no reward (%s)", trace.question.id, cause)
         sequence = result.single_sequence(self.tokenizer.eos_token_id)
         length = len(sequence.ids)  # without an end of turn that close_turn adds, which is not the master's
         close_turn(sequence, trace, self.tokenizer, self.rollout_config.response_length)
@@ -198,7 +197,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         buffer = settings.get("overlong_buffer_cfg") if settings else None
         if not buffer or not buffer.enable:
             return 0.0
-        margin = OVERLONG_SHARE * settings.max_resp_len if buffer.get("len") is None else buffer.len
+        margin = OVERLONG_FRACTION * settings.max_resp_len if buffer.get("len") is None else buffer.len
         return float(buffer.penalty_factor) * overlong_penalty(length, settings.max_resp_len, margin)
 
 
