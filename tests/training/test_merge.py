@@ -42,7 +42,14 @@ def test_merge_logits_equal_base_and_adapter(random_model: Path, tmp_path: Path)
     assert (alone.returncode, "adapter_config.json: no such file" in alone.stderr) == (2, True)
     adapter_config = tmp_path / "adapter" / "adapter_config.json"
     done = lva(
-        "merge", weights_file, "--base", str(random_model), "--out", tmp_path / "other", "--adapter-config", adapter_config
+        "merge",
+        weights_file,
+        "--base",
+        str(random_model),
+        "--out",
+        tmp_path / "other",
+        "--adapter-config",
+        adapter_config,
     )
     assert done.returncode == 0, done.stderr
     other = AutoModelForCausalLM.from_pretrained(tmp_path / "other")

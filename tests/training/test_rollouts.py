@@ -76,7 +76,7 @@ def test_rollouts_several_sequences_refused(tokenizer: Any) -> None:
 
 
 def test_rollouts_prompt_too_long_is_not_wrong(tokenizer: Any) -> None:
-    from longvideoagent.training.callbacks import eval_metrics
+    from longvideoagent.training.callbacks import EvaluatedRollout, eval_metrics
 
     def run_one(*replies: str, **changes: int) -> Any:
         sampler, own = ScriptedSampler(tokenizer, replies), master_format(tokenizer, **changes)
@@ -92,7 +92,8 @@ def test_rollouts_prompt_too_long_is_not_wrong(tokenizer: Any) -> None:
     assert not cut_short.is_prompt_too_long
 
     sample = TrainingSample(TASK, 1, kind="what")
-    metrics = eval_metrics([(sample, too_long), (sample, correct)])
+    metrics = eval_metrics([EvaluatedRollout(sample, too_long), EvaluatedRollout(sample, correct)])
     assert (metrics["questions"], metrics["accuracy"]) == (1, 1.0)
     assert (metrics["failed"], metrics["prompt_too_long"]) == (0, 1)
-    assert eval_metrics([(sample, too_long)]) == {"questions": 0, "failed": 0, "prompt_too_long": 1, "by_kind": {}}
+    metrics = eval_metrics([EvaluatedRollout(sample, too_long)])
+    assert metrics == {"questions": 0, "failed": 0, "prompt_too_long": 1, "by_kind": {}}

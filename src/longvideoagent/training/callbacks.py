@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from accelerate.utils import gather_object
@@ -85,6 +85,13 @@ class RunTasks(Protocol):
         ...
 
 
+class EvaluatedRollout(NamedTuple):
+    """A rollout with its sample."""
+
+    sample: TrainingSample
+    result: RolloutResult
+
+
 class EvalCallback(TrainerCallback):  # type: ignore[misc]
     """Evaluates on ``samples`` before the first step, every ``eval_steps`` and after the last. Does not change the
     random state of training."""
@@ -117,25 +124,28 @@ class EvalCallback(TrainerCallback):  # type: ignore[misc]
             for start in range(0, len(samples), EVAL_BATCH_SIZE):
                 tasks = [sample.task for sample in samples[start : start + EVAL_BATCH_SIZE]]
                 results += self._rollouts.run(tasks, self._trainer, EVAL_TEMPERATURE)
-        evaluated = gather_object(list(zip(samples, results, strict=True)))  # of all processes
+        rollouts = [EvaluatedRollout(sample, result) for sample, result in zip(samples, results, strict=True)]
+        evaluated = gather_object(rollouts)  # of all processes
         if state.is_world_process_zero:
             self._run_dir.append(EVAL, {"step": state.global_step, **eval_metrics(evaluated)})
 
 
-def eval_metrics(evaluated: Sequence[tuple[TrainingSample, RolloutResult]]) -> dict[str, Any]:
+def eval_metrics(evaluated: Sequence[EvaluatedRollout]) -> dict[str, Any]:
     """Accuracy and action counts, over all questions and by kind. Rollouts that an outage ended, or whose prompt was
     too long, are not wrong answers; they are counted separately."""
-    usable = [(sample, result) for sample, result in evaluated if result.is_usable]
-    kinds = sorted({sample.kind for sample, _ in usable})
+    usable = [rollout for rollout in evaluated if rollout.result.is_usable]
+    kinds = sorted({rollout.sample.kind for rollout in usable})
     return {
         **_mean_eval_metrics(usable),
-        "failed": sum(result.is_failed for _, result in evaluated),
-        "prompt_too_long": sum(result.is_prompt_too_long for _, result in evaluated),
-        "by_kind": {kind: _mean_eval_metrics([each for each in usable if each[0].kind == kind]) for kind in kinds},
+        "failed": sum(rollout.result.is_failed for rollout in evaluated),
+        "prompt_too_long": sum(rollout.result.is_prompt_too_long for rollout in evaluated),
+        "by_kind": {
+            kind: _mean_eval_metrics([rollout for rollout in usable if rollout.sample.kind == kind]) for kind in kinds
+        },
     }
 
 
-def _mean_eval_metrics(evaluated: Sequence[tuple[TrainingSample, RolloutResult]]) -> dict[str, float]:
+def _mean_eval_metrics(evaluated: Sequence[EvaluatedRollout]) -> dict[str, float]:
     rows = [
         {"accuracy": float(result.is_correct(sample.gold_option)), **action_counts(result.trace)}
         for sample, result in evaluated

@@ -23,8 +23,8 @@ def merge_adapter(adapter: Path, out: Path, base: str | None = None, adapter_con
     """Write base and adapter as one model, with the tokenizer, into the empty folder ``out``.
 
     ``adapter`` is a folder of peft's, or a single safetensors file. ``adapter_config`` defaults to the
-    ``adapter_config.json`` next to the weights, ``base`` to the base model that it names. Returns ``out``. Raises DataError for files
-    that cannot be read or do not fit each other, and UsageError for a folder that is not empty.
+    ``adapter_config.json`` next to the weights, ``base`` to the base model that it names. Returns ``out``. Raises
+    DataError for files that cannot be read or do not fit each other, and UsageError for a folder that is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out}: is not empty; choose another --out")

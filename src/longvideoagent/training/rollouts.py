@@ -164,7 +164,7 @@ class _LockstepSampler:
             return  # the batch is being cancelled
         batch = [self._pending[index] for index in sorted(self._pending)]  # not in the order of arrival
         self._pending = {}
-        replies = self._sample_batch([each.context for each in batch], [each.max_tokens for each in batch])
+        replies = self._sample_batch([pending.context for pending in batch], [pending.max_tokens for pending in batch])
         for pending, reply in zip(batch, replies, strict=True):
             pending.reply.set_result(reply)
 

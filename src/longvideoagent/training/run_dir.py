@@ -46,8 +46,10 @@ class RunDir:
     @property
     def checkpoint(self) -> Path | None:
         """The latest complete checkpoint, or None. A killed process may have left an incomplete one."""
-        folders = [each for each in self.path.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal()]
-        return next((each for each in sorted(folders, key=_step_of, reverse=True) if _is_complete(each)), None)
+        paths = self.path.glob("checkpoint-*")
+        folders = [path for path in paths if path.name.removeprefix("checkpoint-").isdecimal()]
+        folders.sort(key=_checkpoint_step, reverse=True)
+        return next((folder for folder in folders if _is_complete(folder)), None)
 
     def claim(self, settings: Mapping[str, Any]) -> None:
         """Write what decides the run, and drop the lines of steps after the latest checkpoint, which are done again.
@@ -56,7 +58,7 @@ class RunDir:
         if (self.path / CONFIG).exists():
             self.migrate()
         atomic_write_text(self.path / CONFIG, json.dumps({"format": FORMAT, **settings}, indent=1) + "\n")
-        last_step = _step_of(self.checkpoint) if self.checkpoint is not None else -1
+        last_step = _checkpoint_step(self.checkpoint) if self.checkpoint is not None else -1
         for name in (METRICS, EVAL, ROLLOUTS):
             if (self.path / name).exists():
                 self._rewrite(name, [line for line in self.lines(name) if line["step"] <= last_step])
@@ -145,7 +147,7 @@ def _is_complete(checkpoint: Path) -> bool:
     return True
 
 
-def _step_of(checkpoint: Path) -> int:
+def _checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 

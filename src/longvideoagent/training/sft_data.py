@@ -19,10 +19,15 @@ from longvideoagent.views.run_folder import Trajectory, read_trajectories
 def select_traces(config: SftConfig) -> list[Trace]:
     """The traces of the runs that have a correct answer, if ``only_correct``, and at least ``min_reward``. Raises
     DataError for a folder without a run, or if no trace remains."""
-    traces = [each.trace for run in config.runs for each in read_trajectories(run) if _is_selected(each, config)]
+    traces = [
+        trajectory.trace
+        for run in config.runs
+        for trajectory in read_trajectories(run)
+        if _is_selected(trajectory, config)
+    ]
     if not traces:
         runs = ", ".join(map(str, config.runs))
-        conditions = ["a correct answer"] * config.only_correct
+        conditions = ["a correct answer"] if config.only_correct else []
         if config.min_reward is not None:
             conditions.append(f"a reward of {config.min_reward}")
         problem = f"no trajectory with {' and '.join(conditions)}" if conditions else "no finished trajectory"
@@ -35,10 +40,10 @@ def _is_selected(trajectory: Trajectory, config: SftConfig) -> bool:
     trace, gold_option = trajectory.trace, trajectory.gold_option
     if gold_option is None:
         return False
-    earned = reward(trace, gold_option, config.weights)
-    if earned is None or (config.only_correct and not score(trace, gold_option).correct):
+    rollout_reward = reward(trace, gold_option, config.weights)
+    if rollout_reward is None or (config.only_correct and not score(trace, gold_option).correct):
         return False
-    return config.min_reward is None or earned.total >= config.min_reward
+    return config.min_reward is None or rollout_reward.total >= config.min_reward
 
 
 def token_sequences(trace: Trace, master_format: MasterFormat) -> list[TokenSequence]:
