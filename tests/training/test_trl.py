@@ -178,7 +178,7 @@ def test_trl_outage_has_no_reward(random_model: Path, tmp_path: Path, monkeypatc
 
 
 def test_trl_prompt_too_long_has_no_reward(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from longvideoagent.training.trl import MasterRollouts, prompt_of
+    from longvideoagent.training.trl import MasterRollouts, sample_prompt
 
     def run_one(*replies: str, **changes: int) -> RolloutResult:
         sampler, own = ScriptedSampler(tokenizer, replies), master_format(tokenizer, **changes)
@@ -189,7 +189,7 @@ def test_trl_prompt_too_long_has_no_reward(tokenizer: Any, monkeypatch: pytest.M
     rollouts = MasterRollouts([sample], load_team(), master_format(tokenizer, response=80))
     monkeypatch.setattr(rollouts, "run", lambda *_: results)
     trainer = SimpleNamespace(args=SimpleNamespace(temperature=1.0), model=SimpleNamespace(training=True))
-    rows = rollouts([prompt_of(0, sample)] * 3, trainer)
+    rows = rollouts([sample_prompt(0, sample)] * 3, trainer)
     assert rows["rollout_reward"][0] is None
     assert None not in rows["rollout_reward"][1:]
     assert (rollouts.metrics["prompt_too_long"], rollouts.metrics["failed"]) == (1, 0)
@@ -228,7 +228,7 @@ def test_trl_overlong_penalty(tokenizer: Any) -> None:
     for limit, penalty in ((2 * length, 0.0), (round(length / 0.9), 0.5), (length, 1.0)):
         own = master_format(tokenizer, response=limit, reply=600)
         (result,) = asyncio.run(run_rollouts([TASK], load_team(), ScriptedSampler(tokenizer, [reply]), own))
-        rollouts = MasterRollouts([], load_team(), own, overlong_share=0.2)
+        rollouts = MasterRollouts([], load_team(), own, overlong_fraction=0.2)
         assert rollouts._penalty(result) == pytest.approx(penalty, abs=0.02)
 
 
@@ -261,7 +261,7 @@ def test_trl_settings_of_public_code(
     assert args.use_bias_correction_kl is False  # plain low-variance KL
     assert (args.temperature, args.max_completion_length) == (1.0, 1500)
     assert rollouts.drops_equal_groups == (algorithm == "dapo")
-    assert rollouts.overlong_share == (0.2 if algorithm == "dapo" else 0)
+    assert rollouts.overlong_fraction == (0.2 if algorithm == "dapo" else 0)
 
 
 def test_trl_vllm_arguments(tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ def test_verl_overlong_penalty_equals_reward_manager(make_config: MakeConfig, to
 
 
 def test_verl_overlong_penalty_equals_trl(make_config: MakeConfig, tokenizer: Any) -> None:
-    from longvideoagent.training.config import OVERLONG_SHARE
+    from longvideoagent.training.config import OVERLONG_FRACTION
     from longvideoagent.training.reward import overlong_penalty
 
     config = make_config("data.max_response_length=64", name="dapo")
@@ -335,6 +335,6 @@ def test_verl_overlong_penalty_equals_trl(make_config: MakeConfig, tokenizer: An
     path.write_text(path.read_text().replace("max_response_tokens = 900", "max_response_tokens = 64"))
     reply = "so, as I do think: it must be " + CORRECT
     output, _ = roll_out(config, tokenizer, read_rows(config, tokenizer)[0], reply)
-    penalty = overlong_penalty(len(tokenizer(reply)["input_ids"]), 64, OVERLONG_SHARE * 64)
+    penalty = overlong_penalty(len(tokenizer(reply)["input_ids"]), 64, OVERLONG_FRACTION * 64)
     assert penalty > 0
     assert output.reward_score == pytest.approx(1.4 - penalty)

@@ -22,31 +22,25 @@ def train(
     """Train the master (extra train): by reinforcement learning (grpo, dapo), or by supervised fine-tuning on
     trajectories of a good team (sft). The same command resumes from the latest checkpoint."""
     from longvideoagent.cli.console import note, print_counts, progress_bar
-    from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig, read_config
+    from longvideoagent.training.config import ALGORITHMS, SFT, read_config
 
-    if algorithm not in (*ALGORITHMS, "sft"):
+    if algorithm not in (*ALGORITHMS, SFT):
         raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)} or sft")
     need("torch", "trl", "peft", "datasets", "matplotlib")
+    from longvideoagent.training.commands import TRAIN_COMMANDS
     from longvideoagent.training.plots import write_training_report
     from longvideoagent.training.pretrained import is_main_process
-    from longvideoagent.training.rl import prepare_rl, train_rl
-    from longvideoagent.training.sft import prepare_sft, train_sft
 
-    settings = read_config(config, SftConfig) if algorithm == "sft" else read_config(config, RLConfig)
+    command = TRAIN_COMMANDS[algorithm]
+    settings = read_config(config, command.config)
     if dry_run:
         from longvideoagent.training.cost import forecast
 
-        if isinstance(settings, SftConfig):
-            prepare_sft(settings)
-        else:
-            prepare_rl(settings, algorithm)
+        command.prepare(settings)
         print_counts(forecast(settings, algorithm))
         return
     with progress_bar() as progress:
-        if isinstance(settings, SftConfig):
-            model = train_sft(settings, progress)
-        else:
-            model = train_rl(settings, algorithm, progress)
+        model = command.train(settings, progress=progress)
     if is_main_process():
         note(f"wrote {model} and {write_training_report(settings.out)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -22,24 +23,45 @@ from longvideoagent.training.tokens import Count, PromptFormat, TokenLimits
 PositiveFloat = Annotated[float, Field(gt=0)]
 ConfigT = TypeVar("ConfigT", bound="TrainingConfig")
 
-ALGORITHMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+OVERLONG_FRACTION = 0.2
+"""The last fraction of the response limit in which DAPO's overlong penalty grows; the public code does not give
+one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One algorithm of reinforcement learning."""
+
+    trl_fields: Mapping[str, Any]
+    """Fields of TRL's GRPOConfig."""
+    drops_equal_groups: bool = False
+    """Whether groups with equal rewards are left out of the loss."""
+    overlong_fraction: float = 0.0
+    """The last fraction of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
+
+
+ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
-        "grpo": {"loss_type": "grpo", "beta": 0.001, "epsilon": 0.2, "num_generations": 8},
-        "dapo": {"loss_type": "dapo", "beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "num_generations": 4},
+        "grpo": Algorithm({"loss_type": "grpo", "beta": 0.001, "epsilon": 0.2, "num_generations": 8}),
+        "dapo": Algorithm(
+            {"loss_type": "dapo", "beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "num_generations": 4},
+            drops_equal_groups=True,
+            overlong_fraction=OVERLONG_FRACTION,
+        ),
     }
 )
-"""Settings of the algorithms of the paper (GRPO) and of the public code (DAPO), as fields of TRL's GRPOConfig."""
-COMMON: Mapping[str, Any] = MappingProxyType(
+"""The algorithms of the paper (GRPO) and of the public code (DAPO)."""
+SFT = "sft"
+"""The name of supervised fine-tuning among the algorithms of ``lva train``."""
+COMMON_TRL_FIELDS: Mapping[str, Any] = MappingProxyType(
     {
-        "warmup_steps": 0.1,  # a share of max_steps
+        "warmup_steps": 0.1,  # a fraction of max_steps
         "lr_scheduler_type": "constant_with_warmup",  # TRL's default decays to 0, verl's does not
         "use_bias_correction_kl": False,  # the plain estimator, as verl's low_var_kl
         "mask_truncated_completions": False,  # a rollout ends at a tag, which TRL takes for a truncation
     }
 )
 """GRPOConfig fields that all algorithms share."""
-OVERLONG_SHARE = 0.2
-"""The last share of the response limit in which DAPO's overlong penalty grows; the public code does not give one."""
 _OWNED_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "output_dir": "out",
@@ -150,7 +172,8 @@ class RLConfig(TrainingConfig):
     """Rollouts of each question (the group); None: the algorithm's default."""
     temperature: PositiveFloat = 1.0
     vllm_gpu_memory_utilization: Annotated[float | None, Field(gt=0, lt=1)] = None
-    """Share of the GPU's memory for a vLLM in the trainer's process, which then samples; None: transformers samples."""
+    """Fraction of the GPU's memory for a vLLM in the trainer's process, which then samples; None: transformers
+    samples."""
 
     @property
     def settings(self) -> RolloutSettings:
@@ -159,7 +182,7 @@ class RLConfig(TrainingConfig):
 
     def group_size(self, algorithm: str) -> int:
         """Rollouts of each question."""
-        return self.num_generations or int(ALGORITHMS[algorithm]["num_generations"])
+        return self.num_generations or int(ALGORITHMS[algorithm].trl_fields["num_generations"])
 
     def rollouts_per_step(self, algorithm: str) -> int:
         """Rollouts of one optimizer step, over all devices."""

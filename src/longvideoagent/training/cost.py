@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig
 from longvideoagent.training.pretrained import lora_config, refuse_adapter, weight_dtype
-from longvideoagent.training.rl import cannot_be_trained
+from longvideoagent.training.trainer_arguments import cannot_be_trained
 
 TRAINED_BYTES = 16
 """Of a trained weight in 32 bits, with its gradient and Adam's two moments."""
@@ -69,4 +69,4 @@ def _has_reference_model(config: RLConfig | SftConfig, algorithm: str) -> bool:
     """Whether a second model is in memory for the KL term; with an adapter, its base is that model."""
     if config.lora is not None or not isinstance(config, RLConfig):
         return False
-    return bool({**ALGORITHMS[algorithm], **config.trl}["beta"])
+    return bool({**ALGORITHMS[algorithm].trl_fields, **config.trl}["beta"])

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from longvideoagent.agents.build import cache_path, load_team
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.training.callbacks import EvalCallback, MetricsCallback, run_trainer
-from longvideoagent.training.config import RLConfig, TrainingConfig
+from longvideoagent.training.config import RLConfig
 from longvideoagent.training.pretrained import is_main_process, load_model, lora_config
 from longvideoagent.training.rollouts import MasterFormat, TrainingSample, prompt_fits
 from longvideoagent.training.rows import read_training_samples
 from longvideoagent.training.run_dir import ROLLOUTS, RunDir
+from longvideoagent.training.trainer_arguments import (
+    cannot_be_trained,
+    check_trl_fields,
+    common_arguments,
+    gradient_accumulation_steps,
+    run_settings,
+)
 from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.views.trace_dict import trace_to_dict
 
@@ -100,16 +103,6 @@ def check_prompts(rows: Path, samples: Sequence[TrainingSample], master_format: 
         raise DataError(f"{rows}: no prompt fits {limit}; raise it or shorten prompt_file")
 
 
-def run_settings(config: TrainingConfig, algorithm: str) -> dict[str, Any]:
-    """What decides a run, for its folder: where it is stored and how often it is saved do not."""
-    return {"algorithm": algorithm, **config.model_dump(mode="json", exclude={"out", "save_steps"})}
-
-
-def cannot_be_trained(model: str, error: Exception) -> DataError:
-    """The error for a model and settings that peft or TRL refuse."""
-    return DataError(f"{model}: cannot be trained with this configuration ({one_line(error)}); fix the configuration")
-
-
 # --- arguments of TRL's trainers -----------------------------------------------------------------
 
 
@@ -139,40 +132,3 @@ def trl_arguments(config: RLConfig, algorithm: str) -> dict[str, Any]:
         **(vllm if config.vllm_gpu_memory_utilization is not None else {}),
         **config.trl,
     }
-
-
-def gradient_accumulation_steps(sequences_per_step: int, per_device: int, field: str) -> int:
-    """Forward passes per step and process (torchrun's). Raises UsageError, which names the ``field`` that decides the
-    sequences of a step, if processes cannot share them evenly."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if sequences_per_step % (processes * per_device):
-        shares = f"{processes} process{'es' * (processes > 1)} with per_device_batch_size {per_device}"
-        raise UsageError(
-            f"{field}: {shares} cannot share {sequences_per_step} sequences per step evenly; "
-            f"change {field} or per_device_batch_size"
-        )
-    return sequences_per_step // (processes * per_device)
-
-
-def common_arguments() -> dict[str, Any]:
-    """Fields that all of TRL's trainers get; some depend on the machine."""
-    has_gpu = torch.cuda.is_available()
-    has_tensorboard = find_spec("tensorboard") is not None
-    return {
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "report_to": "tensorboard" if has_tensorboard else "none",
-        "use_cpu": not has_gpu,
-        "bf16": has_gpu,
-        "gradient_checkpointing": has_gpu,
-    }
-
-
-def check_trl_fields(config_class: str, values: Mapping[str, Any]) -> None:
-    """Raises UsageError for a field that TRL's configuration class does not have."""
-    import trl
-
-    known = {field.name for field in fields(getattr(trl, config_class))}
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise UsageError(f"trl.{unknown[0]}: no field of TRL's {config_class}; fix or delete it")

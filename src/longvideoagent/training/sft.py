@@ -12,19 +12,19 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.errors import DataError
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.training.callbacks import MetricsCallback, run_trainer
-from longvideoagent.training.config import SftConfig
+from longvideoagent.training.config import SFT, SftConfig
 from longvideoagent.training.pretrained import is_main_process, load_model, lora_config
-from longvideoagent.training.rl import (
+from longvideoagent.training.rollouts import MasterFormat
+from longvideoagent.training.run_dir import RunDir
+from longvideoagent.training.sft_data import select_traces, token_sequences
+from longvideoagent.training.tokens import TokenSequence
+from longvideoagent.training.trainer_arguments import (
     cannot_be_trained,
     check_trl_fields,
     common_arguments,
     gradient_accumulation_steps,
     run_settings,
 )
-from longvideoagent.training.rollouts import MasterFormat
-from longvideoagent.training.run_dir import RunDir
-from longvideoagent.training.sft_data import select_traces, token_sequences
-from longvideoagent.training.tokens import TokenSequence
 
 IGNORE_INDEX = -100
 """The label of a token without a loss, as in PyTorch."""
@@ -48,7 +48,7 @@ def train_sft(config: SftConfig, progress: Progress = no_progress) -> Path:
     except (ValueError, TypeError) as error:  # how peft and TRL report settings that contradict each other
         raise cannot_be_trained(config.model, error) from error
     if is_main_process():
-        run_dir.claim(run_settings(config, "sft"))
+        run_dir.claim(run_settings(config, SFT))
     counts = {"trajectories": len(trajectories), "sequences": len(sequences)}
     run_trainer(trainer, run_dir, MetricsCallback(run_dir, progress, lambda _step: counts))
     tokenizer.save_pretrained(run_dir.model)
@@ -58,7 +58,7 @@ def train_sft(config: SftConfig, progress: Progress = no_progress) -> Path:
 def prepare_sft(config: SftConfig) -> list[Trace]:
     """Check all that can be checked without loading the model, and read the trajectories. Raises DataError or
     UsageError for a run that could not start or resume."""
-    RunDir(config.out).check(run_settings(config, "sft"))
+    RunDir(config.out).check(run_settings(config, SFT))
     _accumulation_steps(config)
     check_trl_fields("SFTConfig", config.trl)
     return select_traces(config)
@@ -80,7 +80,7 @@ def _make_trainer(config: SftConfig, model: Any, tokenizer: Any, sequences: Sequ
         "max_steps": config.max_steps,
         "max_length": None,
         "learning_rate": config.learning_rate,
-        "warmup_steps": 0.05,  # a share of max_steps
+        "warmup_steps": 0.05,  # a fraction of max_steps
         "lr_scheduler_type": "cosine",
         "seed": config.seed,
         "save_steps": config.save_steps,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from longvideoagent.agents.base import Team
-from longvideoagent.training.config import ALGORITHMS, COMMON, OVERLONG_SHARE
+from longvideoagent.training.config import ALGORITHMS, COMMON_TRL_FIELDS
 from longvideoagent.training.reward import REWARD_PRESETS, Reward, RewardWeights, overlong_penalty, reward
 from longvideoagent.training.rollouts import (
     MasterFormat,
@@ -29,7 +29,7 @@ os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 SAMPLE_INDEX = "sample_index"
 """A key in the prompt's message that holds the index of its training sample. TRL passes ``rollout_func`` nothing but
 the prompts of a batch, and keeps further keys of a message. The message's content is not used: the rollout renders the
-real prompt. ``prompt_of`` writes the index; ``MasterRollouts.__call__`` reads it."""
+real prompt. ``sample_prompt`` writes the index; ``MasterRollouts.__call__`` reads it."""
 
 
 class ScoredRollout(NamedTuple):
@@ -51,8 +51,8 @@ class MasterRollouts:
     weights: RewardWeights = field(default_factory=lambda: REWARD_PRESETS["paper"])
     drops_equal_groups: bool = False
     """Whether groups with equal rewards are left out of the loss (DAPO's dynamic sampling, without sampling again)."""
-    overlong_share: float = 0.0
-    """The last share of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
+    overlong_fraction: float = 0.0
+    """The last fraction of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
     scored: Sequence[ScoredRollout] = ()
     """The last batch of this process."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -66,7 +66,8 @@ class MasterRollouts:
         self.scored = [self._score(sample, result) for sample, result in zip(samples, results, strict=True)]
         self.metrics = mean_metrics(self.scored)
         totals = [
-            None if each.reward is None else each.reward.total - self._penalty(each.result) for each in self.scored
+            None if rollout.reward is None else rollout.reward.total - self._penalty(rollout.result)
+            for rollout in self.scored
         ]
         is_learned = [total is not None for total in totals]
         if self.drops_equal_groups and trainer.model.training:
@@ -103,14 +104,15 @@ class MasterRollouts:
         return asyncio.run(run_and_close())
 
     def _score(self, sample: TrainingSample, result: RolloutResult) -> ScoredRollout:
-        earned = None if result.is_prompt_too_long else reward(result.trace, sample.gold_option, self.weights)
-        return ScoredRollout(sample, result, earned)
+        if result.is_prompt_too_long:
+            return ScoredRollout(sample, result, None)
+        return ScoredRollout(sample, result, reward(result.trace, sample.gold_option, self.weights))
 
     def _penalty(self, result: RolloutResult) -> float:
         """At least 0."""
         limit = self.master_format.limits.max_response_tokens
         length = max((len(sequence.ids) for sequence in result.sequences), default=0)
-        return overlong_penalty(length, limit, self.overlong_share * limit)
+        return overlong_penalty(length, limit, self.overlong_fraction * limit)
 
     def _trl_row(self, result: RolloutResult, *, is_learned: bool) -> dict[str, Any]:
         """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several sequences."""
@@ -131,7 +133,7 @@ def mean_metrics(scored: Sequence[ScoredRollout]) -> dict[str, float]:
     a prompt that is too long."""
     from accelerate.utils import gather_object
 
-    rows: list[dict[str, float]] = gather_object([_metrics_row(each) for each in scored])
+    rows: list[dict[str, float]] = gather_object([_metrics_row(rollout) for rollout in scored])
     lost = {name: sum(row.get(name, 0) for row in rows) for name in ("failed", "prompt_too_long")}
     return {**mean_rows([row for row in rows if not lost.keys() & row.keys()]), **lost}
 
@@ -163,7 +165,7 @@ def rollout_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns
     return rewards
 
 
-def prompt_of(index: int, sample: TrainingSample) -> list[dict[str, Any]]:
+def sample_prompt(index: int, sample: TrainingSample) -> list[dict[str, Any]]:
     """The prompt that stands for a sample in TRL's data set; see ``SAMPLE_INDEX``."""
     return [{"role": "user", "content": sample.task.question.text, SAMPLE_INDEX: index}]
 
@@ -176,13 +178,13 @@ def make_trainer(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    if algorithm == "dapo":
-        rollouts.drops_equal_groups, rollouts.overlong_share = True, OVERLONG_SHARE
-    prompts = [prompt_of(index, sample) for index, sample in enumerate(rollouts.samples)]
+    row = ALGORITHMS[algorithm]
+    rollouts.drops_equal_groups, rollouts.overlong_fraction = row.drops_equal_groups, row.overlong_fraction
+    prompts = [sample_prompt(index, sample) for index, sample in enumerate(rollouts.samples)]
     return GRPOTrainer(
         model=model,
         reward_funcs=rollout_reward,
-        args=GRPOConfig(**{**COMMON, **ALGORITHMS[algorithm], **trl_arguments}),
+        args=GRPOConfig(**{**COMMON_TRL_FIELDS, **row.trl_fields, **trl_arguments}),
         train_dataset=Dataset.from_dict({"prompt": prompts}),
         processing_class=rollouts.master_format.tokenizer,
         rollout_func=rollouts,

@@ -161,8 +161,8 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         self, result: RolloutResult, sample: TrainingSample, weights: RewardWeights, sampler: VerlSampler, step: int
     ) -> AgentLoopOutput:
         trace = result.trace
-        earned = None if result.is_prompt_too_long else reward(trace, sample.gold_option, weights)
-        if earned is None:
+        rollout_reward = None if result.is_prompt_too_long else reward(trace, sample.gold_option, weights)
+        if rollout_reward is None:
             cause = "the prompt does not fit limits.max_prompt_tokens" if result.is_prompt_too_long else trace.cause
             logger.warning("%s: rollout has no reward (%s)", trace.question.id, cause)
         sequence = result.single_sequence(self.tokenizer.eos_token_id)
@@ -172,9 +172,9 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         return AgentLoopOutput(
             prompt_ids=sequence.prompt_ids,
             response_ids=sequence.ids,
-            response_mask=sequence.mask if earned is not None else [0] * len(sequence.mask),
+            response_mask=sequence.mask if rollout_reward is not None else [0] * len(sequence.mask),
             response_logprobs=sequence.logprobs if sampler.params.get("logprobs") else None,
-            reward_score=0.0 if earned is None else earned.total - self._penalty(length),
+            reward_score=0.0 if rollout_reward is None else rollout_reward.total - self._penalty(length),
             num_turns=1 + len(trace.rounds) + sum(round_.observation is not None for round_ in trace.rounds),
             metrics={
                 "generate_sequences": sampler.seconds,
@@ -204,8 +204,8 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
 def close_turn(sequence: TokenSequence, trace: Trace, tokenizer: Any, max_tokens: int) -> None:
     """Append an end of turn, with mask 0, to a sequence whose last reply ends at its action without one, if it fits;
     and to an empty sequence, since verl does not allow empty responses."""
-    replied = [round_ for round_ in trace.rounds if round_.reply.text]
-    ends_with_action = bool(replied) and not isinstance(replied[-1].action, Invalid)
+    rounds_with_reply = [round_ for round_ in trace.rounds if round_.reply.text]
+    ends_with_action = bool(rounds_with_reply) and not isinstance(rounds_with_reply[-1].action, Invalid)
     is_open = bool(sequence.ids) and sequence.ids[-1] not in tokenizer.all_special_ids
     if not sequence.ids or (is_open and ends_with_action and len(sequence.ids) < max_tokens):
         sequence.add_context([tokenizer.eos_token_id], tokenizer.eos_token)
