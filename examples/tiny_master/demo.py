@@ -39,8 +39,8 @@ from tiny_master.tiny_model import write_tiny_model
 
 SEED = 11
 PROMPT = "$question\n$options\n$located"
-RANDOM_FIRST_SHARE = 0.5
-"""The share of questions whose first clip is drawn at random."""
+RANDOM_FIRST_CLIP_FRACTION = 0.5
+"""The fraction of questions whose first clip is drawn at random."""
 LIMITS = {"max_prompt_tokens": 600, "max_response_tokens": 900, "max_reply_tokens": 48, "min_reply_tokens": 24}
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000"}
 """A tiny model allocates and frees as much as it computes; with these, glibc does not return the memory each time."""
@@ -89,7 +89,7 @@ def choose_first_clips(data: Path, split: str, out: Path) -> None:
     cache, rng = FirstClips.open_existing(out), random.Random(split)
     questions = read_longtvqa(data, split)
     for sample in questions.samples:
-        if rng.random() < RANDOM_FIRST_SHARE:
+        if rng.random() < RANDOM_FIRST_CLIP_FRACTION:
             cache.put(sample.question, rng.choice(questions.timeline(sample.video).clips).label)
     cache.write()
 
@@ -107,11 +107,11 @@ def make_rl_data(folder: Path, size: Size) -> Path:
             samples[video] = [replace(sample, video=video) for sample in questions]
         records = [
             to_release_record(sample, number)
-            for each in balance_answers(samples, SEED).values()
-            for number, sample in enumerate(each)
+            for video_samples in balance_answers(samples, SEED).values()
+            for number, sample in enumerate(video_samples)
         ]
         write_text(
-            data / f"LongTVQA_plus_{split}.json", join_records([to_json(each) for each in records], as_list=True)
+            data / f"LongTVQA_plus_{split}.json", join_records([to_json(record) for record in records], as_list=True)
         )
         choose_first_clips(data, split, folder / f"first-{split}.json")
     lva("data", "export", data, "--first-clips", folder / "first-train.json", "--out", folder / "rows")

@@ -58,7 +58,7 @@ def _find_answer(trace: Trace, lines: Sequence[str], clip: str) -> str | None:
         if phrase in question:
             return next(match[1] for line in lines for match in [re.search(pattern, line)] if match)
     observations = [round_.observation for round_ in trace.rounds if round_.clip == clip]
-    texts = [each.text for each in observations if isinstance(each, VisionResult)]
+    texts = [observation.text for observation in observations if isinstance(observation, VisionResult)]
     matches = [re.search(r"something (\w+) moves", text) for text in texts]
     return next((match[1] for match in matches if match), None)
 

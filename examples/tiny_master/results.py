@@ -44,7 +44,7 @@ def _mean(answers: Sequence[tuple[Trace, bool]]) -> GroupMeans:
     """Of traces and whether each is correct."""
     count = len(answers) or 1
     counts = [action_counts(trace) for trace, _ in answers]
-    looks, relocations = (sum(each[name] for each in counts) / count for name in ("looks", "relocations"))
+    looks, relocations = (sum(row[name] for row in counts) / count for name in ("looks", "relocations"))
     return GroupMeans(len(answers), sum(is_correct for _, is_correct in answers) / count, looks, relocations)
 
 
@@ -61,9 +61,9 @@ def write_results(folder: Path, runs: Sequence[Path], seconds: float) -> None:
     for need in NEEDS:
         lines.append(f"\n{need}, {means[before.name][need].questions} questions")
         for run in runs:
-            each = means[run.name][need]
-            actions = f"{each.looks:6.2f} looks {each.relocations:6.2f} relocations"
-            lines.append(f"  {run.name:40}{100 * each.accuracy:6.1f} % correct {actions}")
+            group = means[run.name][need]
+            actions = f"{group.looks:6.2f} looks {group.relocations:6.2f} relocations"
+            lines.append(f"  {run.name:40}{100 * group.accuracy:6.1f} % correct {actions}")
     lines.append(f"\n{seconds:.0f} s in all")
     (folder / "results.txt").write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(lines) + "\n")
