@@ -144,11 +144,13 @@ def _parse_reply(stored: str) -> Reply | None:
 
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
     """A digest of everything that decides a reply. Images count by their bytes."""
+    settings_fields = asdict(settings)
+    settings_fields["schema"] = settings_fields.pop("json_schema")  # its earlier name: stored keys hold it
     fields: dict[str, Any] = {
         "format": KEY_VERSION,
         "model": identity,
         "messages": [[message["role"], _digestible(message["content"])] for message in messages],
-        "settings": asdict(settings),
+        "settings": settings_fields,
     }
     return hashlib.sha256(
         json.dumps(fields, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -57,7 +57,7 @@ class ClipFoldersReader:
         """Return the stored frames shown at these times; see ``VideoReader.frames``. Times in clips without frames are
         left out."""
         shown: list[Frame] = []
-        for clip, inside in groupby(times_s, self._timeline.at):
+        for clip, inside in groupby(times_s, self._timeline.clip_at):
             folder = self._folder(clip.label)
             if folder is not None:
                 stored = folder.frames([time_s - clip.start_s for time_s in inside], max_side_px)
