@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longvideoagent.cli.options import Concurrency, MaxRounds, PromptFile, Split
+from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def export(
     split: Split = "train",
     seed: Seed = 0,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet.")] = 0.1,
-    max_rounds: MaxRounds = 5,
+    max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     look_tag: Annotated[str, typer.Option(help="The look tag in the prompt: visual_query or search.")] = "search",
     prompt_file: PromptFile = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
