@@ -47,6 +47,9 @@ def test_job_events_grow_and_job_survives_restart(library: Path, tmp_path: Path)
         observation = look_round["observation"]
         assert (observation["kind"], observation["text"]) == ("vision", "a wall")
         assert observation["usage"]["seconds"] >= 0.2
+        view = job["view"]
+        assert view["first_grounding"] == {"title": "The grounding agent points at", "frame_times_s": []}
+        assert [fields and fields["title"] for fields in view["rounds"]] == ["The vision agent saw", None]
         assert first["window"][0]["subtitles"][0]["text"] == LINES[0]
     with serving(library, {"scripted": team}) as server:
         assert server.get(f"/api/jobs/{job_id}") == job

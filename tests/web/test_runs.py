@@ -66,10 +66,10 @@ def test_run_unreadable(library: Path) -> None:
     (library / "runs" / "one" / "config.json").write_text("{}")
     with serving(library) as server:
         one, two = server.get("/api/runs")["runs"]
-        assert "not of format" in one["error"]
+        assert "version None is not one of" in one["error"]
         assert two["error"] == ""
         response = server.client.get(f"/api/runs/{one['id']}")
-        assert (response.status_code, "not of format" in response.json()["detail"]) == (422, True)
+        assert (response.status_code, "version None is not one of" in response.json()["detail"]) == (422, True)
 
 
 def test_run_dataset_outside_library(tmp_path: Path) -> None:

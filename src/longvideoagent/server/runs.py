@@ -20,9 +20,10 @@ from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 from longvideoagent.server.library import Item, Library, NotFoundError
+from longvideoagent.server.trace_response import trace_fields
 from longvideoagent.views.html.page import density
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
-from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
+from longvideoagent.views.trace_dict import trace_from_dict
 
 MAX_RUNS = 8
 MAX_VIDEOS = 32
@@ -99,7 +100,7 @@ class RunCache:
             "video_id": library_item and library_item.id,
             "clips": clips_to_dicts(video.timeline.clips if video else ()),
             "duration_s": video.timeline.duration_s if video else None,
-            "trace": trace_to_dict(_read_trace_at(item.path / TRACES, row.offset)),
+            **trace_fields(_read_trace_at(item.path / TRACES, row.offset)),
         }
 
     def _summary(self, item: Item) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotFoundError
 from longvideoagent.server.limits import MAX_OPTIONS, MAX_ROUNDS
 from longvideoagent.server.state import app_state
+from longvideoagent.server.trace_response import trace_fields
 from longvideoagent.views.html.page import render_page
 from longvideoagent.views.trace_dict import trace_to_dict
 
@@ -145,5 +146,5 @@ def _job_to_dict(job: Job, library: Library) -> dict[str, Any]:
         "max_rounds": job.settings.max_rounds,
         "options": list(job.question.options),
         "is_playable": library.has_video(job.video_id),
-        "trace": None if job.trace is None else trace_to_dict(job.trace),
+        **trace_fields(job.trace),
     }

@@ -4,7 +4,7 @@ import { actionLabel } from "./actions.js";
 import { isUnsure } from "./answer-view.js";
 import { byId } from "./dom.js";
 import { formatTimestamp, pluralize } from "./format.js";
-import { frameTimes, locatedClip } from "./observation.js";
+import { locatedClip } from "./observation.js";
 
 /** @param {string} sentence */
 export function announce(sentence) {
@@ -62,9 +62,9 @@ function withFullStop(sentence) {
 function describeResult(observation) {
   if (observation.kind === "grounding") {
     const { start_s } = locatedClip(observation);
-    return `the grounding agent points at clip ${observation.clip}, from ${formatTimestamp(start_s)}.`;
+    return `${observation.title} clip ${observation.clip}, from ${formatTimestamp(start_s)}.`;
   }
   if (observation.kind === "vision")
-    return `the vision agent saw ${pluralize(frameTimes(observation).length, "frame")}.`;
+    return `${observation.title} ${pluralize(observation.frame_times_s.length, "frame")}.`;
   return withFullStop(observation.text);
 }

@@ -6,10 +6,10 @@
  *   text: string}} Evidence
  * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line
  * @typedef {{prompt_tokens: number, completion_tokens: number, seconds: number, usd: number}} Usage
- * @typedef {{kind: "grounding", clip: string, window: (Clip & {subtitles: Line[]})[],
+ * @typedef {{kind: "grounding", title: string, frame_times_s: number[], clip: string, window: (Clip & {subtitles: Line[]})[],
  *   candidates: {label: string, reason: string}[], reason: string, evidence: Evidence[], usage: Usage}
- *   | {kind: "vision", text: string, evidence: Evidence[], usage: Usage}
- *   | {kind: "notice", text: string, usage: Usage}} Observation
+ *   | {kind: "vision", title: string, frame_times_s: number[], text: string, evidence: Evidence[], usage: Usage}
+ *   | {kind: "notice", title: string, frame_times_s: number[], text: string, usage: Usage}} Observation
  * @typedef {{name: string, label: string, icon: string, agent: string|null, is_final: boolean,
  *   is_error: boolean}} Action
  * @typedef {{thought: string, action: string, argument: string, clip: string|null, reply: {usage: Usage},
@@ -31,6 +31,8 @@
  * @typedef {{id: string, name: string, dataset: string, split: string, team: string, num_questions: number,
  *   num_finished: number, accuracy: number|null, error: string}} Run
  */
+
+import { traceWithViews } from "./observation.js";
 
 const POLL_MS = 500;
 
@@ -84,6 +86,7 @@ async function postJson(path, body) {
 }
 
 const encode = encodeURIComponent;
+const withViews = (record) => ({ ...record, trace: traceWithViews(record) });
 
 export const readHealth = () => getJson("api/health");
 export const readActions = async () => (await getJson("api/actions")).actions;
@@ -93,13 +96,15 @@ export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });
 export const readJobs = async () => (await getJson("api/jobs")).jobs;
-export const readJob = (id) => getJson(`api/jobs/${encode(id)}`);
-export const createJob = (job) => postJson("api/jobs", job);
+export const readJob = async (id) => withViews(await getJson(`api/jobs/${encode(id)}`));
+export const createJob = async (job) => withViews(await postJson("api/jobs", job));
+/** @param {MessageEvent} event of `eventsUrl` @returns {Job} */
+export const readJobEvent = (event) => withViews(JSON.parse(event.data));
 export const stopJob = (id) => postJson(`api/jobs/${encode(id)}/stop`, {});
 export const readRuns = async () => (await getJson("api/runs")).runs;
 export const readRun = (id) => getJson(`api/runs/${encode(id)}`);
-export const readRunQuestion = (id, question) =>
-  getJson(`api/runs/${encode(id)}/question?question_id=${encode(question)}`);
+export const readRunQuestion = async (id, question) =>
+  withViews(await getJson(`api/runs/${encode(id)}/question?question_id=${encode(question)}`));
 export const readStreamStart = (id, time_s) => getJson(`api/videos/${encode(id)}/stream/start?time_s=${time_s}`);
 
 export const fileUrl = (id) => `api/videos/${encode(id)}/file`;

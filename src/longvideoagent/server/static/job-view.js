@@ -1,7 +1,7 @@
 /** One question on the page, from the queue to its answer. */
 
 import { JobAnnouncer } from "./announce.js";
-import { createJob, eventsUrl, pageUrl, readJob, RequestError, stopJob, traceUrl } from "./api.js";
+import { createJob, eventsUrl, pageUrl, readJob, readJobEvent, RequestError, stopJob, traceUrl } from "./api.js";
 import { Autoscroll } from "./autoscroll.js";
 import { copyLink } from "./copy-link.js";
 import { byId, element, scrollToElement, setVisible } from "./dom.js";
@@ -242,7 +242,7 @@ export class JobView {
   #listen(id) {
     const events = new EventSource(eventsUrl(id));
     this.#events = events;
-    events.addEventListener("job", (event) => this.#update(JSON.parse(event.data)));
+    events.addEventListener("job", (event) => this.#update(readJobEvent(event)));
     events.addEventListener("end", () => events.close());
     events.addEventListener("error", () => {
       this.#progress.setText("The connection to the server is lost. Trying again …");

@@ -3,7 +3,7 @@
 import { element, textElement } from "./dom.js";
 import { evidenceLists, frameButton, spanButton, timeButton } from "./evidence-view.js";
 import { pluralize } from "./format.js";
-import { frameTimes, locatedClip } from "./observation.js";
+import { locatedClip } from "./observation.js";
 
 const MAX_VISIBLE_LINES = 3;
 const MAX_VISIBLE_QUOTES = 3;
@@ -21,7 +21,7 @@ export function showObservation(playback, observation) {
 }
 
 function showGrounding(playback, observation) {
-  const { window, candidates, reason, evidence } = observation;
+  const { title, window, candidates, reason, evidence } = observation;
   const { label, start_s, end_s } = locatedClip(observation);
   const spans = new Map([...playback.clips, ...window].map((clip) => [clip.label, clip]));
   const lines = window.flatMap(({ subtitles }) => subtitles);
@@ -29,7 +29,7 @@ function showGrounding(playback, observation) {
     element(
       "p",
       { class: "clip-line" },
-      element("span", { class: "muted" }, "The grounding agent points at "),
+      element("span", { class: "muted" }, `${title} `),
       textElement("strong", "label", label),
       " ",
       spanButton(playback, start_s, end_s),
@@ -80,14 +80,13 @@ function lineDetails(playback, lines) {
 }
 
 function showVision(playback, observation) {
-  const { text, evidence } = observation;
-  const times = frameTimes(observation);
+  const { title, text, evidence, frame_times_s: times } = observation;
   const lines = text.split("\n").filter((line) => line.trim());
   const folded = lines.slice(MAX_VISIBLE_LINES);
   const details = () =>
     element("details", {}, element("summary", {}, pluralize(folded.length, "more line")), ...paragraphs(folded));
   const nodes = [
-    element("p", { class: "muted" }, "The vision agent saw"),
+    element("p", { class: "muted" }, title),
     times.length ? frameList(playback, times) : null,
     ...paragraphs(lines.slice(0, MAX_VISIBLE_LINES)),
     folded.length ? details() : null,

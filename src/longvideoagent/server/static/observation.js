@@ -1,16 +1,24 @@
 /** Facts of an observation: pure functions of the trace. */
 
-const MAX_FRAMES = 4;
-
 /** The located clip with its span. @param {Extract<import("./api.js").Observation, {kind: "grounding"}>} grounding */
 export function locatedClip({ clip, window }) {
   return window.find(({ label }) => label === clip) ?? { label: clip, start_s: 0, end_s: 0, subtitles: [] };
 }
 
-/** Times of up to `MAX_FRAMES` frames that a vision result cites, evenly spread, as in the report. */
-export function frameTimes({ kind, evidence }) {
-  if (kind !== "vision") return [];
-  const times = [...new Set(evidence.map(({ time_s }) => time_s))].sort((one, other) => one - other);
-  const step = Math.max(1, Math.ceil(times.length / MAX_FRAMES));
-  return times.filter((_, index) => index % step === 0);
+/**
+ * The trace of a record; each observation also has the fields of its view.
+ * @param {{trace: import("./api.js").Trajectory|null, view: {first_grounding: ?Object, rounds: (?Object)[]}|null}} record
+ * @returns {import("./api.js").Trajectory|null}
+ */
+export function traceWithViews({ trace, view }) {
+  if (!trace) return null;
+  const withView = (observation, fields) => observation && { ...observation, ...fields };
+  return {
+    ...trace,
+    first_grounding: withView(trace.first_grounding, view.first_grounding),
+    rounds: trace.rounds.map((round, index) => ({
+      ...round,
+      observation: withView(round.observation, view.rounds[index]),
+    })),
+  };
 }

@@ -1,7 +1,5 @@
 /** The marks of a trajectory on the timeline. */
 
-import { frameTimes } from "./observation.js";
-
 /**
  * @typedef {{visited: Set<string>, current: string|null, evidence: import("./api.js").Evidence[], frames_s: number[],
  *   gold: {start_s: number, end_s: number}|null}} TimelineMarks
@@ -28,7 +26,7 @@ export function timelineMarks(trajectory, { isRunning = false, gold = null } = {
     visited: new Set(clips.filter(Boolean)),
     current: isRunning ? (groundings.at(-1)?.clip ?? null) : null,
     evidence: hasEvidence ? trajectory.evidence : observations.flatMap(({ evidence }) => evidence ?? []),
-    frames_s: observations.flatMap(frameTimes),
+    frames_s: observations.flatMap(({ frame_times_s }) => frame_times_s),
     gold: span,
   };
 }
