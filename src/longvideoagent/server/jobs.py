@@ -19,7 +19,7 @@ from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.log import logger
 from longvideoagent.run import steps
 from longvideoagent.server.job_record import JobRecord, JobState, JobStore
-from longvideoagent.server.library import NotFoundError, VideoItem
+from longvideoagent.server.library import LibraryVideo, NotFoundError
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
@@ -117,7 +117,7 @@ class JobQueue:
             except DataError as error:
                 logger.warning("%s (this job is not shown)", error)
 
-    def submit(self, item: VideoItem, question: Question, team: str, settings: RolloutSettings) -> Job:
+    def submit(self, item: LibraryVideo, question: Question, team: str, settings: RolloutSettings) -> Job:
         """Put a question into the queue. Raises UsageError if the queue is full or the team is unknown."""
         if team not in self.teams:
             raise UsageError(f"{team}: not a team of this server; choose one of {', '.join(self.teams)}")
@@ -171,7 +171,7 @@ class JobQueue:
         for team in self.teams.values():
             await team.close()
 
-    async def _run(self, job: Job, item: VideoItem) -> None:
+    async def _run(self, job: Job, item: LibraryVideo) -> None:
         """From the queue to the final record. The record written at the start counts if the server is killed."""
         first_save = asyncio.create_task(self._save(job, _to_record(job, JobState.STOPPED, _KILLED)))
         try:
@@ -187,7 +187,7 @@ class JobQueue:
         await self._save(job, _to_record(job, state, cause))
         job.end(state, cause)
 
-    async def _run_steps(self, job: Job, item: VideoItem) -> None:
+    async def _run_steps(self, job: Job, item: LibraryVideo) -> None:
         job.update(state=JobState.RUNNING, queue_position=None)
         self._update_positions()
         load = self.video_cache.load(item)

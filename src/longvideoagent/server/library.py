@@ -45,7 +45,7 @@ class NotFoundError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LibraryItem:
     """A video or a run of the library."""
 
     id: str
@@ -55,7 +55,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoItem(Item):
+class LibraryVideo(LibraryItem):
     """A video file, or a folder of frames."""
 
     kind: VideoKind
@@ -64,7 +64,7 @@ class VideoItem(Item):
     is_upload: bool = False
 
 
-ItemT = TypeVar("ItemT", Item, VideoItem)
+LibraryItemT = TypeVar("LibraryItemT", LibraryItem, LibraryVideo)
 
 
 @dataclass
@@ -75,8 +75,8 @@ class Library:
     data_dir: Path
     is_truncated: bool = False
     """Whether the folder holds more files than are scanned."""
-    _videos: dict[str, VideoItem] = field(default_factory=dict)
-    _runs: dict[str, Item] = field(default_factory=dict)
+    _videos: dict[str, LibraryVideo] = field(default_factory=dict)
+    _runs: dict[str, LibraryItem] = field(default_factory=dict)
     _scanned_at_s: float = -RESCAN_S
     """On the monotonic clock."""
 
@@ -85,17 +85,17 @@ class Library:
         """Each upload has its own folder in this one."""
         return self.data_dir / UPLOADS_DIR
 
-    def videos(self) -> list[VideoItem]:
+    def videos(self) -> list[LibraryVideo]:
         """Scan the folder; the videos by name, uploads last."""
         self._scan()
         return sorted(self._videos.values(), key=lambda item: (item.is_upload, item.name.casefold()))
 
-    def runs(self) -> list[Item]:
+    def runs(self) -> list[LibraryItem]:
         """Scan the folder; the run folders of evaluations by name."""
         self._scan()
         return sorted(self._runs.values(), key=lambda item: item.name.casefold())
 
-    def video(self, video_id: str) -> VideoItem:
+    def get_video(self, video_id: str) -> LibraryVideo:
         """The video of that id. Raises NotFoundError if it does not exist (any more)."""
         if video_id not in self._videos:
             self._scan_if_old()
@@ -106,18 +106,18 @@ class Library:
         item = self._videos.get(video_id)
         return item is not None and item.path.exists()
 
-    def run(self, run_id: str) -> Item:
+    def get_run(self, run_id: str) -> LibraryItem:
         """The run of that id. Raises NotFoundError if it does not exist (any more)."""
         if run_id not in self._runs:
             self._scan_if_old()
         return self._checked(self._runs.get(run_id), "run")
 
-    def video_at(self, path: Path) -> VideoItem | None:
+    def video_at(self, path: Path) -> LibraryVideo | None:
         """The video of that path, or None if the library does not have it."""
         real_path = path.absolute().resolve()
         return next((item for item in self.videos() if item.path.resolve() == real_path), None)
 
-    def video_named(self, name: str) -> VideoItem:
+    def find_video(self, name: str) -> LibraryVideo:
         """The video of that id or name. Raises NotFoundError, which lists the names, if there is none."""
         items = self.videos()
         item = next((item for item in items if name in (item.id, item.name)), None)
@@ -126,7 +126,7 @@ class Library:
             raise NotFoundError(f"{name!r}: not a video of the library; it has: {names}")
         return item
 
-    def subtitles(self, item: VideoItem) -> Path | None:
+    def subtitles(self, item: LibraryVideo) -> Path | None:
         """The uploaded subtitle file of a video, else the one next to it, or None. Raises DataError if the latter is a
         link out of the library."""
         sidecar = find_sidecar(item.path)
@@ -136,12 +136,12 @@ class Library:
             )
         return self.uploaded_subtitles(item) or sidecar
 
-    def uploaded_subtitles(self, item: VideoItem) -> Path | None:
+    def uploaded_subtitles(self, item: LibraryVideo) -> Path | None:
         """The subtitle file that was uploaded for a video, or None."""
         paths = sorted(self.subtitle_folder(item).glob("*"))
         return next((path for path in paths if path.suffix in SUBTITLE_SUFFIXES and PARTIAL not in path.name), None)
 
-    def subtitle_folder(self, item: VideoItem) -> Path:
+    def subtitle_folder(self, item: LibraryVideo) -> Path:
         """The folder that holds the uploaded subtitle file of a video and nothing else."""
         return self.data_dir / SUBTITLES_DIR / item.id
 
@@ -151,16 +151,16 @@ class Library:
             message = message.replace(f"{folder}{os.sep}", "")
         return message
 
-    def add_upload(self, path: Path) -> VideoItem:
+    def add_upload(self, path: Path) -> LibraryVideo:
         """Add a file that was just written to ``uploads``."""
         item = self._video_item(self.uploads, path, is_upload=True)
         self._videos = {**self._videos, item.id: item}
         return item
 
-    def _checked(self, item: ItemT | None, noun: str) -> ItemT:
+    def _checked(self, item: LibraryItemT | None, noun: str) -> LibraryItemT:
         if item is None or not item.path.exists() or not self._is_inside(item.path):
             raise NotFoundError(f"no {noun} of the library has this id; reload the list")
-        if isinstance(item, VideoItem) and item.kind is VideoKind.FRAMES and self._has_links_out(item.path):
+        if isinstance(item, LibraryVideo) and item.kind is VideoKind.FRAMES and self._has_links_out(item.path):
             raise NotFoundError(
                 f"{item.name}: some of its frames are links out of the library; replace them with copies"
             )
@@ -177,11 +177,11 @@ class Library:
     def _scan(self) -> None:
         self.is_truncated = False
         items = [*self._walk(self.root, is_upload=False), *self._walk(self.uploads, is_upload=True)]
-        self._videos = {item.id: item for item in items if isinstance(item, VideoItem)}
-        self._runs = {item.id: item for item in items if not isinstance(item, VideoItem)}
+        self._videos = {item.id: item for item in items if isinstance(item, LibraryVideo)}
+        self._runs = {item.id: item for item in items if not isinstance(item, LibraryVideo)}
         self._scanned_at_s = time.monotonic()
 
-    def _walk(self, root: Path, *, is_upload: bool) -> Iterator[Item]:
+    def _walk(self, root: Path, *, is_upload: bool) -> Iterator[LibraryItem]:
         num_names = 0
         for folder_name, subfolders, files in os.walk(root):
             num_names += len(subfolders) + len(files)
@@ -193,18 +193,18 @@ class Library:
                 name for name in subfolders if not name.startswith(".") and folder / name != self.data_dir
             )
             if set(files) >= RUN_FILES:
-                yield Item(_id(root, folder, "run"), _name(root, folder), folder)
+                yield LibraryItem(_id(root, folder, "run"), _name(root, folder), folder)
             for path in (folder / name for name in _video_names(files)):
                 if path.is_file() and (not path.is_symlink() or self._is_inside(path)):
                     yield self._video_item(root, path, is_upload=is_upload)
             if any(map(_NUMBERED_JPEG.search, files)):
-                yield VideoItem(
+                yield LibraryVideo(
                     _id(root, folder, str(is_upload)), _name(root, folder), folder, VideoKind.FRAMES, size_bytes=None
                 )
 
-    def _video_item(self, root: Path, path: Path, *, is_upload: bool) -> VideoItem:
+    def _video_item(self, root: Path, path: Path, *, is_upload: bool) -> LibraryVideo:
         name = _readable(path.name) if is_upload else _name(root, path)
-        return VideoItem(_id(root, path, str(is_upload)), name, path, VideoKind.FILE, _size_bytes(path), is_upload)
+        return LibraryVideo(_id(root, path, str(is_upload)), name, path, VideoKind.FILE, _size_bytes(path), is_upload)
 
     def _is_inside(self, path: Path) -> bool:
         try:

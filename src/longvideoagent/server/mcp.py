@@ -104,10 +104,10 @@ class Tools:
 
     async def get_transcript(self, video: VideoName, start_s: StartS = 0.0, end_s: EndS | None = None) -> str:
         """Get the subtitles, the speech or the text on screen within a span of a video, one line each with its time."""
-        opened = await self._open(video)
-        last_s = opened.timeline.duration_s if end_s is None else end_s
-        _check_span(opened, start_s, last_s)
-        lines = _lines_between(opened.timeline, start_s, last_s)
+        opened_video = await self._open(video)
+        last_s = opened_video.timeline.duration_s if end_s is None else end_s
+        _check_span(opened_video, start_s, last_s)
+        lines = _lines_between(opened_video.timeline, start_s, last_s)
         texts = [
             f"[{line.start_s:.1f} s, {format_timestamp(line.start_s)}] {line.text}"
             for line in lines[:MAX_TRANSCRIPT_LINES]
@@ -116,20 +116,24 @@ class Tools:
             next_line = lines[MAX_TRANSCRIPT_LINES]
             num_more = len(lines) - MAX_TRANSCRIPT_LINES
             texts.append(f"({num_more} more lines; continue from {next_line.start_s:.1f} s)")
-        return "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s (text from {opened.text_source})"
+        return (
+            "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s (text from {opened_video.text_source})"
+        )
 
     async def locate_clip(self, video: VideoName, request: str, options: Options = None) -> dict[str, Any]:
         """Find the clip of a video that a question or a description is about, by its subtitles."""
-        opened = await self._open(video)
+        opened_video = await self._open(video)
         question, _ = make_question(request, options or [])
-        result = await self._perform(GroundingRequest("", opened.timeline, Trace(question, RolloutSettings())), opened)
+        result = await self._perform(
+            GroundingRequest("", opened_video.timeline, Trace(question, RolloutSettings())), opened_video
+        )
         assert isinstance(result, GroundingResult | AgentFailure)
         if isinstance(result, AgentFailure):
             raise ModelError(f"{result.agent}: {result.cause}")
-        clip = opened.timeline.find_clip(result.label) if result.label is not None else None
+        clip = opened_video.timeline.find_clip(result.label) if result.label is not None else None
         if clip is None:
             return {"label": None, "reason": result.reason or "nothing in the video matches"}
-        candidates = [opened.timeline.find_clip(candidate.label) for candidate in result.candidates]
+        candidates = [opened_video.timeline.find_clip(candidate.label) for candidate in result.candidates]
         return {
             **_clip_to_dict(clip),
             "reason": result.reason,
@@ -139,13 +143,13 @@ class Tools:
 
     async def look(self, video: VideoName, start_s: StartS, end_s: EndS, query: str) -> dict[str, Any]:
         """Describe what the frames of a span of a video show about a query; shorter spans are seen in more detail."""
-        opened = await self._open(video)
-        clip = _span_clip(opened, start_s, end_s)
-        result = await self._perform(VisionRequest(Look(query), (clip,)), opened)
+        opened_video = await self._open(video)
+        clip = _span_clip(opened_video, start_s, end_s)
+        result = await self._perform(VisionRequest(Look(query), (clip,)), opened_video)
         assert isinstance(result, VisionResult | AgentFailure)
         if isinstance(result, AgentFailure):
             raise ModelError(f"{result.agent}: {result.cause}")
-        evidence = [{"time_s": each.time_s, "text": each.text} for each in result.evidence]
+        evidence = [{"time_s": quote.time_s, "text": quote.text} for quote in result.evidence]
         return {"text": result.text, "is_found": result.is_found, "evidence": evidence}
 
     async def ask_video(
@@ -159,21 +163,21 @@ class Tools:
         """Ask a question about a video; returns the answer, its confidence, and evidence with times. The outcome
         ``failed`` means that a model was not available; it is not an answer."""
         asked_question, _ = make_question(question, options or [])
-        opened = await self._open(video)
+        opened_video = await self._open(video)
         settings = RolloutSettings(max_rounds)
         last_trace = Trace(asked_question, settings)
         async with self._slots:
-            async for trace in steps(asked_question, opened, self._team, settings):
+            async for trace in steps(asked_question, opened_video, self._team, settings):
                 await ctx.report_progress(len(trace.rounds), max_rounds)
                 last_trace = trace
         return summarize_trace(last_trace)
 
-    async def _perform(self, request: GroundingRequest | VisionRequest, opened: Video) -> Result:
+    async def _perform(self, request: GroundingRequest | VisionRequest, opened_video: Video) -> Result:
         async with self._slots:
-            return await self._team.perform(request, opened.reader)
+            return await self._team.perform(request, opened_video.reader)
 
     async def _open(self, name: str) -> Video:
-        return await self._video_cache.video(await asyncio.to_thread(self._library.video_named, name))
+        return await self._video_cache.video(await asyncio.to_thread(self._library.find_video, name))
 
 
 def _clip_to_dict(clip: Clip) -> dict[str, Any]:
@@ -184,22 +188,22 @@ def _lines_between(timeline: Timeline, start_s: float, end_s: float) -> list[Sub
     return [line for line in timeline.subtitles if line.end_s > start_s and line.start_s <= end_s]
 
 
-def _check_span(opened: Video, start_s: float, end_s: float) -> None:
+def _check_span(opened_video: Video, start_s: float, end_s: float) -> None:
     """Raises UsageError if the span is outside of the video."""
-    duration_s = opened.timeline.duration_s
+    duration_s = opened_video.timeline.duration_s
     if not start_s < end_s or start_s >= duration_s:
         raise UsageError(f"{start_s:g} to {end_s:g} s: not a span of this video, which has {duration_s:.1f} s")
 
 
-def _span_clip(opened: Video, start_s: float, end_s: float) -> Clip:
+def _span_clip(opened_video: Video, start_s: float, end_s: float) -> Clip:
     """The span as a clip. Raises UsageError if it is outside of the video or too long."""
-    _check_span(opened, start_s, end_s)
+    _check_span(opened_video, start_s, end_s)
     if end_s - start_s > MAX_LOOK_S:
         raise UsageError(f"{end_s - start_s:g} s: too long for one look; use {MAX_LOOK_S:g} s or less")
-    end_s = min(end_s, opened.timeline.duration_s)
+    end_s = min(end_s, opened_video.timeline.duration_s)
     return Clip(
         f"{format_timestamp(start_s)}-{format_timestamp(end_s)}",
         start_s,
         end_s,
-        tuple(_lines_between(opened.timeline, start_s, end_s)),
+        tuple(_lines_between(opened_video.timeline, start_s, end_s)),
     )

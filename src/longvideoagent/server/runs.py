@@ -19,7 +19,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
-from longvideoagent.server.library import Item, Library, NotFoundError
+from longvideoagent.server.library import Library, LibraryItem, NotFoundError
 from longvideoagent.server.trace_response import trace_fields
 from longvideoagent.views.html.page import density
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, read_samples, read_traces
@@ -65,7 +65,7 @@ class RunCache:
 
     def rows(self, run_id: str) -> dict[str, Any]:
         """A run's summary and its finished questions. Raises NotFoundError or DataError."""
-        item = self.library.run(run_id)
+        item = self.library.get_run(run_id)
         run = self._open(item)
         rows = [
             {
@@ -86,7 +86,7 @@ class RunCache:
     def question(self, run_id: str, question_id: str) -> dict[str, Any]:
         """One question of a run with its trace and its gold answer, and if the data set is in the library, with the
         clips of its video and the video's id. Raises NotFoundError or DataError."""
-        item = self.library.run(run_id)
+        item = self.library.get_run(run_id)
         run = self._open(item)
         if question_id not in run.rows:
             raise NotFoundError(f"{item.name}: no finished question {question_id[:80]!r}; reload the run")
@@ -103,7 +103,7 @@ class RunCache:
             **trace_fields(_read_trace_at(item.path / TRACES, row.offset)),
         }
 
-    def _summary(self, item: Item) -> dict[str, Any]:
+    def _summary(self, item: LibraryItem) -> dict[str, Any]:
         try:
             with self._lock:
                 fingerprint = _fingerprint(item)
@@ -116,7 +116,7 @@ class RunCache:
             summary = {"error": f"it cannot be read ({error.strerror}); check its files"}
         return {"id": item.id, "name": item.name, **summary}
 
-    def _open(self, item: Item) -> _Run:
+    def _open(self, item: LibraryItem) -> _Run:
         with self._lock:
             fingerprint = _fingerprint(item)
             run = self._runs.pop(fingerprint, None) or _read_run(item.path)
@@ -143,7 +143,7 @@ def clips_to_dicts(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     ]
 
 
-def _fingerprint(item: Item) -> Fingerprint:
+def _fingerprint(item: LibraryItem) -> Fingerprint:
     return tuple(file_fingerprint(item.path / name) for name in (CONFIG, QUESTIONS, TRACES))
 
 
@@ -191,7 +191,7 @@ def _option_text(question: Question, index: int | None) -> str:
 
 
 def _team_name(config: dict[str, Any]) -> str:
-    models = [config["team"][role]["model"] for role in ("master", "grounding", "vision")]
+    models = [config["team"][agent]["model"] for agent in ("master", "grounding", "vision")]
     agents = config["settings"]["agents"]
     suffix = "" if agents == Agents.GROUNDING_VISION else f" (agents: {agents})"
     return ", ".join(dict.fromkeys(models)) + suffix

@@ -99,6 +99,6 @@ class _Server(uvicorn.Server):
         """See uvicorn."""
         state = getattr(getattr(self.config.app, "state", None), "app_state", None)
         if state is not None:
-            await state.jobs.close()
+            await state.job_queue.close()
             state.video_cache.close()
         await super().shutdown(sockets)

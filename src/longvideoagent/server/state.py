@@ -19,9 +19,9 @@ class AppState:
 
     library: Library
     video_cache: VideoCache
-    jobs: JobQueue
-    runs: RunCache
-    teams: Mapping[str, str]
+    job_queue: JobQueue
+    run_cache: RunCache
+    team_descriptions: Mapping[str, str]
     """Descriptions of the teams, by name; the first team is the default."""
     max_upload_bytes: int
 

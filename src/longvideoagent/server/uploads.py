@@ -16,7 +16,7 @@ from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.subtitles import MAX_FILE_BYTES as MAX_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
-from longvideoagent.server.library import SUFFIXES, Library, VideoItem
+from longvideoagent.server.library import SUFFIXES, Library, LibraryVideo
 from longvideoagent.server.playback.plan import check_safe_container
 
 MIN_FREE_BYTES = 500_000_000
@@ -31,7 +31,7 @@ class TooLargeError(UsageError):
     """An upload exceeds the limit or the free disk space."""
 
 
-async def save_video(library: Library, name: str, body: AsyncIterator[bytes], max_upload_bytes: int) -> VideoItem:
+async def save_video(library: Library, name: str, body: AsyncIterator[bytes], max_upload_bytes: int) -> LibraryVideo:
     """Write an uploaded video into the library. Raises UsageError if the name does not end like that of a video,
     TooLargeError if the upload exceeds ``max_upload_bytes`` or the disk, and DataError if it is not a video."""
     name = clean_name(name)
@@ -49,7 +49,7 @@ async def save_video(library: Library, name: str, body: AsyncIterator[bytes], ma
     return library.add_upload(path)
 
 
-async def save_subtitles(library: Library, item: VideoItem, name: str, body: AsyncIterator[bytes]) -> None:
+async def save_subtitles(library: Library, item: LibraryVideo, name: str, body: AsyncIterator[bytes]) -> None:
     """Use an upload as the subtitles of a video, instead of any others. Raises UsageError, TooLargeError or DataError
     like ``save_video``."""
     name = clean_name(name)

@@ -15,7 +15,7 @@ from longvideoagent.index.open import open_video
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
-from longvideoagent.server.library import Library, VideoItem
+from longvideoagent.server.library import Library, LibraryVideo
 from longvideoagent.server.playback.plan import check_safe_container
 
 MAX_VIDEOS = 16
@@ -88,7 +88,7 @@ class VideoCache:
     """Least recently used first."""
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_LOADS, "video-load"))
 
-    def load(self, item: VideoItem) -> VideoLoad:
+    def load(self, item: LibraryVideo) -> VideoLoad:
         """Start to open a video, or join a load that exists; a failed load is started again. Raises DataError if the
         video's subtitles are outside of the library."""
         subtitles = self.library.subtitles(item)
@@ -100,7 +100,7 @@ class VideoCache:
         self._evict(load)
         return load
 
-    async def video(self, item: VideoItem) -> Video:
+    async def video(self, item: LibraryVideo) -> Video:
         """The opened video. Raises DataError if it cannot be read."""
         return await self.load(item).video()
 

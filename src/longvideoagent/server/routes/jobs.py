@@ -27,7 +27,7 @@ Option = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 async def _get_job(request: Request, job: str) -> Job:
-    return app_state(request).jobs.get(job)
+    return app_state(request).job_queue.get(job)
 
 
 PathJob = Annotated[Job, Depends(_get_job)]
@@ -50,7 +50,7 @@ class JobRequest(BaseModel):
 @router.get("/teams")
 async def list_teams(request: Request) -> dict[str, Any]:
     """The teams that can be asked; the first is the default."""
-    teams = app_state(request).teams
+    teams = app_state(request).team_descriptions
     return {"teams": [{"name": name, "description": description} for name, description in teams.items()]}
 
 
@@ -76,17 +76,17 @@ async def list_actions() -> dict[str, Any]:
 async def create_job(request: Request, fields: JobRequest) -> dict[str, Any]:
     """Put a question into the queue."""
     state = app_state(request)
-    item = await asyncio.to_thread(state.library.video, fields.video_id)
+    item = await asyncio.to_thread(state.library.get_video, fields.video_id)
     question, _ = make_question(fields.question, fields.options)
-    team = fields.team if fields.team is not None else next(iter(state.teams))
-    job = state.jobs.submit(item, question, team, RolloutSettings(fields.max_rounds))
+    team = fields.team if fields.team is not None else next(iter(state.team_descriptions))
+    job = state.job_queue.submit(item, question, team, RolloutSettings(fields.max_rounds))
     return _job_to_dict(job, state.library)
 
 
 @router.get("/jobs")
 async def list_jobs(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 200) -> dict[str, Any]:
     """The jobs, newest first."""
-    return {"jobs": app_state(request).jobs.summaries(limit)}
+    return {"jobs": app_state(request).job_queue.summaries(limit)}
 
 
 @router.get("/jobs/{job}")
@@ -107,7 +107,7 @@ async def watch_job(request: Request, path_job: PathJob) -> AsyncIterator[Server
 @router.post("/jobs/{job}/stop", status_code=202)
 async def stop_job(request: Request, job: str) -> dict[str, Any]:
     """Stop a job; its trace so far is kept."""
-    app_state(request).jobs.stop(job)
+    app_state(request).job_queue.stop(job)
     return {}
 
 
@@ -123,7 +123,7 @@ async def download_page(request: Request, path_job: PathJob) -> HTMLResponse:
     """The trace with its frames as one HTML file, as a download."""
     state = app_state(request)
     trace = _ended_trace(path_job)
-    item = await asyncio.to_thread(state.library.video, path_job.video_id)
+    item = await asyncio.to_thread(state.library.get_video, path_job.video_id)
     video = await state.video_cache.video(item)
     html = await asyncio.to_thread(render_page, f"A question to {path_job.video_name}", video, [trace])
     return HTMLResponse(html, headers={"Content-Disposition": f'attachment; filename="lva-{path_job.id}.html"'})

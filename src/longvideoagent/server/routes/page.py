@@ -29,7 +29,7 @@ async def get_page() -> FileResponse:
 @router.get("/api/health", tags=["server"])
 async def get_health(request: Request) -> dict[str, Any]:
     """The version, and the numbers of running and queued jobs."""
-    jobs = app_state(request).jobs
+    jobs = app_state(request).job_queue
     return {
         "version": metadata.version("longvideoagent"),
         "num_running": jobs.count(JobState.RUNNING),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 
 from longvideoagent.media.subtitles import subtitle_text
-from longvideoagent.server.library import Library, NotFoundError, VideoItem, VideoKind
+from longvideoagent.server.library import Library, LibraryVideo, NotFoundError, VideoKind
 from longvideoagent.server.playback.plan import open_cached, playback_mode, stream, stream_start
 from longvideoagent.server.playback.response import start_response
 from longvideoagent.server.runs import clips_to_dicts
@@ -53,7 +53,7 @@ async def upload_video(request: Request, name: FileName) -> dict[str, Any]:
 def get_video(request: Request, video: str) -> dict[str, Any]:
     """A video's duration, size, and how a browser can play it."""
     library = app_state(request).library
-    item = library.video(video)
+    item = library.get_video(video)
     reader = open_cached(item.path)
     first = next(iter(reader.frames([0.0], 1920)), None)
     height_px, width_px = first.rgb().shape[:2] if first is not None and first.is_readable() else (0, 0)
@@ -70,7 +70,7 @@ def get_video(request: Request, video: str) -> dict[str, Any]:
 async def upload_subtitles(request: Request, video: str, name: FileName) -> dict[str, Any]:
     """Upload subtitles of a video; the body is the file. They replace any other subtitles."""
     library = app_state(request).library
-    item = await asyncio.to_thread(library.video, video)
+    item = await asyncio.to_thread(library.get_video, video)
     await save_subtitles(library, item, name, request.stream())
     return _item_to_dict(library, item)
 
@@ -80,17 +80,17 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
     """Clips, subtitle lines and suggested questions. The first request may have to wait, for minutes if text is read
     off the screen; until then the status is 202, with the stage and the fraction of it that is done."""
     state = app_state(request)
-    item = await asyncio.to_thread(state.library.video, video)
+    item = await asyncio.to_thread(state.library.get_video, video)
     load = state.video_cache.load(item)
     if not await load.is_done_within(TIMELINE_WAIT_S):
         return JSONResponse({"stage": load.stage, "fraction": load.fraction}, 202)
-    opened = await load.video()
-    timeline = opened.timeline
+    opened_video = await load.video()
+    timeline = opened_video.timeline
     return JSONResponse(
         {
             "duration_s": timeline.duration_s,
-            "text_source": opened.text_source,
-            "warnings": list(opened.warnings),
+            "text_source": opened_video.text_source,
+            "warnings": list(opened_video.warnings),
             "clips": clips_to_dicts(timeline.clips),
             "subtitles": [
                 {"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles
@@ -103,7 +103,7 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
 @router.get("/videos/{video}/file", response_class=FileResponse, responses=media_responses("video/*", OTHER_MEDIA_TYPE))
 def get_file(request: Request, video: str) -> FileResponse:
     """The video file; range requests are supported."""
-    item = app_state(request).library.video(video)
+    item = app_state(request).library.get_video(video)
     if item.kind is VideoKind.FRAMES:
         raise NotFoundError(f"{item.name}: a folder of frames, not a file; request its stream")
     return FileResponse(item.path, media_type=MEDIA_TYPES.get(item.path.suffix.lower(), OTHER_MEDIA_TYPE))
@@ -112,7 +112,7 @@ def get_file(request: Request, video: str) -> FileResponse:
 @router.get("/videos/{video}/stream", response_class=StreamingResponse, responses=media_responses("video/mp4"))
 async def get_stream(request: Request, video: str, start_s: TimeS = 0.0) -> StreamingResponse:
     """Fragmented MP4 that starts at a second of the video; its own timestamps start at 0."""
-    item = await asyncio.to_thread(app_state(request).library.video, video)
+    item = await asyncio.to_thread(app_state(request).library.get_video, video)
     reader = await asyncio.to_thread(open_cached, item.path)
     mode = await asyncio.to_thread(playback_mode, item.path)
     return await start_response(stream(reader, mode, start_s))
@@ -121,7 +121,7 @@ async def get_stream(request: Request, video: str, start_s: TimeS = 0.0) -> Stre
 @router.get("/videos/{video}/stream/start")
 def get_stream_start(request: Request, video: str, time_s: TimeS) -> dict[str, float]:
     """Where a stream has to start to show a second of the video: at most half a second before it."""
-    item = app_state(request).library.video(video)
+    item = app_state(request).library.get_video(video)
     return {"start_s": stream_start(open_cached(item.path), playback_mode(item.path), time_s)}
 
 
@@ -129,22 +129,22 @@ def get_stream_start(request: Request, video: str, time_s: TimeS) -> dict[str, f
 async def get_subtitles(request: Request, video: str) -> Response:
     """The video's subtitle lines as WebVTT, from whichever source."""
     state = app_state(request)
-    item = await asyncio.to_thread(state.library.video, video)
-    opened = await state.video_cache.video(item)
-    return Response(subtitle_text(opened.timeline.subtitles, "vtt"), media_type="text/vtt")
+    item = await asyncio.to_thread(state.library.get_video, video)
+    opened_video = await state.video_cache.video(item)
+    return Response(subtitle_text(opened_video.timeline.subtitles, "vtt"), media_type="text/vtt")
 
 
 @router.get("/videos/{video}/frame", response_class=Response, responses=media_responses("image/jpeg"))
 def get_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320) -> Response:
     """The frame that is shown at a second of the video, as JPEG."""
-    item = app_state(request).library.video(video)
+    item = app_state(request).library.get_video(video)
     frames = open_cached(item.path).frames([time_s], side_px)
     if not frames or not frames[0].is_readable():
         raise NotFoundError(f"{item.name}: no frame near {time_s:.1f} s can be read")
     return Response(frames[0].jpeg(), media_type="image/jpeg", headers=FRAME_HEADERS)
 
 
-def _item_to_dict(library: Library, item: VideoItem) -> dict[str, Any]:
+def _item_to_dict(library: Library, item: LibraryVideo) -> dict[str, Any]:
     return {
         "id": item.id,
         "name": item.name,
