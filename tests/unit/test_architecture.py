@@ -27,8 +27,9 @@ MAX_PARAMETERS = 5
 LAYERS = [
     ["errors", "fs", "log", "progress"],
     ["core"],
-    ["media", "models"],
+    ["media"],
     ["index"],
+    ["models"],
     ["agents"],
     ["run"],
     ["datasets"],

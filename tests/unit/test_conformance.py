@@ -21,9 +21,10 @@ from longvideoagent.core.protocol import parse
 from longvideoagent.core.rollout import GroundingRequest, Rollout, VisionRequest
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Message, Question, Reply, Timeline, VisionResult
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.models.base import CallSettings, Model
-from longvideoagent.models.cache import CachedModel, KeyValueCache
+from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
 from longvideoagent.models.scripted import ScriptedModel

@@ -16,12 +16,12 @@ from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip
 from longvideoagent.datasets.synthetic.episode import generate_episode
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
-from longvideoagent.models.cache import KeyValueCache
 
 
 def canvas(colour: tuple[int, int, int] = (200, 205, 210)) -> tuple[Image.Image, ImageDraw.ImageDraw]:

@@ -11,8 +11,9 @@ import pytest
 
 from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.errors import DataError, ModelError
+from longvideoagent.index.store import MIGRATIONS, KeyValueCache
 from longvideoagent.models.base import CallSettings
-from longvideoagent.models.cache import MIGRATIONS, CachedModel, KeyValueCache, reply_key
+from longvideoagent.models.cache import CachedModel, reply_key
 from longvideoagent.models.scripted import ScriptedModel
 
 HELLO = [Message(role="user", content="hello")]

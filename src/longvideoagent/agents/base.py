@@ -15,9 +15,9 @@ from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, Usage, VisionResult
 from longvideoagent.errors import ContextOverflowError, ModelError, TransientError
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import Model
-from longvideoagent.models.cache import KeyValueCache
 
 R = TypeVar("R", Reply, GroundingResult, VisionResult)
 

@@ -15,9 +15,10 @@ from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, Model, ModelOptions, TextCallback
-from longvideoagent.models.cache import CachedModel, KeyValueCache
+from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.spec import OFFLINE, ModelSpec, load_model
 
@@ -82,9 +83,10 @@ def connect_model(
 
 
 def _cache_identity(spec: ModelSpec, options: ModelOptions) -> str:
-    """What distinguishes a model in the keys of cached replies. Models of ``openai`` are written without their
-    prefix, so that replies cached before there were other servers are still found."""
-    prefix = "" if spec.backend == "openai" else f"{spec.backend}:"
+    """What distinguishes a model in the keys of cached replies."""
+    prefix = spec.row.cache_prefix
+    if prefix is None:
+        prefix = f"{spec.backend}:"
     return f"{prefix}{spec.name}@{spec.server_url} {options.reasoning} {options.completion_template}"
 
 

@@ -18,6 +18,8 @@ from rich.text import Text
 from longvideoagent.agents.config import PRESETS, load_team_config
 from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import UsageError
+from longvideoagent.models.base import ModelOptions
+from longvideoagent.models.spec import BACKENDS
 
 EXTRAS = {
     "asr": "speech to text for videos without subtitles",
@@ -34,12 +36,12 @@ EXTRAS = {
     "dev": "the project's own checks and tests",
 }
 """Each extra of pyproject.toml, and what it adds."""
-API_KEY_ENVS = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
+ENVIRONMENT_VARIABLES = (ModelOptions().api_key_env, *(row.url_env for row in BACKENDS if row.url_env))
 _SYMBOLS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line. ``state`` is ``ok``, ``absent`` (optional and not installed) or ``broken`` (required, not working)."""
 
     state: str
@@ -51,40 +53,42 @@ def print_findings() -> bool:
     """Print all findings. Returns False if something required is broken."""
     console = stdout_console()
     all_ok = True
-    for finding in examine():
-        symbol, style = _SYMBOLS[finding.state]
+    for result in run_checks():
+        symbol, style = _SYMBOLS[result.state]
         console.print(
-            Text.assemble((f"{symbol} ", style), f"{finding.name:16} ", (finding.detail, "dim")), soft_wrap=True
+            Text.assemble((f"{symbol} ", style), f"{result.name:16} ", (result.detail, "dim")), soft_wrap=True
         )
-        all_ok = all_ok and finding.state != "broken"
+        all_ok = all_ok and result.state != "broken"
     return all_ok
 
 
-def examine() -> Iterator[Finding]:
+def run_checks() -> Iterator[CheckResult]:
     """Check everything, the quick checks first."""
     version = metadata.version("longvideoagent")
-    yield Finding("ok", "longvideoagent", f"{version} on Python {platform.python_version()}, {os.cpu_count()} cores")
+    yield CheckResult(
+        "ok", "longvideoagent", f"{version} on Python {platform.python_version()}, {os.cpu_count()} cores"
+    )
     yield _ffmpeg()
     yield _ocr()
     yield _gpu()
-    for name in API_KEY_ENVS:
+    for name in ENVIRONMENT_VARIABLES:
         is_set = bool(os.environ.get(name))
         detail = "set" if is_set else "not set; the offline team needs none"
-        yield Finding("ok" if is_set else "absent", name, detail)
+        yield CheckResult("ok" if is_set else "absent", name, detail)
     for extra in declared_extras():
         yield _extra(extra)
 
 
-def _ffmpeg() -> Finding:
+def _ffmpeg() -> CheckResult:
     libavcodec = ".".join(str(part) for part in av.library_versions["libavcodec"])
     missing = [name for name in ("h264", "hevc", "vp9", "av1", "mpeg4") if name not in av.codecs_available]
     detail = f"inside PyAV {av.__version__} (libavcodec {libavcodec})"
     if missing:
-        return Finding("broken", "ffmpeg", f"{detail} cannot read {', '.join(missing)}; reinstall av from PyPI")
-    return Finding("ok", "ffmpeg", f"{detail}; a system ffmpeg is not needed")
+        return CheckResult("broken", "ffmpeg", f"{detail} cannot read {', '.join(missing)}; reinstall av from PyPI")
+    return CheckResult("ok", "ffmpeg", f"{detail}; a system ffmpeg is not needed")
 
 
-def _ocr() -> Finding:
+def _ocr() -> CheckResult:
     import numpy as np
 
     from longvideoagent.media.ocr import read_screen
@@ -92,14 +96,16 @@ def _ocr() -> Finding:
     try:
         read_screen(np.full((64, 64, 3), 255, np.uint8))
     except (ImportError, OSError, RuntimeError) as error:
-        return Finding("broken", "text recognition", f"{error}; reinstall rapidocr and onnxruntime")
-    return Finding("ok", "text recognition", f"rapidocr {metadata.version('rapidocr')}, models included in its wheel")
+        return CheckResult("broken", "text recognition", f"{error}; reinstall rapidocr and onnxruntime")
+    return CheckResult(
+        "ok", "text recognition", f"rapidocr {metadata.version('rapidocr')}, models included in its wheel"
+    )
 
 
-def _gpu() -> Finding:
+def _gpu() -> CheckResult:
     nvidia_smi = shutil.which("nvidia-smi")
     if nvidia_smi is None:
-        return Finding("absent", "GPU", "no NVIDIA driver; the offline team needs none")
+        return CheckResult("absent", "GPU", "no NVIDIA driver; the offline team needs none")
     done = subprocess.run(
         [nvidia_smi, "--query-gpu=name,memory.total", "--format=csv,noheader"],
         capture_output=True,
@@ -108,8 +114,8 @@ def _gpu() -> Finding:
     )
     names = "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip())
     if done.returncode or not names:
-        return Finding("absent", "GPU", "nvidia-smi finds none; the offline team needs none")
-    return Finding("ok", "GPU", names)
+        return CheckResult("absent", "GPU", "nvidia-smi finds none; the offline team needs none")
+    return CheckResult("ok", "GPU", names)
 
 
 def declared_extras() -> list[str]:
@@ -117,12 +123,12 @@ def declared_extras() -> list[str]:
     return metadata.metadata("longvideoagent").get_all("Provides-Extra") or []
 
 
-def _extra(extra: str) -> Finding:
+def _extra(extra: str) -> CheckResult:
     missing = [name for name in _requirements(extra) if not _is_installed(name)]
     adds = EXTRAS[extra]
     if missing:
-        return Finding("absent", f"extra {extra}", f"adds {adds}; pip install 'longvideoagent[{extra}]'")
-    return Finding("ok", f"extra {extra}", adds)
+        return CheckResult("absent", f"extra {extra}", f"adds {adds}; pip install 'longvideoagent[{extra}]'")
+    return CheckResult("ok", f"extra {extra}", adds)
 
 
 def _requirements(extra: str) -> list[str]:
@@ -144,7 +150,5 @@ def serving_command(preset: str) -> str:
     there is no such preset."""
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
-    role = load_team_config(preset).master
-    return (
-        f"vllm serve {role.spec.name} --max-model-len {role.max_context_tokens} --port {urlsplit(role.spec.url).port}"
-    )
+    agent = load_team_config(preset).master
+    return f"vllm serve {agent.spec.name} --max-model-len {agent.max_context_tokens} --port {urlsplit(agent.spec.url).port}"

@@ -52,6 +52,8 @@ class Backend:
     """Whether its models run on a server: calls are then limited, and retried after passing failures."""
     is_cacheable: bool = False
     """Whether replies may be cached. A model in this process is not: its folder may hold other weights tomorrow."""
+    cache_prefix: str | None = None
+    """What the keys of its cached replies begin with; None: its prefix and a colon."""
     needs_price: bool = False
     """Whether its tokens may cost money, so that a limit in dollars needs a price."""
 
@@ -68,6 +70,7 @@ BACKENDS = (
         default_url="https://api.openai.com/v1",
         is_remote=True,
         is_cacheable=True,
+        cache_prefix="",  # as replies were cached before there were other servers
         needs_price=True,
     ),
     Backend(

@@ -10,7 +10,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
 from longvideoagent.agents.offline.vision import OfflineVision
-from longvideoagent.models.cache import KeyValueCache
+from longvideoagent.index.store import KeyValueCache
 
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 

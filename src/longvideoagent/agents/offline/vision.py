@@ -19,12 +19,12 @@ from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
-from longvideoagent.index.sights import Detection, Detections, Sights
+from longvideoagent.index.detections import Detection, DetectionCache, Detections
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.cv import Change, background_colour, colour_shares, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.models.cache import KeyValueCache
 
 VERSION = 1
 """Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
@@ -39,7 +39,7 @@ _TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{
 
 
 class OfflineVision:
-    """Reads, compares and measures frames. ``cache`` keeps what is detected in video files; see ``index.sights``."""
+    """Reads, compares and measures frames. ``cache`` keeps detections in video files; see ``index.detections``."""
 
     def __init__(self, cache: KeyValueCache | None = None) -> None:
         self._cache = cache
@@ -63,12 +63,12 @@ class OfflineVision:
 def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
     times_s = sample_times(request.window, times_in(request.action.query))
-    sights = Sights(cache, VERSION)
-    key = sights.key(video.path, request.window, times_s)
-    result = sights.get(key)
+    detection_cache = DetectionCache(cache, VERSION)
+    key = detection_cache.key(video.path, request.window, times_s)
+    result = detection_cache.get(key)
     if result is None:
         result = _detect(request.window, times_s, video)
-        sights.put(key, result)
+        detection_cache.put(key, result)
     count, detections = result
     evidence = tuple(_evidence(_clip_at(request.window, each.start_s), each) for each in detections)
     lines = [f"{format_timestamp(each.start_s)} to {format_timestamp(each.end_s)}: {each.text}" for each in detections]

@@ -1,6 +1,6 @@
 """What offline vision has detected in a video, stored under the file's state and the versions of what looked.
 
-The same clip is looked at for many questions, and reading text off its frames takes seconds. A cache that cannot be
+The same clip is looked at for many questions, and recognizing text in its frames takes seconds. A cache that cannot be
 read or written costs a second look and nothing else.
 """
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from longvideoagent.core.types import Clip
 from longvideoagent.errors import DataError
+from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media import cv, ocr
-from longvideoagent.models.cache import KeyValueCache
 
 FORMAT = 1
 """Of the stored text; raise it when the text would be parsed differently."""
@@ -44,7 +44,7 @@ class Detections(NamedTuple):
     """In order of time."""
 
 
-class Sights:
+class DetectionCache:
     """Detections by key in ``store``; without a store nothing is kept.
 
     ``version`` is that of the agent that looks: raise it when the agent would detect something else in the same
@@ -79,13 +79,13 @@ class Sights:
         except (DataError, ValueError, TypeError):  # not stored, a damaged row, or an unusable store
             return None
 
-    def put(self, key: bytes | None, found: Detections) -> None:
+    def put(self, key: bytes | None, detections: Detections) -> None:
         """Store detections."""
         if self._store is None or key is None:
             return
-        rows = [astuple(detection) for detection in found.detections]
+        rows = [astuple(detection) for detection in detections.detections]
         with suppress(DataError):  # a full disk must not fail the look
-            self._store.put(key, json.dumps([found.frame_count, rows]))
+            self._store.put(key, json.dumps([detections.frame_count, rows]))
 
 
 @cache
