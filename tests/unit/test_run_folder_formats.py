@@ -10,7 +10,7 @@ import pytest
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.report import write_report
-from longvideoagent.views.run_folder import VERSION, read_config, read_traces, read_trajectories
+from longvideoagent.views.run_folder import VERSION, read_config, read_scored_traces, read_traces
 from tests.plugins.old_formats import downgrade_run
 from tests.plugins.runs import eval_config, ids, run
 
@@ -23,7 +23,7 @@ def test_version_2_reads_like_the_current_version(release: Path, tmp_path: Path)
     assert json.loads((path / "config.json").read_text())["format"] == 2 < VERSION
     assert read_config(path) == config
     assert list(read_traces(path)) == traces
-    assert len(read_trajectories(path)) == 12
+    assert len(read_scored_traces(path)) == 12
     assert compare(path, path).settings == ()
     assert write_report(path).exists()
 

@@ -13,17 +13,17 @@ from longvideoagent.training.config import SftConfig
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import MasterFormat
 from longvideoagent.training.tokens import TokenSequence
-from longvideoagent.views.run_folder import Trajectory, read_trajectories
+from longvideoagent.views.run_folder import ScoredTrace, read_scored_traces
 
 
 def select_traces(config: SftConfig) -> list[Trace]:
     """The traces of the runs that have a correct answer, if ``only_correct``, and at least ``min_reward``. Raises
     DataError for a folder without a run, or if no trace remains."""
     traces = [
-        trajectory.trace
+        scored_trace.trace
         for run in config.runs
-        for trajectory in read_trajectories(run)
-        if _is_selected(trajectory, config)
+        for scored_trace in read_scored_traces(run)
+        if _is_selected(scored_trace, config)
     ]
     if not traces:
         runs = ", ".join(map(str, config.runs))
@@ -36,8 +36,8 @@ def select_traces(config: SftConfig) -> list[Trace]:
     return traces
 
 
-def _is_selected(trajectory: Trajectory, config: SftConfig) -> bool:
-    trace, gold_option = trajectory.trace, trajectory.gold_option
+def _is_selected(scored_trace: ScoredTrace, config: SftConfig) -> bool:
+    trace, gold_option = scored_trace.trace, scored_trace.gold_option
     if gold_option is None:
         return False
     rollout_reward = reward(trace, gold_option, config.weights)

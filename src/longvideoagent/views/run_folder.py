@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from longvideoagent.agents.config import TeamConfig
+from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
@@ -84,14 +85,14 @@ def read_traces(path: Path) -> Iterator[Trace]:
 
 
 @dataclass(frozen=True, slots=True)
-class Trajectory:
+class ScoredTrace:
     """The last trace of a question, with its gold option or None."""
 
     trace: Trace
     gold_option: int | None
 
 
-def read_trajectories(path: Path) -> list[Trajectory]:
+def read_scored_traces(path: Path) -> list[ScoredTrace]:
     """The questions that have a trace, for training. Reads questions and traces only, so that folders without settings
     can be used. Raises DataError for lines that cannot be read."""
     fix = "give a folder of lva eval"
@@ -102,14 +103,19 @@ def read_trajectories(path: Path) -> list[Trajectory]:
         except (LookupError, TypeError) as error:
             raise DataError(f"{path / QUESTIONS}: not questions with gold ({error}); {fix}") from error
     last = {trace.question.id: trace for _, trace in _read_numbered(path / TRACES, fix)}
-    return [Trajectory(trace, gold_options[name]) for name, trace in last.items() if name in gold_options]
+    return [ScoredTrace(trace, gold_options[name]) for name, trace in last.items() if name in gold_options]
 
 
-def _read_numbered(file: Path, fix: str) -> Iterator[tuple[int, Trace]]:
-    """Line numbers, from 1, and traces."""
+class _NumberedTrace(NamedTuple):
+    line_number: int
+    trace: Trace
+
+
+def _read_numbered(file: Path, fix: str) -> Iterator[_NumberedTrace]:
+    """The trace of each line with the line's number, from 1."""
     for number, record in enumerate(read_json_lines(file, fix), 1):
         try:
-            yield number, trace_from_dict(record)
+            yield _NumberedTrace(number, trace_from_dict(record))
         except ValueError as error:
             raise DataError(f"{file}:{number}: not a trace ({error}); was it written by another version?") from None
 
@@ -171,7 +177,7 @@ def digest(texts: Iterable[str]) -> str:
 
 _REQUIRED: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("data", "dataset", "split", "first_clip", "settings.agents", "team.style"), str),
-    **dict.fromkeys(("team.master.model", "team.grounding.model", "team.vision.model"), str),
+    **dict.fromkeys((f"team.{agent}.model" for agent in AGENT_NAMES), str),
     **dict.fromkeys(("questions_sha256", "gold_sha256", "versions.longvideoagent", "versions.python"), str),
     **dict.fromkeys(("num_questions", "settings.max_rounds", "settings.window"), int),
     "limit": int | None,
@@ -209,7 +215,7 @@ def _from_version_2(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(migrated.get(name), dict):
             migrated[name] = _rename_2(migrated[name])
     with suppress(ValidationError, LookupError, AttributeError):  # a damaged field is reported with the others
-        for agent in ("master", "grounding", "vision"):
+        for agent in AGENT_NAMES:
             if migrated["team"][agent].get("max_concurrency") == _MAX_CONCURRENCY_2:
                 del migrated["team"][agent]["max_concurrency"]
         prices = migrated["team"].get("prices", {})
