@@ -159,7 +159,7 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     config = eval_config(release, agents="grounding+vision", gold_boxes=True)
     data, samples = load_samples(config)
     sample, episode = samples[1], data.open_video(samples[1].video)
-    team = EvalOverrides.of(config, data, samples).team_for(sample, episode, offline_team())
+    team = EvalOverrides.from_config(config, data, samples).team_for(sample, episode, offline_team())
     assert isinstance(team.vision, GoldBoxVision)
     clip = episode.timeline.find_clip(sample.gold.clip or "")
     assert clip is not None
@@ -168,7 +168,7 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     assert "Otto at 2, 1, 3, 4" in result.text
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
     assert asyncio.run(vision.look(VisionRequest(Look("what?"), (other,)), episode.reader)).text == "what?"
-    plain = EvalOverrides.of(eval_config(release), data, samples).team_for(sample, episode, offline_team())
+    plain = EvalOverrides.from_config(eval_config(release), data, samples).team_for(sample, episode, offline_team())
     assert not isinstance(plain.vision, GoldBoxVision)
 
 
@@ -189,7 +189,7 @@ def ask_frame_baseline(release: Path, *replies: str | ModelError) -> tuple[Reply
     model = ScriptedModel(replies)
     episode = data.open_video("s01e01")
     team = replace(offline_team(), master=ModelMaster(model))
-    team = EvalOverrides.of(config, data, samples).team_for(samples[0], episode, team)
+    team = EvalOverrides.from_config(config, data, samples).team_for(samples[0], episode, team)
     trace = Rollout(samples[0].question, episode.timeline, config.settings).trace
     return asyncio.run(team.master.reply(trace)), model.requests
 

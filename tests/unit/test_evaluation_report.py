@@ -67,7 +67,7 @@ def test_report_frames_missing(tmp_path: Path) -> None:
     after = trajectories(write_report(tmp_path / "run").read_text())
     assert any(each["missing_frames"] for each in after)
     for pair in zip(after, before, strict=True):
-        urls, all_urls = ([each["picture"] for each in trace["evidence"] if each["picture"]] for trace in pair)
+        urls, all_urls = ([evidence["frame"] for evidence in trace["evidence"] if evidence["frame"]] for trace in pair)
         assert set(urls) <= set(all_urls)
     release.rename(tmp_path / "moved")
     assert any(each["missing_frames"] for each in trajectories(write_report(tmp_path / "run").read_text()))

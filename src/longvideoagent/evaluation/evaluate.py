@@ -68,7 +68,7 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
     data, samples = load_samples(config)
     if options.retry_failed:
         _check_retry(config, path, len(samples))
-    overrides = EvalOverrides.of(config, data, samples)
+    overrides = EvalOverrides.from_config(config, data, samples)
     team = load_team(config.team_config, options.cache_file, retry_policy=RUN_RETRY_POLICY)
     with open_run(path, partial(resolve, config, data), samples) as run:
         scores = {score.id: score for score in score_run(path)}
@@ -140,7 +140,7 @@ def write_summary(path: Path, scores: Collection[SampleScore], total: int) -> di
 def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
     """The upper bound of a whole run's usage, by agent and in all, without asking anything."""
     data, samples = load_samples(config)
-    EvalOverrides.of(config, data, samples)
+    EvalOverrides.from_config(config, data, samples)
     totals: list[CostForecast] = []
     for sample in samples:
         bounds = forecast_cost(sample.question, data.open_video(sample.video), config.team_config, config.settings)
@@ -149,7 +149,7 @@ def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
         images = len(samples) * MAX_BASELINE_FRAMES
         more = Usage(prompt_tokens=images * TOKENS_PER_PICTURE, images=images)
         totals = [
-            _add(each, CostForecast("", "", more, 0.0)) if each.agent in ("master", TOTAL) else each for each in totals
+            _add(row, CostForecast("", "", more, 0.0)) if row.agent in ("master", TOTAL) else row for row in totals
         ]
     return tuple(totals)
 

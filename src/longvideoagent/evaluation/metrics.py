@@ -1,4 +1,4 @@
-"""The metrics of a run: pure functions of scores. Every share has its standard error.
+"""The metrics of a run: pure functions of scores. Every fraction has its standard error.
 
 Questions about one video are not independent, so errors are clustered by video (cluster-robust standard errors): the
 spread of the videos' sums of deviations, divided by the number of questions. A single video has no spread, and no
@@ -44,7 +44,7 @@ class Estimate:
 
     @property
     def interval(self) -> Interval | None:
-        """The 95 % interval of a share, or None where there is no spread to estimate it from. Videos that are all
+        """The 95 % interval of a fraction, or None if there is no spread to estimate it from. Videos that are all
         correct or all wrong have no spread, but their number bounds how likely another result is."""
         if self.standard_error:
             margin = Z_95 * self.standard_error
@@ -72,7 +72,7 @@ def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
 
 
 def accuracy(scores: Iterable[SampleScore]) -> Estimate | None:
-    """The share of correct answers among questions with a gold option. No outcome is left out: a question without an
+    """The fraction of correct answers among questions with a gold option. No outcome is left out: a question without an
     answer is not correct, and an answer given when a budget was spent counts like any other."""
     return estimate((score.video, float(score.correct)) for score in scores if score.has_gold)
 
@@ -124,8 +124,8 @@ class _ConfidentAnswer(NamedTuple):
 
 def calibration(answered: Sequence[SampleScore]) -> dict[str, Any]:
     """How well confidence predicts correctness: expected calibration error over ``NUM_BINS`` bins of equal width, the
-    bins, and the accuracy of the most confident share of the answers. Answers of equal confidence that only partly
-    belong to a share count with their mean accuracy. Uses only answers with a stated confidence."""
+    bins, and the accuracy of the most confident fraction of the answers. Answers of equal confidence that only partly
+    belong to a fraction count with their mean accuracy. Uses only answers with a stated confidence."""
     confident_answers = [
         _ConfidentAnswer(score.confidence, score.correct)
         for score in answered
@@ -169,7 +169,7 @@ def _rank_by_confidence(confident_answers: Iterable[_ConfidentAnswer]) -> list[f
 
 
 def to_dict(estimate: Estimate | None) -> dict[str, Any] | None:
-    """A share as plain values."""
+    """An estimate as plain values."""
     if estimate is None:
         return None
     interval = estimate.interval and [_rounded(bound) for bound in estimate.interval]

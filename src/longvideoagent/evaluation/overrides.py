@@ -35,7 +35,7 @@ class GoldBoxVision:
     agent: Vision
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
-        """See the class."""
+        """The result of the vision agent, which gets the gold boxes of the clips."""
         start_s, end_s = request.window[0].start_s, request.window[-1].end_s
         boxes = [box for box in self.boxes if start_s <= box.time_s < end_s]
         if not boxes:
@@ -92,8 +92,8 @@ class EvalOverrides:
     """To be shown before any question is asked."""
 
     @classmethod
-    def of(cls, config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> EvalOverrides:
-        """Raises UsageError or DataError for an override that the data do not support."""
+    def from_config(cls, config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> EvalOverrides:
+        """The overrides of a configuration. Raises UsageError or DataError for one that the data do not support."""
         if config.first_clip is FirstClipSource.GOLD and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         return cls(config, data, _read_first_clips(config, samples), _check_frames(config, data, samples))

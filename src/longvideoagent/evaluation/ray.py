@@ -235,7 +235,7 @@ def ask_shard(question_ids: list[str], context: ShardContext, stop_signal: Any =
         problem = f"a worker's copy lacks {len(missing)} of the questions, {', '.join(missing[:5])} first"
         raise DataError(f"{context.config.data}: {problem}; copy the same data set to every node")
     shard = [by_id[question_id] for question_id in question_ids]
-    overrides = EvalOverrides.of(context.config, data, shard)
+    overrides = EvalOverrides.from_config(context.config, data, shard)
     team = load_team(context.config.team_config, context.cache_file, retry_policy=RUN_RETRY_POLICY)
     sink = _QueueSink()
     runner = Runner(overrides, team, sink, context.limits, lambda *_: None)

@@ -1,7 +1,7 @@
 """A run as one self-contained HTML page: numbers, plots, a filter, every trajectory.
 
 The page's own script builds a trajectory when it is opened, and inserts all text as text. The subtitles of a clip are
-embedded once for each video; frames are embedded, small, until ``MAX_PICTURE_BYTES`` are used up.
+embedded once for each video; frames are embedded, small, until ``MAX_FRAME_BYTES`` are used up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -30,9 +30,9 @@ from longvideoagent.views.html.page import render, thumbnails
 from longvideoagent.views.run_folder import REPORT, read_config, read_samples, read_traces
 from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, view_trace
 
-MAX_PICTURE_BYTES = 12_000_000
-PICTURE_SIDE_PX = 200
-PICTURES_PER_LOOK = 2
+MAX_FRAME_BYTES = 12_000_000
+FRAME_SIDE_PX = 200
+FRAMES_PER_LOOK = 2
 
 
 def write_report(
@@ -77,6 +77,12 @@ def _open_data(config: dict[str, Any], data: Path | None) -> Dataset | None:
         return None
 
 
+class _Thumbnails(NamedTuple):
+    urls: dict[float, str]
+    """Small frames as data URLs, by their times in seconds."""
+    num_missing: int
+
+
 @dataclass
 class _Questions:
     """What the page shows of each question, by its id; a question asked again replaces its earlier trace."""
@@ -88,7 +94,7 @@ class _Questions:
     """As JSON."""
     clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     """By video and label: start, end, and lines as [second, text]."""
-    picture_bytes: int = 0
+    num_frame_bytes: int = 0
 
     def add(self, trace: Trace) -> None:
         """Add a finished question."""
@@ -112,7 +118,7 @@ class _Questions:
 
     def _trajectory(self, view: TraceView) -> dict[str, Any]:
         sample = self.samples[view.question.id]
-        pictures, num_missing = self._thumbnails(sample, view)
+        frames = self._thumbnails(sample, view)
         return {
             "options": view.question.options,
             "gold": sample.gold.option_index,
@@ -122,63 +128,63 @@ class _Questions:
             "option_index": view.option_index,
             "cause": view.cause,
             "warnings": view.warnings,
-            "missing_frames": num_missing,
+            "missing_frames": frames.num_missing,
             "evidence": [
                 {
-                    "time_s": each.time_s,
-                    "kind": each.kind,
-                    "clip": each.clip,
-                    "text": each.text,
-                    "picture": pictures.get(each.time_s) if each.kind == "frame" else None,
+                    "time_s": evidence.time_s,
+                    "kind": evidence.kind,
+                    "clip": evidence.clip,
+                    "text": evidence.text,
+                    "frame": frames.urls.get(evidence.time_s) if evidence.kind == "frame" else None,
                 }
-                for each in view.evidence
+                for evidence in view.evidence
             ],
-            "first_grounding": view.first_grounding and self._observation(sample, view.first_grounding, pictures),
-            "rounds": [self._round(sample, each, pictures) for each in view.rounds],
+            "first_grounding": view.first_grounding and self._observation(sample, view.first_grounding, frames.urls),
+            "rounds": [self._round(sample, round_, frames.urls) for round_ in view.rounds],
             "tokens": view.usage.tokens,
             "usd": round(view.usage.usd, 6),
             "seconds": round(view.usage.seconds, 2),
         }
 
-    def _round(self, sample: Sample, round_: RoundView, pictures: Mapping[float, str]) -> dict[str, Any]:
+    def _round(self, sample: Sample, round_: RoundView, frame_urls: Mapping[float, str]) -> dict[str, Any]:
         return {
             "thought": round_.thought,
             "action": round_.label,
             "argument": round_.argument,
             "clip": round_.clip,
             "seconds": round(round_.seconds, 2),
-            "observation": round_.observation and self._observation(sample, round_.observation, pictures),
+            "observation": round_.observation and self._observation(sample, round_.observation, frame_urls),
         }
 
-    def _observation(self, sample: Sample, view: ObservationView, pictures: Mapping[float, str]) -> dict[str, Any]:
+    def _observation(self, sample: Sample, view: ObservationView, frame_urls: Mapping[float, str]) -> dict[str, Any]:
         fields: dict[str, Any] = {"title": view.title, "seconds": round(view.seconds, 2)}
         if view.clip is None:
-            shown = [pictures[time_s] for time_s in view.frame_times_s if time_s in pictures]
-            return fields | {"text": view.text, "pictures": shown}
+            shown = [frame_urls[time_s] for time_s in view.frame_times_s if time_s in frame_urls]
+            return fields | {"text": view.text, "frames": shown}
         for clip in view.window:
             self.clips.setdefault(sample.video, {}).setdefault(clip.label, _clip_lines(clip))
         return fields | {
             "clip": view.clip.label,
             "window": [clip.label for clip in view.window],
-            "candidates": [[each.label, each.reason] for each in view.candidates],
+            "candidates": [[candidate.label, candidate.reason] for candidate in view.candidates],
             "reason": view.reason,
         }
 
-    def _thumbnails(self, sample: Sample, view: TraceView) -> tuple[dict[float, str], int]:
-        """Small frames of the looks and of the evidence by their times, until ``MAX_PICTURE_BYTES`` are used up, and
+    def _thumbnails(self, sample: Sample, view: TraceView) -> _Thumbnails:
+        """Small frames of the looks and of the evidence by their times, until ``MAX_FRAME_BYTES`` are used up, and
         the number of frames that are not available."""
-        times_s = {each.time_s for each in view.evidence if each.kind == "frame"}
+        times_s = {evidence.time_s for evidence in view.evidence if evidence.kind == "frame"}
         for step in view.steps:
             if isinstance(step, ObservationView):
-                times_s |= set(step.frame_times_s[:PICTURES_PER_LOOK])
-        if not times_s or self.picture_bytes >= MAX_PICTURE_BYTES:
-            return {}, 0
+                times_s |= set(step.frame_times_s[:FRAMES_PER_LOOK])
+        if not times_s or self.num_frame_bytes >= MAX_FRAME_BYTES:
+            return _Thumbnails({}, 0)
         try:
-            urls = thumbnails(self.data.open_video(sample.video).reader, times_s, PICTURE_SIDE_PX) if self.data else {}
+            urls = thumbnails(self.data.open_video(sample.video).reader, times_s, FRAME_SIDE_PX) if self.data else {}
         except DataError:
             urls = {}
-        self.picture_bytes += sum(map(len, urls.values()))
-        return urls, len(times_s) - len(urls)
+        self.num_frame_bytes += sum(map(len, urls.values()))
+        return _Thumbnails(urls, len(times_s) - len(urls))
 
 
 def _clip_lines(clip: Clip) -> list[Any]:

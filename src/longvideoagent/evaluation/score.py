@@ -23,7 +23,7 @@ _QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class GroundingScore:
-    """Whether grounding located the gold clip. Each field is None where the gold answer does not say."""
+    """Whether grounding located the gold clip. Each field is None if the gold answer does not say."""
 
     first: bool | None = None
     last: bool | None = None
@@ -34,8 +34,8 @@ class GroundingScore:
     """Intersection over union, in time, of the last window and the gold span; None for a moment. The largest of several
     spans."""
     coverage: float | None = None
-    """Share of the gold span inside the last window; 0 or 1 for a moment, a span without length. The largest of several
-    spans."""
+    """Fraction of the gold span inside the last window; 0 or 1 for a moment, a span without length. The largest of
+    several spans."""
 
 
 @dataclass(frozen=True, slots=True)
