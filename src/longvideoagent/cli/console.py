@@ -231,7 +231,7 @@ def print_forecast(forecasts: Sequence[CostForecast]) -> None:
         dollars = "no price" if row.usd is None else f"{row.usd:.4f}"
         style = "bold" if row is forecasts[-1] else ""
         table.add_row(
-            row.agent, without_control_characters(row.model), *(f"{n:,}" for n in counts), dollars, style=style
+            row.agent, without_control_characters(row.model), *(f"{count:,}" for count in counts), dollars, style=style
         )
     console = stdout_console()
     console.print(table)

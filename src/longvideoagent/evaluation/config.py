@@ -156,12 +156,12 @@ def _first_clips_digest(path: Path | None, samples: Sequence[Sample]) -> str | N
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Each field that differs, as ``name: before -> now``."""
-    one, other = flatten(before), flatten(now)
-    names = dict.fromkeys([*one, *other])
+    old, new = flatten(before), flatten(now)
+    names = dict.fromkeys([*old, *new])
     return [
-        f"{name}: {json.dumps(one.get(name))} -> {json.dumps(other.get(name))}"
+        f"{name}: {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}"
         for name in names
-        if one.get(name) != other.get(name)
+        if old.get(name) != new.get(name)
     ]
 
 
@@ -169,7 +169,7 @@ OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "limit")
 
 
 def make_eval_config(
-    data: Path, split: str, team_config: TeamConfig, limits: RolloutSettings, overrides: Mapping[str, Any]
+    data: Path, split: str, team_config: TeamConfig, settings: RolloutSettings, overrides: Mapping[str, Any]
 ) -> EvalConfig:
     """A configuration from the command line's values for ``OVERRIDES``; None is an option that was not given.
 
@@ -186,12 +186,12 @@ def make_eval_config(
         raise UsageError(f"--baseline {baseline}: give {' or '.join(get_args(Baseline))}")
     if given.get("limit", 1) < 1:
         raise UsageError(f"--limit {given['limit']}: give 1 or more")
-    settings = replace(limits, agents=Agents(agents))
+    run_settings = replace(settings, agents=Agents(agents))
     if baseline is not None:
-        _check_baseline(baseline, limits, overrides)
-        settings = replace(settings, agents=Agents.NONE, max_rounds=1)
+        _check_baseline(baseline, settings, overrides)
+        run_settings = replace(run_settings, agents=Agents.NONE, max_rounds=1)
     given |= _parse_first_clip(given.get("first_clip", FirstClipSource.AGENT))
-    config = EvalConfig(data, split, team_config, settings, **given)
+    config = EvalConfig(data, split, team_config, run_settings, **given)
     _check_agents(config)
     return config
 
@@ -204,16 +204,16 @@ def _parse_first_clip(option: str) -> dict[str, Any]:
     return {"first_clip": FirstClipSource(name), "first_clips_file": Path(file) if file else None}
 
 
-def _check_baseline(baseline: str, limits: RolloutSettings, overrides: Mapping[str, Any]) -> None:
+def _check_baseline(baseline: str, settings: RolloutSettings, overrides: Mapping[str, Any]) -> None:
     """Refuse options that a baseline does not use."""
     defaults = RolloutSettings()
     unused = {
         "--agents": overrides.get("agents") is not None,
         "--first-clip": overrides.get("first_clip") not in (None, "agent"),
         "--gold-boxes": bool(overrides.get("gold_boxes")),
-        "--max-rounds": limits.max_rounds not in (1, defaults.max_rounds),
-        "--window": limits.window != defaults.window,
-        "--parallel-looks": limits.parallel_looks != defaults.parallel_looks,
+        "--max-rounds": settings.max_rounds not in (1, defaults.max_rounds),
+        "--window": settings.window != defaults.window,
+        "--parallel-looks": settings.parallel_looks != defaults.parallel_looks,
     }
     for name, is_given in unused.items():
         if is_given:

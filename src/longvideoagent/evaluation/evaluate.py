@@ -147,13 +147,14 @@ def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
         totals = [_add(*pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES
-        more = Usage(prompt_tokens=images * TOKENS_PER_PICTURE, images=images)
+        frame_usage = Usage(prompt_tokens=images * TOKENS_PER_PICTURE, images=images)
         totals = [
-            _add(row, CostForecast("", "", more, 0.0)) if row.agent in ("master", TOTAL) else row for row in totals
+            _add(row, CostForecast("", "", frame_usage, 0.0)) if row.agent in ("master", TOTAL) else row
+            for row in totals
         ]
     return tuple(totals)
 
 
-def _add(one: CostForecast, other: CostForecast) -> CostForecast:
-    usd = None if one.usd is None or other.usd is None else one.usd + other.usd
-    return CostForecast(one.agent, one.model, one.max_usage + other.max_usage, usd)
+def _add(first: CostForecast, second: CostForecast) -> CostForecast:
+    usd = None if first.usd is None or second.usd is None else first.usd + second.usd
+    return CostForecast(first.agent, first.model, first.max_usage + second.max_usage, usd)

@@ -47,8 +47,8 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
         if sample.gold.option_index is not None
     ]
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
-    limits = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
-    solver = rollout(dataset, team, master, limits)
+    rollout_settings = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
+    solver = rollout(dataset, team, master, rollout_settings)
     return Task(MemoryDataset(samples, dataset.name), solver=solver, scorer=option_scorer())
 
 
