@@ -33,21 +33,21 @@ function sentences(job) {
   const texts = [];
   if (job.state === "queued" && job.queue_position) texts.push(`Queued at position ${job.queue_position}.`);
   if (job.stage) texts.push(`Preparing: ${job.stage}.`);
-  const { trace: trajectory } = job;
-  if (trajectory?.first_grounding) texts.push(`First grounding: ${describeResult(trajectory.first_grounding)}`);
-  trajectory?.rounds.forEach((round, index) => {
+  const { trace } = job;
+  if (trace?.first_grounding) texts.push(`First grounding: ${describeResult(trace.first_grounding)}`);
+  trace?.rounds.forEach((round, index) => {
     texts.push(withFullStop(`Round ${index + 1}: ${describeAction(round)}`));
     if (round.observation) texts.push(`Round ${index + 1}: ${describeResult(round.observation)}`);
   });
   if (job.state === "failed") texts.push(`It failed. ${job.cause ?? ""}`);
   else if (job.state === "stopped") texts.push(job.cause ? withFullStop(`Stopped: ${job.cause}`) : "Stopped.");
-  else if (trajectory?.outcome) texts.push(describeAnswer(trajectory));
+  else if (trace?.outcome) texts.push(describeAnswer(trace));
   return texts;
 }
 
-function describeAnswer(trajectory) {
-  if (!trajectory.answer) return `No answer: ${trajectory.outcome}.`;
-  return withFullStop(`${isUnsure(trajectory) ? "Answer, not sure" : "Answer"}: ${trajectory.answer}`);
+function describeAnswer(trace) {
+  if (!trace.answer) return `No answer: ${trace.outcome}.`;
+  return withFullStop(`${isUnsure(trace) ? "Answer, not sure" : "Answer"}: ${trace.answer}`);
 }
 
 function describeAction({ action, argument }) {

@@ -8,16 +8,16 @@ const MAX_VISIBLE_MOMENTS = 5;
 const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
 
 /**
- * @param {import("./api.js").Trajectory} trajectory
+ * @param {import("./api.js").Trace} trace
  * @param {import("./evidence-view.js").PlaybackContext} playback
  * @returns {Node[]}
  */
-export function showAnswer(trajectory, playback) {
-  const { answer, option_index, outcome, cause, confidence, evidence, warnings } = trajectory;
+export function showAnswer(trace, playback) {
+  const { answer, option_index, outcome, cause, confidence, evidence, warnings } = trace;
   const title = answer || "No answer";
   const nodes = [
     element("h3", { class: "muted" }, "Answer"),
-    isUnsure(trajectory) ? element("p", { class: "low-confidence" }, "Not sure") : null,
+    isUnsure(trace) ? element("p", { class: "low-confidence" }, "Not sure") : null,
     element(
       "p",
       { class: "answer-text" },
@@ -31,7 +31,7 @@ export function showAnswer(trajectory, playback) {
     warnings.length
       ? element("ul", { class: "warnings" }, ...warnings.map((warning) => textElement("li", "", warning)))
       : null,
-    element("p", { class: "cost" }, costText(trajectory)),
+    element("p", { class: "cost" }, costText(trace)),
   ];
   return nodes.filter(Boolean);
 }

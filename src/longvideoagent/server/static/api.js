@@ -16,7 +16,7 @@
  *   observation: Observation|null}} Round
  * @typedef {{question: string, options: string[], answer: string, option_index: number|null, confidence: number|null,
  *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], usage: Usage,
- *   first_grounding: Observation|null, rounds: Round[]}} Trajectory
+ *   first_grounding: Observation|null, rounds: Round[]}} Trace
  * @typedef {{id: string, name: string, size_bytes: number|null, kind: "file"|"frames", is_upload: boolean,
  *   has_uploaded_subtitles: boolean}} Video
  * @typedef {Video & {duration_s: number, width_px: number, height_px: number,
@@ -27,7 +27,7 @@
  * @typedef {{id: string, video_id: string, video_name: string, question: string, state: string, outcome: string|null,
  *   answer: string, created_at: string}} JobSummary
  * @typedef {JobSummary & {queue_position: number|null, stage: string, fraction: number|null, team: string,
- *   max_rounds: number, options: string[], is_playable: boolean, cause?: string, trace: Trajectory|null}} Job
+ *   max_rounds: number, options: string[], is_playable: boolean, cause?: string, trace: Trace|null}} Job
  * @typedef {{id: string, name: string, dataset: string, split: string, team: string, num_questions: number,
  *   num_finished: number, accuracy: number|null, error: string}} Run
  */

@@ -5,7 +5,7 @@ import { element, textElement } from "./dom.js";
 import { formatSpan, formatTimestamp, pluralize } from "./format.js";
 
 /**
- * The video of a trajectory's moments, and how to seek in it. `video` is null if it is not in the library.
+ * The video of a trace's moments, and how to seek in it. `video` is null if it is not in the library.
  * `clips` are those of the timeline, empty until it is known.
  * @typedef {{video: string|null, clips: import("./api.js").Clip[], seek: (time_s: number) => void}} PlaybackContext
  */

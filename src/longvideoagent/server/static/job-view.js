@@ -50,14 +50,14 @@ class JobProgress {
   }
 }
 
-function statusText({ state, cause, queue_position, stage, fraction, trace: trajectory, max_rounds }) {
-  const suffix = trajectory ? " What was found until then is shown below." : "";
+function statusText({ state, cause, queue_position, stage, fraction, trace, max_rounds }) {
+  const suffix = trace ? " What was found until then is shown below." : "";
   if (state === "stopped") return `Stopped${cause ? `: ${/[.!?]$/.test(cause) ? cause : `${cause}.`}` : "."}${suffix}`;
   if (state === "failed") return "The video could not be opened.";
   if (state === "queued")
     return queue_position ? `Waiting: position ${queue_position} in the queue.` : "Waiting in the queue.";
   if (stage) return fraction === null ? `${stage} …` : `${stage}, ${formatPercent(fraction)}`;
-  const round = trajectory?.rounds.length ?? 0;
+  const round = trace?.rounds.length ?? 0;
   return round ? `Round ${round} of at most ${max_rounds}` : "Locating the first clip";
 }
 
@@ -82,7 +82,7 @@ export class JobView {
   #autoscroll = new Autoscroll();
   #renderedActions = "";
   /** The question to send once its video is open. @type {{video: string|null, draft: Object}|null} */
-  #heldQuestion = null;
+  #queuedQuestion = null;
   #isOpening;
   #isReading = false;
 
@@ -102,11 +102,11 @@ export class JobView {
     this.#isOpening = isOpening;
   }
 
-  /** Send a question about the chosen video, or hold it until that video is open. */
+  /** Send a question about the chosen video, or queue it until that video is open. */
   async start(draft) {
     const video = this.#viewer.videoId;
     if (this.#isOpening()) {
-      this.#heldQuestion = { video, draft };
+      this.#queuedQuestion = { video, draft };
       this.#form.setBusy(true);
       this.#form.showNote("The video is not open yet. The question will be sent as soon as it is.", "muted");
       return;
@@ -115,26 +115,26 @@ export class JobView {
     else this.#form.showNote(NO_VIDEO);
   }
 
-  /** A video was chosen: a question held for another one is not sent. @param {string|null} video */
+  /** A video was chosen: a question queued for another one is not sent. @param {string|null} video */
   chooseVideo(video) {
-    if (!this.#heldQuestion) return;
-    if (this.#heldQuestion.video === null) this.#heldQuestion.video = video;
-    else if (this.#heldQuestion.video !== video)
-      this.dropHeld("The question was not sent because another video was chosen. It is kept with its own video.");
+    if (!this.#queuedQuestion) return;
+    if (this.#queuedQuestion.video === null) this.#queuedQuestion.video = video;
+    else if (this.#queuedQuestion.video !== video)
+      this.dropQueued("The question was not sent because another video was chosen. It is kept with its own video.");
   }
 
-  /** Send the held question, unless its video is still being opened. */
-  async sendHeld() {
-    if (!this.#heldQuestion || this.#isOpening()) return;
-    const { draft } = this.#heldQuestion;
-    this.dropHeld("");
+  /** Send the queued question, unless its video is still being opened. */
+  async sendQueued() {
+    if (!this.#queuedQuestion || this.#isOpening()) return;
+    const { draft } = this.#queuedQuestion;
+    this.dropQueued("");
     await this.start(draft);
   }
 
-  /** Do not send the held question. It stays in the form, with the reason below it. @param {string} reason */
-  dropHeld(reason) {
-    if (!this.#heldQuestion) return;
-    this.#heldQuestion = null;
+  /** Do not send the queued question. It stays in the form, with the reason below it. @param {string} reason */
+  dropQueued(reason) {
+    if (!this.#queuedQuestion) return;
+    this.#queuedQuestion = null;
     this.#form.setBusy(false);
     this.#form.showNote(reason);
   }
@@ -171,12 +171,12 @@ export class JobView {
       if (this.#id !== id) return;
       this.#isReading = false;
       this.#begin(job);
-      this.sendHeld();
+      this.sendQueued();
     };
     await this.#errorBanner.guard(read, { onNotFound: (text) => this.#id === id && this.#onNotFound(text) });
     if (this.#id === id && this.#isReading) {
       this.#isReading = false;
-      this.dropHeld(NOT_OPENED);
+      this.dropQueued(NOT_OPENED);
     }
   }
 
@@ -221,7 +221,7 @@ export class JobView {
 
   #render(job) {
     this.#job = job;
-    const { question, options, trace: trajectory } = job;
+    const { question, options, trace } = job;
     const playback = {
       video: job.is_playable ? job.video_id : null,
       clips: this.#viewer.clips,
@@ -230,9 +230,9 @@ export class JobView {
     const title = job.is_playable
       ? job.video_name
       : `${job.video_name} is no longer in the library: its steps can be read, but not played.`;
-    this.#view.update({ question, options, trajectory, isRunning: isRunning(job), title }, playback);
+    this.#view.update({ question, options, trace, isRunning: isRunning(job), title }, playback);
     this.#progress.update(job);
-    this.#viewer.mark(timelineMarks(trajectory, { isRunning: isRunning(job) }));
+    this.#viewer.mark(timelineMarks(trace, { isRunning: isRunning(job) }));
     this.#announcer.announceNew(job);
     this.#renderActions(job);
     this.#autoscroll.follow(this.#view.newest);

@@ -32,11 +32,11 @@ const viewer = new Viewer({
   onSuggestions: (suggestions) => form.showSuggestions(suggestions),
   onOpened: () => {
     errorBanner.clear(ABOUT.page);
-    jobView.sendHeld();
+    jobView.sendQueued();
   },
   onTimeline: () => jobView.updateClips(),
   onError: (id, error, retry) => {
-    jobView.dropHeld(NOT_OPENED);
+    jobView.dropQueued(NOT_OPENED);
     if (error.status === 404) onVideoNotFound(id, error.message);
     else errorBanner.add(error.message, error.isTransient ? retry : null);
   },
@@ -100,7 +100,7 @@ function showNotFound(text) {
   setVisible(byId("question-fold"), true);
   form.fold(false);
   form.setEnabled(false);
-  jobView.dropHeld("");
+  jobView.dropQueued("");
   byId("not-found-text").textContent = text;
   setVisible(byId("not-found"), true);
   announce(text);
@@ -145,7 +145,7 @@ function showRoute(route) {
   if (!isRun) runView.close();
   history.choose(route.view === "job" ? route.id : null);
   runs.choose(isRun ? route.id : null);
-  if (isRun) jobView.dropHeld(NO_VIDEO);
+  if (isRun) jobView.dropQueued(NO_VIDEO);
   if (isRun) runView.show(route);
   else if (route.view === "job") jobView.show(route.id);
   else if (route.view === "video") showVideo(route.id);
@@ -165,7 +165,7 @@ function showHome() {
   viewer.close();
   const [first] = library.videos;
   if (first) replaceRoute(videoHash(first.id));
-  else jobView.dropHeld(NO_VIDEO);
+  else jobView.dropQueued(NO_VIDEO);
 }
 
 /** On narrow screens the library is folded until its button is pressed. */

@@ -7,8 +7,8 @@ export function locatedClip({ clip, window }) {
 
 /**
  * The trace of a record; each observation also has the fields of its view.
- * @param {{trace: import("./api.js").Trajectory|null, view: {first_grounding: ?Object, rounds: (?Object)[]}|null}} record
- * @returns {import("./api.js").Trajectory|null}
+ * @param {{trace: import("./api.js").Trace|null, view: {first_grounding: ?Object, rounds: (?Object)[]}|null}} record
+ * @returns {import("./api.js").Trace|null}
  */
 export function traceWithViews({ trace, view }) {
   if (!trace) return null;

@@ -135,14 +135,14 @@ export class RunView {
   }
 
   #card(recorded, name) {
-    const { trace: trajectory, gold, video_id: video, correct } = recorded;
+    const { trace, gold, video_id: video, correct } = recorded;
     const isSecond = name === "B";
     const view = new TrajectoryView({ isSecond });
     const playback = { video, clips: recorded.clips, seek: (time_s) => this.#parts.viewer.seek(time_s) };
-    const { question, options } = trajectory;
+    const { question, options } = trace;
     const title = name ? `Run ${name}` : "";
-    view.update({ question, options, trajectory, isRunning: false, title, gold }, playback);
-    const verdict = verdictOf({ outcome: trajectory.outcome, correct });
+    view.update({ question, options, trace, isRunning: false, title, gold }, playback);
+    const verdict = verdictOf({ outcome: trace.outcome, correct });
     view.before(goldLine(playback, gold, options, verdict));
     const { id, other } = this.#route;
     const link = copyLink(runHash(id, { question: recorded.id, other }), isSecond);

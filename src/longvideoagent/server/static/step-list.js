@@ -1,4 +1,4 @@
-/** A trajectory's steps as cards. Existing cards stay; later results are rendered into them. */
+/** A trace's steps as cards. Existing cards stay; later results are rendered into them. */
 
 import { actionIcon, actionLabel, agentIcon, agentOf, isError, isFinal } from "./actions.js";
 import { element, renderIfChanged, textElement } from "./dom.js";
@@ -52,14 +52,14 @@ export class StepList {
   }
 
   /**
-   * @param {import("./api.js").Trajectory} trajectory
+   * @param {import("./api.js").Trace} trace
    * @param {import("./evidence-view.js").PlaybackContext} playback
    * @param {boolean} isRunning
    */
-  show(trajectory, playback, isRunning) {
-    if (trajectory.first_grounding) this.#showFirst(trajectory.first_grounding, playback);
-    trajectory.rounds.forEach((round, index) => this.#showRound(round, index, playback, isRunning));
-    this.#showPending(trajectory, isRunning);
+  show(trace, playback, isRunning) {
+    if (trace.first_grounding) this.#showFirst(trace.first_grounding, playback);
+    trace.rounds.forEach((round, index) => this.#showRound(round, index, playback, isRunning));
+    this.#showPending(trace, isRunning);
   }
 
   #append(card) {

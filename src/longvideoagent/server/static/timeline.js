@@ -1,4 +1,4 @@
-/** The bar below the player: clips, the marks of a trajectory, and a playhead that seeks. */
+/** The bar below the player: clips, the marks of a trace, and a playhead that seeks. */
 
 import { element, setVisible } from "./dom.js";
 import { formatSpan, formatTimestamp } from "./format.js";

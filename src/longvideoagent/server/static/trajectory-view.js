@@ -1,4 +1,4 @@
-/** A trajectory: question, answer and steps; of a running job, a finished job or an evaluation run. */
+/** A trace: question, answer and steps; of a running job, a finished job or an evaluation run. */
 
 import { showAnswer } from "./answer-view.js";
 import { element, renderIfChanged, setVisible, textElement } from "./dom.js";
@@ -40,23 +40,23 @@ export class TrajectoryView {
   }
 
   /**
-   * @param {{question: string, options: string[], trajectory: import("./api.js").Trajectory|null, isRunning: boolean,
+   * @param {{question: string, options: string[], trace: import("./api.js").Trace|null, isRunning: boolean,
    *   title?: string, gold?: {option_index: number|null}|null}} state
    * @param {import("./evidence-view.js").PlaybackContext} playback
    */
-  update({ question, options, trajectory, isRunning, title = "", gold = null }, playback) {
-    const chosen = trajectory?.option_index ?? null;
+  update({ question, options, trace, isRunning, title = "", gold = null }, playback) {
+    const chosen = trace?.option_index ?? null;
     renderIfChanged(this.#head, [title, question, options, chosen, gold], () => [
       ...(title ? [textElement("p", "muted", title)] : []),
       textElement("h2", "", question),
       ...(options.length ? [optionList(options, chosen, gold?.option_index)] : []),
     ]);
-    if (!trajectory) return;
-    this.#steps.show(trajectory, playback, isRunning);
-    setVisible(this.#answer, Boolean(trajectory.outcome));
+    if (!trace) return;
+    this.#steps.show(trace, playback, isRunning);
+    setVisible(this.#answer, Boolean(trace.outcome));
     setVisible(this.#title, !isRunning);
-    if (trajectory.outcome)
-      renderIfChanged(this.#answer, [trajectory, playback.video], () => showAnswer(trajectory, playback));
+    if (trace.outcome)
+      renderIfChanged(this.#answer, [trace, playback.video], () => showAnswer(trace, playback));
   }
 
   /** The newest element. */
