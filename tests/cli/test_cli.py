@@ -256,6 +256,7 @@ def test_usage_error_status() -> None:
 # --- the other commands ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_demo_all_answers_correct(tmp_path: Path) -> None:
     done = lva("demo", "--minutes", "4", cwd=tmp_path)
     assert done.returncode == 0, done.stdout

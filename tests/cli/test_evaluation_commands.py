@@ -58,6 +58,7 @@ def test_retry_failed_takes_no_value(release: Path) -> None:
     assert (done.returncode, "No such option" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_set_beats_the_longest_option(tmp_path: Path) -> None:
     data = SHARED / "data" / "longtvqa_plus"

@@ -130,6 +130,7 @@ def test_likelihood_distant_lines() -> None:
     assert together > apart
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_option_length_on_longtvqa() -> None:
     """With the options of another question, the scorer prefers neither long ones nor short ones."""

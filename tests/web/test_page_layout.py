@@ -69,6 +69,7 @@ def views(server: RunningServer) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_layout_accessible_without_overflow(scheme: str, run_library: Path, library: Path, open_page: OpenPage) -> None:
     shutil.copytree(library, run_library, dirs_exist_ok=True)

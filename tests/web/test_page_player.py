@@ -95,6 +95,7 @@ def test_timeline_mouse_and_keys(library: Path, open_page: OpenPage) -> None:
         wait_until_shown(page, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_footage_mouse_only(tmp_path: Path, open_page: OpenPage) -> None:
     footage = Path(__file__).resolve().parents[3] / "shared" / "media" / "tears-of-steel-battle-clip-medium.webm"
