@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from longvideoagent.core.types import GroundingResult
 from longvideoagent.datasets.export import ExportConfig, export_dataset
 from longvideoagent.datasets.first_clips import ground_dataset
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.errors import DataError, ModelError
+from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.scripted import ScriptedModel
@@ -91,8 +92,33 @@ def test_ground_unknown_label_pending(tmp_path: Path) -> None:
     assert data.samples[0].question not in FirstClips(tmp_path / "cache.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "clips": 7}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"version": 2}', '{"version": 0, "clips": {}}', '{"format": 1, "clips": 7}']
+)
+    "text", ["", "[]", '{"version": 2}', '{"version": 0, "clips": {}}', '{"format": 1, "clips": 7}']
+)
 def test_first_clips_file_invalid(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(text)
     with pytest.raises(DataError, match=r"cache\.json: not a file of first clips"):
+        FirstClips(tmp_path / "cache.json")
+
+
+def test_first_clips_old_version_migrated(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    file, sample_question = tmp_path / "cache.json", data.samples[0].question
+    first_clips = FirstClips(file, "offline")
+    first_clips.put(sample_question, CLIPS[0])
+    first_clips.write()
+    content = json.loads(file.read_text())
+    assert content["version"] == 2
+    file.write_text(json.dumps({"format": 1, "grounder": "offline", "clips": content["clips"]}))
+    migrated = FirstClips(file, "offline")
+    assert migrated.get(sample_question) == CLIPS[0]
+    with pytest.raises(UsageError, match="filled by offline, not other"):
+        FirstClips(file, "other")
+
+
+def test_first_clips_newer_version_refused(tmp_path: Path) -> None:
+    (tmp_path / "cache.json").write_text('{"version": 9, "clips": {}}')
+    with pytest.raises(DataError, match="update longvideoagent"):
         FirstClips(tmp_path / "cache.json")

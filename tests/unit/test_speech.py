@@ -134,7 +134,7 @@ def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.srt"]
 
 
-def test_transcript_of_format_1_is_migrated(talk: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transcript_version_1_migrated(talk: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "is_installed", lambda: True)
     monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [Subtitle(1.5, 2.25, "one")])
     assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]

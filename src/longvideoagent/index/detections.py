@@ -21,7 +21,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media import cv, ocr
 
-FORMAT = 1
+VERSION = 1
 """Of the stored text; raise it when the text would be parsed differently."""
 ENGINES = ("rapidocr", "opencv-python-headless", "av")
 
@@ -65,7 +65,7 @@ class DetectionCache:
             "file": [str(path.resolve()), state.st_size, state.st_mtime_ns],
             "clips": [(clip.start_s, clip.end_s) for clip in clips],
             "times_s": list(times_s),
-            "versions": [FORMAT, self._version, ocr.VERSION, cv.VERSION, *_engine_versions()],
+            "versions": [VERSION, self._version, ocr.VERSION, cv.VERSION, *_engine_versions()],
         }
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).digest()
 

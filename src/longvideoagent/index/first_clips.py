@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from longvideoagent.core.types import Question, Timeline
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text
 
-FORMAT = 1
+VERSION = 2
+"""Of the file. ``_MIGRATIONS`` lead from the oldest version to it."""
 
 
 class FirstClips:
@@ -51,7 +53,7 @@ class FirstClips:
         label = self.get(question)
         if label is not None and timeline.find_clip(label) is None:
             raise DataError(
-                f"{self.path}: the video of question {question.id} has no clip {label}; delete the file and run "
+                f"{self.path}: the video of question {question.id} has no clip {label}; move the file away and run "
                 "lva data ground again with this --split"
             )
         return label
@@ -62,7 +64,7 @@ class FirstClips:
 
     def write(self) -> None:
         """Write the file completely or not at all."""
-        content = {"format": FORMAT, "grounding_model": self._grounding_model, "clips": self._clips}
+        content = {"version": VERSION, "grounding_model": self._grounding_model, "clips": self._clips}
         atomic_write_text(self.path, json.dumps(content, indent=1) + "\n")
 
 
@@ -73,10 +75,25 @@ def _key(question: Question) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a file of first clips ({error}); name another file") from error
-    clips = content.get("clips") if isinstance(content, dict) and content.get("format") == FORMAT else None
-    if not isinstance(clips, dict):
-        raise DataError(f"{path}: not a file of first clips of format {FORMAT}; delete it or name another file")
-    return content
+    version = content.get("version", content.get("format")) if isinstance(content, dict) else None
+    if not isinstance(version, int) or version < 1 or not isinstance(content.get("clips"), dict):
+        raise DataError(f"{path}: not a file of first clips; move it away or name another file")
+    if version > VERSION:
+        raise DataError(f"{path}: first clips of version {version}, newer than {VERSION}; update longvideoagent")
+    for migrate in _MIGRATIONS[version - 1 :]:
+        content = migrate(content)
+    return dict(content)
+
+
+# --- migrations: each takes the content of version n and returns that of version n + 1 -------------
+
+
+def _from_version_1(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Files of development builds before 0.1.0, whose version was named ``format``."""
+    return {"version": 2, "grounding_model": content.get("grounder"), "clips": content["clips"]}
+
+
+_MIGRATIONS: list[Callable[[Mapping[str, Any]], dict[str, Any]]] = [_from_version_1]

@@ -1,7 +1,7 @@
 """Transcripts of speech, one JSON file for each video content and model, so that each is made once.
 
-A file is written completely or not at all. One that is empty, damaged or of an unknown format is transcribed again;
-one of an older format is migrated when it is read.
+A file is written completely or not at all. One that is empty, damaged or of an unknown version is transcribed again;
+one of an older version is migrated when it is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from longvideoagent.media import speech
 from longvideoagent.media.container import has_audio
 from longvideoagent.progress import Progress, no_progress
 
-FORMAT = 2
-"""Of the files. ``_MIGRATIONS`` lead from the oldest format to it."""
+VERSION = 2
+"""Of the files. ``_MIGRATIONS`` lead from the oldest version to it."""
 
 
 def transcribe(
@@ -61,14 +61,14 @@ def _model_identity(model: str) -> str:
 
 def _write(file: Path, subtitles: Sequence[Subtitle]) -> None:
     rows = [asdict(subtitle) for subtitle in subtitles]
-    atomic_write_text(file, json.dumps({"format": FORMAT, "count": len(rows), "subtitles": rows}))
+    atomic_write_text(file, json.dumps({"version": VERSION, "count": len(rows), "subtitles": rows}))
 
 
 def _read(file: Path) -> list[Subtitle]:
-    """The subtitles of a file; empty if it is missing, damaged or of an unknown format."""
+    """The subtitles of a file; empty if it is missing, damaged or of an unknown version."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        for migrate in _MIGRATIONS[record.get("format", 1) - 1 :]:
+        for migrate in _MIGRATIONS[record.get("version", 1) - 1 :]:
             record = migrate(record)
         subtitles = [Subtitle(**row) for row in record["subtitles"]]
         return subtitles if len(subtitles) == record["count"] else []
@@ -76,12 +76,12 @@ def _read(file: Path) -> list[Subtitle]:
         return []
 
 
-# --- migrations: each takes a record of format n and returns one of format n + 1 -------------------
+# --- migrations: each takes a record of version n and returns one of version n + 1 -------------------
 
 
-def _from_format_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Records of development builds before 0.1.0, which had no format number."""
-    return {"format": 2, "count": record["count"], "subtitles": record["lines"]}
+def _from_version_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Records of development builds before 0.1.0, which had no version number."""
+    return {"version": 2, "count": record["count"], "subtitles": record["lines"]}
 
 
-_MIGRATIONS: list[Callable[[Mapping[str, Any]], dict[str, Any]]] = [_from_format_1]
+_MIGRATIONS: list[Callable[[Mapping[str, Any]], dict[str, Any]]] = [_from_version_1]

@@ -35,7 +35,7 @@ from longvideoagent.progress import Progress, no_progress
 MANIFEST = "manifest.json"
 OUTPUT_PATTERNS = ("LongTVQA*", MANIFEST, "clip_durations.json", "clip_subtitles.json", "videos")
 """What a build writes; its frames are a link."""
-FORMAT = 1
+VERSION = 1
 SPLITS = ("train", "val", "test")
 
 
@@ -81,7 +81,7 @@ def build_longtvqa(
     inputs.
     """
     problems: list[Problem] = []
-    fingerprint = {"format": FORMAT, "inputs_sha256": _digest_inputs(inputs)}
+    fingerprint = {"version": VERSION, "inputs_sha256": _digest_inputs(inputs)}
     _claim_folder(out, fingerprint)
     if inputs.frames is not None:
         link_folder(out / "frames", inputs.frames)
@@ -162,11 +162,15 @@ def _claim_folder(out: Path, fingerprint: Mapping[str, object]) -> None:
     """Write the fingerprint of the inputs before anything else. Raises UsageError if the folder holds any output that
     was not built from these inputs, so that nobody's files are overwritten."""
     manifest = read_json(out / MANIFEST)
-    existing = {name: manifest.get(name) for name in fingerprint} if isinstance(manifest, dict) else {}
+    if not isinstance(manifest, dict):
+        manifest = {}
+    elif "format" in manifest:  # the name of the version in development builds before 0.1.0
+        manifest = {"version": manifest["format"], **manifest}
+    existing = {name: manifest.get(name) for name in fingerprint}
     if existing == fingerprint:
         return
     outputs = [path for pattern in OUTPUT_PATTERNS for path in sorted(out.glob(pattern))]
-    if existing.get("format") == FORMAT:  # our own manifest; if nothing else is there, that build failed
+    if existing["version"] == VERSION:  # our own manifest; if nothing else is there, that build failed
         outputs.remove(out / MANIFEST)
     if outputs:
         message = "exists already and was not built from these files"
