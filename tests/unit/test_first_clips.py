@@ -95,8 +95,6 @@ def test_ground_unknown_label_pending(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"version": 2}', '{"version": 0, "clips": {}}', '{"format": 1, "clips": 7}']
 )
-    "text", ["", "[]", '{"version": 2}', '{"version": 0, "clips": {}}', '{"format": 1, "clips": 7}']
-)
 def test_first_clips_file_invalid(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(text)
     with pytest.raises(DataError, match=r"cache\.json: not a file of first clips"):
