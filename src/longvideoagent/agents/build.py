@@ -13,6 +13,7 @@ from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
+from longvideoagent.core.actions import AgentName
 from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
 from longvideoagent.index.store import KeyValueCache
@@ -49,13 +50,13 @@ def load_team(
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}
-    models: dict[str, Model] = {}
-    for role, agent in agents.items():
+    models: dict[AgentName, Model] = {}
+    for name, agent in agents.items():
         if not agent.spec.is_offline:
             key = agent.spec, team_config.model_options(agent)
             if key not in loaded:
                 loaded[key] = connect_model(*key, cache, retry_policy)
-            models[role] = loaded[key]
+            models[name] = loaded[key]
     team = offline_team(cache)
     if "master" in models:
         team = replace(team, master=_model_master(team_config, models["master"], prompt, on_text))
@@ -63,8 +64,8 @@ def load_team(
         team = replace(team, grounding=_model_grounding(team_config, models["grounding"]))
     if "vision" in models:
         team = replace(team, vision=_model_vision(team_config, models["vision"]))
-    name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
-    return replace(team, name=name, models=tuple(loaded.values()))
+    team_name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
+    return replace(team, name=team_name, models=tuple(loaded.values()))
 
 
 def connect_model(

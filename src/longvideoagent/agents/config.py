@@ -1,4 +1,4 @@
-"""The team in words: which model takes each role, and how it is called. Its TOML form is docs/models.md's."""
+"""The configuration of a team: which model each agent calls, and how. Its TOML form is docs/models.md's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
+from longvideoagent.core.actions import AGENT_NAMES, AgentName, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.base import CallSettings, ModelOptions, TokenPrice
@@ -91,7 +92,7 @@ class TeamConfig(BaseModel):
     vision: AgentConfig = AgentConfig()
     style: Style = Style.TURNS
     """How the master's context grows."""
-    look_tag: Literal["visual_query", "search"] = "visual_query"
+    look_tag: LookTag = "visual_query"
     """The spelling of the look action in the master's prompt; replies may use either."""
     prompt_file: Path | None = None
     """A file that replaces the master's prompt."""
@@ -99,9 +100,9 @@ class TeamConfig(BaseModel):
     """What models cost, by name."""
 
     @property
-    def agents(self) -> dict[str, AgentConfig]:
-        """The agents by role: master, grounding, vision."""
-        return {"master": self.master, "grounding": self.grounding, "vision": self.vision}
+    def agents(self) -> dict[AgentName, AgentConfig]:
+        """The agents by name: master, grounding, vision."""
+        return {name: getattr(self, name) for name in AGENT_NAMES}
 
     @property
     def unpriced(self) -> tuple[str, ...]:
@@ -122,11 +123,19 @@ class TeamConfig(BaseModel):
             price=self.prices.get(agent.spec.name),
         )
 
-    def with_models(self, *, prompt_file: Path | None = None, **models: str | None) -> TeamConfig:
-        """The same team with other models in the given roles and with another prompt file, if one is given."""
+    def with_models(
+        self,
+        *,
+        master: str | None = None,
+        grounding: str | None = None,
+        vision: str | None = None,
+        prompt_file: Path | None = None,
+    ) -> TeamConfig:
+        """The same team with another model for each agent that is given, and with another prompt file if given."""
+        models: dict[AgentName, str | None] = {"master": master, "grounding": grounding, "vision": vision}
         changed: dict[str, Any] = {
-            role: self.agents[role].model_copy(update={"model": model})
-            for role, model in models.items()
+            agent: self.agents[agent].model_copy(update={"model": model})
+            for agent, model in models.items()
             if model is not None
         }
         if prompt_file is not None:

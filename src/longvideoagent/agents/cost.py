@@ -81,11 +81,7 @@ def forecast_cost(
         "grounding": _times(grounding, settings.max_rounds),
         "vision": _times(look, actions),
     }
-    agents: dict[AgentName, AgentConfig] = {
-        "master": team_config.master,
-        "grounding": team_config.grounding,
-        "vision": team_config.vision,
-    }
+    agents = team_config.agents
     forecasts = [
         CostForecast(name, agents[name].model, usage, _usd(agents[name], usage, team_config))
         for name, usage in usages.items()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.agents.subsample import complete_within_context, subsample_trace
+from longvideoagent.core.actions import LOOK_TAGS
 from longvideoagent.core.context import Style
-from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
 from longvideoagent.models.base import CallSettings, Model, TextCallback

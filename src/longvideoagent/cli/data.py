@@ -166,7 +166,7 @@ def export(
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.build import read_prompt
     from longvideoagent.cli.console import note, print_counts
-    from longvideoagent.core.protocol import LOOK_TAGS
+    from longvideoagent.core.actions import LOOK_TAGS
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import ExportConfig, export_dataset
     from longvideoagent.datasets.registry import open_dataset

@@ -16,6 +16,9 @@ from typing import Literal, get_args
 
 AgentName = Literal["master", "grounding", "vision"]
 AGENT_NAMES: tuple[AgentName, ...] = get_args(AgentName)
+LookTag = Literal["visual_query", "search"]
+LOOK_TAGS: tuple[LookTag, ...] = get_args(LookTag)
+"""Spellings of the tag of a look: the paper's, then its public code's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         icon="◉",
         terminal_style="cyan",
         count_name="looks",
-        tags=("visual_query", "search"),
+        tags=LOOK_TAGS,
         agent="vision",
         cost_key="look_cost",
         requires_text=True,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Usage, VisionResult
+from longvideoagent.core.types import Usage, observation_agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ def _max_cost(trace: Trace, agent: AgentName) -> Usage:
     """The most expensive result of an agent so far; of the master the latest, whose prompt is the longest."""
     if agent == "master":
         return trace.rounds[-1].reply.usage if trace.rounds else Usage()
-    results = [each.usage for each in trace.observations if isinstance(each, VisionResult) == (agent == "vision")]
+    results = [each.usage for each in trace.observations if observation_agent(each) == agent]
     return max(results, key=lambda usage: (usage.usd, usage.tokens), default=Usage())

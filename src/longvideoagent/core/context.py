@@ -12,8 +12,8 @@ from enum import StrEnum
 from string import Template
 from typing import assert_never
 
-from longvideoagent.core.actions import offered_actions
-from longvideoagent.core.protocol import LOOK_TAGS, escape_tags, render, render_located
+from longvideoagent.core.actions import LOOK_TAGS, offered_actions
+from longvideoagent.core.protocol import escape_tags, render, render_located
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import ClipObservation, Message, Question, SystemNotice
 

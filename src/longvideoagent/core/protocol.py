@@ -23,11 +23,10 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
-from longvideoagent.core.actions import ACTIONS, Action, Answer, Invalid, Look, action_of, spec_of
+from longvideoagent.core.actions import ACTIONS, LOOK_TAGS, Action, Answer, Invalid, action_of, spec_of
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation, Observation, SystemNotice, VisionResult
 
-LOOK_TAGS = spec_of(Look).tags
 ANSWER_TAG = spec_of(Answer).tags[0]
 ACTION_TAGS = tuple(tag for spec in ACTIONS for tag in spec.tags)
 REASONING_TAGS = ("think", "reasoning")

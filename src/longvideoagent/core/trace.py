@@ -22,6 +22,7 @@ from longvideoagent.core.types import (
     SystemNotice,
     Usage,
     VisionResult,
+    observation_agent,
 )
 
 DEFAULT_MAX_ROUNDS = 5
@@ -185,5 +186,15 @@ class Trace:
         """The sum over all agents."""
         parts = [round_.reply.usage for round_ in self.rounds] + [each.usage for each in self.observations]
         if self.failure is not None:
+            parts.append(self.failure.usage)
+        return sum(parts, Usage())
+
+    def usage_of(self, agent: AgentName) -> Usage:
+        """The usage of one agent, with that of its failure."""
+        if agent == "master":
+            parts = [round_.reply.usage for round_ in self.rounds]
+        else:
+            parts = [each.usage for each in self.observations if observation_agent(each) == agent]
+        if self.failure is not None and self.failure.agent == agent:
             parts.append(self.failure.usage)
         return sum(parts, Usage())

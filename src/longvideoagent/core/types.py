@@ -7,7 +7,7 @@ that receives these types cannot see one. Times are seconds from the start of th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, assert_never
 
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
@@ -264,3 +264,14 @@ class SystemNotice:
 
 
 Observation = ClipObservation | VisionResult | SystemNotice
+
+
+def observation_agent(observation: Observation) -> AgentName:
+    """The agent whose usage an observation records. A notice without a result used no agent and costs nothing."""
+    match observation:
+        case VisionResult():
+            return "vision"
+        case ClipObservation() | SystemNotice():
+            return "grounding"
+        case _:
+            assert_never(observation)

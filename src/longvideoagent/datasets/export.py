@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.prompts import master_messages
-from longvideoagent.core.protocol import LOOK_TAGS
+from longvideoagent.core.actions import LOOK_TAGS
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Timeline

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.prompts import master_messages
+from longvideoagent.core.actions import LOOK_TAGS
 from longvideoagent.core.context import Style
-from longvideoagent.core.protocol import LOOK_TAGS, reasoning_prefix
+from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
     Clip,

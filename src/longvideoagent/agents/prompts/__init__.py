@@ -6,8 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import assert_never
 
+from longvideoagent.core.actions import LOOK_TAGS
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.protocol import LOOK_TAGS
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Message
 
