@@ -3,19 +3,19 @@
  *
  * @typedef {{id: string, question: string, video: string, kind: string, outcome: string, correct: boolean|null,
  *   confidence: number|null, num_rounds: number, answer: string}} RunRow
- * @typedef {{id: string, question: string, video: string, kind: string, one: RunRow|null, other: RunRow|null}} Pair
+ * @typedef {{id: string, question: string, video: string, kind: string, first: RunRow|null, second: RunRow|null}} Pair
  * @typedef {"correct"|"wrong"|"failed"|"unscored"|"missing"} Verdict
  */
 
-/** Each question with its row in both runs. Without a second run `other` is null. */
-export function pairRows(rows, otherRows = []) {
+/** Each question with its row in both runs. Without a second run `second` is null. */
+export function pairRows(rows, secondRows = []) {
   /** @type {Map<string, Pair>} */
   const pairs = new Map();
-  for (const row of rows) pairs.set(row.id, { ...common(row), one: row, other: null });
-  for (const row of otherRows) {
+  for (const row of rows) pairs.set(row.id, { ...common(row), first: row, second: null });
+  for (const row of secondRows) {
     const pair = pairs.get(row.id);
-    if (pair) pair.other = row;
-    else pairs.set(row.id, { ...common(row), one: null, other: row });
+    if (pair) pair.second = row;
+    else pairs.set(row.id, { ...common(row), first: null, second: row });
   }
   return [...pairs.values()];
 }
@@ -37,17 +37,29 @@ const isCorrect = (row) => verdictOf(row) === "correct";
 /** The verdict filter of one run: value, label and which pairs match. */
 export const VERDICT_FILTERS = [
   { value: "all", label: "All", matches: () => true },
-  { value: "correct", label: "Correct", matches: ({ one }) => isCorrect(one) },
-  { value: "wrong", label: "Wrong", matches: ({ one }) => verdictOf(one) === "wrong" },
-  { value: "failed", label: "Failed", matches: ({ one }) => verdictOf(one) === "failed" },
+  { value: "correct", label: "Correct", matches: ({ first }) => isCorrect(first) },
+  { value: "wrong", label: "Wrong", matches: ({ first }) => verdictOf(first) === "wrong" },
+  { value: "failed", label: "Failed", matches: ({ first }) => verdictOf(first) === "failed" },
 ];
 
 /** The verdict filter of two runs. */
 export const COMPARED_FILTERS = [
   { value: "all", label: "All", matches: () => true },
-  { value: "differ", label: "Those that differ", matches: ({ one, other }) => verdictOf(one) !== verdictOf(other) },
-  { value: "only-a", label: "Correct in A only", matches: ({ one, other }) => isCorrect(one) && !isCorrect(other) },
-  { value: "only-b", label: "Correct in B only", matches: ({ one, other }) => !isCorrect(one) && isCorrect(other) },
+  {
+    value: "differ",
+    label: "Those that differ",
+    matches: ({ first, second }) => verdictOf(first) !== verdictOf(second),
+  },
+  {
+    value: "only-a",
+    label: "Correct in A only",
+    matches: ({ first, second }) => isCorrect(first) && !isCorrect(second),
+  },
+  {
+    value: "only-b",
+    label: "Correct in B only",
+    matches: ({ first, second }) => !isCorrect(first) && isCorrect(second),
+  },
 ];
 
 /**
@@ -62,6 +74,6 @@ export function filterPairs(pairs, { verdict, kind, text }) {
   );
 }
 
-function textOf({ id, question, video, one, other }) {
-  return [id, question, video, one?.answer, other?.answer].join(" ").toLowerCase();
+function textOf({ id, question, video, first, second }) {
+  return [id, question, video, first?.answer, second?.answer].join(" ").toLowerCase();
 }

@@ -19,7 +19,7 @@ export function pairFiles(files) {
     .filter((file) => !isSubtitleFile(file))
     .map((video) => {
       const matching = subtitleFiles.filter((file) => matchesVideo(file, video));
-      matching.sort((one, other) => one.name.length - other.name.length);
+      matching.sort((first, second) => first.name.length - second.name.length);
       return { video, subtitles: matching[0] ?? null };
     });
   const used = new Set(pairs.map(({ subtitles }) => subtitles));

@@ -25,7 +25,7 @@ export class Filmstrip {
   show(video, duration_s, frames_s) {
     this.#video = video;
     this.#duration_s = duration_s;
-    this.#frames_s = [...frames_s].sort((one, other) => one - other);
+    this.#frames_s = [...frames_s].sort((first, second) => first - second);
     setVisible(this.#row, Boolean(video && duration_s && frames_s.length));
     this.#layOut();
   }

@@ -45,10 +45,10 @@ export class RunTable {
    * @param {{id: string, other: string|null, question: string|null}} route
    */
   show(pairs, route) {
-    const isOther = !this.#route || this.#route.id !== route.id || this.#route.other !== route.other;
+    const isOtherRun = !this.#route || this.#route.id !== route.id || this.#route.other !== route.other;
     this.#pairs = pairs;
     this.#route = route;
-    if (isOther) this.#renderFilters();
+    if (isOtherRun) this.#renderFilters();
     this.#render();
   }
 
@@ -119,20 +119,20 @@ export class RunTable {
   }
 }
 
-function cells({ one }) {
-  const confidence = one.confidence === null ? "–" : one.confidence.toFixed(2);
+function cells({ first }) {
+  const confidence = first.confidence === null ? "–" : first.confidence.toFixed(2);
   return {
-    before: [verdictCell(one)],
+    before: [verdictCell(first)],
     after: [
-      answerCell(one),
+      answerCell(first),
       element("td", { class: "number" }, confidence),
-      element("td", { class: "number" }, String(one.num_rounds)),
+      element("td", { class: "number" }, String(first.num_rounds)),
     ],
   };
 }
 
-function comparedCells({ one, other }) {
-  return { before: [verdictCell(one), verdictCell(other)], after: [answerCell(one), answerCell(other)] };
+function comparedCells({ first, second }) {
+  return { before: [verdictCell(first), verdictCell(second)], after: [answerCell(first), answerCell(second)] };
 }
 
 function answerCell(row) {

@@ -101,12 +101,12 @@ export class RunView {
       );
       return;
     }
-    const [one, two] = await Promise.all([
+    const [first, second] = await Promise.all([
       this.#recorded(id, question),
       other ? this.#recorded(other, question) : null,
     ]);
     if (this.#route !== route) return;
-    const recorded = [one, two].find(Boolean);
+    const recorded = [first, second].find(Boolean);
     if (!recorded) return;
     const name = this.#parts.videoName(recorded.video_id) ?? "Timeline";
     const opening = this.#parts.viewer.openWithTimeline(recorded.video_id, name, {
@@ -114,7 +114,7 @@ export class RunView {
       clips: recorded.clips,
     });
     this.#parts.viewer.mark(timelineMarks(recorded.trace, { gold: recorded.gold }));
-    const cards = [one ? this.#card(one, other ? "A" : "") : null, two ? this.#card(two, "B") : null];
+    const cards = [first ? this.#card(first, other ? "A" : "") : null, second ? this.#card(second, "B") : null];
     byId("trajectories").replaceChildren(...cards.filter(Boolean));
     if (isChosen) this.#scrollToTrajectories();
     announce(`${recorded.trace.question} ${recorded.correct ? "Correct" : "Not correct"}.`);
@@ -184,10 +184,10 @@ function summaryText(run, name = "") {
 }
 
 function comparisonText(pairs) {
-  const both = pairs.filter(({ one, other }) => one && other);
+  const both = pairs.filter(({ first, second }) => first && second);
   const isCorrect = (row) => verdictOf(row) === "correct";
-  const onlyA = both.filter(({ one, other }) => isCorrect(one) && !isCorrect(other)).length;
-  const onlyB = both.filter(({ one, other }) => !isCorrect(one) && isCorrect(other)).length;
+  const onlyA = both.filter(({ first, second }) => isCorrect(first) && !isCorrect(second)).length;
+  const onlyB = both.filter(({ first, second }) => !isCorrect(first) && isCorrect(second)).length;
   return element(
     "p",
     {},
