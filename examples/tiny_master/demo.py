@@ -38,7 +38,7 @@ from tiny_master.results import write_results
 from tiny_master.tiny_model import write_tiny_model
 
 SEED = 11
-PROMPT = "$question\n$options\n$located"
+PROMPT = "$question\n$options\n$first_clip"
 RANDOM_FIRST_CLIP_FRACTION = 0.5
 """The fraction of questions whose first clip is drawn at random."""
 LIMITS = {"max_prompt_tokens": 600, "max_response_tokens": 900, "max_reply_tokens": 48, "min_reply_tokens": 24}

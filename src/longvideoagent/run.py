@@ -86,7 +86,7 @@ def answer(
         assert last is not None  # a new rollout has a request
         return last
 
-    with team.in_use:
+    with team.lock:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -129,9 +129,9 @@ def ask(  # noqa: PLR0913 (the main public function)
         >>> trace = ask("talk.mp4", "Who is late?", ["Mira", "Otto"])  # doctest: +SKIP
         >>> trace.outcome, trace.answer  # doctest: +SKIP
     """
-    asked, warnings = make_question(question, options)
-    loaded = load_team(team) if isinstance(team, TeamConfig | str) else team
-    return answer(asked, open_video(video, subtitles, progress, warnings=warnings), loaded, settings)
+    checked, warnings = make_question(question, options)
+    loaded_team = load_team(team) if isinstance(team, TeamConfig | str) else team
+    return answer(checked, open_video(video, subtitles, progress, warnings=warnings), loaded_team, settings)
 
 
 class CheckedQuestion(NamedTuple):

@@ -38,7 +38,7 @@ VIDEO = Video(ClipFoldersReader(None, TIMELINE), TIMELINE, "", ())
 TASK = RolloutTask(Question("What is torn?", ("the sign", "the rope"), "q1"), VIDEO, "c0", RolloutSettings(3))
 LOOK, RELOCATE = "<search>a rope</search>", "<request_grounding>rope</request_grounding>"
 CORRECT, WRONG = "<answer>a1</answer>", "<answer>a0</answer>"
-PROMPT = "$question\n$options\n$located\n"
+PROMPT = "$question\n$options\n$first_clip\n"
 
 
 # --- rollouts with scripted replies --------------------------------------------------------------

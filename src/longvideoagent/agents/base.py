@@ -55,7 +55,7 @@ class Team:
     """The models behind the agents, each once."""
     cache: KeyValueCache | None = None
     """Results of earlier runs."""
-    in_use: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
     """Held while an event loop uses the team: its connections belong to that loop."""
 
     async def close(self) -> None:

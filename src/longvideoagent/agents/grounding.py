@@ -41,7 +41,7 @@ JSON_FORM = 'as JSON in this form:\n{"clips": [{"label": "LABEL", "reason": "a s
 
 @dataclass(frozen=True, slots=True)
 class ModelGrounding:
-    """Grounding played by ``model``.
+    """Grounding that calls a chat model.
 
     Subtitles come before the question, so that the prompts for one video share a prefix and a server's prefix cache
     works. A video without text is shown as contact sheets instead.
@@ -98,8 +98,8 @@ class ModelGrounding:
         text = Template(grounding_prompt() if self.prompt is None else self.prompt).safe_substitute(
             subtitles=subtitle_block(request.timeline, fraction),
             visited=_visited_text(request.trace),
-            most=MAX_CANDIDATES,
-            form=JSON_FORM if self.structured_output else TAG_FORM,
+            max_clips=MAX_CANDIDATES,
+            reply_format=JSON_FORM if self.structured_output else TAG_FORM,
             question=escape_tags(question.text),
             options="".join(f"a{index}: {escape_tags(option)}\n" for index, option in enumerate(question.options)),
             request=f"Asked for now: {escape_tags(request.request)}" if request.request else "",

@@ -17,7 +17,7 @@ SETTINGS = CallSettings(stop_at_action=True)
 
 @dataclass(frozen=True, slots=True)
 class ModelMaster:
-    """A master played by ``model``."""
+    """A master that calls a chat model."""
 
     model: Model
     style: Style = Style.TURNS

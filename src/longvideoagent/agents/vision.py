@@ -23,7 +23,7 @@ MAX_IMAGE_BYTES = 15_000_000
 
 @dataclass(frozen=True, slots=True)
 class ModelVision:
-    """Vision played by ``model``. ``max_frames`` and ``max_image_bytes`` are its limits per request."""
+    """Vision that calls a chat model. ``max_frames`` and ``max_image_bytes`` are its limits per request."""
 
     model: Model
     settings: CallSettings = DEFAULT_CALL_SETTINGS

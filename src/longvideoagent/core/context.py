@@ -31,7 +31,7 @@ class Style(StrEnum):
 def messages(trace: Trace, prompt: str, style: Style = Style.TURNS, look_tag: str = LOOK_TAGS[0]) -> list[Message]:
     """Return the master's context before its next reply.
 
-    ``prompt`` is a ``string.Template`` with max_rounds, actions, look_tag, answer_form, located, history, question
+    ``prompt`` is a ``string.Template`` with max_rounds, actions, look_tag, answer_form, first_clip, history, question
     and options; ``look_tag`` is the spelling of the look action that it offers.
     """
     first = Message(role="user", content=render_first_message(trace, prompt, look_tag))
@@ -64,7 +64,7 @@ def render_first_message(trace: Trace, prompt: str, look_tag: str) -> str:
         actions=";\n".join(f"- {action}" for action in actions) + ".",
         look_tag=look_tag,
         answer_form=answer_form,
-        located=_first_grounding_text(trace),
+        first_clip=_first_grounding_text(trace),
         history=_history_text(trace),
         question=escape_tags(question.text),
         options=_options_text(question),

@@ -207,7 +207,7 @@ class GroundingResult:
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
     candidates: tuple[Candidate, ...] = ()
-    """The next likely clips, the likeliest first."""
+    """The next likely clips, most likely first."""
     warnings: tuple[str, ...] = ()
     """What was left out to find the clip."""
 
@@ -250,7 +250,7 @@ class ClipObservation:
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
     candidates: tuple[Candidate, ...] = ()
-    """Further clips that may be relevant, not yet visited, the likeliest first."""
+    """Further clips that may be relevant, not yet visited, most likely first."""
 
 
 @dataclass(frozen=True, slots=True)
