@@ -64,7 +64,7 @@ class ParsedReply:
     """The reply up to the end of its action; the whole reply without one."""
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """Part of a reply, as character offsets."""
 
     start: int
@@ -74,13 +74,13 @@ class Span(NamedTuple):
 class _SplitReply(NamedTuple):
     """A reply split into reasoning and the rest."""
 
-    thoughts: list[Span]
-    outside: list[Span]
+    thoughts: list[TextSpan]
+    outside: list[TextSpan]
     open_tag: str
     """The reasoning tag that is never closed; empty if there is none."""
 
 
-class _FoundAction(NamedTuple):
+class _ActionMatch(NamedTuple):
     """An action and where it stands in the reply."""
 
     action: Action
@@ -131,8 +131,8 @@ def _thought(reply: str, split: _SplitReply) -> list[str]:
 
 
 def _split_reasoning(reply: str) -> _SplitReply:
-    thoughts: list[Span] = []
-    outside: list[Span] = []
+    thoughts: list[TextSpan] = []
+    outside: list[TextSpan] = []
     opened: set[str] = set()
     inside = ""
     start = 0
@@ -140,34 +140,34 @@ def _split_reasoning(reply: str) -> _SplitReply:
         closes, name = bool(tag[1]), tag[2].lower()
         if inside:
             if closes and name == inside:
-                thoughts.append(Span(start, tag.start()))
+                thoughts.append(TextSpan(start, tag.start()))
                 inside, start = "", tag.end()
         elif not closes:
-            outside.append(Span(start, tag.start()))
+            outside.append(TextSpan(start, tag.start()))
             opened.add(name)
             inside, start = name, tag.end()
         elif name not in opened and (name == TEMPLATE_TAG or not opened):
-            thoughts, outside = [Span(0, tag.start())], []
+            thoughts, outside = [TextSpan(0, tag.start())], []
             opened.add(name)
             start = tag.end()
-    (thoughts if inside else outside).append(Span(start, len(reply)))
+    (thoughts if inside else outside).append(TextSpan(start, len(reply)))
     return _SplitReply(thoughts, outside, inside)
 
 
-def _first_action(reply: str, span: Span) -> _FoundAction | None:
+def _first_action(reply: str, span: TextSpan) -> _ActionMatch | None:
     opened: dict[str, re.Match[str]] = {}
     for tag in _ACTION_TAG.finditer(reply, *span):
         name = tag[2].lower()
         is_closing, is_self_closing = bool(tag[1]), bool(tag[3])
         if is_self_closing:
             if name in _SELF_CLOSING_TAGS and not is_closing:
-                return _FoundAction(action_of(name, ""), tag.start(), tag.end())
+                return _ActionMatch(action_of(name, ""), tag.start(), tag.end())
         elif not is_closing:
             opened[name] = tag
         elif name in opened:
             opening = opened[name]
             text = reply[opening.end() : tag.start()].strip()
-            return _FoundAction(action_of(name, text), opening.start(), tag.end())
+            return _ActionMatch(action_of(name, text), opening.start(), tag.end())
     return None
 
 
