@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.offline.vision import look, sample_times, times_in
+from longvideoagent.agents.offline.vision import look, sample_times_s, times_in_s
 from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip
 from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.index.store import KeyValueCache
-from longvideoagent.media.cv import COLOURS, colour_shares, compare, count_faces
+from longvideoagent.media.cv import COLOURS, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.ocr import read_screen, read_video_text
 from longvideoagent.media.readers.base import open_reader
@@ -42,12 +42,12 @@ def pixels(image: Image.Image) -> Pixels:
     ],
 )  # fmt: skip
 def test_colour_names(rgb: tuple[int, int, int], name: str) -> None:
-    assert colour_shares(np.full((4, 4, 3), rgb, np.uint8)) == [(name, 1.0)]
+    assert colour_fractions(np.full((4, 4, 3), rgb, np.uint8)) == [(name, 1.0)]
 
 
 @given(st.binary(min_size=48, max_size=48))
 def test_colour_shares_sum_to_one(data: bytes) -> None:
-    shares = colour_shares(np.frombuffer(data, np.uint8).reshape(4, 4, 3))
+    shares = colour_fractions(np.frombuffer(data, np.uint8).reshape(4, 4, 3))
     assert {name for name, _ in shares} <= set(COLOURS)
     assert sum(share for _, share in shares) == pytest.approx(1.0)
 
@@ -63,7 +63,7 @@ def test_movement_colour_and_direction() -> None:
     assert moved.colour == "green"
     assert moved.to_x - moved.from_x == pytest.approx(300 / 640, abs=0.02)
     assert moved.to_y == pytest.approx(moved.from_y, abs=0.02)
-    assert compare(box_at(100), box_at(100)).share == 0.0
+    assert compare(box_at(100), box_at(100)).changed_fraction == 0.0
 
 
 def test_movement_scene_change() -> None:
@@ -158,14 +158,14 @@ def test_video_text_broken_frame(tmp_path: Path) -> None:
 
 
 def test_times_in_a_query() -> None:
-    assert times_in("9" * 400 + ":00 " + "9" * 400 + " s") == []
-    assert times_in("around 75 s, at 1:15 and at 1:02:03, after 3 cats") == [75.0, 75.0, 3723.0]
+    assert times_in_s("9" * 400 + ":00 " + "9" * 400 + " s") == []
+    assert times_in_s("around 75 s, at 1:15 and at 1:02:03, after 3 cats") == [75.0, 75.0, 3723.0]
 
 
 def test_sample_times_near_named_time() -> None:
     clip = Clip("c02", 60.0, 120.0)
-    plain = sample_times((clip,), [])
-    close = sample_times((clip,), [75.0, 500.0])
+    plain = sample_times_s((clip,), [])
+    close = sample_times_s((clip,), [75.0, 500.0])
     assert all(60.0 <= time_s < 120.0 for time_s in close)
     assert len([time_s for time_s in close if 70 <= time_s <= 80]) > len([t for t in plain if 70 <= t <= 80]) + 5
 

@@ -12,7 +12,7 @@ from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.synthetic.episode import KINDS, SyntheticEpisode, generate_episode
 from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, generate_scenes
-from longvideoagent.media.cv import colour_shares
+from longvideoagent.media.cv import colour_fractions
 from longvideoagent.media.readers.base import open_reader
 
 MINUTES = 6
@@ -76,7 +76,7 @@ def test_boxes_match_colours(episode: SyntheticEpisode) -> None:
             (box,) = sample.gold.boxes
             rgb = video.frames([box.time_s])[0].rgb()
             inside = rgb[box.top + 4 : box.top + box.height - 4, box.left + 4 : box.left + box.width - 4]
-            assert colour_shares(np.ascontiguousarray(inside))[0][0] == right
+            assert colour_fractions(np.ascontiguousarray(inside))[0][0] == right
             checked += 1
     assert checked
 

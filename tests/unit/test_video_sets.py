@@ -76,7 +76,7 @@ def test_lvbench_problem_names_question(tmp_path: Path) -> None:
 def test_egoschema_option_missing_or_duplicate(tmp_path: Path) -> None:
     egoschema(tmp_path, **{"option 4": "blue"})
     data = open_dataset(tmp_path, "subset")
-    assert "option 3, the right one, is listed twice" in str(data.problems[0])
+    assert "option 3, the correct one, is listed twice" in str(data.problems[0])
     records = json.loads((tmp_path / "questions.json").read_text())
     del records[0]["option 4"]
     (tmp_path / "questions.json").write_text(json.dumps(records))

@@ -1,4 +1,4 @@
-"""Rows for reinforcement learning: each question's first prompt and its right option, as Parquet (extra
+"""Rows for reinforcement learning: each question's first prompt and its correct option, as Parquet (extra
 ``parquet``), with the columns that verl's trainer reads."""
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ExportConfig:
 
 
 def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: ExportConfig) -> dict[str, int]:
-    """Write train.parquet and val.parquet. Options are shuffled by the seed, and the right one moves along. All
+    """Write train.parquet and val.parquet. Options are shuffled by the seed, and the correct one moves along. All
     questions of a video are in the same file.
 
     Returns:
@@ -141,10 +141,10 @@ def _schema() -> Any:
 
 
 def shuffle_options(sample: Sample, seed: int) -> Sample:
-    """The sample with its options shuffled; the same seed gives the same order, and the right option moves along."""
+    """The sample with its options shuffled; the same seed gives the same order, and the correct option moves along."""
     order = list(range(len(sample.question.options)))
     random.Random(f"{seed} {sample.question.id}").shuffle(order)
     question = replace(sample.question, options=tuple(sample.question.options[index] for index in order))
-    right = sample.gold.option_index
-    gold = replace(sample.gold, option_index=None if right is None else order.index(right))
+    correct_option = sample.gold.option_index
+    gold = replace(sample.gold, option_index=None if correct_option is None else order.index(correct_option))
     return replace(sample, question=question, gold=gold)

@@ -27,7 +27,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The right option, and where in the video it can be seen if the data set states it."""
+    """The correct option, and where in the video it can be seen if the data set states it."""
 
     option_index: int | None
     """None for open-ended questions and for splits whose answers are not published."""

@@ -42,13 +42,13 @@ class Movement:
 class Change:
     """The difference between two frames."""
 
-    share: float
+    changed_fraction: float
     movements: tuple[Movement, ...] = ()
 
     @property
     def is_scene_change(self) -> bool:
         """Whether too much has changed to separate single movements."""
-        return self.share >= SCENE_CHANGE
+        return self.changed_fraction >= SCENE_CHANGE
 
 
 def classify_pixels(rgb: Pixels) -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ def classify_pixels(rgb: Pixels) -> NDArray[np.uint8]:
     return np.asarray(names, dtype=np.uint8)
 
 
-def colour_shares(rgb: Pixels) -> list[tuple[str, float]]:
+def colour_fractions(rgb: Pixels) -> list[tuple[str, float]]:
     """Colour names with the fraction of pixels that each covers, largest first."""
     counts = Counter(classify_pixels(rgb).ravel().tolist())
     total = rgb.shape[0] * rgb.shape[1]
@@ -95,7 +95,7 @@ def background_colour(rgb: Pixels, left: float, top: float, right: float, bottom
     if patch.size == 0:
         return "grey"
     rim = np.concatenate([patch[:2].reshape(-1, 3), patch[-2:].reshape(-1, 3), patch[:, 0], patch[:, -1]])
-    return colour_shares(np.ascontiguousarray(rim[None]))[0][0]
+    return colour_fractions(np.ascontiguousarray(rim[None]))[0][0]
 
 
 def compare(before: Pixels, after: Pixels) -> Change:
@@ -104,10 +104,10 @@ def compare(before: Pixels, after: Pixels) -> Change:
         return Change(1.0)
     difference = cv2.absdiff(before, after).max(axis=2)
     changed = cv2.morphologyEx((difference > 40).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    share = float(changed.mean())
-    if share == 0 or share >= SCENE_CHANGE:
-        return Change(share)
-    return Change(share, tuple(_movements(before, after, changed)))
+    changed_fraction = float(changed.mean())
+    if changed_fraction == 0 or changed_fraction >= SCENE_CHANGE:
+        return Change(changed_fraction)
+    return Change(changed_fraction, tuple(_movements(before, after, changed)))
 
 
 def _movements(before: Pixels, after: Pixels, changed: NDArray[np.uint8]) -> Sequence[Movement]:
@@ -124,13 +124,13 @@ def _movements(before: Pixels, after: Pixels, changed: NDArray[np.uint8]) -> Seq
             continue
         (from_y, from_x), (to_y, to_x) = (np.argwhere(mask).mean(axis=0) for mask in (left, entered))
         shift = abs(to_x - from_x) / width + abs(to_y - from_y) / height
-        stands_out = _share_around(entered, names_after == index) < 0.5
+        stands_out = _fraction_around(entered, names_after == index) < 0.5
         if shift > 0.03 and stands_out and _is_compact(left) and _is_compact(entered):
             movements.append(Movement(colour, from_x / width, from_y / height, to_x / width, to_y / height))
     return movements
 
 
-def _share_around(region: NDArray[np.bool_], named: NDArray[np.bool_]) -> float:
+def _fraction_around(region: NDArray[np.bool_], named: NDArray[np.bool_]) -> float:
     """The fraction of the rim around a region that has one colour. Uncovered background is surrounded by its own
     colour; the object that moved is not."""
     rim = cv2.dilate(region.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & ~region
@@ -144,15 +144,15 @@ def _is_compact(mask: NDArray[np.bool_]) -> bool:
     return bool(mask.sum() > 0.2 * box)
 
 
-_of_thread = threading.local()
+_thread_local = threading.local()
 
 
 def _face_detector() -> cv2.CascadeClassifier:
     """One for each thread, because a cascade classifier keeps state of the image it works on."""
-    if not hasattr(_of_thread, "face_detector"):
+    if not hasattr(_thread_local, "face_detector"):
         model = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
-        _of_thread.face_detector = cv2.CascadeClassifier(str(model))
-    detector: cv2.CascadeClassifier = _of_thread.face_detector
+        _thread_local.face_detector = cv2.CascadeClassifier(str(model))
+    detector: cv2.CascadeClassifier = _thread_local.face_detector
     return detector
 
 

@@ -19,7 +19,7 @@ from longvideoagent.media.container import open_container, origin_s
 
 CLIP_S = 60.0
 """Target length (TVQA's clips are about a minute)."""
-MAX_SHIFT = 0.4
+MAX_SHIFT_FRACTION = 0.4
 """A cut is at most this fraction of CLIP_S away from its target, unless a cue covers all of that range."""
 MAX_CUE_S = 30.0
 """A longer cue is not an utterance (but a credit shown throughout, for example) and does not prevent a cut."""
@@ -69,7 +69,7 @@ def _merge(spans: Sequence[Span]) -> list[Span]:
 
 def _next_cut(target_s: float, speech: Sequence[Span], keyframes_s: Sequence[float], silence: Sequence[Span]) -> float:
     """The best time around ``target_s``: in a long pause, near the target, on a keyframe."""
-    low_s, high_s = target_s - MAX_SHIFT * CLIP_S, target_s + MAX_SHIFT * CLIP_S
+    low_s, high_s = target_s - MAX_SHIFT_FRACTION * CLIP_S, target_s + MAX_SHIFT_FRACTION * CLIP_S
     gaps = _gaps(speech, low_s, high_s)
     if not gaps:  # speech without a pause: the end of the cue that covers the window
         return next(end_s for start, end_s in speech if end_s >= high_s > start)

@@ -27,9 +27,9 @@ from longvideoagent.models.openai_format import (
     Completion,
     chat_body,
     completion_body,
+    num_text_bytes,
     read_completion,
     read_stream,
-    text_bytes,
     without_images,
 )
 from longvideoagent.models.spec import ModelSpec, missing_key
@@ -151,7 +151,7 @@ class OpenAIModel:
         if text_body is None or not completion.prompt_tokens:
             return Usage()
         usage = Usage()
-        if completion.prompt_tokens <= text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
+        if completion.prompt_tokens <= num_text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
             text_only = await self._send({**text_body, "max_tokens": 1}, None)
             usage = Usage(1, text_only.prompt_tokens, text_only.completion_tokens)
             if text_only.prompt_tokens == completion.prompt_tokens:

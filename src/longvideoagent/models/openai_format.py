@@ -178,7 +178,7 @@ def without_images(body: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**body, "messages": text_messages}
 
 
-def text_bytes(body: Mapping[str, Any]) -> int:
+def num_text_bytes(body: Mapping[str, Any]) -> int:
     """Bytes of a chat's texts: an upper bound of their tokens for any tokenizer."""
     contents = [message["content"] for message in body["messages"]]
     texts = [text if isinstance(text, str) else "".join(part.get("text", "") for part in text) for text in contents]

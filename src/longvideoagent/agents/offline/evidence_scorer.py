@@ -41,7 +41,7 @@ PERSON_TERMS = frozenset(terms("person someone speaker man woman figure guy girl
 
 MIN_FUZZY_LETTERS = 4
 MIN_ONE_EDIT_LETTERS = 5
-"""Letters a term needs to be matched with tolerance in text read off a frame."""
+"""Letters a term needs to be matched with tolerance in text recognized in a frame."""
 FUZZY_SCORE = 0.7
 """The score of a match with tolerance."""
 _QUOTED = re.compile(r"“([^”]*)”")
@@ -96,7 +96,7 @@ def parse_question(text: str) -> ParsedQuestion:
 @dataclass(frozen=True, slots=True)
 class FactTerms:
     """The terms of a fact. Character recognition confuses similar letters and drops spaces and thin letters, so text
-    read off a frame is matched with some tolerance."""
+    recognized in a frame is matched with some tolerance."""
 
     exact: frozenset[str]
     squeezed: str
@@ -104,7 +104,7 @@ class FactTerms:
     empty."""
 
     @classmethod
-    def of(cls, fact: Evidence) -> FactTerms:
+    def from_fact(cls, fact: Evidence) -> FactTerms:
         """The terms of a fact."""
         if fact.kind != "frame":
             return cls(frozenset(terms(fact.text)), "")
@@ -146,7 +146,7 @@ class EvidenceScorer:
         self.is_excerpt = is_excerpt
         self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
         self.parsed = parse_question(question.text)
-        self._fact_terms = [FactTerms.of(fact) for fact in self.facts]
+        self._fact_terms = [FactTerms.from_fact(fact) for fact in self.facts]
         self._frequency: dict[str, int] = {}
 
     def frequency(self, term: str) -> int:
@@ -161,18 +161,18 @@ class EvidenceScorer:
 
     @cached_property
     def anchor(self) -> tuple[Evidence, float] | None:
-        """The fact that best matches the asked moment, and the share of the clause that it matches; lines are
+        """The fact that best matches the asked moment, and the fraction of the clause that it matches; lines are
         preferred, since moments are described by what is said."""
         wanted = set(terms(self.parsed.clause or self.question.text))
         total = math.fsum(self.rarity(term) for term in wanted)
         best: tuple[Evidence, float] | None = None
         for fact, fact_terms in zip(self.facts, self._fact_terms, strict=True):
-            share = (
+            fraction = (
                 math.fsum(self.rarity(term) * fact_terms.match_score(term) for term in wanted) / total if total else 0.0
             )
-            share *= 1.0 if fact.kind == "subtitle" else 0.8
-            if share > 0 and (best is None or share > best[1]):
-                best = fact, share
+            fraction *= 1.0 if fact.kind == "subtitle" else 0.8
+            if fraction > 0 and (best is None or fraction > best[1]):
+                best = fact, fraction
         return best
 
     @cached_property
@@ -210,7 +210,7 @@ class EvidenceScorer:
         return SPOKEN_DISCOUNT if self.parsed.is_visual and fact.kind == "subtitle" else 1.0
 
     def nearness(self, fact: Evidence) -> float:
-        """1 if the fact has the asked relation to the anchor, less the farther away it is."""
+        """1 if the fact has the asked relation to the anchor, less the further away it is."""
         if self.anchor is None:
             return 1.0
         moment = self.anchor[0]
@@ -226,7 +226,7 @@ class EvidenceScorer:
         return 0.1 + 0.9 * near if is_later == (self.parsed.relation == "after") else 0.15
 
     def coverage(self, facts: Sequence[Evidence]) -> float:
-        """The share, 0 to 1, of the question's terms that some of these facts hold."""
+        """The fraction, 0 to 1, of the question's terms that some of these facts hold."""
         question_terms = set(terms(self.question.text))
         if not question_terms:
             return 0.0

@@ -21,11 +21,11 @@ from longvideoagent.media.cv import COLOURS
 
 MIN_SUPPORT = 0.15
 MIN_MARGIN = 0.25
-"""The options are separated if the best has this support, and leads by this share of it."""
+"""The options are separated if the best has this support, and leads by this fraction of it."""
 MIN_OPEN_SUPPORT = 0.3
 MAX_QUOTED_FACTS = 3
-MIN_QUOTED_SHARE = 0.6
-"""Facts with at least this share of the best fact's relevance are quoted with it."""
+MIN_QUOTED_FRACTION = 0.6
+"""Facts with at least this fraction of the best fact's relevance are quoted with it."""
 GENERIC_CONFIDENCE = 0.1
 
 _QUOTED = re.compile(r"“([^”]*)”")
@@ -177,14 +177,14 @@ def _rank_by_match(scorer: EvidenceScorer) -> list[tuple[float, Evidence]]:
 
 
 def _rank_by_richness(scorer: EvidenceScorer) -> list[tuple[float, Evidence]]:
-    """All facts, the richest first, with their richness as a share of the richest."""
+    """All facts, the richest first, with their richness as a fraction of the richest."""
     ranked = sorted(((scorer.richness(fact), fact) for fact in scorer.facts), key=lambda each: -each[0])
     return [(value / (ranked[0][0] or 1.0), fact) for value, fact in ranked]
 
 
 def _best_facts(matching: Sequence[tuple[float, Evidence]]) -> list[Evidence]:
     """The best fact and those nearly as good, in order of time."""
-    close = [fact for value, fact in matching[:MAX_QUOTED_FACTS] if value >= MIN_QUOTED_SHARE * matching[0][0]]
+    close = [fact for value, fact in matching[:MAX_QUOTED_FACTS] if value >= MIN_QUOTED_FRACTION * matching[0][0]]
     return sorted(close, key=lambda fact: fact.start_s)
 
 

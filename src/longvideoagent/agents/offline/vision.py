@@ -21,7 +21,7 @@ from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.detections import Detection, DetectionCache, Detections
 from longvideoagent.index.store import KeyValueCache
-from longvideoagent.media.cv import Change, background_colour, colour_shares, compare, count_faces
+from longvideoagent.media.cv import Change, background_colour, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
@@ -62,7 +62,7 @@ class OfflineVision:
 
 def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
     """See ``OfflineVision.look``."""
-    times_s = sample_times(request.window, times_in(request.action.query))
+    times_s = sample_times_s(request.window, times_in_s(request.action.query))
     detection_cache = DetectionCache(cache, VERSION)
     key = detection_cache.key(video.path, request.window, times_s)
     result = detection_cache.get(key)
@@ -85,7 +85,7 @@ def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader)
     return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda each: each.start_s))
 
 
-def times_in(query: str) -> list[float]:
+def times_in_s(query: str) -> list[float]:
     """The times in seconds that a query names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
     times = []
     for match in _TIME.finditer(query[:10_000]):
@@ -99,7 +99,7 @@ def times_in(query: str) -> list[float]:
     return times
 
 
-def sample_times(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
+def sample_times_s(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
     """Times spread evenly over each clip, and one per second around each of ``close_to_s`` inside a clip."""
     times: set[float] = set()
     for clip in clips:
@@ -161,8 +161,8 @@ def _main_colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detect
         total: Counter[str] = Counter()
         inside = [frame for frame in frames if clip.start_s <= frame.time_s <= clip.end_s]
         for frame in inside:
-            total.update(dict(colour_shares(frame.rgb()[::4, ::4])))
-        main = [name for name, share in total.most_common(3) if share > 0.15 * len(inside)]
+            total.update(dict(colour_fractions(frame.rgb()[::4, ::4])))
+        main = [name for name, fraction in total.most_common(3) if fraction > 0.15 * len(inside)]
         if main:
             detections.append(Detection(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
     return detections

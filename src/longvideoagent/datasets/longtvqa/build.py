@@ -117,7 +117,7 @@ def _group_clips(inputs: BuildInputs, lines: ClipLines, problems: list[Problem])
     if inputs.frames is not None:
         counted_s = lengths_by_frames(inputs.frames, [clip for clip in lines if clip not in known_durations_s])
         known_durations_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
-    return Episodes.of(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
+    return Episodes.from_clip_names(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
 
 
 def _count_clips(episodes: Episodes, lines: ClipLines) -> dict[str, int]:

@@ -65,7 +65,9 @@ class Episodes:
     """The start of each clip in its episode, in seconds."""
 
     @classmethod
-    def of(cls, names: Iterable[str], known_durations_s: Mapping[str, float], ends_s: Mapping[str, float]) -> Episodes:
+    def from_clip_names(
+        cls, names: Iterable[str], known_durations_s: Mapping[str, float], ends_s: Mapping[str, float]
+    ) -> Episodes:
         """Group clips by their names; ``ends_s`` has the end of each clip's last line. Other names are ignored."""
         parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
         clips: dict[str, list[str]] = {}

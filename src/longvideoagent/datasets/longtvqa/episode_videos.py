@@ -25,7 +25,7 @@ OLD_INPUT_DIGESTS = "made_of.json"
 """The earlier name of this file, which is still read."""
 
 
-class WrittenVideos(NamedTuple):
+class EpisodeVideosReport(NamedTuple):
     """The result of ``write_episode_videos``."""
 
     num_videos: int
@@ -71,7 +71,7 @@ def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> 
 
 def write_episode_videos(
     out: Path, frames: Path, episodes: Episodes, progress: Progress = no_progress
-) -> WrittenVideos:
+) -> EpisodeVideosReport:
     """Write one mp4 an episode from frames in {clip}/{00001}.jpg at 3 a second, so that any video tool can read it.
     Clips without frames and unreadable frames are black; an episode without any frame gets no video. A video whose
     frames have not changed is kept."""
@@ -93,7 +93,7 @@ def write_episode_videos(
                 write_json(folder / INPUT_DIGESTS, digests)
             count += 1
         progress("writing videos", done / len(episodes.clips))
-    return WrittenVideos(count, problems)
+    return EpisodeVideosReport(count, problems)
 
 
 def _read_digests(folder: Path) -> dict[str, str]:

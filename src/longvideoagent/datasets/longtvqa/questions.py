@@ -30,7 +30,7 @@ TOLERANCE_S = 0.5
 """A span or a box may be past its clip by this much, since lengths and times are rounded separately."""
 
 
-class SourcedSample(NamedTuple):
+class SampleRecord(NamedTuple):
     """A question and the record it was read from."""
 
     sample: Sample
@@ -47,7 +47,7 @@ class _OccurClip(NamedTuple):
     name: ClipName
 
 
-def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]) -> Iterator[SourcedSample]:
+def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]) -> Iterator[SampleRecord]:
     """Yield every usable question; problems of records are added to ``problems``. Times are moved to the axis of the
     episode. Raises DataError if the file is cut short."""
     index_of: dict[str, int] = {}
@@ -62,7 +62,7 @@ def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]
             reader.add_problem("qid", f"{qid} is a duplicate of {first}; the record is left out")
             continue
         index_of[qid] = record.index
-        yield SourcedSample(sample, record)
+        yield SampleRecord(sample, record)
     problems += file.problems
 
 
@@ -88,13 +88,16 @@ class _QuestionReader:
         except _UnusableError as error:
             self.add_problem(error.args[0], f"{error.args[1]}; the record is left out")
             return None
-        right = self.answer(question)
-        if right is not None and question.options.count(question.options[right]) > 1:
-            self.add_problem("options", f"a{right}, the right one, is listed twice; only a{right} counts as right")
+        correct_option = self.answer(question)
+        if correct_option is not None and question.options.count(question.options[correct_option]) > 1:
+            self.add_problem(
+                "options",
+                f"a{correct_option}, the correct one, is listed twice; only a{correct_option} counts as correct",
+            )
         video, stated = clip.name.episode_name, self.record.values.get("episode_name")
         if stated not in (None, "", video):
             self.add_problem("episode_name", f"{str(stated)[:40]!r}, but its clip is of {video}, which is used")
-        return Sample(question, self.gold(right, clip.label), self.kind(question), video)
+        return Sample(question, self.gold(correct_option, clip.label), self.kind(question), video)
 
     def kind(self, question: Question) -> str:
         stated = self.record.values.get("kind")
@@ -131,14 +134,14 @@ class _QuestionReader:
             raise _UnusableError(field, f"{label} has neither subtitles nor a length here")
         return _OccurClip(label, name)
 
-    def gold(self, right: int | None, clip: str) -> Gold:
+    def gold(self, correct_option: int | None, clip: str) -> Gold:
         span, clip_start_s = self.span(clip), self.episodes.starts_s[clip]
         if span is None:
-            return Gold(right, clip)
-        return Gold(right, clip, clip_start_s + span[0], clip_start_s + span[1])
+            return Gold(correct_option, clip)
+        return Gold(correct_option, clip, clip_start_s + span[0], clip_start_s + span[1])
 
     def answer(self, question: Question) -> int | None:
-        """The index of the right option; None if answers are not published."""
+        """The index of the correct option; None if answers are not published."""
         field, value = self.first_field("answer", "answer_idx")
         if value is None:
             return None

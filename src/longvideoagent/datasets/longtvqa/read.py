@@ -210,7 +210,7 @@ def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
     known_durations_s = read_durations(durations, problems) if durations.exists() else {}
     texts = read_texts(folder, set_name(questions), problems)
     ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in known_durations_s}
-    episodes = Episodes.of({*texts, *known_durations_s}, known_durations_s, ends_s)
+    episodes = Episodes.from_clip_names({*texts, *known_durations_s}, known_durations_s, ends_s)
     problems += [
         Problem(folder, 0, name[:80], "is not the name of a clip; its text is left out")
         for name in texts

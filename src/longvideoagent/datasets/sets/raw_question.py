@@ -18,7 +18,7 @@ _LETTERED = re.compile(r"^\s*\(?([A-J])[.):]\s*(.*)$", re.DOTALL)
 
 
 class ParsedAnswer(NamedTuple):
-    """The right option of a question."""
+    """The correct option of a question."""
 
     option_index: int | None
     """None if the answer is not published or is invalid."""
@@ -34,7 +34,7 @@ class RawQuestion:
     text: object
     options: Sequence[object]
     option_index: int | None
-    """The right option, or None."""
+    """The correct option, or None."""
     kind: object
     video: object
     spans: Sequence[Span] = ()
@@ -98,11 +98,12 @@ def _find_unusable_field(raw: RawQuestion, known_ids: set[str]) -> _FieldError |
 
 
 def _duplicate_answer_error(raw: RawQuestion) -> str:
-    """Why the right option is ambiguous; empty if its text is unique."""
-    texts, right = [as_text(option) for option in raw.options], raw.option_index
-    if right is None or texts.count(texts[right]) == 1:
+    """Why the correct option is ambiguous; empty if its text is unique."""
+    texts, correct_option = [as_text(option) for option in raw.options], raw.option_index
+    if correct_option is None or texts.count(texts[correct_option]) == 1:
         return ""
-    return f"option {right + 1}, the right one, is listed twice; only the one that the answer names counts as right"
+    option = f"option {correct_option + 1}, the correct one"
+    return f"{option}, is listed twice; only the one that the answer names counts as correct"
 
 
 def _to_sample(raw: RawQuestion) -> Sample:

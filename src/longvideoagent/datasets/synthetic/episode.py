@@ -53,12 +53,12 @@ class SyntheticEpisode:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class _QuestionDraft:
     """A question before its options are shuffled and its clip is known."""
 
     kind: str
     text: str
-    right: str
+    correct_option: str
     wrong: Sequence[str]
     start_s: float
     end_s: float
@@ -120,17 +120,19 @@ def write_questions(
     return tuple(samples)
 
 
-def _to_sample(draft: _Draft, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
-    wrong = [option for option in dict.fromkeys(draft.wrong) if option != draft.right][: NUM_OPTIONS - 1]
-    options = [draft.right, *wrong]
+def _to_sample(draft: _QuestionDraft, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
+    wrong = [option for option in dict.fromkeys(draft.wrong) if option != draft.correct_option][: NUM_OPTIONS - 1]
+    options = [draft.correct_option, *wrong]
     rng.shuffle(options)
     question = Question(draft.text, tuple(options), question_id)
     clip = timeline.clip_at((draft.start_s + draft.end_s) / 2).label
-    gold = Gold(options.index(draft.right), clip, draft.start_s, draft.end_s, draft.boxes, draft.right)
+    gold = Gold(
+        options.index(draft.correct_option), clip, draft.start_s, draft.end_s, draft.boxes, draft.correct_option
+    )
     return Sample(question, gold, draft.kind)
 
 
-Template = Callable[[Scene, Sequence[Scene], random.Random], _Draft]
+Template = Callable[[Scene, Sequence[Scene], random.Random], _QuestionDraft]
 """Writes a question about a scene; the other scenes supply wrong options."""
 
 
@@ -144,9 +146,9 @@ def _wrong_options(rng: random.Random, own: Sequence[str], pool: Sequence[str]) 
     return [*own, *rng.sample(others, len(others))]
 
 
-def _requested_item(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _requested_item(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     line = scene.line("ask")
-    return _Draft(
+    return _QuestionDraft(
         "dialogue",
         f"At the {scene.place}, what does somebody ask to be brought?",
         f"the {scene.item}",
@@ -156,10 +158,10 @@ def _requested_item(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -
     )
 
 
-def _late_reason(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _late_reason(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     line = scene.line("late")
     reasons = [other.reason for other in scenes] + list(REASONS)
-    return _Draft(
+    return _QuestionDraft(
         "dialogue",
         f"At the {scene.place}, why is {line.speaker} late?",
         "because the {} {}".format(*scene.reason),
@@ -169,10 +171,10 @@ def _late_reason(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _
     )
 
 
-def _late_person(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
+def _late_person(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     line = scene.line("late")
     own = [figure.name for figure in scene.figures]
-    return _Draft(
+    return _QuestionDraft(
         "dialogue",
         f"At the {scene.place}, who is late?",
         line.speaker,
@@ -182,9 +184,9 @@ def _late_person(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _
     )
 
 
-def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     figure = rng.choice(scene.figures)
-    return _Draft(
+    return _QuestionDraft(
         "pixels",
         f"At the {scene.place}, what word is on {figure.name}'s shirt?",
         figure.word,
@@ -195,10 +197,10 @@ def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _D
     )
 
 
-def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
+def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     figure = rng.choice(scene.figures)
     own = [other.colour for other in scene.figures]
-    return _Draft(
+    return _QuestionDraft(
         "pixels",
         f"At the {scene.place}, what colour is {figure.name}'s shirt?",
         figure.colour,
@@ -209,10 +211,10 @@ def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> 
     )
 
 
-def _speakers_shirt(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+def _speakers_shirt(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     line = scene.line("state")
     figure = scene.figure(line.speaker)
-    return _Draft(
+    return _QuestionDraft(
         "both",
         f"What word is on the shirt of the person who says that the {scene.thing} is {scene.state}?",
         figure.word,
@@ -231,12 +233,12 @@ def _shirt_words(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> l
 def _sign(kind: str, relation: str) -> Template:
     """A question about the sign when, before or after somebody says something."""
 
-    def draft(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:
+    def draft(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
         line = scene.line("state")
         shown = scene.signs[1] if relation == "after" else scene.signs[0]
         span = (scene.sign_change_s, scene.end_s) if relation == "after" else (scene.start_s, scene.sign_change_s)
         signs = [sign for other in scenes for sign in other.signs] + list(SIGNS)
-        return _Draft(
+        return _QuestionDraft(
             kind,
             f"What does the sign say {relation} {line.speaker} says that the {scene.thing} is {scene.state}?",
             shown,
@@ -248,12 +250,12 @@ def _sign(kind: str, relation: str) -> Template:
     return draft
 
 
-def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Draft:  # noqa: ARG001 (a Template)
+def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     line = scene.line("warn")
     hazard = line.text.rstrip("!").split()[-1]
     middle_s = scene.prop_start_s + PROP_CROSSING_S / 2
     own = [figure.colour for figure in scene.figures]
-    return _Draft(
+    return _QuestionDraft(
         "before_after",
         f"At the {scene.place}, what colour is the box that moves right after {line.speaker} "
         f"says to mind the {hazard}?",

@@ -1,6 +1,6 @@
 """A data set of synthetic episodes in the layout of LongTVQA+, which needs no download.
 
-The right option is equally often at each index, and wrong options are right ones elsewhere, so neither their length
+The correct option is equally often at each index, and wrong options are right ones elsewhere, so neither their length
 nor the words of the question reveal the answer.
 """
 
@@ -131,7 +131,7 @@ def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:
 
 
 def balance_answers(samples: dict[str, list[Sample]], seed: int) -> dict[str, list[Sample]]:
-    """Move the right options so that each index is equally often the right one."""
+    """Move the correct options so that each index is equally often the right one."""
     indices = _balanced_indices(random.Random(seed))
     return {name: [_move_answer(sample, next(indices)) for sample in group] for name, group in samples.items()}
 
