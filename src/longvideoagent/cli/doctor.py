@@ -151,4 +151,5 @@ def serving_command(preset: str) -> str:
     if preset not in PRESETS:
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
     agent = load_team_config(preset).master
-    return f"vllm serve {agent.spec.name} --max-model-len {agent.max_context_tokens} --port {urlsplit(agent.spec.url).port}"
+    port = urlsplit(agent.spec.url).port
+    return f"vllm serve {agent.spec.name} --max-model-len {agent.max_context_tokens} --port {port}"
