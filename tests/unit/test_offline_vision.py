@@ -46,7 +46,7 @@ def test_colour_names(rgb: tuple[int, int, int], name: str) -> None:
 
 
 @given(st.binary(min_size=48, max_size=48))
-def test_colour_shares_sum_to_one(data: bytes) -> None:
+def test_colour_fractions_sum_to_one(data: bytes) -> None:
     shares = colour_fractions(np.frombuffer(data, np.uint8).reshape(4, 4, 3))
     assert {name for name, _ in shares} <= set(COLOURS)
     assert sum(share for _, share in shares) == pytest.approx(1.0)
