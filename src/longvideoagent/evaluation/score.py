@@ -142,5 +142,5 @@ def _usage(trace: Trace, agent: AgentName) -> Usage:
         parts += [round_.reply.usage for round_ in trace.rounds]
     else:
         is_vision = agent == "vision"
-        parts += [each.usage for each in trace.observations if isinstance(each, VisionResult) is is_vision]
+        parts += [item.usage for item in trace.observations if isinstance(item, VisionResult) is is_vision]
     return sum(parts, Usage())
