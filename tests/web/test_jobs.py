@@ -23,7 +23,7 @@ from longvideoagent.server.video_cache import VideoCache
 from tests.plugins.cli import LVA
 from tests.plugins.media import write_video
 from tests.plugins.web_jobs import ANSWER, LINES, LOOK, BrokenVision, SlowVision, scripted_team
-from tests.plugins.web_server import serving
+from tests.plugins.web_server import TIMEOUT_S, serving
 
 OPTIONS = ["a roof", "a moon"]
 
@@ -226,6 +226,6 @@ def test_server_interrupted_while_job_runs(library: Path) -> None:
                 if "reading the text" in line:
                     break
             process.send_signal(signal.SIGINT)
-            stderr = process.communicate(timeout=20)[1]
+            stderr = process.communicate(timeout=TIMEOUT_S)[1]
         assert "Traceback" not in stderr
         assert "ERROR" not in stderr

@@ -103,9 +103,9 @@ def test_real_footage_mouse_only(tmp_path: Path, open_page: OpenPage) -> None:
     with serving(tmp_path, {"offline": load_team()}) as server:
         page = open_page(server)
         page.locator(".video-item").first.click()
-        page.locator("#suggestions button").first.click(timeout=120_000)
+        page.locator("#suggestions button").first.click(timeout=300_000)
         page.click("#ask-button")
-        expect(page.locator("#answer")).to_be_visible(timeout=120_000)
+        expect(page.locator("#answer")).to_be_visible(timeout=300_000)
         page.locator("#answer [data-time-s]").first.click()
         time_s = float(page.locator("#answer [data-time-s]").first.get_attribute("data-time-s") or "nan")
         wait_until_shown(page, time_s)

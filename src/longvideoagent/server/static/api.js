@@ -6,7 +6,8 @@
  *   text: string}} Evidence
  * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line
  * @typedef {{prompt_tokens: number, completion_tokens: number, seconds: number, usd: number}} Usage
- * @typedef {{kind: "grounding", title: string, frame_times_s: number[], clip: string, window: (Clip & {subtitles: Line[]})[],
+ * @typedef {{kind: "grounding", title: string, frame_times_s: number[], clip: string,
+ *   window: (Clip & {subtitles: Line[]})[],
  *   candidates: {label: string, reason: string}[], reason: string, evidence: Evidence[], usage: Usage}
  *   | {kind: "vision", title: string, frame_times_s: number[], text: string, evidence: Evidence[], usage: Usage}
  *   | {kind: "notice", title: string, frame_times_s: number[], text: string, usage: Usage}} Observation
