@@ -101,7 +101,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
     run(eval_config(release, first_clip=f"file={tmp_path / 'c.json'}"), tmp_path / "run")
     traces = lines(tmp_path / "run")
     assert {trace["outcome"] for trace in traces} == {"failed"}
-    assert "has no clip s09e09_seg01_clip_00; delete the file" in traces[0]["cause"]
+    assert "has no clip s09e09_seg01_clip_00; move the file away" in traces[0]["cause"]
 
 
 @pytest.mark.parametrize(

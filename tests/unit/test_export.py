@@ -79,7 +79,7 @@ def test_export_clip_is_gone(grounded: tuple[LongTVQA, FirstClips], tmp_path: Pa
         cache.put(sample.question, "s09e09_seg01_clip_00")
     with pytest.raises(DataError, match="24 of 24 questions have no clip yet; run lva data ground again"):
         export_dataset(data, cache, tmp_path / "out", ExportConfig())
-    message = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; delete"
+    message = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; move"
     with pytest.raises(DataError, match=message):
         export_dataset(RecordingDataset(data), cache, tmp_path / "out", ExportConfig(val_fraction=0.5))
     assert not (tmp_path / "out").exists()
