@@ -73,6 +73,7 @@ def test_synthetic_dataset_of_earlier_version_kept(synthetic_dataset: Path, tmp_
     assert (folder / "videos" / "s01e01.mp4").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_extract_frames(synthetic_dataset: Path, tmp_path: Path) -> None:
     generate_dataset(tmp_path, SyntheticConfig(1, 5, 4))
     assert extract_frames(tmp_path) == 5
@@ -98,6 +99,7 @@ def test_folder_of_another_dataset(synthetic_dataset: Path) -> None:
         generate_dataset(synthetic_dataset, SyntheticConfig(3, 5, 5))
 
 
+@pytest.mark.slow
 def test_config_kinds_and_counts(tmp_path: Path) -> None:
     counts = generate_dataset(
         tmp_path, SyntheticConfig(2, 5, 4, kinds=("pixels",), questions_per_kind=5, val_fraction=0.5)
