@@ -307,7 +307,7 @@ def run_ranks(num_ranks: int, *module: str) -> None:
         )
     try:
         for process in processes:
-            _, stderr = process.communicate(timeout=200)
+            _, stderr = process.communicate(timeout=1200)
             assert process.returncode == 0, stderr[-3000:]
     finally:
         for process in processes:

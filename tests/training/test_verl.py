@@ -289,7 +289,7 @@ def test_verl_batch(make_config: MakeConfig, tokenizer: Any, outage_team: str) -
 def test_verl_queue(make_overrides: Callable[..., list[str]], outage_team: str) -> None:
     scripts = [[CORRECT], [RELOCATE], [WRONG]]
     command = [sys.executable, "-m", "tests.fakes.verl_queue", json.dumps(scripts), *make_overrides(team=outage_team)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     rollouts = json.loads(done.stdout.splitlines()[-1])
     assert [rollout["reward"] for rollout in rollouts] == pytest.approx([1.2, 0.0, 0.2])

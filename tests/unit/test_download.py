@@ -28,7 +28,7 @@ def download(url: str, out: Path, *arguments: str) -> subprocess.CompletedProces
     environment = {**os.environ, **hub_env, "HF_HUB_DOWNLOAD_TIMEOUT": "5", "HF_HUB_ETAG_TIMEOUT": "5"}
     environment.pop("HF_HUB_OFFLINE", None)
     command = [str(LVA), "data", "download", *arguments, "--out", str(out)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
 
 
 def test_download(tmp_path: Path) -> None:

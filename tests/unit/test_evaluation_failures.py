@@ -92,7 +92,7 @@ def test_server_unavailable_for_a_minute(tmp_path: Path) -> None:
         server.kill()
     time.sleep(60)
     with subprocess.Popen(command) as server:
-        assert run.wait(timeout=200) == 0, run.stderr and run.stderr.read()
+        assert run.wait(timeout=1200) == 0, run.stderr and run.stderr.read()
         server.kill()
     assert run.stderr is not None
     run.stderr.close()
@@ -166,7 +166,7 @@ def test_ctrl_c_keeps_finished_questions(tmp_path: Path) -> None:
         wait_for_lines(path, 5)
         process.send_signal(signal.SIGINT)
         sent_s = time.monotonic()
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=120) == 130
         assert time.monotonic() - sent_s < 2
         assert process.stderr is not None
         assert "the same command resumes" in process.stderr.read()
