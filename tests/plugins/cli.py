@@ -53,7 +53,7 @@ def lva_process(
     *arguments: str | bytes | Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    timeout_s: float = 300,
+    timeout_s: float = 1200,
 ) -> Completed:
     """Run a command in a process of its own. ``env`` is added to the environment."""
     return subprocess.run(
