@@ -131,7 +131,7 @@ def test_errors_handled_in_one_place() -> None:
 
 
 def test_import_loads_nothing_heavy() -> None:
-    heavy = ("av", "cv2", "numpy", "PIL", "rapidocr", "bm25s", "jinja2", "openai")
+    heavy = ("longvideoagent.core.trace", "av", "cv2", "numpy", "PIL", "rapidocr", "bm25s", "jinja2", "openai")
     code = f"import sys, longvideoagent.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longvideoagent.cli.options import Concurrency, MaxRounds, PromptFile, Split
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from longvideoagent.cli.options import (
     Window,
     need,
 )
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

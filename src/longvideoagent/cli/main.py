@@ -26,7 +26,7 @@ from longvideoagent.cli.options import (
 )
 from longvideoagent.cli.serve import app as web_app
 from longvideoagent.cli.train import app as train_app
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
 
 app = typer.Typer(

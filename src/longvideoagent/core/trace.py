@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from longvideoagent.core.actions import Action, AgentName, Answer
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.outcome import Outcome, StopReason
 from longvideoagent.core.types import (
     AgentFailure,
@@ -24,9 +25,6 @@ from longvideoagent.core.types import (
     VisionResult,
     observation_agent,
 )
-
-DEFAULT_MAX_ROUNDS = 5
-"""The paper's K."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
 from longvideoagent.core.actions import Look
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings, Trace
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Video

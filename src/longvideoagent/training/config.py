@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import parse_toml
 from longvideoagent.core.context import Style
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.errors import DataError
 from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights

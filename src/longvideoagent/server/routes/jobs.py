@@ -12,7 +12,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.core.actions import ACTIONS
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS, RolloutSettings, Trace
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import MAX_QUESTION_CHARS, make_question
 from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotFoundError

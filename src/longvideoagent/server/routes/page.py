@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
-from longvideoagent.core.trace import DEFAULT_MAX_ROUNDS
+from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.run import MAX_QUESTION_CHARS
 from longvideoagent.server.job_record import JobState
 from longvideoagent.server.limits import MAX_OPTIONS, MAX_ROUNDS
