@@ -7,8 +7,9 @@ VERL := .venv-verl
 DOCS := .venv/.docs
 # Two workers: a file stays on one of them, so that what its tests share is made once.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+COVERAGE ?=
 
-.PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-verl train-demo web
+.PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-slow test-verl train-demo web
 
 demo: $(READY)
 	$(BIN)/lva demo
@@ -20,7 +21,7 @@ web: $(READY)
 
 # Everything but what is slow or needs PyTorch.
 test: $(READY)
-	$(PYTEST)
+	$(PYTEST) $(COVERAGE)
 
 # Without a browser, a server or a process: for the edit loop.
 test-fast: $(READY)
@@ -29,9 +30,13 @@ test-fast: $(READY)
 test-all: $(READY) $(TORCH)
 	$(PYTEST) -m ""
 
-# All of test-all, measured.
-coverage: $(READY) $(TORCH)
-	$(PYTEST) -m "" --cov --cov-report=term:skip-covered --cov-report=xml
+# What test-all adds to test.
+test-slow: $(READY) $(TORCH)
+	$(PYTEST) -m "slow or torch"
+
+# make test, measured.
+coverage: COVERAGE := --cov --cov-report=term:skip-covered --cov-report=xml
+coverage: test
 
 # verl's extra installs these two pytest plugins; no test here uses them.
 test-verl: $(VERL)/.ready
