@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.plugins.browser import OpenPage, ask_on_page, needs_browser, wait_until_shown
+from tests.plugins.browser import HeldRequests, OpenPage, ask_on_page, needs_browser, wait_until_shown
 from tests.plugins.web_server import serving
 
 pytestmark = needs_browser
@@ -110,6 +110,23 @@ def test_errors_shown_until_success(library: Path, tmp_path: Path, short_video: 
         expect(page.locator("#error-list li")).to_have_count(2)
         ask_on_page(page, "Where is the kettle?")
         expect(page.locator("#answer")).to_be_visible()
+        expect(page.locator("#error-banner")).not_to_be_visible()
+
+
+def test_errors_kept_when_the_page_starts_slowly(library: Path, tmp_path: Path, open_page: OpenPage) -> None:
+    (tmp_path / "one.mp4").write_text("not a video")
+    with serving(library) as server:
+        page = open_page(server)
+        held = HeldRequests(page, "**/api/teams")
+        page.reload()
+        page.set_input_files("#upload-input", tmp_path / "one.mp4")
+        expect(page.locator("#error-list li")).to_have_count(1)
+        held.release()
+        expect(page.locator("#video-name")).to_have_text("a.mp4")  # the page opens the first video
+        expect(page.locator("#error-list")).to_contain_text("one.mp4 was not added")
+        shutil.copy(library / "a.mp4", library / "c.mp4")
+        page.evaluate("dispatchEvent(new Event('focus'))")
+        page.locator(".video-item a", has_text="c.mp4").click()
         expect(page.locator("#error-banner")).not_to_be_visible()
 
 

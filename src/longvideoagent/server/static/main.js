@@ -82,8 +82,8 @@ function isOpening() {
   return !isLoaded || isRouteAhead || jobView.isReading || viewer.isOpening;
 }
 
-/** Ids of uploaded videos that were not opened yet. @type {Set<string>} */
-const justUploaded = new Set();
+/** Ids of videos that the page itself is about to open: after an upload, or in place of the home view. @type {Set<string>} */
+const openedByPage = new Set();
 
 function startUpload() {
   toasts.clear();
@@ -127,10 +127,14 @@ async function onVideoNotFound(id, text) {
   else errorBanner.add(text);
 }
 
+/** A route that the user chose ends the messages about uploaded files. @param {import("./routes.js").Route} route */
+function followRoute(route) {
+  if (!(route.view === "video" && openedByPage.delete(route.id))) errorBanner.clear(ABOUT.files);
+  showRoute(route);
+}
+
 /** @param {import("./routes.js").Route} route */
 function showRoute(route) {
-  // Opening a video that was just uploaded keeps the messages about the files of that upload.
-  if (!(route.view === "video" && justUploaded.delete(route.id))) errorBanner.clear(ABOUT.files);
   const isRun = route.view === "run";
   const wasRun = !byId("run-view").hidden;
   if (isRun !== wasRun) scrollTo(0, 0);
@@ -164,8 +168,10 @@ function showHome() {
   document.title = "LongVideoAgent";
   viewer.close();
   const [first] = library.videos;
-  if (first) replaceRoute(videoHash(first.id));
-  else jobView.dropQueued(NO_VIDEO);
+  if (first) {
+    openedByPage.add(first.id);
+    replaceRoute(videoHash(first.id));
+  } else jobView.dropQueued(NO_VIDEO);
 }
 
 /** On narrow screens the library is folded until its button is pressed. */
@@ -195,7 +201,7 @@ function setupUpload() {
       toasts.add(`${video.name} was added.`);
       if (subtitles) await library.uploadSubtitles(video.id, video.name, subtitles);
       await errorBanner.guard(() => library.load());
-      justUploaded.add(video.id);
+      openedByPage.add(video.id);
       navigateTo(videoHash(video.id));
     },
     onSubtitles: (file) => library.addSubtitlesToChosen(file),
@@ -232,6 +238,6 @@ async function load() {
 setupLibraryToggle();
 setupSkipLink();
 setupUpload();
-followRoutes(showRoute);
+followRoutes(followRoute);
 onPageVisible(refresh);
 errorBanner.guard(load);
