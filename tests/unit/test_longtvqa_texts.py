@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent import answer, load_team
 from longvideoagent.datasets.longtvqa.clips import split_transcript
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 from tests.fakes.release import CLIPS, TEXTS, question, write_release
 
 HERE = json.dumps({"clip": CLIPS[1], "subtitle": "Otto : Here."})
@@ -113,6 +115,31 @@ def test_texts_of_two_sets_in_one_folder(tmp_path: Path) -> None:
     (folder / "LongTVQA_subtitle_clip_level.jsonl").write_text(HERE)
     assert read_longtvqa(folder, "train").texts == {CLIPS[1]: "Otto : Here."}
     assert read_longtvqa(folder, "val").texts == TEXTS
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+def test_raw_text(has_times: bool, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    raw = {**TEXTS, CLIPS[0]: " Mira :  The bakery\tis closed . \u00e9 <eos> "}
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(raw))
+    if has_times:
+        (folder / "clip_subtitles.json").write_text(json.dumps({clip: [[1, 2, "Mira: Hi."]] for clip in CLIPS}))
+    data = read_longtvqa(folder)
+    timeline = data.open_video("s01e01").timeline
+    assert [clip.raw_text for clip in timeline.clips] == [raw[clip] for clip in CLIPS[:3]]
+    assert timeline.clips[0].raw_text is data.raw_texts[CLIPS[0]]  # not a copy
+    assert timeline.clips[0].subsample(0.5).raw_text == raw[CLIPS[0]]
+    assert timeline.as_single_clip().raw_text == "\n".join(raw[clip] for clip in CLIPS[:3])
+
+
+def test_raw_text_not_in_trace(tmp_path: Path) -> None:
+    data = read_longtvqa(write_release(tmp_path / "d"))
+    trace = answer(data.samples[0].question, data.open_video("s01e01"), load_team())
+    record = trace_to_dict(trace)
+    assert trace.current_observation is not None
+    assert trace.current_observation.clip.raw_text
+    assert "raw_text" not in json.dumps(record)
+    assert trace_from_dict(record) == trace
 
 
 TRANSCRIPT = st.lists(

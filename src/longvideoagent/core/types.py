@@ -6,7 +6,7 @@ that receives these types cannot see one. Times are seconds from the start of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypedDict, assert_never
 
 from longvideoagent.core.actions import AgentName
@@ -57,9 +57,13 @@ class Clip:
     subtitles: tuple[Subtitle, ...] = ()
     video: str = ""
     """Which video of several the clip is cut from; empty for the only video."""
+    raw_text: str = field(default="", compare=False, repr=False)
+    """The text of the clip exactly as its data set has it, or empty. It is not part of a trace's JSON, and so not of
+    equality."""
 
     def subsample(self, fraction: float) -> Clip:
-        """Return the clip with this fraction of its lines, spread evenly, and at least one line."""
+        """Return the clip with this fraction of its lines, spread evenly, and at least one line. Its raw text stays
+        complete."""
         count = max(1, round(len(self.subtitles) * fraction))
         if count >= len(self.subtitles):
             return self
@@ -120,7 +124,8 @@ class Timeline:
 
     def as_single_clip(self) -> Clip:
         """Return the entire video as one clip, for runs without a grounding agent."""
-        return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles, self.clips[0].video)
+        raw_text = "\n".join(clip.raw_text for clip in self.clips if clip.raw_text)
+        return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles, self.clips[0].video, raw_text)
 
 
 @dataclass(frozen=True, slots=True)

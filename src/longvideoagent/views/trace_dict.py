@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, Literal, NotRequired, assert_never
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import to_jsonable_python
@@ -32,6 +32,7 @@ from longvideoagent.core.types import (
     Observation,
     Question,
     Reply,
+    Subtitle,
     SystemNotice,
     Usage,
     VisionResult,
@@ -45,13 +46,24 @@ _strict = with_config(ConfigDict(extra="forbid"))
 
 
 @_strict
+class ClipDict(TypedDict):
+    """A labelled span of the video and the subtitle lines that start in it; ``video`` is empty for the only video."""
+
+    label: str
+    start_s: float
+    end_s: float
+    subtitles: NotRequired[tuple[Subtitle, ...]]
+    video: NotRequired[str]
+
+
+@_strict
 class ClipObservationDict(TypedDict):
     """The grounding agent located a clip. ``window`` is the evidence window around it, with its subtitles;
     ``candidates`` are further clips that may matter, most likely first."""
 
     kind: Literal["grounding"]
     clip: str
-    window: tuple[Clip, ...]
+    window: tuple[ClipDict, ...]
     candidates: tuple[Candidate, ...]
     reason: str
     evidence: tuple[Evidence, ...]
@@ -237,7 +249,7 @@ def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> Grounding
             return {
                 "kind": "grounding",
                 "clip": observation.clip.label,
-                "window": observation.window,
+                "window": tuple(map(_clip_to_dict, observation.window)),
                 "candidates": observation.candidates,
                 "reason": observation.reason,
                 "evidence": observation.evidence,
@@ -254,6 +266,17 @@ def _grounding_to_dict(observation: ClipObservation | SystemNotice) -> Grounding
             assert_never(observation)
 
 
+def _clip_to_dict(clip: Clip) -> ClipDict:
+    """A clip without its raw text, which would double the size of a trace."""
+    return {
+        "label": clip.label,
+        "start_s": clip.start_s,
+        "end_s": clip.end_s,
+        "subtitles": clip.subtitles,
+        "video": clip.video,
+    }
+
+
 def _observation_from_dict(record: ObservationDict) -> Observation:
     if record["kind"] == "vision":
         return VisionResult(record["text"], record["evidence"], record["usage"], record["is_found"])
@@ -263,7 +286,7 @@ def _observation_from_dict(record: ObservationDict) -> Observation:
 def _grounding_from_dict(record: GroundingDict) -> ClipObservation | SystemNotice:
     if record["kind"] == "notice":
         return SystemNotice(record["text"], record["usage"], record["grounding_result"])
-    window = record["window"]
+    window = tuple(Clip(**clip) for clip in record["window"])
     clip = next((clip for clip in window if clip.label == record["clip"]), None)
     if clip is None:
         raise ValueError(f"window: clip {record['clip'][:80]!r} is not in it")

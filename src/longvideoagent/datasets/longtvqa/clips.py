@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, zip_longest
+from types import MappingProxyType
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline
 
@@ -91,9 +92,11 @@ class Episodes:
                 expected = parsed.number + 1
         return missing
 
-    def build_timeline(self, episode: str, lines: Mapping[str, Sequence[Subtitle]]) -> Timeline:
+    def build_timeline(
+        self, episode: str, lines: Mapping[str, Sequence[Subtitle]], raw_texts: Mapping[str, str] = MappingProxyType({})
+    ) -> Timeline:
         """The timeline of an episode. ``lines`` are timed from the start of their clip; times past the end of a clip
-        become its end."""
+        become its end. ``raw_texts`` by clip are kept with the clips."""
         clips = []
         for name in self.clips[episode]:
             start_s = self.starts_s[name]
@@ -102,7 +105,7 @@ class Episodes:
                 Subtitle(min(end_s, start_s + line.start_s), min(end_s, start_s + line.end_s), line.text, line.source)
                 for line in lines.get(name, ())
             )
-            clips.append(Clip(name, start_s, end_s, moved))
+            clips.append(Clip(name, start_s, end_s, moved, raw_text=raw_texts.get(name, "")))
         return Timeline(tuple(clips))
 
 

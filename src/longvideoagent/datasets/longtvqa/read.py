@@ -30,7 +30,14 @@ from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.check import episode_video_problems, frame_folder_problems, open_frames
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, read_boxes, read_questions
-from longvideoagent.datasets.longtvqa.texts import last_end_s, read_durations, read_lines, read_texts
+from longvideoagent.datasets.longtvqa.texts import (
+    TIMED_LINES,
+    last_end_s,
+    read_durations,
+    read_lines,
+    read_raw_texts,
+    read_texts,
+)
 from longvideoagent.datasets.records import Problem, Record, RecordFile, gc_paused
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_reader
@@ -66,6 +73,13 @@ class LongTVQA:
     def videos(self) -> tuple[str, ...]:
         """The episodes that have questions, in their order."""
         return tuple(dict.fromkeys(sample.video for sample in self.samples))
+
+    @cached_property
+    def raw_texts(self) -> Mapping[str, str]:
+        """The published text of each clip. Next to lines with times it is in a file of its own, read on demand."""
+        if (self.folder / TIMED_LINES).exists():
+            return read_raw_texts(self.folder, self.name, [])
+        return self.texts
 
     @cached_property
     def frames(self) -> Path | None:
@@ -109,7 +123,7 @@ class LongTVQA:
             lengths_s = self.episodes.lengths_s
             names = self.episodes.clips[video]
             lines = {name: read_lines(self.texts.get(name), lengths_s[name]) for name in names}
-            self._timelines[video] = self.episodes.build_timeline(video, lines)
+            self._timelines[video] = self.episodes.build_timeline(video, lines, self.raw_texts)
         return self._timelines[video]
 
     def open_video(self, video: str) -> Video:

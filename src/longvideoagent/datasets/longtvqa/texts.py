@@ -13,6 +13,8 @@ from longvideoagent.datasets.fields import as_finite, as_list
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile
 
+TIMED_LINES = "clip_subtitles.json"
+"""The lines of each clip with their times, as ``lva data build`` writes them."""
 _TAG = re.compile(r"<(/?)([^<>/\s]{1,80})>")
 
 
@@ -43,20 +45,24 @@ def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
 def read_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, Any]:
     """The text of each clip, or its lines with times if the folder has them. If the folder has texts of several
     sets, those of the set ``name``."""
-    timed = folder / "clip_subtitles.json"
+    timed = folder / TIMED_LINES
+    if timed.exists():
+        return _read_members(timed, problems)
+    return read_raw_texts(folder, name, problems)
+
+
+def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, str]:
+    """The text of each clip exactly as the folder has it for the set ``name``; empty if there is no such file."""
     by_clip, by_episode = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
-    patterns = (timed.name, f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
+    patterns = (f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
     path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
     if path is None:
         problems.append(Problem(folder, 0, "", "no subtitle file; add *_subtitle_clip_level.json"))
         return {}
-    if path == timed:
-        entries: Iterator[NamedText] = (NamedText(*item) for item in _read_members(timed, problems).items())
-    else:
-        entries = _read_named_texts(RecordFile.read(path), problems)
+    entries = _read_named_texts(RecordFile.read(path), problems)
     if "episode_level" in path.name:
         entries = _split_by_clip(path, entries, problems)
-    texts: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for clip, text in entries:
         if clip in texts:
             problems.append(Problem(path, 0, clip, "duplicate clip; the first is used"))
