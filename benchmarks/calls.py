@@ -28,7 +28,7 @@ from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timelin
 from longvideoagent.media.video import Video
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import AdaptiveLimiter, RetryingModel
-from longvideoagent.run import steps
+from longvideoagent.run import finish
 from table import row
 
 LATENCY_MS = 50
@@ -110,8 +110,8 @@ def measure_rollouts(url: str, count: int) -> Timing:
         settings = RolloutSettings(MAX_ROUNDS, agents=Agents.NONE)
 
         async def one() -> None:
-            last = [trace async for trace in steps(QUESTION, episode, team, settings)][-1]
-            assert (last.outcome, len(last.rounds)) == (Outcome.ANSWERED, MAX_ROUNDS)
+            trace = await finish(QUESTION, episode, team, settings)
+            assert (trace.outcome, len(trace.rounds)) == (Outcome.ANSWERED, MAX_ROUNDS)
 
         await repeat(one, count, CONCURRENCY)
         await team.close()

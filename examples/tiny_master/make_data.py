@@ -22,7 +22,7 @@ from longvideoagent.datasets.synthetic.scenario import generate_scenes
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
-from longvideoagent.run import steps
+from longvideoagent.run import finish
 from longvideoagent.views.trace_dict import trace_to_line
 from tiny_master.questions import make_questions
 from tiny_master.random_policy import RandomPolicy, ScriptVision
@@ -65,4 +65,4 @@ def _roll_out_episode(seed: int) -> Iterator[tuple[Sample, Trace]]:
 
 
 async def _roll_out(sample: Sample, video: Video, team: Team) -> Trace:
-    return [trace async for trace in steps(sample.question, video, team, RolloutSettings(MAX_ROUNDS))][-1]
+    return await finish(sample.question, video, team, RolloutSettings(MAX_ROUNDS))

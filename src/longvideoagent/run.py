@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,23 @@ async def steps(question: Question, video: Video, team: Team, settings: RolloutS
         yield rollout.trace
 
 
+async def finish(
+    question: Question,
+    video: Video,
+    team: Team,
+    settings: RolloutSettings,
+    on_step: Callable[[Trace], Awaitable[None]] | None = None,
+) -> Trace:
+    """Run one rollout to its end, awaiting ``on_step`` with the trace after each step. Returns the finished trace."""
+    last: Trace | None = None
+    async for trace in steps(question, video, team, settings):
+        last = trace
+        if on_step is not None:
+            await on_step(trace)
+    assert last is not None  # a new rollout has a request
+    return last
+
+
 def answer(
     question: Question,
     video: Video,
@@ -74,17 +91,15 @@ def answer(
         >>> answer(Question("Who is late?"), video, load_team()).answer  # doctest: +SKIP
     """
 
+    async def report(trace: Trace) -> None:
+        if on_step is not None:
+            on_step(trace)
+
     async def run() -> Trace:
-        last: Trace | None = None
         try:
-            async for trace in steps(question, video, team, settings or RolloutSettings()):
-                last = trace
-                if on_step is not None:
-                    on_step(trace)
+            return await finish(question, video, team, settings or RolloutSettings(), report)
         finally:
             await team.close()
-        assert last is not None  # a new rollout has a request
-        return last
 
     with team.lock:
         try:

@@ -18,7 +18,7 @@ from longvideoagent.core.types import Question, Reply, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.index.open import open_video
 from longvideoagent.models.scripted import ScriptedModel
-from longvideoagent.run import answer
+from longvideoagent.run import answer, finish
 
 SCRIPT = [
     "<think>look</think><visual_query>colours</visual_query>",
@@ -77,7 +77,18 @@ def test_drivers_agree(subtitled_video: Path) -> None:
                 rollout.receive(result)
         return [rollout.trace for rollout in rollouts]
 
-    traces = [by_answer, by_ask, asyncio.run(last_step()), *asyncio.run(in_lockstep())]
+    async def finished() -> Trace:
+        seen: list[Trace] = []
+
+        async def keep(trace: Trace) -> None:
+            seen.append(trace)
+
+        last = await finish(QUESTION, episode, scripted_team(), RolloutSettings(), keep)
+        assert [len(trace.rounds) for trace in seen] == [0, 1, 1, 2, 2, 3]
+        assert last is seen[-1]
+        return last
+
+    traces = [by_answer, by_ask, asyncio.run(last_step()), asyncio.run(finished()), *asyncio.run(in_lockstep())]
     assert traces[0].answer == "grey"
     assert all(without_seconds(trace) == without_seconds(traces[0]) for trace in traces)
 

@@ -26,7 +26,7 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.open_videos import OpenVideos
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.run import steps
+from longvideoagent.run import finish
 from longvideoagent.views.trace_dict import trace_to_dict
 
 
@@ -65,7 +65,7 @@ def rollout(data: Dataset, team: str, master: str | None, settings: RolloutSetti
         num_running += 1
         try:
             video = await videos.get(video_name)
-            return [trace async for trace in steps(question, video, loaded_team, settings)][-1]
+            return await finish(question, video, loaded_team, settings)
         finally:
             num_running -= 1
             if not num_running:

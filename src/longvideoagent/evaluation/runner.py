@@ -19,7 +19,7 @@ from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.models.retry import RetryPolicy
-from longvideoagent.run import steps
+from longvideoagent.run import finish
 
 RUN_RETRY_POLICY = RetryPolicy(max_tries=9)
 """For servers during a run: at least a minute, long enough to restart one."""
@@ -94,15 +94,18 @@ class Runner:
     async def _ask(self, sample: Sample) -> Trace:
         """The finished trace. A video that cannot be read fails only its own question."""
         settings = self._overrides.config.settings
-        trace = Trace(sample.question, settings)
+        trace_so_far = Trace(sample.question, settings)
+
+        async def keep(trace: Trace) -> None:
+            nonlocal trace_so_far
+            trace_so_far = trace
+
         try:
             video = await self._videos.get(sample.video)
             team = self._overrides.team_for(sample, video, self._team)
-            async for step in steps(sample.question, video, team, settings):
-                trace = step
+            return await finish(sample.question, video, team, settings, keep)
         except DataError as error:
-            return replace(trace, stop_reason=StopReason.DATA, cause=f"data: {error}")
-        return trace
+            return replace(trace_so_far, stop_reason=StopReason.DATA, cause=f"data: {error}")
 
     def _check_limits(self, trace: Trace) -> None:
         self._usd += trace.usage.usd

@@ -24,7 +24,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
 from longvideoagent.media.video import Video
-from longvideoagent.run import make_question, steps
+from longvideoagent.run import finish, make_question
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.library import Library
 from longvideoagent.server.limits import MAX_ROUNDS
@@ -165,13 +165,13 @@ class Tools:
         ``failed`` means that a model was not available; it is not an answer."""
         asked_question, _ = make_question(question, options or [])
         opened_video = await self._open(video)
-        settings = RolloutSettings(max_rounds)
-        last_trace = Trace(asked_question, settings)
+
+        async def report(trace: Trace) -> None:
+            await ctx.report_progress(len(trace.rounds), max_rounds)
+
         async with self._slots:
-            async for trace in steps(asked_question, opened_video, self._team, settings):
-                await ctx.report_progress(len(trace.rounds), max_rounds)
-                last_trace = trace
-        return summarize_trace(last_trace)
+            trace = await finish(asked_question, opened_video, self._team, RolloutSettings(max_rounds), report)
+        return summarize_trace(trace)
 
     async def _perform(self, request: GroundingRequest | VisionRequest, opened_video: Video) -> Result:
         async with self._slots:

@@ -1,4 +1,4 @@
-"""Rollouts of the master that is being trained, many at the same time, driven by ``run.steps`` like any other.
+"""Rollouts of the master that is being trained, many at the same time, driven by ``run.finish`` like any other.
 
 The tool calls of a batch run concurrently; the master's replies are sampled together as soon as every rollout that is
 still running waits for one. So a seed gives the same rollouts, however fast the tools were.
@@ -24,7 +24,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply
 from longvideoagent.errors import UsageError
 from longvideoagent.media.video import Video
-from longvideoagent.run import steps
+from longvideoagent.run import finish
 from longvideoagent.training.tokens import PromptFormat, TokenLimits, TokenRecord, TokenSequence
 
 
@@ -175,8 +175,8 @@ async def run_rollout(task: RolloutTask, team: Team, sample: SampleFn, master_fo
     record = master_format.new_record()
     grounding = FixedFirstClip(task.first_clip, team.grounding)
     training_team = replace(team, master=TokenPolicy(record, sample), grounding=grounding)
-    traces = [trace async for trace in steps(task.question, task.video, training_team, task.settings)]
-    return RolloutResult(traces[-1], record.sequences)
+    trace = await finish(task.question, task.video, training_team, task.settings)
+    return RolloutResult(trace, record.sequences)
 
 
 async def run_rollouts(
