@@ -1,10 +1,13 @@
-"""Values of annotation fields, whose types vary between files and releases: numbers, texts, lists, spans."""
+"""Values of annotation fields, whose types vary between files and releases: numbers, texts, lists, spans, lines."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.gold import Span
 
 _SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
@@ -43,3 +46,31 @@ def read_span(value: object) -> Span | None:
         return None
     start_s, end_s = as_finite(value[0]), as_finite(value[1])
     return (start_s, end_s) if start_s is not None and end_s is not None and 0 <= start_s <= end_s else None
+
+
+class ValidLines(NamedTuple):
+    """The valid ones of several subtitle lines."""
+
+    lines: list[Subtitle]
+    problem: str
+    """How many lines are left out, and why; empty if all are valid."""
+
+
+def read_line(start: object, end: object, text: object) -> Subtitle | None:
+    """A subtitle line from its times in seconds and its text; None without valid times or without text."""
+    span = read_span([start, end])
+    if span is None or not isinstance(text, str) or not text.strip():
+        return None
+    return Subtitle(*span, " ".join(text.split()))
+
+
+def valid_lines(parsed: Iterable[Subtitle | None]) -> ValidLines:
+    """The lines of ``read_line`` that are valid."""
+    all_lines = list(parsed)
+    lines = [line for line in all_lines if line is not None]
+    return ValidLines(lines, lines_left_out(len(all_lines) - len(lines)))
+
+
+def lines_left_out(count: int) -> str:
+    """The message that ``count`` lines are not valid; empty for 0."""
+    return f"{count} lines have no times or no text; they are left out" if count else ""

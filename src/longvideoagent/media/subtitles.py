@@ -173,11 +173,11 @@ def repair_timing(subtitles: list[Subtitle]) -> ParsedSubtitles:
 
 
 def subtitle_text(subtitles: Iterable[Subtitle], form: str) -> str:
-    """The text of a subtitle file; ``form`` is srt or vtt."""
+    """The text of a subtitle file, ending with one newline; ``form`` is srt or vtt."""
     file = pysubs2.SSAFile()
     file.events.extend(pysubs2.SSAEvent(_ms(cue.start_s), _ms(cue.end_s), text=cue.text) for cue in subtitles)
     text: str = file.to_string(form)
-    return text
+    return text.rstrip("\n") + "\n"
 
 
 def write_srt(path: Path, subtitles: Iterable[Subtitle]) -> None:

@@ -8,12 +8,13 @@ same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.longtvqa.check import missing_clip_problems
 from longvideoagent.datasets.longtvqa.clip_lines import read_clip_lines, subtitle_files
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.episode_videos import lengths_by_frames, link_folder, write_episode_videos
@@ -87,7 +88,8 @@ def build_longtvqa(
         link_folder(out / "frames", inputs.frames)
     lines = read_clip_lines(inputs.subtitles, problems)
     episodes = _group_clips(inputs, lines, problems)
-    problems += _missing_clip_problems(inputs.subtitles, episodes)
+    for episode in episodes.clips:
+        problems += missing_clip_problems(inputs.subtitles, episodes, episode)
     counts = _count_clips(episodes, lines)
     name = ""
     for number, (split, path) in enumerate(sorted(inputs.questions.items()), 1):
@@ -176,13 +178,6 @@ def _claim_folder(out: Path, fingerprint: Mapping[str, object]) -> None:
         message = "exists already and was not built from these files"
         raise UsageError(f"{outputs[0]}: {message}; move it away or choose another --out")
     write_json(out / MANIFEST, fingerprint)
-
-
-def _missing_clip_problems(path: Path, episodes: Episodes) -> Iterator[Problem]:
-    for episode in episodes.clips:
-        if missing := episodes.missing_clips(episode):
-            message = f"{len(missing)} of {episode} are missing ({missing[0]} first); later clips begin too early"
-            yield Problem(path, 0, "clips", message)
 
 
 def files_by_split(questions: Sequence[Path]) -> dict[str, Path]:

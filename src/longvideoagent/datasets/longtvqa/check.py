@@ -1,10 +1,11 @@
-"""Checks of the videos and frames of a release."""
+"""Checks of the clips, videos and frames of a release."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.episode_videos import frame_problems
 from longvideoagent.datasets.records import Problem
 from longvideoagent.errors import DataError
@@ -21,6 +22,13 @@ def open_frames(folder: Path) -> FrameFolderReader | None:
         return FrameFolderReader(folder)
     except DataError:
         return None
+
+
+def missing_clip_problems(path: Path, episodes: Episodes, episode: str) -> Iterator[Problem]:
+    """The problem of an episode that lacks clips by the numbers of the others; ``path`` is where they are missing."""
+    if missing := episodes.missing_clips(episode):
+        message = f"{len(missing)} of {episode} are missing ({missing[0]} first); later clips begin too early"
+        yield Problem(path, 0, "clips", message)
 
 
 def episode_video_problems(path: Path, duration_s: float) -> Iterator[Problem]:

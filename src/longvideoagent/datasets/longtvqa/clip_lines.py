@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.fields import as_finite
+from longvideoagent.datasets.fields import read_line, valid_lines
 from longvideoagent.datasets.longtvqa.clips import ClipName, normalize_speaker
 from longvideoagent.datasets.longtvqa.write import ClipLines
 from longvideoagent.datasets.records import Problem, RecordFile
@@ -62,18 +63,13 @@ def _from_json(file: RecordFile, problems: list[Problem]) -> Iterator[tuple[str,
             problems.append(record.problem("vid_name", f"duplicate clip {name}; the first is used"))
             continue
         names.add(name)
-        lines = [line for item in items if (line := _parse_line(item)) is not None]
-        if len(lines) < len(items):
-            message = f"{len(items) - len(lines)} lines have no times or no text; they are left out"
-            problems.append(record.problem("sub", message))
+        lines, problem = valid_lines(map(_parse_line, items))
+        if problem:
+            problems.append(record.problem("sub", problem))
         yield name, sorted(lines, key=lambda line: line.start_s)
     problems += file.problems
 
 
 def _parse_line(item: object) -> Subtitle | None:
-    if not isinstance(item, dict) or not isinstance(item.get("text"), str) or not item["text"].strip():
-        return None
-    start_s, end_s = as_finite(item.get("start")), as_finite(item.get("end"))
-    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
-        return None
-    return Subtitle(start_s, end_s, normalize_speaker(" ".join(item["text"].split())))
+    line = read_line(item.get("start"), item.get("end"), item.get("text")) if isinstance(item, dict) else None
+    return line and replace(line, text=normalize_speaker(line.text))

@@ -26,8 +26,14 @@ from typing import Any
 
 from longvideoagent.core.types import Timeline
 from longvideoagent.datasets.base import CheckReport, ClipCounts
+from longvideoagent.datasets.fields import lines_left_out
 from longvideoagent.datasets.gold import Box, Sample
-from longvideoagent.datasets.longtvqa.check import episode_video_problems, frame_folder_problems, open_frames
+from longvideoagent.datasets.longtvqa.check import (
+    episode_video_problems,
+    frame_folder_problems,
+    missing_clip_problems,
+    open_frames,
+)
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import (
@@ -188,17 +194,14 @@ class LongTVQA:
 
     def _text_problems(self) -> Iterator[Problem]:
         for video in self.videos:
-            if missing := self.episodes.missing_clips(video):
-                message = f"{len(missing)} of {video} are missing ({missing[0]} first); later clips begin too early"
-                yield Problem(self.folder, 0, "clips", message)
+            yield from missing_clip_problems(self.folder, self.episodes, video)
             for clip in self.timeline(video).clips:
                 length_s, text = self.episodes.lengths_s[clip.label], self.texts.get(clip.label)
                 if not clip.subtitles:
                     yield Problem(self.folder, 0, "subtitles", f"{clip.label} has no text")
                 elif isinstance(text, list) and len(text) > len(clip.subtitles):
-                    count = len(text) - len(clip.subtitles)
-                    message = f"{clip.label}: {count} lines have no times or no text; they are left out"
-                    yield Problem(self.folder, 0, "lines", message)
+                    message = lines_left_out(len(text) - len(clip.subtitles))
+                    yield Problem(self.folder, 0, "lines", f"{clip.label}: {message}")
                 late = sum(line.start_s > length_s for line in read_lines(text, length_s))
                 if late:
                     message = (

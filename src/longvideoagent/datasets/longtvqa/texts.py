@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.fields import as_finite, as_list
+from longvideoagent.datasets.fields import as_finite, as_list, read_line
 from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile
 
@@ -150,12 +150,7 @@ def read_lines(text: Any, duration_s: float) -> list[Subtitle]:
 
 
 def _parse_line(item: object) -> Subtitle | None:
-    if not isinstance(item, list) or len(item) != 3 or not isinstance(item[2], str):
-        return None
-    start_s, end_s = as_finite(item[0]), as_finite(item[1])
-    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
-        return None
-    return Subtitle(start_s, end_s, item[2])
+    return read_line(*item) if isinstance(item, list) and len(item) == 3 else None
 
 
 def last_end_s(text: Any) -> float:

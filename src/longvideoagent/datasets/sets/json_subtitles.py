@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.fields import as_finite
+from longvideoagent.datasets.fields import as_finite, read_line, valid_lines
 from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.timeline import build_timeline
@@ -44,19 +44,14 @@ def read_json_subtitles(path: Path) -> JsonSubtitles:
     """Read lines, each ``{start, end, line}`` or ``{timestamp: [start, end], text}``. Raises DataError if the file
     cannot be read at all."""
     file = RecordFile.read(path)
-    parsed = [_parse_line(record.values) for record in file.records()]
-    lines = [line for line in parsed if line is not None]
-    message = f"{len(parsed) - len(lines)} lines have no times or no text; they are left out"
-    return JsonSubtitles(lines, file.problems + ([Problem(path, 0, "", message)] if len(lines) < len(parsed) else []))
+    lines, problem = valid_lines(_parse_line(record.values) for record in file.records())
+    return JsonSubtitles(lines, file.problems + ([Problem(path, 0, "", problem)] if problem else []))
 
 
 def _parse_line(values: Mapping[str, Any]) -> Subtitle | None:
     times = values.get("timestamp")
     start, end = times if isinstance(times, list) and len(times) == 2 else (values.get("start"), values.get("end"))
-    text, start_s, end_s = values.get("line", values.get("text")), _seconds(start), _seconds(end)
-    if start_s is None or end_s is None or end_s < start_s or not isinstance(text, str) or not text.strip():
-        return None
-    return Subtitle(start_s, end_s, " ".join(text.split()))
+    return read_line(_seconds(start), _seconds(end), values.get("line", values.get("text")))
 
 
 def _seconds(value: Any) -> float | None:

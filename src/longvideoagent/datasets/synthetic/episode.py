@@ -23,7 +23,6 @@ from longvideoagent.datasets.synthetic.render import (
     render_video,
     shirt_box,
     sign_box,
-    write_srt,
 )
 from longvideoagent.datasets.synthetic.scenario import (
     COLOUR_RGB,
@@ -37,6 +36,7 @@ from longvideoagent.datasets.synthetic.scenario import (
 )
 from longvideoagent.fs import atomic_path
 from longvideoagent.index.open import open_video
+from longvideoagent.media.subtitles import subtitle_text
 from longvideoagent.progress import Progress, no_progress
 
 KINDS = ("dialogue", "pixels", "both", "before_after")
@@ -96,7 +96,8 @@ def write_episode(scenes: Sequence[Scene], video: Path, progress: Progress = no_
     metadata_file.unlink(missing_ok=True)  # from here until it is written again the episode is incomplete
     with atomic_path(video) as partial:
         render_video(scenes, partial, progress)
-    write_srt(scenes, subtitles)
+    lines = [line for scene in scenes for line in scene.subtitles]
+    subtitles.write_text(subtitle_text(lines, "srt"), encoding="utf-8")
     metadata_file.write_text(json.dumps({"scenes": fields}, indent=1, ensure_ascii=False), encoding="utf-8")
 
 

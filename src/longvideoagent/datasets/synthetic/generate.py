@@ -123,11 +123,11 @@ def _read_config(out: Path) -> dict[str, Any]:
 
 def scene_timeline(name: str, scenes: Sequence[Scene]) -> Timeline:
     """One clip a scene, with TVQA's names of clips."""
-    clips = []
-    for scene in scenes:
-        lines = tuple(Subtitle(line.start_s, line.end_s, f"{line.speaker}: {line.text}") for line in scene.lines)
-        clips.append(Clip(f"{name}_seg01_clip_{scene.index:02}", scene.start_s, scene.end_s, lines))
-    return Timeline(tuple(clips))
+    return Timeline(
+        tuple(
+            Clip(f"{name}_seg01_clip_{scene.index:02}", scene.start_s, scene.end_s, scene.subtitles) for scene in scenes
+        )
+    )
 
 
 def balance_answers(samples: dict[str, list[Sample]], seed: int) -> dict[str, list[Sample]]:

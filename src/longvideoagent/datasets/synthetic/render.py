@@ -1,4 +1,4 @@
-"""Render scenes: h264 video, SubRip subtitles, and the boxes of what is drawn."""
+"""Render scenes: h264 video, and the boxes of what is drawn."""
 
 from __future__ import annotations
 
@@ -140,18 +140,3 @@ def _draw_text(
 def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font that Pillow includes, so that every machine draws the same."""
     return ImageFont.load_default(size_px)
-
-
-def write_srt(scenes: Sequence[Scene], path: Path) -> None:
-    """Write the dialogue as SubRip subtitles."""
-    blocks = []
-    for number, line in enumerate((line for scene in scenes for line in scene.lines), start=1):
-        span = f"{_format_srt_time(line.start_s)} --> {_format_srt_time(line.end_s)}"
-        blocks.append(f"{number}\n{span}\n{line.speaker}: {line.text}\n")
-    path.write_text("\n".join(blocks), encoding="utf-8")
-
-
-def _format_srt_time(time_s: float) -> str:
-    milliseconds = round(time_s * 1000)
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{milliseconds:03}"

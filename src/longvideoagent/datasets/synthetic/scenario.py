@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from longvideoagent.core.types import Subtitle
+
 SCENE_S = 60.0
 COLOUR_RGB = {
     "red": (205, 40, 40),
@@ -137,6 +139,11 @@ class Scene:
     def end_s(self) -> float:
         """The start of the next scene."""
         return self.start_s + SCENE_S
+
+    @property
+    def subtitles(self) -> tuple[Subtitle, ...]:
+        """The lines as subtitles."""
+        return tuple(Subtitle(line.start_s, line.end_s, f"{line.speaker}: {line.text}") for line in self.lines)
 
     def line(self, role: str) -> Line:
         """The line with that role."""
