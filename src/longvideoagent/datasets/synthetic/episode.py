@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from longvideoagent.core.types import Question, Timeline
-from longvideoagent.datasets.gold import Box, Gold, Sample
+from longvideoagent.datasets.gold import Box, Gold, Sample, Span
 from longvideoagent.datasets.longtvqa.write import read_json
 from longvideoagent.datasets.synthetic.render import (
     PROP_CROSSING_S,
-    BoxPx,
     prop_box,
     render_video,
     shirt_box,
@@ -31,6 +30,7 @@ from longvideoagent.datasets.synthetic.scenario import (
     SCENE_S,
     SIGNS,
     WORDS,
+    Figure,
     Scene,
     generate_scenes,
 )
@@ -56,12 +56,10 @@ class SyntheticEpisode:
 class _QuestionDraft:
     """A question before its options are shuffled and its clip is known."""
 
-    kind: str
     text: str
     correct_option: str
     wrong: Sequence[str]
-    start_s: float
-    end_s: float
+    span: Span
     boxes: tuple[Box, ...] = ()
 
 
@@ -117,28 +115,22 @@ def write_questions(
         templates = _TEMPLATES[kind]
         for number, scene in enumerate(rng.sample(list(scenes), min(questions_per_kind, len(scenes)))):
             draft = templates[number % len(templates)](scene, scenes, rng)
-            samples.append(_to_sample(draft, timeline, f"s{seed}-{kind}-{number}", rng))
+            samples.append(_to_sample(draft, kind, timeline, f"s{seed}-{kind}-{number}", rng))
     return tuple(samples)
 
 
-def _to_sample(draft: _QuestionDraft, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
+def _to_sample(draft: _QuestionDraft, kind: str, timeline: Timeline, question_id: str, rng: random.Random) -> Sample:
     wrong = [option for option in dict.fromkeys(draft.wrong) if option != draft.correct_option][: NUM_OPTIONS - 1]
     options = [draft.correct_option, *wrong]
     rng.shuffle(options)
     question = Question(draft.text, tuple(options), question_id)
-    clip = timeline.clip_at((draft.start_s + draft.end_s) / 2).label
-    gold = Gold(
-        options.index(draft.correct_option), clip, draft.start_s, draft.end_s, draft.boxes, draft.correct_option
-    )
-    return Sample(question, gold, draft.kind)
+    clip = timeline.clip_at(sum(draft.span) / 2).label
+    gold = Gold(options.index(draft.correct_option), clip, *draft.span, draft.boxes, draft.correct_option)
+    return Sample(question, gold, kind)
 
 
 Template = Callable[[Scene, Sequence[Scene], random.Random], _QuestionDraft]
 """Writes a question about a scene; the other scenes supply wrong options."""
-
-
-def _box(time_s: float, box: BoxPx, label: str) -> tuple[Box, ...]:
-    return (Box(time_s, *box, label),)
 
 
 def _wrong_options(rng: random.Random, own: Sequence[str], pool: Sequence[str]) -> list[str]:
@@ -147,106 +139,81 @@ def _wrong_options(rng: random.Random, own: Sequence[str], pool: Sequence[str]) 
     return [*own, *rng.sample(others, len(others))]
 
 
+# --- dialogue: a line gives the answer -----------------------------------------------------------
+
+
 def _requested_item(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
-    line = scene.line("ask")
-    return _QuestionDraft(
-        "dialogue",
-        f"At the {scene.place}, what does somebody ask to be brought?",
-        f"the {scene.item}",
-        _wrong_options(rng, [], [f"the {other.item}" for other in scenes]),
-        line.start_s,
-        line.end_s,
-    )
+    text = f"At the {scene.place}, what does somebody ask to be brought?"
+    wrong = _wrong_options(rng, [], [f"the {other.item}" for other in scenes])
+    return _QuestionDraft(text, f"the {scene.item}", wrong, scene.line("ask").span)
 
 
 def _late_reason(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     line = scene.line("late")
+    text = f"At the {scene.place}, why is {line.speaker} late?"
     reasons = [other.reason for other in scenes] + list(REASONS)
-    return _QuestionDraft(
-        "dialogue",
-        f"At the {scene.place}, why is {line.speaker} late?",
-        "because the {} {}".format(*scene.reason),
-        _wrong_options(rng, [], ["because the {} {}".format(*reason) for reason in reasons]),
-        line.start_s,
-        line.end_s,
-    )
+    wrong = _wrong_options(rng, [], ["because the {} {}".format(*reason) for reason in reasons])
+    return _QuestionDraft(text, "because the {} {}".format(*scene.reason), wrong, line.span)
 
 
 def _late_person(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     line = scene.line("late")
-    own = [figure.name for figure in scene.figures]
-    return _QuestionDraft(
-        "dialogue",
-        f"At the {scene.place}, who is late?",
-        line.speaker,
-        _wrong_options(rng, own, NAMES),
-        line.start_s,
-        line.end_s,
-    )
+    wrong = _wrong_options(rng, [figure.name for figure in scene.figures], NAMES)
+    return _QuestionDraft(f"At the {scene.place}, who is late?", line.speaker, wrong, line.span)
+
+
+# --- pixels and both: a frame gives the answer ---------------------------------------------------
 
 
 def _shirt_word(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     figure = rng.choice(scene.figures)
-    return _QuestionDraft(
-        "pixels",
-        f"At the {scene.place}, what word is on {figure.name}'s shirt?",
-        figure.word,
-        _shirt_words(scene, scenes, rng),
-        scene.start_s,
-        scene.end_s,
-        _box(scene.start_s + SCENE_S / 2, shirt_box(figure), f"{figure.name}'s shirt"),
-    )
+    text = f"At the {scene.place}, what word is on {figure.name}'s shirt?"
+    wrong = _wrong_words(scene, scenes, rng)
+    return _QuestionDraft(text, figure.word, wrong, scene.span, _shirt(figure, scene.start_s + SCENE_S / 2))
 
 
 def _shirt_colour(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     figure = rng.choice(scene.figures)
-    own = [other.colour for other in scene.figures]
-    return _QuestionDraft(
-        "pixels",
-        f"At the {scene.place}, what colour is {figure.name}'s shirt?",
-        figure.colour,
-        _wrong_options(rng, own, sorted(COLOUR_RGB)),
-        scene.start_s,
-        scene.end_s,
-        _box(scene.start_s + SCENE_S / 2, shirt_box(figure), f"{figure.name}'s shirt"),
-    )
+    text = f"At the {scene.place}, what colour is {figure.name}'s shirt?"
+    wrong = _wrong_colours(scene, rng)
+    return _QuestionDraft(text, figure.colour, wrong, scene.span, _shirt(figure, scene.start_s + SCENE_S / 2))
 
 
 def _speakers_shirt(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
     line = scene.line("state")
     figure = scene.figure(line.speaker)
-    return _QuestionDraft(
-        "both",
-        f"What word is on the shirt of the person who says that the {scene.thing} is {scene.state}?",
-        figure.word,
-        _shirt_words(scene, scenes, rng),
-        line.start_s,
-        line.end_s,
-        _box(line.start_s, shirt_box(figure), f"{figure.name}'s shirt"),
-    )
+    text = f"What word is on the shirt of the person who says that the {scene.thing} is {scene.state}?"
+    wrong = _wrong_words(scene, scenes, rng)
+    return _QuestionDraft(text, figure.word, wrong, line.span, _shirt(figure, line.start_s))
 
 
-def _shirt_words(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> list[str]:
+def _shirt(figure: Figure, time_s: float) -> tuple[Box, ...]:
+    return (Box(time_s, *shirt_box(figure), f"{figure.name}'s shirt"),)
+
+
+def _wrong_words(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> list[str]:
     own = [figure.word for figure in scene.figures]
     return _wrong_options(rng, own, [figure.word for other in scenes for figure in other.figures] + list(WORDS))
 
 
-def _sign(kind: str, relation: str) -> Template:
+def _wrong_colours(scene: Scene, rng: random.Random) -> list[str]:
+    return _wrong_options(rng, [figure.colour for figure in scene.figures], sorted(COLOUR_RGB))
+
+
+# --- both and before_after: a line gives the moment, a frame the answer --------------------------
+
+
+def _sign(relation: str) -> Template:
     """A question about the sign when, before or after somebody says something."""
 
     def draft(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:
         line = scene.line("state")
+        text = f"What does the sign say {relation} {line.speaker} says that the {scene.thing} is {scene.state}?"
         shown = scene.signs[1] if relation == "after" else scene.signs[0]
-        span = (scene.sign_change_s, scene.end_s) if relation == "after" else (scene.start_s, scene.sign_change_s)
-        signs = [sign for other in scenes for sign in other.signs] + list(SIGNS)
-        return _QuestionDraft(
-            kind,
-            f"What does the sign say {relation} {line.speaker} says that the {scene.thing} is {scene.state}?",
-            shown,
-            _wrong_options(rng, list(scene.signs), signs),
-            *((line.start_s, line.end_s) if relation == "when" else span),
-            _box((span[0] + span[1]) / 2, sign_box(), "sign"),
-        )
+        wrong = _wrong_options(rng, list(scene.signs), [sign for other in scenes for sign in other.signs] + list(SIGNS))
+        shown_span = (scene.sign_change_s, scene.end_s) if relation == "after" else (scene.start_s, scene.sign_change_s)
+        boxes = (Box(sum(shown_span) / 2, *sign_box(), "sign"),)
+        return _QuestionDraft(text, shown, wrong, line.span if relation == "when" else shown_span, boxes)
 
     return draft
 
@@ -254,23 +221,18 @@ def _sign(kind: str, relation: str) -> Template:
 def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _QuestionDraft:  # noqa: ARG001 (a Template)
     line = scene.line("warn")
     hazard = line.text.rstrip("!").split()[-1]
-    middle_s = scene.prop_start_s + PROP_CROSSING_S / 2
-    own = [figure.colour for figure in scene.figures]
-    return _QuestionDraft(
-        "before_after",
-        f"At the {scene.place}, what colour is the box that moves right after {line.speaker} "
-        f"says to mind the {hazard}?",
-        scene.prop_colour,
-        _wrong_options(rng, own, sorted(COLOUR_RGB)),
-        scene.prop_start_s,
-        scene.prop_start_s + PROP_CROSSING_S,
-        _box(middle_s, prop_box(scene, middle_s), "box"),
+    text = (
+        f"At the {scene.place}, what colour is the box that moves right after {line.speaker} says to mind the {hazard}?"
     )
+    middle_s = scene.prop_start_s + PROP_CROSSING_S / 2
+    span = (scene.prop_start_s, scene.prop_start_s + PROP_CROSSING_S)
+    boxes = (Box(middle_s, *prop_box(scene, middle_s), "box"),)
+    return _QuestionDraft(text, scene.prop_colour, _wrong_colours(scene, rng), span, boxes)
 
 
 _TEMPLATES: dict[str, tuple[Template, ...]] = {
     "dialogue": (_requested_item, _late_reason, _late_person),
     "pixels": (_shirt_word, _shirt_colour),
-    "both": (_speakers_shirt, _sign("both", "when")),
-    "before_after": (_sign("before_after", "after"), _moving_box, _sign("before_after", "before")),
+    "both": (_speakers_shirt, _sign("when")),
+    "before_after": (_sign("after"), _moving_box, _sign("before")),
 }

@@ -114,6 +114,11 @@ class Line:
     role: str
     """The purpose of the line: place, ask, late, state, warn or talk."""
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start and end in seconds."""
+        return self.start_s, self.end_s
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -139,6 +144,11 @@ class Scene:
     def end_s(self) -> float:
         """The start of the next scene."""
         return self.start_s + SCENE_S
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Start and end in seconds."""
+        return self.start_s, self.end_s
 
     @property
     def subtitles(self) -> tuple[Subtitle, ...]:
