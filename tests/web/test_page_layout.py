@@ -65,7 +65,7 @@ def views(server: RunningServer) -> dict[str, str]:
         f"#/jobs/{job}": answer,
         f"#/runs/{one}": "#run-rows tr",
         f"#/runs/{one}?question={question}": answer,
-        f"#/runs/{one}?with={two}&question={question}": ".trajectory:nth-child(2) .answer-text",
+        f"#/runs/{one}?with={two}&question={question}": ".trace:nth-child(2) .answer-text",
     }
 
 

@@ -25,7 +25,7 @@ def test_steps_live_and_stopped(library: Path, tmp_path: Path, open_page: OpenPa
         expect(page.locator("#steps .step[data-kind=look]").first).to_be_visible()
         assert page.locator("#answer:visible").count() == 0
         page.click("#stop-button")
-        expect(page.locator("#trajectories")).to_contain_text("Stopped")
+        expect(page.locator("#traces")).to_contain_text("Stopped")
         expect(page.locator("#stop-button")).not_to_be_visible()
         (job,) = server.get("/api/jobs")["jobs"]
         assert job["state"] == "stopped"
@@ -169,8 +169,8 @@ def test_job_unknown_to_the_server(library: Path, tmp_path: Path, open_page: Ope
         page.goto(f"{server.url}/#/jobs/{running}")
         expect(page.locator("#stop-button")).to_be_visible()
         page.route(f"**/api/jobs/{running}", lambda route: route.fulfill(status=404, json=not_found))
-        expect(page.locator("#trajectories")).to_contain_text("no job has this id")
-        expect(page.locator("#trajectories")).not_to_contain_text("Trying again")
+        expect(page.locator("#traces")).to_contain_text("no job has this id")
+        expect(page.locator("#traces")).not_to_contain_text("Trying again")
         expect(page.locator("#stop-button")).not_to_be_visible()
         page.click("#ask-again")
         expect(page.locator("#question")).to_have_value("Where is the kettle?")
@@ -203,7 +203,7 @@ def test_history_shows_questions_of_others(library: Path, open_page: OpenPage) -
         expect(page.locator("#history")).to_contain_text("Where is the kettle?")
 
 
-def test_trajectory_downloads(library: Path, open_page: OpenPage) -> None:
+def test_trace_downloads(library: Path, open_page: OpenPage) -> None:
     with serving(library) as server:
         job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         server.ended(job)

@@ -30,7 +30,7 @@ def test_run_filtered_opened_and_compared(run_library: Path, open_page: OpenPage
         expect(page.locator("#run-rows tr")).to_have_count(1)
         page.locator("#run-rows tr a").first.click()
         expect(page.locator("#steps .step").first).to_be_visible()
-        expect(page.locator("#trajectories")).to_contain_text("A lantern")  # the gold answer
+        expect(page.locator("#traces")).to_contain_text("A lantern")  # the gold answer
         page.reload()
         expect(page.locator("#steps .step").first).to_be_visible()
         page.select_option("#compare-with", two["id"])
@@ -38,6 +38,6 @@ def test_run_filtered_opened_and_compared(run_library: Path, open_page: OpenPage
         expect(page.locator("#run-rows tr")).to_have_count(6)
         page.locator("#run-rows tr a").first.click()
         expect(page.locator(".steps")).to_have_count(2)
-        expect(page.locator("#trajectories")).to_be_in_viewport()
+        expect(page.locator("#traces")).to_be_in_viewport()
         page.fill("#filter-text", "no such words")
         expect(page.locator("#run-count")).to_have_text("No question matches.")

@@ -8,7 +8,7 @@ import { byId, element, scrollToElement, setVisible } from "./dom.js";
 import { formatPercent } from "./format.js";
 import { jobHash, navigateTo } from "./routes.js";
 import { timelineMarks } from "./timeline-marks.js";
-import { TrajectoryView } from "./trajectory-view.js";
+import { TraceView } from "./trace-view.js";
 
 const RETRY_MS = 2000;
 export const NOT_OPENED = "The question was not sent because the video could not be opened.";
@@ -74,7 +74,7 @@ export class JobView {
   #events = null;
   /** The id of the job shown, or null. */
   #id = null;
-  /** @type {TrajectoryView|null} */
+  /** @type {TraceView|null} */
   #view = null;
   /** @type {JobProgress|null} */
   #progress = null;
@@ -198,12 +198,12 @@ export class JobView {
   #begin(job) {
     this.close();
     this.#id = job.id;
-    this.#view = new TrajectoryView();
+    this.#view = new TraceView();
     this.#progress = new JobProgress(() => this.#stop(job.id));
     this.#announcer = new JobAnnouncer();
     this.#renderedActions = "";
     this.#view.before(this.#progress.element);
-    byId("trajectories").replaceChildren(this.#view.element);
+    byId("traces").replaceChildren(this.#view.element);
     if (job.is_playable) this.#viewer.open(job.video_id);
     else this.#viewer.openWithTimeline(null, job.video_name, { duration_s: null, clips: [] });
     if (!isRunning(job)) this.#announcer.announceEnd(job);

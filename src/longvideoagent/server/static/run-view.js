@@ -10,7 +10,7 @@ import { formatPercent, optionLabel, pluralize } from "./format.js";
 import { navigateTo, runHash } from "./routes.js";
 import { RunTable, verdictBadge } from "./run-table.js";
 import { timelineMarks } from "./timeline-marks.js";
-import { TrajectoryView } from "./trajectory-view.js";
+import { TraceView } from "./trace-view.js";
 
 export class RunView {
   #parts;
@@ -56,7 +56,7 @@ export class RunView {
   close() {
     if (!this.#route) return;
     this.#route = null;
-    byId("trajectories").replaceChildren();
+    byId("traces").replaceChildren();
   }
 
   async #showRuns(route) {
@@ -96,7 +96,7 @@ export class RunView {
     const { id, other, question } = route;
     if (!question) {
       this.#parts.viewer.close();
-      byId("trajectories").replaceChildren(
+      byId("traces").replaceChildren(
         element("p", { class: "empty" }, "Choose a question to see the steps to its answer."),
       );
       return;
@@ -115,15 +115,15 @@ export class RunView {
     });
     this.#parts.viewer.mark(timelineMarks(recorded.trace, { gold: recorded.gold }));
     const cards = [first ? this.#card(first, other ? "A" : "") : null, second ? this.#card(second, "B") : null];
-    byId("trajectories").replaceChildren(...cards.filter(Boolean));
-    if (isChosen) this.#scrollToTrajectories();
+    byId("traces").replaceChildren(...cards.filter(Boolean));
+    if (isChosen) this.#scrollToTraces();
     announce(`${recorded.trace.question} ${recorded.correct ? "Correct" : "Not correct"}.`);
     await opening;
   }
 
-  /** The trajectories are below the table, perhaps outside the view. */
-  #scrollToTrajectories() {
-    const shown = byId("trajectories");
+  /** The traces are below the table, perhaps outside the view. */
+  #scrollToTraces() {
+    const shown = byId("traces");
     const isBelow = shown.getBoundingClientRect().top > innerHeight / 2;
     if (this.#route.other || isBelow) scrollToElement(shown, "start");
   }
@@ -137,7 +137,7 @@ export class RunView {
   #card(recorded, name) {
     const { trace, gold, video_id: video, correct } = recorded;
     const isSecond = name === "B";
-    const view = new TrajectoryView({ isSecond });
+    const view = new TraceView({ isSecond });
     const playback = { video, clips: recorded.clips, seek: (time_s) => this.#parts.viewer.seek(time_s) };
     const { question, options } = trace;
     const title = name ? `Run ${name}` : "";

@@ -4,8 +4,8 @@ import { showAnswer } from "./answer-view.js";
 import { element, renderIfChanged, setVisible, textElement } from "./dom.js";
 import { optionList, StepList } from "./step-list.js";
 
-export class TrajectoryView {
-  #head = element("div", { class: "trajectory-head" });
+export class TraceView {
+  #head = element("div", { class: "trace-head" });
   #before = element("div");
   #answer;
   #actions = element("div", { class: "actions" });
@@ -27,7 +27,7 @@ export class TrajectoryView {
     this.#steps = new StepList(this.#list);
     this.element = element(
       "article",
-      { class: "trajectory" },
+      { class: "trace" },
       this.#head,
       this.#before,
       this.#answer,
