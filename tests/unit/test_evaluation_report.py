@@ -41,7 +41,7 @@ def test_report_is_self_contained_and_escaped(tmp_path: Path) -> None:
     rows = json.loads(page.split('id="rows">')[1].split("</script>")[0])
     shown = HOSTILE.replace("\ud800", "?")  # lone surrogates in a data set are replaced
     assert [row["question"] for row in rows] == [shown, "What does Otto hold ?"]
-    shown_traces = trajectories(page)
+    shown_traces = embedded_traces(page)
     assert shown_traces[0]["options"][2] == shown
     assert [each["answer"] for each in shown_traces] == [shown, "A saw"]
 
@@ -53,7 +53,7 @@ def test_report_shows_frames(tmp_path: Path) -> None:
     assert "data:image/jpeg;base64," in write_report(tmp_path / "run").read_text()
 
 
-def trajectories(page: str) -> list[Json]:
+def embedded_traces(page: str) -> list[Json]:
     return [json.loads(block) for block in re.findall(r'id="t\d+">(.*?)</script>', page)]
 
 
@@ -61,16 +61,16 @@ def test_report_frames_missing(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")
     run(eval_config(release, agents="grounding+vision"), tmp_path / "run")
-    before = trajectories(write_report(tmp_path / "run").read_text())
+    before = embedded_traces(write_report(tmp_path / "run").read_text())
     assert [each["missing_frames"] for each in before] == [0, 0, 0, 0]
     shutil.rmtree(release / "frames" / CLIPS[1])
-    after = trajectories(write_report(tmp_path / "run").read_text())
+    after = embedded_traces(write_report(tmp_path / "run").read_text())
     assert any(each["missing_frames"] for each in after)
     for pair in zip(after, before, strict=True):
         urls, all_urls = ([evidence["frame"] for evidence in trace["evidence"] if evidence["frame"]] for trace in pair)
         assert set(urls) <= set(all_urls)
     release.rename(tmp_path / "moved")
-    assert any(each["missing_frames"] for each in trajectories(write_report(tmp_path / "run").read_text()))
+    assert any(each["missing_frames"] for each in embedded_traces(write_report(tmp_path / "run").read_text()))
 
 
 def test_report_without_the_extra_of_the_data(

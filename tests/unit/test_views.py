@@ -138,7 +138,7 @@ def test_page_frames_missing(tmp_path: Path) -> None:
     rollout.receive(Reply("<answer>Grey</answer>"))
     shutil.rmtree(tmp_path / CLIPS[1])
     page = render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [rollout.trace])
-    assert page.count("<img ") == page.count("the frame is gone") == 2  # in the look, and as evidence
+    assert page.count("<img ") == page.count("the frame is not available") == 2  # in the look, and as evidence
 
 
 def test_page_candidates_are_not_the_window(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demonstration: a sample episode, one question of each kind, and a page with the trajectories."""
+"""The demonstration: a sample episode, one question of each kind, and a page with the traces."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
         traces.append(trace)
     page = folder / "demo.html"
     write_page(page, "Four questions about a sample episode", video, traces)
-    console.print(f"\n{num_correct} of {len(traces)} answers are correct. Trajectories with frames: {page}")
+    console.print(f"\n{num_correct} of {len(traces)} answers are correct. Traces with frames: {page}")
     return num_correct == len(traces)
 
 

@@ -205,7 +205,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The page; else report.html in the run's folder.")] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, if it has moved; for frames.")] = None,
 ) -> None:
-    """Write a run of lva eval or lva train as one HTML page: numbers, plots, and trajectories."""
+    """Write a run of lva eval or lva train as one HTML page: numbers, plots, and traces."""
     from longvideoagent.cli.console import check_page, note, progress_bar
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.training.run_dir import is_training_run

@@ -86,7 +86,7 @@ def ask(
     parallel_looks: ParallelLooks = 1,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write the trajectory with frames to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the trace with frames to this file.")] = None,
 ) -> None:
     """Ask a video a question."""
     from longvideoagent.agents.build import cache_path, load_team
@@ -165,7 +165,7 @@ def demo(
 ) -> None:
     """Render a sample episode and ask it four questions.
 
-    The trajectories, with frames, are written to demo.html next to the sample.
+    The traces, with frames, are written to demo.html next to the sample.
     """
     from longvideoagent.cli.demo import run_demo
 

@@ -1,6 +1,6 @@
-"""A run as one self-contained HTML page: numbers, plots, a filter, every trajectory.
+"""A run as one self-contained HTML page: numbers, plots, a filter, every trace.
 
-The page's own script builds a trajectory when it is opened, and inserts all text as text. The subtitles of a clip are
+The page's own script builds a trace when it is opened, and inserts all text as text. The subtitles of a clip are
 embedded once for each video; frames are embedded, small, until ``MAX_FRAME_BYTES`` are used up.
 """
 
@@ -61,7 +61,7 @@ def write_report(
         z=Z_95,
         rows=_script([questions.row(name) for name in finished]),
         clips=_script(questions.clips),
-        trajectories=[questions.trajectories[name] for name in finished],
+        traces=[questions.traces[name] for name in finished],
     )
     atomic_write_text(path, text)
     return path
@@ -90,7 +90,7 @@ class _Questions:
     samples: dict[str, Sample]
     data: Dataset | None
     scores: dict[str, SampleScore] = field(default_factory=dict)
-    trajectories: dict[str, Markup] = field(default_factory=dict)
+    traces: dict[str, Markup] = field(default_factory=dict)
     """As JSON."""
     clips: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     """By video and label: start, end, and lines as [second, text]."""
@@ -100,7 +100,7 @@ class _Questions:
         """Add a finished question."""
         name = trace.question.id
         self.scores[name] = score_sample(self.samples[name], trace)
-        self.trajectories[name] = _script(self._trajectory(view_trace(trace)))
+        self.traces[name] = _script(self._trace(view_trace(trace)))
 
     def row(self, name: str) -> dict[str, Any]:
         """What the list shows of a question."""
@@ -116,7 +116,7 @@ class _Questions:
             "num_rounds": score.num_rounds,
         }
 
-    def _trajectory(self, view: TraceView) -> dict[str, Any]:
+    def _trace(self, view: TraceView) -> dict[str, Any]:
         sample = self.samples[view.question.id]
         frames = self._thumbnails(sample, view)
         return {

@@ -75,11 +75,11 @@ def _data_url(jpeg: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A clip on the timeline; ``left`` and ``width`` are percent of the video."""
+    """A clip on the timeline, placed in percent of the video."""
 
     clip: Clip
-    left: float
-    width: float
+    left_percent: float
+    width_percent: float
     is_visited: bool
     density: float
 
