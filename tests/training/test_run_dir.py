@@ -1,4 +1,4 @@
-"""The folder of a training run: checkpoints, earlier formats, its report."""
+"""The folder of a training run: checkpoints, earlier versions, its report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from longvideoagent.training.config import RLConfig, SftConfig, TrainingConfig
 from longvideoagent.training.run_dir import RunDir, is_training_run, read_settings
 from tests.plugins.cli import lva
 
-FORMAT_1: dict[str, Any] = {
+VERSION_1: dict[str, Any] = {
     "algorithm": "grpo", "model": "m", "style": "continuation", "look_tag": "search", "prompt_file": None,
     "reward": {"right": 1.0, "look_cost": 0.05},
     "limits": {"prompt": 600, "response": 900, "reply": 48, "least_reply": 24},
@@ -23,8 +23,8 @@ FORMAT_1: dict[str, Any] = {
     "data": "d", "rows": "r", "split": "train", "held_out": "h", "held_out_every": 10, "team": "offline",
     "max_rounds": 4, "window": 1, "group": 8, "temperature": 1.0, "vllm_memory": None,
 }  # fmt: skip
-"""config.json of a run folder before formats were numbered."""
-FORMAT_2 = {
+"""config.json of a run folder before versions were numbered."""
+CONFIG = {
     "model": "m", "out": "o", "reward": {"correct": 1.0, "look_cost": 0.05},
     "limits": {
         "max_prompt_tokens": 600, "max_response_tokens": 900, "max_reply_tokens": 48, "min_reply_tokens": 24,
@@ -51,16 +51,16 @@ def test_run_dir_latest_complete_checkpoint(tmp_path: Path) -> None:
     assert run_dir.checkpoint == tmp_path / "checkpoint-10"
 
 
-def test_run_dir_format_1_resumes(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(FORMAT_1))
+def test_run_dir_version_1_resumes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(VERSION_1))
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward_right": 0.5, "did_not_fit": 2}\n{"step": 2}\n')
     (tmp_path / "held_out.jsonl").write_text('{"step": 0, "n": 4, "accuracy": 0.5, "did_not_fit": 0}\n')
     (tmp_path / "checkpoint-1").mkdir()
     (tmp_path / "checkpoint-1" / "trainer_state.json").write_text("{}")
-    now = settings(RLConfig.model_validate(FORMAT_2), "grpo")
+    now = settings(RLConfig.model_validate(CONFIG), "grpo")
     RunDir(tmp_path).claim(now)
     assert read_settings(tmp_path) == now
-    assert json.loads((tmp_path / "config.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "config.json").read_text())["version"] == 3
     assert list(RunDir(tmp_path).lines("metrics.jsonl")) == [{"step": 1, "reward_correct": 0.5, "prompt_too_long": 2}]
     evaluation = {"step": 0, "questions": 4, "accuracy": 0.5, "prompt_too_long": 0}
     assert list(RunDir(tmp_path).lines("eval.jsonl")) == [evaluation]
@@ -68,29 +68,43 @@ def test_run_dir_format_1_resumes(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint-1").exists()
 
 
-def test_run_dir_format_1_sft(tmp_path: Path) -> None:
+def test_run_dir_version_2_resumes(tmp_path: Path) -> None:
+    now = settings(RLConfig.model_validate(CONFIG), "grpo")
+    (tmp_path / "config.json").write_text(json.dumps({"format": 2, **now}))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "reward_correct": 0.5}\n{"step": 2}\n')
+    (tmp_path / "rollouts.jsonl").write_text('{"step": 1, "trace": {}}\n')
+    (tmp_path / "checkpoint-1").mkdir()
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_text("{}")
+    assert read_settings(tmp_path) == now
+    RunDir(tmp_path).claim(now)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"version": 3, **now}
+    assert list(RunDir(tmp_path).lines("metrics.jsonl")) == [{"step": 1, "reward_correct": 0.5}]
+    assert list(RunDir(tmp_path).lines("rollouts.jsonl")) == [{"step": 1, "trace": {}}]
+
+
+def test_run_dir_version_1_sft(tmp_path: Path) -> None:
     rl_only = {"data", "rows", "split", "held_out", "held_out_every", "team", "max_rounds", "window", "group"}
-    old = {name: value for name, value in FORMAT_1.items() if name not in rl_only | {"temperature", "vllm_memory"}}
+    old = {name: value for name, value in VERSION_1.items() if name not in rl_only | {"temperature", "vllm_memory"}}
     old |= {"algorithm": "sft", "runs": ["r"], "only_right": False, "least_reward": None, "optimizer": "adamw"}
     (tmp_path / "config.json").write_text(json.dumps(old))
     rl_fields = {"questions_per_step", "data", "rows", "eval_rows", "eval_steps", "max_rounds", "num_generations"}
-    new = {name: value for name, value in FORMAT_2.items() if name not in rl_fields}
+    new = {name: value for name, value in CONFIG.items() if name not in rl_fields}
     new |= {"runs": ["r"], "only_correct": False, "sequences_per_step": 8}
     RunDir(tmp_path).check(settings(SftConfig.model_validate(new), "sft"))
 
 
 def test_run_dir_other_settings(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(FORMAT_1))
-    now = settings(RLConfig.model_validate(FORMAT_2 | {"max_steps": 41}), "grpo")
+    (tmp_path / "config.json").write_text(json.dumps(VERSION_1))
+    now = settings(RLConfig.model_validate(CONFIG | {"max_steps": 41}), "grpo")
     with pytest.raises(UsageError, match=r"other settings \(max_steps: 40 -> 41\); choose another out"):
         RunDir(tmp_path).check(now)
-    assert json.loads((tmp_path / "config.json").read_text()) == FORMAT_1  # a check writes nothing
+    assert json.loads((tmp_path / "config.json").read_text()) == VERSION_1  # a check writes nothing
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 3, "algorithm": "grpo"}', "run format 3.* upgrade longvideoagent"),
+        ('{"version": 4, "algorithm": "grpo"}', "has version 4.* upgrade longvideoagent"),
         ("[1]", "not a JSON object"),
         ("{", "not the settings of a training run"),
     ],
@@ -108,7 +122,7 @@ def test_training_report_without_first_metrics(tmp_path: Path) -> None:
     from longvideoagent.training.plots import write_training_report
 
     run_dir = RunDir(tmp_path)
-    (tmp_path / "config.json").write_text('{"format": 2, "algorithm": "grpo", "limits": {"max_prompt_tokens": 9}}')
+    (tmp_path / "config.json").write_text('{"version": 3, "algorithm": "grpo", "limits": {"max_prompt_tokens": 9}}')
     assert "no step has finished yet" in lva("report", tmp_path).stderr
     run_dir.append("metrics.jsonl", {"step": 1, "epoch": 0.1})
     run_dir.append("metrics.jsonl", {"step": 2, "accuracy": 0.5, "reward": 1.0})
@@ -127,10 +141,10 @@ def test_training_report_without_first_metrics(tmp_path: Path) -> None:
 
 @pytest.mark.torch
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib: make test-all installs it")
-def test_training_report_format_1(tmp_path: Path) -> None:
+def test_training_report_version_1(tmp_path: Path) -> None:
     from longvideoagent.training.plots import write_training_report
 
-    (tmp_path / "config.json").write_text(json.dumps(FORMAT_1))
+    (tmp_path / "config.json").write_text(json.dumps(VERSION_1))
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "accuracy": 0.5, "did_not_fit": 1}\n')
     line = {"step": 1, "n": 4, "accuracy": 0.25, "rounds": 2, "looks": 1, "relocations": 0, "failed": 0}
     (tmp_path / "held_out.jsonl").write_text(json.dumps(line | {"did_not_fit": 7}) + "\n")

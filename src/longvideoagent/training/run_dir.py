@@ -1,7 +1,7 @@
 """The folder of a training run: begun, resumed, appended to, migrated.
 
 ==================  ===============================================================================
-``config.json``     what decides the run, and the format of the folder
+``config.json``     what decides the run, and the version of the folder
 ``checkpoint-N/``   the trainer's checkpoints; the run resumes from the latest
 ``metrics.jsonl``   a line per step: loss; for rollouts reward and its parts, tool use, outages
 ``eval.jsonl``      a line per evaluation on ``eval_rows``
@@ -28,8 +28,8 @@ METRICS, EVAL, ROLLOUTS = "metrics.jsonl", "eval.jsonl", "rollouts.jsonl"
 CURVES, REPORT = "curves.png", "report.html"
 TRAINER_STATE = "trainer_state.json"
 """The file that transformers writes last into a checkpoint."""
-FORMAT = 2
-"""Of the folder; formats before it are migrated (see ``migrate``)."""
+VERSION = 3
+"""Of the folder; earlier ones are migrated (see ``RunDir.migrate``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RunDir:
         self.check(settings)
         if (self.path / CONFIG).exists():
             self.migrate()
-        atomic_write_text(self.path / CONFIG, json.dumps({"format": FORMAT, **settings}, indent=1) + "\n")
+        self._write_config(settings)
         last_step = _checkpoint_step(self.checkpoint) if self.checkpoint is not None else -1
         for name in (METRICS, EVAL, ROLLOUTS):
             if (self.path / name).exists():
@@ -91,18 +91,26 @@ class RunDir:
             yield from read_json_lines(self.path / name, "delete that line")
 
     def migrate(self) -> None:
-        """Bring a folder of an earlier format to the present one. Deletes nothing; ``config.json`` is written last, so
+        """Bring a folder of an earlier version to the present one. Deletes nothing; ``config.json`` is written last, so
         that an interrupted migration starts again. Raises DataError as ``read_settings`` does."""
-        if _read_config(self.path / CONFIG).get("format", 1) == FORMAT:
+        version = _version(_read_config(self.path / CONFIG))
+        if version == VERSION:
             return
         settings = read_settings(self.path)
+        if version == 1:
+            self._migrate_lines_1()
+        self._write_config(settings)
+
+    def _migrate_lines_1(self) -> None:
         if (self.path / ROLLOUTS).exists():  # its lines were no complete traces, and cannot be converted
             (self.path / ROLLOUTS).rename(self.path / ROLLOUTS_1)
         for old, new in {METRICS: METRICS, HELD_OUT_1: EVAL}.items():
             if (self.path / old).exists():
                 lines = [_renamed(line, _METRIC_NAMES_1) for line in self.lines(old)]
                 self._rewrite(new, lines)
-        atomic_write_text(self.path / CONFIG, json.dumps({"format": FORMAT, **settings}, indent=1) + "\n")
+
+    def _write_config(self, settings: Mapping[str, Any]) -> None:
+        atomic_write_text(self.path / CONFIG, json.dumps({"version": VERSION, **settings}, indent=1) + "\n")
 
     def _rewrite(self, name: str, lines: list[dict[str, Any]]) -> None:
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
@@ -110,15 +118,21 @@ class RunDir:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """What decides the run of a folder, in the present format. Raises DataError for a folder without a training run,
-    and for a later format."""
+    """What decides the run of a folder, in the present version. Raises DataError for a folder without a training run,
+    and for a later version."""
     config = _read_config(path / CONFIG)
-    number = config.pop("format", 1)
-    if number == 1:
-        return _migrate_settings_1(config)
-    if number != FORMAT:
-        raise DataError(f"{path}: has run format {number}, which is not known here; upgrade longvideoagent")
-    return config
+    version = _version(config)
+    if version not in range(1, VERSION + 1):
+        raise DataError(f"{path}: has version {version}, which is not known here; upgrade longvideoagent")
+    settings = {name: value for name, value in config.items() if name not in ("version", "format")}
+    for migrate in _MIGRATIONS[version - 1 :]:
+        settings = migrate(settings)
+    return settings
+
+
+def _version(config: Mapping[str, Any]) -> Any:
+    """The version of a folder. Version 2 called it ``format``, and version 1 did not write it."""
+    return config.get("version", config.get("format", 1))
 
 
 def is_training_run(path: Path) -> bool:
@@ -151,7 +165,7 @@ def _checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-# --- format 1: its names, and those of format 2 ---------------------------------------------------
+# --- migrations -----------------------------------------------------------------------------------
 
 _SETTING_NAMES_1 = {
     "steps": "max_steps",
@@ -178,8 +192,8 @@ def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
     return {names.get(name, name): value for name, value in values.items()}
 
 
-def _migrate_settings_1(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of format 1 in the names of format 2."""
+def _from_version_1(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of version 2."""
     names = _SETTING_NAMES_1
     if settings.get("algorithm") == "sft":
         names = {**names, "batch": "sequences_per_step"}
@@ -191,3 +205,11 @@ def _migrate_settings_1(settings: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(migrated.get("reward"), Mapping):
         migrated["reward"] = _renamed(migrated["reward"], {"right": "correct"})
     return migrated
+
+
+def _from_version_2(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Version 3 has the same settings; only the name of its number differs."""
+    return dict(settings)
+
+
+_MIGRATIONS = (_from_version_1, _from_version_2)
