@@ -36,10 +36,13 @@ async def steps(question: Question, video: Video, team: Team, settings: RolloutS
         question: What is asked.
         video: An opened video; see ``open_video``.
         team: The agents; see ``load_team``.
-        settings: Bounds of the loop.
+        settings: Limits of the loop.
 
     Yields:
         The trace so far. Only the last one has an ``outcome``.
+
+    Raises:
+        DataError: A frame of the video cannot be read.
     """
     rollout = Rollout(question, video.timeline, settings, video.warnings)
     while rollout.request is not None:
@@ -80,11 +83,14 @@ def answer(
         question: What is asked.
         video: An opened video; it can be used for any number of questions.
         team: The agents; closed at the end, and usable again.
-        settings: Bounds of the loop; the default is five rounds.
+        settings: Limits of the loop; the default is five rounds.
         on_step: Called with the trace after each step.
 
     Returns:
         The finished trace. A failed agent is the outcome ``failed``, not an exception.
+
+    Raises:
+        DataError: A frame of the video cannot be read.
 
     Example:
         >>> video = open_video("talk.mp4")  # doctest: +SKIP
@@ -130,7 +136,7 @@ def ask(  # noqa: PLR0913 (the main public function)
         options: Answer choices; empty for an open question.
         subtitles: A subtitle file. By default, subtitles next to or inside the video are used.
         team: A team's name, a ``TeamConfig`` of models, or a loaded team.
-        settings: Bounds of the loop; the default is five rounds.
+        settings: Limits of the loop; the default is five rounds.
         progress: Called with a stage and its fraction while the video is opened.
 
     Returns:
@@ -138,7 +144,7 @@ def ask(  # noqa: PLR0913 (the main public function)
 
     Raises:
         DataError: The video, or a given file, cannot be read.
-        UsageError: The question or an option is empty, or the team does not exist.
+        UsageError: The question or an option is empty, or the team does not exist or needs something that is missing.
 
     Example:
         >>> trace = ask("talk.mp4", "Who is late?", ["Mira", "Otto"])  # doctest: +SKIP

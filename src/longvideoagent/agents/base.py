@@ -48,13 +48,17 @@ class Team:
     """The three agents, and what they share."""
 
     name: str
+    """For people: ``offline``, or the models of the agents."""
     master: Master
+    """Decides what to do next, and answers."""
     grounding: Grounding
+    """Locates clips."""
     vision: Vision
+    """Describes frames."""
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
     cache: KeyValueCache | None = None
-    """Results of earlier runs."""
+    """Results of earlier runs, on disk; None to keep nothing."""
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
     """Held while an event loop uses the team: its connections belong to that loop."""
 
@@ -66,7 +70,18 @@ class Team:
             self.cache.close()
 
     async def perform(self, request: Request, video: VideoReader) -> Result:
-        """Have the right agent perform the request. An agent that fails gives ``AgentFailure``, not an answer."""
+        """Have the right agent perform a request.
+
+        Args:
+            request: What a rollout requests.
+            video: Reads the frames of the video.
+
+        Returns:
+            The agent's result, with its usage. An agent that fails gives ``AgentFailure``, not an answer.
+
+        Raises:
+            DataError: A frame of the video cannot be read.
+        """
         match request:
             case MasterRequest(trace):
                 return await _timed("master", self.master.reply(trace))

@@ -32,13 +32,16 @@ def load_team(
     on_text: TextCallback | None = None,
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
 ) -> Team:
-    """The team of a configuration or of its name. Agents with equal models and options share one model.
+    """Load the team of a configuration or of its name. Agents with equal models and options share one model.
 
     Args:
         team_config: ``offline``, a preset, a TOML file or a ``TeamConfig``.
         cache_file: Keeps replies of servers and what the offline vision saw; None: nothing is kept.
         on_text: Called with a model master's replies as they grow.
         retry_policy: How often and how long calls to servers are retried.
+
+    Returns:
+        The team, for any number of questions. Connections open with the first request; ``close`` ends them.
 
     Raises:
         UsageError: A spec, a key or a package is missing or wrong.

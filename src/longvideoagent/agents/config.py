@@ -34,8 +34,11 @@ class AgentConfig(BaseModel):
     model: str = OFFLINE
     """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
     temperature: Annotated[float | None, Field(ge=0)] = None
+    """Sampling temperature. None: the agent's own default."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Tokens of one reply. None: the agent's own default."""
     extra_body: dict[str, Any] = {}
+    """Further fields of each request, as JSON values."""
     reasoning: bool = False
     """Whether the model thinks before it answers; its server then does not stop at an action."""
     completion_template: str | None = None
@@ -43,6 +46,7 @@ class AgentConfig(BaseModel):
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
     """The name of the environment variable that holds the key; the key itself is not stored anywhere."""
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds after which a request is given up and tried again."""
     max_concurrency: Annotated[int | None, Field(ge=1)] = None
     """Calls in flight at once; in this process, replies in one batch. None: 64 on a server, 8 in this process."""
     requests_per_minute: Annotated[int | None, Field(ge=1)] = None
@@ -69,11 +73,22 @@ class AgentConfig(BaseModel):
 
     @property
     def spec(self) -> ModelSpec:
-        """The model, parsed. Raises UsageError if it is not a spec."""
+        """The model, parsed.
+
+        Raises:
+            UsageError: It is not a model spec.
+        """
         return ModelSpec.parse(self.model)
 
     def settings(self, default: CallSettings) -> CallSettings:
-        """How its model is called."""
+        """How its model is called.
+
+        Args:
+            default: The agent's own settings, for fields that are left out.
+
+        Returns:
+            The settings of each call.
+        """
         return CallSettings(
             default.temperature if self.temperature is None else self.temperature,
             default.max_tokens if self.max_tokens is None else self.max_tokens,
@@ -88,8 +103,11 @@ class TeamConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     master: AgentConfig = AgentConfig()
+    """The agent that decides and answers."""
     grounding: AgentConfig = AgentConfig()
+    """The agent that locates clips."""
     vision: AgentConfig = AgentConfig()
+    """The agent that describes frames."""
     style: Style = Style.TURNS
     """How the master's context grows."""
     look_tag: LookTag = "visual_query"
@@ -97,7 +115,7 @@ class TeamConfig(BaseModel):
     prompt_file: Path | None = None
     """A file that replaces the master's prompt."""
     prices: dict[str, TokenPrice] = {}
-    """What models cost, by name."""
+    """What models cost, by the name in their spec."""
 
     @property
     def agents(self) -> dict[AgentName, AgentConfig]:
@@ -111,7 +129,14 @@ class TeamConfig(BaseModel):
         return tuple(dict.fromkeys(spec.name for spec in specs if spec.needs_price and spec.name not in self.prices))
 
     def model_options(self, agent: AgentConfig) -> ModelOptions:
-        """How an agent's model is loaded."""
+        """How an agent's model is loaded.
+
+        Args:
+            agent: One of the agents of this team.
+
+        Returns:
+            The options of its model, with the price given for it.
+        """
         return ModelOptions(
             api_key_env=agent.api_key_env,
             timeout_s=agent.timeout_s,
@@ -131,7 +156,17 @@ class TeamConfig(BaseModel):
         vision: str | None = None,
         prompt_file: Path | None = None,
     ) -> TeamConfig:
-        """The same team with another model for each agent that is given, and with another prompt file if given."""
+        """Return the same team with other models or another prompt. What is None stays.
+
+        Args:
+            master: The model spec of the master.
+            grounding: The model spec of the grounding agent.
+            vision: The model spec of the vision agent.
+            prompt_file: A file that replaces the master's prompt.
+
+        Returns:
+            The changed configuration.
+        """
         models: dict[AgentName, str | None] = {"master": master, "grounding": grounding, "vision": vision}
         changed: dict[str, Any] = {
             agent: self.agents[agent].model_copy(update={"model": model})

@@ -10,10 +10,13 @@ class Outcome(StrEnum):
     """How a rollout ended."""
 
     ANSWERED = "answered"
+    """The master answered within its rounds and budget."""
     ABSTAINED = "abstained"
+    """The master gave an empty answer: the evidence is not enough."""
     SPENT = "spent"
     """Rounds or a budget ran out. There may be an answer, given within the budget."""
     FAILED = "failed"
+    """An agent failed, or the video cannot be read. Never an answer."""
 
 
 class StopReason(StrEnum):

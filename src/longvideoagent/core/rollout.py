@@ -87,10 +87,17 @@ Request = MasterRequest | GroundingRequest | VisionRequest
 
 
 class Rollout:
-    """The loop of one question; the table above lists its transitions.
+    """The loop of one question; the table at the top of ``core/rollout.py`` lists its transitions.
 
-    ``warnings`` are those of opening the video; ``history`` holds the traces of earlier questions of the same
-    conversation, oldest first.
+    Read ``request``, have an agent perform it, pass the result to ``receive``, and repeat until ``request`` is None.
+    A rollout does no I/O, and can be pickled between any two calls.
+
+    Args:
+        question: What is asked.
+        timeline: The clips of the video.
+        settings: Limits of the loop; the default is five rounds.
+        warnings: What was ignored while the video was opened; copied into the trace.
+        history: The traces of earlier questions of the same conversation, oldest first.
     """
 
     def __init__(
@@ -121,7 +128,14 @@ class Rollout:
         return self._trace
 
     def receive(self, result: Result) -> None:
-        """Take the result of the current request. Raises ProtocolError for any other result."""
+        """Take the result of the current request.
+
+        Args:
+            result: What the agent returned: a reply, a grounding or vision result, or a failure.
+
+        Raises:
+            ProtocolError: The result is not one of the current request, or the rollout is done.
+        """
         match self._request, result:
             case None, _:
                 raise ProtocolError("the rollout is done; start another one")

@@ -26,6 +26,7 @@ class Score:
     """What one trace is worth against one gold option."""
 
     correct: bool
+    """Whether the option that the answer names is the gold option."""
     answered: bool
     """False where the rollout abstained, was spent or failed."""
 
@@ -47,8 +48,15 @@ def match_option(answer: str, options: Sequence[str]) -> int | None:
 
 
 def score(trace: Trace, gold_option: int | None) -> Score:
-    """Score a multiple-choice trace. Only the trace's own final action counts, never prose. Where the right
-    option is not known, nothing is correct."""
+    """Score a multiple-choice trace. Only the trace's own final action counts, never prose.
+
+    Args:
+        trace: The trace of a finished rollout.
+        gold_option: The index of the correct option; None if it is not known, and then nothing is correct.
+
+    Returns:
+        Whether the trace names the correct option, and whether it answered.
+    """
     correct = gold_option is not None and trace.option_index == gold_option
     return Score(correct=correct, answered=trace.outcome is Outcome.ANSWERED)
 

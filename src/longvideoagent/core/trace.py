@@ -45,8 +45,11 @@ class Agents(StrEnum):
     """Which agents the master can call: the rows of the paper's ablation."""
 
     NONE = "none"
+    """None: the master reads all subtitles, and answers."""
     GROUNDING = "grounding"
+    """The grounding agent, which locates clips."""
     GROUNDING_VISION = "grounding+vision"
+    """The grounding agent, and the vision agent, which describes frames."""
 
     @property
     def names(self) -> frozenset[AgentName]:
@@ -64,16 +67,24 @@ class Agents(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
-    """Limits of a rollout. ``None`` means no limit. Raises ValueError for a limit below 1."""
+    """Limits of a rollout. ``None`` means no limit.
+
+    Raises:
+        ValueError: A count is below 1, or ``max_usd`` is not more than 0.
+    """
 
     max_rounds: int = DEFAULT_MAX_ROUNDS
     """K, replies of the master (paper: 5)."""
     window: int = 1
     """w, clips in the evidence window."""
     agents: Agents = Agents.GROUNDING_VISION
+    """Which agents the master can call."""
     max_calls: int | None = None
+    """Calls of models, of all agents together."""
     max_tokens: int | None = None
+    """Prompt and completion tokens, of all agents together."""
     max_usd: float | None = None
+    """US dollars, of all agents together, by the prices given for their models."""
     parallel_looks: int = 1
     """Windows that vision looks at in one look, at the same time."""
 
@@ -98,13 +109,18 @@ class RolloutSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything that happened to one question. ``stop_reason`` is None while the rollout runs."""
+    """Everything that happened to one question."""
 
     question: Question
+    """The question that was asked."""
     settings: RolloutSettings
+    """The limits of the rollout."""
     first_grounding: ClipObservation | SystemNotice | None = None
+    """The clip located before the first round, or why there is none; None until then."""
     rounds: tuple[Round, ...] = ()
+    """The replies of the master with their results, oldest first."""
     stop_reason: StopReason | None = None
+    """Why the rollout ended; None while it runs."""
     option_index: int | None = None
     """Index of the option that the answer names; None for an open question and for an answer that names none."""
     cause: str = ""
@@ -112,6 +128,7 @@ class Trace:
     must_answer: bool = False
     """Whether a budget allows only one more reply of the master."""
     failure: AgentFailure | None = None
+    """The agent that failed and ended the rollout, or None."""
     warnings: tuple[str, ...] = ()
     """What was ignored or repaired on the way."""
     history: tuple[Trace, ...] = ()
@@ -188,7 +205,14 @@ class Trace:
         return sum(parts, Usage())
 
     def usage_of(self, agent: AgentName) -> Usage:
-        """The usage of one agent, with that of its failure."""
+        """Sum up the usage of one agent.
+
+        Args:
+            agent: ``master``, ``grounding`` or ``vision``.
+
+        Returns:
+            Its calls, tokens, images, seconds and dollars, with those of its failure.
+        """
         if agent == "master":
             parts = [round_.reply.usage for round_ in self.rounds]
         else:

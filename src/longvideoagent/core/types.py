@@ -32,17 +32,23 @@ class Question:
     """A question about a video. Without options it is an open question."""
 
     text: str
+    """The question itself."""
     options: tuple[str, ...] = ()
+    """The texts of the answer options, in order; empty for an open question."""
     id: str = ""
+    """The id in its data set; empty for a question that a person asks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subtitle:
-    """One line of text with its span. A known speaker leads the text: ``Mira: Hello``."""
+    """One line of text with its span."""
 
     start_s: float
+    """Start, in seconds of the video."""
     end_s: float
+    """End, in seconds of the video."""
     text: str
+    """The text on one line. A known speaker leads it: ``Mira: Hello``."""
     source: Literal["subtitle", "screen"] = "subtitle"
     """``screen`` if the text was read from frames because the video has no subtitles."""
 
@@ -52,9 +58,13 @@ class Clip:
     """A labelled span of the video and the subtitle lines that start in it."""
 
     label: str
+    """The name that the agents use; unique in its timeline."""
     start_s: float
+    """Start, in seconds of the video."""
     end_s: float
+    """End, in seconds of the video."""
     subtitles: tuple[Subtitle, ...] = ()
+    """The lines that start in the clip, in order."""
     video: str = ""
     """Which video of several the clip is cut from; empty for the only video."""
     raw_text: str = field(default="", compare=False, repr=False)
@@ -62,8 +72,15 @@ class Clip:
     equality."""
 
     def subsample(self, fraction: float) -> Clip:
-        """Return the clip with this fraction of its lines, spread evenly, and at least one line. Its raw text stays
-        complete."""
+        """Return the clip with a part of its lines, spread evenly.
+
+        Args:
+            fraction: The part of the lines to keep, 0 to 1.
+
+        Returns:
+            The clip with that part of its lines, and at least one if it has any. Its raw text stays
+            complete.
+        """
         count = max(1, round(len(self.subtitles) * fraction))
         if count >= len(self.subtitles):
             return self
@@ -73,9 +90,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A long video as ordered clips that touch and do not overlap; at least one clip."""
+    """A long video as ordered clips that touch and do not overlap.
+
+    Raises:
+        ValueError: There is no clip, or two clips share a label.
+    """
 
     clips: tuple[Clip, ...]
+    """The clips in order of time; at least one."""
 
     def __post_init__(self) -> None:
         if not self.clips:
@@ -89,7 +111,7 @@ class Timeline:
 
     @property
     def duration_s(self) -> float:
-        """The end of the last clip."""
+        """The end of the last clip, in seconds."""
         return self.clips[-1].end_s
 
     @property
@@ -98,11 +120,25 @@ class Timeline:
         return tuple(line for clip in self.clips for line in clip.subtitles)
 
     def find_clip(self, label: str) -> Clip | None:
-        """Return the clip with this label, or None. Labels are compared exactly and never used as paths."""
+        """Return the clip with this label. Labels are compared exactly and never used as paths.
+
+        Args:
+            label: The label, as a model may have written it.
+
+        Returns:
+            The clip, or None if no clip has this label.
+        """
         return next((clip for clip in self.clips if clip.label == label), None)
 
     def clip_at(self, time_s: float) -> Clip:
-        """Return the clip at ``time_s``; a time outside the video gives the nearest clip."""
+        """Return the clip that is shown at a time.
+
+        Args:
+            time_s: Seconds from the start of the video.
+
+        Returns:
+            The clip; the nearest one for a time outside the video.
+        """
         return next((clip for clip in self.clips if time_s < clip.end_s), self.clips[-1])
 
     def window(self, clip: Clip, num_clips: int) -> tuple[Clip, ...]:
@@ -123,7 +159,11 @@ class Timeline:
         return self.clips[first : first + num_clips]
 
     def as_single_clip(self) -> Clip:
-        """Return the entire video as one clip, for runs without a grounding agent."""
+        """Return the entire video as one clip, for runs without a grounding agent.
+
+        Returns:
+            A clip with the label ``whole`` and all subtitle lines.
+        """
         raw_text = "\n".join(clip.raw_text for clip in self.clips if clip.raw_text)
         return Clip("whole", self.clips[0].start_s, self.duration_s, self.subtitles, self.clips[0].video, raw_text)
 
@@ -133,17 +173,31 @@ class Evidence:
     """A place that a person can seek to: a subtitle line, or what a frame shows."""
 
     clip: str
+    """The label of its clip."""
     start_s: float
+    """Start of the line, or of what the frame shows, in seconds of the video."""
     end_s: float
+    """Its end, in seconds of the video; for a single frame the start."""
     kind: Literal["subtitle", "frame"]
+    """Whether it can be read in the subtitles or seen in a frame."""
     time_s: float
+    """Where to seek to: the line's start, or the time of the frame, in seconds of the video."""
     text: str
+    """The words of the line, or what the frame shows."""
     video: str = ""
     """Which video of several; empty for the only video."""
 
     @classmethod
     def from_subtitle(cls, clip: Clip, line: Subtitle) -> Evidence:
-        """Make evidence of a line of ``clip``; text read from the screen counts as a frame."""
+        """Make evidence of a subtitle line; text read from the screen counts as a frame.
+
+        Args:
+            clip: The clip that the line belongs to.
+            line: The line to cite.
+
+        Returns:
+            The evidence, at the start of the line.
+        """
         kind: Literal["subtitle", "frame"] = "subtitle" if line.source == "subtitle" else "frame"
         return cls(clip.label, line.start_s, line.end_s, kind, line.start_s, line.text, clip.video)
 

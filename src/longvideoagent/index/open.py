@@ -37,8 +37,23 @@ def open_video(
 
     The text comes from the first of these that has any: the ``subtitles`` file, a subtitle file next to the video with
     its name, a stream inside it, its speech (if the extra ``asr`` and its weights are available), the text on screen.
-    What cannot be used is reported in the video's ``warnings``, after those given. ``frames_per_s`` is the rate of a
-    folder of frames. Raises DataError if the video cannot be read or ``subtitles`` does not exist.
+
+    Args:
+        path: A video file, or a folder of numbered JPEG frames.
+        subtitles: A subtitle file that is preferred to all other text.
+        progress: Called with a stage and its fraction, 0 to 1.
+        frames_per_s: The rate of a folder of frames, in frames per second (TVQA: 3).
+        warnings: Warnings to begin those of the video with.
+
+    Returns:
+        The video, for any number of questions. Its ``warnings`` state what could not be used.
+
+    Raises:
+        DataError: The video cannot be read, or ``subtitles`` does not exist.
+
+    Example:
+        >>> video = open_video("talk.mp4", "talk.srt")  # doctest: +SKIP
+        >>> video.timeline.duration_s, video.text_source  # doctest: +SKIP
     """
     reader = open_reader(path, frames_per_s)
     if subtitles is not None and not Path(subtitles).expanduser().is_file():

@@ -10,10 +10,13 @@ from longvideoagent.media.readers.base import VideoReader
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video's frames, its clips with their subtitles, and what had to be ignored while opening it."""
+    """A video that can be asked about; ``open_video`` opens one."""
 
     reader: VideoReader
+    """Reads its frames."""
     timeline: Timeline
+    """Its clips with their subtitles."""
     text_source: str
     """Where the subtitles come from, in words: a file's name, "the speech", "the screen", or "nowhere"."""
     warnings: tuple[str, ...] = ()
+    """What was ignored or repaired while it was opened; each trace repeats it."""

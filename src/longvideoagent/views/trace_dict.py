@@ -138,7 +138,14 @@ _TRACE_DICT: TypeAdapter[TraceDict] = TypeAdapter(TraceDict)
 
 
 def trace_to_dict(trace: Trace) -> dict[str, Any]:
-    """The trace as plain values that ``json.dumps`` accepts."""
+    """Return a trace as plain values that ``json.dumps`` accepts.
+
+    Args:
+        trace: A trace, finished or not.
+
+    Returns:
+        The form that docs/output.md describes and docs/trace.schema.json defines.
+    """
     values: dict[str, Any] = to_jsonable_python(_trace_to_dict(trace))
     return values
 
@@ -168,7 +175,17 @@ def _trace_to_dict(trace: Trace) -> TraceDict:
 
 
 def trace_from_dict(record: Mapping[str, Any]) -> Trace:
-    """The trace of a record of this or an older version. Raises ValueError, naming the field, for anything else."""
+    """Return the trace of a record.
+
+    Args:
+        record: What ``trace_to_dict`` returned, in this or an earlier version.
+
+    Returns:
+        The trace; equal to the one that was written.
+
+    Raises:
+        ValueError: It is not such a record; the message names the field.
+    """
     try:
         valid = _TRACE_DICT.validate_python(migrate_trace(record))
     except ValidationError as error:

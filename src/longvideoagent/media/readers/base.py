@@ -25,6 +25,7 @@ class VideoReader(Protocol):
     """Reads frames of one video by time."""
 
     path: Path
+    """The video file, or the folder of frames."""
 
     @property
     def duration_s(self) -> float:
@@ -39,16 +40,33 @@ class VideoReader(Protocol):
         """What was ignored while reading."""
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
-        """Return the frame shown at each of these times, in their order.
+        """Return the frame shown at each of these times.
 
-        A frame shown at several of the times is returned several times; times outside the video give the nearest
-        frame. Pixels are scaled down to ``max_side_px``; stored JPEG bytes keep their size."""
+        Args:
+            times_s: Seconds from the start of the video; those outside of it give the nearest frame.
+            max_side_px: Pixels are scaled down until neither side is longer. Stored JPEG bytes keep their size.
+
+        Returns:
+            The frames in the order of the times; a frame shown at several of them is returned several times. Frames
+            that are missing in a folder are left out.
+
+        Raises:
+            DataError: The file cannot be read any more.
+        """
 
 
 def open_reader(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> VideoReader:
-    """Return a reader for ``path``: a folder is read as JPEG frames, anything else as a video file.
+    """Return a reader for a folder of JPEG frames or for a video file.
 
-    Raises DataError if it does not exist or has no frames.
+    Args:
+        path: A folder of numbered JPEG frames, or a video file that FFmpeg reads.
+        frames_per_s: The rate of a folder of frames, in frames per second (TVQA: 3).
+
+    Returns:
+        The reader of its frames.
+
+    Raises:
+        DataError: It does not exist, is a URL, or has no frames.
     """
     path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises on an unknown ~user)
     if path.is_dir():
