@@ -62,6 +62,7 @@ def total(weights: RewardWeights, *replies: str) -> float:
         (("<answer>a1</answer>",), 1.1, 1.2),
         (("<think>so</think><answer>a0</answer>",), 0.1, 0.4),
         (("<think>so</think><search>sign</search>", "<think>so</think><answer>green</answer>"), 1.2, 1.4),
+        (("<think>so</think><search>sign</search>", "<answer>a1</answer>"), 1.2, 1.4),
         (("no tag", "<think>so</think><answer>a1</answer>"), 1.1, 1.4),
         (("<answer></answer>",), 0.1, 0.0),
         (("I think a1 is <answer>right",) * 5, 0.0, 0.2),

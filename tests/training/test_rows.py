@@ -12,7 +12,12 @@ import pytest
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError
+from longvideoagent.training.config import RLConfig, read_config
+from longvideoagent.training.rl import read_samples
 from longvideoagent.training.rows import read_training_samples
+from tests.fakes.public_rows import public_row, write_public_rows
+from tests.fakes.release import CLIPS
+from tests.plugins.training import write_rl_config
 
 
 def test_rows_become_samples(exported: Path) -> None:
@@ -43,3 +48,33 @@ def test_rows_invalid(exported: Path, tmp_path: Path) -> None:
             read_training_samples(path, data, RolloutSettings())
     with pytest.raises(DataError, match="no such file"):
         read_training_samples(tmp_path / "none.parquet", data, RolloutSettings())
+
+
+def test_public_rows_become_samples(exported: Path, tmp_path: Path) -> None:
+    rows = write_public_rows(tmp_path / "train.parquet")
+    config = read_config(write_rl_config(exported, tmp_path / "run", "model", rows=str(rows)), RLConfig)
+    samples = read_samples(config).train
+    assert len({sample.task.question.id for sample in samples}) == 4
+    for sample in samples:
+        assert (sample.video_id, sample.task.first_clip) == ("s01e01", CLIPS[0])
+        assert sample.task.question.options == ("A saw", "A kite", "A lantern", "A rope", "")
+        assert sample.task.question.options[sample.gold_option] == "A lantern"
+        assert sample.task.question.id.startswith(f"{CLIPS[1]}-")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (public_row(vid_name="../s01e01"), "extra_info.vid_name: '../s01e01' is not the name of a clip"),
+        (public_row(vid_name="s01e01_seg09_clip_00"), "extra_info.vid_name: its video has no clip"),
+        (public_row(vid_name="s09e01_seg01_clip_00"), "no episode 's09e01'"),
+        (public_row(original_question=" "), "extra_info.original_question: is empty"),
+        (public_row(choices={"0": "x"}), 'extra_info.choices: not the five texts "0" to "4"'),
+        (public_row() | {"reward_model": {"ground_truth": "a4"}}, "'a4' is not one of its options"),
+        (public_row() | {"reward_model": None}, "'' is not one of its options"),
+    ],
+)
+def test_public_rows_invalid(row: dict[str, Any], message: str, exported: Path, tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match=message):
+        read_training_samples(tmp_path / "rows.parquet", open_dataset(exported / "data", "train"), RolloutSettings())

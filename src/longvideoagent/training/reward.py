@@ -1,9 +1,10 @@
 """The reward of a rollout: a function of its trace.
 
 The paper (section on reinforcement learning) gives a structural reward in each round whose reply is exactly one
-well-formed action, and an answer reward at the end if the option is correct. The public code gives 0.2 for reasoning,
-0.2 for an answer tag and 1.0 for the correct option. Only parsed actions count; no text is searched, so a prompt that
-shows the tags, an option that quotes them or an observation with ``<answer>`` earns nothing.
+well-formed action, and an answer reward at the end if the option is correct. The public code gives 0.2 for reasoning
+in any reply, 0.2 for an answer tag and 1.0 for the correct option; its second channel, 1 for any tool call, is logged
+and not learned from. Only parsed actions count; no text is searched, so a prompt that shows the tags, an option that
+quotes them or an observation with ``<answer>`` earns nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class RewardWeights:
     action: float = 0.0
     """For each round whose reply is exactly one well-formed action."""
     reasoning: float = 0.0
-    """If the last reply holds any text before its action."""
+    """If any reply holds text before its action."""
     answer: float = 0.0
     """If the rollout ended with an answer, correct or not; an empty answer does not count."""
     correct: float = 1.0
@@ -74,7 +75,7 @@ def reward(trace: Trace, gold_option: int, weights: RewardWeights) -> Reward | N
         return None
     return Reward(
         action=weights.action * sum(map(is_single_action, trace.rounds)),
-        reasoning=weights.reasoning * bool(trace.rounds[-1].thought),
+        reasoning=weights.reasoning * any(round_.thought for round_ in trace.rounds),
         answer=weights.answer * (trace.answer_round is not None and bool(trace.answer)),
         correct=weights.correct * score(trace, gold_option).correct,
         cost=-sum(weights.cost_of(round_.action) for round_ in trace.rounds),

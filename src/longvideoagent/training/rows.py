@@ -1,4 +1,5 @@
-"""Training samples: the rows of ``lva data export``, joined with the videos they are about."""
+"""Training samples: the rows of ``lva data export``, or of the public code's converter, joined with the videos they are
+about."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.public_rows import is_public_row, read_public_row
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.errors import DataError
 from longvideoagent.media.video import Video
@@ -19,8 +21,9 @@ _INFO_FIELDS = ("qid", "video", "clip", "question", "options")
 
 
 def read_training_samples(rows: Path, data: Dataset, settings: RolloutSettings) -> list[TrainingSample]:
-    """One sample per row, in order. Raises DataError for rows that ``lva data export`` did not write, for an empty
-    file, or for videos or clips that the data set does not have, and UsageError without the extra ``parquet``."""
+    """One sample per row, in order; rows of ``lva data export`` and of the public converter are recognized by their
+    columns. Raises DataError for other rows, for an empty file, or for videos or clips that the data set does not
+    have, and UsageError without the extra ``parquet``."""
     if not rows.exists():
         raise DataError(f"{rows}: no such file; write it with lva data export")
     open_video = lru_cache(maxsize=None)(data.open_video)
@@ -34,17 +37,28 @@ def read_training_sample(
     record: Record, open_video: Callable[[str], Video], settings: RolloutSettings
 ) -> TrainingSample:
     """The sample of one row. Raises DataError as ``read_training_samples`` does."""
+    if is_public_row(record.values):
+        row = read_public_row(record)
+        video = open_video(row.video)
+        _check_clip(record, "vid_name", row.first_clip, video)
+        task = RolloutTask(row.question, video, row.first_clip, settings)
+        return TrainingSample(task, row.gold_option, row.video, "")
     _check_columns(record)
     info = record.values["extra_info"]
     video = open_video(info["video"])
-    if info["clip"] is not None and video.timeline.find_clip(info["clip"]) is None:
-        message = f"its video has no clip {info['clip']!r}; was the data set built again? export the rows again"
-        raise DataError(str(record.problem("extra_info.clip", message)))
+    if info["clip"] is not None:
+        _check_clip(record, "clip", info["clip"], video)
     options = tuple(info["options"])
     gold_option = _gold_option(record, len(options))
     question = Question(info["question"], options, str(info["qid"]))
     task = RolloutTask(question, video, info["clip"], settings)
     return TrainingSample(task, gold_option, str(info["video"]), str(info.get("kind") or ""))
+
+
+def _check_clip(record: Record, field: str, label: str, video: Video) -> None:
+    if video.timeline.find_clip(label) is None:
+        message = f"its video has no clip {label!r}; was the data set built again? export the rows again"
+        raise DataError(str(record.problem(f"extra_info.{field}", message)))
 
 
 def _gold_option(record: Record, num_options: int) -> int:

@@ -1,0 +1,70 @@
+"""Rows of the public training code's Parquet files: columns ``prompt``, ``data_source``, ``reward_model`` and
+``extra_info``.
+
+``extra_info`` has the first clip (``vid_name``), the clip that the question is about (``video_id``), the question
+(``original_question``) and the options (``choices``, by "0" to "4"). The converter draws three of the four wrong
+options, shuffles them with the correct one, and leaves the fifth option empty; it stays here, since the prompt that
+the released checkpoints read shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from longvideoagent.core.types import Question
+from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.datasets.records import Record
+from longvideoagent.errors import DataError
+
+OPTION_NAMES = tuple(str(index) for index in range(5))
+ID_DIGITS = 10
+
+
+class PublicRow(NamedTuple):
+    """What a row holds besides its prompt."""
+
+    question: Question
+    gold_option: int
+    video: str
+    """The episode of the clips."""
+    first_clip: str
+
+
+def is_public_row(values: Mapping[str, Any]) -> bool:
+    """Whether a row was written by the public converter, and not by ``lva data export``."""
+    info = values.get("extra_info")
+    return isinstance(info, Mapping) and "original_question" in info
+
+
+def read_public_row(record: Record) -> PublicRow:
+    """The question of a row. Its id is the clip that it is about and a digest, since the rows have none. Raises
+    DataError, which names the record and the field, for a row that is not valid."""
+    info = record.values["extra_info"]
+    first_clip = info.get("vid_name")
+    clip = ClipName.parse(first_clip)
+    if clip is None:
+        raise _invalid(record, "extra_info.vid_name", f"{first_clip!r} is not the name of a clip")
+    choices = info.get("choices")
+    if not isinstance(choices, Mapping) or any(not isinstance(choices.get(name), str) for name in OPTION_NAMES):
+        raise _invalid(record, "extra_info.choices", 'not the five texts "0" to "4"')
+    text = str(info["original_question"] or "").strip()
+    if not text:
+        raise _invalid(record, "extra_info.original_question", "is empty")
+    options = tuple(choices[name] for name in OPTION_NAMES)
+    digest = hashlib.sha256("\n".join([text, *options]).encode()).hexdigest()[:ID_DIGITS]
+    question = Question(text, options, f"{info.get('video_id') or first_clip}-{digest}")
+    return PublicRow(question, _gold_option(record, options), clip.episode_name, str(first_clip))
+
+
+def _gold_option(record: Record, options: tuple[str, ...]) -> int:
+    label = str((record.values.get("reward_model") or {}).get("ground_truth", ""))
+    number = label.removeprefix("a")
+    if number not in OPTION_NAMES or not options[int(number)]:
+        raise _invalid(record, "reward_model.ground_truth", f"{label!r} is not one of its options")
+    return int(number)
+
+
+def _invalid(record: Record, field: str, message: str) -> DataError:
+    return DataError(str(record.problem(field, f"{message}; convert the questions again, or use lva data export")))
