@@ -69,6 +69,18 @@ def test_data_ground_export_egoschema(tmp_path: Path, short_video: Path) -> None
     assert sorted(row["extra_info"]["qid"] for table in tables for row in table) == ["lost", "talk"]
 
 
+def test_data_sample_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
+    arguments = ("sample", synthetic_dataset, "--count", "3", "--group-by", "kind", "--proportional")
+    for name in ("first.txt", "second.txt"):
+        done = data_command(*arguments, "--out", tmp_path / name)
+        assert (done.returncode, re.findall(r"\d+", done.stdout)) == (0, ["3", str(12)]), done.stderr
+    text = (tmp_path / "first.txt").read_text()
+    assert text == (tmp_path / "second.txt").read_text()
+    assert re.match(r"# 3 of \d+: LongTVQA_plus val, seed 0, by kind, in proportion\n", text)
+    done = data_command(*arguments, "--out", tmp_path / "first.txt")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -31,6 +31,9 @@ def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
     [
         ("eval nowhere", "not a folder"),
         ("eval DATA --split test", "there are val"),
+        ("eval DATA --ids nowhere.txt", "cannot be read as question ids"),
+        ("ablate rounds DATA --ids nowhere.txt", "cannot be read as question ids"),
+        ("eval DATA --prices nowhere.toml", "cannot be read as prices"),
         ("eval DATA --max-run-usd 0", "must be more than 0"),
         ("eval DATA --run DATA/LongTVQA_plus_val.json", "is a file"),
         ("eval DATA --max-run-usd nan", "must be more than 0"),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from longvideoagent import RolloutSettings, TeamConfig
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import AgentConfig
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, CostForecast, check_prices, forecast_cost
+from longvideoagent.agents.config import AgentConfig, load_team_config
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, CostForecast, check_prices, forecast_cost, old_prices
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.open import open_video
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import TokenPrice
@@ -98,3 +99,51 @@ def test_max_usd_needs_prices() -> None:
     free = TokenPrice(prompt_usd_per_mtok=0, completion_usd_per_mtok=0)
     check_prices(team_config.model_copy(update={"prices": {"a": free}}), 1.0)
     check_prices(TeamConfig(), 1.0)
+
+
+def write_prices(folder: Path, **more: str) -> Path:
+    fields = {"prompt_usd_per_mtok": "2.5", "completion_usd_per_mtok": "10", "date": "2026-03-01", **more}
+    lines = "\n".join(f"{name} = {value}" for name, value in fields.items())
+    (folder / "prices.toml").write_text(f'["gpt-4o"]\n{lines}\n')
+    return folder / "prices.toml"
+
+
+def test_prices_of_a_table(tmp_path: Path) -> None:
+    table = write_prices(tmp_path, source='"https://example.org/prices"')
+    (tmp_path / "teams").mkdir()
+    team = tmp_path / "teams" / "team.toml"
+    team.write_text('prices_file = "../prices.toml"\n[vision]\nmodel = "openai:gpt-4o"\n[master]\nmodel = "openai:m"\n')
+    team_config = load_team_config(str(team))
+    assert team_config.used_prices["gpt-4o"].prompt_usd_per_mtok == 2.5
+    assert team_config.unpriced == ("m",)
+    team.write_text(team.read_text() + "[prices.gpt-4o]\nprompt_usd_per_mtok = 1\ncompletion_usd_per_mtok = 1\n")
+    assert load_team_config(str(team)).used_prices["gpt-4o"].prompt_usd_per_mtok == 1
+    assert load_team_config(str(team), table).used_prices["gpt-4o"].prompt_usd_per_mtok == 2.5
+    assert load_team_config("offline", table).used_prices == {}
+
+
+def test_prices_old(tmp_path: Path) -> None:
+    write_prices(tmp_path, source='"https://example.org/prices"')
+    (tmp_path / "team.toml").write_text('prices_file = "prices.toml"\n[vision]\nmodel = "openai:gpt-4o"\n')
+    team_config = load_team_config(str(tmp_path / "team.toml"))
+    assert old_prices(team_config, date(2026, 9, 1)) == []
+    assert old_prices(team_config, date(2026, 11, 29)) == [
+        "the price of gpt-4o is of 2026-03-01, 8 months old; check it at https://example.org/prices"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"date": '"soon"'}, "prices.toml: gpt-4o.date: .*; fix that field"),
+        ({"colour": "1"}, "prices.toml: gpt-4o.colour: unknown field|prices.toml: gpt-4o.colour: "),
+        ({"prompt_usd_per_mtok": "-1"}, "prices.toml: gpt-4o.prompt_usd_per_mtok: "),
+        ({"source": "x"}, "prices.toml: not TOML"),
+    ],
+)
+def test_prices_invalid(more: dict[str, str], message: str, tmp_path: Path) -> None:
+    table = write_prices(tmp_path, **more)
+    with pytest.raises(DataError, match=message):
+        load_team_config("offline", table)
+    with pytest.raises(DataError, match="cannot be read as prices"):
+        load_team_config("offline", tmp_path / "none.toml")

@@ -116,7 +116,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
         ({"baseline": "subtitles+frames"}, "needs a master that sees"),
         ({"limit": 0}, "--limit 0: give 1 or more"),
         ({"limit": -1}, "--limit -1: give 1 or more"),
-        ({"box": True}, "box: not an override; choose from agents, baseline, first_clip, gold_boxes, limit"),
+        ({"box": True}, "box: not an override; choose from agents, baseline, first_clip, gold_boxes, ids_file, limit"),
         ({"gold_boxes": True}, "--gold-boxes --agents grounding: no agent looks"),
         ({"agents": "none", "first_clip": "gold"}, "--first-clip gold --agents none: no agent locates clips"),
         ({"baseline": "subtitles", "agents": "none"}, "--baseline subtitles --agents: a baseline is one reply"),

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.core.types import Question
+from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
-from longvideoagent.datasets.longtvqa.subset import GroupBy, draw_samples, write_subset
+from longvideoagent.datasets.longtvqa.subset import write_subset
+from longvideoagent.datasets.sampling import GroupBy, draw_samples, read_ids, select_samples, write_ids
 from longvideoagent.datasets.synthetic.episode import KINDS
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import DataError, UsageError
 
 
 def test_subset_reproducible(synthetic_dataset: Path, tmp_path: Path) -> None:
@@ -49,3 +52,57 @@ def test_subsets_of_two_splits_in_one_folder(synthetic_dataset: Path, tmp_path: 
     with pytest.raises(UsageError, match="no usable question"):
         write_subset(splits["val"], [], tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def made_samples(counts: dict[str, int]) -> list[Sample]:
+    return [
+        Sample(Question("?", (), f"{kind}{number}"), Gold(0), kind, f"v{number}")
+        for kind, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def test_sample_same_on_every_machine() -> None:
+    samples = made_samples({"what": 200, "who": 90, "why": 10})
+    drawn = [sample.question.id for sample in draw_samples(samples, 5, 0)]
+    assert drawn == ["what92", "what93", "what178", "who82", "why2"]
+    assert {sample.question.id for sample in draw_samples(samples[::-1], 5, 0)} == set(drawn)
+    assert set(drawn) < {sample.question.id for sample in draw_samples(samples, 50, 0)}
+
+
+def test_sample_proportional() -> None:
+    samples = made_samples({"what": 200, "who": 90, "why": 10})
+    drawn = draw_samples(samples, 31, 3, GroupBy.KIND, proportional=True)
+    assert Counter(sample.kind for sample in drawn) == {"what": 21, "who": 9, "why": 1}
+    assert len(draw_samples(samples, 999, 3, GroupBy.KIND, proportional=True)) == 300
+    assert draw_samples([], 5, 0, GroupBy.KIND, proportional=True) == []
+
+
+def test_ids_written_and_read(tmp_path: Path) -> None:
+    samples, path = made_samples({"what": 4}), tmp_path / "ids.txt"
+    write_ids(path, samples[1:3], "2 of 4")
+    assert path.read_text() == "# 2 of 4\nwhat1\nwhat2\n"
+    path.write_text("what2\n\n# a comment\n what1 \n")
+    assert select_samples(samples, read_ids(path), path) == samples[1:3]
+    with pytest.raises(UsageError, match="exists already"):
+        write_ids(path, samples, "")
+    with pytest.raises(UsageError, match="cannot be written as a line"):
+        write_ids(tmp_path / "other.txt", [Sample(Question("?", (), "a\nb"), Gold(0), "")], "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no question id"),
+        ("# only a comment\n", "has no question id"),
+        ("what1\nwhat2\nwhat1\n", "has the id 'what1' twice"),
+        ("what1\nx1\nx2\nx3\nx4\n", "no usable question has the id x1, x2, x3 and 1 more"),
+        (None, "cannot be read as question ids"),
+    ],
+)
+def test_ids_invalid(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        select_samples(made_samples({"what": 4}), read_ids(path), path)

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName, LookTag
@@ -116,6 +116,8 @@ class TeamConfig(BaseModel):
     """A file that replaces the master's prompt."""
     prices: dict[str, TokenPrice] = {}
     """What models cost, by the name in their spec."""
+    prices_file: Path | None = None
+    """A table of further prices, such as ``configs/prices.toml``. A relative path starts at the team file's folder."""
 
     @property
     def agents(self) -> dict[AgentName, AgentConfig]:
@@ -127,6 +129,12 @@ class TeamConfig(BaseModel):
         """Names of models that may cost money and have no price."""
         specs = (agent.spec for agent in self.agents.values())
         return tuple(dict.fromkeys(spec.name for spec in specs if spec.needs_price and spec.name not in self.prices))
+
+    @property
+    def used_prices(self) -> dict[str, TokenPrice]:
+        """The prices of the team's models."""
+        names = dict.fromkeys(agent.spec.name for agent in self.agents.values())
+        return {name: self.prices[name] for name in names if name in self.prices}
 
     def model_options(self, agent: AgentConfig) -> ModelOptions:
         """How an agent's model is loaded.
@@ -178,9 +186,33 @@ class TeamConfig(BaseModel):
         return self.model_copy(update=changed)
 
 
-def load_team_config(name: str) -> TeamConfig:
-    """``offline``, a preset or a TOML file. Raises UsageError for an unknown name and DataError, naming line or
-    field, for a file that cannot be used."""
+class _PriceTable(RootModel[dict[str, TokenPrice]]):
+    """Prices by the name of the model. The TOML form of a table."""
+
+
+def load_prices(path: Path) -> dict[str, TokenPrice]:
+    """The prices of a table, by the name of the model. Raises DataError, naming line or field, for a file that cannot
+    be used."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as prices ({error}); check the path") from error
+    return parse_toml(_PriceTable, text, str(path)).root
+
+
+def load_team_config(name: str, prices: Path | None = None) -> TeamConfig:
+    """``offline``, a preset or a TOML file, with the prices of the tables that it and ``prices`` name; the latter come
+    first. Raises UsageError for an unknown name and DataError, naming line or field, for a file that cannot be used."""
+    team_config = _read_team_config(name)
+    if team_config.prices_file is not None:
+        table = load_prices(Path(name).parent / team_config.prices_file)
+        team_config = team_config.model_copy(update={"prices": {**table, **team_config.prices}})
+    if prices is not None:
+        team_config = team_config.model_copy(update={"prices": {**team_config.prices, **load_prices(prices)}})
+    return team_config
+
+
+def _read_team_config(name: str) -> TeamConfig:
     if name == OFFLINE:
         return TeamConfig()
     if name in PRESETS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from datetime import date
 
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import AgentConfig, TeamConfig
@@ -38,6 +39,9 @@ TOKENS_PER_LOOK_PROMPT = 300
 CALLS_PER_GROUNDING = 2
 """A grounding model that names no existing clip is asked once more."""
 TOTAL = "total"
+MAX_PRICE_AGE_MONTHS = 6
+"""An older price is stated with its age."""
+DAYS_PER_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,20 @@ def check_prices(team_config: TeamConfig, max_usd: float | None, option: str = "
         name = team_config.unpriced[0]
         raise UsageError(
             f"no price is known for {name}, so {option} means nothing; "
-            f'give a --team file with [prices."{name}"] prompt_usd_per_mtok = …, completion_usd_per_mtok = …'
+            f'give --prices FILE, or a --team file with [prices."{name}"] prompt_usd_per_mtok = …, '
+            "completion_usd_per_mtok = …"
         )
+
+
+def old_prices(team_config: TeamConfig, today: date) -> list[str]:
+    """A sentence for each price of the team's models that is older than ``MAX_PRICE_AGE_MONTHS``."""
+    sentences = []
+    for name, price in team_config.used_prices.items():
+        months = int((today - price.date).days / DAYS_PER_MONTH) if price.date is not None else 0
+        if months > MAX_PRICE_AGE_MONTHS:
+            where = f" at {price.source}" if price.source else ""
+            sentences.append(f"the price of {name} is of {price.date}, {months} months old; check it{where}")
+    return sentences
 
 
 def forecast_cost(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich import progress as rich_progress
@@ -17,7 +18,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast, old_prices
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
@@ -73,6 +75,12 @@ def stdout_console(*, quiet: bool = False) -> Console:
 def note(text: str) -> None:
     """Print one line on stderr."""
     sys.stderr.write(f"lva: {' '.join(without_control_characters(text).split())}\n")
+
+
+def note_old_prices(team_config: TeamConfig) -> None:
+    """Print a line for each price of the team's models that is months old."""
+    for sentence in old_prices(team_config, datetime.now(UTC).date()):
+        note(sentence)
 
 
 class _NoteHandler(logging.Handler):

@@ -114,6 +114,7 @@ def _config_line(config: EvalConfig) -> str:
         f"window {settings.window}",
         f"first clip {config.first_clip_option}",
         f"gold boxes {'given' if config.gold_boxes else 'not given'}",
+        *([] if config.ids_file is None else [f"questions of {config.ids_file}"]),
         "± is 95 %, clustered by video",
     ]
     return " · ".join(parts)

@@ -87,24 +87,35 @@ def synth(
 
 @app.command()
 def sample(
-    folder: Annotated[Path, typer.Argument(help="A folder in the layout of LongTVQA or LongTVQA+.")],
-    out: Out,
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="A folder to write a set into, or FILE.txt for the ids of the questions.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many questions to draw of each group.", min=1)] = 100,
     group_by: Annotated[str, typer.Option(help="Draw of each show, kind or video; all is one group.")] = "all",
+    proportional: Annotated[
+        bool, typer.Option("--proportional", help="Draw --count in all, of each group in proportion to its size.")
+    ] = False,
     split: Split = "val",
     seed: Seed = 0,
 ) -> None:
-    """Draw a random subset of a data set."""
+    """Draw a random sample of a data set: a smaller set, or a file of question ids for lva eval --ids."""
     from longvideoagent.cli.console import print_counts
-    from longvideoagent.datasets.longtvqa.read import read_longtvqa
-    from longvideoagent.datasets.longtvqa.subset import GroupBy, draw_samples, write_subset
+    from longvideoagent.datasets.longtvqa.read import LongTVQA
+    from longvideoagent.datasets.longtvqa.subset import write_subset
+    from longvideoagent.datasets.registry import open_dataset
+    from longvideoagent.datasets.sampling import IDS_SUFFIX, GroupBy, draw_samples, write_ids
 
     if group_by not in list(GroupBy):
         raise UsageError(f"--group-by {group_by}: unknown group; give {', '.join(GroupBy)}")
-    data = read_longtvqa(folder, split)
+    data = open_dataset(folder, split)
     _note_problems(data)
-    drawn = draw_samples(data.samples, count, seed, GroupBy(group_by))
-    write_subset(data, drawn, out)
+    drawn = draw_samples(data.samples, count, seed, GroupBy(group_by), proportional=proportional)
+    if out.suffix == IDS_SUFFIX:
+        how = f"{group_by}, in proportion" if proportional else group_by
+        write_ids(out, drawn, f"{len(drawn)} of {len(data.samples)}: {data.name} {split}, seed {seed}, by {how}")
+    elif isinstance(data, LongTVQA):
+        write_subset(data, drawn, out)
+    else:
+        raise UsageError(f"--out {out}: only a set in the layout of LongTVQA can be written; give FILE.txt for its ids")
     print_counts({"questions": len(drawn), "of": len(data.samples)})
 
 

@@ -15,11 +15,13 @@ from longvideoagent.cli.options import (
     FirstClip,
     GoldBoxes,
     Grounding,
+    Ids,
     Limit,
     Master,
     MaxRounds,
     NoCache,
     ParallelLooks,
+    Prices,
     PromptFile,
     Split,
     Team,
@@ -44,6 +46,7 @@ def evaluate(
     grounding: Grounding = None,
     vision: Vision = None,
     prompt_file: PromptFile = None,
+    prices: Prices = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -53,6 +56,7 @@ def evaluate(
     baseline: Annotated[str | None, typer.Option(help="subtitles or subtitles+frames: one prompt, no agents.")] = None,
     first_clip: FirstClip = "agent",
     gold_boxes: GoldBoxes = False,
+    ids: Ids = None,
     limit: Limit = None,
     concurrency: Concurrency = 16,
     max_run_usd: Annotated[
@@ -67,7 +71,7 @@ def evaluate(
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note, print_forecast, progress_bar
+    from longvideoagent.cli.console import note, note_old_prices, print_forecast, progress_bar
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
@@ -75,7 +79,7 @@ def evaluate(
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import RunLimits
 
-    team_config = load_team_config(team).with_models(
+    team_config = load_team_config(team, prices).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
@@ -84,9 +88,11 @@ def evaluate(
         "baseline": baseline,
         "first_clip": first_clip,
         "gold_boxes": gold_boxes,
+        "ids_file": ids,
         "limit": limit,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)
+    note_old_prices(team_config)
     if dry_run:
         print_forecast(forecast_run(config))
         return
@@ -128,6 +134,7 @@ def ablate(
     grounding: Grounding = None,
     vision: Vision = None,
     prompt_file: PromptFile = None,
+    prices: Prices = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -136,13 +143,14 @@ def ablate(
     agents: AgentsOption = None,
     first_clip: FirstClip = "agent",
     gold_boxes: GoldBoxes = False,
+    ids: Ids = None,
     limit: Limit = None,
     concurrency: Concurrency = 16,
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.agents.config import load_team_config
-    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console import note, note_old_prices
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import PAGE, Axis, make_grid, run_grid
@@ -153,13 +161,14 @@ def ablate(
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
-    team_config = load_team_config(team).with_models(
+    team_config = load_team_config(team, prices).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
-    overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "limit": limit}
+    overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}
     config = make_eval_config(data, split, team_config, settings, overrides)
     settings = config.settings
+    note_old_prices(team_config)
     clashes = {"agents": agents is not None, "window": not settings.has_grounding, "vision": not settings.has_vision}
     if clashes.get(axis):
         raise UsageError(f"lva ablate {axis} --agents {agents}: there is nothing to compare; leave out --agents")

@@ -19,6 +19,7 @@ from longvideoagent.cli.options import (
     MaxRounds,
     NoCache,
     ParallelLooks,
+    Prices,
     PromptFile,
     Team,
     Vision,
@@ -77,6 +78,7 @@ def ask(
     grounding: Grounding = None,
     vision: Vision = None,
     prompt_file: PromptFile = None,
+    prices: Prices = None,
     no_cache: NoCache = False,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     max_calls: Annotated[int | None, typer.Option(help="Maximum number of agent calls.", min=1)] = None,
@@ -102,10 +104,12 @@ def ask(
     if html is not None:
         console.check_page(html)
     checked = make_question(question, option or [])
-    team_config = load_team_config(team).with_models(
+    team_config = load_team_config(team, prices).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
     check_prices(team_config, max_usd)
+    if dry_run or max_usd is not None:
+        console.note_old_prices(team_config)
     settings = RolloutSettings(
         max_rounds, window, max_calls=max_calls, max_tokens=max_tokens, max_usd=max_usd, parallel_looks=parallel_looks
     )

@@ -17,6 +17,7 @@ Team = Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-
 Master = Annotated[str | None, typer.Option(help=f"{MODEL_FORMS}, …")]
 Grounding = Annotated[str | None, typer.Option(help="As --master, for the grounding agent.")]
 Vision = Annotated[str | None, typer.Option(help="As --master, for the vision agent.")]
+Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
 PromptFile = Annotated[Path | None, typer.Option(help="A file with another prompt for the master.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not read or write the cache of replies.")]
 MaxRounds = Annotated[int, typer.Option(help="Maximum number of replies by the master.", min=1)]
@@ -29,6 +30,7 @@ AgentsOption = Annotated[str | None, typer.Option("--agents", help="none, ground
 FirstClip = Annotated[str, typer.Option(help="agent, random, gold or file=FILE.")]
 GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold boxes to vision with each look.")]
 Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", min=1)]
+Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the ids in this file, one a line.")]
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]
 
 

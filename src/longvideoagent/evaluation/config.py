@@ -20,6 +20,7 @@ from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.sampling import read_ids, select_samples
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.spec import ModelSpec
@@ -55,8 +56,10 @@ class EvalConfig:
     gold_boxes: bool = False
     """Whether vision gets the gold boxes with each look, as in the public evaluators."""
     baseline: Baseline | None = None
+    ids_file: Path | None = None
+    """The file with the ids of the questions; None for all of the set."""
     limit: int | None = None
-    """The number of questions, from the first of the set; None for all."""
+    """The number of questions, from the first of these; None for all."""
 
     @property
     def first_clip_option(self) -> str:
@@ -87,9 +90,13 @@ class EvalData(NamedTuple):
 
 def load_samples(config: EvalConfig) -> EvalData:
     """The data set and the selected questions, with their gold boxes if the configuration uses them. Raises DataError
-    for a split without usable questions, and UsageError for gold boxes of a set that has none."""
+    for a split without usable questions and for ids that it does not have, and UsageError for gold boxes of a set that
+    has none."""
     data = open_dataset(config.data, config.split)
-    samples = list(data.samples)[: config.limit]
+    samples = list(data.samples)
+    if config.ids_file is not None:
+        samples = select_samples(samples, read_ids(config.ids_file), config.ids_file)
+    samples = samples[: config.limit]
     if not samples:
         raise DataError(f"{config.data}: no question of split {config.split!r} can be used; see lva data check")
     if not config.gold_boxes:
@@ -115,6 +122,8 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "data": str(config.data.resolve()),
         "dataset": data.name,
         "split": config.split,
+        "ids_file": None if config.ids_file is None else str(config.ids_file),
+        "ids_sha256": None if config.ids_file is None else digest(sorted(read_ids(config.ids_file))),
         "limit": config.limit,
         "num_questions": len(samples),
         "baseline": config.baseline,
@@ -122,7 +131,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "first_clips_file": None if config.first_clips_file is None else str(config.first_clips_file),
         "gold_boxes": config.gold_boxes,
         "settings": asdict(config.settings),
-        "team": team_config.model_dump(mode="json"),
+        "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(mode="json"),
         "servers": {
             name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote
         },
@@ -165,7 +174,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "limit")
+OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit")
 
 
 def make_eval_config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
@@ -41,6 +42,10 @@ class TokenPrice:
     """Per million prompt tokens."""
     completion_usd_per_mtok: Annotated[float, Field(ge=0)]
     """Per million completion tokens."""
+    date: datetime.date | None = None
+    """The day for which the price is known."""
+    source: str | None = None
+    """Where it was read."""
 
     def usd(self, usage: Usage) -> float:
         """The cost of a call or a sum of calls."""

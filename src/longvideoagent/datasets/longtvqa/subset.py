@@ -1,53 +1,16 @@
-"""A random subset of a data set: a number of questions in total, or of each show, kind or video."""
+"""A subset of a data set as a folder of its own."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.episode_videos import link_folder
 from longvideoagent.datasets.longtvqa.read import LongTVQA
 from longvideoagent.datasets.longtvqa.write import join_records, to_json, write_json, write_text
 from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import UsageError
-
-
-class GroupBy(StrEnum):
-    """The groups that a subset is drawn from."""
-
-    ALL = "all"
-    SHOW = "show"
-    KIND = "kind"
-    VIDEO = "video"
-
-
-def draw_samples(samples: Sequence[Sample], count: int, seed: int, group_by: GroupBy = GroupBy.ALL) -> list[Sample]:
-    """Draw ``count`` samples of each group, or all of a smaller group. They keep their order; the same seed draws the
-    same samples."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, sample in enumerate(samples):
-        groups[_GROUP_KEY[group_by](sample)].append(index)
-    rng = random.Random(seed)
-    drawn = [index for group in groups.values() for index in rng.sample(group, min(count, len(group)))]
-    return [samples[index] for index in sorted(drawn)]
-
-
-def _show(sample: Sample) -> str:
-    clip = ClipName.parse(sample.gold.clip)
-    return clip.show if clip else ""
-
-
-_GROUP_KEY: dict[GroupBy, Callable[[Sample], str]] = {
-    GroupBy.ALL: lambda _: "",
-    GroupBy.SHOW: _show,
-    GroupBy.KIND: lambda sample: sample.kind,
-    GroupBy.VIDEO: lambda sample: sample.video,
-}
 
 
 def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
