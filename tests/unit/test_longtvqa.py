@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from longvideoagent import RolloutSettings, answer, load_team
+from longvideoagent.agents.offline.vision import sample_times_s
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents
 from longvideoagent.datasets.fields import read_span
@@ -135,13 +137,74 @@ def test_span_limited_to_clip(tmp_path: Path) -> None:
     assert (data.problems, data.samples[0].gold.end_s) == ((), 110.0)
 
 
-def test_span_after_guessed_clip(tmp_path: Path) -> None:
-    folder = write_release(tmp_path / "d", [question(1, ts=[70.0, 75.0]), question(2, ts=[50.0, 75.0])])
+def test_span_after_a_minute_in_clip_of_unknown_length(tmp_path: Path) -> None:
+    records = [question(1, ts=[70.0, 75.5]), question(2, ts=[50.0, 75.0]), question(3, ts=[200.0, 201.0])]
+    folder = write_release(tmp_path / "d", records[:2])
     (folder / "clip_durations.json").unlink()
     data = read_longtvqa(folder)
-    assert [problem.field for problem in data.problems] == ["ts", "ts"]
-    assert all("(60.0 s, a guess)" in problem.message for problem in data.problems)
-    assert [sample.gold.end_s for sample in data.samples] == [None, 120.0]
+    assert data.problems == ()
+    assert [(sample.gold.start_s, sample.gold.end_s) for sample in data.samples] == [(146.0, 151.5), (126.0, 151.0)]
+    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [76.0, 152.0, 228.0]  # the same for all
+    counts = data.check().counts
+    assert (counts["clips of unknown length"], counts["seconds assumed for each of them"]) == (3, 76)
+    write_release(folder, records)
+    (folder / "clip_durations.json").unlink()
+    (problem,) = read_longtvqa(folder).problems
+    assert "begins after the clip ends (180.0 s, assumed)" in problem.message
+
+
+def test_clip_length_from_frames(tmp_path: Path) -> None:
+    records = [question(1, ts=[61.0, 74.0], bbox={"220": [question()["bbox"]["7"][0] | {"img_id": 220}]})]
+    folder = write_release(tmp_path / "d", records)
+    (folder / "clip_durations.json").unlink()
+    write_frames(folder / "frames")
+    Image.new("RGB", (64, 48), (7, 7, 7)).save(folder / "frames" / CLIPS[1] / "00225.jpg")
+    for name in ("00000.jpg", "note.txt"):
+        (folder / "frames" / CLIPS[0] / name).write_bytes(b"")
+    data = read_longtvqa(folder)
+    assert data.problems == ()
+    first, second, third = data.timeline("s01e01").clips
+    assert [round(clip.end_s - clip.start_s, 3) for clip in (first, second, third)] == [2.333, 75.0, 2.0]
+    (sample,) = data.samples
+    assert (sample.gold.start_s, sample.gold.end_s) == (first.end_s + 61.0, first.end_s + 74.0)
+    assert [box.time_s for box in data.boxes(sample)] == [first.end_s + 73.0]
+    reader = data.open_video("s01e01").reader
+    times_s = sample_times_s([second], ())
+    assert times_s[-1] > second.start_s + 60.0
+    assert reader.frames([second.end_s - 0.1])[0].rgb().max() < 10  # the last frame of the clip
+    assert data.check().counts["clips of unknown length"] == 0
+
+
+LAYOUTS = {
+    "frames": ["frames"] * 2,
+    "one show": ["bbt_frames"] * 2,
+    "one level down": ["frames/bbt_frames"] * 2,
+    "two levels down": ["frames/frames_hq/bbt_frames"] * 2,
+    "several shows": ["bbt_frames", "castle_frames"],
+    "several shows one level down": ["tvqa_frames/bbt_frames", "tvqa_frames/castle_frames"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_frame_folders(layout: str, tmp_path: Path) -> None:
+    clips = (CLIPS[3], "castle_s01e01_seg02_clip_00")
+    records = [question(n, occur_clip=clip, episode_name=None, ts=[0.5, 1.5], bbox={}) for n, clip in enumerate(clips)]
+    folder = write_release(tmp_path / "d", records)
+    texts = dict.fromkeys(clips, "Lena : Another day.")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps(texts))
+    (folder / "clip_durations.json").unlink()
+    for place, clip, count in zip(LAYOUTS[layout], clips, (6, 9), strict=True):
+        (folder / place / clip).mkdir(parents=True)
+        for number in range(1, count + 1):
+            Image.new("RGB", (64, 48), (20 * count,) * 3).save(folder / place / clip / f"{number:05}.jpg")
+    data = read_longtvqa(folder)
+    report = data.check()
+    assert (report.problems, report.counts["clips without frames"]) == ((), 0)
+    for sample, count in zip(data.samples, (6, 9), strict=True):
+        video = data.open_video(sample.video)
+        assert (video.timeline.duration_s, list(video.warnings)) == (count / 3, [])
+        (frame,) = video.reader.frames([1.0])
+        assert abs(int(frame.rgb().mean()) - 20 * count) < 3
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_build_invalid_lengths(tmp_path: Path) -> None:
     report = build_longtvqa(BuildInputs({"val": questions}, subtitles, durations), tmp_path / "out")
     assert [str(problem) for problem in report.problems] == [
         f"{durations}: {CLIPS[0]}: not a length in seconds; it is not used",
-        f"{questions}:1: record 1: ts: [80.0, 81.0] begins after the clip ends (60.0 s, a guess); it has no times",
+        f"{questions}:1: record 1: ts: [80.0, 81.0] begins after the clip ends (60.0 s, assumed); it has no times",
     ]
     assert report.counts["clips of unknown length"] == 2
     data = read_longtvqa(tmp_path / "out")

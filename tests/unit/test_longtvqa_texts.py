@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent import answer, load_team
-from longvideoagent.datasets.longtvqa.clips import split_transcript
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.longtvqa.transcript import split_transcript
+from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 from tests.fakes.release import CLIPS, TEXTS, question, write_release
 
@@ -117,6 +119,71 @@ def test_texts_of_two_sets_in_one_folder(tmp_path: Path) -> None:
     assert read_longtvqa(folder, "val").texts == TEXTS
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Mira : It 's  late . <eos> We go . <eos> Otto : No . <eos>",
+         ["Mira: It 's late .", "Mira: We go .", "Otto: No ."]),
+        ("( Music ) <eos> Mira : Hi . <eos> UNKNAME : ( Knocking ) <eos> Who is it ? <eos>",
+         ["( Music )", "Mira: Hi .", "( Knocking )", "Who is it ?"]),
+        ("Mira : Listen , Otto : I am late . <eos>", ["Mira: Listen , Otto : I am late ."]),
+        (" <eos> <eos>", []),
+        ("(Mira:)It is late.(Otto:)Is it?", ["Mira: It is late.", "Otto: Is it?"]),
+        ("Rain falls.(Mira:)We go. (phone rings) Hello? (Dr. Lund:) Hi.(UNKNAME:)Who?",
+         ["Rain falls.", "Mira: We go. (phone rings) Hello?", "Dr. Lund: Hi.", "Who?"]),
+        ("(phone rings) (man on TV:)Good : evening. Otto : no.",
+         ["(phone rings)", "man on TV: Good : evening. Otto : no."]),
+        ("(Mira:)Late. <eos> So late. <eos> (Otto:)Yes. <eos>", ["Mira: Late.", "Mira: So late.", "Otto: Yes."]),
+        ("Mira : Hi. Otto : Hello.", ["Mira: Hi.", "Otto: Hello."]),
+    ],
+)  # fmt: skip
+def test_transcript_forms(text: str, lines: list[str]) -> None:
+    subtitles = split_transcript(text, 60.0)
+    assert [line.text for line in subtitles] == lines
+    assert all(line.end_s == following.start_s for line, following in pairwise(subtitles))
+    assert not subtitles or (subtitles[0].start_s, round(subtitles[-1].end_s, 6)) == (0.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 100_000, "(a" * 50_000, "( " * 50_000, "<eos>" * 50_000, "A " * 50_000 + "<eos>"]
+)
+def test_transcript_hostile_fast(text: str) -> None:
+    assert all(0 <= line.start_s <= line.end_s <= 60.001 for line in split_transcript(text, 60.0))
+
+
+RELEASED = ("(Mira:)The bakery is closed.", "(Otto:)Here. (phone rings)")
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+@pytest.mark.parametrize("has_episode", [False, True])
+def test_episode_text_of_releases(is_closed: bool, has_episode: bool, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1, occur_clip="castle_s01e02_seg01_clip_01", episode_name=None)])
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    (folder / "clip_durations.json").unlink()
+    names = [f"{'castle_s01e02_' * has_episode}seg01_clip_0{number}" for number in range(2)]
+    parts = [f"<{name}>{text}{f'</{name}>' if is_closed else ' '}" for name, text in zip(names, RELEASED, strict=True)]
+    by_episode = {"castle_s01e02": "".join(parts), "castle_s01e03": "no tag"}
+    (folder / "LongTVQA_plus_subtitles_episode_level.jsonl").write_text(json.dumps(by_episode, indent=2))
+    data = read_longtvqa(folder)
+    assert [str(problem.message) for problem in data.problems] == [
+        "no clip is tagged as <clip>…</clip>; its text is left out"
+    ]
+    clips = data.timeline("castle_s01e02").clips
+    assert [clip.raw_text.rstrip() for clip in clips] == list(RELEASED)
+    assert [line.text for line in clips[1].subtitles] == ["Otto: Here. (phone rings)"]
+
+
+def test_plural_names_and_json_values_in_jsonl(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "LongTVQA_val.jsonl").write_text(json.dumps([question(1, show_name="Castle", bbox=None)], indent=2))
+    (folder / "LongTVQA_subtitles_clip_level.jsonl").write_text(json.dumps(TEXTS, indent=2))
+    (folder / "LongTVQA_subtitles_episode_level.jsonl").write_text("{}")
+    data = open_dataset(folder)
+    assert (data.name, len(data.samples), data.check().problems) == ("LongTVQA", 1, ())
+    assert any(path.name == "LongTVQA_subtitles_clip_level.jsonl" for path in data.subtitle_files())
+
+
 @pytest.mark.parametrize("has_times", [False, True])
 def test_raw_text(has_times: bool, tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
@@ -168,6 +235,5 @@ def test_transcript_without_speaker_fast() -> None:
 def test_transcript_times_within_clip(text: str, duration_s: float) -> None:
     lines = split_transcript(text, duration_s)
     assert all(0 <= line.start_s <= line.end_s <= duration_s + 1e-6 for line in lines)
-    assert "".join("".join(line.text.split()) for line in lines).replace(":", "") == "".join(text.split()).replace(
-        ":", ""
-    )
+    kept = "".join(line.text for line in lines)
+    assert re.sub(r"[\s:()]", "", kept) == re.sub(r"[\s:()]", "", text)

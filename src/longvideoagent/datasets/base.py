@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.records import Problem
 from longvideoagent.media.video import Video
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetOptions:
+    """How to read a folder whose files alone do not decide it."""
+
+    data_set: str | None = None
+    """Which set to read if the folder has several, such as ``longtvqa-plus``; upper case and _ do not matter."""
+    subtitles: Path | None = None
+    """The file of subtitles by clip or by episode, wherever it is; None: found by its name."""
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> DatasetOptions:
+        """The options of a run's configuration."""
+        subtitles = record.get("subtitles_file")
+        return cls(record.get("data_set"), None if subtitles is None else Path(subtitles))
+
+    def to_record(self) -> dict[str, str | None]:
+        """The options as fields of a run's configuration."""
+        return {
+            "data_set": self.data_set,
+            "subtitles_file": None if self.subtitles is None else str(self.subtitles.resolve()),
+        }
+
+    def selects(self, name: str) -> bool:
+        """Whether a set of this name may be read."""
+        return self.data_set is None or _normalize_name(self.data_set) == _normalize_name(name)
+
+
+NO_OPTIONS = DatasetOptions()
+"""The folder decides."""
+
+
+def _normalize_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +86,8 @@ class Dataset(Protocol):
     def has_boxes(self) -> bool:
         """Whether the set publishes gold boxes."""
 
-    def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
-        """The gold boxes of a question; empty if it has none, None if one is invalid."""
+    def boxes(self, sample: Sample) -> tuple[Box, ...]:
+        """The gold boxes of a question, without invalid ones."""
 
     def check(self) -> CheckReport:
         """Count the parts of the set and collect all its problems, those of its videos and subtitles included."""

@@ -103,9 +103,7 @@ def load_samples(config: EvalConfig) -> EvalData:
         return EvalData(data, samples)
     if not data.has_boxes:
         raise UsageError(f"--gold-boxes: {data.name} has no boxes; leave it out")
-    return EvalData(
-        data, [replace(sample, gold=replace(sample.gold, boxes=data.boxes(sample) or ())) for sample in samples]
-    )
+    return EvalData(data, [replace(sample, gold=replace(sample.gold, boxes=data.boxes(sample))) for sample in samples])
 
 
 def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.check import missing_clip_problems
 from longvideoagent.datasets.longtvqa.clip_lines import read_clip_lines, subtitle_files
 from longvideoagent.datasets.longtvqa.clips import Episodes
-from longvideoagent.datasets.longtvqa.episode_videos import lengths_by_frames, link_folder, write_episode_videos
-from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, OPTIONS, read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.episode_videos import link_folder, write_episode_videos
+from longvideoagent.datasets.longtvqa.frames import find_clip_folders, lengths_by_frames
+from longvideoagent.datasets.longtvqa.questions import OPTIONS, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import read_durations
 from longvideoagent.datasets.longtvqa.write import (
     ClipLines,
@@ -51,7 +52,7 @@ class BuildInputs:
     durations: Path | None = None
     """Seconds by clip. A missing length is counted from the frames, else the reader assumes one."""
     frames: Path | None = None
-    """A folder of {clip}/{00001}.jpg, linked into the set."""
+    """A folder of {clip}/{00001}.jpg, or of such folders; linked into the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _group_clips(inputs: BuildInputs, lines: ClipLines, problems: list[Problem])
     known_durations_s = read_durations(inputs.durations, problems) if inputs.durations is not None else {}
     ends_s = {clip: max(line.end_s for line in clip_lines) for clip, clip_lines in lines.items() if clip_lines}
     if inputs.frames is not None:
-        counted_s = lengths_by_frames(inputs.frames, [clip for clip in lines if clip not in known_durations_s])
+        unknown = [clip for clip in lines if clip not in known_durations_s]
+        counted_s = lengths_by_frames(find_clip_folders(inputs.frames), unknown)
         known_durations_s |= {clip: max(length_s, ends_s.get(clip, 0.0)) for clip, length_s in counted_s.items()}
     return Episodes.from_clip_names(lines.keys() | known_durations_s.keys(), known_durations_s, ends_s)
 
@@ -137,9 +139,10 @@ def _read_split(path: Path, episodes: Episodes, problems: list[Problem]) -> _Spl
     for sample, record in read_questions(RecordFile.read(path), episodes, problems):
         has_boxes |= record.values.get("bbox") is not None
         row = _to_release_record(sample, record, episodes)
-        if read_boxes(row.get("bbox"), 0.0, episodes.lengths_s[row["occur_clip"]]) is None:
-            problems.append(record.problem("bbox", INVALID_BOXES))
-            del row["bbox"]
+        boxes = read_boxes(row.get("bbox"), 0.0, episodes.max_length_s(row["occur_clip"]))
+        if boxes.num_invalid:
+            problems.append(record.problem("bbox", boxes.message))
+            row["bbox"] = boxes.valid_records
         records.append(to_json(row))
     if not records:
         problems.append(Problem(path, 0, "", "has no usable question"))

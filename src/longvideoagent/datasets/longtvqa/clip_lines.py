@@ -8,7 +8,8 @@ from pathlib import Path
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.fields import read_line, valid_lines
-from longvideoagent.datasets.longtvqa.clips import ClipName, normalize_speaker
+from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.datasets.longtvqa.transcript import normalize_speaker
 from longvideoagent.datasets.longtvqa.write import ClipLines
 from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.errors import DataError

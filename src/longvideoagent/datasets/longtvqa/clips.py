@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, zip_longest
+from itertools import accumulate, groupby
 from types import MappingProxyType
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline
@@ -13,14 +13,10 @@ from longvideoagent.core.types import Clip, Subtitle, Timeline
 _CLIP = re.compile(
     r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})"
 )
-_NAME = (
-    r"(?P<name>(?:(?:Dr|Mrs|Mr|Ms|Prof)\.? )?[A-Z][\w'’-]{0,40}"
-    r"(?: (?:[A-Z][\w'’-]{0,40}|from|the|of|and|on|in|&)){0,7})"
-)
-_SPEAKER = re.compile(rf"(?:^|(?<=\s)){_NAME} ?: ")
-_SPEAKER_PREFIX = re.compile(rf"\(? ?{_NAME} ?:(?: ?\) ?| )")
 DEFAULT_CLIP_S = 60.0
 """Assumed length of a clip of unknown length (data set card: about a minute)."""
+MAX_ASSUMED_CLIP_S = 180.0
+"""No clip is assumed to last longer; TVQA's longest last about two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +55,36 @@ class Episodes:
     clips: Mapping[str, Sequence[str]]
     """The names of the clips by episode."""
     known_durations_s: Mapping[str, float]
-    """The lengths that the data set states."""
+    """The lengths that the data set states, or that its frames show."""
     lengths_s: Mapping[str, float]
-    """The length of every clip. An unknown one is a minute, or until its last subtitle line ends."""
+    """The length of every clip. An unknown one is ``assumed_clip_s``, or until its last subtitle line ends."""
     starts_s: Mapping[str, float]
     """The start of each clip in its episode, in seconds."""
+    assumed_clip_s: float = DEFAULT_CLIP_S
+    """The length of clips of unknown length. It is the same for all, so that it reveals nothing of a clip."""
 
     @classmethod
     def from_clip_names(
-        cls, names: Iterable[str], known_durations_s: Mapping[str, float], ends_s: Mapping[str, float]
+        cls,
+        names: Iterable[str],
+        known_durations_s: Mapping[str, float],
+        ends_s: Mapping[str, float],
+        assumed_clip_s: float = DEFAULT_CLIP_S,
     ) -> Episodes:
         """Group clips by their names; ``ends_s`` has the end of each clip's last line. Other names are ignored."""
         parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
         clips: dict[str, list[str]] = {}
         for name in sorted(parsed, key=lambda name: parsed[name].sort_key):
             clips.setdefault(parsed[name].episode_name, []).append(name)
-        lengths_s = {name: known_durations_s.get(name) or max(DEFAULT_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
+        lengths_s = {name: known_durations_s.get(name) or max(assumed_clip_s, ends_s.get(name, 0.0)) for name in parsed}
         starts_s: dict[str, float] = {}
         for inside in clips.values():
             starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
-        return cls(clips, known_durations_s, lengths_s, starts_s)
+        return cls(clips, known_durations_s, lengths_s, starts_s, assumed_clip_s)
+
+    def max_length_s(self, clip: str) -> float:
+        """The length of a clip if it is known, else the most that it can be."""
+        return self.known_durations_s.get(clip, MAX_ASSUMED_CLIP_S)
 
     def missing_clips(self, episode: str) -> list[str]:
         """The clips that are missing inside the segments of an episode, by the numbers of the others. Clips after a
@@ -107,27 +113,3 @@ class Episodes:
             )
             clips.append(Clip(name, start_s, end_s, moved, raw_text=raw_texts.get(name, "")))
         return Timeline(tuple(clips))
-
-
-def normalize_speaker(text: str, separator: str = ":") -> str:
-    """A line with its speaker, if it has one, as ``Mira: words``; ``(Mira:)words`` and ``Mira : words`` are accepted.
-    ``separator`` follows the name."""
-    match = _SPEAKER_PREFIX.match(text)
-    return f"{match['name']}{separator} {text[match.end() :].lstrip()}" if match else text
-
-
-def split_transcript(text: str, duration_s: float) -> list[Subtitle]:
-    """The lines of a clip's text ``Speaker : words Speaker : words``, which has no times. Each line gets a share of
-    ``duration_s`` in proportion to its length."""
-    text = " ".join(text.split())
-    if not text:
-        return []
-    speakers = list(_SPEAKER.finditer(text))
-    parts = [text[: speakers[0].start()].strip()] if speakers else [text]
-    for speaker, following in zip_longest(speakers, speakers[1:]):
-        words = text[speaker.end() : following.start() if following else len(text)].strip()
-        parts.append(f"{speaker['name']}: {words}")
-    lines = [line for line in parts if line]
-    ends = list(accumulate(len(line) for line in lines))
-    scale = duration_s / ends[-1]
-    return [Subtitle((end - len(line)) * scale, end * scale, line) for line, end in zip(lines, ends, strict=True)]

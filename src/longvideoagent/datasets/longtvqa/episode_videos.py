@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from longvideoagent.datasets.longtvqa.clips import Episodes
+from longvideoagent.datasets.longtvqa.frames import find_clip_folders
 from longvideoagent.datasets.longtvqa.write import read_json, write_json
 from longvideoagent.datasets.records import Problem
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import UsageError
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
@@ -44,17 +45,6 @@ def link_folder(link: Path, folder: Path) -> None:
         link.symlink_to(folder.resolve(), target_is_directory=True)
 
 
-def lengths_by_frames(frames: Path, clips: Sequence[str]) -> dict[str, float]:
-    """Seconds of each clip that has frames, from the number of its last frame."""
-    lengths_s = {}
-    for clip in clips:
-        try:
-            lengths_s[clip] = FrameFolderReader(frames / clip).duration_s
-        except DataError:  # the clip has no frames; the check reports it
-            continue
-    return lengths_s
-
-
 def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> Iterator[Problem]:
     """The problems of a clip's frames: names without a number, missing numbers, also at the end if the clip lasts
     ``known_duration_s``, and JPEGs that are cut short."""
@@ -72,21 +62,21 @@ def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> 
 def write_episode_videos(
     out: Path, frames: Path, episodes: Episodes, progress: Progress = no_progress
 ) -> EpisodeVideosReport:
-    """Write one mp4 an episode from frames in {clip}/{00001}.jpg at 3 a second, so that any video tool can read it.
+    """Write one mp4 an episode from frames at 3 a second, so that any video tool can read it.
     Clips without frames and unreadable frames are black; an episode without any frame gets no video. A video whose
     frames have not changed is kept."""
-    folder = out / "videos"
+    folder, by_clip = out / "videos", find_clip_folders(frames)
     digests = _read_digests(folder)
     problems: list[Problem] = []
     count = 0
     for done, (name, clips) in enumerate(episodes.clips.items(), 1):
         path = folder / f"{name}.mp4"
-        reader = ClipFoldersReader(frames, episodes.build_timeline(name, {}))
+        reader = ClipFoldersReader(frames, episodes.build_timeline(name, {}), by_clip)
         problems += [Problem(path, 0, "frames", warning) for warning in reader.warnings]
         for clip in reader.folders:
             problems += frame_problems(clip, episodes.known_durations_s.get(clip.path.name, 0.0))
         if reader.has_frames:
-            digest = _digest_frames(frames, clips, episodes)
+            digest = _digest_frames(by_clip, clips, episodes)
             if digests.get(name) != digest or not path.exists():
                 encode_frames(reader, path)
                 digests[name] = digest
@@ -105,11 +95,11 @@ def _read_digests(folder: Path) -> dict[str, str]:
     return {}
 
 
-def _digest_frames(frames: Path, clips: Sequence[str], episodes: Episodes) -> str:
+def _digest_frames(by_clip: Mapping[str, Path], clips: Sequence[str], episodes: Episodes) -> str:
     """SHA-256 of the names, sizes and modification times of the frames, and of the lengths of the clips."""
     digest = hashlib.sha256()
     for clip in clips:
-        files = sorted((frames / clip).iterdir()) if (frames / clip).is_dir() else []
+        files = sorted(by_clip[clip].iterdir()) if clip in by_clip else []
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         digest.update(json.dumps([clip, episodes.lengths_s[clip], stats]).encode())
     return digest.hexdigest()

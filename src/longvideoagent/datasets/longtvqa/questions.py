@@ -7,7 +7,7 @@ Fields are those of the data set cards (qid, q, a0..a4, answer, ts, episode_name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,10 +22,6 @@ OPTIONS = tuple(f"a{index}" for index in range(5))
 MIN_OPTIONS = 2
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
-INVALID_BOXES = (
-    "a box lacks img_id, left, top, width, height or label, has no area or is of a frame after its clip; "
-    "none of its boxes is used"
-)
 TOLERANCE_S = 0.5
 """A span or a box may be past its clip by this much, since lengths and times are rounded separately."""
 
@@ -47,11 +43,40 @@ class _OccurClip(NamedTuple):
     name: ClipName
 
 
-def read_questions(file: RecordFile, episodes: Episodes, problems: list[Problem]) -> Iterator[SampleRecord]:
+class ParsedBoxes(NamedTuple):
+    """The boxes of a record."""
+
+    boxes: tuple[Box, ...]
+    """The valid ones."""
+    valid_records: dict[str, list[object]]
+    """The same as the record has them, by frame."""
+    num_invalid: int = 0
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the invalid ones."""
+        count = len(self.boxes) + self.num_invalid
+        rule = "a box lacks img_id, left, top, width, height or label, has no area or is of a frame after its clip"
+        return f"{rule}; {self.num_invalid} of {count} are left out"
+
+
+def latest_end_s(records: Iterable[Record], known_durations_s: Mapping[str, float]) -> float:
+    """The latest end of a question's times in its clip, among the clips of unknown length; 0 without times."""
+    latest_s = 0.0
+    for record in records:
+        if _clip_field(record).value not in known_durations_s:
+            span = read_span(record.values.get("ts"))
+            latest_s = max(latest_s, span[1]) if span is not None else latest_s
+    return latest_s
+
+
+def read_questions(
+    file: RecordFile, episodes: Episodes, problems: list[Problem], records: Iterable[Record] | None = None
+) -> Iterator[SampleRecord]:
     """Yield every usable question; problems of records are added to ``problems``. Times are moved to the axis of the
-    episode. Raises DataError if the file is cut short."""
+    episode. ``records`` are those of the file, if they were read before. Raises DataError if the file is cut short."""
     index_of: dict[str, int] = {}
-    for record in file.records():
+    for record in file.records() if records is None else records:
         reader = _QuestionReader(record, episodes, problems)
         sample = reader.sample()
         if sample is None:
@@ -119,14 +144,8 @@ class _QuestionReader:
             raise _UnusableError("qid", "no id")
         return Question(text.strip(), tuple(options), str(qid))
 
-    def first_field(self, *names: str) -> _Field:
-        """The first of these fields that has a value, else the first of them with None."""
-        values = self.record.values
-        filled = (_Field(name, values[name]) for name in names if values.get(name) not in (None, ""))
-        return next(filled, _Field(names[0], None))
-
     def clip(self) -> _OccurClip:
-        field, label = self.first_field("occur_clip", "vid_name")
+        field, label = _clip_field(self.record)
         name = ClipName.parse(label)
         if name is None:
             raise _UnusableError(field, f"{str(label)[:80]!r} is not the name of a clip")
@@ -142,7 +161,7 @@ class _QuestionReader:
 
     def answer(self, question: Question) -> int | None:
         """The index of the correct option; None if answers are not published."""
-        field, value = self.first_field("answer", "answer_idx")
+        field, value = _first_field(self.record, "answer", "answer_idx")
         if value is None:
             return None
         count = len(question.options)
@@ -164,7 +183,7 @@ class _QuestionReader:
             self.add_problem("ts", f"{str(value)[:40]} is not a span in seconds; the question has no times")
             return None
         length_s = self.episodes.lengths_s[clip]
-        length = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', a guess'}"
+        length = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', assumed'}"
         if span[1] <= length_s:
             return span
         if span[0] > length_s:
@@ -175,19 +194,39 @@ class _QuestionReader:
         return span[0], length_s
 
 
-def read_boxes(value: object, clip_start_s: float, length_s: float) -> tuple[Box, ...] | None:
-    """The boxes of a record, timed from the start of the episode. None if one of them is incomplete, has no area or is
-    of a frame after the clip, which lasts ``length_s``."""
+def _clip_field(record: Record) -> _Field:
+    return _first_field(record, "occur_clip", "vid_name")
+
+
+def _first_field(record: Record, *names: str) -> _Field:
+    """The first of these fields that has a value, else the first of them with None."""
+    values = record.values
+    filled = (_Field(name, values[name]) for name in names if values.get(name) not in (None, ""))
+    return next(filled, _Field(names[0], None))
+
+
+def read_boxes(value: object, clip_start_s: float, max_length_s: float) -> ParsedBoxes:
+    """The boxes of a record, timed from the start of the episode. One is invalid if it is incomplete, has no area, or
+    is of a frame after the clip, which lasts ``max_length_s`` or less."""
     if value is None:
-        return ()
-    if not isinstance(value, dict) or not all(isinstance(boxes, list) for boxes in value.values()):
-        return None
-    boxes = [_parse_box(box, clip_start_s, length_s) for items in value.values() for box in items]
-    valid = tuple(box for box in boxes if box is not None)
-    return valid if len(valid) == len(boxes) else None
+        return ParsedBoxes((), {})
+    if not isinstance(value, dict):
+        return ParsedBoxes((), {}, 1)
+    boxes: list[Box] = []
+    valid: dict[str, list[object]] = {}
+    num_invalid = 0
+    for frame, items in value.items():
+        if not isinstance(items, list):
+            num_invalid += 1
+            continue
+        parsed = [(item, _parse_box(item, clip_start_s, max_length_s)) for item in items]
+        valid[frame] = [item for item, box in parsed if box is not None]
+        boxes += [box for _, box in parsed if box is not None]
+        num_invalid += len(items) - len(valid[frame])
+    return ParsedBoxes(tuple(boxes), valid, num_invalid)
 
 
-def _parse_box(value: object, clip_start_s: float, length_s: float) -> Box | None:
+def _parse_box(value: object, clip_start_s: float, max_length_s: float) -> Box | None:
     if not isinstance(value, dict):
         return None
     numbers = [as_finite(value.get(name)) for name in ("img_id", "left", "top", "width", "height")]
@@ -196,6 +235,6 @@ def _parse_box(value: object, clip_start_s: float, length_s: float) -> Box | Non
         return None
     frame, left, top, width, height = integers
     time_s = (frame - 1) / TVQA_FRAMES_PER_S
-    if not 0 <= time_s <= length_s + TOLERANCE_S or left < 0 or top < 0 or width < 1 or height < 1:
+    if not 0 <= time_s <= max_length_s + TOLERANCE_S or left < 0 or top < 0 or width < 1 or height < 1:
         return None
     return Box(clip_start_s + time_s, left, top, width, height, value["label"])

@@ -1,31 +1,33 @@
 """LongTVQA and LongTVQA+ in the layout of their releases (data set cards longvideoagent/LongTVQA and
 LongTVQA_plus): one folder with questions, subtitles and, if available, durations and frames.
 
-===============================  =====================================================================
+================================  =====================================================================
 ``*_{split}.json`` or ``.jsonl``  questions: qid, q, a0..a4, answer, ts, episode_name, occur_clip, bbox
-``*subtitle_clip_level*``         text of each clip, as one object, or one line or item a clip
-``*subtitle_episode_level*``      the same by episode; read if there is no file by clip
-``clip_durations.json``           seconds of each clip; a minute is assumed for any other clip
+``*subtitle*_clip_level*``        text of each clip, as one object, or one line or item a clip
+``*subtitle*_episode_level*``     the same by episode; read if there is no file by clip
+``clip_durations.json``           seconds of each clip; else by its frames, else assumed
 ``clip_subtitles.json``           lines of each clip with times [start, end, text], as ``data build`` writes
-``frames/{clip}/{00001}.jpg``     frames at 3 a second
+``*frames*/{clip}/{00001}.jpg``   frames at 3 a second, in any number of folders
 ``videos/{episode}.mp4``          videos of whole episodes, used if there are no frames
-===============================  =====================================================================
+================================  =====================================================================
 
 TVQA's own field names (answer_idx, vid_name) are accepted too. Times of a question are relative to its clip, and
-are moved to the axis of the episode here.
+are moved to the axis of the episode here. The length of a clip without durations and frames is assumed: a minute, or
+as long as the latest times of a question in any such clip.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Timeline
-from longvideoagent.datasets.base import CheckReport, ClipCounts
+from longvideoagent.datasets.base import NO_OPTIONS, CheckReport, ClipCounts, DatasetOptions
 from longvideoagent.datasets.fields import lines_left_out
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.check import (
@@ -34,10 +36,10 @@ from longvideoagent.datasets.longtvqa.check import (
     missing_clip_problems,
     open_frames,
 )
-from longvideoagent.datasets.longtvqa.clips import Episodes
-from longvideoagent.datasets.longtvqa.questions import INVALID_BOXES, read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, MAX_ASSUMED_CLIP_S, Episodes
+from longvideoagent.datasets.longtvqa.frames import FrameFolders, lengths_by_frames
+from longvideoagent.datasets.longtvqa.questions import ParsedBoxes, latest_end_s, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import (
-    TIMED_LINES,
     last_end_s,
     read_durations,
     read_lines,
@@ -46,7 +48,7 @@ from longvideoagent.datasets.longtvqa.texts import (
 )
 from longvideoagent.datasets.records import Problem, Record, RecordFile, gc_paused
 from longvideoagent.errors import DataError
-from longvideoagent.media.readers.base import VIDEO_SUFFIXES, open_reader
+from longvideoagent.media.readers.base import VIDEO_SUFFIXES, VideoReader, open_reader
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import has_frames
 from longvideoagent.media.subtitles import SUFFIXES
@@ -58,6 +60,8 @@ class LongTVQA:
     """One split of a release. ``problems`` has every problem of its records and files; an unusable question is not
     among ``samples``."""
 
+    name: str
+    """LongTVQA, LongTVQA_plus, or another set with clips of TVQA."""
     folder: Path
     split: str
     questions_file: Path
@@ -67,13 +71,12 @@ class LongTVQA:
     records: Mapping[str, Record] = field(repr=False)
     """The record of each question, by question id."""
     texts: Mapping[str, Any] = field(repr=False)
-    """The text of each clip, as the folder has it: one string, or lines [start, end, text]."""
+    """The text of each clip, as the folder has it: one string, or a list of lines."""
+    frames: FrameFolders = field(default_factory=FrameFolders, repr=False)
+    options: DatasetOptions = field(default_factory=DatasetOptions)
+    videos_by_episode: Mapping[str, Path] | None = None
+    """The video files of episodes; None: those in the folder ``videos``, by their names."""
     _timelines: dict[str, Timeline] = field(default_factory=dict, repr=False)
-
-    @property
-    def name(self) -> str:
-        """LongTVQA, or LongTVQA_plus."""
-        return set_name(self.questions_file)
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -83,25 +86,23 @@ class LongTVQA:
     @cached_property
     def raw_texts(self) -> Mapping[str, str]:
         """The published text of each clip. Next to lines with times it is in a file of its own, read on demand."""
-        if (self.folder / TIMED_LINES).exists():
-            return read_raw_texts(self.folder, self.name, [])
-        return self.texts
-
-    @cached_property
-    def frames(self) -> Path | None:
-        """The folder of the frame folders, or None."""
-        folders = [path for path in sorted(self.folder.glob("*frames*")) if path.is_dir()]
-        return folders[0] if folders else None
+        if all(isinstance(text, str) for text in self.texts.values()):
+            return self.texts
+        texts = read_raw_texts(self.folder, self.name, [])
+        return {clip: text for clip, text in texts.items() if isinstance(text, str)}
 
     def episode_video(self, video: str) -> Path | None:
         """The video file of an episode, or None. None also if one of its clips has frames, which take precedence."""
-        if self.frames is not None and any(has_frames(self.frames / clip) for clip in self.episodes.clips[video]):
+        folders = (self.frames.by_clip.get(clip) for clip in self.episodes.clips[video])
+        if any(folder is not None and has_frames(folder) for folder in folders):
             return None
         return self.episode_videos.get(video)
 
     @cached_property
     def episode_videos(self) -> Mapping[str, Path]:
         """All video files of whole episodes by episode, whether or not frames take precedence."""
+        if self.videos_by_episode is not None:
+            return self.videos_by_episode
         files = sorted((self.folder / "videos").glob("*.*"), reverse=True)
         return {path.stem: path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
 
@@ -110,12 +111,14 @@ class LongTVQA:
         """True, although only LongTVQA+ has any."""
         return True
 
-    def boxes(self, sample: Sample) -> tuple[Box, ...] | None:
-        """The gold boxes of a question, parsed on demand since most runs do not need them. Empty if it has none, None
-        if one is invalid."""
+    def boxes(self, sample: Sample) -> tuple[Box, ...]:
+        """The gold boxes of a question, without invalid ones, parsed on demand since most runs do not need them."""
+        return self._parsed_boxes(sample).boxes
+
+    def _parsed_boxes(self, sample: Sample) -> ParsedBoxes:
         value = self.records[sample.question.id].values.get("bbox")
         clip = sample.gold.clip or ""
-        return read_boxes(value, self.episodes.starts_s[clip], self.episodes.lengths_s[clip])
+        return read_boxes(value, self.episodes.starts_s[clip], self.episodes.max_length_s(clip))
 
     def clip_labels(self, video: str) -> Sequence[str]:
         """The labels of an episode's clips."""
@@ -136,23 +139,26 @@ class LongTVQA:
         """An episode with its timeline and, if they exist, its frames."""
         timeline = self.timeline(video)
         path = self.episode_video(video)
-        reader = open_reader(path) if path is not None else ClipFoldersReader(self.frames, timeline)
+        if path is not None:
+            reader: VideoReader = open_reader(path)
+        else:
+            root = next(iter(self.frames.roots), None)
+            reader = ClipFoldersReader(root, timeline, self.frames.by_clip)
         return Video(reader, timeline, "the data set's subtitles", tuple(reader.warnings))
 
     def subtitle_files(self) -> Iterator[Path]:
         """The files of texts and lengths, and the subtitles next to the videos."""
         yield from self.folder.glob("*subtitle*")
         yield self.folder / "clip_durations.json"
+        if self.options.subtitles is not None:
+            yield self.options.subtitles
         yield from (path for path in (self.folder / "videos").rglob("*") if path.suffix.lower() in SUFFIXES)
 
     def count_clips(self, videos: Collection[str]) -> ClipCounts:
         """Count the clips of these episodes, and those that have neither a folder of frames nor a video."""
         clips = [(video, clip) for video in videos for clip in self.timeline(video).clips]
         is_seen = {video: self.episode_video(video) is not None for video in videos}
-        without_frames = sum(
-            not is_seen[video] and (self.frames is None or not (self.frames / clip.label).is_dir())
-            for video, clip in clips
-        )
+        without_frames = sum(not is_seen[video] and clip.label not in self.frames.by_clip for video, clip in clips)
         return ClipCounts(without_frames, len(clips))
 
     def check(self) -> CheckReport:
@@ -173,7 +179,8 @@ class LongTVQA:
             "missing or duplicate ids": by_field["qid"],
             "questions with boxes": sum(bool(self.boxes(sample)) for sample in self.samples),
             "clips without subtitles": by_field["subtitles"],
-            "clips of unknown length": sum(clip not in self.episodes.known_durations_s for clip in clips),
+            "clips of unknown length": (unknown := sum(clip not in self.episodes.known_durations_s for clip in clips)),
+            "seconds assumed for each of them": int(self.episodes.assumed_clip_s) if unknown else 0,
             "clips without frames": sum(self._num_clips_without_frames(video) for video in self.videos),
             "unreadable frames": by_field["frame"],
         }
@@ -183,14 +190,14 @@ class LongTVQA:
         """The number of clips of an episode that have neither readable frames nor a video."""
         if self.episode_video(video) is not None:
             return 0
-        return sum(
-            self.frames is None or open_frames(self.frames / clip) is None for clip in self.episodes.clips[video]
-        )
+        folders = [self.frames.by_clip.get(clip) for clip in self.episodes.clips[video]]
+        return sum(folder is None or open_frames(folder) is None for folder in folders)
 
     def _box_problems(self) -> Iterator[Problem]:
         for sample in self.samples:
-            if self.boxes(sample) is None:
-                yield self.records[sample.question.id].problem("bbox", INVALID_BOXES)
+            boxes = self._parsed_boxes(sample)
+            if boxes.num_invalid:
+                yield self.records[sample.question.id].problem("bbox", boxes.message)
 
     def _text_problems(self) -> Iterator[Problem]:
         for video in self.videos:
@@ -213,32 +220,81 @@ class LongTVQA:
         for video in self.videos:
             if video in self.episode_videos:
                 yield from episode_video_problems(self.episode_videos[video], self.timeline(video).duration_s)
-            if self.episode_video(video) is None and self.frames is not None:
+            if self.episode_video(video) is None and self.frames.roots:
                 for clip in self.episodes.clips[video]:
-                    yield from frame_folder_problems(self.frames / clip, self.episodes.known_durations_s.get(clip, 0.0))
+                    duration_s = self.episodes.known_durations_s.get(clip, 0.0)
+                    yield from frame_folder_problems(self.frames.path(clip), duration_s)
+
+
+class ReleaseFiles(NamedTuple):
+    """The content of the files of a set with clips of TVQA."""
+
+    name: str
+    questions: RecordFile
+    texts: Mapping[str, Any]
+    """As in ``LongTVQA``."""
+    clips: Collection[str] = ()
+    """Clips of its episodes that may have no text."""
+    videos_by_episode: Mapping[str, Path] | None = None
 
 
 @gc_paused()
-def read_longtvqa(folder: Path, split: str = "val") -> LongTVQA:
+def read_longtvqa(folder: Path, split: str = "val", options: DatasetOptions = NO_OPTIONS) -> LongTVQA:
     """Read one split. Raises DataError if the folder has no such split or a file is cut short."""
-    questions = find_questions(folder, split)
-    problems: list[Problem] = []
-    durations = folder / "clip_durations.json"
-    known_durations_s = read_durations(durations, problems) if durations.exists() else {}
-    texts = read_texts(folder, set_name(questions), problems)
-    ends_s = {name: last_end_s(text) for name, text in texts.items() if name not in known_durations_s}
-    episodes = Episodes.from_clip_names({*texts, *known_durations_s}, known_durations_s, ends_s)
+    questions = find_questions(folder, split, options)
+    name, problems = set_name(questions), list[Problem]()
+    texts = read_texts(folder, name, problems, options.subtitles)
+    return assemble(folder, split, ReleaseFiles(name, RecordFile.read(questions), texts), options, problems)
+
+
+def assemble(
+    folder: Path, split: str, files: ReleaseFiles, options: DatasetOptions, problems: list[Problem]
+) -> LongTVQA:
+    """The data set of these files and of the durations and frames in its folder. ``problems`` are those of the files
+    so far. Raises DataError if a file is cut short."""
+    frames = FrameFolders.find(folder)
+    records = list(files.questions.records())
+    episodes = _read_episodes(folder, files, frames, records, problems)
     problems += [
         Problem(folder, 0, name[:80], "is not the name of a clip; its text is left out")
-        for name in texts
+        for name in files.texts
         if name not in episodes.starts_s
     ]
-    sourced = list(read_questions(RecordFile.read(questions), episodes, problems))
+    sourced = list(read_questions(files.questions, episodes, problems, records))
     if not sourced and not problems:
-        problems = [Problem(questions, 0, "", "has no question; download it again")]
-    records = {sample.question.id: record for sample, record in sourced}
-    samples = tuple(sample for sample, _ in sourced)
-    return LongTVQA(folder, split, questions, samples, tuple(problems), episodes, records, texts)
+        problems = [Problem(files.questions.path, 0, "", "has no question; download it again")]
+    return LongTVQA(
+        files.name,
+        folder,
+        split,
+        files.questions.path,
+        tuple(sample for sample, _ in sourced),
+        tuple(problems),
+        episodes,
+        {sample.question.id: record for sample, record in sourced},
+        files.texts,
+        frames,
+        options,
+        files.videos_by_episode,
+    )
+
+
+def _read_episodes(
+    folder: Path, files: ReleaseFiles, frames: FrameFolders, records: Sequence[Record], problems: list[Problem]
+) -> Episodes:
+    """The episodes, with the length of each clip by the durations, else by its frames, else assumed."""
+    durations = folder / "clip_durations.json"
+    duration_problems: list[Problem] = []
+    known_s = read_durations(durations, duration_problems) if durations.exists() else {}
+    problems[:0] = duration_problems
+    ends_s = {name: last_end_s(text) for name, text in files.texts.items() if name not in known_s}
+    names = {*files.texts, *known_s, *files.clips}
+    if frames.by_clip:
+        counted_s = lengths_by_frames(frames.by_clip, [name for name in names if name not in known_s])
+        known_s |= {name: max(length_s, ends_s.get(name, 0.0)) for name, length_s in counted_s.items()}
+    latest_s = latest_end_s(records, known_s) if len(known_s) < len(names) else 0.0
+    assumed_s = min(MAX_ASSUMED_CLIP_S, max(DEFAULT_CLIP_S, float(math.ceil(latest_s))))
+    return Episodes.from_clip_names(names, known_s, ends_s, assumed_s)
 
 
 def set_name(questions: Path) -> str:
@@ -246,19 +302,28 @@ def set_name(questions: Path) -> str:
     return questions.stem.rpartition("_")[0]
 
 
-def find_questions(folder: Path, split: str) -> Path:
-    """The file of a split's questions. Raises DataError for an unknown split, and if two files have the same
+def find_questions(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> Path:
+    """The file of a split's questions. Raises DataError for an unknown split or set, and if two sets have the
     split."""
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder; give the one that holds the questions and subtitles")
+    paths = [
+        path
+        for path in sorted(folder.glob("LongTVQA*"))
+        if path.suffix in (".json", ".jsonl") and "subtitle" not in path.name
+    ]
     files: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("LongTVQA*")):
-        if path.suffix in (".json", ".jsonl") and "subtitle" not in path.name:
+    for path in paths:
+        if options.selects(set_name(path)):
             files.setdefault(path.stem.rpartition("_")[2], []).append(path)
+    if paths and not files:
+        sets = ", ".join(dict.fromkeys(map(set_name, paths)))
+        raise DataError(f"{folder}: no set {options.data_set!r}; there are {sets}")
     if split not in files:
         hint = f"there are {', '.join(files)}" if files else "give a folder with LongTVQA_plus_val.json or the like"
         raise DataError(f"{folder}: no split {split!r}; {hint}")
     if len(files[split]) > 1:
         names = " and ".join(path.name for path in files[split])
-        raise DataError(f"{folder}: {names} are the same split; keep each set in a folder of its own")
+        sets = " or ".join(dict.fromkeys(map(set_name, files[split])))
+        raise DataError(f"{folder}: {names} are the same split; name the set with --data-set {sets}")
     return files[split][0]

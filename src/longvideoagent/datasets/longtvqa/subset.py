@@ -8,6 +8,7 @@ from pathlib import Path
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.episode_videos import link_folder
 from longvideoagent.datasets.longtvqa.read import LongTVQA
+from longvideoagent.datasets.longtvqa.texts import TIMED_LINES
 from longvideoagent.datasets.longtvqa.write import join_records, to_json, write_json, write_text
 from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import UsageError
@@ -25,19 +26,22 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     videos = dict.fromkeys(sample.video for sample in samples)
     clips = [clip for video in videos for clip in data.episodes.clips[video]]
     texts = {clip: data.texts[clip] for clip in clips if clip in data.texts}
-    is_plain = all(isinstance(text, str) for text in texts.values())
     known_durations_s = {
         clip: data.episodes.known_durations_s[clip] for clip in clips if clip in data.episodes.known_durations_s
     }
-    members_of = {
-        out / (f"{data.name}_subtitle_clip_level.json" if is_plain else "clip_subtitles.json"): texts,
+    members_of: dict[Path, Mapping[str, object]] = {
+        out / f"{data.name}_subtitle_clip_level.json": {
+            clip: data.raw_texts[clip] for clip in clips if clip in data.raw_texts
+        },
         out / "clip_durations.json": known_durations_s,
     }
+    if any(not isinstance(text, str) for text in texts.values()):
+        members_of[out / TIMED_LINES] = texts
     merged = {path: _merge_members(path, members) for path, members in members_of.items()}
     for path, members in merged.items():
         write_json(path, members)
-    for folder in (data.frames, data.folder / "videos"):
-        if folder is not None and folder.is_dir():
+    for folder in (*data.frames.roots, data.folder / "videos"):
+        if folder.is_dir():
             link_folder(out / folder.name, folder)
     records = [to_json(data.records[sample.question.id].values) for sample in samples]
     write_text(target, join_records(records, as_list=target.suffix == ".json"))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.datasets.fields import as_finite, as_list, read_line
-from longvideoagent.datasets.longtvqa.clips import ClipName, split_transcript
+from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.datasets.longtvqa.transcript import normalize_speaker, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile
 
 TIMED_LINES = "clip_subtitles.json"
 """The lines of each clip with their times, as ``lva data build`` writes them."""
-_TAG = re.compile(r"<(/?)([^<>/\s]{1,80})>")
+_TAG = re.compile(r"<(/?)([^<>/\s]{0,70}clip_\d{1,3})>")
 
 
 class NamedText(NamedTuple):
@@ -23,7 +25,7 @@ class NamedText(NamedTuple):
 
     name: str
     text: Any
-    """A string, or a list of lines [start, end, text]."""
+    """A string, or a list of lines, each [start, end, text] or {start, end, text}."""
 
 
 class _TaggedText(NamedTuple):
@@ -42,32 +44,39 @@ def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
     return valid
 
 
-def read_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, Any]:
-    """The text of each clip, or its lines with times if the folder has them. If the folder has texts of several
-    sets, those of the set ``name``."""
+def read_texts(folder: Path, name: str, problems: list[Problem], subtitles: Path | None = None) -> dict[str, Any]:
+    """The text of each clip, or its lines with times if the folder has them: from the file ``subtitles``, else from
+    the folder. If the folder has texts of several sets, those of the set ``name``."""
     timed = folder / TIMED_LINES
+    if subtitles is not None:
+        return _read_subtitle_file(subtitles, problems)
     if timed.exists():
         return _read_members(timed, problems)
     return read_raw_texts(folder, name, problems)
 
 
-def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, str]:
+def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str, Any]:
     """The text of each clip exactly as the folder has it for the set ``name``; empty if there is no such file."""
-    by_clip, by_episode = (f"subtitle_{level}_level*" for level in ("clip", "episode"))
+    by_clip, by_episode = (f"subtitle*_{level}_level*" for level in ("clip", "episode"))
     patterns = (f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
     path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
     if path is None:
-        problems.append(Problem(folder, 0, "", "no subtitle file; add *_subtitle_clip_level.json"))
+        fix = "add *_subtitle_clip_level.json, or name one with --subtitles"
+        problems.append(Problem(folder, 0, "", f"no subtitle file; {fix}"))
         return {}
-    entries = _read_named_texts(RecordFile.read(path), problems)
-    if "episode_level" in path.name:
-        entries = _split_by_clip(path, entries, problems)
-    texts: dict[str, str] = {}
-    for clip, text in entries:
-        if clip in texts:
-            problems.append(Problem(path, 0, clip, "duplicate clip; the first is used"))
-        else:
-            texts[clip] = text
+    return _read_subtitle_file(path, problems)
+
+
+def _read_subtitle_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    """The text of each clip in a file by clip or by episode."""
+    texts: dict[str, Any] = {}
+    for name, text in _read_named_texts(RecordFile.read(path), problems):
+        is_episode = isinstance(text, str) and ClipName.parse(f"{name}_seg01_clip_00") is not None
+        for clip in _split_by_clip(path, NamedText(name, text), problems) if is_episode else (NamedText(name, text),):
+            if clip.name in texts:
+                problems.append(Problem(path, 0, clip.name, "duplicate clip; the first is used"))
+            else:
+                texts[clip.name] = clip.text
     return texts
 
 
@@ -78,44 +87,51 @@ def _read_members(path: Path, problems: list[Problem]) -> dict[str, Any]:
     return members
 
 
-def _split_by_clip(path: Path, entries: Iterator[NamedText], problems: list[Problem]) -> Iterator[NamedText]:
-    """The clips in the text of each episode, which are tagged as <clip>…</clip>."""
-    for episode, text in entries:
-        clips, outside = _find_tagged_clips(text)
-        if outside and not clips:
+def _split_by_clip(path: Path, episode: NamedText, problems: list[Problem]) -> Sequence[NamedText]:
+    """The clips in the text of an episode, which are tagged as <clip>…</clip> or begin with <clip>."""
+    clips, outside = _find_tagged_clips(episode.name, episode.text)
+    if outside:
+        message = f"{len(outside)} words are outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
+        if not clips:
             message = "no clip is tagged as <clip>…</clip>; its text is left out"
-            problems.append(Problem(path, 0, episode[:80], message))
-        elif outside:
-            message = (
-                f"{len(outside)} words are outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
-            )
-            problems.append(Problem(path, 0, episode[:80], message))
-        yield from clips
+        problems.append(Problem(path, 0, episode.name[:80], message))
+    return clips
 
 
-def _find_tagged_clips(text: str) -> _TaggedText:
+def _find_tagged_clips(episode: str, text: str) -> _TaggedText:
     """The tagged clips of a text, and the words outside of them. A clip ends at its end tag or, unread, where another
-    begins, so that the search is linear in the number of tags."""
-    clips: list[NamedText] = []
-    outside: list[str] = []
+    begins, so that the search is linear in the number of tags. In a text without end tags it ends where another
+    begins."""
+    tags = [(tag, label) for tag in _TAG.finditer(text) if (label := _clip_label(episode, tag[2])) is not None]
+    has_ends = any(tag[1] for tag, _ in tags)
+    if not has_ends:
+        ends = [tag.start() for tag, _ in tags[1:]] + [len(text)] * bool(tags)
+        clips = [NamedText(label, text[tag.end() : end]) for (tag, label), end in zip(tags, ends, strict=True)]
+        return _TaggedText(clips, text[: tags[0][0].start()].split() if tags else text.split())
+    clips, outside = list[NamedText](), list[str]()
     name, tag_start, text_start, read_to = "", 0, 0, 0
-    for tag in _TAG.finditer(text):
-        if not tag[1] and ClipName.parse(tag[2]) is not None:
-            name, tag_start, text_start = tag[2], tag.start(), tag.end()
-        elif tag[1] and tag[2] == name:
+    for tag, label in tags:
+        if not tag[1]:
+            name, tag_start, text_start = label, tag.start(), tag.end()
+        elif label == name:
             clips.append(NamedText(name, text[text_start : tag.start()]))
             outside += text[read_to:tag_start].split()
             name, read_to = "", tag.end()
     return _TaggedText(clips, outside + text[read_to:].split())
 
 
+def _clip_label(episode: str, tag: str) -> str | None:
+    """The label of the clip that a tag names, with or without its episode; None for another tag."""
+    return next((name for name in (tag, f"{episode}_{tag}") if ClipName.parse(name) is not None), None)
+
+
 def _read_named_texts(file: RecordFile, problems: list[Problem]) -> Iterator[NamedText]:
-    """Names and texts in any form that subtitle files have: one object, or one line or item for each
-    {clip, subtitle}, {clip: text} or {vid_name, sub}."""
+    """Names and texts, or lists of lines, in any form that subtitle files have: one object, or one line or item for
+    each {clip, subtitle}, {clip: text} or {vid_name, sub}."""
     members = file.mapping()
     if members is not None and _named_text(members) is None:
         for name, text in members.items():
-            if isinstance(text, str):
+            if isinstance(text, str | list):
                 yield NamedText(name, text)
             else:
                 problems.append(Problem(file.path, 0, name, "not a text; fix it"))
@@ -133,11 +149,11 @@ def _read_named_texts(file: RecordFile, problems: list[Problem]) -> Iterator[Nam
 def _named_text(values: Mapping[str, Any]) -> NamedText | None:
     for name in ("clip", "episode", "vid_name", "episode_name"):
         text = values.get("subtitle", values.get("sub"))
-        if isinstance(values.get(name), str) and isinstance(text, str):
+        if isinstance(values.get(name), str) and isinstance(text, str | list):
             return NamedText(values[name], text)
     if len(values) == 1:
         ((name, text),) = values.items()
-        return NamedText(name, text) if isinstance(text, str) else None
+        return NamedText(name, text) if isinstance(text, str | list) else None
     return None
 
 
@@ -150,6 +166,10 @@ def read_lines(text: Any, duration_s: float) -> list[Subtitle]:
 
 
 def _parse_line(item: object) -> Subtitle | None:
+    """A line of [start, end, text], or of TVQA's {start, end, text}."""
+    if isinstance(item, dict):
+        line = read_line(item.get("start"), item.get("end"), item.get("text"))
+        return line and replace(line, text=normalize_speaker(line.text))
     return read_line(*item) if isinstance(item, list) and len(item) == 3 else None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.longtvqa.clips import normalize_speaker
+from longvideoagent.datasets.longtvqa.transcript import normalize_speaker
 from longvideoagent.fs import atomic_path
 
 ClipLines = dict[str, list[Subtitle]]

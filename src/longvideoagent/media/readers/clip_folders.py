@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +16,13 @@ from longvideoagent.media.readers.frame_folder import FrameFolderReader
 class ClipFoldersReader:
     """Reads ``{root}/{clip}/{00001}.jpg`` with times on the axis of the whole episode.
 
-    Without a root, and in clips without a folder, there are no frames; the warnings name such clips."""
+    ``folders`` has the folder of each clip if they are in several roots or deeper. Without a root, and in clips
+    without a folder, there are no frames; the warnings name such clips."""
 
-    def __init__(self, root: Path | None, timeline: Timeline) -> None:
+    def __init__(self, root: Path | None, timeline: Timeline, folders: Mapping[str, Path] | None = None) -> None:
         self.path = root if root is not None else Path(timeline.clips[0].label)
         self._root = root
+        self._paths = folders
         self._timeline = timeline
         self._folders: dict[str, FrameFolderReader | None] = {}
 
@@ -67,9 +69,14 @@ class ClipFoldersReader:
 
     def _folder(self, label: str) -> FrameFolderReader | None:
         if label not in self._folders:
-            path = self._root / label if self._root is not None else None
+            path = self._path(label)
             try:
                 self._folders[label] = FrameFolderReader(path) if path is not None and path.is_dir() else None
             except DataError:  # a folder without a numbered frame
                 self._folders[label] = None
         return self._folders[label]
+
+    def _path(self, label: str) -> Path | None:
+        if self._paths is not None:
+            return self._paths.get(label)
+        return self._root / label if self._root is not None else None
