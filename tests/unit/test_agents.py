@@ -459,6 +459,7 @@ def test_team_file_settings_reach_server(short_video: Path, tmp_path: Path) -> N
         ("[master]\ntemperature = -1", r"master\.temperature: "),
         ("[vision]\nkey = 'sk-secret'", r"vision\.key: "),
         ("look_tag = 'stare'", r"look_tag: "),
+        ("preset = 'qwen9'", r"preset: 'qwen9' is not one of qwen3-4b"),
         ("[master]\nextra_body = { d = 2024-01-01 }", r"master\.extra_body: .*not JSON"),
         ("[master]\nextra_body = { messages = [] }", r"master\.extra_body: .*by the loop"),
         ("[vision]\napi_key_env = 'sk-secret'", r"vision\.api_key_env: "),

@@ -102,6 +102,8 @@ class TeamConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: str | None = None
+    """A preset whose fields hold where this team says nothing."""
     master: AgentConfig = AgentConfig()
     """The agent that decides and answers."""
     grounding: AgentConfig = AgentConfig()
@@ -216,15 +218,26 @@ def _read_team_config(name: str) -> TeamConfig:
     if name == OFFLINE:
         return TeamConfig()
     if name in PRESETS:
-        text = resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    elif name.endswith(".toml"):
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
-    else:
+        return parse_toml(TeamConfig, _preset_text(name), name)
+    if not name.endswith(".toml"):
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
-    return parse_toml(TeamConfig, text, name)
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
+    team_config = parse_toml(TeamConfig, text, name)
+    if team_config.preset is None:
+        return team_config
+    if team_config.preset not in PRESETS:
+        raise DataError(f"{name}: preset: {team_config.preset!r} is not one of {', '.join(PRESETS)}; fix that field")
+    fields = tomllib.loads(_preset_text(team_config.preset))
+    for field, value in team_config.model_dump(exclude_unset=True).items():
+        fields[field] = {**fields.get(field, {}), **value} if isinstance(value, dict) else value
+    return TeamConfig.model_validate(fields)
+
+
+def _preset_text(name: str) -> str:
+    return resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
 def parse_toml(kind: type[T], text: str, name: str) -> T:
