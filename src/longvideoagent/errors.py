@@ -19,8 +19,9 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import NoReturn
 
 
@@ -63,6 +64,18 @@ class ProtocolError(LongVideoAgentError):
 def one_line(error: BaseException, max_chars: int = 300) -> str:
     """The message of a library's error on one line, cut to ``max_chars``."""
     return " ".join(str(error).split())[:max_chars]
+
+
+def require_extra(*modules: str, extra: str) -> None:
+    """Raise UsageError, with the command that installs ``extra``, if one of its modules is not installed."""
+    require_modules(modules, f"longvideoagent[{extra}]")
+
+
+def require_modules(modules: Sequence[str], requirement: str) -> None:
+    """Raise UsageError, with the command that installs ``requirement``, if one of the modules is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise UsageError(f"{module.replace('_', '-')} is not installed; pip install '{requirement}'")
 
 
 EXIT_BAD_INPUT = 2

@@ -27,10 +27,9 @@ from longvideoagent.cli.options import (
     Team,
     Vision,
     Window,
-    need,
 )
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
-from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError
+from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, require_extra
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -224,7 +223,7 @@ def report(
     if is_training_run(run):
         from longvideoagent.training.plots import write_training_report
 
-        need("matplotlib")
+        require_extra("matplotlib", extra="train")
         note(f"wrote {write_training_report(run, out)}")
         return
     with progress_bar() as progress:

@@ -1,14 +1,12 @@
-"""Options that several commands share, and checks of what is installed."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from longvideoagent.errors import UsageError
 from longvideoagent.models.spec import BACKENDS
 
 MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
@@ -32,10 +30,3 @@ GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold box
 Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", min=1)]
 Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the ids in this file, one a line.")]
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]
-
-
-def need(*packages: str, extra: str = "train,parquet") -> None:
-    """Raise UsageError, which names the extra, if a package is not installed."""
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"{missing[0]} is not installed; pip install 'longvideoagent[{extra}]'")

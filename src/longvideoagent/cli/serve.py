@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, NoCache, need
+from longvideoagent.cli.options import Concurrency, NoCache
+from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
 LOCAL = "127.0.0.1"
@@ -42,7 +43,7 @@ def serve(
     no_cache: NoCache = False,
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
-    need("fastapi", "uvicorn", extra="web")
+    require_extra("fastapi", "uvicorn", extra="web")
     from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.server.app import create_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
@@ -72,7 +73,7 @@ def mcp(
     no_cache: NoCache = False,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""
-    need("mcp", "uvicorn", extra="web")
+    require_extra("mcp", "uvicorn", extra="web")
     from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.server.mcp import create_server, http_app
     from longvideoagent.server.server import listen, load_teams, open_library, run_app

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import need
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import UsageError, require_extra
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -26,7 +25,7 @@ def train(
 
     if algorithm not in (*ALGORITHMS, SFT):
         raise UsageError(f"{algorithm}: no such algorithm; give {', '.join(ALGORITHMS)} or sft")
-    need("torch", "trl", "peft", "datasets", "matplotlib")
+    require_extra("torch", "trl", "peft", "datasets", "matplotlib", extra="train,parquet")
     from longvideoagent.training.commands import TRAIN_COMMANDS
     from longvideoagent.training.plots import write_training_report
     from longvideoagent.training.pretrained import is_main_process
@@ -57,7 +56,7 @@ def merge(
     """Merge a trained adapter into its base, as a plain model folder (extra train)."""
     from longvideoagent.cli.console import note
 
-    need("torch", "peft")
+    require_extra("torch", "peft", extra="train")
     from longvideoagent.training.merge import merge_adapter
 
     note(f"wrote {merge_adapter(adapter, out, base, adapter_config)}")

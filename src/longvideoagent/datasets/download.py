@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.errors import DataError, UsageError, one_line, require_extra
 
 REPOSITORIES: dict[str, str | None] = {
     "longtvqa": "longvideoagent/LongTVQA",
@@ -33,8 +33,7 @@ def download_dataset(name: str, out: Path, repository: str | None = None) -> Pat
     """
     if name not in REPOSITORIES:
         raise UsageError(f"{name}: unknown data set; give one of {', '.join(REPOSITORIES)}")
-    if find_spec("huggingface_hub") is None:
-        raise UsageError("huggingface_hub is not installed; pip install 'longvideoagent[hub]'")
+    require_extra("huggingface_hub", extra="hub")
     repository = repository or REPOSITORIES[name]
     if repository is None:
         raise UsageError(f"{name}: no public repository is known; give the one you have access to as --repository")

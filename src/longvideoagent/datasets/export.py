@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from longvideoagent.core.types import GroundingResult, Timeline
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.first_clips import is_pending
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, require_extra
 from longvideoagent.fs import atomic_path
 from longvideoagent.index.first_clips import FirstClips
 
@@ -53,8 +52,7 @@ def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: Ex
             video does not have the stored clip. Nothing is written then.
         UsageError: Without the extra.
     """
-    if find_spec("pyarrow") is None:
-        raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
+    require_extra("pyarrow", extra="parquet")
     grounded = [sample for sample in data.samples if not is_pending(first_clips, sample, data)]
     missing = len(data.samples) - len(grounded)
     if missing and not (grounded and config.skip_missing):

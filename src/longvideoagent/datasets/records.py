@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from longvideoagent.datasets.json_scanner import (
     list_item_positions,
     replace_unpaired_surrogates,
 )
-from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.errors import DataError, one_line, require_extra
 
 MAX_FILE_BYTES = 1_000_000_000
 """No annotation file is larger; TVQA's own are a few dozen megabytes."""
@@ -267,8 +266,7 @@ def parquet_columns(path: Path) -> set[str]:
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
     """The module ``pyarrow.parquet``; its errors become DataError."""
-    if find_spec("pyarrow") is None:
-        raise UsageError("pyarrow is not installed; pip install 'longvideoagent[parquet]'")
+    require_extra("pyarrow", extra="parquet")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

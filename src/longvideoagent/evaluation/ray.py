@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, assert_never
 from urllib.parse import urlsplit
@@ -24,7 +23,7 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import order_by_video
-from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line
+from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, UsageError, one_line, require_extra
 from longvideoagent.evaluation.config import EvalConfig, load_samples
 from longvideoagent.evaluation.overrides import EvalOverrides
 from longvideoagent.evaluation.runner import RUN_RETRY_POLICY, OnFinish, RunLimits, Runner
@@ -71,8 +70,7 @@ def ask_on_ray(
     alone. Returns why it stopped early, or an empty text. Raises UsageError for an unknown cluster, ModelError for a
     shard that kills every worker, and a worker's error after the running questions of all workers are stored. When
     interrupted, all traces received are stored."""
-    if find_spec("ray") is None:
-        raise UsageError("ray is not installed; pip install 'longvideoagent[ray]'")
+    require_extra("ray", extra="ray")
     import ray
 
     _connect(address)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.errors import DataError, UsageError, one_line
+from longvideoagent.errors import DataError, one_line, require_extra
 from longvideoagent.media.container import has_audio
 from longvideoagent.progress import Progress, no_progress
 
@@ -30,8 +30,7 @@ def is_installed() -> bool:
 
 def require_installed() -> None:
     """Raise UsageError if the extra ``asr`` is not installed."""
-    if not is_installed():
-        raise UsageError("faster-whisper is not installed; pip install 'longvideoagent[asr]'")
+    require_extra("faster_whisper", extra="asr")
 
 
 def configured_model() -> str:

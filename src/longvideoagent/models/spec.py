@@ -13,10 +13,9 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from longvideoagent.errors import UsageError, one_line
+from longvideoagent.errors import UsageError, one_line, require_modules
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -155,9 +154,7 @@ class ModelSpec:
 def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
     """The model itself, one call of which is one request. Raises UsageError for a missing package or key."""
     row = spec.row
-    missing = [module for module in row.modules if find_spec(module) is None]
-    if missing:
-        raise UsageError(f"{missing[0]} is not installed; pip install '{row.requirement}'")
+    require_modules(row.modules, row.requirement)
     if row.default_url and spec.server_url == row.default_url and not os.environ.get(options.api_key_env):
         raise UsageError(missing_key(spec, options.api_key_env))
     module, _, function = row.loader.partition(":")
