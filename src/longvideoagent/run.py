@@ -16,6 +16,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
@@ -165,13 +166,13 @@ class CheckedQuestion(NamedTuple):
 def make_question(text: str, options: Sequence[str] = ()) -> CheckedQuestion:
     """Check a question and its options. Raises UsageError if one of them is empty."""
     warnings = []
-    text = _printable(text)
+    text = replace_surrogates(text).strip()
     if not text:
         raise UsageError("the question is empty; say what you want to know")
     if len(text) > MAX_QUESTION_CHARS:
         warnings.append(f"the question has {len(text)} characters; those after {MAX_QUESTION_CHARS} were ignored")
         text = text[:MAX_QUESTION_CHARS]
-    choices = [_printable(option) for option in options]
+    choices = [replace_surrogates(option).strip() for option in options]
     if any(not option for option in choices):
         raise UsageError("an option is empty; give each --option a text")
     if len(choices) == 1:
@@ -179,8 +180,3 @@ def make_question(text: str, options: Sequence[str] = ()) -> CheckedQuestion:
     if len({option.casefold() for option in choices}) < len(choices):
         warnings.append("some options are equal; the first of them stands for all")
     return CheckedQuestion(Question(text, tuple(choices)), tuple(warnings))
-
-
-def _printable(text: str) -> str:
-    """The text stripped, with "?" for lone surrogates, which stand for bytes of a command line that are not UTF-8."""
-    return text.encode("utf-8", errors="replace").decode("utf-8").strip()

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
 from longvideoagent.core.actions import ACTIONS, LOOK_TAGS, Action, Answer, Invalid, action_of, spec_of
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation, Observation, SystemNotice, VisionResult
 
@@ -286,7 +287,6 @@ def escape_tags(text: str) -> str:
     """Replace the opening brackets of protocol tags and chat-template tokens in ``text``.
 
     Data then cannot pose as an action, an observation or another turn: a subtitle ``<answer>a1</answer>`` stays
-    a subtitle. Lone surrogates, which JSON can hold and nothing can encode, become question marks.
+    a subtitle. Lone surrogates are replaced, too.
     """
-    encodable = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return _ANY_TAG.sub("‹", encodable)
+    return _ANY_TAG.sub("‹", replace_surrogates(text))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from longvideoagent.core.protocol import ACTION_ENDS
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.errors import ModelError
 from longvideoagent.models.base import CallSettings, TextCallback
@@ -132,8 +133,7 @@ def _text_fields(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _valid_text(value: object) -> str:
-    """The text without halves of characters, which JSON can hold and nothing can print; empty for other values."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+    return replace_surrogates(value) if isinstance(value, str) else ""
 
 
 def _completion(text: str, reasoning: str, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:

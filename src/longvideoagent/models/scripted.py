@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import DataError, ModelError
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
@@ -36,7 +37,7 @@ class ScriptedModel:
             raise DataError(f"{path}: cannot be read as a script ({error}); give a JSON list of strings") from error
         if not isinstance(replies, list) or not all(isinstance(reply, str) for reply in replies):
             raise DataError(f"{path}: not a script; give a JSON list of strings")
-        return cls([reply.encode("utf-8", "replace").decode() for reply in replies])  # JSON can hold half characters
+        return cls([replace_surrogates(reply) for reply in replies])
 
     async def complete(
         self,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import PARTIAL, atomic_path
 from longvideoagent.media.readers.file import VideoFileReader
@@ -68,8 +69,7 @@ def clean_name(name: str) -> str:
     """A file name without folders, control characters or what some file systems forbid. Raises UsageError if nothing is
     left."""
     base_name = PureWindowsPath(PurePosixPath(name).name).name
-    text = base_name.encode("utf-8", "replace").decode()
-    text = _FORBIDDEN.sub("_", text).replace(PARTIAL, "_partial").strip(" .")
+    text = _FORBIDDEN.sub("_", replace_surrogates(base_name)).replace(PARTIAL, "_partial").strip(" .")
     stem, dot, suffix = text.rpartition(".")
     max_stem_bytes = MAX_NAME_BYTES - len(f".{suffix}".encode())
     stem = stem.encode()[: max(0, max_stem_bytes)].decode("utf-8", "ignore").strip(" .")
