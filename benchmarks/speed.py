@@ -30,7 +30,7 @@ SHOW_HELP = (
 
 
 def make_minute(path: Path) -> None:
-    """Write one minute of moving 720p pictures and a tone."""
+    """Write one minute of moving 720p frames and a tone."""
     rng = np.random.default_rng(0)
     backdrop = rng.integers(0, 255, (45, 80, 3), np.uint8).repeat(16, 0).repeat(16, 1)
     with av.open(str(path), "w") as container:
@@ -38,8 +38,8 @@ def make_minute(path: Path) -> None:
         video_stream.width, video_stream.height, video_stream.pix_fmt = 1280, 720, "yuv420p"
         sound = container.add_stream("aac", rate=16000, layout="mono")
         for number in range(60 * FRAMES_PER_S):
-            picture = np.roll(backdrop, number * 4, axis=1)
-            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = np.roll(backdrop, number * 4, axis=1)
+            container.mux(video_stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         tone = (0.3 * np.sin(np.arange(16000 * 60) * 0.2)).astype(np.float32)[None]
         tone[:, ::16000] = 0
         for start in range(0, tone.shape[1], 1024):

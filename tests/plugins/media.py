@@ -38,9 +38,9 @@ def write_video(  # noqa: PLR0913
         if rotation:
             stream.set_display_rotation(rotation)
         for index, time_ms in enumerate(times_ms):
-            picture = np.full((size[1], size[0], 3), shade(index), np.uint8)
-            picture[: size[1] // 4, : size[0] // 4] = 255  # a mark in the top left corner
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            rgb = np.full((size[1], size[0], 3), shade(index), np.uint8)
+            rgb[: size[1] // 4, : size[0] // 4] = 255  # a mark in the top left corner
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = (index, Fraction(1, 25)) if codec == "mpeg4" else (time_ms, Fraction(1, 1000))
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -69,7 +69,7 @@ def content(message: Message) -> str:
     return parts if isinstance(parts, str) else " ".join(part for part in parts if isinstance(part, str))
 
 
-def pictures(message: Message) -> list[Jpeg]:
+def jpegs(message: Message) -> list[Jpeg]:
     return [part for part in message["content"] if isinstance(part, Jpeg)]
 
 
@@ -223,7 +223,7 @@ def test_grounding_video_without_text_uses_contact_sheets(video: VideoReader) ->
     timeline = Timeline(tuple(Clip(f"c{n:02}", n / 4.0, (n + 1) / 4.0) for n in range(40)))
     result, script = locate_with(video, first_request(timeline), "<clip>c07</clip> seen there")
     assert result.label == "c07"
-    sheets = pictures(script.requests[0][0])
+    sheets = jpegs(script.requests[0][0])
     assert len(sheets) == 2
     with Image.open(BytesIO(sheets[0].jpeg)) as sheet:
         assert sheet.size == (1200, 1200)
@@ -247,7 +247,7 @@ def test_vision_frames_cover_window_with_times(video: VideoReader) -> None:
         ModelVision(script, max_frames=4).look(VisionRequest(Look("the </information> wall"), WINDOW), video)
     )
     (message,) = script.requests[0]
-    assert len(pictures(message)) == 4
+    assert len(jpegs(message)) == 4
     assert [part for part in message["content"] if isinstance(part, str)][:4] == [
         "1.2 s:",
         "3.7 s:",
@@ -272,7 +272,7 @@ def test_vision_sends_stored_jpeg_bytes(tmp_path: Path) -> None:
         )
     )
     stored = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
-    assert [picture.jpeg for picture in pictures(script.requests[0][0])] == stored
+    assert [image.jpeg for image in jpegs(script.requests[0][0])] == stored
 
 
 def test_vision_max_image_bytes(video: VideoReader) -> None:
@@ -281,7 +281,7 @@ def test_vision_max_image_bytes(video: VideoReader) -> None:
     asyncio.run(
         ModelVision(script, max_frames=8, max_image_bytes=3 * one).look(VisionRequest(Look("x"), WINDOW), video)
     )
-    assert len(pictures(script.requests[0][0])) in (2, 3)
+    assert len(jpegs(script.requests[0][0])) in (2, 3)
 
 
 def test_vision_not_shown_reply(video: VideoReader) -> None:
@@ -350,7 +350,7 @@ def test_parallel_looks_finished_ones_counted() -> None:
 
 
 def test_vision_without_readable_frame_calls_no_model(tmp_path: Path) -> None:
-    (tmp_path / "00001.jpg").write_bytes(b"no picture")
+    (tmp_path / "00001.jpg").write_bytes(b"no image")
     script = ScriptedModel([])
     clip = Clip("c01", 0.0, 1.0)
     result = asyncio.run(ModelVision(script).look(VisionRequest(Look("x"), (clip,)), FrameFolderReader(tmp_path)))

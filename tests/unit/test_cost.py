@@ -36,14 +36,14 @@ def by_agent(forecasts: tuple[CostForecast, ...]) -> dict[str, CostForecast]:
 
 
 def sent(server: Server) -> tuple[int, int]:
-    """Tokens of text sent, as the forecast counts them, and pictures."""
-    bytes_sent = pictures = 0
+    """Tokens of text sent, as the forecast counts them, and images."""
+    bytes_sent = images = 0
     for request in server.requests:
         for message in request["messages"]:
             parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
             bytes_sent += sum(len(part.get("text", "").encode()) for part in parts)
-            pictures += sum("image_url" in part for part in parts)
-    return bytes_sent // BYTES_PER_TOKEN, pictures
+            images += sum("image_url" in part for part in parts)
+    return bytes_sent // BYTES_PER_TOKEN, images
 
 
 @pytest.mark.parametrize("style", list(Style))
@@ -62,10 +62,10 @@ def test_forecast_is_upper_bound(style: Style, agents: Agents, video: Video) -> 
         team_config = team_config.with_models(master=spec, grounding=spec, vision=spec)
         total = by_agent(forecast_cost(QUESTION, video, team_config, settings))["total"]
         trace = answer(QUESTION, video, load_team(team_config), settings)
-    tokens, pictures = sent(server)
+    tokens, images = sent(server)
     assert trace.usage.calls <= total.max_usage.calls
     assert tokens <= total.max_usage.prompt_tokens
-    assert pictures <= total.max_usage.images
+    assert images <= total.max_usage.images
     assert total.usd is not None
     assert trace.usage.usd <= total.usd
 

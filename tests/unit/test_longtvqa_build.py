@@ -359,7 +359,7 @@ def test_build_clip_length_from_lines(tmp_path: Path) -> None:
 
 def test_build_video_unreadable_frames(tmp_path: Path) -> None:
     write_frames(tmp_path / "frames")
-    (tmp_path / "frames" / CLIPS[0] / "00002.jpg").write_bytes(b"no picture")
+    (tmp_path / "frames" / CLIPS[0] / "00002.jpg").write_bytes(b"no image")
     (tmp_path / "frames" / CLIPS[1] / "00003.jpg").unlink()
     messages = [str(problem) for problem in build_videos(tmp_path).problems]
     assert len(messages) == 2

@@ -67,11 +67,11 @@ def write_talk(path: Path, sound: Sound) -> None:
     """A grey video with that sound."""
     write_video(path.with_suffix(".silent.mp4"), range(0, 6000, 40))
     with av.open(str(path.with_suffix(".silent.mp4"))) as silent, av.open(str(path), "w") as container:
-        picture = container.add_stream_from_template(silent.streams.video[0])
+        video_stream = container.add_stream_from_template(silent.streams.video[0])
         track = container.add_stream("aac", rate=RATE, layout="mono")
         for packet in silent.demux():
             if packet.dts is not None:
-                packet.stream = picture
+                packet.stream = video_stream
                 container.mux(packet)
         for start in range(0, len(sound), 1024):
             piece = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, start : start + 1024]), "fltp", "mono")

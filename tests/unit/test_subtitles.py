@@ -217,8 +217,8 @@ def test_embedded_empty_stream_is_skipped(tmp_path: Path) -> None:
 def _mux(
     video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str, *, empty_first: bool = False
 ) -> None:
-    with av.open(str(video)) as pictures, av.open(str(out), "w") as container:
-        video_stream = container.add_stream_from_template(pictures.streams.video[0])
+    with av.open(str(video)) as source, av.open(str(out), "w") as container:
+        video_stream = container.add_stream_from_template(source.streams.video[0])
         if empty_first:
             empty_stream = container.add_stream(codec)
             assert isinstance(empty_stream, SubtitleStream)
@@ -227,10 +227,10 @@ def _mux(
         subtitle_stream.time_base = Fraction(1, 1000)
         assert isinstance(subtitle_stream, SubtitleStream)
         subtitle_stream.codec_context.subtitle_header = ASS_HEADER
-        for picture in pictures.demux(pictures.streams.video[0]):
-            if picture.dts is not None:
-                picture.stream = video_stream
-                container.mux(picture)
+        for video_packet in source.demux(source.streams.video[0]):
+            if video_packet.dts is not None:
+                video_packet.stream = video_stream
+                container.mux(video_packet)
         for start_ms, end_ms, text in cues:
             data = text.encode()
             packet = av.Packet(struct.pack(">H", len(data)) + data if codec == "mov_text" else data)

@@ -22,7 +22,7 @@ CODECS = {"mp4": "libx264", "mkv": "libx264", "webm": "libvpx", "avi": "mpeg4", 
 
 
 def make(kind: str, folder: Path, times_ms: list[int]) -> Path:
-    """The same pictures as a file of that kind or as a folder of 25 frames a second."""
+    """The same frames as a file of that kind or as a folder of 25 frames a second."""
     if kind != "folder":
         path = folder / f"v.{kind}"
         write_video(path, times_ms, codec=CODECS[kind])
@@ -140,7 +140,7 @@ def test_truncated_faststart_mp4(tmp_path: Path) -> None:
     path.write_bytes(data[: int(len(data) * 0.7)])
     video = VideoFileReader(path)
     assert 3.0 < video.duration_s < 19.0
-    assert any("pictures end at" in warning for warning in video.warnings)
+    assert any("frames end at" in warning for warning in video.warnings)
     assert video.frames([video.duration_s - 1.0])[0].time_s > video.duration_s - 3.0
 
 

@@ -106,9 +106,9 @@ def test_page_escapes_markup(short_video: Path, tmp_path: Path) -> None:
 def test_page_is_self_contained(short_video: Path, tmp_path: Path) -> None:
     path, trace = hostile_trace(tmp_path, short_video)
     tags = Tags(render_page("t", open_video(path), [trace])).tags
-    pictures = [attributes["src"] or "" for tag, attributes in tags if tag == "img"]
-    assert pictures
-    assert all(source.startswith("data:image/jpeg;base64,") for source in pictures)
+    images = [attributes["src"] or "" for tag, attributes in tags if tag == "img"]
+    assert images
+    assert all(source.startswith("data:image/jpeg;base64,") for source in images)
     assert not any(tag in ("link", "iframe", "script", "object") for tag, _ in tags)
     assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
 

@@ -31,9 +31,9 @@ def test_frame_at_time(tmp_path: Path) -> None:
         video = server.video("a.mp4")
         for time_s in (0.0, 3.0, 5.9, 99.0):
             response = server.client.get(f"/api/videos/{video}/frame", params={"time_s": time_s, "side_px": 32})
-            with Image.open(BytesIO(response.content)) as picture:
-                assert max(picture.size) == 32
-                rgb = np.asarray(picture.convert("RGB"))
+            with Image.open(BytesIO(response.content)) as image:
+                assert max(image.size) == 32
+                rgb = np.asarray(image.convert("RGB"))
             index = min(int(time_s * 25 + 0.001), len(EVERY_40_MS) - 1)
             assert brightness(rgb) == pytest.approx(shade(index), abs=6)
         for invalid in ("-1", "nan", "inf", "soon"):

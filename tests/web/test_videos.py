@@ -80,16 +80,16 @@ def make_non_videos() -> dict[str, bytes]:
     """Files that FFmpeg reads but that are not videos."""
     files = {}
     for kind, size in (("PNG", (14_000, 14_000)), ("GIF", (64, 48)), ("JPEG", (64, 48))):
-        picture = BytesIO()
-        Image.new("L", size).save(picture, kind)
-        files[f"{kind}.mp4"] = picture.getvalue()
+        image = BytesIO()
+        Image.new("L", size).save(image, kind)
+        files[f"{kind}.mp4"] = image.getvalue()
     files["list.mp4"] = b"ffconcat version 1.0\nfile 'link.mp4'\n"
     files["lines.mp4"] = b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nlink.mp4\n#EXT-X-ENDLIST\n"
     files["session.mp4"] = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 33\n"
     return files
 
 
-def test_video_is_picture_or_playlist(tmp_path: Path, short_video: Path) -> None:
+def test_video_is_image_or_playlist(tmp_path: Path, short_video: Path) -> None:
     library, outside = tmp_path / "library", tmp_path / "outside.mp4"
     library.mkdir()
     outside.write_bytes(short_video.read_bytes())

@@ -1,6 +1,6 @@
 """Upper bounds of what a question may cost, computed before any model is called.
 
-They rest on two assumptions, given with their values below: bytes per token and tokens per picture. Retries come
+They rest on two assumptions, given with their values below: bytes per token and tokens per image. Retries come
 on top; cached replies cost less.
 """
 
@@ -28,7 +28,7 @@ from longvideoagent.models.base import DEFAULT_CALL_SETTINGS
 
 BYTES_PER_TOKEN = 3
 """A token of English is about 4 bytes of UTF-8, of most other languages about 3."""
-TOKENS_PER_PICTURE = 1_100
+TOKENS_PER_IMAGE = 1_100
 """Current models use 400 to 1,100 tokens for a 768-pixel frame."""
 TOKENS_PER_OFFLINE_LOOK = 2_000
 TOKENS_PER_REQUEST = 500
@@ -133,13 +133,13 @@ def _grounding_usage(question: Question, timeline: Timeline, agent: AgentConfig,
     visited = TOKENS_PER_VISITED_CLIP * settings.max_rounds + labels
     prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + request + visited
     reply = agent.max_tokens or GROUNDING_SETTINGS.max_tokens
-    return _times(Usage(1, prompt + sheets * TOKENS_PER_PICTURE + reply, reply, sheets), CALLS_PER_GROUNDING)
+    return _times(Usage(1, prompt + sheets * TOKENS_PER_IMAGE + reply, reply, sheets), CALLS_PER_GROUNDING)
 
 
 def _look_usage(agent: AgentConfig, settings: RolloutSettings) -> Usage:
     if agent.spec.is_offline:
         return Usage(calls=settings.parallel_looks)
-    prompt = agent.max_frames * TOKENS_PER_PICTURE + TOKENS_PER_LOOK_PROMPT
+    prompt = agent.max_frames * TOKENS_PER_IMAGE + TOKENS_PER_LOOK_PROMPT
     return _times(Usage(1, prompt, _look_tokens(agent), agent.max_frames), settings.parallel_looks)
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.config import TeamConfig
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_PICTURE, CostForecast, old_prices
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, CostForecast, old_prices
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
@@ -243,7 +243,7 @@ def print_forecast(forecasts: Sequence[CostForecast]) -> None:
         )
     console = stdout_console()
     console.print(table)
-    assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_PICTURE:,} tokens per image."
+    assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_IMAGE:,} tokens per image."
     console.print(Text(f"{assumed} Retries are not included. Nothing was asked.", style="dim"))
 
 

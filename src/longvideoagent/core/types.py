@@ -21,7 +21,7 @@ class Jpeg:
 
 
 class Message(TypedDict):
-    """One chat message: text, or texts and pictures in order."""
+    """One chat message: text, or texts and images in order."""
 
     role: Literal["user", "assistant"]
     content: str | tuple[str | Jpeg, ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.cost import TOKENS_PER_PICTURE, TOTAL, CostForecast, check_prices, forecast_cost
+from longvideoagent.agents.cost import TOKENS_PER_IMAGE, TOTAL, CostForecast, check_prices, forecast_cost
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
@@ -147,7 +147,7 @@ def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
         totals = [_add(*pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES
-        frame_usage = Usage(prompt_tokens=images * TOKENS_PER_PICTURE, images=images)
+        frame_usage = Usage(prompt_tokens=images * TOKENS_PER_IMAGE, images=images)
         totals = [
             _add(row, CostForecast("", "", frame_usage, 0.0)) if row.agent in ("master", TOTAL) else row
             for row in totals

@@ -215,7 +215,7 @@ def read_embedded(video: Path) -> ParsedSubtitles:
     with open_container(video) as container:
         for stream in container.streams.subtitles:
             if stream.codec_context is None or stream.codec_context.name in IMAGE_CODECS:
-                skipped.append(f"subtitle stream {stream.index} has pictures or an unknown format and was ignored")
+                skipped.append(f"subtitle stream {stream.index} has images or an unknown format and was ignored")
                 continue
             container.seek(0)  # reading the stream before went to the end of the file
             subtitles, is_damaged = _read_stream(container, stream)

@@ -34,10 +34,10 @@ def encode_frames(video: VideoReader, path: Path) -> None:
         stream.pix_fmt, stream.width, stream.height = "yuv420p", width_px, height_px
         for index, time_s in enumerate(times_s):
             shown = _shown(video, time_s)
-            picture = av.VideoFrame.from_ndarray(black if shown is None else shown, format="rgb24")
-            picture = picture.reformat(width=width_px, height=height_px)
-            picture.pts, picture.time_base = index, 1 / RATE
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_ndarray(black if shown is None else shown, format="rgb24")
+            frame = frame.reformat(width=width_px, height=height_px)
+            frame.pts, frame.time_base = index, 1 / RATE
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 

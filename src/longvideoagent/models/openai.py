@@ -196,7 +196,7 @@ class OpenAIModel:
             completion = await read_stream(await response, on_text)
         if completion.is_endless:
             raise ModelError(
-                f"{self.server_url}: a reply of {completion.length} characters or more; it ignores max_tokens"
+                f"{self.server_url}: a reply of {completion.num_chars} characters or more; it ignores max_tokens"
             )
         return completion
 

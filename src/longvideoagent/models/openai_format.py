@@ -37,14 +37,14 @@ class Completion:
     completion_tokens: int = 0
 
     @property
-    def length(self) -> int:
+    def num_chars(self) -> int:
         """Characters of text and reasoning."""
         return len(self.text) + len(self.reasoning)
 
     @property
     def is_endless(self) -> bool:
         """Whether the server ignores max_tokens."""
-        return self.length > MAX_REPLY_CHARS
+        return self.num_chars > MAX_REPLY_CHARS
 
 
 def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:

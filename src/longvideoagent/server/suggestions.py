@@ -39,7 +39,7 @@ def _sample_questions(path: Path) -> list[dict[str, Any]]:
 
 
 def _timeline_questions(timeline: Timeline) -> list[dict[str, Any]]:
-    """Questions about the most frequent speakers and names, and about the pictures."""
+    """Questions about the most frequent speakers and names, and about the frames."""
     lines = [line.text for line in timeline.subtitles]
     speakers = Counter(match[1] for line in lines if (match := _SPEAKER.match(line)))
     names = Counter(name for line in lines for name in _NAME.findall(line))

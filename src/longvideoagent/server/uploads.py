@@ -103,7 +103,7 @@ def _check_free_space(path: Path, next_bytes: int) -> None:
 def _check_video(path: Path, name: str) -> None:
     try:
         check_safe_container(path)
-        VideoFileReader(path).duration_s  # noqa: B018 (reads all packets, and raises if there are no pictures)
+        VideoFileReader(path).duration_s  # noqa: B018 (reads all packets, and raises if there are no frames)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
 

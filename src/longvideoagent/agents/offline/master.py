@@ -166,9 +166,10 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
 
 
 def _rank_by_match(scorer: EvidenceScorer) -> list[tuple[float, Evidence]]:
-    """Relevance and fact of the facts that share terms with the question, the most relevant first. If something
-    visible is asked for and no detection shares a term, all detections count: things in a picture are seldom called by
-    their names."""
+    """The facts that share terms with the question, with their relevance, the most relevant first.
+
+    If the question asks for something visible and no detection shares a term, all detections count: people rarely call
+    the things in a frame by their names."""
     rows = list(zip(scorer.relevance, scorer.facts, scorer.matches, strict=True))
     matching = [(value, fact) for value, fact, is_match in rows if is_match]
     if scorer.parsed.is_visual and not any(fact.kind == "frame" for _, fact in matching):

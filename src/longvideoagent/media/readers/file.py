@@ -48,7 +48,7 @@ class VideoFileReader:
         stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
         if stream is None:
             container.close()
-            raise DataError(f"{self.path}: no video stream; give a file with pictures")
+            raise DataError(f"{self.path}: no video stream; give a file that has one")
         stream.thread_type = "AUTO"
         return container, stream
 
@@ -74,17 +74,17 @@ class VideoFileReader:
             if stream.frames > count:  # avi gives its length in frames
                 header_s = max(header_s, stream.frames * per_frame_s)
         if end_s <= 0:
-            raise DataError(f"{self.path}: no pictures in its video stream; the file is truncated, copy it again")
+            raise DataError(f"{self.path}: no frames in its video stream; the file is truncated, copy it again")
         if header_s - end_s > max(2.0, 0.02 * header_s):
             self.warnings.append(
-                f"{self.path.name}: pictures end at {end_s:.1f} s although the file says {header_s:.1f} s; "
+                f"{self.path.name}: frames end at {end_s:.1f} s although the file says {header_s:.1f} s; "
                 "the rest was ignored"
             )
         return _Scan(tuple(sorted(keyframes)), end_s)
 
     @property
     def duration_s(self) -> float:
-        """Seconds to the end of the last picture that exists."""
+        """Seconds to the end of the last frame that exists."""
         return self._scan.end_s
 
     @property
@@ -135,7 +135,7 @@ class VideoFileReader:
             while ahead is not None and (shown is None or (ahead.time or 0.0) <= until_s):
                 shown, ahead = ahead, next(decoder, None)
             if shown is None:
-                raise DataError(f"{self.path}: no picture could be decoded near {time_s:.1f} s; copy it again")
+                raise DataError(f"{self.path}: no frame could be decoded near {time_s:.1f} s; copy it again")
             if frame is None or decoded is not shown:  # several times may show one frame
                 decoded = shown
                 frame = Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=to_rgb(shown, stream, max_side_px))

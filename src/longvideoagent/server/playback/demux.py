@@ -47,12 +47,12 @@ def open_source(stack: ExitStack, path: Path) -> Source:
 
 
 def find_streams(container: InputContainer) -> Streams:
-    """The first video stream that is not a cover picture, and the first audio stream. Raises DataError if there is no
+    """The first video stream that is not a cover image, and the first audio stream. Raises DataError if there is no
     video stream."""
     known = (s for s in container.streams.video if s.codec_context is not None)
     video = next((s for s in known if not s.disposition & s.disposition.attached_pic), None)
     if video is None:
-        raise DataError(f"{container.name}: no video stream in it; give a file with pictures")
+        raise DataError(f"{container.name}: no video stream in it; give a file that has one")
     audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
     return Streams(video, audio)
 
@@ -85,7 +85,7 @@ def first_frame(path: Path) -> VideoFrame:
         for packet in packets(container, streams.video):
             for frame in decode_frames(packet):
                 return frame
-    raise DataError(f"{path}: no picture in it can be decoded; copy it again")
+    raise DataError(f"{path}: no frame in it can be decoded; copy it again")
 
 
 def seek(container: InputContainer, video: VideoStream, time_s: float) -> bool:

@@ -25,7 +25,7 @@ from longvideoagent.server.playback.demux import TICK_S, codec_name, decode_fram
 from longvideoagent.server.playback.fmp4 import encode_frame_folder, remux, transcode
 
 SAFE_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
-"""FFmpeg's names of containers that hold their pictures themselves. FFmpeg judges by content: a text file named .mp4
+"""FFmpeg's names of containers that hold their frames themselves. FFmpeg judges by content: a text file named .mp4
 may be a playlist of other files or URLs."""
 MAX_PIXELS = 8192 * 8192
 MAX_LEAD_S = 0.4
@@ -53,14 +53,14 @@ class PlaybackMode(StrEnum):
 
 
 def check_safe_container(path: Path) -> None:
-    """Raises DataError for a picture, for a playlist, and for frames too large to decode. An unreadable file passes:
+    """Raises DataError for an image, for a playlist, and for frames too large to decode. An unreadable file passes:
     opening it gives the better message. Call this before anything else opens a file from users."""
     if path.is_dir():
         return
     try:
         container = av.open(str(path), metadata_errors="replace", options={"format_whitelist": SAFE_FORMATS})
     except av.error.ArgumentError as error:
-        raise DataError(f"{path}: not a video but a picture, a playlist, or damaged; give a video file") from error
+        raise DataError(f"{path}: not a video but an image, a playlist, or damaged; give a video file") from error
     except (av.error.FFmpegError, OSError, ValueError):
         return
     with container:
@@ -147,7 +147,7 @@ def stream(video: VideoReader, mode: PlaybackMode, start_s: float) -> Generator[
 
 
 def _is_rotated(container: InputContainer, video: VideoStream) -> bool:
-    """Whether players have to rotate the pictures, by the first frame."""
+    """Whether players have to rotate the frames, by the first frame."""
     frames = (frame for packet in packets(container, video) for frame in decode_frames(packet))
     frame = next(frames, None)
     container.seek(0)
