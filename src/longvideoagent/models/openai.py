@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import openai
@@ -76,6 +75,8 @@ class OpenAIModel:
     _refused_fields: set[str] = field(default_factory=set, init=False, repr=False)
     _images_verified: bool = field(default=False, init=False, repr=False)
     """Whether the model is known to read images."""
+    _client: openai.AsyncOpenAI | None = field(default=None, init=False, repr=False, compare=False)
+    """None until the first request, and after ``close``."""
 
     @property
     def server_url(self) -> str:
@@ -86,20 +87,23 @@ class OpenAIModel:
     def _spec(self) -> ModelSpec:
         return ModelSpec("openai", self.name, self.base_url or "")
 
-    @cached_property
-    def _client(self) -> openai.AsyncOpenAI:
+    def _connect(self) -> openai.AsyncOpenAI:
+        """Create the client, unless there is one. Raises UsageError if its key is missing or damaged."""
+        if self._client is not None:
+            return self._client
         key = os.environ.get(self.api_key_env, "").strip()
         if not key.isascii():
             raise UsageError(f"{self.api_key_env} holds characters that no key has; export it again")
         if not key and self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
             raise UsageError(missing_key(self._spec, self.api_key_env))
-        return openai.AsyncOpenAI(
+        self._client = openai.AsyncOpenAI(
             api_key=key or "none",  # local servers need none, but the client does
             base_url=self.base_url,
             timeout=self.timeout_s,
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(),
         )
+        return self._client
 
     async def complete(
         self,
@@ -133,7 +137,7 @@ class OpenAIModel:
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
-        client = self.__dict__.pop("_client", None)
+        client, self._client = self._client, None
         if client is not None:
             await client.close()
 
@@ -189,10 +193,10 @@ class OpenAIModel:
         path = "/chat/completions" if "messages" in body else "/completions"
         content = to_json(body)
         if on_text is None:
-            completion = read_completion(await self._client.post(path, cast_to=object, content=content))
+            completion = read_completion(await self._connect().post(path, cast_to=object, content=content))
         else:
             chunks = openai.AsyncStream[object]
-            response = self._client.post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
+            response = self._connect().post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
             completion = await read_stream(await response, on_text)
         if completion.is_endless:
             raise ModelError(

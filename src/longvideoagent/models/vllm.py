@@ -10,8 +10,7 @@ import itertools
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
@@ -26,6 +25,11 @@ def load_model(spec: ModelSpec, options: ModelOptions) -> VLLMModel:
     return VLLMModel(spec.name, options.max_context_tokens)
 
 
+class _StartedEngine(NamedTuple):
+    engine: Any
+    tokenizer: Any
+
+
 @dataclass
 class VLLMModel:
     """The model at ``path``, a folder or a Hugging Face id. ``extra_body`` of the settings holds further sampling
@@ -35,6 +39,8 @@ class VLLMModel:
     max_context_tokens: int | None = None
     """The longest prompt and reply together; None: the model's own limit."""
     _request_numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _started: _StartedEngine | None = field(default=None, init=False, repr=False, compare=False)
+    """None until the first request, and after ``close``."""
 
     async def complete(
         self,
@@ -44,7 +50,7 @@ class VLLMModel:
     ) -> Reply:
         """The reply, aborted after its first action if the settings stop there. Raises ModelError if the engine
         cannot be started or refuses."""
-        engine, tokenizer = self._started
+        engine, tokenizer = self._start()
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         prompt = render_prompt(tokenizer, messages)
@@ -72,22 +78,24 @@ class VLLMModel:
 
     async def close(self) -> None:
         """Shut the engine down; the next request starts it again. It belongs to one event loop."""
-        started = self.__dict__.pop("_started", None)
+        started, self._started = self._started, None
         if started is not None:
-            started[0].shutdown()
+            started.engine.shutdown()
 
-    @cached_property
-    def _started(self) -> tuple[Any, Any]:
-        """Engine and tokenizer."""
+    def _start(self) -> _StartedEngine:
+        """Start the engine, unless it runs already."""
+        if self._started is not None:
+            return self._started
         from transformers import AutoTokenizer
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
         try:
             engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=self.path, max_model_len=self.max_context_tokens))
-            return engine, AutoTokenizer.from_pretrained(self.path)
+            self._started = _StartedEngine(engine, AutoTokenizer.from_pretrained(self.path))
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"vllm:{self.path}: cannot be started ({one_line(error)})") from error
+        return self._started
 
     def _model_error(self, error: Exception) -> ModelError:
         message = one_line(error)

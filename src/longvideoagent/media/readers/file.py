@@ -25,7 +25,7 @@ from longvideoagent.media.container import open_container, origin_s, packets
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
 
 
-class _Scan(NamedTuple):
+class _PacketTimes(NamedTuple):
     keyframes_s: tuple[float, ...]
     end_s: float
 
@@ -36,6 +36,8 @@ class VideoFileReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warnings: list[str] = []
+        self._packets: _PacketTimes | None = None
+        """None until all packets have been read."""
         if not path.is_file():
             raise DataError(f"{path}: not a regular file; give a video file or a folder of JPEG frames")
         if path.stat().st_size == 0:
@@ -52,9 +54,10 @@ class VideoFileReader:
         stream.thread_type = "AUTO"
         return container, stream
 
-    @cached_property
-    def _scan(self) -> _Scan:
-        """Read all packets, without decoding them, for the keyframe times and the true end."""
+    def _read_packets(self) -> _PacketTimes:
+        """Read all packets once, without decoding them, for the keyframe times and the true end."""
+        if self._packets is not None:
+            return self._packets
         keyframes: list[float] = []
         count = 0
         end_s = 0.0
@@ -80,23 +83,24 @@ class VideoFileReader:
                 f"{self.path.name}: frames end at {end_s:.1f} s although the file says {header_s:.1f} s; "
                 "the rest was ignored"
             )
-        return _Scan(tuple(sorted(keyframes)), end_s)
+        self._packets = _PacketTimes(tuple(sorted(keyframes)), end_s)
+        return self._packets
 
     @property
     def duration_s(self) -> float:
         """Seconds to the end of the last frame that exists."""
-        return self._scan.end_s
+        return self._read_packets().end_s
 
     @property
     def keyframes_s(self) -> Sequence[float]:
         """Times of keyframes in seconds, ascending."""
-        return self._scan.keyframes_s
+        return self._read_packets().keyframes_s
 
     @cached_property
     def _seek_points_s(self) -> Sequence[float]:
-        """Keyframe times from the container's index, if it has one, which avoids the scan."""
-        if "_scan" in self.__dict__:
-            return self.keyframes_s
+        """Keyframe times from the container's index, if it has one, which avoids reading all packets."""
+        if self._packets is not None:
+            return self._packets.keyframes_s
         container, stream = self._open()
         with container:
             index, base, first_s = stream.index_entries, stream.time_base, origin_s(container)
