@@ -53,6 +53,30 @@ class ParsedSubtitles(NamedTuple):
     warnings: list[str]
 
 
+class _Cue(NamedTuple):
+    start_s: float
+    end_s: float
+    text: str
+    """With its markup."""
+
+
+class _FileCues(NamedTuple):
+    cues: list[_Cue]
+    num_unread: int
+    """Cues whose times cannot be read."""
+
+
+class _NormalizedText(NamedTuple):
+    text: str
+    num_unread: int
+    """Cues whose times cannot be read."""
+
+
+class _StreamSubtitles(NamedTuple):
+    subtitles: list[Subtitle]
+    is_damaged: bool
+
+
 def read_subtitles(path: str | Path) -> ParsedSubtitles:
     """Read a subtitle file. Raises DataError if the file does not exist, is not text, or has no cue."""
     path = Path(path).expanduser()
@@ -73,28 +97,26 @@ def read_subtitles(path: str | Path) -> ParsedSubtitles:
 
 def parse_subtitles(data: bytes) -> ParsedSubtitles:
     """As ``read_subtitles``, from the bytes of a file; raises nothing but DataError."""
-    text, notes = decode_text(data)
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    decoded = decode_text(data)
+    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
-    cues, unread = _read_events(text)
-    plain_cues = [(start_s, end_s, plain_text(marked)) for start_s, end_s, marked in cues]
-    subtitles = [Subtitle(start_s, end_s, cue_text) for start_s, end_s, cue_text in plain_cues if cue_text]
+    cues, num_unread = _read_cues(text)
+    lines = [Subtitle(cue.start_s, cue.end_s, plain_text(cue.text)) for cue in cues]
+    subtitles = [line for line in lines if line.text]
     if not subtitles:
         raise DataError("no subtitle cue; give an .srt, .vtt or .ass file")
     fixed, repaired = repair_timing(subtitles)
-    if unread:
-        notes.append(f"{unread} subtitle cues have times that cannot be read and were added to the cue before")
-    return ParsedSubtitles(fixed, notes + repaired)
+    unread = f"{num_unread} subtitle cues have times that cannot be read and were added to the cue before"
+    return ParsedSubtitles(fixed, [*decoded.warnings, *([unread] if num_unread else []), *repaired])
 
 
-def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
-    """Start, end (seconds) and marked-up text of each cue, and the number of cues whose times cannot be read."""
-    unread = 0
+def _read_cues(text: str) -> _FileCues:
+    num_unread = 0
     is_cues = _TIMING.search(text) is not None
     if is_cues:
-        kept, unread = _blank_before_cues(text)
-        text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, kept)
+        text, num_unread = _blank_before_cues(text)
+        text = "WEBVTT\n\n" + _TIMING.sub(_full_timing, text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of any text that looks like a time
@@ -102,11 +124,11 @@ def _read_events(text: str) -> tuple[Iterable[tuple[float, float, str]], int]:
     except (pysubs2.Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise DataError("not a known subtitle format; give an .srt, .vtt or .ass file") from error
     cues = [
-        (event.start / 1000, event.end / 1000, event.text)
+        _Cue(event.start / 1000, event.end / 1000, event.text)
         for event in events
         if not event.is_comment and not event.is_drawing
     ]
-    return cues, unread
+    return _FileCues(cues, num_unread)
 
 
 def _full_timing(match: re.Match[str]) -> str:
@@ -116,12 +138,12 @@ def _full_timing(match: re.Match[str]) -> str:
     return f"{stamp(*match.group(1, 2, 3, 4))} --> {stamp(*match.group(5, 6, 7, 8))}"
 
 
-def _blank_before_cues(text: str) -> tuple[str, int]:
-    """The text without headers, notes and cue names, and the number of cues whose times cannot be read.
+def _blank_before_cues(text: str) -> _NormalizedText:
+    """The text without headers, notes and cue names, with a blank line before each cue.
 
     A blank line inside a cue does not end it: the text up to the next cue's name still belongs to it."""
     kept: list[str] = []
-    unread = 0
+    num_unread = 0
     in_cue = after_blank = False
     lines = text.split("\n")
     for line, following in zip_longest(lines, lines[1:], fillvalue=""):
@@ -133,10 +155,10 @@ def _blank_before_cues(text: str) -> tuple[str, int]:
         elif after_blank and _BLOCK.match(line):
             in_cue = False
         elif in_cue and _UNREAD_TIMING.match(line):
-            unread += 1
+            num_unread += 1
         elif in_cue and not ((after_blank or line.strip().isdigit()) and _any_timing(following)):
             kept.append(_VOICE.sub(r"\1: ", line))
-    return "\n".join(kept), unread
+    return _NormalizedText("\n".join(kept), num_unread)
 
 
 def _any_timing(line: str) -> bool:
@@ -227,8 +249,7 @@ def read_embedded(video: Path) -> ParsedSubtitles:
     return ParsedSubtitles([], skipped)
 
 
-def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[list[Subtitle], bool]:
-    """The subtitles of one stream, and whether the stream is damaged."""
+def _read_stream(container: InputContainer, stream: SubtitleStream) -> _StreamSubtitles:
     subtitles: list[Subtitle] = []
     try:
         for packet in container.demux(stream):
@@ -239,8 +260,8 @@ def _read_stream(container: InputContainer, stream: SubtitleStream) -> tuple[lis
             if text:
                 subtitles.append(Subtitle(start_s, start_s + float((packet.duration or 0) * packet.time_base), text))
     except av.error.FFmpegError:
-        return subtitles, True
-    return subtitles, False
+        return _StreamSubtitles(subtitles, is_damaged=True)
+    return _StreamSubtitles(subtitles, is_damaged=False)
 
 
 def _cue_texts(packet: av.Packet[SubtitleStream]) -> list[str]:

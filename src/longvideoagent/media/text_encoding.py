@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
@@ -16,30 +17,39 @@ _HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
 _GBK_PAIR = re.compile(rb"[\xb0-\xf7][\xa1-\xfe]|[\xa1-\xa3][\xa1-\xfe]")
 
 
-def decode_text(data: bytes) -> tuple[str, list[str]]:
-    """Return the text, and warnings if its encoding was guessed. Raises DataError for binary data.
+class DecodedText(NamedTuple):
+    """The text of a file, and warnings if its encoding was guessed."""
+
+    text: str
+    warnings: list[str]
+
+
+def decode_text(data: bytes) -> DecodedText:
+    """Decode the bytes of a file. Raises DataError for binary data.
 
     Tried in turn: a byte order mark, UTF-16 without one, UTF-8, UTF-8 with a few invalid characters, and the legacy
     encodings: Latin text is decoded as Windows-1252, other scripts as the most likely encoding of their bytes.
     """
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, errors="replace"), []
+            return DecodedText(data[len(mark) :].decode(encoding, errors="replace"), [])
     encoding_16 = _bare_utf_16(data[:SAMPLE_BYTES])
     if encoding_16:
-        return data.decode(encoding_16, errors="replace"), []
+        return DecodedText(data.decode(encoding_16, errors="replace"), [])
     sample = data[:SAMPLE_BYTES]
     if sample.count(0) or sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
         raise DataError("binary data, not subtitle text; give an .srt, .vtt or .ass file")
     text = data.decode("utf-8", errors="replace")
     num_invalid = text.count("\ufffd")
     if not num_invalid:
-        return text, []
+        return DecodedText(text, [])
     num_valid = sum(character >= "\x80" for character in text) - num_invalid
     if num_valid > 3 * num_invalid:
-        return text, [f"{num_invalid} characters of the subtitles are invalid UTF-8 and were replaced"]
+        warning = f"{num_invalid} characters of the subtitles are invalid UTF-8 and were replaced"
+        return DecodedText(text, [warning])
     encoding = _legacy_encoding(data)
-    return data.decode(encoding, errors="replace"), [f"the subtitles are not UTF-8 and were read as {encoding}"]
+    warning = f"the subtitles are not UTF-8 and were read as {encoding}"
+    return DecodedText(data.decode(encoding, errors="replace"), [warning])
 
 
 def _bare_utf_16(sample: bytes) -> str:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.text import replace_surrogates
@@ -88,7 +88,7 @@ def read_completion(answer: object) -> Completion:
     """A completion that came in one piece. Servers leave out different fields, so no field is required; a field that
     cannot be read is empty."""
     choice = _first_choice(answer)
-    text, reasoning = _text_fields(_object(choice, "message") or choice)
+    text, reasoning = _message_texts(_object(choice, "message") or choice)
     return _completion(text, reasoning, choice, _object(answer, "usage"))
 
 
@@ -99,7 +99,7 @@ async def read_stream(chunks: AsyncIterable[object], on_text: TextCallback) -> C
     usage: Mapping[str, Any] = {}
     async for chunk in chunks:
         choice = _first_choice(chunk)
-        new_text, new_reasoning = _text_fields(_object(choice, "delta") or choice)
+        new_text, new_reasoning = _message_texts(_object(choice, "delta") or choice)
         text, reasoning = text + new_text, reasoning + new_reasoning
         if new_text or new_reasoning:
             on_text(reasoning + text)
@@ -125,11 +125,16 @@ def _first_choice(answer: object) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _text_fields(message: Mapping[str, Any]) -> tuple[str, str]:
+class _MessageTexts(NamedTuple):
+    text: str
+    reasoning: str
+
+
+def _message_texts(message: Mapping[str, Any]) -> _MessageTexts:
     """Text and reasoning of a message, of a piece of one, or of a text completion."""
     text = message.get("content") or message.get("text")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
-    return _valid_text(text), _valid_text(reasoning)
+    return _MessageTexts(_valid_text(text), _valid_text(reasoning))
 
 
 def _valid_text(value: object) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
@@ -57,6 +57,11 @@ class _Request:
     def sampling_key(self) -> str:
         """What must be equal within a batch."""
         return json.dumps([self.settings.temperature, self.settings.extra_body], sort_keys=True)
+
+
+class _LoadedModel(NamedTuple):
+    tokenizer: Any
+    model: Any
 
 
 @dataclass
@@ -108,8 +113,7 @@ class TransformersModel:
         return ThreadPoolExecutor(1, "transformers")
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """Tokenizer and model."""
+    def _loaded(self) -> _LoadedModel:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -121,7 +125,7 @@ class TransformersModel:
             raise ModelError(f"transformers:{self.path}: cannot be loaded ({one_line(error)})") from error
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer, model
+        return _LoadedModel(tokenizer, model)
 
     def _prepare(self, messages: Sequence[Message], settings: CallSettings, on_text: TextCallback | None) -> _Request:
         tokenizer, model = self._loaded

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.terms import terms
@@ -75,6 +76,14 @@ class Support:
 
     value: float
     fact: Evidence | None
+
+
+class Anchor(NamedTuple):
+    """The fact that locates the asked moment."""
+
+    fact: Evidence
+    fraction: float
+    """The weighted fraction of the clause's terms that the fact holds."""
 
 
 def parse_question(text: str) -> ParsedQuestion:
@@ -160,19 +169,19 @@ class EvidenceScorer:
         return math.log(1 + len(self.facts) / (1 + self.frequency(term)))
 
     @cached_property
-    def anchor(self) -> tuple[Evidence, float] | None:
-        """The fact that best matches the asked moment, and the fraction of the clause that it matches; lines are
-        preferred, since moments are described by what is said."""
+    def anchor(self) -> Anchor | None:
+        """The fact that best matches the asked moment. Subtitle lines are preferred, since questions describe moments
+        by what is said."""
         wanted = set(terms(self.parsed.clause or self.question.text))
         total = math.fsum(self.rarity(term) for term in wanted)
-        best: tuple[Evidence, float] | None = None
+        best: Anchor | None = None
         for fact, fact_terms in zip(self.facts, self._fact_terms, strict=True):
             fraction = (
                 math.fsum(self.rarity(term) * fact_terms.match_score(term) for term in wanted) / total if total else 0.0
             )
             fraction *= 1.0 if fact.kind == "subtitle" else 0.8
-            if fraction > 0 and (best is None or fraction > best[1]):
-                best = fact, fraction
+            if fraction > 0 and (best is None or fraction > best.fraction):
+                best = Anchor(fact, fraction)
         return best
 
     @cached_property
@@ -180,7 +189,7 @@ class EvidenceScorer:
         """The terms of what is asked; "the person who says X" adds the speaker's name."""
         wanted = set(terms(self.parsed.main))
         if self.anchor is not None and self.parsed.relation and wanted & PERSON_TERMS:
-            speaker = _SPEAKER.match(self.anchor[0].text)
+            speaker = _SPEAKER.match(self.anchor.fact.text)
             wanted |= set(terms(speaker[1])) if speaker else set()
         return frozenset(wanted)
 
@@ -213,7 +222,7 @@ class EvidenceScorer:
         """1 if the fact has the asked relation to the anchor, less the further away it is."""
         if self.anchor is None:
             return 1.0
-        moment = self.anchor[0]
+        moment = self.anchor.fact
         gap_s = max(fact.start_s - moment.end_s, moment.start_s - fact.end_s, 0.0)
         near = math.exp(-gap_s / NEARNESS_DECAY_S)
         if self.parsed.relation in ("", "during"):

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import GENERIC_TERMS, EvidenceScorer, Support, probabilities
 from longvideoagent.agents.offline.terms import terms
@@ -30,6 +31,13 @@ GENERIC_CONFIDENCE = 0.1
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
+
+
+class RankedFact(NamedTuple):
+    """A fact, and how well it answers an open question, relative to other facts."""
+
+    value: float
+    fact: Evidence
 
 
 class OfflineMaster:
@@ -110,7 +118,7 @@ def _request_agent(trace: Trace, scorer: EvidenceScorer, is_settled: bool, summa
     can_look = trace.settings.has_vision and trace.current_observation is not None and not _has_looked(trace)
     if can_look and (scorer.parsed.is_visual or not is_settled):
         query = scorer.parsed.main.strip() or trace.question.text
-        moment = f" Look closely around {format_timestamp(scorer.anchor[0].start_s)}." if scorer.anchor else ""
+        moment = f" Look closely around {format_timestamp(scorer.anchor.fact.start_s)}." if scorer.anchor else ""
         return _reply(
             f"{summary}. I need to see clip {trace.visited_labels[-1]}.",
             Look(f"{escape_tags(query)}{moment}"),
@@ -145,12 +153,11 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     happens here?") gets the facts with most information."""
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
     matching = _rank_by_richness(scorer) if is_generic else _rank_by_match(scorer)
-    best = matching[0][0] if matching else 0.0
-    summary = (
-        f"the best match is at {format_timestamp(matching[0][1].time_s)}: {matching[0][1].text.rstrip('.')}"
-        if matching
-        else "no match yet"
-    )
+    best = matching[0].value if matching else 0.0
+    summary = "no match yet"
+    if matching:
+        fact = matching[0].fact
+        summary = f"the best match is at {format_timestamp(fact.time_s)}: {fact.text.rstrip('.')}"
     is_settled = bool(scorer.facts) if is_generic else best >= MIN_OPEN_SUPPORT
     has_looked = any(isinstance(observation, VisionResult) for observation in trace.observations)
     request = _request_agent(trace, scorer, is_settled and (has_looked or not is_generic), summary)
@@ -159,33 +166,35 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     if not matching:
         return _reply("Nothing in the video matches the question.", Answer(""), 0.0)
     chosen = _best_facts(matching)
-    supports = [Support(value, fact) for value, fact in matching if fact in chosen]
+    supports = [Support(ranked.value, ranked.fact) for ranked in matching if ranked.fact in chosen]
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = GENERIC_CONFIDENCE if is_generic else min(0.9, best) * scorer.coverage(chosen)
     return _reply(f"{summary}.", Answer(answer), confidence, _cited(scorer, supports))
 
 
-def _rank_by_match(scorer: EvidenceScorer) -> list[tuple[float, Evidence]]:
+def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
     """The facts that share terms with the question, with their relevance, the most relevant first.
 
     If the question asks for something visible and no detection shares a term, all detections count: people rarely call
     the things in a frame by their names."""
     rows = list(zip(scorer.relevance, scorer.facts, scorer.matches, strict=True))
-    matching = [(value, fact) for value, fact, is_match in rows if is_match]
-    if scorer.parsed.is_visual and not any(fact.kind == "frame" for _, fact in matching):
-        matching += [(value, fact) for value, fact, _ in rows if fact.kind == "frame"]
-    return sorted(matching, key=lambda each: -each[0])
+    matching = [RankedFact(value, fact) for value, fact, is_match in rows if is_match]
+    if scorer.parsed.is_visual and not any(ranked.fact.kind == "frame" for ranked in matching):
+        matching += [RankedFact(value, fact) for value, fact, _ in rows if fact.kind == "frame"]
+    return sorted(matching, key=lambda ranked: -ranked.value)
 
 
-def _rank_by_richness(scorer: EvidenceScorer) -> list[tuple[float, Evidence]]:
+def _rank_by_richness(scorer: EvidenceScorer) -> list[RankedFact]:
     """All facts, the richest first, with their richness as a fraction of the richest."""
-    ranked = sorted(((scorer.richness(fact), fact) for fact in scorer.facts), key=lambda each: -each[0])
-    return [(value / (ranked[0][0] or 1.0), fact) for value, fact in ranked]
+    ranked = [RankedFact(scorer.richness(fact), fact) for fact in scorer.facts]
+    richest = max((value for value, _ in ranked), default=0.0) or 1.0
+    return [RankedFact(value / richest, fact) for value, fact in sorted(ranked, key=lambda row: -row.value)]
 
 
-def _best_facts(matching: Sequence[tuple[float, Evidence]]) -> list[Evidence]:
+def _best_facts(matching: Sequence[RankedFact]) -> list[Evidence]:
     """The best fact and those nearly as good, in order of time."""
-    close = [fact for value, fact in matching[:MAX_QUOTED_FACTS] if value >= MIN_QUOTED_FRACTION * matching[0][0]]
+    min_value = MIN_QUOTED_FRACTION * matching[0].value
+    close = [ranked.fact for ranked in matching[:MAX_QUOTED_FACTS] if ranked.value >= min_value]
     return sorted(close, key=lambda fact: fact.start_s)
 
 
@@ -213,7 +222,7 @@ def _cited(scorer: EvidenceScorer, supports: Sequence[Support]) -> tuple[Evidenc
     cited at the moment that is asked of, if it covers it."""
     facts = [support.fact for support in supports if support.fact is not None]
     if scorer.anchor is not None and scorer.parsed.relation:
-        moment = scorer.anchor[0]
+        moment = scorer.anchor.fact
         facts = [
             replace(fact, time_s=min(max(moment.start_s, fact.start_s), fact.end_s)) if fact.kind == "frame" else fact
             for fact in facts
