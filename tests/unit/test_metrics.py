@@ -15,7 +15,7 @@ from longvideoagent.core.actions import ACTIONS, AGENT_NAMES
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
-from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Reply, Usage, VisionResult
+from longvideoagent.core.types import AgentFailure, GroundingResult, Question, Reply, TimeSpan, Usage, VisionResult
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.evaluation.compare import VideoGain, bootstrap, mcnemar, sign_flip
 from longvideoagent.evaluation.metrics import accuracy, calibration, estimate, summarize
@@ -84,8 +84,8 @@ def test_score_window_includes_neighbours() -> None:
 
 
 def test_score_several_gold_spans() -> None:
-    first, second, third = ((clip.start_s, clip.end_s) for clip in TIMELINE.clips)
-    gold = Gold(0, None, *first, more_spans=(second, (third[0], third[0] + 1)))
+    first, second, third = (TimeSpan(clip.start_s, clip.end_s) for clip in TIMELINE.clips)
+    gold = Gold(0, None, *first, more_spans=(second, TimeSpan(third.start_s, third.start_s + 1)))
     for label, iou in (("c01", 1.0), ("c02", 1.0), ("c03", 1 / 60)):
         trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
         score = score_sample(Sample(QUESTION, gold, "what", "v"), trace).grounding
@@ -97,7 +97,7 @@ def test_score_several_gold_spans() -> None:
 @pytest.mark.parametrize("is_moment_first", [True, False])
 def test_score_moment_and_span(label: str, iou: float, coverage: float, is_moment_first: bool) -> None:
     start_s = TIMELINE.clips[1].start_s
-    moment, span = (15.0, 15.0), (start_s + 20, start_s + 30)
+    moment, span = TimeSpan(15.0, 15.0), TimeSpan(start_s + 20, start_s + 30)
     first, second = (moment, span) if is_moment_first else (span, moment)
     trace = finish(GroundingResult(label), Reply("<answer>a0</answer>"))
     score = score_sample(Sample(QUESTION, Gold(0, None, *first, more_spans=(second,)), "what", "v"), trace).grounding

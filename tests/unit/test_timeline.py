@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.core.types import Clip, Subtitle, Timeline
+from longvideoagent.core.types import Clip, Subtitle, Timeline, TimeSpan
 from longvideoagent.media.timeline import MAX_CUE_S, build_timeline, find_silence
 
 spans = st.tuples(st.floats(0, 1500), st.floats(0.05, 40))
@@ -59,7 +59,7 @@ def test_cut_in_pause_on_keyframe() -> None:
 
 
 def test_cut_in_silence_without_subtitles() -> None:
-    assert build_timeline(120.0, silence=[(66.0, 68.0)]).clips[0].end_s == 67.0
+    assert build_timeline(120.0, silence=[TimeSpan(66.0, 68.0)]).clips[0].end_s == 67.0
 
 
 def test_silence(tmp_path: Path) -> None:

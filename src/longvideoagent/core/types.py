@@ -7,7 +7,7 @@ that receives these types cannot see one. Times are seconds from the start of th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypedDict, assert_never
+from typing import Literal, NamedTuple, TypedDict, assert_never
 
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
@@ -25,6 +25,13 @@ class Message(TypedDict):
 
     role: Literal["user", "assistant"]
     content: str | tuple[str | Jpeg, ...]
+
+
+class TimeSpan(NamedTuple):
+    """A part of a video; start and end are equal for a moment."""
+
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.gold import Span
+from longvideoagent.core.types import Subtitle, TimeSpan
 
 _SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
 
@@ -37,7 +36,7 @@ def as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def read_span(value: object) -> Span | None:
+def read_span(value: object) -> TimeSpan | None:
     """Start and end in seconds from ``[48.6, 60.0]`` or ``"48.62-60.02"``; None for anything else, such as
     "NaN-NaN"."""
     if isinstance(value, str) and (match := _SPAN.fullmatch(value)):
@@ -45,7 +44,9 @@ def read_span(value: object) -> Span | None:
     if not isinstance(value, list) or len(value) != 2:
         return None
     start_s, end_s = as_finite(value[0]), as_finite(value[1])
-    return (start_s, end_s) if start_s is not None and end_s is not None and 0 <= start_s <= end_s else None
+    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
+        return None
+    return TimeSpan(start_s, end_s)
 
 
 class ValidLines(NamedTuple):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longvideoagent.core.types import Question
+from longvideoagent.core.types import Question, TimeSpan
 
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
 """The kinds of questions if a data set does not state them: their first word."""
-
-Span = tuple[float, float]
-"""Start and end in seconds; equal for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +35,13 @@ class Gold:
     boxes: tuple[Box, ...] = ()
     answer: str = ""
     """The text of the answer, for open-ended questions."""
-    more_spans: tuple[Span, ...] = ()
+    more_spans: tuple[TimeSpan, ...] = ()
     """Further spans that show the answer as well as the first one."""
 
     @property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[TimeSpan, ...]:
         """All spans that show the answer."""
-        first = () if self.start_s is None or self.end_s is None else ((self.start_s, self.end_s),)
+        first = () if self.start_s is None or self.end_s is None else (TimeSpan(self.start_s, self.end_s),)
         return (*first, *self.more_spans)
 
 

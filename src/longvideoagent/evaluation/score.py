@@ -15,7 +15,7 @@ from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Clip, ClipObservation, Usage, VisionResult
+from longvideoagent.core.types import Clip, ClipObservation, TimeSpan, Usage, VisionResult
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
 _QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
@@ -102,7 +102,7 @@ def _confidence(trace: Trace) -> float | None:
 def _score_grounding(gold: Gold, trace: Trace) -> GroundingScore:
     visited = trace.visited_labels
     window = trace.current_observation.window if trace.current_observation else ()
-    overlaps = [_overlap(window, *span) for span in gold.spans]
+    overlaps = [_overlap(window, span) for span in gold.spans]
     iou = max((overlap.iou for overlap in overlaps if overlap.iou is not None), default=None)
     coverage = max((overlap.coverage for overlap in overlaps), default=None)
     if gold.clip is None:
@@ -123,17 +123,17 @@ class _Overlap(NamedTuple):
     coverage: float
 
 
-def _overlap(window: Sequence[Clip], start_s: float, end_s: float) -> _Overlap:
+def _overlap(window: Sequence[Clip], span: TimeSpan) -> _Overlap:
     """Of a window with a gold span."""
-    is_moment = end_s <= start_s
+    is_moment = span.end_s <= span.start_s
     if not window:
         return _Overlap(None if is_moment else 0.0, 0.0)
     first_s, last_s = window[0].start_s, window[-1].end_s
     if is_moment:
-        return _Overlap(None, float(first_s <= start_s <= last_s))
-    shared_s = max(0.0, min(end_s, last_s) - max(start_s, first_s))
-    union_s = (last_s - first_s) + (end_s - start_s) - shared_s
-    return _Overlap(shared_s / union_s, shared_s / (end_s - start_s))
+        return _Overlap(None, float(first_s <= span.start_s <= last_s))
+    shared_s = max(0.0, min(span.end_s, last_s) - max(span.start_s, first_s))
+    union_s = (last_s - first_s) + (span.end_s - span.start_s) - shared_s
+    return _Overlap(shared_s / union_s, shared_s / (span.end_s - span.start_s))
 
 
 def _usage(trace: Trace, agent: AgentName) -> Usage:

@@ -14,7 +14,7 @@ import av
 import av.error
 import numpy as np
 
-from longvideoagent.core.types import Clip, Subtitle, Timeline
+from longvideoagent.core.types import Clip, Subtitle, Timeline, TimeSpan
 from longvideoagent.media.container import open_container, origin_s
 
 CLIP_S = 60.0
@@ -25,20 +25,18 @@ MAX_CUE_S = 30.0
 """A longer cue is not an utterance (but a credit shown throughout, for example) and does not prevent a cut."""
 LOUDNESS_STEP_S = 0.5
 
-Span = tuple[float, float]
-
 
 def build_timeline(
     duration_s: float,
     subtitles: Sequence[Subtitle] = (),
     keyframes_s: Sequence[float] = (),
-    silence: Sequence[Span] = (),
+    silence: Sequence[TimeSpan] = (),
 ) -> Timeline:
     """Return clips c01, c02, … that cover 0 to ``duration_s``, each with the subtitles that start in it.
 
     ``subtitles`` must be in order of time. ``silence`` has the spans without sound, used where there are no subtitles.
     """
-    speech = _merge([(cue.start_s, cue.end_s) for cue in subtitles if cue.end_s - cue.start_s <= MAX_CUE_S])
+    speech = _merge([TimeSpan(cue.start_s, cue.end_s) for cue in subtitles if cue.end_s - cue.start_s <= MAX_CUE_S])
     cuts = [0.0]
     while (clips_left := round((duration_s - cuts[-1]) / CLIP_S)) >= 2:
         target_s = cuts[-1] + (duration_s - cuts[-1]) / clips_left
@@ -56,18 +54,21 @@ def build_timeline(
     return Timeline(tuple(clips))
 
 
-def _merge(spans: Sequence[Span]) -> list[Span]:
+def _merge(spans: Sequence[TimeSpan]) -> list[TimeSpan]:
     """Join overlapping spans; ``spans`` are in order."""
-    merged: list[Span] = []
-    for start_s, end_s in spans:
-        if merged and start_s < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end_s, merged[-1][1]))
+    merged: list[TimeSpan] = []
+    for span in spans:
+        last = merged[-1] if merged else None
+        if last is not None and span.start_s < last.end_s:
+            merged[-1] = TimeSpan(last.start_s, max(span.end_s, last.end_s))
         else:
-            merged.append((start_s, end_s))
+            merged.append(span)
     return merged
 
 
-def _next_cut(target_s: float, speech: Sequence[Span], keyframes_s: Sequence[float], silence: Sequence[Span]) -> float:
+def _next_cut(
+    target_s: float, speech: Sequence[TimeSpan], keyframes_s: Sequence[float], silence: Sequence[TimeSpan]
+) -> float:
     """The best time around ``target_s``: in a long pause, near the target, on a keyframe."""
     low_s, high_s = target_s - MAX_SHIFT_FRACTION * CLIP_S, target_s + MAX_SHIFT_FRACTION * CLIP_S
     gaps = _gaps(speech, low_s, high_s)
@@ -75,45 +76,48 @@ def _next_cut(target_s: float, speech: Sequence[Span], keyframes_s: Sequence[flo
         return next(end_s for start, end_s in speech if end_s >= high_s > start)
     pauses = [span for gap in gaps for span in _overlaps(silence, gap)] or gaps
 
-    def pause_score(span: Span) -> float:
-        off_s = max(span[0] - target_s, target_s - span[1], 0.0)
-        return min(span[1] - span[0], 4.0) - 6.0 * off_s / CLIP_S
+    def pause_score(span: TimeSpan) -> float:
+        off_s = max(span.start_s - target_s, target_s - span.end_s, 0.0)
+        return min(span.end_s - span.start_s, 4.0) - 6.0 * off_s / CLIP_S
 
     pause = max(pauses, key=pause_score)
-    middle_s = min(max(target_s, pause[0]), pause[1]) if pause[1] - pause[0] > 8.0 else (pause[0] + pause[1]) / 2
+    if pause.end_s - pause.start_s > 8.0:
+        middle_s = min(max(target_s, pause.start_s), pause.end_s)
+    else:
+        middle_s = (pause.start_s + pause.end_s) / 2
     return _nearest(keyframes_s, middle_s, pause)
 
 
-def _gaps(speech: Sequence[Span], low_s: float, high_s: float) -> list[Span]:
+def _gaps(speech: Sequence[TimeSpan], low_s: float, high_s: float) -> list[TimeSpan]:
     """Spans of [low_s, high_s] that no cue covers; two cues that touch leave a span of length 0."""
-    gaps: list[Span] = []
+    gaps: list[TimeSpan] = []
     cursor_s = low_s
     first = max(0, bisect.bisect_right(speech, (low_s, float("inf"))) - 1)
     for start_s, end_s in speech[first:]:
         if start_s > high_s:
             break
         if start_s >= cursor_s:
-            gaps.append((cursor_s, start_s))
+            gaps.append(TimeSpan(cursor_s, start_s))
         cursor_s = max(cursor_s, end_s)
     if cursor_s <= high_s:
-        gaps.append((cursor_s, high_s))
+        gaps.append(TimeSpan(cursor_s, high_s))
     return gaps
 
 
-def _overlaps(silence: Sequence[Span], gap: Span) -> list[Span]:
+def _overlaps(silence: Sequence[TimeSpan], gap: TimeSpan) -> list[TimeSpan]:
     """The parts of silent spans that are in ``gap``."""
-    parts = [(max(start_s, gap[0]), min(end_s, gap[1])) for start_s, end_s in silence]
-    return [(start_s, end_s) for start_s, end_s in parts if start_s < end_s]
+    parts = [TimeSpan(max(span.start_s, gap.start_s), min(span.end_s, gap.end_s)) for span in silence]
+    return [part for part in parts if part.start_s < part.end_s]
 
 
-def _nearest(keyframes_s: Sequence[float], time_s: float, span: Span) -> float:
+def _nearest(keyframes_s: Sequence[float], time_s: float, span: TimeSpan) -> float:
     """The keyframe of ``span`` nearest to ``time_s``, or ``time_s`` if it has none."""
     after = bisect.bisect_left(keyframes_s, time_s)
-    near = [key_s for key_s in keyframes_s[max(0, after - 1) : after + 1] if span[0] <= key_s <= span[1]]
+    near = [key_s for key_s in keyframes_s[max(0, after - 1) : after + 1] if span.start_s <= key_s <= span.end_s]
     return min(near, key=lambda key_s: abs(key_s - time_s), default=time_s)
 
 
-def find_silence(path: Path) -> list[Span]:
+def find_silence(path: Path) -> list[TimeSpan]:
     """Spans in seconds whose sound is far below the file's median loudness; empty if there is no sound."""
     loudness = _loudness(path)
     if not loudness:
@@ -124,13 +128,13 @@ def find_silence(path: Path) -> list[Span]:
     return _merge_touching([step * LOUDNESS_STEP_S for step, is_silent in zip(steps, silent, strict=True) if is_silent])
 
 
-def _merge_touching(starts_s: Sequence[float]) -> list[Span]:
-    spans: list[Span] = []
+def _merge_touching(starts_s: Sequence[float]) -> list[TimeSpan]:
+    spans: list[TimeSpan] = []
     for start_s in starts_s:
-        if spans and start_s - spans[-1][1] < LOUDNESS_STEP_S / 2:
-            spans[-1] = (spans[-1][0], start_s + LOUDNESS_STEP_S)
+        if spans and start_s - spans[-1].end_s < LOUDNESS_STEP_S / 2:
+            spans[-1] = TimeSpan(spans[-1].start_s, start_s + LOUDNESS_STEP_S)
         else:
-            spans.append((start_s, start_s + LOUDNESS_STEP_S))
+            spans.append(TimeSpan(start_s, start_s + LOUDNESS_STEP_S))
     return spans
 
 

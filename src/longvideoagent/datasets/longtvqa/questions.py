@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from longvideoagent.core.types import Question
+from longvideoagent.core.types import Question, TimeSpan
 from longvideoagent.datasets.fields import as_finite, as_text, read_span
-from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample, Span
+from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
@@ -157,7 +157,7 @@ class _QuestionReader:
         span, clip_start_s = self.span(clip), self.episodes.starts_s[clip]
         if span is None:
             return Gold(correct_option, clip)
-        return Gold(correct_option, clip, clip_start_s + span[0], clip_start_s + span[1])
+        return Gold(correct_option, clip, clip_start_s + span.start_s, clip_start_s + span.end_s)
 
     def answer(self, question: Question) -> int | None:
         """The index of the correct option; None if answers are not published."""
@@ -173,7 +173,7 @@ class _QuestionReader:
             return None
         return index
 
-    def span(self, clip: str) -> Span | None:
+    def span(self, clip: str) -> TimeSpan | None:
         """The gold span within the clip, in seconds, or None."""
         value = self.record.values.get("ts")
         if value is None or value in ("", NO_TIMES):
@@ -184,14 +184,14 @@ class _QuestionReader:
             return None
         length_s = self.episodes.lengths_s[clip]
         length = f"{length_s:.1f} s{'' if clip in self.episodes.known_durations_s else ', assumed'}"
-        if span[1] <= length_s:
+        if span.end_s <= length_s:
             return span
-        if span[0] > length_s:
+        if span.start_s > length_s:
             self.add_problem("ts", f"{str(value)[:40]} begins after the clip ends ({length}); it has no times")
             return None
-        if span[1] > length_s + TOLERANCE_S:
+        if span.end_s > length_s + TOLERANCE_S:
             self.add_problem("ts", f"{str(value)[:40]} ends after the clip ({length}); the clip's end is used")
-        return span[0], length_s
+        return TimeSpan(span.start_s, length_s)
 
 
 def _clip_field(record: Record) -> _Field:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from longvideoagent.core.types import TimeSpan
 from longvideoagent.datasets.fields import as_list
-from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Record, RecordFile
 from longvideoagent.datasets.sets.base import ONLY_SPLIT, VideoDataset, check_split, read_video_dataset
 from longvideoagent.datasets.sets.json_subtitles import parse_timestamp
@@ -40,7 +40,7 @@ def _read_question(values: dict[str, object], video: object) -> RawQuestion:
     return RawQuestion(values.get("uid"), text, options, answer.option_index, kind, video, spans, errors)
 
 
-def read_time_reference(value: object) -> tuple[Span, ...]:
+def read_time_reference(value: object) -> tuple[TimeSpan, ...]:
     """Spans in seconds from ``00:15-00:19``, ``01:02:03-01:02:09``, a moment such as ``00:15``, or several of them
     with commas between; empty if any part is invalid."""
     spans = [_parse_span(part) for part in re.split("[,;]", value)] if isinstance(value, str) else []
@@ -48,9 +48,9 @@ def read_time_reference(value: object) -> tuple[Span, ...]:
     return valid if len(valid) == len(spans) else ()
 
 
-def _parse_span(text: str) -> Span | None:
+def _parse_span(text: str) -> TimeSpan | None:
     ends = [parse_timestamp(end) for end in re.split("[-–~]", text)]
     start_s, end_s = ends[0], ends[-1]
     if len(ends) > 2 or start_s is None or end_s is None or start_s > end_s:
         return None
-    return start_s, end_s
+    return TimeSpan(start_s, end_s)

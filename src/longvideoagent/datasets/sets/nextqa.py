@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from longvideoagent.core.types import TimeSpan
 from longvideoagent.datasets.fields import read_span
-from longvideoagent.datasets.gold import Span
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.datasets.sets.base import VideoDataset, check_split, read_members, read_video_dataset
 from longvideoagent.datasets.sets.raw_question import RawQuestion, answer_by_index, answer_by_text
 
 
 class _GoldSpans(NamedTuple):
-    spans: list[Span]
+    spans: list[TimeSpan]
     error: str
     """What is wrong with them, or an empty text."""
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from longvideoagent.core.types import Question
+from longvideoagent.core.types import Question, TimeSpan
 from longvideoagent.datasets.fields import as_finite, as_list, as_text
-from longvideoagent.datasets.gold import Gold, Sample, Span
+from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.datasets.longtvqa.questions import MIN_OPTIONS
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 
@@ -37,7 +37,7 @@ class RawQuestion:
     """The correct option, or None."""
     kind: object
     video: object
-    spans: Sequence[Span] = ()
+    spans: Sequence[TimeSpan] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with fields that the question can do without, by field; an empty text is not an error."""
 
