@@ -15,7 +15,7 @@ from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Clip, ClipObservation, TimeSpan, Usage, VisionResult
+from longvideoagent.core.types import Clip, ClipObservation, TimeSpan, Usage
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
 
 _QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
@@ -89,7 +89,7 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
         grounding=_score_grounding(sample.gold, trace) if trace.settings.has_grounding else GroundingScore(),
         num_rounds=len(trace.rounds),
         actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
-        usage={agent: _usage(trace, agent) for agent in AGENT_NAMES},
+        usage={agent: trace.usage_of(agent) for agent in AGENT_NAMES},
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",
     )
 
@@ -134,13 +134,3 @@ def _overlap(window: Sequence[Clip], span: TimeSpan) -> _Overlap:
     shared_s = max(0.0, min(span.end_s, last_s) - max(span.start_s, first_s))
     union_s = (last_s - first_s) + (span.end_s - span.start_s) - shared_s
     return _Overlap(shared_s / union_s, shared_s / (span.end_s - span.start_s))
-
-
-def _usage(trace: Trace, agent: AgentName) -> Usage:
-    parts = [trace.failure.usage] if trace.failure is not None and trace.failure.agent == agent else []
-    if agent == "master":
-        parts += [round_.reply.usage for round_ in trace.rounds]
-    else:
-        is_vision = agent == "vision"
-        parts += [item.usage for item in trace.observations if isinstance(item, VisionResult) is is_vision]
-    return sum(parts, Usage())
