@@ -60,7 +60,8 @@ class Team:
     cache: KeyValueCache | None = None
     """Results of earlier runs, on disk; None to keep nothing."""
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
-    """Held while an event loop uses the team: its connections belong to that loop."""
+    """Held while an event loop uses the team: its connections belong to that loop. A copy with other agents has the
+    same models, and so the same lock."""
 
     async def close(self) -> None:
         """Close connections and files; the next request opens them again."""
@@ -91,6 +92,14 @@ class Team:
                 return await _timed("vision", look_in_parallel(request, lambda each: self.vision.look(each, video)))
             case _:
                 assert_never(request)
+
+
+def require_result(result: Result, kind: type[R]) -> R:
+    """The result of a request that is answered with this kind. Raises ModelError if the agent failed."""
+    if isinstance(result, AgentFailure):
+        raise ModelError(result.message)
+    assert isinstance(result, kind)
+    return result
 
 
 async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:

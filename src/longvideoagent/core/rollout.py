@@ -141,7 +141,7 @@ class Rollout:
                 raise ProtocolError("the rollout is done; start another one")
             case request, AgentFailure(agent=agent) if agent == agent_of(request):
                 self._trace = replace(self._trace, failure=result)
-                self._end(result.stop_reason, f"{result.agent}: {result.cause}")
+                self._end(result.stop_reason, result.message)
                 return
             case MasterRequest(), Reply():
                 self._take_reply(result)

@@ -299,6 +299,11 @@ class AgentFailure:
     stop_reason: StopReason = StopReason.MODEL
     """Which kind of failure: one whose outcome is failed."""
 
+    @property
+    def message(self) -> str:
+        """The agent and the cause."""
+        return f"{self.agent}: {self.cause}"
+
 
 Result = Reply | GroundingResult | VisionResult | AgentFailure
 

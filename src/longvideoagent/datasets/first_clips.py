@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from longvideoagent.agents.base import Team
+from longvideoagent.agents.base import Team, require_result
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.types import AgentFailure, GroundingResult, Question
+from longvideoagent.core.types import GroundingResult, Question
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
@@ -76,10 +76,8 @@ async def _locate_clip(question: Question, video: Video, team: Team) -> str | No
     the video does not have."""
     request = Rollout(question, video.timeline).request
     assert request is not None  # a rollout begins with grounding
-    result = await team.perform(request, video.reader)
-    if isinstance(result, AgentFailure):
-        raise ModelError(result.cause)
-    label = result.label if isinstance(result, GroundingResult) else None
+    result = require_result(await team.perform(request, video.reader), GroundingResult)
+    label = result.label
     if label is not None and video.timeline.find_clip(label) is None:
         raise ModelError(f"the grounding agent named {label[:40]!r}, which is not a clip of the video; try another")
     return label

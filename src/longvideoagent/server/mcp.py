@@ -15,14 +15,14 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
 from starlette.types import ASGIApp
 
-from longvideoagent.agents.base import Team
+from longvideoagent.agents.base import Team, require_result
 from longvideoagent.core.actions import Look
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings, Trace
-from longvideoagent.core.types import AgentFailure, Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
-from longvideoagent.errors import LongVideoAgentError, ModelError, UsageError
+from longvideoagent.core.types import Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
+from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.run import finish, make_question
 from longvideoagent.server.access import AccessMiddleware
@@ -125,12 +125,8 @@ class Tools:
         """Find the clip of a video that a question or a description is about, by its subtitles."""
         opened_video = await self._open(video)
         question, _ = make_question(request, options or [])
-        result = await self._perform(
-            GroundingRequest("", opened_video.timeline, Trace(question, RolloutSettings())), opened_video
-        )
-        assert isinstance(result, GroundingResult | AgentFailure)
-        if isinstance(result, AgentFailure):
-            raise ModelError(f"{result.agent}: {result.cause}")
+        grounding_request = GroundingRequest("", opened_video.timeline, Trace(question, RolloutSettings()))
+        result = require_result(await self._perform(grounding_request, opened_video), GroundingResult)
         clip = opened_video.timeline.find_clip(result.label) if result.label is not None else None
         if clip is None:
             return {"label": None, "reason": result.reason or "nothing in the video matches"}
@@ -146,10 +142,7 @@ class Tools:
         """Describe what the frames of a span of a video show about a query; shorter spans are seen in more detail."""
         opened_video = await self._open(video)
         clip = _span_clip(opened_video, start_s, end_s)
-        result = await self._perform(VisionRequest(Look(query), (clip,)), opened_video)
-        assert isinstance(result, VisionResult | AgentFailure)
-        if isinstance(result, AgentFailure):
-            raise ModelError(f"{result.agent}: {result.cause}")
+        result = require_result(await self._perform(VisionRequest(Look(query), (clip,)), opened_video), VisionResult)
         evidence = [{"time_s": quote.time_s, "text": quote.text} for quote in result.evidence]
         return {"text": result.text, "is_found": result.is_found, "evidence": evidence}
 
