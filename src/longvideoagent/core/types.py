@@ -6,6 +6,7 @@ that receives these types cannot see one. Times are seconds from the start of th
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypedDict, assert_never
 
@@ -18,6 +19,11 @@ class Jpeg:
     """A JPEG inside a message."""
 
     jpeg: bytes
+
+    @property
+    def data_url(self) -> str:
+        """As a URL that holds the image itself."""
+        return "data:image/jpeg;base64," + b64encode(self.jpeg).decode("ascii")
 
 
 class Message(TypedDict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -162,7 +161,7 @@ def _wire(message: Message) -> dict[str, Any]:
     parts: list[dict[str, Any]] = []
     for part in content:
         if isinstance(part, Jpeg):
-            parts.append({"type": "image_url", "image_url": {"url": data_url(part)}})
+            parts.append({"type": "image_url", "image_url": {"url": _data_url(part)}})
         else:
             parts.append({"type": "text", "text": part})
     return {"role": message["role"], "content": parts}
@@ -191,6 +190,6 @@ def num_text_bytes(body: Mapping[str, Any]) -> int:
 
 
 @lru_cache(maxsize=64)
-def data_url(image: Jpeg) -> str:
-    """The image as a data URL, cached while it is in use."""
-    return "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode("ascii")
+def _data_url(image: Jpeg) -> str:
+    """Cached while the image is in use."""
+    return image.data_url

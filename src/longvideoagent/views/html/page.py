@@ -6,7 +6,6 @@ and never run.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +17,7 @@ from markupsafe import Markup
 
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Clip
+from longvideoagent.core.types import Clip, Jpeg
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
@@ -66,11 +65,7 @@ def thumbnails(video: VideoReader, times_s: Collection[float], side_px: int) -> 
         by_time = dict(zip(times, frames, strict=True))
     else:  # a reader leaves out missing frames
         by_time = {time_s: frame for time_s in times for frame in video.frames([time_s], side_px)}
-    return {time_s: _data_url(frame.jpeg()) for time_s, frame in by_time.items() if frame.is_readable()}
-
-
-def _data_url(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    return {time_s: Jpeg(frame.jpeg()).data_url for time_s, frame in by_time.items() if frame.is_readable()}
 
 
 @dataclass(frozen=True, slots=True)
