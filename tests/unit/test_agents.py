@@ -17,10 +17,11 @@ from PIL import Image
 from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import PRESETS, AgentConfig, load_team_config
+from longvideoagent.agents.config import AgentConfig, load_team_config
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
+from longvideoagent.agents.presets import PRESETS
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.cli.doctor import serving_command
 from longvideoagent.core.actions import Look

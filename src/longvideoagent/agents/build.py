@@ -7,10 +7,8 @@ from pathlib import Path
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import TeamConfig, load_team_config
-from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
-from longvideoagent.agents.grounding import ModelGrounding
-from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
-from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.grounding import GROUNDING_SETTINGS, ModelGrounding
+from longvideoagent.agents.master import MASTER_SETTINGS, ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import AgentName

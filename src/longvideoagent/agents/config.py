@@ -12,16 +12,15 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
+from longvideoagent.agents.presets import PRESETS
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
-from longvideoagent.core.actions import AGENT_NAMES, AgentName, LookTag
+from longvideoagent.core.actions import AGENT_NAMES, PAPER_LOOK_TAG, AgentName, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.base import CallSettings, ModelOptions, TokenPrice
 from longvideoagent.models.spec import OFFLINE, ModelSpec
 
 T = TypeVar("T", bound=BaseModel)
-PRESETS = ("qwen3-4b", "qwen2.5-7b", "qwen2.5-3b")
-"""Teams whose master is a released checkpoint."""
 RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 """Request fields that the loop sets itself."""
 
@@ -112,7 +111,7 @@ class TeamConfig(BaseModel):
     """The agent that describes frames."""
     style: Style = Style.TURNS
     """How the master's context grows."""
-    look_tag: LookTag = "visual_query"
+    look_tag: LookTag = PAPER_LOOK_TAG
     """The spelling of the look action in the master's prompt; replies may use either."""
     prompt_file: Path | None = None
     """A file that replaces the master's prompt."""

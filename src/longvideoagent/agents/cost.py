@@ -12,9 +12,8 @@ from datetime import date
 
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.grounding import SETTINGS as GROUNDING_SETTINGS
-from longvideoagent.agents.grounding import grounding_prompt, subtitle_block
-from longvideoagent.agents.master import SETTINGS as MASTER_SETTINGS
+from longvideoagent.agents.grounding import GROUNDING_SETTINGS, grounding_prompt, subtitle_block
+from longvideoagent.agents.master import MASTER_SETTINGS
 from longvideoagent.agents.prompts import master_prompt
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.context import Style, render_first_message

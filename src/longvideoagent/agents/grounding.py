@@ -31,7 +31,7 @@ from longvideoagent.media.contact_sheet import contact_sheets
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import CallSettings, Model
 
-SETTINGS = CallSettings(max_tokens=512)
+GROUNDING_SETTINGS = CallSettings(max_tokens=512)
 MAX_CANDIDATES = 3
 MAX_SUMMARY_CHARS = 300
 """Of what was seen in a visited clip, as the prompt repeats it."""
@@ -48,7 +48,7 @@ class ModelGrounding:
     """
 
     model: Model
-    settings: CallSettings = SETTINGS
+    settings: CallSettings = GROUNDING_SETTINGS
     prompt: str | None = None
     structured_output: bool = False
     """Whether to send a JSON schema that allows only the labels not yet visited."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.agents.subsample import complete_within_context, subsample_trace
-from longvideoagent.core.actions import LOOK_TAGS
+from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
 from longvideoagent.models.base import CallSettings, Model, TextCallback
 
-SETTINGS = CallSettings(stop_at_action=True)
+MASTER_SETTINGS = CallSettings(stop_at_action=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class ModelMaster:
     style: Style = Style.TURNS
     prompt: str | None = None
     """A prompt instead of the shipped one."""
-    look_tag: str = LOOK_TAGS[0]
+    look_tag: str = PAPER_LOOK_TAG
     """The spelling of the look action that the prompt offers."""
-    settings: CallSettings = SETTINGS
+    settings: CallSettings = MASTER_SETTINGS
     on_text: TextCallback | None = None
     """Called with each reply as it grows."""
 

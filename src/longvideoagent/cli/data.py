@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longvideoagent.cli.options import Concurrency, MaxRounds, PromptFile, Split
+from longvideoagent.core.actions import LOOK_TAGS, PUBLIC_CODE_LOOK_TAG
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     name="data", no_args_is_help=True, rich_markup_mode=None, help="Read, check, build and generate data sets."
 )
 
+LOOK_TAG_HELP = f"The look tag in the prompt: {' or '.join(LOOK_TAGS)}."
 MAX_CAUSES = 5
 """Causes of failures that are printed; each question may have its own."""
 Folder = Annotated[Path, typer.Argument(help="The folder of a data set.")]
@@ -170,14 +172,13 @@ def export(
     seed: Seed = 0,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet.")] = 0.1,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
-    look_tag: Annotated[str, typer.Option(help="The look tag in the prompt: visual_query or search.")] = "search",
+    look_tag: Annotated[str, typer.Option(help=LOOK_TAG_HELP)] = PUBLIC_CODE_LOOK_TAG,
     prompt_file: PromptFile = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.build import read_prompt
     from longvideoagent.cli.console import note, print_counts
-    from longvideoagent.core.actions import LOOK_TAGS
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import ExportConfig, export_dataset
     from longvideoagent.datasets.registry import open_dataset

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import av
 from rich.text import Text
 
-from longvideoagent.agents.config import PRESETS, load_team_config
+from longvideoagent.agents.config import load_team_config
+from longvideoagent.agents.presets import PRESETS
 from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import UsageError
 from longvideoagent.models.base import ModelOptions

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.models.spec import BACKENDS
+from longvideoagent.agents.presets import PRESETS
+from longvideoagent.models.spec import BACKENDS, OFFLINE
 
 MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
+TEAM_NAMES = ", ".join((OFFLINE, *PRESETS))
 
-Team = Annotated[str, typer.Option(help="offline, qwen3-4b, qwen2.5-7b, qwen2.5-3b or FILE.toml.")]
+Team = Annotated[str, typer.Option(help=f"{TEAM_NAMES} or FILE.toml.")]
 Master = Annotated[str | None, typer.Option(help=f"{MODEL_FORMS}, …")]
 Grounding = Annotated[str | None, typer.Option(help="As --master, for the grounding agent.")]
 Vision = Annotated[str | None, typer.Option(help="As --master, for the vision agent.")]

@@ -19,6 +19,7 @@ AGENT_NAMES: tuple[AgentName, ...] = get_args(AgentName)
 LookTag = Literal["visual_query", "search"]
 LOOK_TAGS: tuple[LookTag, ...] = get_args(LookTag)
 """Spellings of the tag of a look: the paper's, then its public code's."""
+PAPER_LOOK_TAG, PUBLIC_CODE_LOOK_TAG = LOOK_TAGS
 
 
 @dataclass(frozen=True, slots=True)

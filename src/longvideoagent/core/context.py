@@ -12,7 +12,7 @@ from enum import StrEnum
 from string import Template
 from typing import assert_never
 
-from longvideoagent.core.actions import LOOK_TAGS, offered_actions
+from longvideoagent.core.actions import PAPER_LOOK_TAG, offered_actions
 from longvideoagent.core.protocol import escape_tags, render, render_located
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import ClipObservation, Message, Question, SystemNotice
@@ -28,7 +28,7 @@ class Style(StrEnum):
     ACCUMULATED = "accumulated"
 
 
-def messages(trace: Trace, prompt: str, style: Style = Style.TURNS, look_tag: str = LOOK_TAGS[0]) -> list[Message]:
+def messages(trace: Trace, prompt: str, style: Style = Style.TURNS, look_tag: str = PAPER_LOOK_TAG) -> list[Message]:
     """Return the master's context before its next reply.
 
     ``prompt`` is a ``string.Template`` with max_rounds, actions, look_tag, answer_form, first_clip, history, question

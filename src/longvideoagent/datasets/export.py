@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.agents.prompts import master_messages
-from longvideoagent.core.actions import LOOK_TAGS
+from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Timeline
@@ -31,7 +31,7 @@ class ExportConfig:
 
     prompt: str | None = None
     """The template of the master's prompt; None for the default."""
-    look_tag: str = LOOK_TAGS[0]
+    look_tag: str = PAPER_LOOK_TAG
     settings: RolloutSettings = field(default_factory=RolloutSettings)
     seed: int = 0
     """Shuffles options and videos."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Clip, Question
 from longvideoagent.datasets.base import Dataset
@@ -191,7 +192,7 @@ def _option_text(question: Question, index: int | None) -> str:
 
 
 def _team_name(config: dict[str, Any]) -> str:
-    models = [config["team"][agent]["model"] for agent in ("master", "grounding", "vision")]
+    models = [config["team"][agent]["model"] for agent in AGENT_NAMES]
     agents = config["settings"]["agents"]
     suffix = "" if agents == Agents.GROUNDING_VISION else f" (agents: {agents})"
     return ", ".join(dict.fromkeys(models)) + suffix

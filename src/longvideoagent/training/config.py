@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import parse_toml
+from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.trace import RolloutSettings
@@ -107,7 +108,7 @@ class TrainingConfig(BaseModel):
     out: Path
     """The run folder."""
     style: Style = Style.CONTINUATION
-    look_tag: Literal["visual_query", "search"] = "search"
+    look_tag: LookTag = PUBLIC_CODE_LOOK_TAG
     prompt_file: Path | None = None
     reward: str | dict[str, float] = "paper"
     """A preset of ``reward.REWARD_PRESETS``, or the weights themselves."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.prompts import master_messages
-from longvideoagent.core.actions import LOOK_TAGS
+from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG
 from longvideoagent.core.context import Style
 from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.trace import Trace
@@ -50,7 +50,7 @@ class PromptFormat:
     style: Style = Style.CONTINUATION
     prompt: str | None = None
     """The prompt template; None: the one that is shipped."""
-    look_tag: str = LOOK_TAGS[1]
+    look_tag: str = PUBLIC_CODE_LOOK_TAG
 
 
 class TokenLimits(BaseModel):

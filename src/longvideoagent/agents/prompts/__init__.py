@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import assert_never
 
-from longvideoagent.core.actions import LOOK_TAGS
+from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style, messages
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Message
@@ -32,7 +32,7 @@ def master_prompt(agents: Agents) -> str:
 
 
 def master_messages(
-    trace: Trace, style: Style = Style.TURNS, prompt: str | None = None, look_tag: str = LOOK_TAGS[0]
+    trace: Trace, style: Style = Style.TURNS, prompt: str | None = None, look_tag: str = PAPER_LOOK_TAG
 ) -> list[Message]:
     """Return the master's context before its next reply, with the shipped prompt unless ``prompt`` is given.
 
