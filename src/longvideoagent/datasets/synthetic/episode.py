@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from longvideoagent.core.types import Question, Timeline
-from longvideoagent.datasets.gold import Box, Gold, Sample, Span
+from longvideoagent.core.types import Question, Timeline, TimeSpan
+from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.datasets.longtvqa.write import read_json
 from longvideoagent.datasets.synthetic.render import (
     PROP_CROSSING_S,
@@ -59,7 +59,7 @@ class _QuestionDraft:
     text: str
     correct_option: str
     wrong: Sequence[str]
-    span: Span
+    span: TimeSpan
     boxes: tuple[Box, ...] = ()
 
 
@@ -211,7 +211,8 @@ def _sign(relation: str) -> Template:
         text = f"What does the sign say {relation} {line.speaker} says that the {scene.thing} is {scene.state}?"
         shown = scene.signs[1] if relation == "after" else scene.signs[0]
         wrong = _wrong_options(rng, list(scene.signs), [sign for other in scenes for sign in other.signs] + list(SIGNS))
-        shown_span = (scene.sign_change_s, scene.end_s) if relation == "after" else (scene.start_s, scene.sign_change_s)
+        before, after = TimeSpan(scene.start_s, scene.sign_change_s), TimeSpan(scene.sign_change_s, scene.end_s)
+        shown_span = after if relation == "after" else before
         boxes = (Box(sum(shown_span) / 2, *sign_box(), "sign"),)
         return _QuestionDraft(text, shown, wrong, line.span if relation == "when" else shown_span, boxes)
 
@@ -225,7 +226,7 @@ def _moving_box(scene: Scene, scenes: Sequence[Scene], rng: random.Random) -> _Q
         f"At the {scene.place}, what colour is the box that moves right after {line.speaker} says to mind the {hazard}?"
     )
     middle_s = scene.prop_start_s + PROP_CROSSING_S / 2
-    span = (scene.prop_start_s, scene.prop_start_s + PROP_CROSSING_S)
+    span = TimeSpan(scene.prop_start_s, scene.prop_start_s + PROP_CROSSING_S)
     boxes = (Box(middle_s, *prop_box(scene, middle_s), "box"),)
     return _QuestionDraft(text, scene.prop_colour, _wrong_colours(scene, rng), span, boxes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from longvideoagent.core.types import Subtitle
+from longvideoagent.core.types import Subtitle, TimeSpan
 
 SCENE_S = 60.0
 COLOUR_RGB = {
@@ -115,9 +115,9 @@ class Line:
     """The purpose of the line: place, ask, late, state, warn or talk."""
 
     @property
-    def span(self) -> tuple[float, float]:
-        """Start and end in seconds."""
-        return self.start_s, self.end_s
+    def span(self) -> TimeSpan:
+        """From its start to its end."""
+        return TimeSpan(self.start_s, self.end_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ class Scene:
         return self.start_s + SCENE_S
 
     @property
-    def span(self) -> tuple[float, float]:
-        """Start and end in seconds."""
-        return self.start_s, self.end_s
+    def span(self) -> TimeSpan:
+        """From its start to its end."""
+        return TimeSpan(self.start_s, self.end_s)
 
     @property
     def subtitles(self) -> tuple[Subtitle, ...]:
