@@ -66,7 +66,7 @@ def latest_end_s(records: Iterable[Record], known_durations_s: Mapping[str, floa
     for record in records:
         if _clip_field(record).value not in known_durations_s:
             span = read_span(record.values.get("ts"))
-            latest_s = max(latest_s, span[1]) if span is not None else latest_s
+            latest_s = max(latest_s, span.end_s) if span is not None else latest_s
     return latest_s
 
 
