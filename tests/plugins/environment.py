@@ -1,4 +1,4 @@
-"""The environment of every test: no network, a cache of its own, hypothesis profiles, the shared footage."""
+"""The environment of every test: no network, its own cache, one core, hypothesis profiles, shared footage."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
-# The same examples every time in CI, others on each run elsewhere; no time limit for one example, since
-# machines are shared.
-hypothesis.settings.register_profile("here", deadline=None)
+# The same 100 examples every time in CI, fewer and others on each run elsewhere; no time limit for one example, since
+# machines are shared. --hypothesis-profile chooses another.
+hypothesis.settings.register_profile("here", deadline=None, max_examples=25)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
@@ -25,6 +26,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give each test run an empty cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_core() -> Iterator[None]:
+    """Read text in frames with one thread: those of two workers would wait for each other, busily."""
+    from longvideoagent.media import ocr
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ocr, "MAX_THREADS", 1)
         yield
 
 

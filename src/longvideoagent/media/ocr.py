@@ -32,6 +32,8 @@ STAGE = "reading the text on screen"
 STEP_S = 4.0
 MAX_READS = 300
 """Maximum number of frames read in a whole video: about 75 s of work on 2 cores."""
+MAX_THREADS = 4
+"""Maximum number of threads that read one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def _engine() -> Any:
             "Global.log_level": "error",
             "Det.limit_side_len": DETECT_SIDE_PX,
             "Det.limit_type": "min",
-            "EngineConfig.onnxruntime.intra_op_num_threads": min(4, os.cpu_count() or 1),
+            "EngineConfig.onnxruntime.intra_op_num_threads": min(MAX_THREADS, os.cpu_count() or 1),
         }
     )
 
