@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from tests.fakes.hub_server import Hub, serve
 from tests.fakes.release import DURATIONS, TEXTS, question
-from tests.plugins.cli import LVA
+from tests.plugins.cli import Completed, lva, lva_process
 
 FILES = {
     "LongTVQA_plus_val.json": json.dumps([question(n, q=f"Who ? {'x' * 2000}") for n in range(400)]).encode(),
@@ -21,19 +19,39 @@ FILES = {
 }
 
 REPOSITORY = "longvideoagent/LongTVQA_plus"
+TIMEOUT_S = 5
 
 
-def download(url: str, out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    hub_env = {"HF_ENDPOINT": url, "HF_HOME": str(out.parent / "home"), "HF_HUB_DISABLE_XET": "1"}
-    environment = {**os.environ, **hub_env, "HF_HUB_DOWNLOAD_TIMEOUT": "5", "HF_HUB_ETAG_TIMEOUT": "5"}
-    environment.pop("HF_HUB_OFFLINE", None)
-    command = [str(LVA), "data", "download", *arguments, "--out", str(out)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)
+def download(url: str, out: Path, *arguments: str) -> Completed:
+    """The command in this process. The hub's client reads its environment when it is imported, so the constants that it
+    keeps are set instead."""
+    from huggingface_hub import constants
+
+    client_constants = {
+        "ENDPOINT": url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN": True,
+        "HF_HUB_DOWNLOAD_TIMEOUT": TIMEOUT_S,
+        "HF_HUB_ETAG_TIMEOUT": TIMEOUT_S,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in client_constants.items():
+            patch.setattr(constants, name, value)
+        return lva("data", "download", *arguments, "--out", out)
 
 
 def test_download(tmp_path: Path) -> None:
+    """In a process of its own, where the client reads its environment."""
     with serve(Hub(REPOSITORY, FILES)) as url:
-        result = download(url, tmp_path / "out", "longtvqa-plus")
+        hub_env = {
+            "HF_ENDPOINT": url,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "",
+        }
+        result = lva_process("data", "download", "longtvqa-plus", "--out", tmp_path / "out", env=hub_env)
     assert result.returncode == 0, result.stderr
     assert len(read_longtvqa(tmp_path / "out").samples) == 400
 

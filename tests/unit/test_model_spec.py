@@ -11,7 +11,8 @@ from longvideoagent import TeamConfig
 from longvideoagent.agents.config import AgentConfig
 from longvideoagent.errors import UsageError
 from longvideoagent.models.base import ModelOptions
-from longvideoagent.models.spec import BACKENDS, ModelSpec, load_model, spec_forms
+from longvideoagent.models.spec import BACKENDS, ModelSpec, find_backend, load_model, spec_forms
+from tests.plugins.cli import lva_process, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "backend_package"
@@ -95,49 +96,58 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def lva_ask(video: Path, master: str, site: Path | None) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(site or ""), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "longvideoagent", "ask", str(video), "What colour?", "-o", "red", "-o", "grey"]
-    return subprocess.run(
-        [*command, "--master", master],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-        check=False,
-    )
+QUESTION = ("What colour?", "-o", "red", "-o", "grey")
 
 
-def test_package_back_end(installed: Path, short_video: Path) -> None:
-    result = lva_ask(short_video, "echo:<answer>a1</answer>", installed)
+def refused_with(*sites: Path, master: str, video: Path) -> str:
+    """The refusal of a command whose packages are those installed, and those in some folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        for site in reversed(sites):
+            patch.syspath_prepend(str(site))
+        find_backend.cache_clear()
+        try:
+            return refusal("ask", video, *QUESTION, "--master", master)
+        finally:
+            find_backend.cache_clear()
+            sys.modules.pop("echo_backend", None)
+
+
+def test_package_back_end(installed: Path, subtitled_video: Path) -> None:
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    master = "echo:<answer>a1</answer>"
+    result = lva_process("ask", subtitled_video, *QUESTION, "--master", master, env={"PYTHONPATH": path})
     assert result.returncode == 0, result.stderr
     assert "= a1 grey" in result.stdout
 
 
-def test_package_back_end_listed(installed: Path, short_video: Path) -> None:
-    result = lva_ask(short_video, "unknown:x", installed)
-    assert result.returncode == 2
-    assert " or echo:…" in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_package_back_end_listed(installed: Path, subtitled_video: Path) -> None:
+    assert " or echo:…" in refused_with(installed, master="unknown:x", video=subtitled_video)
 
 
-def test_package_back_end_not_installed(short_video: Path) -> None:
-    result = lva_ask(short_video, "echo:hi", None)
-    assert result.returncode == 2
-    assert "echo:hi: no such model" in result.stderr
+def test_package_back_end_not_installed(subtitled_video: Path) -> None:
+    assert "echo:hi: no such model" in refused_with(master="echo:hi", video=subtitled_video)
 
 
-def test_package_back_end_broken(installed: Path, short_video: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken-1.dist-info"
-    broken.mkdir()
-    (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
-    for target, message in (
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
         ("no_such_module:BACKEND", "echo: its package cannot be imported"),
         ("os:sep", "echo: os:sep is not a Backend with that prefix"),
-    ):
-        (broken / "entry_points.txt").write_text(f"[longvideoagent.backends]\necho = {target}\n")
-        result = lva_ask(short_video, "echo:hi", tmp_path)
-        assert result.returncode == 2
-        assert message in result.stderr
-        assert result.stderr.count("\n") == 1
-    result = lva_ask(short_video, "echo:hi", Path(f"{tmp_path}{os.pathsep}{installed}"))
-    assert "uninstall all but one" in result.stderr
+    ],
+)
+def test_package_back_end_broken(target: str, message: str, subtitled_video: Path, tmp_path: Path) -> None:
+    declare_back_end(tmp_path, target)
+    assert message in refused_with(tmp_path, master="echo:hi", video=subtitled_video)
+
+
+def test_package_back_end_declared_twice(installed: Path, subtitled_video: Path, tmp_path: Path) -> None:
+    declare_back_end(tmp_path, "os:sep")
+    assert "uninstall all but one" in refused_with(tmp_path, installed, master="echo:hi", video=subtitled_video)
+
+
+def declare_back_end(site: Path, target: str) -> None:
+    """Write the metadata of an installed package with a back end ``echo``."""
+    metadata = site / "broken-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[longvideoagent.backends]\necho = {target}\n")
