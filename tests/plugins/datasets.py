@@ -10,6 +10,7 @@ from longvideoagent.agents.build import load_team
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.first_clips import ground_dataset
 from longvideoagent.datasets.longtvqa.read import LongTVQA, read_longtvqa
+from longvideoagent.datasets.synthetic import render
 from longvideoagent.datasets.synthetic.episode import SyntheticEpisode, generate_episode
 from longvideoagent.datasets.synthetic.generate import SyntheticConfig, generate_dataset
 from longvideoagent.index.first_clips import FirstClips
@@ -19,8 +20,13 @@ from tests.plugins.once import shared_folder
 
 @pytest.fixture(scope="session")
 def synthetic_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of 3 episodes of 5 minutes with 12 questions each: 24 in split train, 12 in val."""
-    with shared_folder(tmp_path_factory, "synthetic") as folder:
+    """The folder of 3 episodes of 5 minutes with 12 questions each: 24 in split train, 12 in val.
+
+    Its videos have one frame a second instead of five, which takes a third of the time; only the colours of moving
+    boxes are then imprecise.
+    """
+    with shared_folder(tmp_path_factory, "synthetic") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "FRAMES_PER_S", 1)
         generate_dataset(folder, SyntheticConfig(3, 5, 4))
     return folder
 

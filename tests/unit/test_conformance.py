@@ -29,6 +29,7 @@ from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving
+from tests.plugins.media import write_video
 from tests.plugins.models import needs_torch
 from tests.plugins.timelines import make_timeline
 
@@ -163,9 +164,12 @@ SILENT = Timeline(tuple(Clip(f"c{number}", 2.0 * number, 2.0 * number + 2.0) for
 QUESTION = Question("Where is Otto?", ("bakery", "museum"))
 
 
-@pytest.fixture
-def video(short_video: Path) -> VideoReader:
-    return open_reader(short_video)
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> VideoReader:
+    """Ten seconds of three pictures. The offline vision agent reads each picture once."""
+    path = tmp_path_factory.mktemp("video") / "three.mp4"
+    write_video(path, (0, 3000, 6000, 9960))
+    return open_reader(path)
 
 
 GROUNDING: list[Callable[[], Grounding]] = [

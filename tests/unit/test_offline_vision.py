@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from longvideoagent.agents.offline.vision import look, sample_times_s, times_in_
 from longvideoagent.core.actions import Look
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip
-from longvideoagent.datasets.synthetic.episode import generate_episode
+from longvideoagent.datasets.synthetic.episode import SyntheticEpisode
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.cv import COLOURS, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Pixels
@@ -170,23 +171,24 @@ def test_sample_times_near_named_time() -> None:
     assert len([time_s for time_s in close if 70 <= time_s <= 80]) > len([t for t in plain if 70 <= t <= 80]) + 5
 
 
-def test_look_cached_until_file_changes(tmp_path: Path) -> None:
-    episode = generate_episode(tmp_path, 3, 1, 1)
-    video = open_reader(episode.video)
-    clip = Clip("c01", 0.0, 60.0)
+def test_look_cached_until_file_changes(sample_episode: SyntheticEpisode, tmp_path: Path) -> None:
+    file = tmp_path / "v.mp4"
+    shutil.copy(sample_episode.video, file)
+    video = open_reader(file)
+    clip = Clip("c01", 0.0, 4.0)
     cache = KeyValueCache(tmp_path / "cache.sqlite")
     result = look(VisionRequest(Look("a sign"), (clip,)), video, cache)
 
     class NoFrames:
         """A video without frames."""
 
-        path = episode.video
+        path = file
 
     assert look(VisionRequest(Look("a sign"), (clip,)), NoFrames(), cache) == result  # type: ignore[arg-type]
     assert look(VisionRequest(Look("nothing of it"), (clip,)), NoFrames(), cache).is_found is False  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        look(VisionRequest(Look("at 0:30"), (clip,)), NoFrames(), cache)  # type: ignore[arg-type]
-    os.utime(episode.video, ns=(1, 1))
+        look(VisionRequest(Look("at 0:02"), (clip,)), NoFrames(), cache)  # type: ignore[arg-type]
+    os.utime(file, ns=(1, 1))
     with pytest.raises(AttributeError):
         look(VisionRequest(Look("a sign"), (clip,)), NoFrames(), cache)  # type: ignore[arg-type]
     cache.close()
