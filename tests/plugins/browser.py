@@ -1,6 +1,7 @@
 """Chromium with the page of a running server, and what a person does there.
 
-Playwright is imported where it is used: most tests do without it.
+Playwright, the server and the evaluation are imported where they are used: every process of a test run loads this
+plugin, and most tests do without them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from tests.fakes.release import some_questions, write_release
-from tests.plugins.runs import eval_config, run
-from tests.plugins.web_server import RunningServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+    from tests.plugins.web_server import RunningServer
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMIUM_ARGS = (
@@ -100,6 +101,8 @@ def _is_foreign(url: str, server: RunningServer) -> bool:
 @pytest.fixture
 def run_library(tmp_path: Path) -> Path:
     """A library of two runs, ``one`` and ``two``, over the six questions of one data set."""
+    from tests.plugins.runs import eval_config, run
+
     folder = tmp_path / "runs"
     folder.mkdir()
     release = write_release(folder / "data", some_questions(6))
