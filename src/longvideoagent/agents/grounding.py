@@ -1,4 +1,4 @@
-"""Grounding as a chat model: it reads the subtitles of the whole video and names a clip."""
+"""Grounding with a chat model, which reads the subtitles of the whole video and names a clip."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from longvideoagent.models.base import CallSettings, Model
 GROUNDING_SETTINGS = CallSettings(max_tokens=512)
 MAX_CANDIDATES = 3
 MAX_SUMMARY_CHARS = 300
-"""Of what was seen in a visited clip, as the prompt repeats it."""
+"""Characters of what vision saw in a visited clip, as the prompt repeats it."""
 TAG_FORM = "one a line, in exactly this form, with a short reason behind it:\n<clip>LABEL</clip> reason"
 JSON_FORM = 'as JSON in this form:\n{"clips": [{"label": "LABEL", "reason": "a short reason"}]}'
 
@@ -54,10 +54,10 @@ class ModelGrounding:
     """Whether to send a JSON schema that allows only the labels not yet visited."""
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """Return the likeliest clip that is not visited yet, and the next candidates.
+        """Return the most likely clip that is not visited yet, and the next candidates.
 
-        If no label exists, the model is asked once more; then the label is returned for the loop to refuse. Raises
-        ModelError if the model does not answer.
+        If the model names no existing label, it is asked once more; a second wrong label is returned, and the loop
+        refuses it. Raises ModelError if the model does not answer.
         """
         unvisited = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited_labels]
         if not unvisited:
@@ -145,7 +145,7 @@ def _clip_block(clip: Clip) -> str:
 
 
 def _visited_text(trace: Trace) -> str:
-    """The visited clips, and what was seen there."""
+    """The visited clips, each with what vision saw in it."""
     if not trace.visited_labels:
         return ""
     summaries: dict[str, list[str]] = {}
@@ -161,7 +161,7 @@ def _visited_text(trace: Trace) -> str:
 
 
 def _repair(message: Message, reply: Reply, unvisited: Sequence[str]) -> list[Message]:
-    """The same conversation, with a message on what was wrong."""
+    """The conversation so far, and a message that states what was wrong."""
     correction = (
         "That names no clip that is there and not yet visited. "
         f"There are: {', '.join(unvisited)}. Use the form asked for."

@@ -1,4 +1,4 @@
-"""The master as a chat model: the trace is rendered into messages, and the model replies."""
+"""The master with a chat model, which replies to the trace rendered as messages."""
 
 from __future__ import annotations
 

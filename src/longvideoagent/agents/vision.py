@@ -1,4 +1,4 @@
-"""Vision as a multimodal model: it is shown frames of the window, each with its time."""
+"""Vision with a multimodal model, which gets frames of the window, each with its time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model
 
 FRAMES = 15
-"""Frames shown in one look (public code's evaluators: 15)."""
+"""Frames of one look (public code's evaluators: 15)."""
 MAX_IMAGE_BYTES = 15_000_000
-"""Bytes of frames shown in one look; servers refuse requests of some tens of megabytes."""
+"""Bytes of the frames of one look; servers refuse requests of some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ModelVision:
         return VisionResult(description, evidence, usage, not says_not_shown(description))
 
     def _frames(self, clips: Sequence[Clip], video: VideoReader) -> list[Frame]:
-        """Read frames at the middles of equal parts of the window; every other one while they are too many bytes."""
+        """Read frames at the middles of equal parts of the window; drop every other one while they are too large."""
         start_s, end_s = clips[0].start_s, clips[-1].end_s
         step_s = (end_s - start_s) / self.max_frames
         read = video.frames([start_s + (index + 0.5) * step_s for index in range(self.max_frames)])

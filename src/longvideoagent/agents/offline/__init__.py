@@ -1,4 +1,4 @@
-"""The embedded team: no key, no GPU, no download.
+"""The embedded team, which needs no key, no GPU and no download.
 
 A retrieval baseline without a language model: grounding is BM25 over the subtitle lines, vision is optical character
 recognition and classical computer vision, and the master weighs how well the evidence supports each option.

@@ -1,10 +1,11 @@
 """Scores how well the known facts support each option, or each sentence, of an answer.
 
-The question is parsed into what is asked and the moment it is asked of ("…when Otto says X"). The moment is located
-first, as the line that shares most rare terms with it (the anchor). A fact then supports an option by the rare terms
-they share, and more if it also shares terms with the question and has the asked relation (when, before, after) to the
-anchor. The position of an option has no influence. Its length has none of its own, but each of its terms that no fact
-holds counts against it, so of two options with equal hits the one with fewer terms is preferred.
+A question has a main part and often refers to a moment ("…when Otto says X"). The scorer first locates the moment: the
+fact that shares the most rare terms with it is the anchor. A fact then supports an option by the rare terms that they
+share. The support is higher if the fact also shares terms with the question and has the relation that the question
+names (when, before, after) to the anchor. The position of an option has no influence. Its length has no direct
+influence, but terms that no fact contains lower its support: of two options that share the same terms with a fact, the
+one with fewer terms is preferred.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ SPOKEN_DISCOUNT = 0.5
 LIKELIHOOD_WEIGHT = 0.5
 """Weight of an option's likelihood given all lines, added to the support by its best fact."""
 QUESTION_WEIGHT = 0.65
-"""The share of a fact's support that depends on its match with the question."""
+"""The fraction of a fact's support that depends on its match with the question."""
 NEARNESS_DECAY_S = 15.0
-"""Seconds in which nearness to the anchor falls to a third."""
+"""The time in which nearness to the anchor falls to 1/e."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuestion:
-    """What is asked, and the moment it is asked of."""
+    """The main part of a question, and the moment that it refers to."""
 
     main: str
     relation: str
@@ -87,7 +88,7 @@ class Anchor(NamedTuple):
 
 
 def parse_question(text: str) -> ParsedQuestion:
-    """Split a question into what is asked and the moment it is asked of."""
+    """Split a question into its main part and the moment that it refers to."""
     match = _MOMENT.search(text)
     is_visual = bool(VISUAL_TERMS & set(terms(text)))
     if match is None:
@@ -109,8 +110,8 @@ class FactTerms:
 
     exact: frozenset[str]
     squeezed: str
-    """For a frame, the text read there without spaces and with look-alike letters folded, pieces separated; else
-    empty."""
+    """The text recognized in a frame, in pieces separated by ``|``, without spaces and with look-alike letters unified;
+    empty for other facts."""
 
     @classmethod
     def from_fact(cls, fact: Evidence) -> FactTerms:
@@ -122,8 +123,8 @@ class FactTerms:
         return cls(frozenset(terms(fact.text)), squeezed)
 
     def match_score(self, term: str) -> float:
-        """1 if the fact holds the term, ``FUZZY_SCORE`` if it does so with tolerance: inside a longer piece of text,
-        or with one letter wrong. A stem's last letter may differ too."""
+        """1 if the fact contains the term; ``FUZZY_SCORE`` if it contains the term inside a longer piece of text, or
+        with one wrong letter; else 0. The last letter of a stem may differ."""
         if term in self.exact:
             return 1.0
         if not self.squeezed or len(term) < MIN_FUZZY_LETTERS:
@@ -139,7 +140,9 @@ def _is_one_edit(one: str, other: str) -> bool:
     if len(short) < MIN_ONE_EDIT_LETTERS - 1 or len(long) < MIN_ONE_EDIT_LETTERS or len(long) - len(short) > 1:
         return False
     same = next((i for i, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), len(short))
-    return short[same + (len(short) == len(long)) :] == long[same + 1 :]
+    if len(short) == len(long):
+        return short[same + 1 :] == long[same + 1 :]
+    return short[same:] == long[same + 1 :]
 
 
 def _fold(text: str) -> str:
@@ -147,8 +150,8 @@ def _fold(text: str) -> str:
 
 
 class EvidenceScorer:
-    """Scores facts (lines and detections, in order of time) for one question. Weights of terms are summed exactly
-    (``math.fsum``), since sets of terms have another order in each process."""
+    """Scores facts (lines and detections, in order of time) for one question. Weights are summed with
+    ``math.fsum``, because the order of a set of terms differs between processes."""
 
     def __init__(self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True) -> None:
         self.question = question
@@ -159,13 +162,13 @@ class EvidenceScorer:
         self._frequency: dict[str, int] = {}
 
     def frequency(self, term: str) -> int:
-        """How many facts hold a term."""
+        """The number of facts that contain a term."""
         if term not in self._frequency:
             self._frequency[term] = sum(fact_terms.match_score(term) > 0 for fact_terms in self._fact_terms)
         return self._frequency[term]
 
     def rarity(self, term: str) -> float:
-        """The weight of a term: high if few facts hold it."""
+        """The weight of a term: high if few facts contain it."""
         return math.log(1 + len(self.facts) / (1 + self.frequency(term)))
 
     @cached_property
@@ -186,7 +189,7 @@ class EvidenceScorer:
 
     @cached_property
     def main_terms(self) -> frozenset[str]:
-        """The terms of what is asked; "the person who says X" adds the speaker's name."""
+        """The terms of the main part. If it asks for a person at a moment, the anchor's speaker is added."""
         wanted = set(terms(self.parsed.main))
         if self.anchor is not None and self.parsed.relation and wanted & PERSON_TERMS:
             speaker = _SPEAKER.match(self.anchor.fact.text)
@@ -195,8 +198,8 @@ class EvidenceScorer:
 
     @cached_property
     def relevance(self) -> list[float]:
-        """For each fact, 0 to 1: its share of the question's known terms, times its nearness to the asked moment. A
-        neighbour's match counts half."""
+        """The relevance of each fact, 0 to 1: the fraction of the question's known terms that it contains, times its
+        nearness to the anchor. The match of a neighbouring line counts half."""
         known = {term: self.rarity(term) for term in self.main_terms if self.frequency(term)}
         total = math.fsum(known.values()) or 1.0
         own = [
@@ -219,7 +222,7 @@ class EvidenceScorer:
         return SPOKEN_DISCOUNT if self.parsed.is_visual and fact.kind == "subtitle" else 1.0
 
     def nearness(self, fact: Evidence) -> float:
-        """1 if the fact has the asked relation to the anchor, less the further away it is."""
+        """1 for a fact that has the relation of the question to the anchor and is close to it; lower for others."""
         if self.anchor is None:
             return 1.0
         moment = self.anchor.fact
@@ -235,28 +238,28 @@ class EvidenceScorer:
         return 0.1 + 0.9 * near if is_later == (self.parsed.relation == "after") else 0.15
 
     def coverage(self, facts: Sequence[Evidence]) -> float:
-        """The fraction, 0 to 1, of the question's terms that some of these facts hold."""
+        """The fraction of the question's terms, 0 to 1, that at least one of these facts contains."""
         question_terms = set(terms(self.question.text))
         if not question_terms:
             return 0.0
         chosen = [self._fact_terms[self.facts.index(fact)] for fact in facts]
-        held = sum(any(each.match_score(term) for each in chosen) for term in question_terms)
+        held = sum(any(fact_terms.match_score(term) for fact_terms in chosen) for term in question_terms)
         return held / len(question_terms)
 
     def richness(self, fact: Evidence) -> float:
-        """How much information a fact has, whatever is asked: the sum of the rarity of its terms."""
+        """The information in a fact, independent of the question: the summed rarity of its terms."""
         return math.fsum(self.rarity(term) for term in set(terms(fact.text)))
 
     def supports(self) -> list[Support]:
-        """Support for each option, in order: that of the best single fact, and more if the lines as a whole make the
-        option likelier than chance. The lines as a whole do not count if the question is about something visible, or
+        """The support for each option, in order: that of the best single fact, plus a gain if all spoken lines together
+        make the option more likely than chance. There is no gain for a question about something visible, nor for one
         about a setting, which is named only once."""
         spoken = [fact for fact in self.facts if fact.kind == "subtitle"]
         single = [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
         if self.parsed.is_visual or self.parsed.relation == "during" or not spoken:
             return single
         likelihoods = option_likelihoods(self.question, spoken, self.is_excerpt)
-        gains = [LIKELIHOOD_WEIGHT * max(0.0, each - 1 / len(likelihoods)) for each in likelihoods]
+        gains = [LIKELIHOOD_WEIGHT * max(0.0, likelihood - 1 / len(likelihoods)) for likelihood in likelihoods]
         return [
             Support(support.value + gain, support.fact) if support.fact else support
             for support, gain in zip(single, gains, strict=True)
@@ -276,7 +279,7 @@ class EvidenceScorer:
 
 
 def _neighbour_matches(facts: Sequence[Evidence], own: Sequence[float]) -> list[float]:
-    """For each line, the better match of its neighbours among the spoken lines; 0 for detections on frames."""
+    """For each spoken line, the better match of its neighbouring lines; 0 for facts from frames."""
     result = [0.0] * len(facts)
     spoken = [index for index, fact in enumerate(facts) if fact.kind == "subtitle"]
     for before, after in pairwise(spoken):

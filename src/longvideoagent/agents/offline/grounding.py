@@ -34,7 +34,7 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """BM25 over windows of lines (each knows its clip) and over clips."""
+    """BM25 indexes of windows of lines and of whole clips."""
 
     windows: bm25s.BM25 | None
     clips: bm25s.BM25 | None
@@ -46,13 +46,13 @@ class OfflineGrounding:
     """Locates the clip whose lines match the question, its options and the master's request."""
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002 (needs only lines)
-        """The best clip not yet visited. If nothing matches, the next clip in order, so that a video without text is
-        searched from the start."""
+        """Return the best-matching clip that is not visited yet. If nothing matches, return the next clip in order, so
+        that a video without text is searched from the start."""
         return await asyncio.to_thread(locate, request)
 
 
 def locate(request: GroundingRequest) -> GroundingResult:
-    """See ``OfflineGrounding.locate``."""
+    """The synchronous form of ``OfflineGrounding.locate``."""
     timeline, visited = request.timeline, set(request.trace.visited_labels)
     unvisited = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
     if not unvisited:
@@ -77,7 +77,7 @@ def locate(request: GroundingRequest) -> GroundingResult:
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:
-    """How well each clip matches, from 0 up: its best window plus the clip as a whole."""
+    """The score of each clip, at least 0: that of its best window plus that of the clip as a whole."""
     index = _index(timeline)
     count = len(timeline.clips)
     query = terms(text)

@@ -1,8 +1,9 @@
 """The likelihood of the spoken lines given each option: a naive Bayes model of the moment that is asked about.
 
-Somewhere in the lines is the moment that the question is about. Around it, each term of the question and of the
-correct option is spoken with a fixed probability; everywhere else, at its background rate. The moment is unknown and is
-summed over: an option gains from every place where its terms and the question's meet, not only from the best one.
+The model assumes that the question is about one moment in the lines. Around it, each term of the question and of the
+correct option is spoken with a fixed probability; everywhere else, at its background rate. The moment is unknown, so
+the likelihood is summed over all moments: an option gains from every place where its terms and the question's occur
+together, not only from the best place.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ P_OPTION_TERM = 0.45
 REACH_LINES = 1
 """Lines before and after a line that count as around it."""
 PAUSE_S = 20.0
-"""Lines farther apart belong to different moments: lines between them were left out, or nobody spoke."""
+"""Lines further apart belong to different moments: lines between them were left out, or nobody spoke."""
 UNSEEN_PER_LINE = 4.0
 """Unseen lines of the video per seen line, if search chose the lines. Search prefers lines with the terms of the
 question, so among those alone the terms would look common."""
@@ -45,7 +46,7 @@ def option_likelihoods(question: Question, lines: Sequence[Evidence], is_excerpt
         return [1 / len(options)] * len(options)
     question_ratios = index.log_ratios(terms(question.text), P_QUESTION_TERM)
     logs = [np.logaddexp.reduce(question_ratios + index.log_ratios(option, P_OPTION_TERM)) for option in options]
-    return [float(math.exp(each - np.logaddexp.reduce(logs))) for each in logs]
+    return [float(math.exp(log - np.logaddexp.reduce(logs))) for log in logs]
 
 
 def distinctive_terms(question: Question) -> list[set[str]]:
@@ -73,7 +74,7 @@ class _TermIndex:
         return term in self._lines_of_term
 
     def log_ratios(self, wanted: Iterable[str], p_spoken: float) -> Scores:
-        """For each line as the moment, the log of how much likelier the terms are around it than elsewhere."""
+        """For each line as the moment, the log likelihood ratio of the terms: around it against elsewhere."""
         total = np.zeros(self._count)
         for term in sorted(set(wanted)):
             near = np.zeros(self._count, dtype=bool)

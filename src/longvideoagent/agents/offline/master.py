@@ -41,7 +41,7 @@ class RankedFact(NamedTuple):
 
 
 class OfflineMaster:
-    """Decides by rules; see the module."""
+    """Decides by fixed rules, without a language model."""
 
     async def reply(self, trace: Trace) -> Reply:
         """The next reply; never fails."""
@@ -49,7 +49,7 @@ class OfflineMaster:
 
 
 def decide(trace: Trace) -> Reply:
-    """See ``OfflineMaster.reply``."""
+    """The synchronous form of ``OfflineMaster.reply``."""
     scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
     if trace.question.options:
         return _choose_option(trace, scorer)
@@ -57,7 +57,7 @@ def decide(trace: Trace) -> Reply:
 
 
 def known_facts(trace: Trace) -> list[Evidence]:
-    """Everything in the trace: the lines of located clips and the detections of vision, each once."""
+    """All facts in the trace, without repetition: the lines of located clips and what vision detected."""
     facts: dict[Evidence, None] = {}
     for located in trace.groundings:
         for clip in located.window:
@@ -69,7 +69,8 @@ def known_facts(trace: Trace) -> list[Evidence]:
 
 
 def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:
-    """Multiple choice: the best-supported option, once it leads the others."""
+    """Answer a multiple-choice question with the best-supported option once it leads the others; else request an
+    agent."""
     supports = scorer.supports()
     ranked = sorted(range(len(supports)), key=lambda index: -supports[index].value)
     best = supports[ranked[0]]
@@ -92,7 +93,7 @@ def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:
 
 
 def _first_equal(trace: Trace, chosen: int) -> int:
-    """The first of the options that are equal to the chosen one."""
+    """The index of the first option with the same text as the chosen one."""
     folded = [option.casefold() for option in trace.question.options]
     return folded.index(folded[chosen])
 
@@ -103,8 +104,8 @@ def _support_text(trace: Trace, index: int, support: Support) -> str:
 
 
 def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
-    """One of the options tied at the top, drawn with a seed from the question, so that no position is favoured and
-    runs are repeatable."""
+    """Draw one of the options that tie for the best support. The seed comes from the question, so that no position is
+    favoured and runs are repeatable."""
     tied = [index for index, support in enumerate(supports) if support.value == best]
     seed = hashlib.sha256("\n".join([trace.question.text, *sorted(trace.question.options)]).encode()).digest()
     names = sorted(tied, key=lambda index: trace.question.options[index])
@@ -141,7 +142,7 @@ def _is_exhausted(trace: Trace) -> bool:
 
 
 def _missing_words(trace: Trace, scorer: EvidenceScorer) -> str:
-    """The words of the asked moment, or of the question, that no known fact holds; else all of them."""
+    """The words of the asked moment, or of the question, that no known fact contains; all words if there are none."""
     known_terms = {term for fact in scorer.facts for term in terms(fact.text)}
     source = scorer.parsed.clause or trace.question.text
     missing = [word for word in re.findall(r"\w+", source[:2000]) if set(terms(word)) - known_terms]
@@ -149,8 +150,8 @@ def _missing_words(trace: Trace, scorer: EvidenceScorer) -> str:
 
 
 def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
-    """Open question: the facts that match best, quoted with their times. A question without content of its own ("What
-    happens here?") gets the facts with most information."""
+    """Answer an open question by quoting the best-matching facts with their times. A generic question ("What happens
+    here?") is answered with the facts that contain the most information."""
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
     matching = _rank_by_richness(scorer) if is_generic else _rank_by_match(scorer)
     best = matching[0].value if matching else 0.0
@@ -204,7 +205,7 @@ def _quoted(fact: Evidence) -> str:
 
 
 def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
-    """The colour or the word that is asked for, if a detection among the facts holds one; else empty."""
+    """The colour or the word that the question asks for, if a fact from a frame contains it; else empty."""
     texts = [fact.text for fact in facts if fact.kind == "frame"]
     question_terms = set(terms(question))
     if not texts:
@@ -218,8 +219,8 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
 
 
 def _cited(scorer: EvidenceScorer, supports: Sequence[Support]) -> tuple[Evidence, ...]:
-    """The evidence of an answer: the supporting facts and the line that fixed the moment. A detection that lasts is
-    cited at the moment that is asked of, if it covers it."""
+    """The evidence of an answer: the supporting facts and the anchor. A fact from a frame is cited at the time within
+    its span that is nearest to the anchor."""
     facts = [support.fact for support in supports if support.fact is not None]
     if scorer.anchor is not None and scorer.parsed.relation:
         moment = scorer.anchor.fact

@@ -1,7 +1,7 @@
-"""Vision without a model: the text on frames, what it stands on, what moves, faces and colours.
+"""Vision without a model: the text in frames, the colour behind it, movement, faces and main colours.
 
-The result is a list of detections with times. A detection that holds on several frames in a row is reported once, with
-its span. Times written in the query ("around 75 s", "at 1:15") are sampled more densely.
+The result is a list of detections with times. A detection in several consecutive frames is reported once, with its
+span. More frames are sampled around times that the query names ("around 75 s", "at 1:15").
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ _TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{
 
 
 class OfflineVision:
-    """Reads, compares and measures frames. ``cache`` keeps detections in video files; see ``index.detections``."""
+    """Detects text, movement, faces and colours in frames. ``cache`` keeps what it detects in video files; see
+    ``index.detections``."""
 
     def __init__(self, cache: KeyValueCache | None = None) -> None:
         self._cache = cache
         self._in_flight: dict[tuple[str, VisionRequest], asyncio.Future[VisionResult]] = {}
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
-        """Everything detected in the request's clips. The query matters only for the times it names. A request that
-        equals one in flight waits for that one and then reads its result from the cache."""
+        """Return everything detected in the request's clips. The query decides ``is_found``, and more frames are
+        sampled at times that it names. A request that equals one in flight waits for that one and then reads its result
+        from the cache."""
         key = str(video.path), request
         if self._cache is not None and key in self._in_flight:
             await asyncio.wait([self._in_flight[key]])
@@ -61,7 +63,7 @@ class OfflineVision:
 
 
 def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
-    """See ``OfflineVision.look``."""
+    """The synchronous form of ``OfflineVision.look``, without waiting for equal requests."""
     times_s = sample_times_s(request.window, times_in_s(request.action.query))
     detection_cache = DetectionCache(cache, VERSION)
     key = detection_cache.key(video.path, request.window, times_s)
@@ -70,11 +72,14 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
         result = _detect(request.window, times_s, video)
         detection_cache.put(key, result)
     count, detections = result
-    evidence = tuple(_evidence(_clip_at(request.window, each.start_s), each) for each in detections)
-    lines = [f"{format_timestamp(each.start_s)} to {format_timestamp(each.end_s)}: {each.text}" for each in detections]
+    evidence = tuple(_evidence(_clip_at(request.window, detection.start_s), detection) for detection in detections)
+    lines = [
+        f"{format_timestamp(detection.start_s)} to {format_timestamp(detection.end_s)}: {detection.text}"
+        for detection in detections
+    ]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
     query_terms = set(terms(request.action.query))
-    is_found = not query_terms or any(query_terms & set(terms(each.text)) for each in detections)
+    is_found = not query_terms or any(query_terms & set(terms(detection.text)) for detection in detections)
     text = "\n".join([head, *(lines or ["Nothing was detected."])])
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
@@ -82,7 +87,7 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
 def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
     runs = _join_runs(_detections(frames), [frame.time_s for frame in frames])
-    return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda each: each.start_s))
+    return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda detection: detection.start_s))
 
 
 def times_in_s(query: str) -> list[float]:
@@ -126,8 +131,8 @@ def _clip_at(clips: Sequence[Clip], time_s: float) -> Clip:
 
 
 def _detections(frames: Sequence[Frame]) -> list[Detection]:
-    """What each frame shows. A frame is read only if it differs from the last one that was read, so slow changes add
-    up until one is."""
+    """The detections in each frame. A frame is read only if it differs from the last frame that was read, so that slow
+    changes add up until the next one is read."""
     detections: list[Detection] = []
     texts: list[str] = []
     last_read: Frame | None = None
@@ -215,14 +220,14 @@ def _movement_texts(change: Change) -> list[str]:
 
 
 def _join_runs(detections: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
-    """One detection for each run of equal ones, in order of time. A run ends at a frame that does not show it."""
+    """One detection for each run of equal ones, in order of time. A run ends at the first frame without it."""
     next_time_s = dict(pairwise(sorted(set(frame_times_s))))
     runs_of_text: dict[str, list[Detection]] = {}
-    for each in detections:
-        runs = runs_of_text.setdefault(each.text, [])
-        if runs and each.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
-            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, each.end_s), each.text)
+    for detection in detections:
+        runs = runs_of_text.setdefault(detection.text, [])
+        if runs and detection.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
+            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, detection.end_s), detection.text)
         else:
-            runs.append(each)
+            runs.append(detection)
     joined = [run for runs in runs_of_text.values() for run in runs]
     return sorted(joined, key=lambda run: (run.start_s, run.end_s))
