@@ -105,9 +105,9 @@ def _find_tagged_clips(episode: str, text: str) -> _TaggedText:
     tags = [(tag, label) for tag in _TAG.finditer(text) if (label := _clip_label(episode, tag[2])) is not None]
     has_ends = any(tag[1] for tag, _ in tags)
     if not has_ends:
-        ends = [tag.start() for tag, _ in tags[1:]] + [len(text)] * bool(tags)
-        clips = [NamedText(label, text[tag.end() : end]) for (tag, label), end in zip(tags, ends, strict=True)]
-        return _TaggedText(clips, text[: tags[0][0].start()].split() if tags else text.split())
+        starts = [tag.start() for tag, _ in tags] + [len(text)]
+        clips = [NamedText(label, text[tag.end() : end]) for (tag, label), end in zip(tags, starts[1:], strict=True)]
+        return _TaggedText(clips, text[: starts[0]].split())
     clips, outside = list[NamedText](), list[str]()
     name, tag_start, text_start, read_to = "", 0, 0, 0
     for tag, label in tags:
