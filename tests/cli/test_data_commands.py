@@ -44,6 +44,23 @@ def test_data_check_status(tmp_path: Path) -> None:
     assert re.search(r"answers out of range +1\n", result.stdout)
 
 
+def test_data_set_and_subtitles_options(tmp_path: Path) -> None:
+    folder, file = write_release(tmp_path / "d"), tmp_path / "mine.json"
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").rename(file)
+    (folder / "LongTVQA_val.jsonl").write_text(json.dumps([question(5)]))
+    options = ("--split", "val", "--data-set", "longtvqa", "--subtitles", file)
+    for arguments in (
+        ("data", "check", folder),
+        ("data", "ground", folder, "--out", tmp_path / "c.json"),
+        ("data", "export", folder, "--first-clips", tmp_path / "c.json", "--out", tmp_path / "rl"),
+        ("data", "sample", folder, "--out", tmp_path / "part"),
+        ("eval", folder, "--limit", "1", "--run", tmp_path / "run"),
+    ):
+        result = lva(*arguments, *options)
+        assert result.returncode == 0, result.stderr
+    assert (tmp_path / "part" / "LongTVQA_val.jsonl").exists()
+
+
 def test_data_ground_export_egoschema(tmp_path: Path, short_video: Path) -> None:
     data, clips, rows = tmp_path / "data", tmp_path / "c.json", tmp_path / "rl"
     (data / "videos").mkdir(parents=True)

@@ -15,11 +15,12 @@ from longvideoagent import RolloutSettings, answer, load_team
 from longvideoagent.agents.offline.vision import sample_times_s
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents
+from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.fields import read_span
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
 from tests.fakes.release import CLIPS, question, write_frames, write_release
@@ -288,6 +289,56 @@ def test_folder_invalid(tmp_path: Path) -> None:
         os.ftruncate(file.fileno(), 2_000_000_000)  # sparse, so that it takes no room
     with pytest.raises(DataError, match=r"2\.0 GB"):
         read_longtvqa(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("LongTVQA", "Otto: Hi."), ("longtvqa-plus", "Mira: The bakery is closed.")]
+)
+def test_two_sets_in_one_folder(name: str, text: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_val.jsonl").write_text(json.dumps([question(5, occur_clip=CLIPS[0])]))
+    (folder / "LongTVQA_subtitles_clip_level.jsonl").write_text(json.dumps({CLIPS[0]: "(Otto:)Hi."}))
+    with pytest.raises(DataError, match="name the set with --data-set LongTVQA_plus or LongTVQA"):
+        open_dataset(folder)
+    data = open_dataset(folder, "val", DatasetOptions(name))
+    assert data.open_video("s01e01").timeline.clips[0].subtitles[0].text == text
+    with pytest.raises(UsageError, match="--data-set else: not a known set; give one of LongTVQA, LongTVQA_plus, "):
+        open_dataset(folder, "val", DatasetOptions("else"))
+    (folder / "LongTVQA_val.jsonl").unlink()
+    with pytest.raises(DataError, match="no set 'LongTVQA'; there are LongTVQA_plus"):
+        open_dataset(folder, "val", DatasetOptions("LongTVQA"))
+    with pytest.raises(DataError, match="give a folder with the files of one"):
+        open_dataset(folder, "val", DatasetOptions("MLVU"))
+
+
+@pytest.mark.parametrize("shape", ["by clip", "by episode", "lines with times", "TVQA"])
+def test_subtitles_option(shape: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    lines = [{"text": "Otto : Here.", "start": 1, "end": 2.5}]
+    contents: dict[str, Any] = {
+        "by clip": {CLIPS[1]: "Otto : Here. <eos>"},
+        "by episode": {"s01e01": f"<{CLIPS[1]}>Otto : Here. <eos></{CLIPS[1]}>"},
+        "lines with times": {CLIPS[1]: [[1, 2.5, "Otto: Here."]]},
+        "TVQA": [{"vid_name": CLIPS[1], "sub": lines}],
+    }
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(contents[shape]))
+    data = open_dataset(folder, "val", DatasetOptions(subtitles=file))
+    assert data.problems == ()
+    clip = data.open_video("s01e01").timeline.find_clip(CLIPS[1])
+    assert clip is not None
+    assert [line.text for line in clip.subtitles] == ["Otto: Here."]
+    assert bool(clip.raw_text) == shape.startswith("by")
+    if not clip.raw_text:
+        assert (clip.subtitles[0].start_s - clip.start_s, clip.subtitles[0].end_s - clip.start_s) == (1.0, 2.5)
+    assert file in data.subtitle_files()
+    with pytest.raises(DataError, match="no such file"):
+        open_dataset(folder, "val", DatasetOptions(subtitles=tmp_path / "none.json"))
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "lvb_val.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"--subtitles .*mine\.json: only for sets of clips"):
+        open_dataset(tmp_path / "e", "val", DatasetOptions(subtitles=file))
 
 
 def test_clip_length_default(tmp_path: Path) -> None:

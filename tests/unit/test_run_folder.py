@@ -16,9 +16,11 @@ import pytest
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
+from longvideoagent.evaluation.replay import open_recorded_video
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
@@ -88,6 +90,24 @@ def test_resume_other_setting(release: Path, tmp_path: Path) -> None:
     other = make_eval_config(release, "val", TeamConfig(), RolloutSettings(max_rounds=3), {"agents": "grounding"})
     with pytest.raises(UsageError, match=r"settings\.max_rounds: 5 -> 3"):
         run(other, tmp_path / "run")
+
+
+def test_data_options_recorded(release: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    (release / "LongTVQA_plus_subtitle_clip_level.json").rename(file)
+    for name in ("run", "other"):
+        options = DatasetOptions("longtvqa-plus", file)
+        run(eval_config(release, data_options=options, limit=2), tmp_path / name)
+        recorded = json.loads((tmp_path / name / "config.json").read_text())
+        assert (recorded["data_set"], recorded["subtitles_file"]) == ("longtvqa-plus", str(file))
+        if name == "run":
+            first = recorded
+            line = open_recorded_video(tmp_path / "run", "0").timeline.subtitles[0]
+            assert line.text == "Mira: The bakery is closed."
+            file.write_text(file.read_text().replace("bakery", "museum"))
+    assert recorded["subtitles_sha256"] != first["subtitles_sha256"]
+    with pytest.raises(UsageError, match="subtitles_file: "):
+        run(eval_config(release, limit=2), tmp_path / "other")
 
 
 def test_resume_other_version(release: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, MaxRounds, PromptFile, Split
+from longvideoagent.cli.options import Concurrency, DataSet, MaxRounds, PromptFile, Split, Subtitles, data_options
 from longvideoagent.core.actions import LOOK_TAGS, PUBLIC_CODE_LOOK_TAG
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
@@ -31,12 +31,12 @@ Seed = Annotated[int, typer.Option(help="The random seed; the same seed gives th
 
 
 @app.command()
-def check(folder: Folder, split: Split = "val") -> None:
+def check(folder: Folder, split: Split = "val", data_set: DataSet = None, subtitles: Subtitles = None) -> None:
     """Count the parts of a data set and list its problems by file and line; status 2 if there are any."""
     from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.registry import open_dataset
 
-    report = open_dataset(folder, split).check()
+    report = open_dataset(folder, split, data_options(data_set, subtitles)).check()
     print_counts(report.counts)
     _exit_on_problems(report.problems)
 
@@ -97,6 +97,8 @@ def sample(
         bool, typer.Option("--proportional", help="Draw --count in all, of each group in proportion to its size.")
     ] = False,
     split: Split = "val",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
     seed: Seed = 0,
 ) -> None:
     """Draw a random sample of a data set: a smaller set, or a file of question ids for lva eval --ids."""
@@ -108,7 +110,7 @@ def sample(
 
     if group_by not in list(GroupBy):
         raise UsageError(f"--group-by {group_by}: unknown group; give {', '.join(GroupBy)}")
-    data = open_dataset(folder, split)
+    data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
     drawn = draw_samples(data.samples, count, seed, GroupBy(group_by), proportional=proportional)
     if out.suffix == IDS_SUFFIX:
@@ -126,6 +128,8 @@ def ground(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="The file of first clips to write; an existing one is continued.")],
     split: Split = "train",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
     team: Annotated[str, typer.Option(help="The team to ask: offline, a preset, or FILE.toml.")] = "offline",
     grounding: Annotated[str | None, typer.Option(help="Another grounding model, such as openai:NAME@URL.")] = None,
     concurrency: Concurrency = 16,
@@ -138,7 +142,7 @@ def ground(
     from longvideoagent.datasets.registry import open_dataset
     from longvideoagent.index.first_clips import FirstClips
 
-    data = open_dataset(folder, split)
+    data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
     team_config = load_team_config(team).with_models(grounding=grounding)
     first_clips = FirstClips(out, team_config.grounding.model)
@@ -169,6 +173,8 @@ def export(
     first_clips: Annotated[Path, typer.Option(help="The file of first clips that lva data ground wrote.")],
     out: Out,
     split: Split = "train",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
     seed: Seed = 0,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet.")] = 0.1,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -186,7 +192,7 @@ def export(
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: unknown; give {' or '.join(LOOK_TAGS)}")
-    data = open_dataset(folder, split)
+    data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
     prompt, settings = read_prompt(prompt_file), RolloutSettings(max_rounds)
     config = ExportConfig(prompt, look_tag, settings, seed, val_fraction, skip_missing)

@@ -11,6 +11,7 @@ import typer
 from longvideoagent.cli.options import (
     AgentsOption,
     Concurrency,
+    DataSet,
     DryRun,
     FirstClip,
     GoldBoxes,
@@ -24,9 +25,11 @@ from longvideoagent.cli.options import (
     Prices,
     PromptFile,
     Split,
+    Subtitles,
     Team,
     Vision,
     Window,
+    data_options,
 )
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, require_extra
@@ -40,6 +43,8 @@ RunPath = Annotated[Path, typer.Argument(help="The folder of a run.")]
 def evaluate(
     data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
     split: Split = "val",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
     team: Team = "offline",
     master: Master = None,
     grounding: Grounding = None,
@@ -83,6 +88,7 @@ def evaluate(
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
+        "data_options": data_options(data_set, subtitles),
         "agents": agents,
         "baseline": baseline,
         "first_clip": first_clip,
@@ -128,6 +134,8 @@ def ablate(
     data: Annotated[Path, typer.Argument(help="The folder of a data set.")],
     value: Annotated[list[str] | None, typer.Option(help="A value to try; repeat it. Else the paper's.")] = None,
     split: Split = "val",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
     team: Team = "offline",
     master: Master = None,
     grounding: Grounding = None,
@@ -164,7 +172,8 @@ def ablate(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
-    overrides = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}
+    given = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}
+    overrides = {**given, "data_options": data_options(data_set, subtitles)}
     config = make_eval_config(data, split, team_config, settings, overrides)
     settings = config.settings
     note_old_prices(team_config)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from longvideoagent.agents.presets import PRESETS
 from longvideoagent.models.spec import BACKENDS, OFFLINE
+
+if TYPE_CHECKING:
+    from longvideoagent.datasets.base import DatasetOptions
 
 MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
 TEAM_NAMES = ", ".join((OFFLINE, *PRESETS))
@@ -26,9 +29,20 @@ ParallelLooks = Annotated[int, typer.Option(help="Number of candidate clips to l
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the maximum cost; ask nothing.")]
 
 Split = Annotated[str, typer.Option(help="The split to read.")]
+DataSet = Annotated[str | None, typer.Option(help="The set to read if the folder has several, such as longtvqa-plus.")]
+Subtitles = Annotated[
+    Path | None, typer.Option(help="The subtitles by clip or by episode, if they have another name or place.")
+]
 AgentsOption = Annotated[str | None, typer.Option("--agents", help="none, grounding, or else grounding+vision.")]
 FirstClip = Annotated[str, typer.Option(help="agent, random, gold or file=FILE.")]
 GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold boxes to vision with each look.")]
 Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", min=1)]
 Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the ids in this file, one a line.")]
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]
+
+
+def data_options(data_set: str | None, subtitles: Path | None) -> DatasetOptions:
+    """How the folder of a data set is read."""
+    from longvideoagent.datasets.base import DatasetOptions
+
+    return DatasetOptions(data_set, subtitles)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.sets.egoschema import read_egoschema
 from longvideoagent.datasets.sets.longvideobench import read_longvideobench
@@ -17,7 +17,7 @@ from longvideoagent.datasets.sets.lvbench import read_lvbench
 from longvideoagent.datasets.sets.mlvu import read_mlvu
 from longvideoagent.datasets.sets.nextqa import read_nextqa
 from longvideoagent.datasets.sets.videomme import find_videomme, read_videomme
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,14 @@ class DatasetFormat:
     name: str
     markers: tuple[str, ...]
     """Glob patterns. A folder with a file that matches one of them has this format."""
-    read: Callable[[Path, str], Dataset]
+    read: Callable[[Path, str, DatasetOptions], Dataset]
     """Reads one split of a folder. Raises DataError for an unknown split."""
     splits: tuple[str, ...]
     """The usual names of splits; empty if they are the names of the annotation files."""
     find_files: Callable[[Path], list[Path]] | None = None
     """Finds the annotation files if their names alone do not identify the set, else None."""
+    more_names: tuple[str, ...] = ()
+    """Further names of ``--data-set`` that choose this format."""
 
     def matches(self, folder: Path) -> bool:
         """Whether the folder holds this data set."""
@@ -41,39 +43,56 @@ class DatasetFormat:
         return any(any(folder.glob(marker)) for marker in self.markers)
 
 
+def _without_subtitles(read: Callable[[Path, str], Dataset]) -> Callable[[Path, str, DatasetOptions], Dataset]:
+    """A reader that refuses ``--subtitles``, since its set has a subtitle file for each video."""
+
+    def read_set(folder: Path, split: str, options: DatasetOptions) -> Dataset:
+        if options.subtitles is not None:
+            raise UsageError(f"--subtitles {options.subtitles}: only for sets of clips such as LongTVQA; leave it out")
+        return read(folder, split)
+
+    return read_set
+
+
 DATASETS: tuple[DatasetFormat, ...] = (
-    DatasetFormat("LongTVQA", ("LongTVQA*",), read_longtvqa, ("train", "val", "test")),
-    DatasetFormat("LongVideoBench", ("lvb_*.json",), read_longvideobench, ("val", "test")),
-    DatasetFormat("LVBench", ("video_info.meta.jsonl",), read_lvbench, ("val",)),
-    DatasetFormat("EgoSchema", ("questions.json",), read_egoschema, ("subset", "all")),
-    DatasetFormat("MLVU", ("json/*.json", "MLVU/json/*.json"), read_mlvu, ("val",)),
+    DatasetFormat("LongTVQA", ("LongTVQA*",), read_longtvqa, ("train", "val", "test"), more_names=("LongTVQA_plus",)),
+    DatasetFormat("LongVideoBench", ("lvb_*.json",), _without_subtitles(read_longvideobench), ("val", "test")),
+    DatasetFormat("LVBench", ("video_info.meta.jsonl",), _without_subtitles(read_lvbench), ("val",)),
+    DatasetFormat("EgoSchema", ("questions.json",), _without_subtitles(read_egoschema), ("subset", "all")),
+    DatasetFormat("MLVU", ("json/*.json", "MLVU/json/*.json"), _without_subtitles(read_mlvu), ("val",)),
     DatasetFormat(
         "Video-MME",
         ("videomme.json", "*.parquet", "*/*.parquet"),
-        read_videomme,
+        _without_subtitles(read_videomme),
         ("short", "medium", "long", "all"),
         find_videomme,
     ),
-    DatasetFormat("NExT-QA", ("*.csv",), read_nextqa, ()),
+    DatasetFormat("NExT-QA", ("*.csv",), _without_subtitles(read_nextqa), (), more_names=("NExT-GQA",)),
 )
 """The first row that matches a folder reads it, so a more specific marker comes before a general one."""
 
 
-def open_dataset(folder: str | Path, split: str = "val") -> Dataset:
+def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions = NO_OPTIONS) -> Dataset:
     """Read one split of the data set in a folder, which is recognised by its files.
 
     Args:
         folder: The folder of the data set.
         split: A name of a split, see ``DatasetFormat.splits``.
+        options: Which of several sets in the folder to read, and a file of subtitles.
 
     Raises:
         DataError: If the folder holds no known data set, or not that split.
+        UsageError: For options that name no known set, or that the set does not take.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder; give the one that holds the questions and subtitles")
-    for dataset_format in DATASETS:
+    formats = [row for row in DATASETS if any(map(options.selects, (row.name, *row.more_names)))]
+    if not formats:
+        names = ", ".join(name for row in DATASETS for name in (row.name, *row.more_names))
+        raise UsageError(f"--data-set {options.data_set}: not a known set; give one of {names}")
+    for dataset_format in formats:
         if dataset_format.matches(folder):
-            return dataset_format.read(folder, split)
-    known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in DATASETS)
+            return dataset_format.read(folder, split, options)
+    known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in formats)
     raise DataError(f"{folder}: not a known data set; give a folder with the files of one ({known})")

@@ -17,7 +17,7 @@ from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import master_prompt
 from longvideoagent.core.trace import Agents, RolloutSettings
-from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.datasets.sampling import read_ids, select_samples
@@ -60,6 +60,7 @@ class EvalConfig:
     """The file with the ids of the questions; None for all of the set."""
     limit: int | None = None
     """The number of questions, from the first of these; None for all."""
+    data_options: DatasetOptions = NO_OPTIONS
 
     @property
     def first_clip_option(self) -> str:
@@ -92,7 +93,7 @@ def load_samples(config: EvalConfig) -> EvalData:
     """The data set and the selected questions, with their gold boxes if the configuration uses them. Raises DataError
     for a split without usable questions and for ids that it does not have, and UsageError for gold boxes of a set that
     has none."""
-    data = open_dataset(config.data, config.split)
+    data = open_dataset(config.data, config.split, config.data_options)
     samples = list(data.samples)
     if config.ids_file is not None:
         samples = select_samples(samples, read_ids(config.ids_file), config.ids_file)
@@ -119,6 +120,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "version": VERSION,
         "data": str(config.data.resolve()),
         "dataset": data.name,
+        **config.data_options.to_record(),
         "split": config.split,
         "ids_file": None if config.ids_file is None else str(config.ids_file),
         "ids_sha256": None if config.ids_file is None else digest(sorted(read_ids(config.ids_file))),
@@ -151,7 +153,8 @@ def _subtitle_digests(data: Dataset) -> Iterator[str]:
     """Name and digest of each file with subtitles or clip lengths."""
     for path in sorted(path for path in data.subtitle_files() if path.is_file()):
         with path.open("rb") as file:
-            yield f"{path.relative_to(data.folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+            name = path.relative_to(data.folder) if path.is_relative_to(data.folder) else path.name
+            yield f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _first_clips_digest(path: Path | None, samples: Sequence[Sample]) -> str | None:
@@ -172,7 +175,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit")
+OVERRIDES = ("data_options", "agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit")
 
 
 def make_eval_config(
@@ -258,4 +261,6 @@ def without_unused(config: EvalConfig) -> EvalConfig:
 
 def default_run_path(config: EvalConfig, team: str) -> Path:
     """The folder of a run without --run."""
-    return Path("runs") / "-".join([config.data.resolve().name, config.split, Path(team).stem])
+    data_set = config.data_options.data_set
+    names = [config.data.resolve().name, *([data_set] if data_set else []), config.split, Path(team).stem]
+    return Path("runs") / "-".join(names)

@@ -11,6 +11,7 @@ from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, GroundingResult, Result, SystemNotice, Timeline, VisionResult
+from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
 from longvideoagent.media.video import Video
@@ -41,7 +42,8 @@ def open_recorded_video(path: Path, question_id: str, data: Path | None = None) 
     folder = data or Path(config["data"])
     if not folder.is_dir():
         raise DataError(f"{folder}: the run's data set is missing; name its folder with --data")
-    return open_dataset(folder, config["split"]).open_video(samples[question_id].video)
+    dataset = open_dataset(folder, config["split"], DatasetOptions.from_record(config))
+    return dataset.open_video(samples[question_id].video)
 
 
 def replay(recorded_trace: Trace, timeline: Timeline, on_step: Callable[[Trace], None]) -> bool:

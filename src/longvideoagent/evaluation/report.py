@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip
-from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
@@ -70,7 +70,7 @@ def write_report(
 def _open_data(config: dict[str, Any], data: Path | None) -> Dataset | None:
     folder = data or Path(config["data"])
     try:
-        return open_dataset(folder, config["split"])
+        return open_dataset(folder, config["split"], DatasetOptions.from_record(config))
     except (DataError, UsageError):  # it may have moved, or need an extra that is not installed
         if data is not None:
             raise

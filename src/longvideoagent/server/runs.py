@@ -13,7 +13,7 @@ from typing import Any
 from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Clip, Question
-from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
@@ -132,7 +132,7 @@ class RunCache:
         if not folder.is_relative_to(self.library.root.resolve()):
             return None
         try:
-            return _open_video(folder, config["split"], name)
+            return _open_video(folder, config["split"], DatasetOptions.from_record(config), name)
         except (DataError, UsageError):
             return None
 
@@ -149,13 +149,13 @@ def _fingerprint(item: LibraryItem) -> Fingerprint:
 
 
 @lru_cache(MAX_VIDEOS)
-def _open_video(folder: Path, split: str, name: str) -> Video:
-    return _open_dataset(folder, split).open_video(name)
+def _open_video(folder: Path, split: str, options: DatasetOptions, name: str) -> Video:
+    return _open_dataset(folder, split, options).open_video(name)
 
 
 @lru_cache(MAX_RUNS)
-def _open_dataset(folder: Path, split: str) -> Dataset:
-    return open_dataset(folder, split)
+def _open_dataset(folder: Path, split: str, options: DatasetOptions) -> Dataset:
+    return open_dataset(folder, split, options)
 
 
 def _summarize(run: _Run) -> dict[str, Any]:

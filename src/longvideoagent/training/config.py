@@ -17,6 +17,7 @@ from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.errors import DataError
 from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
@@ -162,6 +163,10 @@ class RLConfig(TrainingConfig):
     rows: Path
     """train.parquet of ``lva data export``."""
     split: str = "train"
+    data_set: str | None = None
+    """Which set to read if the folder has several, such as ``longtvqa-plus``."""
+    subtitles: Path | None = None
+    """The subtitles by clip or by episode, if they have another name or place."""
     eval_rows: Path | None = None
     """Rows of other videos (val.parquet), evaluated before the first step, every ``eval_steps`` and after the last."""
     eval_steps: Count = 50
@@ -176,6 +181,11 @@ class RLConfig(TrainingConfig):
     vllm_gpu_memory_utilization: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Fraction of the GPU's memory for a vLLM in the trainer's process, which then samples; None: transformers
     samples."""
+
+    @property
+    def data_options(self) -> DatasetOptions:
+        """How the folder ``data`` is read."""
+        return DatasetOptions(self.data_set, self.subtitles)
 
     @property
     def settings(self) -> RolloutSettings:

@@ -82,7 +82,7 @@ def prepare_rl(config: RLConfig, algorithm: str) -> Samples:
 def read_samples(config: RLConfig) -> Samples:
     """The samples of ``rows`` and ``eval_rows``. Raises DataError for rows that cannot be read, and UsageError for a
     video in both, or for too few questions for a step."""
-    data = open_dataset(config.data, config.split)
+    data = open_dataset(config.data, config.split, config.data_options)
     train = read_training_samples(config.rows, data, config.settings)
     eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
     needed = config.questions_per_step
