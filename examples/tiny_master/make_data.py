@@ -13,7 +13,7 @@ from pathlib import Path
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.offline import OfflineGrounding
-from longvideoagent.agents.prompts import master_messages
+from longvideoagent.agents.prompts import default_layout, master_messages, with_prompt
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.datasets.gold import Sample
@@ -44,7 +44,7 @@ def write_trajectories(folder: Path, num_episodes: int, prompt: str, progress: P
                 record = {"question": asdict(trace.question), "gold": {"option_index": sample.gold.option_index}}
                 questions.write(json.dumps(record) + "\n")
                 traces.write(trace_to_line(trace) + "\n")
-                chat = master_messages(trace, Style.CONTINUATION, prompt, "search")
+                chat = master_messages(trace, Style.CONTINUATION, with_prompt(default_layout(), prompt), "search")
                 yield "".join(str(message["content"]) for message in chat)
             progress("writing trajectories", (number + 1) / num_episodes)
 

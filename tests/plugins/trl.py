@@ -11,6 +11,7 @@ import pytest
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
+from longvideoagent.agents.prompts import default_layout, with_prompt
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Clip, Question, Subtitle, Timeline
 from longvideoagent.errors import ModelError
@@ -39,6 +40,7 @@ TASK = RolloutTask(Question("What is torn?", ("the sign", "the rope"), "q1"), VI
 LOOK, RELOCATE = "<search>a rope</search>", "<request_grounding>rope</request_grounding>"
 CORRECT, WRONG = "<answer>a1</answer>", "<answer>a0</answer>"
 PROMPT = "$question\n$options\n$first_clip\n"
+LAYOUT = with_prompt(default_layout(), PROMPT.rstrip())
 
 
 # --- rollouts with scripted replies --------------------------------------------------------------
@@ -51,7 +53,7 @@ def limits(prompt: int = 600, response: int = 600, reply: int = 48, min_reply: i
 
 
 def master_format(tokenizer: Any, **changes: int) -> MasterFormat:
-    return MasterFormat(tokenizer, PromptFormat(prompt=PROMPT), limits(**changes))
+    return MasterFormat(tokenizer, PromptFormat(layout=LAYOUT), limits(**changes))
 
 
 class ScriptedSampler:

@@ -15,8 +15,8 @@ from longvideoagent.training.rollouts import MasterFormat, TrainingSample, actio
 from longvideoagent.training.tokens import PromptFormat
 from tests.plugins.trl import (
     CORRECT,
+    LAYOUT,
     LOOK,
-    PROMPT,
     RELOCATE,
     TASK,
     DeadVision,
@@ -68,7 +68,7 @@ def test_rollouts_cancelled(tokenizer: Any) -> None:
 
 
 def test_rollouts_several_sequences_refused(tokenizer: Any) -> None:
-    accumulated = MasterFormat(tokenizer, PromptFormat(Style.ACCUMULATED, PROMPT))
+    accumulated = MasterFormat(tokenizer, PromptFormat(Style.ACCUMULATED, LAYOUT))
     sampler = ScriptedSampler(tokenizer, [RELOCATE, CORRECT])
     (result,) = asyncio.run(run_rollouts([TASK], load_team(), sampler, accumulated))
     with pytest.raises(UsageError, match="contexts are not a single sequence"):

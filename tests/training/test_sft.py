@@ -30,7 +30,7 @@ from tests.fakes.release import question, write_release
 from tests.plugins.cli import lva, lva_process
 from tests.plugins.timelines import make_timeline
 from tests.plugins.training import write_toml
-from tests.plugins.trl import PROMPT, limits
+from tests.plugins.trl import LAYOUT, limits
 
 TIMELINE = make_timeline(["Mira: the sign is red"], ["Otto: the rope is torn"])
 RELOCATE = "<think>elsewhere</think><request_grounding>rope</request_grounding>"
@@ -100,10 +100,10 @@ def test_trajectory_tokens_in_context(style: Style, random_model: Path) -> None:
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(random_model)
     trace = make_trace(RELOCATE, ANSWER)
-    prompt_format = PromptFormat(style, PROMPT)
+    prompt_format = PromptFormat(style, LAYOUT)
     wide = MasterFormat(tokenizer, prompt_format, limits(prompt=900, response=900, reply=200))
     sequences = token_sequences(trace, wide)
-    assert len(sequences) == (2 if style is Style.ACCUMULATED else 1)
+    assert len(sequences) == (2 if style in (Style.ACCUMULATED, Style.RAW) else 1)
     sampled = "".join(
         tokenizer.decode([token for token, mask in zip(sequence.ids, sequence.mask, strict=True) if mask])
         for sequence in sequences

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.prompts import master_messages
-from longvideoagent.core.context import LAST_ROUND, Style
+from longvideoagent.agents.prompts import default_layout, master_messages, with_prompt
+from longvideoagent.core.context import Style
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
@@ -17,6 +17,7 @@ from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(["Mira: Hello"], ["Otto: <answer>a1</answer>"])
 QUESTION = Question("Who?", ("Mira", "Otto"))
+LAST_ROUND = default_layout().last_round.strip()
 
 
 def trace(max_rounds: int = 3, agents: Agents = Agents.GROUNDING_VISION) -> Trace:
@@ -114,9 +115,8 @@ def test_prompt_escapes_tags_in_invented_label() -> None:
 
 
 def test_prompt_custom_text_and_look_tag() -> None:
-    (only,) = master_messages(
-        Trace(QUESTION, RolloutSettings()), prompt="$question|$options|<$look_tag>|$unknown", look_tag="search"
-    )
+    layout = with_prompt(default_layout(), "$question|$options|<$look_tag>|$unknown")
+    (only,) = master_messages(Trace(QUESTION, RolloutSettings()), layout=layout, look_tag="search")
     assert only["content"] == "Who?|a0: Mira\na1: Otto|<search>|$unknown"
 
 

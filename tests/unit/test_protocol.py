@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import Action, Answer, Invalid, Look, Relocate
-from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, parse, render
+from longvideoagent.core.context import render_observation
+from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, parse
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation, Subtitle, SystemNotice, VisionResult
 
@@ -103,16 +105,18 @@ def test_parse_is_linear_in_length() -> None:
 
 def test_render_tags_observations() -> None:
     clip = Clip("c02", 60.0, 120.0, (Subtitle(61.0, 62.0, "Mira: Hello"),))
-    text = render(ClipObservation(clip, (clip,)))
+    text = render_observation(ClipObservation(clip, (clip,)), default_layout())
     assert text == "<New_clip>\nClip: c02 (1:00 to 2:00)\nSubtitles:\n[1:01] Mira: Hello\n</New_clip>"
-    assert render(VisionResult("a red sign")) == "<information>\na red sign\n</information>"
+    assert (
+        render_observation(VisionResult("a red sign"), default_layout()) == "<information>\na red sign\n</information>"
+    )
 
 
 @given(st.lists(fragments, max_size=10).map("".join))
 def test_render_escapes_tags_in_data(text: str) -> None:
     clip = Clip("c01", 0.0, 60.0, (Subtitle(1.0, 2.0, text),))
     for observation in (VisionResult(text), SystemNotice(text), ClipObservation(clip, (clip,))):
-        inner = render(observation).split("\n", 1)[1].rsplit("\n", 1)[0]
+        inner = render_observation(observation, default_layout()).split("\n", 1)[1].rsplit("\n", 1)[0]
         assert isinstance(parse(inner).action, Invalid)
         assert "</information>" not in inner
         assert "</New_clip>" not in inner

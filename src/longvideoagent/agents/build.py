@@ -12,6 +12,7 @@ from longvideoagent.agents.master import MASTER_SETTINGS, ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import AgentName
+from longvideoagent.core.layout import PromptLayout
 from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
 from longvideoagent.index.store import KeyValueCache
@@ -47,7 +48,7 @@ def load_team(
     """
     if isinstance(team_config, str):
         team_config = load_team_config(team_config)
-    prompt = read_prompt(team_config.prompt_file)  # a missing file is an error whatever the master is
+    layout = team_config.read_layout()  # a missing file is an error whatever the master is
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}
@@ -60,11 +61,11 @@ def load_team(
             models[name] = loaded[key]
     team = offline_team(cache)
     if "master" in models:
-        team = replace(team, master=_model_master(team_config, models["master"], prompt, on_text))
+        team = replace(team, master=_model_master(team_config, models["master"], layout, on_text))
     if "grounding" in models:
-        team = replace(team, grounding=_model_grounding(team_config, models["grounding"]))
+        team = replace(team, grounding=_model_grounding(team_config, models["grounding"], layout))
     if "vision" in models:
-        team = replace(team, vision=_model_vision(team_config, models["vision"]))
+        team = replace(team, vision=_model_vision(team_config, models["vision"], layout))
     team_name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
     return replace(team, name=team_name, models=tuple(loaded.values()))
 
@@ -109,27 +110,25 @@ def cache_path() -> Path:
     return cache_dir() / "replies.sqlite"
 
 
-def read_prompt(path: Path | None) -> str | None:
-    """A prompt from a file; None for None. Raises DataError if it cannot be read."""
-    try:
-        return None if path is None else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a prompt ({error}); check the path") from error
-
-
 def _model_master(
-    team_config: TeamConfig, model: Model, prompt: str | None, on_text: TextCallback | None
+    team_config: TeamConfig, model: Model, layout: PromptLayout, on_text: TextCallback | None
 ) -> ModelMaster:
-    settings = team_config.master.settings(MASTER_SETTINGS)
-    return ModelMaster(model, team_config.style, prompt, team_config.look_tag, settings, on_text)
+    actions_anywhere = team_config.actions == "anywhere"
+    # A reply is complete then: an action of another kind that follows the first may have precedence.
+    default = replace(MASTER_SETTINGS, stop_at_action=not actions_anywhere)
+    settings = team_config.master.settings(default)
+    return ModelMaster(
+        model, team_config.style, layout, team_config.look_tag, settings, on_text, actions_anywhere=actions_anywhere
+    )
 
 
-def _model_grounding(team_config: TeamConfig, model: Model) -> ModelGrounding:
+def _model_grounding(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelGrounding:
     agent = team_config.grounding
-    return ModelGrounding(model, agent.settings(GROUNDING_SETTINGS), structured_output=agent.structured_output)
+    settings = agent.settings(GROUNDING_SETTINGS)
+    return ModelGrounding(model, settings, layout, structured_output=agent.structured_output)
 
 
-def _model_vision(team_config: TeamConfig, model: Model) -> ModelVision:
+def _model_vision(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelVision:
     agent = team_config.vision
     settings = agent.settings(DEFAULT_CALL_SETTINGS)
-    return ModelVision(model, settings, max_frames=agent.max_frames, max_image_bytes=agent.max_image_bytes)
+    return ModelVision(model, settings, layout, max_frames=agent.max_frames, max_image_bytes=agent.max_image_bytes)

@@ -13,8 +13,9 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
 from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
-from longvideoagent.core.actions import AGENT_NAMES, PAPER_LOOK_TAG, AgentName, LookTag
+from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.base import CallSettings, ModelOptions, TokenPrice
@@ -96,10 +97,8 @@ class AgentConfig(BaseModel):
         )
 
 
-class TeamConfig(BaseModel):
+class TeamConfig(PromptConfig):
     """The three agents, and how a master that is a model is prompted. The TOML form of a team."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str | None = None
     """A preset whose fields hold where this team says nothing."""
@@ -109,13 +108,7 @@ class TeamConfig(BaseModel):
     """The agent that locates clips."""
     vision: AgentConfig = AgentConfig()
     """The agent that describes frames."""
-    style: Style = Style.TURNS
-    """How the master's context grows."""
-    look_tag: LookTag = PAPER_LOOK_TAG
-    """The spelling of the look action in the master's prompt; replies may use either."""
-    prompt_file: Path | None = None
-    """A file that replaces the master's prompt."""
-    prices: dict[str, TokenPrice] = {}
+    prices: dict[str, TokenPrice] = Field(default_factory=dict)
     """What models cost, by the name in their spec."""
     prices_file: Path | None = None
     """A table of further prices, such as ``configs/prices.toml``. A relative path starts at the team file's folder."""
@@ -138,7 +131,7 @@ class TeamConfig(BaseModel):
         return {name: self.prices[name] for name in names if name in self.prices}
 
     def model_options(self, agent: AgentConfig) -> ModelOptions:
-        """How an agent's model is loaded.
+        """How an agent's model is loaded. A master in style raw gets its text without a chat template.
 
         Args:
             agent: One of the agents of this team.
@@ -146,6 +139,7 @@ class TeamConfig(BaseModel):
         Returns:
             The options of its model, with the price given for it.
         """
+        is_raw = agent is self.master and self.style is Style.RAW
         return ModelOptions(
             api_key_env=agent.api_key_env,
             timeout_s=agent.timeout_s,
@@ -153,7 +147,7 @@ class TeamConfig(BaseModel):
             requests_per_minute=agent.requests_per_minute,
             max_context_tokens=agent.max_context_tokens,
             reasoning=agent.reasoning,
-            completion_template=agent.completion_template,
+            completion_template="$prompt" if is_raw else agent.completion_template,
             price=self.prices.get(agent.spec.name),
         )
 
@@ -164,14 +158,16 @@ class TeamConfig(BaseModel):
         grounding: str | None = None,
         vision: str | None = None,
         prompt_file: Path | None = None,
+        layout_file: Path | None = None,
     ) -> TeamConfig:
-        """Return the same team with other models or another prompt. What is None stays.
+        """Return the same team with other models, another prompt or another layout. What is None stays.
 
         Args:
             master: The model spec of the master.
             grounding: The model spec of the grounding agent.
             vision: The model spec of the vision agent.
             prompt_file: A file that replaces the master's prompt.
+            layout_file: A file with the wording of what the models read.
 
         Returns:
             The changed configuration.
@@ -184,6 +180,8 @@ class TeamConfig(BaseModel):
         }
         if prompt_file is not None:
             changed["prompt_file"] = prompt_file
+        if layout_file is not None:
+            changed["layout_file"] = layout_file
         return self.model_copy(update=changed)
 
 

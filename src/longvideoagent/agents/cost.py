@@ -10,13 +10,12 @@ import math
 from dataclasses import astuple, dataclass
 from datetime import date
 
-from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.grounding import GROUNDING_SETTINGS, grounding_prompt, subtitle_block
+from longvideoagent.agents.grounding import GROUNDING_SETTINGS, subtitle_block
 from longvideoagent.agents.master import MASTER_SETTINGS
-from longvideoagent.agents.prompts import master_prompt
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import AgentName
-from longvideoagent.core.context import Style, render_first_message
+from longvideoagent.core.context import Style, render_first_message, render_observation
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage
@@ -113,10 +112,12 @@ def _master_usage(question: Question, timeline: Timeline, team_config: TeamConfi
         return Usage(calls=settings.max_rounds)
     reply = master.max_tokens or MASTER_SETTINGS.max_tokens
     window = _longest_window(timeline, settings)
-    prompt = read_prompt(team_config.prompt_file) or master_prompt(settings.agents)
-    first_message = render_first_message(Trace(question, settings, window), prompt, team_config.look_tag)
-    observation = max(_tokens(render_located(window)), _look_tokens(team_config.vision) * settings.parallel_looks)
-    growth = observation + (0 if team_config.style is Style.ACCUMULATED else reply)
+    layout = team_config.read_layout()
+    first_message = render_first_message(Trace(question, settings, window), layout, team_config.look_tag)
+    observation = max(
+        _tokens(render_observation(window, layout)), _look_tokens(team_config.vision) * settings.parallel_looks
+    )
+    growth = observation + (0 if team_config.style in (Style.ACCUMULATED, Style.RAW) else reply)
     rounds = settings.max_rounds
     prompts = rounds * _tokens(first_message) + growth * rounds * (rounds - 1) // 2
     return Usage(rounds, prompts, rounds * reply)
@@ -130,7 +131,7 @@ def _grounding_usage(question: Question, timeline: Timeline, agent: AgentConfig,
     request = _tokens("\n".join([question.text, *question.options])) + TOKENS_PER_REQUEST
     labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # the correction lists them
     visited = TOKENS_PER_VISITED_CLIP * settings.max_rounds + labels
-    prompt = _tokens(subtitle_block(timeline)) + _tokens(grounding_prompt()) + request + visited
+    prompt = _tokens(subtitle_block(timeline)) + _tokens(default_layout().grounding_prompt) + request + visited
     reply = agent.max_tokens or GROUNDING_SETTINGS.max_tokens
     return _times(Usage(1, prompt + sheets * TOKENS_PER_IMAGE + reply, reply, sheets), CALLS_PER_GROUNDING)
 

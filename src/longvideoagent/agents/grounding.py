@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from string import Template
 from typing import Any
 
-from longvideoagent.agents.prompts import shipped_prompt
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.subsample import MIN_FRACTION, complete_within_context
+from longvideoagent.core.context import question_fields, raw_text
+from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.timefmt import format_timestamp
@@ -49,7 +50,8 @@ class ModelGrounding:
 
     model: Model
     settings: CallSettings = GROUNDING_SETTINGS
-    prompt: str | None = None
+    layout: PromptLayout | None = None
+    """The wording; None: the default layout."""
     structured_output: bool = False
     """Whether to send a JSON schema that allows only the labels not yet visited."""
 
@@ -95,14 +97,18 @@ class ModelGrounding:
 
     def _message(self, request: GroundingRequest, sheets: tuple[Jpeg, ...], fraction: float) -> Message:
         question = request.trace.question
-        text = Template(grounding_prompt() if self.prompt is None else self.prompt).safe_substitute(
+        layout, visited = self.layout or default_layout(), request.trace.visited_labels
+        prompt = (layout.regrounding_prompt if visited else "") or layout.grounding_prompt
+        text = fill(
+            prompt,
+            raw_subtitles=raw_subtitle_block(request.timeline, fraction) if "$raw_subtitles" in prompt else "",
+            current=visited[-1] if visited else "",
             subtitles=subtitle_block(request.timeline, fraction),
             visited=_visited_text(request.trace),
             max_clips=MAX_CANDIDATES,
             reply_format=JSON_FORM if self.structured_output else TAG_FORM,
-            question=escape_tags(question.text),
-            options="".join(f"a{index}: {escape_tags(option)}\n" for index, option in enumerate(question.options)),
-            request=f"Asked for now: {escape_tags(request.request)}" if request.request else "",
+            request=f"\nAsked for now: {escape_tags(request.request)}" if request.request else "",
+            **question_fields(question, layout),
         )
         return Message(role="user", content=(*sheets, text) if sheets else text)
 
@@ -128,9 +134,11 @@ def _schema(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def grounding_prompt() -> str:
-    """Return the shipped prompt."""
-    return shipped_prompt("grounding.txt")
+@lru_cache(maxsize=16)
+def raw_subtitle_block(timeline: Timeline, fraction: float = 1.0) -> str:
+    """Render the text of all clips as the data set has it, each between tags that name the clip."""
+    clips = [clip.subsample(fraction) for clip in timeline.clips]
+    return "\n".join(f"<{clip.label}>{raw_text(clip)}</{clip.label}>" for clip in clips if clip.subtitles)
 
 
 @lru_cache(maxsize=16)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.agents.subsample import complete_within_context, subsample_trace
 from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style
+from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
 from longvideoagent.models.base import CallSettings, Model, TextCallback
@@ -21,19 +22,22 @@ class ModelMaster:
 
     model: Model
     style: Style = Style.TURNS
-    prompt: str | None = None
-    """A prompt instead of the shipped one."""
+    layout: PromptLayout | None = None
+    """The wording; None: the default layout."""
     look_tag: str = PAPER_LOOK_TAG
     """The spelling of the look action that the prompt offers."""
     settings: CallSettings = MASTER_SETTINGS
     on_text: TextCallback | None = None
     """Called with each reply as it grows."""
+    actions_anywhere: bool = False
+    """See ``core.types.Reply``."""
 
     async def reply(self, trace: Trace) -> Reply:
         """Return the model's next reply. Raises ModelError if the model does not answer."""
 
         async def complete(fraction: float) -> Reply:
-            chat = master_messages(subsample_trace(trace, fraction), self.style, self.prompt, self.look_tag)
+            chat = master_messages(subsample_trace(trace, fraction), self.style, self.layout, self.look_tag)
             return await self.model.complete(chat, self.settings, self.on_text)
 
-        return await complete_within_context("master", complete)
+        reply = await complete_within_context("master", complete)
+        return replace(reply, actions_anywhere=True) if self.actions_anywhere else reply

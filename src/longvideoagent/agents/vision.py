@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from string import Template
 
-from longvideoagent.agents.prompts import shipped_prompt
+from longvideoagent.agents.prompts import default_layout
+from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.protocol import escape_tags, parse_timed_lines, says_not_shown, without_reasoning
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip, Evidence, Jpeg, Message, Usage, VisionResult
@@ -27,7 +27,8 @@ class ModelVision:
 
     model: Model
     settings: CallSettings = DEFAULT_CALL_SETTINGS
-    prompt: str | None = None
+    layout: PromptLayout | None = None
+    """The wording; None: the default layout."""
     max_frames: int = FRAMES
     max_image_bytes: int = MAX_IMAGE_BYTES
 
@@ -39,9 +40,10 @@ class ModelVision:
         frames = await asyncio.to_thread(self._frames, request.window, video)
         if not frames:
             return VisionResult("No frame of these clips can be read.", is_found=False)
-        prompt = shipped_prompt("vision.txt") if self.prompt is None else self.prompt
-        text = Template(prompt).safe_substitute(query=escape_tags(request.action.query))
-        parts = [part for frame in frames for part in (f"{frame.time_s:.1f} s:", Jpeg(frame.jpeg()))]
+        layout = self.layout or default_layout()
+        query = escape_tags(request.action.query)
+        text = fill(layout.vision_prompt, query=query, num_frames=len(frames), boxes=escape_tags(request.boxes))
+        parts = [part for frame in frames for part in _frame_parts(frame, layout)]
         reply = await self.model.complete([Message(role="user", content=(*parts, text))], self.settings)
         usage = reply.usage + Usage(images=len(frames))
         description = without_reasoning(reply.text) or reply.reasoning.strip()
@@ -57,6 +59,12 @@ class ModelVision:
         while len(frames) > 1 and sum(len(frame.jpeg()) for frame in frames) > self.max_image_bytes:
             frames = frames[::2]
         return frames
+
+
+def _frame_parts(frame: Frame, layout: PromptLayout) -> Iterator[str | Jpeg]:
+    if layout.frame_label:
+        yield fill(layout.frame_label, time_s=f"{frame.time_s:.1f}")
+    yield Jpeg(frame.jpeg())
 
 
 def _evidence(text: str, clips: Sequence[Clip]) -> list[Evidence]:

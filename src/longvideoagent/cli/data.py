@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, DataSet, MaxRounds, PromptFile, Split, Subtitles, data_options
+from longvideoagent.cli.options import (
+    Concurrency,
+    DataSet,
+    Layout,
+    MaxRounds,
+    PromptFile,
+    Split,
+    Subtitles,
+    data_options,
+)
 from longvideoagent.core.actions import LOOK_TAGS, PUBLIC_CODE_LOOK_TAG
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
@@ -180,10 +189,11 @@ def export(
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     look_tag: Annotated[str, typer.Option(help=LOOK_TAG_HELP)] = PUBLIC_CODE_LOOK_TAG,
     prompt_file: PromptFile = None,
+    layout: Layout = None,
     skip_missing: Annotated[bool, typer.Option("--skip-missing", help="Leave out questions without a clip.")] = False,
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
-    from longvideoagent.agents.build import read_prompt
+    from longvideoagent.agents.prompts.config import PromptConfig
     from longvideoagent.cli.console import note, print_counts
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import ExportConfig, export_dataset
@@ -194,8 +204,9 @@ def export(
         raise UsageError(f"--look-tag {look_tag}: unknown; give {' or '.join(LOOK_TAGS)}")
     data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
-    prompt, settings = read_prompt(prompt_file), RolloutSettings(max_rounds)
-    config = ExportConfig(prompt, look_tag, settings, seed, val_fraction, skip_missing)
+    prompt_config = PromptConfig(prompt_file=prompt_file, layout_file=layout)
+    settings = RolloutSettings(max_rounds)
+    config = ExportConfig(prompt_config.read_layout(), look_tag, settings, seed, val_fraction, skip_missing)
     counts = export_dataset(data, FirstClips.open_existing(first_clips), out, config)
     print_counts(counts)
     if not counts["val"]:

@@ -17,6 +17,7 @@ from longvideoagent.cli.options import (
     GoldBoxes,
     Grounding,
     Ids,
+    Layout,
     Limit,
     Master,
     MaxRounds,
@@ -51,6 +52,7 @@ def evaluate(
     vision: Vision = None,
     prompt_file: PromptFile = None,
     prices: Prices = None,
+    layout: Layout = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -84,7 +86,7 @@ def evaluate(
     from longvideoagent.evaluation.runner import RunLimits
 
     team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
@@ -142,6 +144,7 @@ def ablate(
     vision: Vision = None,
     prompt_file: PromptFile = None,
     prices: Prices = None,
+    layout: Layout = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -169,7 +172,7 @@ def ablate(
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
     team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     given = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}

@@ -15,6 +15,7 @@ from longvideoagent.cli.evaluate import app as eval_app
 from longvideoagent.cli.options import (
     DryRun,
     Grounding,
+    Layout,
     Master,
     MaxRounds,
     NoCache,
@@ -79,6 +80,7 @@ def ask(
     vision: Vision = None,
     prompt_file: PromptFile = None,
     prices: Prices = None,
+    layout: Layout = None,
     no_cache: NoCache = False,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     max_calls: Annotated[int | None, typer.Option(help="Maximum number of agent calls.", min=1)] = None,
@@ -105,7 +107,7 @@ def ask(
         console.check_page(html)
     checked = make_question(question, option or [])
     team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
     )
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:

@@ -22,6 +22,7 @@ Grounding = Annotated[str | None, typer.Option(help="As --master, for the ground
 Vision = Annotated[str | None, typer.Option(help="As --master, for the vision agent.")]
 Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
 PromptFile = Annotated[Path | None, typer.Option(help="A file with another prompt for the master.")]
+Layout = Annotated[Path | None, typer.Option(help="A TOML file with the wording around the data: a layout.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not read or write the cache of replies.")]
 MaxRounds = Annotated[int, typer.Option(help="Maximum number of replies by the master.", min=1)]
 Window = Annotated[int, typer.Option(help="Number of neighbouring clips in one look.", min=1)]

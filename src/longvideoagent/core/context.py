@@ -1,23 +1,33 @@
-"""From a trace to the messages that a chat model reads, in the three styles of the public code.
+"""From a trace to the messages that a chat model reads, in the styles of the public code.
 
 - ``turns``: ordinary chat; a reply is an assistant message, an observation the next user message.
 - ``continuation``: one user message, then one assistant message that grows by reply, observation, reply, …;
   the released checkpoints were trained this way. The model continues its last message.
 - ``accumulated``: one user message that grows by observations; the master never sees its own replies.
+- ``raw``: the same text, without a chat template: the public evaluator for local checkpoints sends it so.
+
+The wording, and every line break around the data, is that of a ``PromptLayout``.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from string import Template
 from typing import assert_never
 
-from longvideoagent.core.actions import PAPER_LOOK_TAG, offered_actions
-from longvideoagent.core.protocol import escape_tags, render, render_located
-from longvideoagent.core.trace import Round, Trace
-from longvideoagent.core.types import ClipObservation, Message, Question, SystemNotice
-
-LAST_ROUND = "This is your last round: you must answer now, with <answer>…</answer>."
+from longvideoagent.core.actions import PAPER_LOOK_TAG, Invalid, offered_actions
+from longvideoagent.core.layout import MAX_OPTION_FIELDS, PromptLayout, fill
+from longvideoagent.core.protocol import escape_tags, render_lines
+from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.trace import Agents, Round, Trace
+from longvideoagent.core.types import (
+    Clip,
+    ClipObservation,
+    Message,
+    Observation,
+    Question,
+    SystemNotice,
+    VisionResult,
+)
 
 
 class Style(StrEnum):
@@ -26,61 +36,107 @@ class Style(StrEnum):
     TURNS = "turns"
     CONTINUATION = "continuation"
     ACCUMULATED = "accumulated"
+    RAW = "raw"
 
 
-def messages(trace: Trace, prompt: str, style: Style = Style.TURNS, look_tag: str = PAPER_LOOK_TAG) -> list[Message]:
+def messages(
+    trace: Trace, layout: PromptLayout, style: Style = Style.TURNS, look_tag: str = PAPER_LOOK_TAG
+) -> list[Message]:
     """Return the master's context before its next reply.
 
-    ``prompt`` is a ``string.Template`` with max_rounds, actions, look_tag, answer_form, first_clip, history, question
-    and options; ``look_tag`` is the spelling of the look action that it offers.
+    Args:
+        trace: What has happened so far.
+        layout: The wording.
+        style: How the context grows. ``raw`` gives one message, whose text is to be sent without a chat template.
+        look_tag: The spelling of the look action that the prompt offers.
+
+    Returns:
+        Messages by user and assistant in turn; in style continuation the last may be the assistant's, to be continued.
     """
-    first = Message(role="user", content=render_first_message(trace, prompt, look_tag))
-    replies = [assistant_text(round_) for round_ in trace.rounds]
-    observations = [_observation_text(trace, index) for index in range(len(trace.rounds))]
+    prompt = render_first_message(trace, layout, look_tag)
+    observations = [_observation_text(trace, index, layout) for index in range(len(trace.rounds))]
     match style:
         case Style.TURNS:
-            chat = [first]
-            for reply, observation in zip(replies, observations, strict=True):
-                chat += [Message(role="assistant", content=reply), Message(role="user", content=observation)]
+            chat = [Message(role="user", content=prompt)]
+            for index, (round_, observation) in enumerate(zip(trace.rounds, observations, strict=True), 1):
+                text = f"{observation}{_last_round_text(trace, index, layout)}"
+                chat += [Message(role="assistant", content=assistant_text(round_)), Message(role="user", content=text)]
             return chat
-        case Style.ACCUMULATED:
-            return [Message(role="user", content="\n\n".join([str(first["content"]), *observations]))]
+        case Style.ACCUMULATED | Style.RAW:
+            growth = "".join(
+                _join_observation(trace, text, index, layout) for index, text in enumerate(observations, 1)
+            )
+            return [Message(role="user", content=f"{prompt}{growth}")]
         case Style.CONTINUATION:
             turn = "".join(
-                f"{reply}\n\n{observation}\n\n" for reply, observation in zip(replies, observations, strict=True)
+                f"{assistant_text(round_)}{_join_observation(trace, observation, index, layout)}{layout.before_reply}"
+                for index, (round_, observation) in enumerate(zip(trace.rounds, observations, strict=True), 1)
             )
-            return [first, Message(role="assistant", content=turn)] if turn else [first]
+            user = Message(role="user", content=prompt)
+            return [user, Message(role="assistant", content=turn)] if turn else [user]
         case _:
             assert_never(style)
 
 
-def render_first_message(trace: Trace, prompt: str, look_tag: str) -> str:
+def _join_observation(trace: Trace, observation: str, num_rounds: int, layout: PromptLayout) -> str:
+    last_round = _last_round_text(trace, num_rounds, layout)
+    return f"{layout.before_observation}{observation}{layout.after_observation}{last_round}"
+
+
+def _last_round_text(trace: Trace, num_rounds: int, layout: PromptLayout) -> str:
+    """The notice that the reply after ``num_rounds`` others must answer; empty for any other reply."""
+    is_latest = num_rounds == len(trace.rounds)
+    is_last = num_rounds + 1 == trace.settings.max_rounds or (trace.must_answer and is_latest)
+    return layout.last_round if is_last else ""
+
+
+def render_first_message(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     """Render the first user message: the prompt with question, options and first clip."""
     question, settings = trace.question, trace.settings
     answer_form = "aX" if question.options else "your answer in a few words"
     actions = offered_actions(settings.agents.names, look_tag, answer_form)
-    text = Template(prompt).safe_substitute(
+    text = fill(
+        master_prompt(layout, settings.agents),
         max_rounds=settings.max_rounds,
         actions=";\n".join(f"- {action}" for action in actions) + ".",
         look_tag=look_tag,
         answer_form=answer_form,
-        first_clip=_first_grounding_text(trace),
+        first_clip=_first_grounding_text(trace, layout),
         history=_history_text(trace),
-        question=escape_tags(question.text),
-        options=_options_text(question),
+        **question_fields(question, layout),
     )
-    is_last = settings.max_rounds == 1 or (trace.must_answer and not trace.rounds)
-    return f"{text.rstrip()}\n\n{LAST_ROUND}" if is_last else text.rstrip()
+    return f"{text}{layout.prompt_end}{_last_round_text(trace, 0, layout)}"
 
 
-def _first_grounding_text(trace: Trace) -> str:
+def master_prompt(layout: PromptLayout, agents: Agents) -> str:
+    """Return the prompt template of a master that can call these agents."""
+    match agents:
+        case Agents.NONE:
+            return layout.prompt_without_agents or layout.prompt
+        case Agents.GROUNDING:
+            return layout.prompt_without_vision or layout.prompt
+        case Agents.GROUNDING_VISION:
+            return layout.prompt
+        case _:
+            assert_never(agents)
+
+
+def question_fields(question: Question, layout: PromptLayout) -> dict[str, str]:
+    """Return the fields of a question for a template: ``question``, ``options``, and ``a0`` to ``a9``."""
+    options = [escape_tags(option) for option in question.options]
+    lines = [fill(layout.option, index=index, option=option) for index, option in enumerate(options)]
+    singles = {f"a{index}": options[index] if index < len(options) else "" for index in range(MAX_OPTION_FIELDS)}
+    return {"question": escape_tags(question.text), "options": layout.option_join.join(lines), **singles}
+
+
+def _first_grounding_text(trace: Trace, layout: PromptLayout) -> str:
     match trace.first_grounding:
-        case ClipObservation():
-            return render_located(trace.first_grounding)
+        case ClipObservation() as located:
+            return _fill_located(layout.first_clip, located, layout)
         case SystemNotice(text=text):
             return escape_tags(text)
         case None:
-            return "Nothing yet."
+            return layout.no_first_clip
         case _:
             assert_never(trace.first_grounding)
 
@@ -96,21 +152,68 @@ def _history_text(trace: Trace) -> str:
     return "\n".join(["Earlier in this conversation:", *lines]) + "\n\n"
 
 
-def _options_text(question: Question) -> str:
-    return "\n".join(f"a{index}: {escape_tags(option)}" for index, option in enumerate(question.options))
-
-
 def assistant_text(round_: Round) -> str:
     """Return the reply as the master gave it, with reasoning from a field of its own put back in front."""
     thought = round_.reply.reasoning.strip()
     return f"<think>\n{thought}\n</think>\n\n{round_.context_text}" if thought else round_.context_text
 
 
-def _observation_text(trace: Trace, index: int) -> str:
-    """What the master reads after its reply ``index``: the observation, and before its last reply a notice."""
-    observation = trace.rounds[index].observation
-    parts = [render(observation)] if observation is not None else []
-    is_latest = index + 1 == len(trace.rounds)
-    if index + 2 == trace.settings.max_rounds or (trace.must_answer and is_latest):
-        parts.append(LAST_ROUND)
-    return "\n".join(parts)
+def _observation_text(trace: Trace, index: int, layout: PromptLayout) -> str:
+    """What the master reads after its reply ``index``; empty as long as nothing was observed."""
+    round_ = trace.rounds[index]
+    observation = round_.observation
+    if observation is None:
+        return ""
+    if isinstance(observation, SystemNotice) and isinstance(round_.action, Invalid):
+        return fill(layout.invalid_reply, reason=escape_tags(round_.action.reason))
+    return render_observation(observation, layout, round_.clip or "")
+
+
+def render_observation(observation: Observation, layout: PromptLayout, label: str = "") -> str:
+    """Write an observation as the text that the master reads, with the tags inside its data escaped.
+
+    Args:
+        observation: The observation.
+        layout: The wording.
+        label: The current clip, for a look.
+    """
+    match observation:
+        case ClipObservation():
+            return _fill_located(layout.new_clip, observation, layout)
+        case VisionResult(text=text, boxes=boxes):
+            marked = fill(layout.boxes, boxes=boxes) if boxes else fill(layout.no_boxes, label=label)
+            return fill(layout.vision_result, seen=escape_tags(text), boxes=escape_tags(marked))
+        case SystemNotice(text=text):
+            return fill(layout.notice, text=escape_tags(text))
+        case _:
+            assert_never(observation)
+
+
+def _fill_located(template: str, located: ClipObservation, layout: PromptLayout) -> str:
+    clip = located.clip
+    texts = [(each, raw_text(each)) for each in located.window]
+    return fill(
+        template,
+        label=clip.label,
+        start=format_timestamp(clip.start_s),
+        end=format_timestamp(clip.end_s),
+        lines=render_lines(located.window),
+        raw_text=layout.clip_join.join(text for _, text in texts),
+        clips=layout.clip_join.join(
+            fill(
+                layout.clip,
+                label=each.label,
+                start=format_timestamp(each.start_s),
+                end=format_timestamp(each.end_s),
+                lines=render_lines((each,)),
+                raw_text=text,
+            )
+            for each, text in texts
+            if text
+        ),
+    )
+
+
+def raw_text(clip: Clip) -> str:
+    """Return the text of a clip as its data set has it, with protocol tags escaped; without one, its lines in a row."""
+    return escape_tags(clip.raw_text or " ".join(line.text for line in clip.subtitles))

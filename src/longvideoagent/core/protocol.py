@@ -1,32 +1,37 @@
 """The tag language between the master and the loop, in both directions.
 
-``parse`` reads one reply; ``render`` writes one observation. The tags of actions stand in the table
+``parse`` reads one reply; ``context`` writes observations. The tags of actions stand in the table
 ``actions.ACTIONS``: those of the paper (section on the master agent) and of its public code. Observations
 come back inside ``<information>`` (what the vision agent sees, or a notice) and ``<New_clip>`` (the clip that
 grounding names now).
 
 Reasoning is ``<think>…</think>`` or ``<reasoning>…</reasoning>``. It is split off first, and a tag inside it
-is not an action. Three rules make parsing total, and linear in the length of the reply:
+is not an action. Four rules make parsing total, and linear in the length of the reply:
 
 1. A closing reasoning tag without an opening one ends a thought that began with the reply: the chat
    templates of reasoning models write the opening tag. A server that stops at the closing tag of an action must
    therefore not do so while such a model still reasons.
 2. A reasoning tag that is never closed makes the rest of the reply a thought: it was cut off.
-3. Outside reasoning, the action whose closing tag comes first counts, and the text after it is dropped.
+3. Such a reply that nothing cut off, and whose last words are a complete action, is that action: the model
+   closed its turn without closing its thought.
+4. Outside reasoning, the action whose closing tag comes first counts, and the text after it is dropped.
    An action never spans a thought.
+
+The public code has another rule, which its checkpoints may rely on: see ``parse``, ``anywhere``.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from longvideoagent.core.actions import ACTIONS, LOOK_TAGS, Action, Answer, Invalid, action_of, spec_of
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.core.types import Clip, ClipObservation, Observation, SystemNotice, VisionResult
+from longvideoagent.core.types import Clip, ClipObservation
 
 ANSWER_TAG = spec_of(Answer).tags[0]
 ACTION_TAGS = tuple(tag for spec in ACTIONS for tag in spec.tags)
@@ -103,17 +108,27 @@ class TimedLine(NamedTuple):
     text: str
 
 
-def parse(reply: str, reasoning: str = "") -> ParsedReply:
+def parse(reply: str, reasoning: str = "", *, is_truncated: bool = False, anywhere: bool = False) -> ParsedReply:
     """Parse a reply of the master. Never raises; a reply without an action gives ``Invalid``.
 
-    ``reasoning`` is what a server returned in a field of its own; it comes before the reply.
+    Args:
+        reply: The text of the reply.
+        reasoning: What a server returned in a field of its own; it comes before the reply.
+        is_truncated: Whether a limit or a stop text ended the reply. An action in a thought that is still open
+            then does not count.
+        anywhere: The rule of the public code: an action counts wherever it is, also inside reasoning. A look has
+            precedence over a relocation, and that over an answer.
     """
+    if anywhere and (match := _action_anywhere(reply)):
+        return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
     split = _split_reasoning(reply)
     for span in split.outside:
         found = _first_action(reply, span)
         if found is not None:
             thought = _join(reasoning, *_thought(reply[: found.start], split))
             return ParsedReply(thought, found.action, reply[: found.end])
+    if split.open_tag and not is_truncated and (match := _final_action(reply, split.thoughts[-1])):
+        return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
     reason = (
         f"the reasoning tag <{split.open_tag}> was never closed"
         if split.open_tag
@@ -172,9 +187,44 @@ def _first_action(reply: str, span: TextSpan) -> _ActionMatch | None:
     return None
 
 
-def has_action(reply: str) -> bool:
-    """Whether the reply holds a complete action, so that nothing after it matters."""
-    return not isinstance(parse(reply).action, Invalid)
+def _final_action(reply: str, span: TextSpan) -> _ActionMatch | None:
+    """The action that the reply ends with, or None."""
+    end = len(reply.rstrip())
+    closing: re.Match[str] | None = None
+    opened: dict[str, re.Match[str]] = {}
+    for tag in _ACTION_TAG.finditer(reply, *span):
+        if not tag[1] and not tag[3]:
+            opened[tag[2].lower()] = tag
+        closing = tag
+    if closing is None or closing.end() != end or (not closing[1] and not closing[3]):
+        return None
+    opening = opened.get(closing[2].lower())
+    start = closing.start() if closing[3] or opening is None else opening.start()
+    return _first_action(reply, TextSpan(start, end))
+
+
+def _action_anywhere(reply: str) -> _ActionMatch | None:
+    """The first complete action of the kind that comes first in the table of actions, or None."""
+    for spec in ACTIONS:
+        matches = [match for tag in spec.tags if (match := _complete_tag(tag, reply)) is not None]
+        if matches:
+            return min(matches, key=lambda match: match.start)
+    return None
+
+
+def _complete_tag(tag: str, reply: str) -> _ActionMatch | None:
+    """The first opening tag of this name with the closing tag that follows it; linear, unlike a regular expression."""
+    start = reply.find(f"<{tag}>")
+    end = reply.find(f"</{tag}>", start)
+    if start < 0 or end < 0:
+        return None
+    text = reply[start + len(tag) + 2 : end].strip()
+    return _ActionMatch(action_of(tag, text), start, end + len(tag) + 3)
+
+
+def has_action(reply: str, *, anywhere: bool = False) -> bool:
+    """Whether the reply, as far as it goes, holds a complete action, so that nothing after it matters."""
+    return not isinstance(parse(reply, is_truncated=True, anywhere=anywhere).action, Invalid)
 
 
 def _last_action_tag(reply: str) -> re.Match[str] | None:
@@ -259,25 +309,19 @@ def _join(*parts: str) -> str:
     return "\n".join(part.strip() for part in parts if part.strip())
 
 
-def render(observation: Observation) -> str:
-    """Write an observation as the text that the master reads, with the tags inside its data escaped."""
-    match observation:
-        case ClipObservation():
-            return f"<New_clip>\n{render_located(observation)}\n</New_clip>"
-        case VisionResult(text=text) | SystemNotice(text=text):
-            return f"<information>\n{escape_tags(text)}\n</information>"
-        case _:
-            assert_never(observation)
-
-
 def render_located(located: ClipObservation) -> str:
-    """Write the clip's label and the subtitles of its evidence window, without the enclosing tag."""
+    """Write the clip's label and times, and the subtitles of its evidence window."""
     clip = located.clip
     head = f"Clip: {clip.label} ({format_timestamp(clip.start_s)} to {format_timestamp(clip.end_s)})"
-    return "\n".join([head, *(_render_clip(clip, len(located.window) > 1) for clip in located.window)])
+    return f"{head}\n{render_lines(located.window)}"
 
 
-def _render_clip(clip: Clip, has_title: bool) -> str:
+def render_lines(window: Sequence[Clip]) -> str:
+    """Write the subtitle lines of clips, each with its time, under a heading for each clip."""
+    return "\n".join(_render_clip(clip, has_title=len(window) > 1) for clip in window)
+
+
+def _render_clip(clip: Clip, *, has_title: bool) -> str:
     lines = [f"[{format_timestamp(line.start_s)}] {escape_tags(line.text)}" for line in clip.subtitles]
     title = [f"Subtitles of {clip.label}:" if has_title else "Subtitles:"]
     return "\n".join(title + (lines or ["(none)"]))

@@ -81,6 +81,8 @@ class VisionRequest:
     action: Look
     window: tuple[Clip, ...]
     candidate_windows: tuple[tuple[Clip, ...], ...] = ()
+    boxes: str = ""
+    """The gold boxes of the window as text, in runs that show them."""
 
 
 Request = MasterRequest | GroundingRequest | VisionRequest
@@ -154,7 +156,7 @@ class Rollout:
         self._check_budget()
 
     def _take_reply(self, reply: Reply) -> None:
-        parsed = parse(reply.text, reply.reasoning)
+        parsed = parse(reply.text, reply.reasoning, is_truncated=reply.is_truncated, anywhere=reply.actions_anywhere)
         self._warn(reply.warnings)
         current = self._trace.current_observation
         clip = current.clip.label if current else None

@@ -91,14 +91,15 @@ class Clip:
             fraction: The part of the lines to keep, 0 to 1.
 
         Returns:
-            The clip with that part of its lines, and at least one if it has any. Its raw text stays
-            complete.
+            The clip with that part of its lines, and at least one if it has any. A clip that loses lines loses its
+            raw text.
         """
         count = max(1, round(len(self.subtitles) * fraction))
         if count >= len(self.subtitles):
             return self
         step = len(self.subtitles) / count
-        return replace(self, subtitles=tuple(self.subtitles[int((index + 0.5) * step)] for index in range(count)))
+        lines = tuple(self.subtitles[int((index + 0.5) * step)] for index in range(count))
+        return replace(self, subtitles=lines, raw_text="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,10 @@ class Reply:
     usage: Usage = Usage()
     warnings: tuple[str, ...] = ()
     """What was left out to get the reply."""
+    is_truncated: bool = False
+    """Whether a limit or a stop text ended the reply, and not the master itself."""
+    actions_anywhere: bool = False
+    """Whether an action counts wherever it is in the reply, as in the public code; see ``protocol.parse``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +298,8 @@ class VisionResult:
     usage: Usage = Usage()
     is_found: bool = True
     """False if the frames do not show what the query asks for."""
+    boxes: str = ""
+    """The gold boxes of the clip as text, in runs that show them."""
 
 
 @dataclass(frozen=True, slots=True)

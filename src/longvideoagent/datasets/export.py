@@ -11,6 +11,7 @@ from typing import Any
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.actions import PAPER_LOOK_TAG
+from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import GroundingResult, Timeline
@@ -27,10 +28,10 @@ AGENT_NAME = "longvideoagent"
 
 @dataclass(frozen=True, slots=True)
 class ExportConfig:
-    """The first prompt, the limits of the rollout, and the split of an export."""
+    """The wording of the first prompt, the limits of the rollout, and the split of an export."""
 
-    prompt: str | None = None
-    """The template of the master's prompt; None for the default."""
+    layout: PromptLayout | None = None
+    """The layout of the master's prompt; None for the default."""
     look_tag: str = PAPER_LOOK_TAG
     settings: RolloutSettings = field(default_factory=RolloutSettings)
     seed: int = 0
@@ -102,7 +103,7 @@ def build_rows(
         rollout = Rollout(shuffled.question, timelines[sample.video], config.settings)
         if config.settings.has_grounding:
             rollout.receive(GroundingResult(label))
-        (message,) = master_messages(rollout.trace, prompt=config.prompt, look_tag=config.look_tag)
+        (message,) = master_messages(rollout.trace, layout=config.layout, look_tag=config.look_tag)
         yield {
             "data_source": data.name,
             "agent_name": AGENT_NAME,

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
-from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import TeamConfig
-from longvideoagent.agents.prompts import master_prompt
+from longvideoagent.agents.prompts import default_layout
+from longvideoagent.core.context import master_prompt
+from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
@@ -112,9 +113,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
     answers, and first clips located in advance. Holds no key, only the name of the variable that holds one."""
     team_config = config.team_config
     prompt = (
-        ""
-        if team_config.master.spec.is_offline
-        else read_prompt(team_config.prompt_file) or master_prompt(config.settings.agents)
+        "" if team_config.master.spec.is_offline else _layout_text(team_config.read_layout(), config.settings.agents)
     )
     return {
         "version": VERSION,
@@ -141,6 +140,14 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         **sample_digests([sample_to_dict(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
     }
+
+
+def _layout_text(layout: PromptLayout, agents: Agents) -> str:
+    """The prompt, and the other texts of a layout that is not the default one."""
+    prompt = master_prompt(layout, agents)
+    others = replace(layout, prompt="", prompt_without_vision="", prompt_without_agents="")
+    default = replace(default_layout(), prompt="", prompt_without_vision="", prompt_without_agents="")
+    return prompt if others == default else json.dumps([prompt, asdict(others)])
 
 
 def _server_url(spec: ModelSpec) -> str:

@@ -45,7 +45,8 @@ class CachedModel:
                 on_text(reply.reasoning + reply.text)
             return reply
         reply = await self.model.complete(messages, settings, on_text)
-        self.cache.put(key, json.dumps({"text": reply.text, "reasoning": reply.reasoning}, ensure_ascii=True))
+        fields = {"text": reply.text, "reasoning": reply.reasoning, "is_truncated": reply.is_truncated}
+        self.cache.put(key, json.dumps(fields, ensure_ascii=True))
         return reply
 
     async def close(self) -> None:
@@ -58,7 +59,8 @@ def _parse_reply(stored: str) -> Reply | None:
     """A stored reply, at no cost; None if the row is damaged and must be replaced."""
     try:
         fields = json.loads(stored)
-        return Reply(str(fields["text"]), str(fields["reasoning"]))
+        is_truncated = fields.get("is_truncated") is True  # rows of older versions lack it
+        return Reply(str(fields["text"]), str(fields["reasoning"]), is_truncated=is_truncated)
     except (ValueError, TypeError, KeyError):
         logger.info("a damaged reply in the cache is replaced")
         return None

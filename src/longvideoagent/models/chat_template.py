@@ -12,12 +12,14 @@ from longvideoagent.core.types import Message
 from longvideoagent.errors import ModelError
 
 
-def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
+def render_prompt(tokenizer: Any, messages: Sequence[Message], template: str | None = None) -> str:
     """The text before the reply: the template up to the assistant's turn, then the assistant's last message, if the
-    reply continues one. ``tokenizer`` is one of transformers'. Raises ModelError for images and for a tokenizer
-    without a template."""
+    reply continues one. ``tokenizer`` is one of transformers'; ``template`` is used instead of its own one (see
+    ``fill_template``). Raises ModelError for images and for a tokenizer without a template."""
     if not all(isinstance(message["content"], str) for message in messages):
         raise ModelError("a model in this process takes no images; give that role a model on a server")
+    if template is not None:
+        return fill_template(template, messages)
     continued = str(messages[-1]["content"]) if messages[-1]["role"] == "assistant" else ""
     chat = messages[:-1] if continued else messages
     if not getattr(tokenizer, "chat_template", None):
@@ -27,6 +29,17 @@ def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
     except TemplateError as error:  # templates refuse what they do not provide for
         raise ModelError(f"{tokenizer.name_or_path}: its chat template refuses ({error})") from error
     return join_continuation(prompt, continued)
+
+
+def fill_template(template: str, messages: Sequence[Message]) -> str:
+    """The text before the reply by a chat template written out: the user's text in place of ``$prompt``, then the
+    assistant's text. Raises ModelError for other messages than one text of the user and at most one of the
+    assistant."""
+    texts = [content for message in messages if isinstance(content := message["content"], str)]
+    if len(texts) < len(messages) or [message["role"] for message in messages] not in (["user"], ["user", "assistant"]):
+        raise ModelError("completion_template takes one text of the user; set style to continuation or accumulated")
+    head, _, tail = template.partition("$prompt")
+    return join_continuation(f"{head}{texts[0]}{tail}", "".join(texts[1:]))
 
 
 def join_continuation(prompt: str, continued: str) -> str:

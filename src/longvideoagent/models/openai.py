@@ -127,13 +127,15 @@ class OpenAIModel:
             raise TransientError(f"{self.server_url}: an empty reply")
         check_usage = Usage() if self._images_verified else await self._verify_image_input(body, completion)
         text = completion.text
+        is_truncated = completion.is_cut
         if stop_at_action and completion.is_stopped:
             text = restore_stop_tag(text)
+            is_truncated = text != completion.text
         if not prefix and messages[-1]["role"] == "user" and self._began_in_thought(completion):
             prefix = f"<{TEMPLATE_TAG}>\n"
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens) + check_usage
         usd = self.price.usd(usage) if self.price else 0
-        return Reply(prefix + text, completion.reasoning, usage=replace(usage, usd=usd))
+        return Reply(prefix + text, completion.reasoning, usage=replace(usage, usd=usd), is_truncated=is_truncated)
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""

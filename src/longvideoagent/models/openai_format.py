@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.types import Jpeg, Message
-from longvideoagent.errors import ModelError
 from longvideoagent.models.base import CallSettings, TextCallback
-from longvideoagent.models.chat_template import join_continuation
+from longvideoagent.models.chat_template import fill_template
 
 MAX_STOP_SEQUENCES = 4
 """OpenAI's API refuses a request with more."""
@@ -65,14 +64,8 @@ def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) ->
 
 
 def completion_body(name: str, template: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
-    """The body of a text completion: the user's text inside the template, then the assistant's text. Raises
-    ModelError for other messages than one text of the user and at most one of the assistant."""
-    texts = [content for message in messages if isinstance(content := message["content"], str)]
-    if len(texts) < len(messages) or [message["role"] for message in messages] not in (["user"], ["user", "assistant"]):
-        raise ModelError("completion_template takes one text of the user; set style to continuation or accumulated")
-    user_text, continued = texts[0], "".join(texts[1:])
-    head, _, tail = template.partition("$prompt")
-    prompt = join_continuation(f"{head}{user_text}{tail}", continued)
+    """The body of a text completion: see ``fill_template``."""
+    prompt = fill_template(template, messages)
     return {"model": name, "prompt": prompt, **_common(settings), **settings.extra_body}
 
 

@@ -34,7 +34,9 @@ MAX_CONCURRENCY = 8
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> TransformersModel:
     """The model of ``transformers:PATH``."""
-    return TransformersModel(spec.name, options.max_concurrency or MAX_CONCURRENCY, options.max_context_tokens)
+    return TransformersModel(
+        spec.name, options.max_concurrency or MAX_CONCURRENCY, options.max_context_tokens, options.completion_template
+    )
 
 
 @dataclass(eq=False)
@@ -49,6 +51,8 @@ class _Request:
     text: str = ""
     new_tokens: int = 0
     error: ModelError | None = None
+    is_truncated: bool = False
+    """Whether max_tokens ended it."""
     is_done: bool = False
     is_complete: bool = False
     """Whether it ended by its own rules and not by a failure of its batch."""
@@ -73,6 +77,8 @@ class TransformersModel:
     max_concurrency: int = MAX_CONCURRENCY
     max_context_tokens: int | None = None
     """The longest prompt and reply together; None: the model's own limit."""
+    completion_template: str | None = None
+    """The chat template written out, with ``$prompt``; None: the tokenizer's own."""
     num_batches: int = 0
     """Batches generated so far: fewer than calls if some ran together."""
     _waiting: list[_Request] = field(default_factory=list)
@@ -103,7 +109,8 @@ class TransformersModel:
             raise ModelError(f"transformers:{self.path}: its batch failed")
         if not request.text.strip():
             raise ModelError(f"transformers:{self.path}: an empty reply")
-        return Reply(request.prefix + request.text, usage=Usage(1, len(request.ids), request.new_tokens))
+        usage = Usage(1, len(request.ids), request.new_tokens)
+        return Reply(request.prefix + request.text, usage=usage, is_truncated=request.is_truncated)
 
     async def close(self) -> None:
         """Nothing to close; the weights stay loaded while the model is in use."""
@@ -129,7 +136,7 @@ class TransformersModel:
 
     def _prepare(self, messages: Sequence[Message], settings: CallSettings, on_text: TextCallback | None) -> _Request:
         tokenizer, model = self._loaded
-        prompt = render_prompt(tokenizer, messages)
+        prompt = render_prompt(tokenizer, messages, self.completion_template)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         limit = self.max_context_tokens or getattr(model.config, "max_position_embeddings", None)
         if limit is not None and len(ids) + settings.max_tokens > limit:
@@ -201,7 +208,9 @@ class _StopAtReplyEnd:
     def _update(self, request: _Request, new_ids: list[int]) -> bool:
         """Process the latest token of a row; True if its reply ends there."""
         request.new_tokens = len(new_ids)
-        is_over = new_ids[-1] in self._end_ids or len(new_ids) >= request.settings.max_tokens
+        is_end_of_turn = new_ids[-1] in self._end_ids
+        is_over = is_end_of_turn or len(new_ids) >= request.settings.max_tokens
+        request.is_truncated = is_over and not is_end_of_turn
         may_act = request.settings.stop_at_action and ">" in self._tokenizer.decode(new_ids[-1:])
         is_update = request.on_text is not None and len(new_ids) % TOKENS_PER_UPDATE == 0
         if is_over or may_act or is_update:

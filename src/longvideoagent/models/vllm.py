@@ -22,7 +22,7 @@ from longvideoagent.models.spec import ModelSpec
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> VLLMModel:
     """The model of ``vllm:PATH``."""
-    return VLLMModel(spec.name, options.max_context_tokens)
+    return VLLMModel(spec.name, options.max_context_tokens, options.completion_template)
 
 
 class _StartedEngine(NamedTuple):
@@ -38,6 +38,8 @@ class VLLMModel:
     path: str
     max_context_tokens: int | None = None
     """The longest prompt and reply together; None: the model's own limit."""
+    completion_template: str | None = None
+    """The chat template written out, with ``$prompt``; None: the tokenizer's own."""
     _request_numbers: itertools.count[int] = field(default_factory=itertools.count)
     _started: _StartedEngine | None = field(default=None, init=False, repr=False, compare=False)
     """None until the first request, and after ``close``."""
@@ -53,7 +55,7 @@ class VLLMModel:
         engine, tokenizer = self._start()
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        prompt = render_prompt(tokenizer, messages)
+        prompt = render_prompt(tokenizer, messages, self.completion_template)
         prefix = reasoning_prefix(prompt)
         ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         completion = None
@@ -74,7 +76,8 @@ class VLLMModel:
             raise self._model_error(error) from error
         if completion is None or not completion.text.strip():
             raise ModelError(f"vllm:{self.path}: an empty reply")
-        return Reply(prefix + completion.text, usage=Usage(1, len(ids), len(completion.token_ids)))
+        usage = Usage(1, len(ids), len(completion.token_ids))
+        return Reply(prefix + completion.text, usage=usage, is_truncated=completion.finish_reason == "length")
 
     async def close(self) -> None:
         """Shut the engine down; the next request starts it again. It belongs to one event loop."""

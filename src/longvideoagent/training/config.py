@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from longvideoagent.agents.build import read_prompt
 from longvideoagent.agents.config import parse_toml
+from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
@@ -97,7 +97,7 @@ class Lora(BaseModel):
     target_modules: str | list[str] = "all-linear"
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(PromptConfig):
     """Fields that reinforcement learning and supervised fine-tuning share. Relative paths start at the working
     directory. Defaults are those of the public code where it gives one."""
 
@@ -110,7 +110,6 @@ class TrainingConfig(BaseModel):
     """The run folder."""
     style: Style = Style.CONTINUATION
     look_tag: LookTag = PUBLIC_CODE_LOOK_TAG
-    prompt_file: Path | None = None
     reward: str | dict[str, float] = "paper"
     """A preset of ``reward.REWARD_PRESETS``, or the weights themselves."""
     limits: TokenLimits = TokenLimits()
@@ -123,7 +122,7 @@ class TrainingConfig(BaseModel):
     """Steps between two checkpoints."""
     lora: Lora | None = None
     """None trains all weights."""
-    trl: dict[str, Any] = {}
+    trl: dict[str, Any] = Field(default_factory=dict)
     """Further fields of TRL's own configuration; not those that a field here sets."""
 
     @field_validator("trl")
@@ -151,8 +150,9 @@ class TrainingConfig(BaseModel):
 
     @property
     def prompt_format(self) -> PromptFormat:
-        """How the master's context is written. Raises DataError for a prompt file that cannot be read."""
-        return PromptFormat(self.style, read_prompt(self.prompt_file), self.look_tag)
+        """How the master's context is written and its replies are read. Raises DataError for a file that cannot be
+        used."""
+        return PromptFormat(self.style, self.read_layout(), self.look_tag, self.actions == "anywhere")
 
 
 class RLConfig(TrainingConfig):

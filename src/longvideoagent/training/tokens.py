@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG
 from longvideoagent.core.context import Style
+from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
@@ -45,12 +46,14 @@ _PROBE = "\n\n<information>\nA red  sign. \n</information>\n"
 
 @dataclass(frozen=True, slots=True)
 class PromptFormat:
-    """How the master's context is written; see ``core.context.messages``."""
+    """How the master's context is written and its replies are read; see ``core.context.messages``."""
 
     style: Style = Style.CONTINUATION
-    prompt: str | None = None
-    """The prompt template; None: the one that is shipped."""
+    layout: PromptLayout | None = None
+    """The wording; None: the default layout."""
     look_tag: str = PUBLIC_CODE_LOOK_TAG
+    actions_anywhere: bool = False
+    """See ``core.types.Reply``."""
 
 
 class TokenLimits(BaseModel):
@@ -187,13 +190,16 @@ class TokenRecord:
         usage = Usage(1, len(sequence.prompt_ids) + len(sequence.ids), len(ids))
         self._reply_ids = list(ids)
         sequence.add_sampled(ids, self._decode(ids), logprobs)
-        return Reply(self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True), usage=usage)
+        text = self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True)
+        ended_turn = bool(ids) and ids[-1] in self._special_ids
+        return Reply(text, usage=usage, is_truncated=not ended_turn, actions_anywhere=self._format.actions_anywhere)
 
     def _render(self, trace: Trace) -> str:
         """The whole context as text, with truncated observations."""
         prompt_format = self._format
-        chat = master_messages(self._truncate(trace), prompt_format.style, prompt_format.prompt, prompt_format.look_tag)
-        return render_prompt(self._tokenizer, chat)
+        chat = master_messages(self._truncate(trace), prompt_format.style, prompt_format.layout, prompt_format.look_tag)
+        template = "$prompt" if prompt_format.style is Style.RAW else None
+        return render_prompt(self._tokenizer, chat, template)
 
     def _continue_sequence(self, wanted: str, trace: Trace) -> _Continuation | None:
         """How the context ``wanted`` continues the current sequence, or None if a new sequence has to begin."""
@@ -298,5 +304,5 @@ def _truncate_clips(clips: Sequence[Clip], count: int, mark: str) -> list[Clip]:
         num_left -= len(kept)
         if rest and not is_marked:
             kept, is_marked = (*kept, Subtitle(rest[0].start_s, rest[0].end_s, mark)), True
-        truncated.append(replace(clip, subtitles=kept))
+        truncated.append(clip if len(kept) == len(clip.subtitles) else replace(clip, subtitles=kept, raw_text=""))
     return truncated

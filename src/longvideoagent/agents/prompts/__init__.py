@@ -1,41 +1,70 @@
-"""The shipped prompts, one file each; a run can name others."""
+"""The default layout, in ``layout.toml``, and layouts of the user's own."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
-from typing import assert_never
+from pathlib import Path
+from typing import Any
 
 from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.trace import Agents, Trace
+from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
+from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Message
+from longvideoagent.errors import DataError
 
 
 @cache
-def shipped_prompt(file: str) -> str:
-    """Return the text of a shipped prompt file, a ``string.Template``."""
-    return resources.files(__name__).joinpath(file).read_text(encoding="utf-8")
+def default_layout() -> PromptLayout:
+    """Return the layout that is used unless another one is given."""
+    text = resources.files(__name__).joinpath("layout.toml").read_text(encoding="utf-8")
+    return PromptLayout(**tomllib.loads(text))
 
 
-def master_prompt(agents: Agents) -> str:
-    """Return the shipped prompt of a master that can call these agents."""
-    match agents:
-        case Agents.NONE:
-            return shipped_prompt("master_without_agents.txt")
-        case Agents.GROUNDING:
-            return shipped_prompt("master_without_vision.txt")
-        case Agents.GROUNDING_VISION:
-            return shipped_prompt("master.txt")
-        case _:
-            assert_never(agents)
+def parse_layout(values: Mapping[str, Any]) -> PromptLayout:
+    """Return the default layout with some of its texts replaced. Raises ValueError, which names the field, for an
+    unknown field, a value that is not a text, and a template with an unknown ``$field``."""
+    for name, value in values.items():
+        if name not in LAYOUT_FIELDS:
+            raise ValueError(f"{name}: unknown field; there are {', '.join(LAYOUT_FIELDS)}")
+        kind = bool if name == "boxes_as_json" else str
+        if not isinstance(value, kind):
+            raise ValueError(f"{name}: not a {'boolean' if kind is bool else 'text'}; fix that field")
+    layout = replace(default_layout(), **values)
+    if problem := layout_problem(layout):
+        raise ValueError(problem)
+    return layout
+
+
+def read_layout(path: Path) -> PromptLayout:
+    """Read a layout from a TOML file; a text that it leaves out is the default one's. Raises DataError, naming line or
+    field, for a file that cannot be used."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a layout ({error}); check the path") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path}: not TOML ({error}); fix that line") from error
+    try:
+        return parse_layout(values)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def with_prompt(layout: PromptLayout, prompt: str) -> PromptLayout:
+    """Return the layout with another prompt for the master, whichever agents it can call."""
+    return replace(layout, prompt=prompt, prompt_without_vision="", prompt_without_agents="")
 
 
 def master_messages(
-    trace: Trace, style: Style = Style.TURNS, prompt: str | None = None, look_tag: str = PAPER_LOOK_TAG
+    trace: Trace, style: Style = Style.TURNS, layout: PromptLayout | None = None, look_tag: str = PAPER_LOOK_TAG
 ) -> list[Message]:
-    """Return the master's context before its next reply, with the shipped prompt unless ``prompt`` is given.
+    """Return the master's context before its next reply, by default in the default layout.
 
     See ``core.context.messages``.
     """
-    return messages(trace, master_prompt(trace.settings.agents) if prompt is None else prompt, style, look_tag)
+    return messages(trace, layout or default_layout(), style, look_tag)
