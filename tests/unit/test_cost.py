@@ -39,7 +39,8 @@ def sent(server: Server) -> tuple[int, int]:
     """Tokens of text sent, as the forecast counts them, and images."""
     bytes_sent = images = 0
     for request in server.requests:
-        for message in request["messages"]:
+        messages = request.get("messages") or [{"content": request["prompt"]}]
+        for message in messages:
             parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"]}]
             bytes_sent += sum(len(part.get("text", "").encode()) for part in parts)
             images += sum("image_url" in part for part in parts)

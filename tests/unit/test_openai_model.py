@@ -79,7 +79,7 @@ def test_stream_equals_whole_reply(template: str | None) -> None:
     with serving(say("so: <answer>a1", {"stop_reason": "</answer>"})) as (url, server):
         whole = asyncio.run(call(url, None))
         assert asyncio.run(call(url, updates.append)) == whole
-    assert whole == Reply("so: <answer>a1</answer>", usage=Usage(1, 7, 3))
+    assert whole == Reply("so: <answer>a1</answer>", usage=Usage(1, 7, 3), is_truncated=True)
     assert updates == ["so:", "so: <a", "so: <answ", "so: <answer>", "so: <answer>a1"]
     assert "stream" not in server.requests[0]
     assert server.requests[1]["stream_options"] == {"include_usage": True}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import Action, Answer, Invalid, Look, Relocate
 from longvideoagent.core.context import render_observation
-from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, parse
+from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, has_action, parse
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation, Subtitle, SystemNotice, VisionResult
 
@@ -55,13 +55,48 @@ def test_parse_first_action_outside_reasoning(reply: str, action: Action, though
         "I think it is a1.",
         "<answer>a1",
         "a1</answer>",
-        "<think>never closed <answer>a1</answer>",
+        "<think>never closed <answer>a1</answer> and so on",
+        "<think>never closed a1</answer>",
+        "<think>never closed <search></search>",
         "<answer>half <think>a1</think></answer> ",
         "<search>  </search>",
     ],
 )
 def test_parse_without_action_is_invalid(reply: str) -> None:
     assert isinstance(parse(reply).action, Invalid)
+
+
+def test_parse_unclosed_thought_that_ends_with_action() -> None:
+    reply = "<think>first <search>a lamp</search>, then <answer>a0</answer>; no: <answer>a1</answer>\n"
+    parsed = parse(reply)
+    assert parsed.action == Answer("a1")
+    assert parsed.text == reply.rstrip()
+    assert parsed.thought.endswith("no:")
+    assert isinstance(parse(reply, is_truncated=True).action, Invalid)
+    assert parse("<think>elsewhere <request_grounding/>").action == Relocate("")
+    assert not has_action("<think>maybe <answer>a1</answer>")  # it may go on
+
+
+@pytest.mark.parametrize(
+    ("reply", "action", "text"),
+    [
+        ("<think>x <answer>a1</answer> y", Answer("a1"), "<think>x <answer>a1</answer>"),
+        ("<answer>a1</answer> <search>q</search> z", Look("q"), "<answer>a1</answer> <search>q</search>"),
+        ("<answer>a1</answer><request_grounding></request_grounding>", Relocate(""), None),
+        ("<search>a\n<answer>a1</answer> b</search>", Look("a\n<answer>a1</answer> b"), None),
+        ("<visual_query>one</visual_query><search>two</search>", Look("one"), "<visual_query>one</visual_query>"),
+        ("<search>cut <answer>a2</answer>", Answer("a2"), None),
+    ],
+)
+def test_parse_anywhere(reply: str, action: Action, text: str | None) -> None:
+    parsed = parse(reply, anywhere=True)
+    assert parsed.action == action
+    assert parsed.text == (reply if text is None else text)
+
+
+def test_parse_anywhere_without_action() -> None:
+    assert isinstance(parse("</search> <search>", anywhere=True).action, Invalid)
+    assert isinstance(parse("<search>" * 200_000, anywhere=True).action, Invalid)
 
 
 def test_parse_drops_text_after_action() -> None:

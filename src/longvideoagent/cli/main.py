@@ -12,6 +12,7 @@ import typer
 
 from longvideoagent.cli.data import app as data_app
 from longvideoagent.cli.evaluate import app as eval_app
+from longvideoagent.cli.layout import app as layout_app
 from longvideoagent.cli.options import (
     DryRun,
     Grounding,
@@ -41,6 +42,7 @@ app = typer.Typer(
 
 app.add_typer(data_app)
 app.add_typer(eval_app)
+app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
 app.add_typer(web_app)
 

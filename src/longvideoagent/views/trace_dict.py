@@ -71,11 +71,13 @@ class ClipObservationDict(TypedDict):
 
 @_strict
 class VisionResultDict(TypedDict):
-    """The vision agent's reply; ``is_found`` is false where the frames do not show what was asked for."""
+    """The vision agent's reply; ``is_found`` is false where the frames do not show what was asked for. ``boxes`` are
+    the gold boxes of the clip, in runs that show them."""
 
     kind: Literal["vision"]
     text: str
     is_found: bool
+    boxes: NotRequired[str]
     evidence: tuple[Evidence, ...]
     usage: Usage
 
@@ -255,6 +257,7 @@ def _observation_to_dict(observation: Observation) -> ObservationDict:
             "kind": "vision",
             "text": observation.text,
             "is_found": observation.is_found,
+            "boxes": observation.boxes,
             "evidence": observation.evidence,
             "usage": observation.usage,
         }
@@ -297,7 +300,9 @@ def _clip_to_dict(clip: Clip) -> ClipDict:
 
 def _observation_from_dict(record: ObservationDict) -> Observation:
     if record["kind"] == "vision":
-        return VisionResult(record["text"], record["evidence"], record["usage"], record["is_found"])
+        return VisionResult(
+            record["text"], record["evidence"], record["usage"], record["is_found"], record.get("boxes", "")
+        )
     return _grounding_from_dict(record)
 
 
