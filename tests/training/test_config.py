@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.errors import DataError
-from longvideoagent.training.config import RLConfig, SftConfig, read_config
+from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig, read_config
+from longvideoagent.training.reward import REWARD_PRESETS
 from tests.plugins.training import ROOT, write_toml
 
 
@@ -57,21 +58,74 @@ def test_config_unknown_field_names_nearest(line: str, hint: str, tmp_path: Path
         read_config(path, RLConfig)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.stem)
+SHIPPED = {path.stem: path for path in sorted((ROOT / "configs").glob("*.toml")) if path.stem != "prices"}
+
+
+@pytest.mark.parametrize("path", SHIPPED.values(), ids=lambda path: path.stem)
 def test_config_shipped_files(path: Path) -> None:
     config = read_config(path, RLConfig)
     assert config.weights.correct == 1.0
     assert config.settings.max_rounds >= 4
-    if path.stem != "tiny-cpu":
-        rank = config.lora and config.lora.rank
-        assert (config.questions_per_step, rank, config.learning_rate) == (16, 128, 5e-6)
+    assert config.save_steps % config.updates_per_batch == 0
+    assert config.max_steps % config.updates_per_batch == 0
+    if path.stem == "tiny-cpu":
+        return
+    assert (config.lora and config.lora.rank, config.lora and config.lora.alpha) == (128, 64)
+    assert (config.learning_rate, config.trl["loss_type"], str(config.out)) == (5e-6, "dapo", f"runs/{path.stem}")
+    assert (ROOT / config.team).is_file()
 
 
-def test_config_shipped_verl_rollout() -> None:
-    limits = read_config(ROOT / "configs" / "verl" / "rollout.toml", RLConfig).limits
-    assert limits.model_dump() == {
-        "max_prompt_tokens": 12000, "max_response_tokens": 1500, "max_reply_tokens": 1024, "min_reply_tokens": 64,
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "algorithm", "batch", "limits", "rounds"),
+    [
+        ("qwen2.5-3b-grpo", "grpo", (401, 16, 8, 8, 25), (12_000, 12_000, 1500), 6),
+        ("qwen2.5-7b-grpo", "grpo", (401, 16, 8, 8, 25), (12_800, 12_800, 1500), 6),
+        ("qwen2.5-7b-grpo-newversion", "grpo", (401, 16, 8, 8, 25), (12_800, 1500, 1500), 5),
+        ("qwen2.5-7b-dapo", "dapo", (3001, 4, 2, 4, 50), (8100, 8100, 1500), 6),
+    ],
+)
+def test_config_values_of_public_scripts(
+    name: str, algorithm: str, batch: tuple[int, ...], limits: tuple[int, ...], rounds: int
+) -> None:
+    """Batches, questions a batch and an update, group and batches between checkpoints; prompt, response and reply."""
+    config = read_config(SHIPPED[name], RLConfig)
+    updates = config.updates_per_batch
+    assert batch == (
+        config.max_steps // updates,
+        config.questions_per_batch,
+        config.questions_per_step,
+        config.group_size(algorithm),
+        config.save_steps // updates,
+    )
+    assert limits == (
+        config.limits.max_prompt_tokens,
+        config.limits.max_response_tokens,
+        config.limits.max_reply_tokens,
+    )
+    assert (config.max_rounds, config.weights) == (rounds, REWARD_PRESETS["public"])
+    trl = {**ALGORITHMS[algorithm].trl_fields, **config.trl}
+    if algorithm == "dapo":
+        assert (trl["beta"], trl["epsilon"], trl["epsilon_high"], trl["delta"], trl["weight_decay"]) == (
+            0, 0.2, 0.28, 10, 0.1,
+        )  # fmt: skip
+        assert (config.overlong_buffer_tokens, config.overlong_penalty, config.max_generation_batches) == (4096, 1, 10)
+    else:
+        assert (trl["beta"], trl["epsilon"], trl["delta"], trl["weight_decay"]) == (0.001, 0.2, 3, 0.01)
+
+
+def test_config_values_of_paper() -> None:
+    config = read_config(SHIPPED["paper-qwen2.5-7b"], RLConfig)
+    assert (config.questions_per_batch, config.group_size("grpo"), config.max_steps) == (4, 4, 2000)
+    assert (config.max_rounds, config.weights) == (5, REWARD_PRESETS["paper"])
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"), [("rollout", (12_800, 1500, 1500, 64)), ("rollout-dapo", (8100, 8100, 1500, 64))]
+)
+def test_config_shipped_verl_rollout(name: str, limits: tuple[int, ...]) -> None:
+    config = read_config(ROOT / "configs" / "verl" / f"{name}.toml", RLConfig)
+    assert tuple(config.limits.model_dump().values()) == limits
+    assert config.weights == REWARD_PRESETS["public"]
 
 
 def test_config_muon_excludes_lora(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 
 from longvideoagent.agents.build import load_team
 from longvideoagent.core.outcome import Outcome
+from longvideoagent.errors import UsageError
 from longvideoagent.training.reward import RewardWeights, reward
-from longvideoagent.training.rollouts import RolloutResult, TrainingSample, run_rollouts
+from longvideoagent.training.rollouts import RolloutResult, RolloutTask, TrainingSample, run_rollouts
 from tests.plugins.training import ROOT
 from tests.plugins.trl import (
     CORRECT,
@@ -168,6 +170,50 @@ def test_trl_dapo_drops_equal_groups(random_model: Path, tmp_path: Path, monkeyp
     assert [any(mask) for mask in batches[0]["env_mask"]] == [False, False, True, True, False, False]
 
 
+def test_trl_dapo_replaces_equal_groups(random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as allowed; a group that is still equal is left out."""
+    from longvideoagent.training.trl import sample_prompt
+
+    sizes = {"per_device_train_batch_size": 4, "num_generations": 2, "max_steps": 1}
+    trainer, rollouts = make_test_trainer(random_model, tmp_path, "dapo", **sizes)
+    rollouts.max_generation_batches = 3
+    trainer.model.train()
+    equal, mixed = ([CORRECT], [CORRECT]), ([WRONG], [CORRECT])
+    for scripts, batches, learned in (
+        ([*equal, *mixed, *equal, *mixed], 3, [True] * 4),
+        ([*equal, *mixed, *equal, *equal], 3, [False, False, True, True]),
+        ([*mixed, *mixed], 1, [True] * 4),
+    ):
+        script_in_turn(rollouts, monkeypatch, scripts)
+        rows = rollouts([sample_prompt(0, rollouts.samples[0])] * 4, trainer)
+        assert [any(mask) for mask in rows["env_mask"]] == learned
+        assert rollouts.metrics["generation_batches"] == batches
+        assert len(rollouts.scored) == 4
+
+
+def script_in_turn(rollouts: Any, monkeypatch: pytest.MonkeyPatch, scripts: Sequence[Sequence[str]]) -> None:
+    """Make each rollout, of one batch after the other, sample the next of these scripts."""
+    left = list(scripts)
+    team, own = rollouts.team, rollouts.master_format
+
+    def run(tasks: Sequence[RolloutTask], *_: Any) -> list[RolloutResult]:
+        batch = [left.pop(0) for _ in tasks]
+        return asyncio.run(run_rollouts(tasks, team, ScriptedSampler(own.tokenizer, *batch), own))
+
+    monkeypatch.setattr(rollouts, "run", run)
+
+
+def test_trl_updates_per_batch(tmp_path: Path) -> None:
+    from longvideoagent.training.config import RLConfig
+    from longvideoagent.training.rl import trl_arguments
+
+    fields = {"model": "m", "data": "d", "rows": "r", "out": str(tmp_path), "questions_per_step": 8}
+    arguments = trl_arguments(RLConfig.model_validate({**fields, "updates_per_batch": 2}), "grpo")
+    assert (arguments["gradient_accumulation_steps"], arguments["steps_per_generation"]) == (8, 16)
+    with pytest.raises(UsageError, match="save_steps: 50 is not a multiple of updates_per_batch 3"):
+        trl_arguments(RLConfig.model_validate({**fields, "updates_per_batch": 3}), "grpo")
+
+
 def test_trl_outage_has_no_reward(random_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer, rollouts = make_test_trainer(random_model, tmp_path, team=team_with(DeadVision()), max_steps=1)
     script_replies(rollouts, monkeypatch, [LOOK], [RELOCATE, CORRECT], [WRONG], [LOOK])
@@ -228,8 +274,10 @@ def test_trl_overlong_penalty(tokenizer: Any) -> None:
     for limit, penalty in ((2 * length, 0.0), (round(length / 0.9), 0.5), (length, 1.0)):
         own = master_format(tokenizer, response=limit, reply=600)
         (result,) = asyncio.run(run_rollouts([TASK], load_team(), ScriptedSampler(tokenizer, [reply]), own))
-        rollouts = MasterRollouts([], load_team(), own, overlong_fraction=0.2)
+        rollouts = MasterRollouts([], load_team(), own, overlong_buffer_tokens=round(0.2 * limit))
         assert rollouts._penalty(result) == pytest.approx(penalty, abs=0.02)
+    rollouts = MasterRollouts([], load_team(), own, overlong_buffer_tokens=3 * limit, overlong_penalty=2.0)
+    assert rollouts._penalty(result) == 2.0
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -261,7 +309,9 @@ def test_trl_settings_of_public_code(
     assert args.use_bias_correction_kl is False  # plain low-variance KL
     assert (args.temperature, args.max_completion_length) == (1.0, 1500)
     assert rollouts.drops_equal_groups == (algorithm == "dapo")
-    assert rollouts.overlong_fraction == (0.2 if algorithm == "dapo" else 0)
+    limit = rollouts.master_format.limits.max_response_tokens
+    assert rollouts.overlong_buffer_tokens == (limit / 5 if algorithm == "dapo" else 0)
+    assert args.steps_per_generation == args.gradient_accumulation_steps
 
 
 def test_trl_vllm_arguments(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from longvideoagent.training.config import RLConfig, read_config
 from longvideoagent.training.reward import reward
 from longvideoagent.training.rollouts import MasterFormat, SampledTokens, run_rollouts
 from longvideoagent.training.rows import read_training_samples
+from tests.fakes.public_rows import write_public_rows
 from tests.plugins.training import ROOT, write_rl_config
 from tests.plugins.verl import compose, needs_verl, read_rows
 
@@ -119,6 +120,18 @@ def test_verl_rollout(make_config: MakeConfig, tokenizer: Any) -> None:
     }  # fmt: skip
     assert (output.extra_fields["min_global_steps"], output.extra_fields["max_global_steps"]) == (7, 7)
     assert output.num_turns == 4
+
+
+def test_verl_rollout_of_public_row(make_config: MakeConfig, tokenizer: Any, tmp_path: Path) -> None:
+    """Its first clip, its five options with an empty fifth, and its gold label."""
+    rows = write_public_rows(tmp_path / "public.parquet")
+    config = make_config(f"data.train_files={rows}")
+    for reply, total in (("so <answer>a2</answer>", 1.4), ("so <answer>a4</answer>", 0.4)):
+        output, engine = roll_out(config, tokenizer, read_rows(config, tokenizer)[0], reply)
+        assert output.reward_score == pytest.approx(total)
+        prompt = tokenizer.decode(engine.requests[0]["prompt_ids"])
+        assert "a0: A saw\na1: A kite\na2: A lantern\na3: A rope\na4:" in prompt
+        assert "The bakery is closed." in prompt
 
 
 @pytest.mark.parametrize("engine_name", ["vllm", "sglang"])
@@ -329,7 +342,8 @@ def test_verl_overlong_penalty_equals_trl(make_config: MakeConfig, tokenizer: An
     from longvideoagent.training.config import OVERLONG_FRACTION
     from longvideoagent.training.reward import overlong_penalty
 
-    config = make_config("data.max_response_length=64", name="dapo")
+    without_length = "reward.reward_kwargs.overlong_buffer_cfg.len=null"
+    config = make_config("data.max_response_length=64", without_length, name="dapo")
     assert config.reward.reward_kwargs.max_resp_len == 64
     path = Path(config.longvideoagent.config)
     path.write_text(path.read_text().replace("max_response_tokens = 900", "max_response_tokens = 64"))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from longvideoagent.training.config import RLConfig, read_config
 from tests.plugins.training import ROOT
 from tests.plugins.verl import compose, needs_verl
 
@@ -57,15 +58,21 @@ def test_verl_documented_commands(random_model: Path) -> None:
         model = (f"actor_rollout_ref.model.path={random_model}", "actor_rollout_ref.model.lora_rank=0")  # vLLM's ranks
         config = compose(options["--config-name"], *overrides, *model)
         validate_config(config, need_reference_policy(config), need_critic(config))
-        actor = config.actor_rollout_ref.actor
-        clip_ratios = (actor.clip_ratio_low, actor.clip_ratio_high)
-        group_size = config.actor_rollout_ref.rollout.n
+        actor, rollout, data = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout, config.data
+        is_dapo = options["--config-name"] == "dapo"
         nodes, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
-        summaries.append((nodes, gpus, group_size, clip_ratios, actor.use_kl_loss))
+        summaries.append((nodes, gpus, rollout.n, (actor.clip_ratio_low, actor.clip_ratio_high), actor.use_kl_loss))
         assert (actor.optim.lr, actor.kl_loss_coef, actor.kl_loss_type) == (5e-6, 0.001, "low_var_kl")
-        assert (config.data.max_prompt_length, config.data.max_response_length) == (12_000, 1_500)
-        assert (config.data.train_batch_size, config.algorithm.adv_estimator) == (16, "longvideoagent_grpo")
-        assert config.algorithm.filter_groups.enable is not actor.use_kl_loss
+        assert (actor.loss_agg_mode, config.algorithm.adv_estimator) == ("token-mean", "longvideoagent_grpo")
+        batch = (data.train_batch_size, actor.ppo_mini_batch_size, config.trainer.total_training_steps)
+        limits = (data.max_prompt_length, data.max_response_length, rollout.max_model_len)
+        update = (actor.optim.weight_decay, actor.clip_ratio_c, config.trainer.save_freq)
+        assert batch == ((4, 2, 3001) if is_dapo else (16, 8, 401))
+        assert limits == ((8100, 8100, 16200) if is_dapo else (12800, 1500, 14300))
+        assert update == ((0.1, 10.0, 50) if is_dapo else (0.01, 3.0, 25))
+        assert config.algorithm.filter_groups.enable is is_dapo
+        own = read_config(ROOT / "configs" / "verl" / Path(overrides[0].partition("=")[2]).name, RLConfig).limits
+        assert (own.max_prompt_tokens, own.max_response_tokens) == limits[:2]
     assert summaries == [
         (1, 8, 8, (0.2, 0.2), True),
         (2, 8, 8, (0.2, 0.2), True),

@@ -24,11 +24,12 @@ from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
 from longvideoagent.training.tokens import Count, PromptFormat, TokenLimits
 
 PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
 ConfigT = TypeVar("ConfigT", bound="TrainingConfig")
 
 OVERLONG_FRACTION = 0.2
-"""The last fraction of the response limit in which DAPO's overlong penalty grows; the public code does not give
-one."""
+"""The last fraction of the response limit in which DAPO's overlong penalty grows, unless overlong_buffer_tokens says
+otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Algorithm:
     drops_equal_groups: bool = False
     """Whether groups with equal rewards are left out of the loss."""
     overlong_fraction: float = 0.0
-    """The last fraction of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
+    """The last fraction of the response limit in which the overlong penalty grows; 0: no penalty."""
 
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
@@ -72,12 +73,12 @@ _OWNED_FIELDS: Mapping[str, str] = MappingProxyType(
         "num_generations": "num_generations",
         "per_device_train_batch_size": "per_device_batch_size",
         "gradient_accumulation_steps": "questions_per_step",
-        "generation_batch_size": "questions_per_step",
-        "steps_per_generation": "questions_per_step",
+        "generation_batch_size": "updates_per_batch",
         "max_completion_length": "limits",
         "vllm_max_model_length": "limits",
         "learning_rate": "learning_rate",
         "temperature": "temperature",
+        "steps_per_generation": "updates_per_batch",
         "seed": "seed",
         "save_steps": "save_steps",
         "use_vllm": "vllm_gpu_memory_utilization",
@@ -175,8 +176,19 @@ class RLConfig(TrainingConfig):
     max_rounds: Count = DEFAULT_MAX_ROUNDS
     window: Count = 1
     questions_per_step: Count = 16
+    """Questions of one optimizer step (verl's ppo_mini_batch_size)."""
+    updates_per_batch: Count = 1
+    """Optimizer steps with the rollouts of one batch, which has this many times ``questions_per_step`` questions
+    (verl's train_batch_size)."""
     num_generations: Annotated[int | None, Field(ge=2)] = None
     """Rollouts of each question (the group); None: the algorithm's default."""
+    max_generation_batches: Count = 1
+    """How often rollouts are sampled for one batch at most: DAPO replaces groups with equal rewards by rollouts of
+    other questions before it leaves them out. 1: it replaces none."""
+    overlong_buffer_tokens: Count | None = None
+    """The last tokens of the response limit, in which the overlong penalty grows. None: the algorithm's fraction."""
+    overlong_penalty: NonNegativeFloat = 1.0
+    """The overlong penalty at the response limit."""
     temperature: PositiveFloat = 1.0
     vllm_gpu_memory_utilization: Annotated[float | None, Field(gt=0, lt=1)] = None
     """Fraction of the GPU's memory for a vLLM in the trainer's process, which then samples; None: transformers
@@ -195,6 +207,11 @@ class RLConfig(TrainingConfig):
     def group_size(self, algorithm: str) -> int:
         """Rollouts of each question."""
         return self.num_generations or int(ALGORITHMS[algorithm].trl_fields["num_generations"])
+
+    @property
+    def questions_per_batch(self) -> int:
+        """Questions whose rollouts are sampled together."""
+        return self.questions_per_step * self.updates_per_batch
 
     def rollouts_per_step(self, algorithm: str) -> int:
         """Rollouts of one optimizer step, over all devices."""

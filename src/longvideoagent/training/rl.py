@@ -45,7 +45,15 @@ def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress)
     check_prompts(config.rows, samples.train, master_format)
     if config.eval_rows is not None:
         check_prompts(config.eval_rows, samples.eval, master_format)
-    rollouts = MasterRollouts(samples.train, load_team(config.team, cache_path()), master_format, config.weights)
+    rollouts = MasterRollouts(
+        samples.train,
+        load_team(config.team, cache_path()),
+        master_format,
+        config.weights,
+        max_generation_batches=config.max_generation_batches,
+        overlong_buffer_tokens=config.overlong_buffer_tokens,
+        overlong_penalty=config.overlong_penalty,
+    )
     try:
         trainer = make_trainer(model, rollouts, algorithm, trl_arguments(config, algorithm), lora_config(config.lora))
     except (ValueError, TypeError) as error:  # how peft and TRL report settings that contradict each other
@@ -54,7 +62,8 @@ def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress)
         run_dir.claim(run_settings(config, algorithm))
 
     def step_metrics(step: int) -> Mapping[str, float]:
-        if rollouts.scored and is_main_process():
+        is_new = (step - 1) % config.updates_per_batch == 0
+        if is_new and rollouts.scored and is_main_process():
             run_dir.append(ROLLOUTS, {"step": step, "trace": trace_to_dict(rollouts.scored[0].result.trace)})
         return rollouts.metrics
 
@@ -85,11 +94,10 @@ def read_samples(config: RLConfig) -> Samples:
     data = open_dataset(config.data, config.split, config.data_options)
     train = read_training_samples(config.rows, data, config.settings)
     eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
-    needed = config.questions_per_step
+    needed = config.questions_per_batch
     if len(train) < needed:  # TRL drops an incomplete batch, and would train on nothing
-        raise UsageError(
-            f"{config.rows}: {len(train)} questions, questions_per_step {needed}; lower questions_per_step"
-        )
+        batch = f"questions_per_step {needed}" if config.updates_per_batch == 1 else f"{needed} for a batch"
+        raise UsageError(f"{config.rows}: {len(train)} questions, {batch}; lower questions_per_step")
     shared = {sample.video_id for sample in train} & {sample.video_id for sample in eval_}
     if shared:
         raise UsageError(f"{config.eval_rows}: video {min(shared)} is in rows, too; export the rows again")
@@ -107,7 +115,11 @@ def check_prompts(rows: Path, samples: Sequence[TrainingSample], master_format: 
 
 
 def trl_arguments(config: RLConfig, algorithm: str) -> dict[str, Any]:
-    """The configuration as fields of TRL's GRPOConfig. Raises UsageError for rollouts that processes cannot share."""
+    """The configuration as fields of TRL's GRPOConfig. Raises UsageError for rollouts that processes cannot share, and
+    for checkpoints inside a batch, which no run could resume from."""
+    if config.save_steps % config.updates_per_batch:
+        batch = f"updates_per_batch {config.updates_per_batch}"
+        raise UsageError(f"save_steps: {config.save_steps} is not a multiple of {batch}; change one of them")
     group_size = config.group_size(algorithm)
     per_device = config.per_device_batch_size or group_size
     vllm = {
@@ -122,6 +134,7 @@ def trl_arguments(config: RLConfig, algorithm: str) -> dict[str, Any]:
         "num_generations": group_size,
         "per_device_train_batch_size": per_device,
         "gradient_accumulation_steps": accumulation,
+        "steps_per_generation": accumulation * config.updates_per_batch,
         "max_steps": config.max_steps,
         "max_completion_length": config.limits.max_response_tokens,
         "learning_rate": config.learning_rate,

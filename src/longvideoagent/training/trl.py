@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -50,9 +51,13 @@ class MasterRollouts:
     master_format: MasterFormat
     weights: RewardWeights = field(default_factory=lambda: REWARD_PRESETS["paper"])
     drops_equal_groups: bool = False
-    """Whether groups with equal rewards are left out of the loss (DAPO's dynamic sampling, without sampling again)."""
-    overlong_fraction: float = 0.0
-    """The last fraction of the response limit in which the overlong penalty grows to 1; 0: no penalty."""
+    """Whether groups with equal rewards are replaced and else left out of the loss (DAPO's dynamic sampling)."""
+    max_generation_batches: int = 1
+    """See ``RLConfig``."""
+    overlong_buffer_tokens: int | None = None
+    """The last tokens of the response limit in which the overlong penalty grows. None: the algorithm's fraction."""
+    overlong_penalty: float = 1.0
+    """The overlong penalty at the response limit."""
     scored: Sequence[ScoredRollout] = ()
     """The last batch of this process."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -61,20 +66,44 @@ class MasterRollouts:
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
         """One rollout per prompt; TRL repeats a prompt for each member of its group. A rollout without a reward gets
         mask 0 for all its tokens."""
-        samples = [self.samples[prompt[0][SAMPLE_INDEX]] for prompt in prompts]
-        results = self.run([sample.task for sample in samples], trainer, trainer.args.temperature)
-        self.scored = [self._score(sample, result) for sample, result in zip(samples, results, strict=True)]
-        self.metrics = mean_metrics(self.scored)
-        totals = [
-            None if rollout.reward is None else rollout.reward.total - self._penalty(rollout.result)
-            for rollout in self.scored
+        scored = self._run_scored([self.samples[prompt[0][SAMPLE_INDEX]] for prompt in prompts], trainer)
+        is_filtered = self.drops_equal_groups and trainer.model.training
+        is_equal = [False] * len(scored)
+        num_batches = 1
+        if is_filtered:
+            groups = _Groups.gather([self._total(rollout) for rollout in scored], trainer)
+            while any(groups.is_equal) and num_batches < self.max_generation_batches:
+                drawn = self._draw_samples(groups, num_batches, trainer)
+                again = iter(self._run_scored([sample for sample in drawn if sample is not None], trainer))
+                scored = [old if sample is None else next(again) for old, sample in zip(scored, drawn, strict=True)]
+                groups = _Groups.gather([self._total(rollout) for rollout in scored], trainer)
+                num_batches += 1
+            is_equal = [groups.is_equal[group] for group in groups.own]
+        self.scored = scored
+        self.metrics = {**mean_metrics(scored), "generation_batches": num_batches}
+        totals = [self._total(rollout) for rollout in scored]
+        rows = [
+            self._trl_row(rollout.result, is_learned=total is not None and not equal)
+            for rollout, total, equal in zip(scored, totals, is_equal, strict=True)
         ]
-        is_learned = [total is not None for total in totals]
-        if self.drops_equal_groups and trainer.model.training:
-            is_equal = _has_equal_group(totals, trainer)
-            is_learned = [learned and not equal for learned, equal in zip(is_learned, is_equal, strict=True)]
-        rows = [self._trl_row(result, is_learned=learned) for result, learned in zip(results, is_learned, strict=True)]
         return {**{name: [row[name] for row in rows] for name in rows[0]}, "rollout_reward": totals}
+
+    def _run_scored(self, samples: Sequence[TrainingSample], trainer: Any) -> list[ScoredRollout]:
+        results = self.run([sample.task for sample in samples], trainer, trainer.args.temperature)
+        return [self._score(sample, result) for sample, result in zip(samples, results, strict=True)]
+
+    def _total(self, rollout: ScoredRollout) -> float | None:
+        """The reward that TRL gets; None without one."""
+        return None if rollout.reward is None else rollout.reward.total - self._penalty(rollout.result)
+
+    def _draw_samples(self, groups: _Groups, num_batches: int, trainer: Any) -> list[TrainingSample | None]:
+        """For each of this process's rollouts, the sample to roll out in its place, or None to keep it. All processes
+        draw the same sample for a group."""
+        seed = f"{trainer.args.seed} {trainer.state.global_step} {num_batches}"
+        return [
+            random.Random(f"{seed} {group}").choice(self.samples) if groups.is_equal[group] else None
+            for group in groups.own
+        ]
 
     def run(self, tasks: Sequence[RolloutTask], trainer: Any, temperature: float) -> list[RolloutResult]:
         """Rollouts of the tasks with the trainer's model as it is now."""
@@ -112,7 +141,7 @@ class MasterRollouts:
         """At least 0."""
         limit = self.master_format.limits.max_response_tokens
         length = max((len(sequence.ids) for sequence in result.sequences), default=0)
-        return overlong_penalty(length, limit, self.overlong_fraction * limit)
+        return self.overlong_penalty * overlong_penalty(length, limit, self.overlong_buffer_tokens or 0)
 
     def _trl_row(self, result: RolloutResult, *, is_learned: bool) -> dict[str, Any]:
         """A rollout as TRL takes it: one prompt, one completion. Raises UsageError for several sequences."""
@@ -147,16 +176,25 @@ def _metrics_row(scored: ScoredRollout) -> dict[str, float]:
     return {**action_counts(scored.result.trace), **parts, "accuracy": accuracy}
 
 
-def _has_equal_group(totals: Sequence[float | None], trainer: Any) -> list[bool]:
-    """For each of this process's rollouts, whether all rewards of its group are equal. Groups follow one another over
-    the processes in the order of their ranks, so a group may lie in two of them."""
-    from accelerate.utils import gather_object
+class _Groups(NamedTuple):
+    """The groups of a batch. They follow one another over the processes in the order of their ranks, so a group may
+    lie in two of them."""
 
-    all_totals = gather_object(list(totals))
-    size, start = trainer.num_generations, trainer.accelerator.process_index * len(totals)
-    groups = [all_totals[first : first + size] for first in range(0, len(all_totals), size)]
-    is_equal = [len({total for total in group if total is not None}) <= 1 for group in groups]
-    return [is_equal[(start + index) // size] for index in range(len(totals))]
+    is_equal: list[bool]
+    """For each group of the batch, whether all of its rewards are equal."""
+    own: list[int]
+    """The group of each of this process's rollouts."""
+
+    @classmethod
+    def gather(cls, totals: Sequence[float | None], trainer: Any) -> _Groups:
+        """The groups of the rewards of all processes."""
+        from accelerate.utils import gather_object
+
+        all_totals = gather_object(list(totals))
+        size, start = trainer.num_generations, trainer.accelerator.process_index * len(totals)
+        groups = [all_totals[first : first + size] for first in range(0, len(all_totals), size)]
+        is_equal = [len({total for total in group if total is not None}) <= 1 for group in groups]
+        return cls(is_equal, [(start + index) // size for index in range(len(totals))])
 
 
 def rollout_reward(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:  # noqa: ARG001
@@ -179,7 +217,10 @@ def make_trainer(
     from trl import GRPOConfig, GRPOTrainer
 
     row = ALGORITHMS[algorithm]
-    rollouts.drops_equal_groups, rollouts.overlong_fraction = row.drops_equal_groups, row.overlong_fraction
+    rollouts.drops_equal_groups = row.drops_equal_groups
+    if rollouts.overlong_buffer_tokens is None:
+        limit = rollouts.master_format.limits.max_response_tokens
+        rollouts.overlong_buffer_tokens = round(row.overlong_fraction * limit)
     prompts = [sample_prompt(index, sample) for index, sample in enumerate(rollouts.samples)]
     return GRPOTrainer(
         model=model,
