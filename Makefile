@@ -5,8 +5,9 @@ READY := .venv/.ready
 TORCH := .venv/.torch
 VERL := .venv-verl
 DOCS := .venv/.docs
-# Two workers: a file stays on one of them, so that what its tests share is made once.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+# Two workers: a file stays on one of them, so that what its tests share is made once. Files run in the order of
+# testpaths, the longest first, so that no worker is idle at the end.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 COVERAGE ?=
 
 .PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-slow test-verl train-demo web
@@ -25,7 +26,7 @@ test: $(READY)
 
 # Without a browser, a server or a process: for the edit loop.
 test-fast: $(READY)
-	$(PYTEST) --fast tests/unit tests/cli
+	$(PYTEST) --fast tests/cli tests/unit
 
 test-all: $(READY) $(TORCH)
 	$(PYTEST) -m ""
