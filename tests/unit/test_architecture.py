@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,19 @@ LAYERS = [
 ]
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
+
+
 def package(path: Path) -> str:
     return path.relative_to(SOURCE).with_suffix("").parts[0]
 
 
 def imports(path: Path) -> Iterator[str]:
     """The modules of this project that a file imports, anywhere in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("longvideoagent"):
             yield node.module
         if isinstance(node, ast.Import):
@@ -94,11 +101,7 @@ def test_imports_no_cycle() -> None:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    yield from (
-        node
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    yield from (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, *, with_parameters: bool) -> int:
@@ -155,7 +158,7 @@ def test_core_no_io() -> None:
     banned = {"open", "print", "time", "asyncio", "logging", "random", "os", "pathlib", "socket"}
     for path in (SOURCE / "core").glob("*.py"):
         used: set[str] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             match node:
                 case ast.Import(names=names):
                     used |= {alias.name.split(".")[0] for alias in names}

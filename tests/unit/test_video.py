@@ -34,10 +34,16 @@ def make(kind: str, folder: Path, times_ms: list[int]) -> Path:
     return path
 
 
-@pytest.fixture(params=KINDS)
-def reader(request: pytest.FixtureRequest, tmp_path: Path) -> VideoReader:
+@pytest.fixture(scope="module", params=KINDS)
+def four_seconds(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds at 25 frames a second, in every kind of video."""
+    return make(request.param, tmp_path_factory.mktemp("four"), list(range(0, 4000, 40)))
+
+
+@pytest.fixture
+def reader(four_seconds: Path) -> VideoReader:
     """Four seconds at 25 frames a second through every reader."""
-    return open_reader(make(request.param, tmp_path, list(range(0, 4000, 40))), frames_per_s=25)
+    return open_reader(four_seconds, frames_per_s=25)
 
 
 def test_reader_duration(reader: VideoReader) -> None:
