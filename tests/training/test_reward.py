@@ -75,6 +75,14 @@ def test_reward_presets(replies: tuple[str, ...], paper: float, public: float) -
     assert total(REWARD_PRESETS["public"], *replies) == pytest.approx(public)
 
 
+def test_reward_of_empty_option() -> None:
+    """The rows of the public converter have an empty fifth option."""
+    trace = make_trace("so <answer>a2</answer>", options=("red", "green", ""))
+    earned = reward(trace, GOLD, REWARD_PRESETS["public"])
+    assert earned is not None
+    assert earned.total == pytest.approx(0.4)
+
+
 def test_reward_costs() -> None:
     replies = ("<search>x</search>", "<request_grounding/>", "<request_grounding/>", "<answer>a1</answer>")
     assert total(ALL_PARTS, *replies) == pytest.approx(4 + 100 + 1000 - 0.25 - 2 * 0.5)

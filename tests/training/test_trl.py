@@ -174,8 +174,7 @@ def test_trl_dapo_replaces_equal_groups(random_model: Path, tmp_path: Path, monk
     """As often as allowed; a group that is still equal is left out."""
     from longvideoagent.training.trl import sample_prompt
 
-    sizes = {"per_device_train_batch_size": 4, "num_generations": 2, "max_steps": 1}
-    trainer, rollouts = make_test_trainer(random_model, tmp_path, "dapo", **sizes)
+    trainer, rollouts = make_test_trainer(random_model, tmp_path, "dapo", num_generations=2, max_steps=1)
     rollouts.max_generation_batches = 3
     trainer.model.train()
     equal, mixed = ([CORRECT], [CORRECT]), ([WRONG], [CORRECT])

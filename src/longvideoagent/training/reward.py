@@ -73,10 +73,11 @@ def reward(trace: Trace, gold_option: int, weights: RewardWeights) -> Reward | N
         raise ValueError("the rollout has not ended")
     if trace.outcome is Outcome.FAILED:
         return None
+    has_answer = bool(trace.answer) or trace.option_index is not None  # the option itself may be an empty text
     return Reward(
         action=weights.action * sum(map(is_single_action, trace.rounds)),
         reasoning=weights.reasoning * any(round_.thought for round_ in trace.rounds),
-        answer=weights.answer * (trace.answer_round is not None and bool(trace.answer)),
+        answer=weights.answer * (trace.answer_round is not None and has_answer),
         correct=weights.correct * score(trace, gold_option).correct,
         cost=-sum(weights.cost_of(round_.action) for round_ in trace.rounds),
     )
