@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
 from tests.fakes.release import some_questions, write_release
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
+    from playwright.sync_api import ConsoleMessage, Dialog, Error, Page, Request, Route
 
     from tests.plugins.web_server import RunningServer
 
@@ -34,6 +35,7 @@ CHROMIUM_ARGS = (
     "--disable-component-update",
 )
 TIMEOUT_MS = 60_000
+ColorScheme = Literal["light", "dark"]
 
 needs_browser = [
     pytest.mark.browser,
@@ -48,54 +50,79 @@ IS_SHOWN_AT = """time_s => {
 
 
 class OpenPage(Protocol):
-    """Opens the page of a server at a path; ``options`` are those of a browser context."""
+    """Opens the page of a server at a path."""
 
-    def __call__(self, server: RunningServer, path: str = "/", width_px: int = 1280, **options: Any) -> Page: ...
+    def __call__(
+        self, server: RunningServer, path: str = "/", width_px: int = 1280, scheme: ColorScheme = "light"
+    ) -> Page: ...
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium. Its event loop runs in the thread of the tests until the module ends."""
+@contextmanager
+def chromium_tab() -> Iterator[Page]:
+    """A tab of Chromium. Its event loop runs in this thread until the tab is closed."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        yield chromium
+        page = chromium.new_context(reduced_motion="reduce").new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        yield page
         chromium.close()
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
+def open_page(tab: Page) -> Iterator[OpenPage]:
     """Asserts at the end that the pages had no errors and made no requests to other servers."""
     errors: list[str] = []
-    contexts: list[BrowserContext] = []
+    listeners: list[tuple[Any, Callable[[Any], None]]] = []
 
-    def open_page(server: RunningServer, path: str = "/", width_px: int = 1280, **options: Any) -> Page:
-        viewport = {"width": width_px, "height": 900}
-        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if _is_error(message.text) else None)
-        page.on("dialog", lambda dialog: errors.append(dialog.message))
-        page.on("request", lambda request: errors.append(request.url) if _is_foreign(request.url, server) else None)
-        page.goto(server.url + path)
-        return page
+    def open_page(server: RunningServer, path: str = "/", width_px: int = 1280, scheme: ColorScheme = "light") -> Page:
+        _leave(tab, server)
+        if not listeners:
+            listeners.extend(_error_listeners(server, errors))
+            for event, listener in listeners:
+                tab.on(event, listener)
+        tab.set_viewport_size({"width": width_px, "height": 900})
+        tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        tab.goto(server.url + path)
+        return tab
 
     yield open_page
-    for context in contexts:
-        context.close()
+    tab.unroute_all(behavior="ignoreErrors")
+    for event, listener in listeners:
+        tab.remove_listener(event, listener)
     assert not errors
 
 
-def _is_error(message: str) -> bool:
-    return "Content Security Policy" in message or "Uncaught" in message
+def _leave(tab: Page, server: RunningServer) -> None:
+    """Leave the page of another test, and keep nothing that it has stored.
+
+    One tab serves all tests, because a new one costs more CPU time than a test. Pages of the same host share a process.
+    """
+    tab.goto(f"{server.url}/api/health")
+    tab.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+    tab.context.clear_cookies()
+    tab.mouse.move(0, 0)
 
 
-def _is_foreign(url: str, server: RunningServer) -> bool:
-    return not url.startswith((server.url, "data:", "blob:"))
+def _error_listeners(server: RunningServer, errors: list[str]) -> list[tuple[Any, Callable[[Any], None]]]:
+    def on_console(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "Uncaught" in message.text:
+            errors.append(message.text)
+
+    def on_dialog(dialog: Dialog) -> None:
+        errors.append(dialog.message)
+        dialog.dismiss()
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((server.url, "data:", "blob:")):
+            errors.append(request.url)
+
+    def on_page_error(error: Error) -> None:
+        errors.append(str(error))
+
+    return [("console", on_console), ("dialog", on_dialog), ("request", on_request), ("pageerror", on_page_error)]
 
 
 @pytest.fixture

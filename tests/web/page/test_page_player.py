@@ -98,7 +98,7 @@ def test_timeline_mouse_and_keys(library: Path, open_page: OpenPage) -> None:
 @pytest.mark.slow
 @pytest.mark.shared
 def test_real_footage_mouse_only(tmp_path: Path, open_page: OpenPage) -> None:
-    footage = Path(__file__).resolve().parents[3] / "shared" / "media" / "tears-of-steel-battle-clip-medium.webm"
+    footage = Path(__file__).resolve().parents[4] / "shared" / "media" / "tears-of-steel-battle-clip-medium.webm"
     shutil.copy(footage, tmp_path / "battle.webm")
     with serving(tmp_path, {"offline": load_team()}) as server:
         page = open_page(server)

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.plugins.browser import OpenPage, ask_on_page, needs_browser, tab_to
+from tests.plugins.browser import ColorScheme, OpenPage, ask_on_page, needs_browser, tab_to
 from tests.plugins.hostile import HOSTILE
 from tests.plugins.web_jobs import scripted_team
 from tests.plugins.web_server import RunningServer, serving
@@ -71,12 +71,14 @@ def views(server: RunningServer) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_layout_accessible_without_overflow(scheme: str, run_library: Path, library: Path, open_page: OpenPage) -> None:
+def test_layout_accessible_without_overflow(
+    scheme: ColorScheme, run_library: Path, library: Path, open_page: OpenPage
+) -> None:
     shutil.copytree(library, run_library, dirs_exist_ok=True)
     with serving(run_library) as server:
         for width in (1280, 400):
             for view, last_shown in views(server).items():
-                page = open_page(server, f"/{view}", width, color_scheme=scheme)
+                page = open_page(server, f"/{view}", width, scheme)
                 expect(page.locator(last_shown).first).to_be_visible()
                 violations = Axe().run(page).response["violations"]
                 serious = [
@@ -86,7 +88,6 @@ def test_layout_accessible_without_overflow(scheme: str, run_library: Path, libr
                 ]
                 assert not serious, (view, width)
                 assert not page.evaluate(HAS_OVERFLOW), (view, width)
-                page.close()
 
 
 def test_hostile_text_shown_as_text(tmp_path: Path, short_video: Path, open_page: OpenPage) -> None:
