@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.server.app import create_app
-from longvideoagent.server.server import open_library
+from longvideoagent.server.server import listen, open_library
 
 TIMEOUT_S = 300
 """Only reached by a failing test, however busy the machine is."""
@@ -92,7 +91,7 @@ class RunningServer:
 @contextmanager
 def running(app: ASGIApp) -> Iterator[RunningServer]:
     """The application behind a real server on a free port of this machine."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen("127.0.0.1", 0, None, warn=lambda _: None)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

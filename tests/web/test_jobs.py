@@ -198,7 +198,7 @@ def test_actions_match_traces(library: Path) -> None:
 def test_job_server_killed(library: Path, tmp_path: Path) -> None:
     command = [str(LVA), "serve", "--library", str(library), "--port", "0", "--concurrency", "1"]
     (library / "a.srt").unlink()
-    write_video(library / "a.mp4", range(0, 120_000, 200), size=(640, 480))
+    write_video(library / "a.mp4", range(0, 600_000, 4000))  # its screen text takes many seconds to read
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
         url = next(word for word in process.stderr.readline().split() if word.startswith("http"))
@@ -214,7 +214,7 @@ def test_job_server_killed(library: Path, tmp_path: Path) -> None:
 
 def test_server_interrupted_while_job_runs(library: Path) -> None:
     (library / "a.srt").unlink()
-    write_video(library / "a.mp4", range(0, 600_000, 500), size=(640, 480))  # its screen text takes minutes to read
+    write_video(library / "a.mp4", range(0, 600_000, 4000))  # its screen text takes many seconds to read
     command = [str(LVA), "serve", "--library", str(library), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
