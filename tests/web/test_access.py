@@ -178,7 +178,8 @@ def test_serve_port_in_use(tmp_path: Path) -> None:
     assert (done.returncode, "give another --port" in done.stderr) == (2, True), done.stderr
 
 
-def test_openapi_description_holds(tmp_path: Path, short_video: Path) -> None:
+@pytest.mark.parametrize("num_examples", [3, pytest.param(25, marks=pytest.mark.slow)])
+def test_openapi_description_holds(num_examples: int, tmp_path: Path, short_video: Path) -> None:
     """For any request, the response is one that the OpenAPI description names, and the server stays up."""
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     app = create_app(open_library(tmp_path, None), {"offline": load_team()}, max_upload_bytes=10_000)
@@ -190,7 +191,7 @@ def test_openapi_description_holds(tmp_path: Path, short_video: Path) -> None:
             tested: Any = operation.ok()  # type: ignore[union-attr]
 
             @given(case=tested.as_strategy(), is_known=st.booleans())
-            @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=num_examples, deadline=None, suppress_health_check=list(HealthCheck))
             def holds(case: Any, is_known: bool) -> None:
                 if is_known:
                     case.path_parameters.update({k: v for k, v in known.items() if k in case.path_parameters})
