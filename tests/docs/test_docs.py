@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,6 +31,7 @@ from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.models.base import TokenPrice
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import write_frames, write_release
+from tests.plugins.cli import Completed, lva, lva_process, lva_server
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,11 +57,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 COMMANDS = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
 
 
+@pytest.mark.parametrize("run", [lva, pytest.param(lva_process, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("lva ")])
-def test_readme_lva_commands(command: str, workplace: Path) -> None:
-    arguments = shlex.split(command)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(arguments, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
+def test_readme_lva_commands(command: str, run: Callable[..., Completed], workplace: Path) -> None:
+    done = run(*shlex.split(command)[1:], cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -127,34 +129,21 @@ SCRIPT = blocks(ROOT / "docs" / "web.md", "python")[0]
 def test_web_doc_servers_start(line: str, workplace: Path, tmp_path: Path) -> None:
     shutil.copytree(workplace, tmp_path / "talks")
     (tmp_path / "team.toml").write_text("")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    is_http = "serve" in line or "--http" in line
-    command = [*shlex.split(line), *(["--port", "0"] if is_http else [])]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdin=pipe, stderr=pipe, stdout=pipe, text=True
-    ) as run:
-        if is_http:
-            assert run.stderr is not None
-            line_read = ""
-            while "http://" not in line_read:
-                line_read = run.stderr.readline()
-                assert line_read, "the server has ended"
-            if line == SERVER_COMMANDS[0]:
-                run_web_script(line_read)
-            run.terminate()
-        else:
-            _, stderr = run.communicate()
-            assert (run.returncode, stderr) == (0, "")
-
-
-def run_web_script(line: str) -> None:
-    """Run the document's script against the server whose address a line names."""
-    (url,) = re.findall(r"http://[\d.:]+", line)
-    script = SCRIPT.replace("http://127.0.0.1:7860", url)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    arguments = shlex.split(line)[1:]
+    if "serve" not in line and "--http" not in line:
+        done = lva_process(*arguments, cwd=tmp_path, stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stderr) == (0, "")
+    elif line == SERVER_COMMANDS[0]:
+        done = lva_server(*arguments, "--port", "0", cwd=tmp_path, use=run_web_script)
+        assert "event: end" in done.stdout
+    else:
+        done = lva_server(*arguments, "--port", "0", cwd=tmp_path, use=httpx.get)
     assert done.returncode == 0, done.stderr
-    assert "event: end" in done.stdout
+
+
+def run_web_script(url: str) -> None:
+    """Run the document's script against a server."""
+    exec(SCRIPT.replace("http://127.0.0.1:7860", url), {})
 
 
 def test_evaluation_doc_metrics_complete() -> None:
@@ -198,11 +187,11 @@ def test_readme_commands_covered() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"lva", "make", "pip"}
 
 
-def test_readme_python(workplace: Path) -> None:
+def test_readme_python(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks(ROOT / "README.md", "python")
-    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "answered" in done.stdout
+    monkeypatch.chdir(workplace)
+    exec(code, {})
+    assert "answered" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
