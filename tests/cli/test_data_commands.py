@@ -111,7 +111,7 @@ def test_data_sample_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
     ],
 )
 def test_data_invalid_arguments(line: str, tmp_path: Path) -> None:
-    done = subprocess.run([LVA, "data", *line.split()], capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = lva("data", *line.split(), cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
 
 
