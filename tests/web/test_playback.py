@@ -264,6 +264,15 @@ def test_stream_far_timestamp(codec: str, tmp_path: Path) -> None:
 PIXELS = [("yuv420p", "remux"), ("yuv444p", "transcode")]
 
 
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each pixel format, a library of one video, ``a.mkv``."""
+    folders = {pixel_format: tmp_path_factory.mktemp(pixel_format) for pixel_format, _ in PIXELS}
+    for pixel_format, folder in folders.items():
+        write_noise(folder / "a.mkv", pixel_format)
+    return folders
+
+
 def write_noise(path: Path, pixel_format: str) -> None:
     """Sixteen seconds whose stream is larger than the socket buffers between a server and an idle client."""
     some_noise = np.random.default_rng(7).integers(0, 255, (10, 240, 320, 3), np.uint8)
@@ -280,14 +289,13 @@ def write_noise(path: Path, pixel_format: str) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files, which needs Linux")
 @pytest.mark.parametrize(("pixel_format", "mode"), PIXELS)
-def test_stream_disconnect_closes_file(pixel_format: str, mode: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.mkv"
-    write_noise(path, pixel_format)
+def test_stream_disconnect_closes_file(pixel_format: str, mode: str, noise: dict[str, Path]) -> None:
+    path = noise[pixel_format] / "a.mkv"
 
     def still_open() -> list[Path]:
         return [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink() and leads_to(each, path)]
 
-    with serving(tmp_path) as server:
+    with serving(path.parent) as server:
         video = server.video("a.mkv")
         assert server.get(f"/api/videos/{video}")["playback_mode"] == mode
         gc.disable()  # it would close files that the server left open
@@ -308,9 +316,8 @@ def leads_to(link: Path, path: Path) -> bool:
         return False
 
 
-def test_stream_many_paused(tmp_path: Path) -> None:
-    write_noise(tmp_path / "a.mkv", "yuv444p")
-    with serving(tmp_path) as server, ExitStack() as paused:
+def test_stream_many_paused(noise: dict[str, Path]) -> None:
+    with serving(noise["yuv444p"]) as server, ExitStack() as paused:
         url = f"/api/videos/{server.video('a.mkv')}/stream"
         for _ in range(MAX_OPEN_STREAMS + 1):
             response = paused.enter_context(server.client.stream("GET", url))
