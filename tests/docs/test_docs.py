@@ -205,7 +205,7 @@ def test_doc_links_exist(path: Path) -> None:
 
 
 def test_output_doc_keys_complete(workplace: Path) -> None:
-    record = json.loads(lva("ask", "talk.mp4", "Who is late?", "--json", cwd=workplace).stdout)
+    record = json.loads(lva("ask", "talk.mp4", "What does the sign say?", "--json", cwd=workplace).stdout)
     text = (ROOT / "docs" / "output.md").read_text()
     grounding = record["first_grounding"]
     for key in (*record, *record["evidence"][0], *record["rounds"][0], *record["usage"], *grounding):

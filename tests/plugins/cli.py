@@ -20,7 +20,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from longvideoagent.cli.main import main
@@ -53,6 +52,8 @@ def lva_server(*arguments: str | Path, use: Callable[[str], object], cwd: Path |
     ``use`` gets the server's URL, in a thread of its own. The command is then interrupted, as Ctrl-C does. An error
     of ``use`` is raised here.
     """
+    import httpx
+
     words = ["lva", *(os.fspath(argument) for argument in arguments)]
     errors: list[BaseException] = []
     has_ended = threading.Event()
@@ -74,9 +75,11 @@ def lva_server(*arguments: str | Path, use: Callable[[str], object], cwd: Path |
         output = _Output(Path(folder, "stdout"), Path(folder, "stderr"))
         visitor = threading.Thread(target=visit, args=[output.stderr])
         visitor.start()
-        done = _run(words, output, cwd, {})
-        has_ended.set()
-        visitor.join()
+        try:
+            done = _run(words, output, cwd, {})
+        finally:
+            has_ended.set()
+            visitor.join()
     if errors:
         raise errors[0]
     return done
