@@ -41,7 +41,7 @@ class Hub:
     def _entry(self, name: str) -> dict[str, Any]:
         data = self.files[name]
         entry = {"type": "file", "path": name, "size": len(data), "oid": self._etag(name)}
-        if name.endswith(".bin"):
+        if name.endswith((".bin", ".tar", ".gz")):
             entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
         return entry
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from longvideoagent.datasets.frame_archives import UnpackLimits, unpack_frames
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.errors import DataError
 from tests.fakes.hub_server import Hub, serve
-from tests.fakes.release import DURATIONS, TEXTS, question
+from tests.fakes.release import CLIPS, DURATIONS, TEXTS, question, write_release
 from tests.plugins.cli import Completed, lva, lva_process
 
 FILES = {
@@ -85,6 +91,131 @@ def test_download_other_repository(tmp_path: Path) -> None:
         result = download(url, tmp_path / "out", "frames", "--repository", "somebody/frames")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "out" / "s01e01" / "00001.jpg").read_bytes() == b"jpeg"
+
+
+def make_archive(members: Sequence[tuple[str | tarfile.TarInfo, bytes]], *, is_gz: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz" if is_gz else "w") as archive:
+        for member, data in members:
+            info = tarfile.TarInfo(member) if isinstance(member, str) else member
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def some_frames(folder: str, count: int = 4) -> list[tuple[str | tarfile.TarInfo, bytes]]:
+    return [(f"{folder}{clip}/{number:05}.jpg", b"jpeg %d" % number) for clip in CLIPS for number in range(1, count)]
+
+
+def test_download_frames_of_shows(tmp_path: Path) -> None:
+    extra: list[tuple[str | tarfile.TarInfo, bytes]] = [("bbt_frames/._00001.jpg", b"x"), ("README", b"x")]
+    files = {
+        "bbt_frames.tar.gz": make_archive([*some_frames("frames_hq/bbt_frames/"), *extra], is_gz=True),
+        "castle_frames.tar": make_archive([("./castle_s01e01_seg02_clip_00/00001.jpg", b"jpeg")]),
+        "met_frames.tar.gz": b"not asked for",
+    }
+    hub = Hub("Yuxuan0701/tvqa-frames", files, interrupts="bbt_frames.tar.gz")
+    out = write_release(tmp_path / "out")
+    with serve(hub) as url:
+        for _ in range(2):
+            result = download(url, out, "frames", "--show", "bbt", "--show", "castle")
+        assert result.returncode == 0, result.stderr
+        assert f"bbt_frames: {3 * len(CLIPS)} frames of {len(CLIPS)} clips" in result.stderr
+        assert "whether you may use them is for you to settle" in result.stderr
+        num_requests = len(hub.requests)
+        assert download(url, out, "frames", "--show", "bbt").returncode == 0  # everything is there
+        assert len(hub.requests) == num_requests
+    assert {name for name, _ in hub.requests} == {"bbt_frames.tar.gz", "castle_frames.tar"}
+    assert (out / "bbt_frames" / CLIPS[0] / "00002.jpg").read_bytes() == b"jpeg 2"
+    assert (out / "castle_frames" / "castle_s01e01_seg02_clip_00" / "00001.jpg").read_bytes() == b"jpeg"
+    assert sorted(path.name for path in (out / "bbt_frames").iterdir()) == sorted(CLIPS)
+    assert read_longtvqa(out).count_clips(["s01e01"]).without_frames == 0
+    assert not list(out.glob(".unpacking*"))
+
+
+def test_download_frames_invalid(tmp_path: Path) -> None:
+    with serve(Hub("Yuxuan0701/tvqa-frames", {"castle_frames.tar": b"x" * 2000})) as url:
+        for arguments, message in (
+            ((), "frames: of which show?; give --show bbt, castle"),
+            (("--show", "news"), "--show news: not one of TVQA's shows"),
+            (("--show", "bbt"), "Yuxuan0701/tvqa-frames: has no bbt_frames.tar.gz"),
+            (("--show", "castle"), "castle_frames.tar: damaged or cut short"),
+        ):
+            result = download(url, tmp_path / "out", "frames", *arguments)
+            assert (result.returncode, message in result.stderr) == (2, True), result.stderr
+            assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out" / "castle_frames").exists()
+
+
+def link(kind: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(f"{CLIPS[0]}/00002.jpg")
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (f"../{CLIPS[0]}/00002.jpg", "leads out"),
+        (f"a/../../{CLIPS[0]}/00002.jpg", "leads out"),
+        (f"/tmp/{CLIPS[0]}/00002.jpg", "leads out"),
+        (f"C:\\{CLIPS[0]}\\00002.jpg", "leads out"),
+        (link(tarfile.SYMTYPE), "is a link or a device"),
+        (link(tarfile.LNKTYPE), "is a link or a device"),
+        (link(tarfile.CHRTYPE), "is a link or a device"),
+        (link(tarfile.FIFOTYPE), "is a link or a device"),
+    ],
+)
+def test_unpack_unsafe_member(member: str | tarfile.TarInfo, message: str, tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    archive.write_bytes(make_archive([*some_frames(""), (member, b"")]))
+    with pytest.raises(DataError, match=message) as caught:
+        unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bbt_frames.tar"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [UnpackLimits(max_members=5), UnpackLimits(max_frame_bytes=5), UnpackLimits(min_total_bytes=9, max_ratio=0.001)],
+)
+def test_unpack_too_large(limits: UnpackLimits, tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    archive.write_bytes(make_archive(some_frames("")))
+    with pytest.raises(DataError, match="beyond the size"):
+        unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial", limits)
+    assert not (tmp_path / "partial").exists()
+
+
+@pytest.mark.parametrize("is_gz", [False, True])
+def test_unpack_cut_short(is_gz: bool, tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    whole = make_archive(some_frames(""), is_gz=is_gz)
+    for data in (whole[: len(whole) // 3], b"", b"x" * 600, make_archive([("README", b"x")])):
+        archive.write_bytes(data)
+        with pytest.raises(DataError, match=r"bbt_frames\.tar: (damaged or cut short|has no frames of clips)"):
+            unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+        assert not (tmp_path / "partial").exists()
+
+
+def test_unpack_resumes(tmp_path: Path) -> None:
+    archive, folder, partial = tmp_path / "bbt_frames.tar", tmp_path / "bbt_frames", tmp_path / "partial"
+    archive.write_bytes(make_archive(some_frames("bbt_frames/", 60)))
+
+    def interrupt(_stage: str, fraction: float) -> None:
+        assert 0 < fraction <= 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unpack_frames(archive, folder, partial, progress=interrupt)
+    assert not folder.exists()
+    written = partial / CLIPS[0] / "00001.jpg"
+    os.utime(written, (1, 1))
+    (partial / CLIPS[1] / "00001.jpg").write_bytes(b"cut")
+    unpack_frames(archive, folder, partial)
+    assert (folder / CLIPS[0] / "00001.jpg").stat().st_mtime == 1  # not written again
+    assert (folder / CLIPS[1] / "00001.jpg").read_bytes() == b"jpeg 1"
+    assert sum(1 for _ in folder.rglob("*.jpg")) == 59 * len(CLIPS)
 
 
 @pytest.mark.parametrize(("url", "message"), [(None, "not on the hub"), ("http://127.0.0.1:9", "cannot be downloaded")])

@@ -217,13 +217,25 @@ def export(
 def download(
     name: Annotated[str, typer.Argument(help="longtvqa, longtvqa-plus or frames.")],
     out: Out,
-    repository: Annotated[str | None, typer.Option(help="OWNER/NAME on the hub; required for frames.")] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(help="With frames: bbt, castle, friends, grey, house or met; repeat it.")
+    ] = None,
+    repository: Annotated[str | None, typer.Option(help="Another repository on the hub, as OWNER/NAME.")] = None,
 ) -> None:
     """Download a published data set from the Hugging Face hub (extra hub); an interrupted download resumes."""
-    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.datasets.download import download_dataset
+    from longvideoagent.datasets.frame_archives import LICENCE_NOTE, download_frames
 
-    note(f"wrote {download_dataset(name, out, repository)}")
+    if name != "frames" or (repository is not None and not show):
+        note(f"wrote {download_dataset(name, out, repository)}")
+        return
+    note(LICENCE_NOTE)
+    with progress_bar() as progress:
+        reports = download_frames(show or (), out, repository, progress)
+    for report in reports:
+        note(f"wrote {report.folder}: {report.num_frames:,} frames of {report.num_clips:,} clips")
+    note("the archives next to it are not read again, and can be deleted")
 
 
 def _note_problems(data: Dataset) -> None:

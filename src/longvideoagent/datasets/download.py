@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,29 +15,29 @@ from typing import Any
 
 from longvideoagent.errors import DataError, UsageError, one_line, require_extra
 
-REPOSITORIES: dict[str, str | None] = {
-    "longtvqa": "longvideoagent/LongTVQA",
-    "longtvqa-plus": "longvideoagent/LongTVQA_plus",
-    "frames": None,
-}
-"""Repositories by name. TVQA's authors share its frames on request, so no public repository is known."""
+REPOSITORIES = {"longtvqa": "longvideoagent/LongTVQA", "longtvqa-plus": "longvideoagent/LongTVQA_plus"}
+"""Repositories by name."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def download_dataset(name: str, out: Path, repository: str | None = None) -> Path:
-    """Download one of ``REPOSITORIES``, or another repository, into ``out``.
+    """Download one of ``REPOSITORIES``, or another repository, into ``out``. Raises UsageError for an unknown name, and
+    as ``download_files``."""
+    if name not in REPOSITORIES and repository is None:
+        raise UsageError(f"{name}: unknown data set; give one of {', '.join(REPOSITORIES)}, or frames")
+    return download_files(repository or REPOSITORIES[name], out)
+
+
+def download_files(repository: str, out: Path, files: Sequence[str] | None = None) -> Path:
+    """Download these files of a repository, or all of it, into ``out``.
 
     Raises:
-        UsageError: For an unknown name, if ``out`` is a file, or without the extra.
-        DataError: If the hub cannot be reached, does not have the repository, or sent other bytes than it holds.
+        UsageError: If ``out`` is a file, for an invalid name, or without the extra.
+        DataError: If the hub cannot be reached, does not have the repository or a file, or sent other bytes than it
+            holds.
     """
-    if name not in REPOSITORIES:
-        raise UsageError(f"{name}: unknown data set; give one of {', '.join(REPOSITORIES)}")
     require_extra("huggingface_hub", extra="hub")
-    repository = repository or REPOSITORIES[name]
-    if repository is None:
-        raise UsageError(f"{name}: no public repository is known; give the one you have access to as --repository")
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
@@ -47,8 +48,16 @@ def download_dataset(name: str, out: Path, repository: str | None = None) -> Pat
     hub = HfApi()
     try:
         commit = hub.dataset_info(repository).sha
-        folder = Path(hub.snapshot_download(repository, repo_type="dataset", revision=commit, local_dir=out))
-        entries = list(hub.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True))
+        tree = hub.list_repo_tree(repository, repo_type="dataset", revision=commit, recursive=True)
+        entries = [entry for entry in tree if files is None or entry.path in files]
+        missing = set(files or ()) - {entry.path for entry in entries}
+        if missing:
+            raise DataError(f"{repository}: has no {min(missing)}; check --repository")
+        folder = Path(
+            hub.snapshot_download(
+                repository, repo_type="dataset", revision=commit, local_dir=out, allow_patterns=files and list(files)
+            )
+        )
     except (RepositoryNotFoundError, GatedRepoError) as error:
         fix = "check its name, and set HF_TOKEN to a token that may read it"
         raise DataError(f"{repository}: not on the hub, or access is denied; {fix}") from error

@@ -1,0 +1,167 @@
+"""TVQA's frames: one archive a show on the hub, unpacked into ``{show}_frames/{clip}/{00001}.jpg``.
+
+An archive is read once, as a stream. Only numbered JPEGs in folders named after a clip are written, each below the
+clip's own folder, wherever it is in the archive. A member that leads out of the archive, a link or a device ends the
+work, and nothing that was unpacked is kept.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import tarfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+from longvideoagent.datasets.download import download_files
+from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.progress import Progress, no_progress
+
+ARCHIVES = {
+    "bbt": "bbt_frames.tar.gz",
+    "castle": "castle_frames.tar",
+    "friends": "friends_frames.tar",
+    "grey": "grey_frames.tar",
+    "house": "house_frames.tar.gz",
+    "met": "met_frames.tar.gz",
+}
+"""The archive of each show in ``REPOSITORY``."""
+REPOSITORY = "Yuxuan0701/tvqa-frames"
+PARTIAL = ".unpacking-{show}"
+"""The folder of a show until it is complete. Its name lacks ``frames``, so that no data set reads it."""
+LICENCE_NOTE = (
+    "these are frames of TV shows, shared by third parties; whether you may use them is for you to settle with their "
+    "owners (TVQA's authors share them for research on request)"
+)
+_FRAME = re.compile(r"\d{1,9}\.jpe?g", re.IGNORECASE)
+_REPORT_EVERY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackLimits:
+    """No archive of frames is beyond these; one that is was made to fill the disk."""
+
+    max_members: int = 5_000_000
+    max_frame_bytes: int = 20_000_000
+    min_total_bytes: int = 1_000_000_000
+    """Frames of an archive may always have this size together."""
+    max_ratio: float = 4.0
+    """The size of all frames over that of their archive: JPEGs hardly shrink."""
+
+
+class UnpackReport(NamedTuple):
+    """What an archive held."""
+
+    folder: Path
+    num_clips: int
+    num_frames: int
+
+
+def download_frames(
+    shows: Sequence[str], out: Path, repository: str | None = None, progress: Progress = no_progress
+) -> list[UnpackReport]:
+    """Download and unpack the frames of shows into ``out``, a data set's folder. What is there already is kept: an
+    interrupted download or unpacking resumes, and a finished show is not touched.
+
+    Raises:
+        UsageError: For an unknown show, or none.
+        DataError: As ``download_files`` and ``unpack_frames``.
+    """
+    unknown = [show for show in shows if show not in ARCHIVES]
+    if unknown or not shows:
+        problem = f"--show {unknown[0]}: not one of TVQA's shows" if unknown else "frames: of which show?"
+        raise UsageError(f"{problem}; give --show {', '.join(ARCHIVES)}, and repeat it for several")
+    reports = []
+    for show in dict.fromkeys(shows):
+        folder = out / f"{show}_frames"
+        if not folder.exists():
+            download_files(repository or REPOSITORY, out, [ARCHIVES[show]])
+            unpack_frames(out / ARCHIVES[show], folder, out / PARTIAL.format(show=show), progress=progress)
+        clips = [path for path in folder.iterdir() if path.is_dir()]
+        reports.append(UnpackReport(folder, len(clips), sum(len(list(clip.iterdir())) for clip in clips)))
+    return reports
+
+
+def unpack_frames(
+    archive: Path,
+    folder: Path,
+    partial: Path,
+    limits: UnpackLimits = UnpackLimits(),
+    progress: Progress = no_progress,
+) -> None:
+    """Unpack an archive, compressed or not, into ``folder``, by way of ``partial``, which is kept when the work is
+    interrupted and then continued: frames that are there with their size are not written again.
+
+    Raises:
+        DataError: If the archive is damaged, unsafe or too large, or has no frame; ``partial`` is then deleted.
+    """
+    try:
+        num_frames = _unpack(archive, partial, limits, progress)
+        if not num_frames:
+            raise DataError(
+                f"{archive}: has no frames of clips, such as s01e01_seg01_clip_00/00001.jpg; check its name"
+            )
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise DataError(f"{archive}: damaged or cut short ({error}); delete it and download it again") from error
+    except DataError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    partial.rename(folder)
+
+
+def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progress) -> int:
+    size = archive.stat().st_size
+    max_bytes = max(limits.min_total_bytes, int(limits.max_ratio * size))
+    num_members = num_frames = num_bytes = 0
+    partial.mkdir(parents=True, exist_ok=True)
+    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as members:
+        while (member := members.next()) is not None:
+            members.members.clear()  # it would keep a million of them
+            num_members += 1
+            if num_members % _REPORT_EVERY == 0:
+                progress(f"unpacking {archive.name}", file.tell() / max(1, size))
+            _check_member(archive, member)
+            target = _target(member)
+            if target is not None:
+                num_frames += 1
+                num_bytes += member.size
+            if num_members > limits.max_members or num_bytes > max_bytes or member.size > limits.max_frame_bytes:
+                raise DataError(
+                    f"{archive}: {member.name[:80]!r} is beyond the size of TVQA's frames; check the archive"
+                )
+            if target is not None:
+                _write_frame(members, member, partial / target)
+    return num_frames
+
+
+def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
+    """Raise DataError for a member that leads out of the archive, and for anything but a file or a folder."""
+    name = member.name
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\\" in name or PureWindowsPath(name).drive:
+        raise DataError(f"{archive}: {name[:80]!r} leads out of the archive; do not unpack it, and get another")
+    if not member.isdir() and (not member.isreg() or member.issparse()):
+        raise DataError(f"{archive}: {name[:80]!r} is a link or a device; do not unpack it, and get another")
+
+
+def _target(member: tarfile.TarInfo) -> Path | None:
+    """The path of a frame below the folder of its show; None for any other member, which is left out."""
+    parts = PurePosixPath(member.name).parts
+    if not member.isreg() or len(parts) < 2 or _FRAME.fullmatch(parts[-1]) is None or ClipName.parse(parts[-2]) is None:
+        return None
+    return Path(parts[-2], parts[-1])
+
+
+def _write_frame(members: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    if target.is_file() and target.stat().st_size == member.size:
+        return
+    data = members.extractfile(member)
+    assert data is not None  # it is a file
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(data.read())
