@@ -258,7 +258,8 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     FirstClips(path, "offline").write()
     message = (
-        f"{path}: 12 of these questions have no clip; lva data ground {release} --split val --out {path} locates them"
+        f"{path}: has a clip for 0 of 12 questions; is it of another set or split? "
+        f"lva data ground {release} --split val --out {path} locates the others"
     )
     with pytest.raises(DataError, match=re.escape(message)):
         run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.agents.base import Team
@@ -15,14 +17,16 @@ from longvideoagent.agents.offline import OfflineVision
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import GroundingResult
 from longvideoagent.datasets.export import ExportConfig, export_dataset
-from longvideoagent.datasets.first_clips import ground_dataset
+from longvideoagent.datasets.first_clips import ground_dataset, is_pending, open_first_clips
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.scripted import ScriptedModel
+from tests.fakes.public_rows import write_public_rows
 from tests.fakes.release import CLIPS, question, write_release
 from tests.plugins.datasets import RecordingDataset
+from tests.plugins.runs import eval_config, lines, run
 
 
 class FlakyGrounding:
@@ -120,3 +124,70 @@ def test_first_clips_newer_version_refused(tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text('{"version": 9, "clips": {}}')
     with pytest.raises(DataError, match="update longvideoagent"):
         FirstClips(tmp_path / "cache.json")
+
+
+def public_entry(number: int, label: str, status: str = "ok", gold_clip: str = CLIPS[1]) -> dict[str, str]:
+    return {
+        "question": f" What does Otto hold in  scene {number} ?\n",
+        "clip": label,
+        "vid_name": gold_clip,
+        "status": status,
+        "raw_response": f"<clip>{label}</clip>",
+    }
+
+
+def test_public_cache(release: Path, tmp_path: Path) -> None:
+    data = read_longtvqa(release)
+    entries = [
+        public_entry(0, CLIPS[2]),
+        public_entry(1, f"<{CLIPS[0]}>\n"),
+        public_entry(2, "seg01_clip_01"),
+        public_entry(3, "somewhere", gold_clip=CLIPS[3]),
+        public_entry(4, "", "empty_clip"),
+        public_entry(5, "", "error"),
+        public_entry(6, CLIPS[3], gold_clip=CLIPS[3]),  # the same text in another episode
+        public_entry(6, CLIPS[1]),
+    ]
+    path = tmp_path / "cache.json"
+    path.write_text(json.dumps({str(number): entry for number, entry in enumerate(entries, 1)}))
+    first_clips = open_first_clips(path)
+    samples = data.samples[:7]
+    pending = [sample.question.id for sample in samples if is_pending(first_clips, sample, data)]
+    assert pending == ["5"]
+    labels = [
+        first_clips.find(sample.question, data.timeline(sample.video))
+        for sample in samples
+        if sample.question.id != "5"
+    ]
+    assert labels == [CLIPS[2], CLIPS[0], CLIPS[1], None, None, CLIPS[1]]
+    with pytest.raises(UsageError, match="a cache of the public code, which is only read"):
+        FirstClips(path, "openai:a")
+    with pytest.raises(
+        DataError, match=r"cache\.json: has a clip for 6 of 12 questions; lva data ground .* --out FILE"
+    ):
+        run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")
+    run(eval_config(release, first_clip=f"file={path}", limit=5), tmp_path / "run")
+    assert [line["first_grounding"].get("clip") for line in sorted(lines(tmp_path / "run"), key=lambda x: x["id"])] == [
+        CLIPS[2], CLIPS[0], CLIPS[1], None, None,
+    ]  # fmt: skip
+    path.write_text(json.dumps({"1": public_entry(77, CLIPS[0])}))
+    with pytest.raises(DataError, match=r"has a clip for 0 of 12 questions; is it of another set or split\?"):
+        run(eval_config(release, first_clip=f"file={path}"), tmp_path / "other")
+    with pytest.raises(DataError, match=r"12 of 12 questions have no clip yet; is the file of this set\?"):
+        export_dataset(data, open_first_clips(path), tmp_path / "rl", ExportConfig())
+
+
+def test_first_clips_of_rows(release: Path, tmp_path: Path) -> None:
+    data = read_longtvqa(release)
+    public = open_first_clips(write_public_rows(tmp_path / "public.parquet", 12))
+    assert [public.find(sample.question, data.timeline(sample.video)) for sample in data.samples[:2]] == [CLIPS[0]] * 2
+    first_clips = FirstClips(tmp_path / "own.json")
+    assert ground_dataset(data, load_team(), first_clips) == []
+    export_dataset(data, first_clips, tmp_path / "rl", ExportConfig())
+    rows = open_first_clips(tmp_path / "rl" / "train.parquet")
+    for sample in data.samples:
+        if sample.question in rows:
+            assert rows.find(sample.question, data.timeline(sample.video)) == first_clips.get(sample.question)
+    pq.write_table(pa.Table.from_pylist([{"extra_info": {"x": 1}}]), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="extra_info: has no question with its clip"):
+        open_first_clips(tmp_path / "x.parquet")

@@ -179,7 +179,9 @@ def ground(
 @app.command()
 def export(
     folder: Folder,
-    first_clips: Annotated[Path, typer.Option(help="The file of first clips that lva data ground wrote.")],
+    first_clips: Annotated[
+        Path, typer.Option(help="The file of first clips that lva data ground wrote, or a public cache.")
+    ],
     out: Out,
     split: Split = "train",
     data_set: DataSet = None,
@@ -197,8 +199,8 @@ def export(
     from longvideoagent.cli.console import note, print_counts
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import ExportConfig, export_dataset
+    from longvideoagent.datasets.first_clips import open_first_clips
     from longvideoagent.datasets.registry import open_dataset
-    from longvideoagent.index.first_clips import FirstClips
 
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: unknown; give {' or '.join(LOOK_TAGS)}")
@@ -207,7 +209,7 @@ def export(
     prompt_config = PromptConfig(prompt_file=prompt_file, layout_file=layout)
     settings = RolloutSettings(max_rounds)
     config = ExportConfig(prompt_config.read_layout(), look_tag, settings, seed, val_fraction, skip_missing)
-    counts = export_dataset(data, FirstClips.open_existing(first_clips), out, config)
+    counts = export_dataset(data, open_first_clips(first_clips), out, config)
     print_counts(counts)
     if not counts["val"]:
         note("val.parquet is empty: only one video has questions with answers")

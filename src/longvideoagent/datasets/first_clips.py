@@ -7,6 +7,8 @@ not stored; the next run asks the pending questions only.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
 from longvideoagent.agents.base import Team, require_result
 from longvideoagent.core.rollout import Rollout
@@ -14,8 +16,10 @@ from longvideoagent.core.types import GroundingResult, Question
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
+from longvideoagent.datasets.public_rows import is_public_row, read_public_row
+from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import DataError, ModelError
-from longvideoagent.index.first_clips import FirstClips
+from longvideoagent.index.first_clips import FirstClips, PublicEntry
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
@@ -23,12 +27,45 @@ SAVE_EVERY = 100
 """The file is written after this many questions."""
 
 
+def open_first_clips(path: Path) -> FirstClips:
+    """The first clips in a file of ``lva data ground``, in a cache of the public code, or in Parquet rows of either.
+    Raises DataError for any other file, and UsageError for Parquet without the extra."""
+    if path.suffix != ".parquet":
+        return FirstClips.open_existing(path)
+    entries = []
+    for record in RecordFile.read_parquet(path).records():
+        info = record.values.get("extra_info")
+        if is_public_row(record.values):
+            row = read_public_row(record)
+            gold_clip = str(record.values["extra_info"].get("video_id"))
+            entries.append(PublicEntry(row.question.text, row.first_clip, gold_clip))
+        elif isinstance(info, dict) and isinstance(info.get("question"), str) and "clip" in info:
+            entries.append(PublicEntry(info["question"], info["clip"], str(info["clip"])))
+        else:
+            raise DataError(str(record.problem("extra_info", "has no question with its clip; name another file")))
+    if not entries:
+        raise DataError(f"{path}: has no row; name another file")
+    return FirstClips(path, public_entries=entries)
+
+
+def check_all_located(first_clips: FirstClips, questions: Sequence[Question], data: Path, split: str) -> None:
+    """Raise DataError if a question has no entry, with the number of those that have one."""
+    num_located = sum(question in first_clips for question in questions)
+    if num_located == len(questions):
+        return
+    problem = f"{first_clips.path}: has a clip for {num_located} of {len(questions)} questions"
+    out = "FILE" if first_clips.is_public else first_clips.path
+    fix = f"lva data ground {data} --split {split} --out {out} locates the others"
+    raise DataError(f"{problem}; {fix if num_located else f'is it of another set or split? {fix}'}")
+
+
 def is_pending(first_clips: FirstClips, sample: Sample, data: Dataset) -> bool:
     """Whether a sample still needs its first clip: none is stored, or its video no longer has the stored clip, as
     after the data set was built again."""
     if sample.question not in first_clips:
         return True
-    label, labels = first_clips.get(sample.question), data.clip_labels(sample.video)
+    labels = data.clip_labels(sample.video)
+    label = first_clips.get(sample.question, labels)
     return label is not None and labels is not None and label not in labels
 
 

@@ -122,7 +122,7 @@ def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progre
     partial.mkdir(parents=True, exist_ok=True)
     with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as members:
         while (member := members.next()) is not None:
-            members.members.clear()  # it would keep a million of them
+            members.members.clear()  # type: ignore[attr-defined]  # it would keep a million of them
             num_members += 1
             if num_members % _REPORT_EVERY == 0:
                 progress(f"unpacking {archive.name}", file.tell() / max(1, size))

@@ -19,6 +19,7 @@ from longvideoagent.core.context import master_prompt
 from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
+from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.datasets.sampling import read_ids, select_samples
@@ -136,7 +137,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         },
         "prompt_sha256": digest([prompt]),
         "subtitles_sha256": digest(_subtitle_digests(data)),
-        "first_clips_sha256": _first_clips_digest(config.first_clips_file, samples),
+        "first_clips_sha256": _first_clips_digest(config, samples),
         **sample_digests([sample_to_dict(sample) for sample in samples]),
         "versions": {"longvideoagent": version("longvideoagent"), "python": platform.python_version()},
     }
@@ -164,10 +165,20 @@ def _subtitle_digests(data: Dataset) -> Iterator[str]:
             yield f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def _first_clips_digest(path: Path | None, samples: Sequence[Sample]) -> str | None:
-    if path is None:
+def load_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:
+    """The first clips of these questions, located in advance; None if an agent locates them. Raises DataError if one is
+    missing."""
+    if config.first_clips_file is None:
         return None
-    first_clips = FirstClips.open_existing(path)
+    first_clips = open_first_clips(config.first_clips_file)
+    check_all_located(first_clips, [sample.question for sample in samples], config.data, config.split)
+    return first_clips
+
+
+def _first_clips_digest(config: EvalConfig, samples: Sequence[Sample]) -> str | None:
+    first_clips = load_first_clips(config, samples)
+    if first_clips is None:
+        return None
     return digest(str(first_clips.get(sample.question)) for sample in samples)
 
 
@@ -182,7 +193,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-OVERRIDES = ("data_options", "agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit")
+OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit", "data_options")
 
 
 def make_eval_config(

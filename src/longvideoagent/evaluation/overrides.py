@@ -17,7 +17,7 @@ from longvideoagent.core.types import Jpeg, Message, Reply, Timeline, Usage, Vis
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import EvalConfig, FirstClipSource
+from longvideoagent.evaluation.config import EvalConfig, FirstClipSource, load_first_clips
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
@@ -96,7 +96,7 @@ class EvalOverrides:
         """The overrides of a configuration. Raises UsageError or DataError for one that the data do not support."""
         if config.first_clip is FirstClipSource.GOLD and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
-        return cls(config, data, _read_first_clips(config, samples), _check_frames(config, data, samples))
+        return cls(config, data, load_first_clips(config, samples), _check_frames(config, data, samples))
 
     def team_for(self, sample: Sample, video: Video, team: Team) -> Team:
         """The team for one question."""
@@ -123,18 +123,6 @@ class EvalOverrides:
                 return _FirstClip(label, "drawn at random")
             case _:
                 assert_never(self.config.first_clip)
-
-
-def _read_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:
-    path = config.first_clips_file
-    if path is None:
-        return None
-    first_clips = FirstClips.open_existing(path)
-    num_missing = sum(sample.question not in first_clips for sample in samples)
-    if num_missing:
-        fix = f"lva data ground {config.data} --split {config.split} --out {path} locates them"
-        raise DataError(f"{path}: {num_missing} of these questions have no clip; {fix}")
-    return first_clips
 
 
 def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -2,15 +2,18 @@
 
 A clip is stored under the question's id and a digest of its text, so that a data set that changed under its ids does
 not get an old clip. Failures are not stored.
+
+The cache of the public code, ``{number: {question, clip, vid_name, status, …}}``, is read too, but not written. It
+has no ids, so its clips are found by the text of the question, and by the episode if several have the same text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Question, Timeline
 from longvideoagent.errors import DataError, UsageError
@@ -20,17 +23,35 @@ VERSION = 2
 """Of the file. ``_MIGRATIONS`` lead from the oldest version to it."""
 
 
+class PublicEntry(NamedTuple):
+    """A clip in a cache of the public code."""
+
+    question: str
+    label: str | None
+    """As its model wrote it; None if it found no clip."""
+    gold_clip: str
+    """The clip that the question is about, which is in its video."""
+
+
 class FirstClips:
     """Clip labels by question. Changes are kept in memory until ``write``.
 
-    ``grounding_model`` finds the clips; None accepts a file that any model filled. Raises DataError if the
-    file cannot be used, and UsageError if another model filled it."""
+    ``grounding_model`` finds the clips; None accepts a file that any model filled. ``public_entries`` are what was read
+    from ``path`` by other means. Raises DataError if the file cannot be used, and UsageError if another model filled
+    it."""
 
-    def __init__(self, path: Path, grounding_model: str | None = None) -> None:
+    def __init__(
+        self, path: Path, grounding_model: str | None = None, public_entries: Sequence[PublicEntry] = ()
+    ) -> None:
         self.path = path
-        stored = _read(path) if path.exists() else {"clips": {}, "grounding_model": grounding_model}
-        self._clips: dict[str, str | None] = stored["clips"]
+        stored: Mapping[str, Any] = {"grounding_model": grounding_model, "public": public_entries}
+        if path.exists() and not public_entries:
+            stored = _read(path)
+        self._clips: dict[str, str | None] = stored.get("clips", {})
+        self._public: dict[str, list[PublicEntry]] = _group_by_text(stored.get("public", ()))
         self._grounding_model = stored.get("grounding_model")
+        if grounding_model is not None and self.is_public:
+            raise UsageError(f"{path}: a cache of the public code, which is only read; choose another --out")
         if grounding_model is not None and self._grounding_model != grounding_model:
             raise UsageError(f"{path}: filled by {self._grounding_model}, not {grounding_model}; choose another --out")
 
@@ -41,16 +62,31 @@ class FirstClips:
             raise DataError(f"{path}: no such file; lva data ground writes one")
         return cls(path)
 
-    def __contains__(self, question: Question) -> bool:
-        return _key(question) in self._clips
+    @property
+    def is_public(self) -> bool:
+        """Whether the file is a cache of the public code."""
+        return bool(self._public)
 
-    def get(self, question: Question) -> str | None:
-        """The clip's label, or None if grounding found no clip. Raises KeyError for a question that is not stored."""
-        return self._clips[_key(question)]
+    def __contains__(self, question: Question) -> bool:
+        return _key(question) in self._clips or _text_key(question.text) in self._public
+
+    def get(self, question: Question, labels: Collection[str] | None = None) -> str | None:
+        """The clip's label, or None if grounding found no clip. ``labels`` are those of the question's video, if they
+        are known; they decide between entries of the public cache with the same text, and a label of it that is not
+        one of them counts as no clip. Raises KeyError for a question that is not stored."""
+        key = _key(question)
+        if key in self._clips or not self._public:
+            return self._clips[key]
+        entries = self._public[_text_key(question.text)]
+        if labels is None:
+            return entries[0].label
+        of_video = [entry for entry in entries if entry.gold_clip in labels or entry.label in labels]
+        label = (of_video or entries)[0].label
+        return label if label in labels else next((each for each in labels if each.endswith(f"_{label}")), None)
 
     def find(self, question: Question, timeline: Timeline) -> str | None:
         """As ``get``. Raises DataError if the timeline has no such clip, as after the data set was built again."""
-        label = self.get(question)
+        label = self.get(question, [clip.label for clip in timeline.clips] if self.is_public else None)
         if label is not None and timeline.find_clip(label) is None:
             raise DataError(
                 f"{self.path}: the video of question {question.id} has no clip {label}; move the file away and run "
@@ -73,11 +109,35 @@ def _key(question: Question) -> str:
     return f"{question.id} {hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
+def _text_key(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _group_by_text(entries: Iterable[PublicEntry]) -> dict[str, list[PublicEntry]]:
+    groups: dict[str, list[PublicEntry]] = {}
+    for entry in entries:
+        groups.setdefault(_text_key(entry.question), []).append(entry)
+    return groups
+
+
+def _public_entries(content: object) -> list[PublicEntry]:
+    """The entries of a cache of the public code, without those that failed; none for any other content."""
+    entries = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return [
+        PublicEntry(entry["question"], str(entry.get("clip") or "").strip(" \n<>") or None, str(entry.get("vid_name")))
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("question"), str) and "clip" in entry
+        if entry.get("status") in (None, "", "ok", "empty_clip")
+    ]
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a file of first clips ({error}); name another file") from error
+    if entries := _public_entries(content):
+        return {"public": entries}
     version = content.get("version", content.get("format")) if isinstance(content, dict) else None
     if not isinstance(version, int) or version < 1 or not isinstance(content.get("clips"), dict):
         raise DataError(f"{path}: not a file of first clips; move it away or name another file")
