@@ -23,7 +23,9 @@ from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
+from tests.fakes.public_rows import write_public_rows
 from tests.fakes.release import CLIPS, question, write_frames, write_release
+from tests.fakes.tvqa import tvqa_record
 from tests.plugins.environment import SHARED
 
 HERE = json.dumps({"clip": CLIPS[1], "subtitle": "Otto : Here."})
@@ -392,3 +394,56 @@ def test_answer_without_frames(tmp_path: Path) -> None:
     for agents in Agents:
         trace = answer(data.samples[0].question, data.open_video("s01e01"), load_team(), RolloutSettings(agents=agents))
         assert trace.outcome is Outcome.ANSWERED
+
+
+def write_tvqa_long(folder: Path) -> Path:
+    """Two episodes of one show, in the folder that the hub's repository has."""
+    annotations = folder / "tvqa-long-annotations"
+    annotations.mkdir(parents=True)
+    clip = "castle_s01e02_seg02_clip_01"
+    record = tvqa_record(1, clip, show_name="Castle", ts="2.5-5.0", bbox=None)
+    episodes = {
+        "episode_2": {
+            "questions": [record, tvqa_record(2, "castle_s09e09_seg01_clip_00")],
+            "clips": [clip[:-1] + "0", clip],
+        },
+        "episode_3": {"questions": "none"},
+    }
+    (annotations / "tvqa_val_edited.json").write_text(json.dumps({"Castle": {"season_1": episodes}}))
+    lines = [{"text": "(Otto:)Here it is.", "start": 2.0, "end": 71.5}]
+    (annotations / "tvqa_preprocessed_subtitles.json").write_text(json.dumps([{"vid_name": clip, "sub": lines}]))
+    return folder
+
+
+def test_tvqa_long(tmp_path: Path) -> None:
+    data = open_dataset(write_tvqa_long(tmp_path / "d"))
+    assert (data.name, [sample.question.id for sample in data.samples]) == ("TVQA-Long", ["1"])
+    assert [(problem.field, problem.record) for problem in data.problems] == [
+        ("Castle season_1 episode_3", 0), ("vid_name", 2),
+    ]  # fmt: skip
+    (sample,) = data.samples
+    assert (sample.gold.option_index, sample.gold.start_s, sample.gold.end_s) == (1, 62.5, 65.0)
+    timeline = data.open_video("castle_s01e02").timeline
+    assert [(clip.label[-2:], clip.start_s, clip.end_s) for clip in timeline.clips] == [
+        ("00", 0, 60),
+        ("01", 60, 131.5),
+    ]
+    assert [(line.start_s, line.text) for line in timeline.subtitles] == [(62.0, "Otto: Here it is.")]
+    with pytest.raises(DataError, match=r"no split 'test'; there is val"):
+        open_dataset(tmp_path / "d", "test")
+    next(tmp_path.glob("d/*/tvqa_preprocessed*")).unlink()
+    with pytest.raises(DataError, match=r"has no tvqa_preprocessed_subtitles\.json"):
+        open_dataset(tmp_path / "d")
+
+
+def test_public_rows_as_questions(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_val.json").unlink()
+    write_public_rows(folder / "train.parquet")
+    data = open_dataset(folder, "train")
+    assert (data.name, len(data.samples), data.check().problems) == ("public rows", 4, ())
+    sample = data.samples[0]
+    assert sample.question.options == ("A saw", "A kite", "A lantern", "A rope")
+    assert (sample.gold.option_index, sample.gold.clip, sample.video) == (2, CLIPS[1], "s01e01")
+    with pytest.raises(DataError, match="no split 'val'; there are train"):
+        open_dataset(folder)

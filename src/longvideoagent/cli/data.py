@@ -125,7 +125,7 @@ def sample(
     if out.suffix == IDS_SUFFIX:
         how = f"{group_by}, in proportion" if proportional else group_by
         write_ids(out, drawn, f"{len(drawn)} of {len(data.samples)}: {data.name} {split}, seed {seed}, by {how}")
-    elif isinstance(data, LongTVQA):
+    elif isinstance(data, LongTVQA) and data.name.startswith("LongTVQA"):
         write_subset(data, drawn, out)
     else:
         raise UsageError(f"--out {out}: only a set in the layout of LongTVQA can be written; give FILE.txt for its ids")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
-from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.longtvqa.read import find_question_files, read_longtvqa
+from longvideoagent.datasets.sets import public_rows, tvqa_long
 from longvideoagent.datasets.sets.egoschema import read_egoschema
 from longvideoagent.datasets.sets.longvideobench import read_longvideobench
 from longvideoagent.datasets.sets.lvbench import read_lvbench
@@ -55,7 +56,17 @@ def _without_subtitles(read: Callable[[Path, str], Dataset]) -> Callable[[Path, 
 
 
 DATASETS: tuple[DatasetFormat, ...] = (
-    DatasetFormat("LongTVQA", ("LongTVQA*",), read_longtvqa, ("train", "val", "test"), more_names=("LongTVQA_plus",)),
+    DatasetFormat(
+        "LongTVQA", ("LongTVQA*",), read_longtvqa, ("train", "val", "test"), find_question_files, ("LongTVQA_plus",)
+    ),
+    DatasetFormat(tvqa_long.NAME, tvqa_long.MARKERS, tvqa_long.read_tvqa_long, ("val",)),
+    DatasetFormat(
+        public_rows.NAME,
+        public_rows.MARKERS,
+        public_rows.read_public_rows,
+        ("train", "val"),
+        public_rows.find_public_rows,
+    ),
     DatasetFormat("LongVideoBench", ("lvb_*.json",), _without_subtitles(read_longvideobench), ("val", "test")),
     DatasetFormat("LVBench", ("video_info.meta.jsonl",), _without_subtitles(read_lvbench), ("val",)),
     DatasetFormat("EgoSchema", ("questions.json",), _without_subtitles(read_egoschema), ("subset", "all")),

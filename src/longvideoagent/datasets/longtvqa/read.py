@@ -302,16 +302,18 @@ def set_name(questions: Path) -> str:
     return questions.stem.rpartition("_")[0]
 
 
+def find_question_files(folder: Path) -> list[Path]:
+    """The files of questions of all sets and splits."""
+    paths = sorted(folder.glob("LongTVQA*"))
+    return [path for path in paths if path.suffix in (".json", ".jsonl") and "subtitle" not in path.name]
+
+
 def find_questions(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> Path:
     """The file of a split's questions. Raises DataError for an unknown split or set, and if two sets have the
     split."""
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder; give the one that holds the questions and subtitles")
-    paths = [
-        path
-        for path in sorted(folder.glob("LongTVQA*"))
-        if path.suffix in (".json", ".jsonl") and "subtitle" not in path.name
-    ]
+    paths = find_question_files(folder)
     files: dict[str, list[Path]] = {}
     for path in paths:
         if options.selects(set_name(path)):
