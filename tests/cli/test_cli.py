@@ -355,11 +355,6 @@ def test_transcribe_invalid_input(short_video: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_doctor_preset() -> None:
-    assert lva("doctor", "--preset", "qwen3-4b").stdout.startswith("vllm serve longvideoagent/")
-    assert "no such preset" in refusal("doctor", "--preset", "x")
-
-
 def test_ask_model_spec_invalid(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "script.json").write_text('{"a": 1}')
     assert "scripted:FILE" in refusal("ask", short_video, "What?", "--master", "oracle:x")

@@ -88,7 +88,7 @@ def test_models_doc_backend_commands(
     with serving(say("so</think><answer>Otto</answer>")) as (url, server):
         line = re.sub(r"@https?://[^ ]+", f"@{url}", line)
         if "--team" in line:
-            preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b.toml").read_text()
+            preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b-as-trained.toml").read_text()
             (tmp_path / "team.toml").write_text(preset.replace("http://127.0.0.1:8000/v1", url))
             line = line.replace("qwen3-4b", str(tmp_path / "team.toml"))
         environment["OPENAI_BASE_URL"] = url

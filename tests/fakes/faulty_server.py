@@ -97,10 +97,16 @@ class Server:
 
     def __init__(self, *answers: Fault) -> None:
         self.answers = list(answers)
+        self.models: list[dict[str, Any]] | None = None
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.max_concurrency = 0
         self._in_flight = 0
+
+    async def list_models(self, _: web.Request) -> web.Response:
+        if self.models is None:
+            return web.json_response({"error": {"message": "no"}}, status=404)
+        return web.json_response({"object": "list", "data": self.models})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(json.loads(await request.read()))
@@ -116,9 +122,11 @@ class Server:
 
 
 @contextmanager
-def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
-    """Serve on a free port of this machine; yields the base URL and the server."""
+def serving(*answers: Fault, models: list[dict[str, Any]] | None = None) -> Iterator[tuple[str, Server]]:
+    """Serve on a free port of this machine; yields the base URL and the server. ``models`` is what it lists; a server
+    without them lists nothing."""
     server = Server(*answers)
+    server.models = models
     ready = threading.Event()
     stop = asyncio.Event()
     address: dict[str, Any] = {}
@@ -127,6 +135,7 @@ def serving(*answers: Fault) -> Iterator[tuple[str, Server]]:
         app = web.Application(client_max_size=200_000_000)
         app.router.add_post("/v1/chat/completions", server.handle)
         app.router.add_post("/v1/completions", server.handle)
+        app.router.add_get("/v1/models", server.list_models)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -21,9 +21,8 @@ from longvideoagent.agents.config import AgentConfig, load_team_config
 from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
-from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.vision import ModelVision
-from longvideoagent.cli.doctor import serving_command
 from longvideoagent.core.actions import Look
 from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
@@ -475,19 +474,37 @@ def test_team_file_invalid_names_line_or_field(text: str, error: str, tmp_path: 
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_preset_matches_training(preset: str) -> None:
+def test_preset_settings(preset: str) -> None:
     team_config = load_team_config(preset)
-    assert (team_config.style, team_config.look_tag, team_config.master.max_context_tokens) == (
-        Style.CONTINUATION,
-        "search",
-        120_000,
-    )
+    is_4b, is_trained = preset.startswith("qwen3-4b"), preset.endswith("-as-trained")
     master = load_team(team_config).master
     assert isinstance(master, ModelMaster)
-    assert master.settings.temperature == 0.6
-    assert serving_command(preset).startswith(
-        f"vllm serve longvideoagent/longvideoagent-{preset} --max-model-len 120000"
-    )
+    settings = master.settings
+    assert (settings.temperature, settings.sampling) == (0.6, {"top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0})
+    assert settings.max_tokens == (1500 if is_trained and not is_4b else 4096)
+    assert team_config.look_tag == "search"
+    assert team_config.master.max_context_tokens == (60_000 if is_4b else 32_768)
+    template = team_config.master.completion_template or ""
+    assert template.endswith("<|im_start|>assistant\n<think>\n") == (is_4b and is_trained)
+    assert team_config.style is (Style.CONTINUATION if is_trained else Style.RAW)
+    assert settings.stop_at_action == is_trained
+    options = team_config.model_options(team_config.master)
+    assert (options.completion_template == "$prompt") != is_trained
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+def test_checkpoint_is_preset_as_trained(checkpoint: str) -> None:
+    assert load_team_config(checkpoint) == load_team_config(f"{checkpoint}-as-trained")
+
+
+def test_reply_limit_defaults() -> None:
+    model = "openai:m@http://127.0.0.1:1/v1"
+    plain, thinks = AgentConfig(model=model), AgentConfig(model=model, reasoning=True)
+    team_config = TeamConfig(master=plain, grounding=plain, vision=thinks)
+    assert [team_config.call_settings(name).max_tokens for name in team_config.agents] == [1024, 512, 8192]
+    limited = team_config.model_copy(update={"grounding": AgentConfig()}).with_reply_limit(700)
+    assert [agent.max_tokens for agent in limited.agents.values()] == [700, None, 700]
+    assert team_config.with_reply_limit(None) is team_config
 
 
 def test_with_models_keeps_settings() -> None:
@@ -504,6 +521,6 @@ def test_unknown_team_or_preset_refused() -> None:
     with pytest.raises(UsageError, match=r"FILE\.toml"):
         load_team("nobody")
     with pytest.raises(UsageError, match="qwen3-4b"):
-        serving_command("nobody")
+        load_team_config("nobody")
     with pytest.raises(DataError, match=r"nowhere\.toml"):
         load_team("nowhere.toml")

@@ -10,6 +10,7 @@ from longvideoagent.core.types import Jpeg, Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
 from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice
 from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.retry import RetryingModel
 from tests.fakes.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
 
 HELLO = [Message(role="user", content="hello")]
@@ -98,6 +99,59 @@ def test_stream_reasoning_before_text() -> None:
     with serving(say("hi", reasoning_content="hm")) as (url, _):
         assert asyncio.run(call(url)).reasoning == "hm"
     assert updates == ["hm", "hmhi"]
+
+
+def test_sampling_fields_sent_only_if_set() -> None:
+    with serving(say("hi")) as (url, server):
+        ask(url)
+        ask(url, settings=CallSettings(top_p=0.9, top_k=-1, repetition_penalty=1.0))
+        ask(url, settings=CallSettings(top_k=-1, extra_body={"top_k": 5}), completion_template="$prompt")
+    plain, sent, override = server.requests
+    assert not {"top_p", "top_k", "repetition_penalty"} & set(plain)
+    assert (sent["top_p"], sent["top_k"], sent["repetition_penalty"]) == (0.9, -1, 1.0)
+    assert override["top_k"] == 5
+
+
+def test_sampling_field_refused(caplog: pytest.LogCaptureFixture) -> None:
+    answers = status(422, "Extra inputs are not permitted: top_k"), say("hi")
+    with serving(*answers) as (url, server):
+        assert ask(url, settings=CallSettings(top_p=1.0, top_k=20)).text == "hi"
+    assert "top_k" not in server.requests[1]
+    assert server.requests[1]["top_p"] == 1.0
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_hidden_reasoning_cut_is_not_retried() -> None:
+    async def call(url: str, on_text: TextCallback | None) -> Reply:
+        model = RetryingModel(OpenAIModel("m", url))
+        try:
+            return await model.complete(HELLO, CallSettings(max_tokens=1024), on_text)
+        finally:
+            await model.close()
+
+    for on_text in (None, lambda _: None):
+        with serving(say("", {"finish_reason": "length"})) as (url, server):
+            with pytest.raises(ModelError, match="cut at 1,024 tokens inside hidden reasoning") as caught:
+                asyncio.run(call(url, on_text))
+            assert "--max-reply-tokens" in str(caught.value)
+            assert not isinstance(caught.value, TransientError)
+            assert len(server.requests) == 1
+
+
+def test_reasoning_cut_is_a_reply_with_warning() -> None:
+    cut = {"finish_reason": "length"}
+    for answer in (say("", cut, reasoning_content="hm"), say("<think>hm", cut)):
+        with serving(answer) as (url, _):
+            (warning,) = ask(url).warnings
+            assert "cut at 1,024 tokens inside its reasoning; raise --max-reply-tokens" in warning
+    for answer in (say("<think>hm</think>so", cut), say("so", cut), say("", reasoning_content="hm")):
+        with serving(answer) as (url, _):
+            assert ask(url).warnings == ()
+
+
+def test_template_shows_whether_it_opens_a_thought() -> None:
+    with serving(say("so <answer>a1</answer> and", {"finish_reason": "length"})) as (url, _):
+        assert ask(url, reasoning=True, completion_template="$prompt").text == "so <answer>a1</answer> and"
 
 
 def test_stop_tag_restored() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.core.types import Jpeg, Message
+from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import DataError, ModelError
 from longvideoagent.index.store import MIGRATIONS, KeyValueCache
 from longvideoagent.models.base import CallSettings
@@ -47,6 +47,12 @@ def test_cache_hit(cache: KeyValueCache) -> None:
     assert len(script.requests) == 1
 
 
+def test_cache_keeps_warnings(cache: KeyValueCache) -> None:
+    model = CachedModel(ScriptedModel([Reply("hi", warnings=("a reply was cut",))]), cache, "m@here")
+    for _ in range(2):
+        assert asyncio.run(model.complete(HELLO)).warnings == ("a reply was cut",)
+
+
 def test_cache_ignores_failures(cache: KeyValueCache) -> None:
     model, _ = cached_model(cache, ModelError("down"), "hi")
     with pytest.raises(ModelError):
@@ -66,11 +72,13 @@ def test_cache_key_fields() -> None:
         reply_key("m", HELLO, CallSettings(temperature=0.0)),
         reply_key("m", HELLO, CallSettings(json_schema={"type": "object"})),
         reply_key("m", HELLO, CallSettings(extra_body={"top_k": 1})),
+        reply_key("m", HELLO, CallSettings(top_k=-1)),
+        reply_key("m", HELLO, CallSettings(top_p=1.0)),
         reply_key("m", with_image(b"1"), CallSettings()),
         reply_key("m", with_image(b"2"), CallSettings()),
     ]
     assert len(set(keys)) == len(keys)
-    assert reply_key("m", with_image(b"1"), CallSettings()) == keys[7]
+    assert reply_key("m", with_image(b"1"), CallSettings()) == keys[9]
 
 
 def test_cache_reopened_with_any_text(cache: KeyValueCache) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import TeamConfig, load_team_config
-from longvideoagent.agents.grounding import GROUNDING_SETTINGS, ModelGrounding
-from longvideoagent.agents.master import MASTER_SETTINGS, ModelMaster
+from longvideoagent.agents.grounding import ModelGrounding
+from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import AgentName
@@ -17,7 +17,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, Model, ModelOptions, TextCallback
+from longvideoagent.models.base import Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.spec import OFFLINE, ModelSpec, load_model
@@ -113,22 +113,24 @@ def cache_path() -> Path:
 def _model_master(
     team_config: TeamConfig, model: Model, layout: PromptLayout, on_text: TextCallback | None
 ) -> ModelMaster:
-    actions_anywhere = team_config.actions == "anywhere"
-    # A reply is complete then: an action of another kind that follows the first may have precedence.
-    default = replace(MASTER_SETTINGS, stop_at_action=not actions_anywhere)
-    settings = team_config.master.settings(default)
     return ModelMaster(
-        model, team_config.style, layout, team_config.look_tag, settings, on_text, actions_anywhere=actions_anywhere
+        model,
+        team_config.style,
+        layout,
+        team_config.look_tag,
+        team_config.call_settings("master"),
+        on_text,
+        actions_anywhere=team_config.actions == "anywhere",
     )
 
 
 def _model_grounding(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelGrounding:
     agent = team_config.grounding
-    settings = agent.settings(GROUNDING_SETTINGS)
+    settings = team_config.call_settings("grounding")
     return ModelGrounding(model, settings, layout, structured_output=agent.structured_output)
 
 
 def _model_vision(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelVision:
     agent = team_config.vision
-    settings = agent.settings(DEFAULT_CALL_SETTINGS)
+    settings = team_config.call_settings("vision")
     return ModelVision(model, settings, layout, max_frames=agent.max_frames, max_image_bytes=agent.max_image_bytes)

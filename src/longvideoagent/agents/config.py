@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -12,16 +13,28 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
-from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.grounding import GROUNDING_SETTINGS
+from longvideoagent.agents.master import MASTER_SETTINGS
+from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.models.base import CallSettings, ModelOptions, TokenPrice
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TokenPrice
 from longvideoagent.models.spec import OFFLINE, ModelSpec
 
 T = TypeVar("T", bound=BaseModel)
+REASONING_REPLY_TOKENS = 8192
+"""Tokens of one reply of a reasoning model, unless the configuration says otherwise: its thoughts count."""
+RAW_REPLY_TOKENS = 4096
+"""Tokens of one reply in the style ``raw``, unless the configuration says otherwise (public code's local evaluator)."""
+DEFAULT_SETTINGS: Mapping[AgentName, CallSettings] = {
+    "master": MASTER_SETTINGS,
+    "grounding": GROUNDING_SETTINGS,
+    "vision": DEFAULT_CALL_SETTINGS,
+}
+"""How each agent's model is called, unless the configuration says otherwise."""
 RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 """Request fields that the loop sets itself."""
 
@@ -35,8 +48,14 @@ class AgentConfig(BaseModel):
     """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
     temperature: Annotated[float | None, Field(ge=0)] = None
     """Sampling temperature. None: the agent's own default."""
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Probability mass of the tokens to sample from; 1 is all. Sent only if set, like the next two."""
+    top_k: Annotated[int | None, Field(ge=-1)] = None
+    """How many of the likeliest tokens to sample from; -1 is all."""
+    repetition_penalty: Annotated[float | None, Field(gt=0)] = None
+    """Penalty of tokens that have occurred; 1 is none."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    """Tokens of one reply. None: the agent's own default."""
+    """Tokens of one reply, thoughts included. None: the default of the agent, larger for reasoning models."""
     extra_body: dict[str, Any] = {}
     """Further fields of each request, as JSON values."""
     reasoning: bool = False
@@ -94,6 +113,9 @@ class AgentConfig(BaseModel):
             default.max_tokens if self.max_tokens is None else self.max_tokens,
             default.stop_at_action,
             extra_body=self.extra_body,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            repetition_penalty=self.repetition_penalty,
         )
 
 
@@ -129,6 +151,25 @@ class TeamConfig(PromptConfig):
         """The prices of the team's models."""
         names = dict.fromkeys(agent.spec.name for agent in self.agents.values())
         return {name: self.prices[name] for name in names if name in self.prices}
+
+    def call_settings(self, name: AgentName) -> CallSettings:
+        """How an agent's model is called.
+
+        Args:
+            name: master, grounding or vision.
+
+        Returns:
+            Its settings. A reply limit that is not given follows from the agent, its reasoning and the style.
+        """
+        agent, default = self.agents[name], DEFAULT_SETTINGS[name]
+        if agent.reasoning:
+            default = replace(default, max_tokens=REASONING_REPLY_TOKENS)
+        elif name == "master" and self.style is Style.RAW:
+            default = replace(default, max_tokens=RAW_REPLY_TOKENS)
+        if name == "master" and self.actions == "anywhere":
+            # The reply must be whole: an action of another kind that follows the first may have precedence.
+            default = replace(default, stop_at_action=False)
+        return agent.settings(default)
 
     def model_options(self, agent: AgentConfig) -> ModelOptions:
         """How an agent's model is loaded. A master in style raw gets its text without a chat template.
@@ -184,6 +225,22 @@ class TeamConfig(PromptConfig):
             changed["layout_file"] = layout_file
         return self.model_copy(update=changed)
 
+    def with_reply_limit(self, max_reply_tokens: int | None) -> TeamConfig:
+        """The same team with another limit for one reply.
+
+        Args:
+            max_reply_tokens: Tokens of one reply of each agent that is a model; None keeps the limits.
+
+        Returns:
+            The team with that limit.
+        """
+        if max_reply_tokens is None:
+            return self
+        agents = {name: agent for name, agent in self.agents.items() if not agent.spec.is_offline}
+        return self.model_copy(
+            update={name: agent.model_copy(update={"max_tokens": max_reply_tokens}) for name, agent in agents.items()}
+        )
+
 
 class _PriceTable(RootModel[dict[str, TokenPrice]]):
     """Prices by the name of the model. The TOML form of a table."""
@@ -214,7 +271,7 @@ def load_team_config(name: str, prices: Path | None = None) -> TeamConfig:
 def _read_team_config(name: str) -> TeamConfig:
     if name == OFFLINE:
         return TeamConfig()
-    if name in PRESETS:
+    if name in (*PRESETS, *CHECKPOINTS):
         return parse_toml(TeamConfig, _preset_text(name), name)
     if not name.endswith(".toml"):
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
@@ -225,7 +282,7 @@ def _read_team_config(name: str) -> TeamConfig:
     team_config = parse_toml(TeamConfig, text, name)
     if team_config.preset is None:
         return team_config
-    if team_config.preset not in PRESETS:
+    if team_config.preset not in (*PRESETS, *CHECKPOINTS):
         raise DataError(f"{name}: preset: {team_config.preset!r} is not one of {', '.join(PRESETS)}; fix that field")
     fields = tomllib.loads(_preset_text(team_config.preset))
     for field, value in team_config.model_dump(exclude_unset=True).items():
@@ -234,6 +291,9 @@ def _read_team_config(name: str) -> TeamConfig:
 
 
 def _preset_text(name: str) -> str:
+    """The TOML text of a preset, or of the preset that a checkpoint's name stands for."""
+    if name in CHECKPOINTS:
+        name = f"{name}-as-trained"
     return resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 

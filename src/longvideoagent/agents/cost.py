@@ -11,8 +11,7 @@ from dataclasses import astuple, dataclass
 from datetime import date
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.grounding import GROUNDING_SETTINGS, subtitle_block
-from longvideoagent.agents.master import MASTER_SETTINGS
+from longvideoagent.agents.grounding import subtitle_block
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.context import Style, render_first_message, render_observation
@@ -22,7 +21,6 @@ from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.media.contact_sheet import CLIPS_PER_SHEET
 from longvideoagent.media.video import Video
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS
 
 BYTES_PER_TOKEN = 3
 """A token of English is about 4 bytes of UTF-8, of most other languages about 3."""
@@ -85,10 +83,8 @@ def forecast_cost(
     """
     actions = settings.max_rounds - 1
     timeline = video.timeline
-    grounding = (
-        _grounding_usage(question, timeline, team_config.grounding, settings) if settings.has_grounding else Usage()
-    )
-    look = _look_usage(team_config.vision, settings) if settings.has_vision else Usage()
+    grounding = _grounding_usage(question, timeline, team_config, settings) if settings.has_grounding else Usage()
+    look = _look_usage(team_config, settings) if settings.has_vision else Usage()
     master = _master_usage(question, timeline, team_config, settings)
     usages: dict[AgentName, Usage] = {
         "master": master,
@@ -110,41 +106,43 @@ def _master_usage(question: Question, timeline: Timeline, team_config: TeamConfi
     master = team_config.master
     if master.spec.is_offline:
         return Usage(calls=settings.max_rounds)
-    reply = master.max_tokens or MASTER_SETTINGS.max_tokens
+    reply = team_config.call_settings("master").max_tokens
     window = _longest_window(timeline, settings)
     layout = team_config.read_layout()
     first_message = render_first_message(Trace(question, settings, window), layout, team_config.look_tag)
-    observation = max(
-        _tokens(render_observation(window, layout)), _look_tokens(team_config.vision) * settings.parallel_looks
-    )
+    observation = max(_tokens(render_observation(window, layout)), _look_tokens(team_config) * settings.parallel_looks)
     growth = observation + (0 if team_config.style in (Style.ACCUMULATED, Style.RAW) else reply)
     rounds = settings.max_rounds
     prompts = rounds * _tokens(first_message) + growth * rounds * (rounds - 1) // 2
     return Usage(rounds, prompts, rounds * reply)
 
 
-def _grounding_usage(question: Question, timeline: Timeline, agent: AgentConfig, settings: RolloutSettings) -> Usage:
+def _grounding_usage(
+    question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings
+) -> Usage:
     """One grounding, with the second call that corrects the label."""
-    if agent.spec.is_offline:
+    if team_config.grounding.spec.is_offline:
         return Usage(calls=1)
     sheets = 0 if timeline.subtitles else math.ceil(len(timeline.clips) / CLIPS_PER_SHEET)
     request = _tokens("\n".join([question.text, *question.options])) + TOKENS_PER_REQUEST
     labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # the correction lists them
     visited = TOKENS_PER_VISITED_CLIP * settings.max_rounds + labels
     prompt = _tokens(subtitle_block(timeline)) + _tokens(default_layout().grounding_prompt) + request + visited
-    reply = agent.max_tokens or GROUNDING_SETTINGS.max_tokens
+    reply = team_config.call_settings("grounding").max_tokens
     return _times(Usage(1, prompt + sheets * TOKENS_PER_IMAGE + reply, reply, sheets), CALLS_PER_GROUNDING)
 
 
-def _look_usage(agent: AgentConfig, settings: RolloutSettings) -> Usage:
+def _look_usage(team_config: TeamConfig, settings: RolloutSettings) -> Usage:
+    agent = team_config.vision
     if agent.spec.is_offline:
         return Usage(calls=settings.parallel_looks)
     prompt = agent.max_frames * TOKENS_PER_IMAGE + TOKENS_PER_LOOK_PROMPT
-    return _times(Usage(1, prompt, _look_tokens(agent), agent.max_frames), settings.parallel_looks)
+    return _times(Usage(1, prompt, _look_tokens(team_config), agent.max_frames), settings.parallel_looks)
 
 
-def _look_tokens(agent: AgentConfig) -> int:
-    return TOKENS_PER_OFFLINE_LOOK if agent.spec.is_offline else agent.max_tokens or DEFAULT_CALL_SETTINGS.max_tokens
+def _look_tokens(team_config: TeamConfig) -> int:
+    is_offline = team_config.vision.spec.is_offline
+    return TOKENS_PER_OFFLINE_LOOK if is_offline else team_config.call_settings("vision").max_tokens
 
 
 def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObservation:

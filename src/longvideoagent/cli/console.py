@@ -153,6 +153,7 @@ class StepPrinter:
         self._console = stdout_console(quiet=quiet)
         self._live = live
         self._printed = 0
+        self._printed_warnings = () if video is None else video.warnings
         if video is not None:
             print_video(video, self._console)
         self._line("?", question.text[:MAX_CHARS], "bold")
@@ -186,10 +187,13 @@ class StepPrinter:
             self._line("notice", step.text, "yellow")
 
     def finish(self, trace: Trace) -> None:
-        """Print the answer and its evidence."""
+        """Print the answer and its evidence; on stderr, the warnings of the rollout."""
         self._console.print(_answer_line(trace), soft_wrap=True)
         for evidence in trace.evidence:
             self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
+        for warning in trace.warnings:
+            if warning not in self._printed_warnings:
+                note(f"warning: {warning}")
 
     def _line(self, label: str, text: str, style: str = "") -> None:
         """Print a label and its text, wrapped to the width with a hanging indent."""

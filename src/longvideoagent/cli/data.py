@@ -13,6 +13,7 @@ from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
     Layout,
+    MaxReplyTokens,
     MaxRounds,
     PromptFile,
     Split,
@@ -141,6 +142,7 @@ def ground(
     subtitles: Subtitles = None,
     team: Annotated[str, typer.Option(help="The team to ask: offline, a preset, or FILE.toml.")] = "offline",
     grounding: Annotated[str | None, typer.Option(help="Another grounding model, such as openai:NAME@URL.")] = None,
+    max_reply_tokens: MaxReplyTokens = None,
     concurrency: Concurrency = 16,
 ) -> None:
     """Locate the first clip of every question in advance. Run it again to ask only the pending questions."""
@@ -153,7 +155,7 @@ def ground(
 
     data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
-    team_config = load_team_config(team).with_models(grounding=grounding)
+    team_config = load_team_config(team).with_models(grounding=grounding).with_reply_limit(max_reply_tokens)
     first_clips = FirstClips(out, team_config.grounding.model)
     show_warnings()
     agents = load_team(team_config, cache_path())

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from urllib.parse import urlsplit
 
@@ -16,11 +16,12 @@ import av
 from rich.text import Text
 
 from longvideoagent.agents.config import load_team_config
-from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import UsageError
 from longvideoagent.models.base import ModelOptions
 from longvideoagent.models.spec import BACKENDS
+from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, serve_command
 
 EXTRAS = {
     "asr": "speech to text for videos without subtitles",
@@ -38,6 +39,8 @@ EXTRAS = {
 }
 """Each extra of pyproject.toml, and what it adds."""
 ENVIRONMENT_VARIABLES = (ModelOptions().api_key_env, *(row.url_env for row in BACKENDS if row.url_env))
+DEFAULT_PORT = 8000
+"""vLLM's own."""
 _SYMBOLS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
 
 
@@ -146,11 +149,18 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def serving_command(preset: str) -> str:
-    """The command that serves a preset's master with vLLM, on a machine with a GPU. Raises UsageError if
-    there is no such preset."""
-    if preset not in PRESETS:
+def serving_command(preset: str, gpu_memory_gib: float | None = None) -> ServeCommand:
+    """The command that serves a preset's master with vLLM, and notes on what it rests on.
+
+    ``gpu_memory_gib`` is the memory of the GPU that will serve; None takes the one of this machine. Raises UsageError
+    if there is no such preset or the model does not fit."""
+    if preset not in (*PRESETS, *CHECKPOINTS):
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
     agent = load_team_config(preset).master
-    port = urlsplit(agent.spec.url).port
-    return f"vllm serve {agent.spec.name} --max-model-len {agent.max_context_tokens} --port {port}"
+    gpu = largest_gpu() if gpu_memory_gib is None else Gpu("--gpu-memory-gib", gpu_memory_gib, gpu_memory_gib)
+    port = urlsplit(agent.spec.url).port or DEFAULT_PORT
+    serve = serve_command(agent.spec.name, port, gpu)
+    if serve.max_model_len >= (agent.max_context_tokens or 0):
+        return serve
+    shorter = f"{preset} counts on {agent.max_context_tokens:,} tokens of context; a longer prompt is subsampled"
+    return replace(serve, notes=(*serve.notes, shorter))

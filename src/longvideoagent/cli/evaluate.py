@@ -20,6 +20,7 @@ from longvideoagent.cli.options import (
     Layout,
     Limit,
     Master,
+    MaxReplyTokens,
     MaxRounds,
     NoCache,
     ParallelLooks,
@@ -30,6 +31,7 @@ from longvideoagent.cli.options import (
     Team,
     Vision,
     Window,
+    chosen_team,
     data_options,
 )
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
@@ -53,6 +55,7 @@ def evaluate(
     prompt_file: PromptFile = None,
     prices: Prices = None,
     layout: Layout = None,
+    max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -76,7 +79,6 @@ def evaluate(
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, note_old_prices, print_forecast, progress_bar
     from longvideoagent.cli.console_evaluation import print_summary, run_progress
     from longvideoagent.core.trace import RolloutSettings
@@ -85,8 +87,8 @@ def evaluate(
     from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import RunLimits
 
-    team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
+    team_config = chosen_team(
+        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
@@ -145,6 +147,7 @@ def ablate(
     prompt_file: PromptFile = None,
     prices: Prices = None,
     layout: Layout = None,
+    max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The folder of the runs; else runs/SET-SPLIT-TEAM-AXIS.")] = None,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -159,7 +162,6 @@ def ablate(
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.agents.config import load_team_config
     from longvideoagent.cli.console import note, note_old_prices
     from longvideoagent.cli.console_evaluation import print_grid, run_progress
     from longvideoagent.core.trace import RolloutSettings
@@ -171,8 +173,8 @@ def ablate(
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
-    team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
+    team_config = chosen_team(
+        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     given = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}

@@ -18,6 +18,7 @@ from longvideoagent.cli.options import (
     Grounding,
     Layout,
     Master,
+    MaxReplyTokens,
     MaxRounds,
     NoCache,
     ParallelLooks,
@@ -26,6 +27,7 @@ from longvideoagent.cli.options import (
     Team,
     Vision,
     Window,
+    chosen_team,
 )
 from longvideoagent.cli.serve import app as web_app
 from longvideoagent.cli.train import app as train_app
@@ -83,6 +85,7 @@ def ask(
     prompt_file: PromptFile = None,
     prices: Prices = None,
     layout: Layout = None,
+    max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     max_calls: Annotated[int | None, typer.Option(help="Maximum number of agent calls.", min=1)] = None,
@@ -96,7 +99,6 @@ def ask(
 ) -> None:
     """Ask a video a question."""
     from longvideoagent.agents.build import cache_path, load_team
-    from longvideoagent.agents.config import load_team_config
     from longvideoagent.agents.cost import check_prices, forecast_cost
     from longvideoagent.cli import console
     from longvideoagent.core.outcome import Outcome
@@ -108,8 +110,8 @@ def ask(
     if html is not None:
         console.check_page(html)
     checked = make_question(question, option or [])
-    team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout
+    team_config = chosen_team(
+        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
     )
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:
@@ -184,12 +186,44 @@ def demo(
 @app.command()
 def doctor(
     preset: Annotated[str | None, typer.Option(help="Print the command that serves this released checkpoint.")] = None,
+    gpu_memory_gib: Annotated[
+        float | None, typer.Option(help="With --preset: memory of the GPU that will serve.", min=1)
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="Call the server of each agent of this team once.")] = None,
+    master: Master = None,
+    grounding: Grounding = None,
+    vision: Vision = None,
+    prices: Prices = None,
+    max_reply_tokens: MaxReplyTokens = None,
+    dry_run: DryRun = False,
+    json: Annotated[bool, typer.Option("--json", help="With --team: print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Show what is installed, what is missing, and what it would add."""
+    """Show what is installed, what is missing, and what it would add.
+
+    With --team or a model, call each agent's server once and show what it does. Nothing is called without them.
+    """
+    from longvideoagent.cli.console import note
     from longvideoagent.cli.doctor import print_findings, serving_command
 
+    has_team = bool(team or master or grounding or vision)
+    if (json or dry_run or max_reply_tokens) and not has_team:
+        raise UsageError("lva doctor: --json, --dry-run and --max-reply-tokens need a team; give --team FILE.toml")
+    if preset is not None and has_team:
+        raise UsageError("lva doctor: --preset starts nothing and --team calls servers; give one of them")
+    if has_team:
+        from longvideoagent.cli.doctor_team import check_team
+
+        team_config = chosen_team(
+            team or "offline", prices, max_reply_tokens, master=master, grounding=grounding, vision=vision
+        )
+        if not check_team(team_config, dry_run=dry_run, as_json=json):
+            raise typer.Exit(EXIT_FAILED)
+        return
     if preset is not None:
-        typer.echo(serving_command(preset))
+        serve = serving_command(preset, gpu_memory_gib)
+        for line in serve.notes:
+            note(line)
+        typer.echo(serve.command)
         return
     if not print_findings():
         raise typer.Exit(EXIT_FAILED)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.models.spec import BACKENDS, OFFLINE
 
 if TYPE_CHECKING:
+    from longvideoagent.agents.config import TeamConfig
     from longvideoagent.datasets.base import DatasetOptions
 
 MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
-TEAM_NAMES = ", ".join((OFFLINE, *PRESETS))
+TEAM_NAMES = ", ".join((OFFLINE, *CHECKPOINTS, *PRESETS))
 
 Team = Annotated[str, typer.Option(help=f"{TEAM_NAMES} or FILE.toml.")]
 Master = Annotated[str | None, typer.Option(help=f"{MODEL_FORMS}, …")]
@@ -23,6 +24,10 @@ Vision = Annotated[str | None, typer.Option(help="As --master, for the vision ag
 Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
 PromptFile = Annotated[Path | None, typer.Option(help="A file with another prompt for the master.")]
 Layout = Annotated[Path | None, typer.Option(help="A TOML file with the wording around the data: a layout.")]
+MaxReplyTokens = Annotated[
+    int | None,
+    typer.Option(help="Maximum number of tokens of one reply of each agent's model, thoughts included.", min=1),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not read or write the cache of replies.")]
 MaxRounds = Annotated[int, typer.Option(help="Maximum number of replies by the master.", min=1)]
 Window = Annotated[int, typer.Option(help="Number of neighbouring clips in one look.", min=1)]
@@ -47,3 +52,23 @@ def data_options(data_set: str | None, subtitles: Path | None) -> DatasetOptions
     from longvideoagent.datasets.base import DatasetOptions
 
     return DatasetOptions(data_set, subtitles)
+
+
+def chosen_team(
+    team: str,
+    prices: Path | None,
+    max_reply_tokens: int | None,
+    layout_file: Path | None = None,
+    prompt_file: Path | None = None,
+    *,
+    master: str | None,
+    grounding: str | None,
+    vision: str | None,
+) -> TeamConfig:
+    """The team that the options of a command choose. Raises UsageError or DataError, as ``load_team_config`` does."""
+    from longvideoagent.agents.config import load_team_config
+
+    team_config = load_team_config(team, prices).with_models(
+        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout_file
+    )
+    return team_config.with_reply_limit(max_reply_tokens)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, NoCache
+from longvideoagent.cli.options import Concurrency, MaxReplyTokens, NoCache
 from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -40,6 +40,7 @@ def serve(
     token: Token = None,
     concurrency: Concurrency = 2,
     max_upload_gb: MaxUploadGb = 8.0,
+    max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
@@ -51,7 +52,7 @@ def serve(
     show_warnings()
     application = create_app(
         open_library(library, data_dir),
-        load_teams(team or ["offline"], is_cached=not no_cache),
+        load_teams(team or ["offline"], max_reply_tokens, is_cached=not no_cache),
         concurrency=concurrency,
         max_upload_bytes=round(max_upload_gb * 1e9),
         token=token,
@@ -70,6 +71,7 @@ def mcp(
     port: Port = 7861,
     token: Token = None,
     concurrency: McpConcurrency = 2,
+    max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""
@@ -79,9 +81,8 @@ def mcp(
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
     show_warnings()
-    server = create_server(
-        open_library(library, data_dir), load_teams([team], is_cached=not no_cache)[team], concurrency
-    )
+    teams = load_teams([team], max_reply_tokens, is_cached=not no_cache)
+    server = create_server(open_library(library, data_dir), teams[team], concurrency)
     if not http:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C would wait for a thread that waits for input
         server.run()

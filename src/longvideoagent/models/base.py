@@ -17,6 +17,10 @@ TextCallback = Callable[[str], None]
 over."""
 
 
+SAMPLING_FIELDS = ("top_p", "top_k", "repetition_penalty")
+"""Sampling options that are sent only if they are set, by their names in vLLM and most servers."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallSettings:
     """How a model replies. Defaults are the public code's for the master."""
@@ -29,6 +33,18 @@ class CallSettings:
     """A JSON schema that the reply must follow, if the server supports structured output."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields for a particular server or engine, passed on unchanged."""
+    top_p: float | None = None
+    """Probability mass of the tokens to sample from; 1 is all. None: the model's or server's own default."""
+    top_k: int | None = None
+    """How many of the likeliest tokens to sample from; -1 is all. None: the model's or server's own default."""
+    repetition_penalty: float | None = None
+    """Penalty of tokens that have occurred; 1 is none. None: the model's or server's own default."""
+
+    @property
+    def sampling(self) -> dict[str, float | int]:
+        """Those of ``SAMPLING_FIELDS`` that are set."""
+        values = {name: getattr(self, name) for name in SAMPLING_FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 DEFAULT_CALL_SETTINGS = CallSettings()

@@ -15,7 +15,7 @@ from typing import Any
 from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, SAMPLING_FIELDS, CallSettings, Model, TextCallback
 
 KEY_VERSION = 2
 """Part of every key of a reply; raise it when a stored reply would be read differently."""
@@ -45,7 +45,13 @@ class CachedModel:
                 on_text(reply.reasoning + reply.text)
             return reply
         reply = await self.model.complete(messages, settings, on_text)
-        fields = {"text": reply.text, "reasoning": reply.reasoning, "is_truncated": reply.is_truncated}
+        fields: dict[str, Any] = {
+            "text": reply.text,
+            "reasoning": reply.reasoning,
+            "is_truncated": reply.is_truncated,
+        }
+        if reply.warnings:
+            fields["warnings"] = reply.warnings
         self.cache.put(key, json.dumps(fields, ensure_ascii=True))
         return reply
 
@@ -60,7 +66,8 @@ def _parse_reply(stored: str) -> Reply | None:
     try:
         fields = json.loads(stored)
         is_truncated = fields.get("is_truncated") is True  # rows of older versions lack it
-        return Reply(str(fields["text"]), str(fields["reasoning"]), is_truncated=is_truncated)
+        warnings = tuple(str(warning) for warning in fields.get("warnings", ()))
+        return Reply(str(fields["text"]), str(fields["reasoning"]), warnings=warnings, is_truncated=is_truncated)
     except (ValueError, TypeError, KeyError):
         logger.info("a damaged reply in the cache is replaced")
         return None
@@ -70,6 +77,9 @@ def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings
     """A digest of everything that decides a reply. Images count by their bytes."""
     settings_fields = asdict(settings)
     settings_fields["schema"] = settings_fields.pop("json_schema")  # its earlier name: stored keys hold it
+    for name in SAMPLING_FIELDS:  # keys that were stored before these fields existed stay valid
+        if settings_fields[name] is None:
+            del settings_fields[name]
     fields: dict[str, Any] = {
         "format": KEY_VERSION,
         "model": identity,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,14 @@ from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix, restore
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, TokenPrice
+from longvideoagent.models.base import (
+    DEFAULT_CALL_SETTINGS,
+    SAMPLING_FIELDS,
+    CallSettings,
+    ModelOptions,
+    TextCallback,
+    TokenPrice,
+)
 from longvideoagent.models.openai_format import (
     Completion,
     chat_body,
@@ -34,13 +42,23 @@ from longvideoagent.models.openai_format import (
 from longvideoagent.models.spec import ModelSpec, missing_key
 
 RETRIED_STATUSES = (408, 409, 425, 429)
-OPTIONAL_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream_options")
+OPTIONAL_FIELDS = ("temperature", *SAMPLING_FIELDS, "max_tokens", "stop", "response_format", "stream_options")
 """Fields that some servers and models refuse; they are then left out, or sent under their other name, and the
 request is repeated."""
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
+START_SERVER = "start the server, or fix its URL"
 _OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
-_REFUSAL_WORDS = ("unsupported", "not support", "unrecognized", "unexpected", "not allowed", "unknown", "too long")
+_REFUSAL_WORDS = (
+    "unsupported",
+    "not support",
+    "unrecognized",
+    "unexpected",
+    "not allowed",
+    "unknown",
+    "too long",
+    "not permitted",
+)
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
@@ -73,7 +91,7 @@ class OpenAIModel:
     trained in, since chat templates remove earlier thoughts."""
     price: TokenPrice | None = None
     _refused_fields: set[str] = field(default_factory=set, init=False, repr=False)
-    _images_verified: bool = field(default=False, init=False, repr=False)
+    images_verified: bool = field(default=False, init=False, repr=False)
     """Whether the model is known to read images."""
     _client: openai.AsyncOpenAI | None = field(default=None, init=False, repr=False, compare=False)
     """None until the first request, and after ``close``."""
@@ -112,30 +130,48 @@ class OpenAIModel:
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply to one request. Raises TransientError if a retry may help, else ModelError."""
-        stop_at_action = settings.stop_at_action and not self.reasoning
-        settings = replace(settings, stop_at_action=stop_at_action)
-        if self.completion_template is None:
-            body = chat_body(self.name, messages, settings)
-            prefix = ""
-        else:
-            body = completion_body(self.name, self.completion_template, messages, settings)
-            prefix = reasoning_prefix(body["prompt"])
-        completion = await self._send(body, on_text)
-        if not completion.is_complete:
-            raise TransientError(f"{self.server_url}: the reply breaks off")
-        if not completion.text.strip() and not completion.reasoning.strip():
+        settings = replace(settings, stop_at_action=settings.stop_at_action and not self.reasoning)
+        body = self.request_body(messages, settings)
+        prefix = reasoning_prefix(body.get("prompt", ""))
+        completion = await self.send(body, on_text)
+        if completion.is_empty and completion.is_cut:  # a retry would be cut again
+            raise ModelError(f"{self.server_url}: {cut_warning(self.name, settings, 'hidden reasoning')}")
+        if completion.is_empty:
             raise TransientError(f"{self.server_url}: an empty reply")
-        check_usage = Usage() if self._images_verified else await self._verify_image_input(body, completion)
+        check_usage = Usage() if self.images_verified else await self.verify_image_input(body, completion)
         text = completion.text
         is_truncated = completion.is_cut
-        if stop_at_action and completion.is_stopped:
+        if settings.stop_at_action and completion.is_stopped:
             text = restore_stop_tag(text)
             is_truncated = text != completion.text
         if not prefix and messages[-1]["role"] == "user" and self._began_in_thought(completion):
             prefix = f"<{TEMPLATE_TAG}>\n"
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens) + check_usage
-        usd = self.price.usd(usage) if self.price else 0
-        return Reply(prefix + text, completion.reasoning, usage=replace(usage, usd=usd), is_truncated=is_truncated)
+        usage = replace(usage, usd=self.price.usd(usage) if self.price else 0)
+        is_cut = completion.is_cut and _is_thought(prefix + text)
+        warnings = (cut_warning(self.name, settings, "its reasoning"),) if is_cut else ()
+        return Reply(prefix + text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+
+    def request_body(self, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
+        """The body of a request: a chat completion, or a text completion with the template that is written out."""
+        if self.completion_template is None:
+            return chat_body(self.name, messages, settings)
+        return completion_body(self.name, self.completion_template, messages, settings)
+
+    async def list_models(self) -> list[dict[str, Any]]:
+        """What the server says about its models (``GET /models``); empty if it says nothing."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                answer = await self._connect().get("/models", cast_to=object)
+        except (openai.OpenAIError, TimeoutError, ValueError):
+            return []
+        data = answer.get("data") if isinstance(answer, dict) else None
+        return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+
+    @property
+    def refused_fields(self) -> list[str]:
+        """Request fields that the server has refused so far, and that are left out."""
+        return sorted(self._refused_fields)
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -144,12 +180,15 @@ class OpenAIModel:
             await client.close()
 
     def _began_in_thought(self, completion: Completion) -> bool:
-        """Whether the chat template opened a thought that the reply closes, or has not closed yet."""
-        if not self.reasoning or completion.reasoning or f"<{TEMPLATE_TAG}>" in completion.text:
+        """Whether the server's chat template opened a thought that the reply closes, or has not closed yet. A template
+        that is written out shows it itself."""
+        if not self.reasoning or self.completion_template is not None:
+            return False
+        if completion.reasoning or f"<{TEMPLATE_TAG}>" in completion.text:
             return False
         return f"</{TEMPLATE_TAG}>" in completion.text or completion.is_cut
 
-    async def _verify_image_input(self, body: Mapping[str, Any], completion: Completion) -> Usage:
+    async def verify_image_input(self, body: Mapping[str, Any], completion: Completion) -> Usage:
         """Check that the model reads images: some servers drop the images of a text model, which then makes things up.
         If the count of prompt tokens does not prove it, the text is sent alone; an equal count means that the images
         were dropped. Returns the usage of that check. Raises ModelError if images were dropped."""
@@ -158,35 +197,44 @@ class OpenAIModel:
             return Usage()
         usage = Usage()
         if completion.prompt_tokens <= num_text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
-            text_only = await self._send({**text_body, "max_tokens": 1}, None)
+            text_only = await self.send({**text_body, "max_tokens": 1})
             usage = Usage(1, text_only.prompt_tokens, text_only.completion_tokens)
             if text_only.prompt_tokens == completion.prompt_tokens:
                 raise ModelError(f"{self.server_url}: {self.name!r} ignores images; name a model that reads them")
-        self._images_verified = True
+        self.images_verified = True
         return usage
 
-    async def _send(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
+    async def send(self, body: Mapping[str, Any], on_text: TextCallback | None = None) -> Completion:
+        """The server's reply to one request, which may be repeated without a field that is refused. Raises
+        TransientError if a retry may help, else ModelError."""
         if on_text is not None:
             body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         while True:
             accepted = _without(body, self._refused_fields)
             try:
                 async with asyncio.timeout(self.timeout_s):
-                    return await self._request(accepted, on_text)
+                    completion = await self._request(accepted, on_text)
             except (openai.APITimeoutError, TimeoutError) as error:
                 is_unreached = "Connect" in type(error.__cause__).__name__
                 detail = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
-                raise TransientError(f"{self.server_url}: {detail}") from error
+                fix = START_SERVER if is_unreached else "raise timeout_s in the team file if the server is slow"
+                raise TransientError(f"{self.server_url}: {detail}; {fix}") from error
             except openai.APIStatusError as error:
                 field_name = _refused_field(error, accepted)
                 if field_name is None:
                     raise self._status_error(error) from error
-                logger.info("%s: %r refuses %s; sent without it from now on", self.server_url, self.name, field_name)
+                level = logging.WARNING if field_name in SAMPLING_FIELDS else logging.INFO
+                text = "%s: %r refuses %s; sent without it from now on"
+                logger.log(level, text, self.server_url, self.name, field_name)
                 self._refused_fields.add(field_name)
             except openai.APIConnectionError as error:
-                raise TransientError(f"{self.server_url}: {_cause(error)}") from error
+                raise TransientError(f"{self.server_url}: {_cause(error)}; {START_SERVER}") from error
             except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise TransientError(f"{self.server_url}: a reply that cannot be read ({_cause(error)})") from error
+            else:
+                if not completion.is_complete:
+                    raise TransientError(f"{self.server_url}: the reply breaks off")
+                return completion
 
     async def _request(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
         # Posted as bytes: the client's typed methods walk through every message once more and build
@@ -209,7 +257,9 @@ class OpenAIModel:
     def _status_error(self, error: openai.APIStatusError) -> ModelError:
         status, message = error.status_code, f"{self.server_url}: HTTP {error.status_code}, {_cause(error)}"
         if status in (401, 403):
-            return ModelError(f"{self.server_url}: HTTP {status}, the key in {self.api_key_env} was refused")
+            return ModelError(
+                f"{self.server_url}: HTTP {status}, the key in {self.api_key_env} was refused; export another"
+            )
         if status == 404:
             return ModelError(f"{message}; is {self.name!r} served there?")
         if status in (400, 413, 422) and any(word in str(error).lower() for word in _OVERFLOW_WORDS):
@@ -218,6 +268,17 @@ class OpenAIModel:
             kind = ThrottledError if status == 429 else TransientError
             return kind(message, _retry_after_s(error.response.headers))
         return ModelError(message)
+
+
+def cut_warning(name: str, settings: CallSettings, inside: str) -> str:
+    """The message for a reply that its limit has cut inside a thought, so that it holds no action."""
+    problem = f"a reply of {name!r} was cut at {settings.max_tokens:,} tokens inside {inside}"
+    return f"{problem}; raise --max-reply-tokens, or max_tokens in the team file"
+
+
+def _is_thought(text: str) -> bool:
+    """Whether the text ends inside a thought, or is empty because the thought is in a field of its own."""
+    return not text.strip() or text.count(f"<{TEMPLATE_TAG}>") > text.count(f"</{TEMPLATE_TAG}>")
 
 
 def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:

@@ -33,6 +33,13 @@ class Completion:
     """False for a stream that ended without a finish reason."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of ``completion_tokens`` that were thoughts, if the server counts them."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither text nor reasoning."""
+        return not self.text.strip() and not self.reasoning.strip()
 
     @property
     def num_chars(self) -> int:
@@ -71,6 +78,7 @@ def completion_body(name: str, template: str, messages: Sequence[Message], setti
 
 def _common(settings: CallSettings) -> dict[str, Any]:
     common: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+    common |= settings.sampling
     if settings.stop_at_action and len(ACTION_ENDS) <= MAX_STOP_SEQUENCES:  # else the parser cuts the reply
         common["stop"] = list(ACTION_ENDS)
     return common
@@ -136,15 +144,22 @@ def _valid_text(value: object) -> str:
 def _completion(text: str, reasoning: str, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:
     finish = choice.get("finish_reason")
     is_end_of_turn = choice.get("stop_reason", "") is None  # vLLM names the text it stopped at, or null
-    prompt_tokens, completion_tokens = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    details = _object(usage, "completion_tokens_details")
     return Completion(
         text,
         reasoning,
         finish == "stop" and not is_end_of_turn,
         finish == "length",
-        prompt_tokens=prompt_tokens if isinstance(prompt_tokens, int) else 0,
-        completion_tokens=completion_tokens if isinstance(completion_tokens, int) else 0,
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+        reasoning_tokens=_count(details, "reasoning_tokens"),
     )
+
+
+def _count(counts: Mapping[str, Any], name: str) -> int:
+    """A count of tokens; 0 if the server does not give it."""
+    value = counts.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _wire(message: Message) -> dict[str, Any]:

@@ -60,7 +60,8 @@ class _Request:
     @property
     def sampling_key(self) -> str:
         """What must be equal within a batch."""
-        return json.dumps([self.settings.temperature, self.settings.extra_body], sort_keys=True)
+        settings = self.settings
+        return json.dumps([settings.temperature, settings.sampling, settings.extra_body], sort_keys=True)
 
 
 class _LoadedModel(NamedTuple):
@@ -171,19 +172,29 @@ class TransformersModel:
         self.num_batches += 1
         tokenizer, model = self._loaded
         inputs = tokenizer.pad({"input_ids": [each.ids for each in batch]}, return_tensors="pt").to(model.device)
-        temperature = batch[0].settings.temperature
-        sampling: dict[str, Any] = {"temperature": temperature} if temperature else {}
+        settings = batch[0].settings
         stopping = _StopAtReplyEnd(batch, tokenizer, model.generation_config.eos_token_id, inputs["input_ids"].shape[1])
         with torch.inference_mode():
             model.generate(
                 **inputs,
-                **sampling,
-                **batch[0].settings.extra_body,
-                do_sample=temperature > 0,
+                **_generate_options(settings),
+                do_sample=settings.temperature > 0,
                 max_new_tokens=max(each.settings.max_tokens for each in batch),
                 pad_token_id=tokenizer.pad_token_id,
                 stopping_criteria=[stopping],
             )
+
+
+def _generate_options(settings: CallSettings) -> dict[str, Any]:
+    """The options of ``generate`` for these settings. An option that is not set keeps the model's own default."""
+    options: dict[str, Any] = {**settings.sampling}
+    if settings.temperature > 0:
+        options["temperature"] = settings.temperature
+        if options.get("top_k") == -1:
+            options["top_k"] = 0  # transformers' value for "all tokens"
+    else:  # greedy: the options of sampling have no effect, and transformers warns about them
+        options = {name: value for name, value in options.items() if name not in ("top_p", "top_k")}
+    return {**options, **settings.extra_body}
 
 
 class _StopAtReplyEnd:

@@ -110,7 +110,7 @@ def _sampling(settings: CallSettings) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    options: dict[str, Any] = dict(settings.extra_body)
+    options: dict[str, Any] = {**settings.sampling, **settings.extra_body}
     if settings.json_schema is not None:
         options["structured_outputs"] = StructuredOutputsParams(json=dict(settings.json_schema))
     return SamplingParams(temperature=settings.temperature, max_tokens=settings.max_tokens, **options)

@@ -56,11 +56,11 @@ def _remove_abandoned_uploads(uploads: Path) -> None:
             shutil.rmtree(path.parent)
 
 
-def load_teams(names: Sequence[str], *, is_cached: bool) -> dict[str, Team]:
-    """The teams by name. Raises UsageError or DataError if one cannot be loaded."""
-    return {
-        name: load_team(load_team_config(name), cache_path() if is_cached else None) for name in dict.fromkeys(names)
-    }
+def load_teams(names: Sequence[str], max_reply_tokens: int | None = None, *, is_cached: bool) -> dict[str, Team]:
+    """The teams by name, with another limit of one reply if it is given. Raises UsageError or DataError if a team
+    cannot be loaded."""
+    configs = {name: load_team_config(name).with_reply_limit(max_reply_tokens) for name in dict.fromkeys(names)}
+    return {name: load_team(config, cache_path() if is_cached else None) for name, config in configs.items()}
 
 
 def listen(host: str, port: int, token: str | None, warn: Callable[[str], None]) -> socket.socket:

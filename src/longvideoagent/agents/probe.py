@@ -1,0 +1,127 @@
+"""Calls the server of each agent once, to see whether a team can work before a run depends on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
+from longvideoagent.core.actions import AgentName
+from longvideoagent.core.types import Usage
+from longvideoagent.errors import ModelError, ThrottledError, UsageError
+from longvideoagent.models.base import CallSettings
+from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.probe import IMAGE_PROMPT, TEXT_PROMPT, ServerReport, probe_server
+from longvideoagent.models.spec import load_model
+
+REPLY_TOKENS = 256
+"""Of a model that does not reason; one that does gets the limit of its configuration, so that its thoughts fit."""
+TEMPLATE_TOKENS = 100
+"""More than a chat template adds around one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """What is known about one agent's model after its call."""
+
+    agent: AgentName
+    model: str
+    server_url: str = ""
+    server: ServerReport | None = None
+    """None if it was not called, or if the call failed."""
+    usd: float | None = None
+    """What the call cost; None if no price is known or nothing was called."""
+    error: str = ""
+    """Why the agent cannot work, and how to fix it, on one line."""
+    remarks: tuple[str, ...] = ()
+    """What to change in the team file or at the server, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeForecast:
+    """The most that the calls use."""
+
+    num_servers: int
+    max_usage: Usage
+    usd: float | None
+    """None if a price is missing."""
+
+
+def forecast_probe(team_config: TeamConfig) -> ProbeForecast:
+    """What ``probe_team`` calls at most, and what that costs at most."""
+    usages = {name: _max_usage(team_config, name) for name in _callable_agents(team_config)}
+    prices = [_usd(team_config, team_config.agents[name], usage) for name, usage in usages.items()]
+    usd = None if None in prices else sum(price for price in prices if price is not None)
+    servers = {agent.spec.server_url for agent in _callable_agents(team_config).values()}
+    return ProbeForecast(len(servers), sum(usages.values(), Usage()), usd)
+
+
+async def probe_team(team_config: TeamConfig) -> tuple[AgentReport, ...]:
+    """Call the server of each agent once, all at the same time. No failure is raised: each is in its report."""
+    return tuple(await asyncio.gather(*(_probe_agent(team_config, name) for name in team_config.agents)))
+
+
+def _callable_agents(team_config: TeamConfig) -> Mapping[AgentName, AgentConfig]:
+    """The agents whose models run on a server with OpenAI's API."""
+    return {name: agent for name, agent in team_config.agents.items() if agent.spec.backend == "openai"}
+
+
+def _settings(team_config: TeamConfig, name: AgentName) -> CallSettings:
+    settings = team_config.call_settings(name)
+    is_short = not team_config.agents[name].reasoning
+    return replace(settings, max_tokens=min(settings.max_tokens, REPLY_TOKENS)) if is_short else settings
+
+
+def _max_usage(team_config: TeamConfig, name: AgentName) -> Usage:
+    reply = _settings(team_config, name).max_tokens
+    if name != "vision":
+        return Usage(1, len(TEXT_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS, reply)
+    text = len(IMAGE_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS
+    return Usage(2, 2 * text + TOKENS_PER_IMAGE, reply + 1, images=1)
+
+
+def _usd(team_config: TeamConfig, agent: AgentConfig, usage: Usage) -> float | None:
+    price = team_config.prices.get(agent.spec.name)
+    return None if price is None else price.usd(usage)
+
+
+async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
+    agent = team_config.agents[name]
+    report = AgentReport(name, agent.model)
+    if name not in _callable_agents(team_config):
+        return replace(report, remarks=() if agent.spec.is_offline else ("not called: it runs without an HTTP server",))
+    report = replace(report, server_url=agent.spec.server_url)
+    try:
+        model = load_model(agent.spec, team_config.model_options(agent))
+        assert isinstance(model, OpenAIModel)
+        try:
+            server = await probe_server(model, _settings(team_config, name), with_image=name == "vision")
+        finally:
+            await model.close()
+    except ThrottledError as error:
+        return replace(report, error=f"{error}; wait, or lower requests_per_minute and max_concurrency")
+    except (ModelError, UsageError) as error:
+        return replace(report, error=str(error))
+    usd = _usd(team_config, agent, server.usage)
+    return replace(report, server=server, usd=usd, remarks=_remarks(agent, server))
+
+
+def _remarks(agent: AgentConfig, server: ServerReport) -> tuple[str, ...]:
+    """What the reply shows to be amiss, each with its fix."""
+    remarks = [server.cut] if server.cut else []
+    if server.reasoning and not agent.reasoning:
+        remarks.append("it thinks; set reasoning = true, which gives it more reply tokens and no stop texts")
+    if server.stops is False:
+        remarks.append("it ignores stop texts: the text after an action costs tokens and is cut")
+    if server.takes_images is None and server.usage.images:
+        remarks.append(f"its server counts no tokens, so nothing proves that it saw the image; it said: {server.text}")
+    wanted, given = agent.max_context_tokens, server.context_tokens
+    if wanted is not None and given is not None and given < wanted:
+        remarks.append(
+            f"its server has a context of {given:,} tokens, the team file counts on {wanted:,}; "
+            "serve it with a longer one, or lower max_context_tokens"
+        )
+    remarks += [f"it refuses {name}, which is left out" for name in server.refused_fields]
+    return tuple(remarks)

@@ -1,0 +1,88 @@
+"""``lva doctor --team``: calls each agent's server once, and shows what it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.table import Table
+from rich.text import Text
+
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.probe import AgentReport, ProbeForecast, forecast_probe, probe_team
+from longvideoagent.cli.console import note, stdout_console, without_control_characters
+
+UNKNOWN = "?"
+NOT_TRIED = "–"
+
+
+def check_team(team_config: TeamConfig, *, dry_run: bool, as_json: bool) -> bool:
+    """State the cost, call the servers unless it is a dry run, and print the reports. Returns False if an agent
+    cannot work."""
+    note(_forecast_line(forecast_probe(team_config)))
+    if dry_run:
+        return True
+    reports = asyncio.run(probe_team(team_config))
+    if as_json:
+        record = {report.agent: asdict(report) for report in reports}
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    else:
+        _print_reports(reports)
+    return not any(report.error for report in reports)
+
+
+def _forecast_line(forecast: ProbeForecast) -> str:
+    usage = forecast.max_usage
+    if not usage.calls:
+        return "no agent of this team is on a server; nothing is called"
+    dollars = "no price is known" if forecast.usd is None else f"${forecast.usd:.4f}"
+    servers = "1 server" if forecast.num_servers == 1 else f"{forecast.num_servers} servers"
+    calls = "1 request" if usage.calls == 1 else f"{usage.calls} requests"
+    return f"calls {servers}: at most {calls}, {usage.tokens:,} tokens, {dollars}"
+
+
+def _print_reports(reports: Sequence[AgentReport]) -> None:
+    """Print a table with a column for each agent, then errors and remarks, one line each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="dim")
+    for report in reports:
+        table.add_column(report.agent, overflow="fold")
+    columns = [_column(report) for report in reports]
+    for name in columns[0]:
+        table.add_row(name, *(without_control_characters(column[name]) for column in columns))
+    console = stdout_console()
+    console.print(table)
+    for report in reports:
+        lines = [(report.error, "✗", "bold red")] if report.error else []
+        lines += [(remark, "!", "yellow") for remark in report.remarks]
+        for text, symbol, style in lines:
+            message = without_control_characters(text)
+            console.print(Text.assemble((f"{symbol} ", style), f"{report.agent}: ", message), soft_wrap=True)
+
+
+def _column(report: AgentReport) -> dict[str, str]:
+    """An agent's cells, by the names of the rows."""
+    server = report.server
+    state = "fails" if report.error else "works" if server else "not called"
+    cells = {"model": report.model.partition("@")[0], "server": report.server_url or NOT_TRIED, "state": state}
+    if server is None:
+        names = ("context", "thinks", "stops at an action", "takes images", "tokens", "dollars", "seconds")
+        return cells | dict.fromkeys(names, NOT_TRIED)
+    is_text = not server.usage.images
+    stops = _yes_no(server.stops) if server.is_stop_sent else "not sent"
+    return cells | {
+        "context": f"{server.context_tokens:,}" if server.context_tokens else UNKNOWN,
+        "thinks": server.reasoning or "no",
+        "stops at an action": stops if is_text else NOT_TRIED,
+        "takes images": NOT_TRIED if is_text else _yes_no(server.takes_images),
+        "tokens": f"{server.usage.tokens:,}",
+        "dollars": "no price" if report.usd is None else f"{report.usd:.4f}",
+        "seconds": f"{server.usage.seconds:.1f}",
+    }
+
+
+def _yes_no(value: bool | None) -> str:
+    return UNKNOWN if value is None else "yes" if value else "no"

@@ -1,0 +1,139 @@
+"""One small request to a model's server, to learn what it does before questions depend on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix
+from longvideoagent.core.types import Jpeg, Message, Usage
+from longvideoagent.errors import ModelError, TransientError
+from longvideoagent.models.base import CallSettings
+from longvideoagent.models.openai import OpenAIModel, cut_warning
+from longvideoagent.models.openai_format import Completion
+
+TEXT_PROMPT = "Copy this line exactly, to its end, and write nothing else: <answer>a0</answer> end of the line"
+IMAGE_PROMPT = "Which colour fills this image? Reply with one word."
+IMAGE_SIZE_PX = 224
+IMAGE_COLOUR = (200, 30, 30)
+CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
+"""Where servers give a model's context length in their list of models: vLLM and SGLang, OpenRouter, Groq, LM Studio."""
+MAX_LISTED_MODELS = 5
+IN_FIELD = "in a field of its own"
+IN_REPLY = f"<{TEMPLATE_TAG}> in the reply"
+HIDDEN = "hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """What one request has shown about a model and its server. None: it has not shown it."""
+
+    text: str
+    usage: Usage
+    context_tokens: int | None = None
+    """The context length that the server gives in its list of models."""
+    reasoning: str = ""
+    """Where its thoughts are: ``IN_FIELD``, ``IN_REPLY`` or ``HIDDEN``; empty if it shows none."""
+    is_stop_sent: bool = False
+    """Whether stop texts were sent."""
+    stops: bool | None = None
+    """Whether the server ended the reply at a stop text."""
+    takes_images: bool | None = None
+    cut: str = ""
+    """The message for a reply that was cut inside a thought."""
+    refused_fields: tuple[str, ...] = ()
+    """Request fields that it refuses, and that are left out."""
+
+
+async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image: bool) -> ServerReport:
+    """Send one small text, or an image with a text, and report what came back.
+
+    An image takes a second request if its tokens do not prove that it was read. A reasoning model gets no stop
+    texts, as in a rollout.
+
+    Raises:
+        ModelError: The server gives no usable reply; the message names the models that it lists if it lacks this one.
+    """
+    settings = replace(settings, stop_at_action=not with_image and not model.reasoning)
+    content: str | tuple[str | Jpeg, ...] = (sample_image(), IMAGE_PROMPT) if with_image else TEXT_PROMPT
+    body = model.request_body([Message(role="user", content=content)], settings)
+    started = time.perf_counter()
+    try:
+        completion = await model.send(body)
+    except TransientError:
+        raise
+    except ModelError as error:
+        raise type(error)(f"{error}{_served_models(await model.list_models(), model.name)}") from error
+    if completion.is_empty and not completion.is_cut:
+        raise TransientError(f"{model.server_url}: an empty reply")
+    usage = Usage(1, completion.prompt_tokens, completion.completion_tokens, images=int(with_image))
+    if with_image:
+        usage += await model.verify_image_input(body, completion)
+    usage = replace(usage, seconds=time.perf_counter() - started)
+    reasoning = _reasoning(completion, reasoning_prefix(body.get("prompt", "")))
+    is_stop_sent = "stop" in body and "stop" not in model.refused_fields
+    is_cut = completion.is_cut and bool(reasoning) and not _after_thought(completion.text, reasoning)
+    return ServerReport(
+        completion.text,
+        usage,
+        _context_tokens(await model.list_models(), model.name),
+        reasoning,
+        is_stop_sent,
+        _stops(completion) if is_stop_sent else None,
+        (model.images_verified or None) if with_image else None,
+        cut_warning(model.name, settings, "its reasoning") if is_cut else "",
+        tuple(model.refused_fields),
+    )
+
+
+def sample_image() -> Jpeg:
+    """A small image of one colour."""
+    out = BytesIO()
+    Image.new("RGB", (IMAGE_SIZE_PX, IMAGE_SIZE_PX), IMAGE_COLOUR).save(out, "JPEG")
+    return Jpeg(out.getvalue())
+
+
+def _reasoning(completion: Completion, prefix: str) -> str:
+    """Where the thoughts of a reply are; empty if it shows none."""
+    if completion.reasoning:
+        return IN_FIELD
+    if prefix or f"<{TEMPLATE_TAG}>" in completion.text or f"</{TEMPLATE_TAG}>" in completion.text:
+        return IN_REPLY
+    return HIDDEN if completion.reasoning_tokens or completion.is_empty else ""
+
+
+def _after_thought(text: str, reasoning: str) -> str:
+    """The text of a reply after its thought."""
+    _, closing, after = text.rpartition(f"</{TEMPLATE_TAG}>")
+    return "" if reasoning == IN_REPLY and not closing else after.strip()
+
+
+def _stops(completion: Completion) -> bool | None:
+    """Whether the reply to ``TEXT_PROMPT`` ended at its closing tag; None if it does not show that."""
+    before, closing, after = completion.text.partition("</answer>")
+    if closing:
+        return False if after.strip() else None  # the model may have ended there by itself
+    return True if "<answer>" in before and not completion.is_cut else None
+
+
+def _context_tokens(models: Sequence[Mapping[str, Any]], name: str) -> int | None:
+    """The context length that a server lists for a model, or None."""
+    for entry in models:
+        if entry.get("id") == name:
+            lengths = [entry.get(field) for field in CONTEXT_FIELDS]
+            return next((length for length in lengths if isinstance(length, int) and length > 0), None)
+    return None
+
+
+def _served_models(models: Sequence[Mapping[str, Any]], name: str) -> str:
+    """The end of an error message about a model that the server does not list; empty if it lists it, or nothing."""
+    names = [entry["id"] for entry in models if isinstance(entry.get("id"), str)]
+    if not names or name in names:
+        return ""
+    more = f" and {len(names) - MAX_LISTED_MODELS} more" if len(names) > MAX_LISTED_MODELS else ""
+    return f"; the server has {', '.join(names[:MAX_LISTED_MODELS])}{more}"
