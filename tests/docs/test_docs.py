@@ -13,9 +13,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import fields
-from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import httpx
 import numpy as np
@@ -24,14 +22,10 @@ from PIL import Image
 
 import longvideoagent
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.synthetic.episode import generate_episode
-from longvideoagent.evaluation.ablation import Axis, make_grid
-from longvideoagent.evaluation.config import make_eval_config
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.models.base import TokenPrice
 from tests.fakes.faulty_server import say, serving
-from tests.fakes.release import write_frames, write_release
 from tests.plugins.cli import Completed, lva, lva_process, lva_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,29 +153,6 @@ def test_evaluation_doc_metrics_complete() -> None:
     ]
     for name in (*names, *summary["calibration"]):
         assert f"`{name}`" in text, name
-
-
-REPRODUCE_COMMANDS = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", (ROOT / "docs" / "reproduce.md").read_text())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", REPRODUCE_COMMANDS)
-def test_reproduce_doc_commands(command: str, tmp_path: Path) -> None:
-    write_frames(write_release(tmp_path / "plus") / "frames")
-    for name in ("gpt5-mini", "grok", "deepseek-r1", "qwen3b-base", "qwen7b-base", "TEAM"):
-        (tmp_path / f"{name}.toml").write_text('[master]\nmodel = "openai:some-model@http://127.0.0.1:9/v1"\n')
-    arguments = shlex.split(command.replace("@URL", "@http://127.0.0.1:9/v1"))
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OPENAI_API_KEY": "key"}
-    if arguments[1] == "ablate":  # it has no dry run
-        values = [value for flag, value in pairwise(arguments) if flag == "--value"]
-        protocol = make_eval_config(tmp_path / "plus", "val", TeamConfig(), RolloutSettings(), {})
-        assert len(make_grid(protocol, cast(Axis, arguments[2]), values).configs) >= 2
-        return
-    done = subprocess.run(
-        [*arguments, "--dry-run"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Nothing was asked" in done.stdout
 
 
 def test_readme_commands_covered() -> None:

@@ -1,0 +1,103 @@
+"""docs/reproduce.md: its commands work up to the first call of a model, its numbers follow from their formulas, and
+each team file that it names loads and has a price for every model."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+import shlex
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from longvideoagent.agents.config import TeamConfig, load_prices, load_team_config
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.evaluation.ablation import Axis, make_grid
+from longvideoagent.evaluation.config import make_eval_config
+from tests.fakes.release import write_frames, write_release
+from tests.plugins.cli import lva
+
+ROOT = Path(__file__).resolve().parents[2]
+TEAMS = sorted((ROOT / "configs" / "teams").glob("*.toml"))
+NUM_SAMPLE, NUM_QUESTIONS = 300, 3_017
+"""Questions of a sample, and of LongTVQA+'s validation set."""
+REPRODUCE = (ROOT / "docs" / "reproduce.md").read_text()
+
+
+@pytest.mark.parametrize("path", TEAMS, ids=lambda path: path.stem)
+def test_team_file_loads(path: Path) -> None:
+    team_config = load_team_config(str(path))
+    assert team_config.unpriced == ()
+    assert all(agent.spec.url for agent in team_config.agents.values() if agent.spec.is_remote)
+    assert path.read_text().startswith("# ")
+    is_training = path.stem.startswith("training-")
+    assert team_config.master.spec.is_offline is is_training
+    if is_training:
+        assert team_config.vision.max_frames == len(range(1, 181, 15))
+
+
+def test_team_file_takes_preset() -> None:
+    team_config = load_team_config(str(ROOT / "configs" / "teams" / "agentic-qwen2.5-7b.toml"))
+    preset = load_team_config(team_config.preset or "")
+    assert team_config.master == preset.master.model_copy(update={"model": team_config.master.model})
+    assert (team_config.style, team_config.look_tag) == (preset.style, "search")
+    assert team_config.vision.max_frames == 15
+
+
+def test_prices_have_date_and_source() -> None:
+    for name, price in load_prices(ROOT / "configs" / "prices.toml").items():
+        assert (price.date is not None and price.source is not None) == (price.prompt_usd_per_mtok > 0), name
+
+
+COMMANDS = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", REPRODUCE)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set in ``plus``, a file of ids, and this repository's ``configs``."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    write_frames(write_release(folder / "plus") / "frames")
+    (folder / "ids-300.txt").write_text("1\n")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_reproduce_commands(command: str, workplace: Path) -> None:
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "ablate":  # it has no dry run
+        config = make_eval_config(workplace / "plus", "val", TeamConfig(), RolloutSettings(), {})
+        assert len(make_grid(config, cast(Axis, arguments[1]), ()).configs) >= 2
+        return
+    done = lva(*arguments, "--dry-run", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "Nothing was asked" in done.stdout
+    assert "no price" not in done.stdout
+
+
+def test_reproduce_files_named() -> None:
+    named = set(re.findall(r"configs/[\w./-]+\.(?:toml|yaml)", REPRODUCE))
+    assert all((ROOT / name).is_file() for name in named)
+    teams = {f"configs/teams/{path.name}" for path in TEAMS if not path.stem.startswith("training-")}
+    assert teams <= named
+
+
+def test_reproduce_standard_errors() -> None:
+    figures = re.findall(r"([\d.]+) ± ([\d.]+)", REPRODUCE)
+    assert len(figures) == 12 + 3 + 11
+    for percent, error in figures:
+        p = float(percent) / 100
+        errors = [f"{100 * math.sqrt(p * (1 - p) / count):.1f}" for count in (NUM_SAMPLE, NUM_QUESTIONS)]
+        assert error in errors, percent
+
+
+def test_reproduce_estimates() -> None:
+    spec = importlib.util.spec_from_file_location("reproduction", ROOT / "benchmarks" / "reproduction.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert "\n".join(module.table()) in REPRODUCE
