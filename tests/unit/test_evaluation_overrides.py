@@ -13,7 +13,9 @@ import pytest
 from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import Look
+from longvideoagent.core.context import render_observation
 from longvideoagent.core.rollout import Rollout, VisionRequest
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
@@ -116,7 +118,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
         ({"baseline": "subtitles+frames"}, "needs a master that sees"),
         ({"limit": 0}, "--limit 0: give 1 or more"),
         ({"limit": -1}, "--limit -1: give 1 or more"),
-        ({"box": True}, "box: not an override; choose from agents, baseline, first_clip, gold_boxes, ids_file, limit"),
+        ({"box": True}, "box: not an override; choose from agents, baseline"),
         ({"gold_boxes": True}, "--gold-boxes --agents grounding: no agent looks"),
         ({"agents": "none", "first_clip": "gold"}, "--first-clip gold --agents none: no agent locates clips"),
         ({"baseline": "subtitles", "agents": "none"}, "--baseline subtitles --agents: a baseline is one reply"),
@@ -163,9 +165,10 @@ def test_gold_boxes_only_with_the_override(release: Path) -> None:
     assert isinstance(team.vision, GoldBoxVision)
     clip = episode.timeline.find_clip(sample.gold.clip or "")
     assert clip is not None
-    vision = GoldBoxVision(team.vision.boxes, EchoVision())
+    vision = GoldBoxVision(team.vision.boxes, EchoVision(), default_layout())
     result = asyncio.run(vision.look(VisionRequest(Look("what?"), (clip,)), episode.reader))
-    assert "Otto at 2, 1, 3, 4" in result.text
+    assert "Otto at 2, 1, 3, 4" in result.boxes
+    assert "Otto at 2, 1, 3, 4" in render_observation(result, default_layout())
     other = next(each for each in episode.timeline.clips if each.label != clip.label)
     assert asyncio.run(vision.look(VisionRequest(Look("what?"), (other,)), episode.reader)).text == "what?"
     plain = EvalOverrides.from_config(eval_config(release), data, samples).team_for(sample, episode, offline_team())

@@ -133,4 +133,11 @@ def _model_grounding(team_config: TeamConfig, model: Model, layout: PromptLayout
 def _model_vision(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelVision:
     agent = team_config.vision
     settings = team_config.call_settings("vision")
-    return ModelVision(model, settings, layout, max_frames=agent.max_frames, max_image_bytes=agent.max_image_bytes)
+    return ModelVision(
+        model,
+        settings,
+        layout,
+        max_frames=agent.max_frames,
+        max_image_bytes=agent.max_image_bytes,
+        frame_numbers=agent.frame_numbers,
+    )

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, RootModel, ValidationError, field_validator
 
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
@@ -78,6 +78,9 @@ class AgentConfig(BaseModel):
     """Frames shown in one look (vision)."""
     max_image_bytes: Annotated[int, Field(ge=1)] = MAX_IMAGE_BYTES
     """Bytes of frames shown in one look (vision)."""
+    frame_numbers: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    """First, last and step of the frames of a clip to show, counted from 1 at TVQA's 3 frames a second, instead of
+    ``max_frames`` (vision). The public code's evaluators show [1, 180, 12], its trainer [1, 180, 15]."""
 
     @field_validator("extra_body")
     @classmethod

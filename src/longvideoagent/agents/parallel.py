@@ -45,7 +45,8 @@ def _merge(windows: Sequence[tuple[Clip, ...]], results: Sequence[VisionResult],
     texts = [f"{_title(window)}\n{result.text}" for window, result in zip(windows, results, strict=False)]
     evidence = tuple(dict.fromkeys(each for result in results for each in result.evidence))
     usage = sum((result.usage for result in results), later)
-    return VisionResult("\n\n".join(texts), evidence, usage, any(result.is_found for result in results))
+    boxes = "\n".join(result.boxes for result in results if result.boxes)
+    return VisionResult("\n\n".join(texts), evidence, usage, any(result.is_found for result in results), boxes)
 
 
 def _title(clips: Sequence[Clip]) -> str:

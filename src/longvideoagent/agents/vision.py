@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from longvideoagent.agents.prompts import default_layout
+from longvideoagent.core.context import render_boxes
 from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.protocol import escape_tags, parse_timed_lines, says_not_shown, without_reasoning
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip, Evidence, Jpeg, Message, Usage, VisionResult
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model
 
 FRAMES = 15
@@ -31,6 +33,8 @@ class ModelVision:
     """The wording; None: the default layout."""
     max_frames: int = FRAMES
     max_image_bytes: int = MAX_IMAGE_BYTES
+    frame_numbers: tuple[int, int, int] | None = None
+    """First, last and step of the frames of each clip, instead of ``max_frames``; see ``AgentConfig``."""
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """Return what the model says about frames spread evenly over the window.
@@ -42,7 +46,8 @@ class ModelVision:
             return VisionResult("No frame of these clips can be read.", is_found=False)
         layout = self.layout or default_layout()
         query = escape_tags(request.action.query)
-        text = fill(layout.vision_prompt, query=query, num_frames=len(frames), boxes=escape_tags(request.boxes))
+        boxes = render_boxes(request.boxes, layout, request.window[0].label)
+        text = fill(layout.vision_prompt, query=query, num_frames=len(frames), boxes=boxes)
         parts = [part for frame in frames for part in _frame_parts(frame, layout)]
         reply = await self.model.complete([Message(role="user", content=(*parts, text))], self.settings)
         usage = reply.usage + Usage(images=len(frames))
@@ -51,14 +56,23 @@ class ModelVision:
         return VisionResult(description, evidence, usage, not says_not_shown(description))
 
     def _frames(self, clips: Sequence[Clip], video: VideoReader) -> list[Frame]:
-        """Read frames at the middles of equal parts of the window; drop every other one while they are too large."""
-        start_s, end_s = clips[0].start_s, clips[-1].end_s
-        step_s = (end_s - start_s) / self.max_frames
-        read = video.frames([start_s + (index + 0.5) * step_s for index in range(self.max_frames)])
+        """Read frames at the middles of equal parts of the window, or those of ``frame_numbers``; drop every other one
+        while they are too large."""
+        read = video.frames(self._times_s(clips))
         frames = [frame for frame in dict.fromkeys(read) if frame.is_complete()]
         while len(frames) > 1 and sum(len(frame.jpeg()) for frame in frames) > self.max_image_bytes:
             frames = frames[::2]
         return frames
+
+    def _times_s(self, clips: Sequence[Clip]) -> list[float]:
+        if self.frame_numbers is not None:
+            first, last, step = self.frame_numbers
+            numbers = range(first, last + 1, step)
+            times_s = [clip.start_s + (number - 1) / TVQA_FRAMES_PER_S for clip in clips for number in numbers]
+            return [time_s for time_s in times_s if time_s < clips[-1].end_s]
+        start_s, end_s = clips[0].start_s, clips[-1].end_s
+        step_s = (end_s - start_s) / self.max_frames
+        return [start_s + (index + 0.5) * step_s for index in range(self.max_frames)]
 
 
 def _frame_parts(frame: Frame, layout: PromptLayout) -> Iterator[str | Jpeg]:

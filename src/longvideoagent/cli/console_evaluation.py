@@ -18,6 +18,7 @@ from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
 from longvideoagent.evaluation.evaluate import OnProgress
 from longvideoagent.evaluation.metrics import Z_95, accuracy, to_dict
+from longvideoagent.evaluation.protocols import PROTOCOLS, SWITCHES, EvalProtocol
 from longvideoagent.evaluation.score import SampleScore
 
 REDRAW_INTERVAL_S = 0.5
@@ -108,6 +109,7 @@ def _config_line(config: EvalConfig) -> str:
     models = ", ".join(dict.fromkeys(agent.model for agent in (team.master, team.grounding, team.vision)))
     parts = [
         models,
+        *([] if config.protocol.name == "ours" else [_protocol_text(config.protocol)]),
         f"style {team.style}",
         config.baseline or f"agents {settings.agents}",
         f"{settings.max_rounds} rounds",
@@ -118,6 +120,14 @@ def _config_line(config: EvalConfig) -> str:
         "± is 95 %, clustered by video",
     ]
     return " · ".join(parts)
+
+
+def _protocol_text(protocol: EvalProtocol) -> str:
+    """The name of the protocol, and the switches that differ from its preset."""
+    preset = PROTOCOLS[protocol.name]
+    values = [(name, getattr(protocol, name), getattr(preset, name)) for name in SWITCHES]
+    changed = [f"{name}={value}" for name, value, default in values if value != default]
+    return " ".join([f"protocol {protocol.name}", *changed])
 
 
 def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:

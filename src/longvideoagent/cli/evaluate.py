@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -37,6 +37,10 @@ from longvideoagent.cli.options import (
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, require_extra
 
+if TYPE_CHECKING:
+    from longvideoagent.evaluation.config import EvalConfig
+    from longvideoagent.evaluation.evaluate import RunResult
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 RunPath = Annotated[Path, typer.Argument(help="The folder of a run.")]
@@ -67,6 +71,15 @@ def evaluate(
     gold_boxes: GoldBoxes = False,
     ids: Ids = None,
     limit: Limit = None,
+    protocol: Annotated[
+        str, typer.Option(help="How the public code evaluates: ours, public-local, public-api or public-training.")
+    ] = "ours",
+    switch: Annotated[
+        list[str] | None, typer.Option(help="Change a switch of the protocol, NAME=VALUE; can be repeated.")
+    ] = None,
+    leak_free: Annotated[
+        bool, typer.Option("--leak-free", help="Refuse what gives gold answers, clips or boxes to an agent.")
+    ] = False,
     concurrency: Concurrency = 16,
     max_run_usd: Annotated[
         float | None, typer.Option(help="Maximum cost of this command in dollars, by the team's prices.")
@@ -79,12 +92,11 @@ def evaluate(
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.cli.console import note, note_old_prices, print_forecast, progress_bar
-    from longvideoagent.cli.console_evaluation import print_summary, run_progress
+    from longvideoagent.cli.console import note, note_old_prices, print_forecast
+    from longvideoagent.cli.console_evaluation import run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
     from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
-    from longvideoagent.evaluation.report import write_report
     from longvideoagent.evaluation.runner import RunLimits
 
     team_config = chosen_team(
@@ -99,6 +111,9 @@ def evaluate(
         "gold_boxes": gold_boxes,
         "ids_file": ids,
         "limit": limit,
+        "protocol": protocol,
+        "switches": switch,
+        "leak_free": leak_free,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)
     note_old_prices(team_config)
@@ -112,8 +127,17 @@ def evaluate(
             RunLimits(concurrency, max_run_usd), cache, retry_failed, ray, note, lambda: _exit_interrupted(path)
         )
         result = run_evaluation(config, path, options, on_progress)
+    _print_result(result, config, path)
+
+
+def _print_result(result: RunResult, config: EvalConfig, path: Path) -> None:
+    """Print the numbers of a run and write its page. Raises Exit for a run that stopped early or has failures."""
+    from longvideoagent.cli.console import note, progress_bar
+    from longvideoagent.cli.console_evaluation import print_summary
+    from longvideoagent.evaluation.report import write_report
+
     print_summary(result.summary, config)
-    _note_problems(result.num_problems, data)
+    _note_problems(result.num_problems, config.data)
     with progress_bar() as progress:
         page = write_report(path, progress=progress)
     note(f"wrote {page}")

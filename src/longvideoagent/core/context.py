@@ -181,12 +181,16 @@ def render_observation(observation: Observation, layout: PromptLayout, label: st
         case ClipObservation():
             return _fill_located(layout.new_clip, observation, layout)
         case VisionResult(text=text, boxes=boxes):
-            marked = fill(layout.boxes, boxes=boxes) if boxes else fill(layout.no_boxes, label=label)
-            return fill(layout.vision_result, seen=escape_tags(text), boxes=escape_tags(marked))
+            return fill(layout.vision_result, seen=escape_tags(text), boxes=render_boxes(boxes, layout, label))
         case SystemNotice(text=text):
             return fill(layout.notice, text=escape_tags(text))
         case _:
             assert_never(observation)
+
+
+def render_boxes(boxes: str, layout: PromptLayout, label: str) -> str:
+    """Write the gold boxes of a clip, or that there are none."""
+    return escape_tags(fill(layout.boxes, boxes=boxes) if boxes else fill(layout.no_boxes, label=label))
 
 
 def _fill_located(template: str, located: ClipObservation, layout: PromptLayout) -> str:

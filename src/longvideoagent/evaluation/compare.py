@@ -13,7 +13,7 @@ import numpy as np
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.config import describe_gold_inputs, differences
+from longvideoagent.evaluation.config import differences, gold_inputs_of
 from longvideoagent.evaluation.evaluate import score_run
 from longvideoagent.evaluation.metrics import Estimate, Interval, accuracy
 from longvideoagent.evaluation.score import SampleScore
@@ -90,10 +90,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def _gold_inputs(run: Path, config: dict[str, Any]) -> Iterable[str]:
-    descriptions = describe_gold_inputs(
-        config["first_clip"], gold_boxes=config["gold_boxes"], agents=config["settings"]["agents"]
-    )
-    return (f"{run}: {description}" for description in descriptions)
+    return (f"{run}: {description}" for description in gold_inputs_of(config))
 
 
 def _pairs(first: Path, second: Path) -> list[_Pair]:

@@ -20,14 +20,17 @@ from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
-from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.datasets.sampling import read_ids, select_samples
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.protocols import PROTOCOLS, EvalProtocol, apply_to_settings, apply_to_team, make_protocol
+from longvideoagent.evaluation.score import Scoring
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.run_folder import VERSION, digest, flatten, sample_digests, sample_to_dict
 
+OURS = PROTOCOLS["ours"]
 Baseline = Literal["subtitles", "subtitles+frames"]
 """The paper's runs without agents: the whole episode's subtitles in one prompt, alone or with 16 frames."""
 
@@ -63,6 +66,8 @@ class EvalConfig:
     limit: int | None = None
     """The number of questions, from the first of these; None for all."""
     data_options: DatasetOptions = NO_OPTIONS
+    protocol: EvalProtocol = OURS
+    """In what the run differs from ours; already applied to ``team_config`` and ``settings``."""
 
     @property
     def first_clip_option(self) -> str:
@@ -72,14 +77,36 @@ class EvalConfig:
     @property
     def gold_inputs(self) -> tuple[str, ...]:
         """The overrides that give gold to the agents, to be printed next to every number."""
-        return describe_gold_inputs(self.first_clip, gold_boxes=self.gold_boxes, agents=self.settings.agents)
+        return _describe_gold_inputs(
+            self.first_clip,
+            gold_boxes=self.gold_boxes,
+            merged_boxes=self.protocol.merged_boxes,
+            agents=self.settings.agents,
+        )
 
 
-def describe_gold_inputs(first_clip: str, *, gold_boxes: bool, agents: str) -> tuple[str, ...]:
+def gold_inputs_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """``EvalConfig.gold_inputs`` of a run's settings."""
+    return _describe_gold_inputs(
+        config["first_clip"],
+        gold_boxes=config["gold_boxes"],
+        merged_boxes=(config.get("protocol") or {}).get("merged_boxes", False),
+        agents=config["settings"]["agents"],
+    )
+
+
+def scoring_of(config: Mapping[str, Any]) -> Scoring:
+    """How a run's answers are scored, from its settings."""
+    return "exact" if (config.get("protocol") or {}).get("scoring") == "exact" else "option"
+
+
+def _describe_gold_inputs(first_clip: str, *, gold_boxes: bool, merged_boxes: bool, agents: str) -> tuple[str, ...]:
     """Each way in which these overrides give gold to the agents; one that no agent of the run reads does not count."""
+    sees = gold_boxes and agents == Agents.GROUNDING_VISION
     overrides = {
         "the first clip is the gold clip": first_clip == FirstClipSource.GOLD and agents != Agents.NONE,
-        "vision gets the gold boxes": gold_boxes and agents == Agents.GROUNDING_VISION,
+        "vision gets the gold boxes": sees and not merged_boxes,
+        "vision gets the gold boxes of all questions about a clip": sees and merged_boxes,
     }
     return tuple(description for description, is_active in overrides.items() if is_active)
 
@@ -106,7 +133,22 @@ def load_samples(config: EvalConfig) -> EvalData:
         return EvalData(data, samples)
     if not data.has_boxes:
         raise UsageError(f"--gold-boxes: {data.name} has no boxes; leave it out")
-    return EvalData(data, [replace(sample, gold=replace(sample.gold, boxes=data.boxes(sample))) for sample in samples])
+    boxes = merge_boxes(data) if config.protocol.merged_boxes else {}
+    return EvalData(
+        data,
+        [
+            replace(sample, gold=replace(sample.gold, boxes=boxes.get(sample.video, ()) or data.boxes(sample)))
+            for sample in samples
+        ],
+    )
+
+
+def merge_boxes(data: Dataset) -> dict[str, tuple[Box, ...]]:
+    """The gold boxes of all questions of a split by video, each box once: what the public code shows with a look."""
+    boxes: dict[str, dict[Box, None]] = {}
+    for sample in data.samples:
+        boxes.setdefault(sample.video, {}).update(dict.fromkeys(data.boxes(sample)))
+    return {video: tuple(each) for video, each in boxes.items()}
 
 
 def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dict[str, Any]:
@@ -130,6 +172,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "first_clip": config.first_clip,
         "first_clips_file": None if config.first_clips_file is None else str(config.first_clips_file),
         "gold_boxes": config.gold_boxes,
+        "protocol": None if config.protocol == OURS else config.protocol.model_dump(mode="json"),
         "settings": asdict(config.settings),
         "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(mode="json"),
         "servers": {
@@ -193,7 +236,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-OVERRIDES = ("agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit", "data_options")
+OVERRIDES = (
+    "agents",
+    "baseline",
+    "first_clip",
+    "gold_boxes",
+    "ids_file",
+    "limit",
+    "data_options",
+    "protocol",
+    "switches",
+    "leak_free",
+)
 
 
 def make_eval_config(
@@ -214,13 +268,19 @@ def make_eval_config(
         raise UsageError(f"--baseline {baseline}: give {' or '.join(get_args(Baseline))}")
     if given.get("limit", 1) < 1:
         raise UsageError(f"--limit {given['limit']}: give 1 or more")
-    run_settings = replace(settings, agents=Agents(agents))
+    protocol = make_protocol(given.pop("protocol", OURS.name), given.pop("switches", ()))
+    leak_free = given.pop("leak_free", False)
+    run_settings = apply_to_settings(protocol, replace(settings, agents=Agents(agents)))
     if baseline is not None:
         _check_baseline(baseline, settings, overrides)
         run_settings = replace(run_settings, agents=Agents.NONE, max_rounds=1)
     given |= _parse_first_clip(given.get("first_clip", FirstClipSource.AGENT))
-    config = EvalConfig(data, split, team_config, run_settings, **given)
+    if protocol.merged_boxes and run_settings.has_vision:
+        given["gold_boxes"] = True
+    config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, protocol=protocol, **given)
     _check_agents(config)
+    if leak_free and config.gold_inputs:
+        raise UsageError(f"--leak-free: {config.gold_inputs[0]}; leave out --leak-free, or what gives it")
     return config
 
 

@@ -17,7 +17,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve
+from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, scoring_of
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrides
 from longvideoagent.evaluation.ray import ShardContext, ask_on_ray
@@ -75,7 +75,7 @@ def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progr
         pending = [sample for sample in samples if _is_pending(scores.get(sample.question.id), options.retry_failed)]
 
         def on_finish(sample: Sample, trace: Trace) -> None:
-            scores[sample.question.id] = score_sample(sample, trace)
+            scores[sample.question.id] = score_sample(sample, trace, config.protocol.scoring)
             on_progress(scores.values(), len(samples))
 
         async def ask_here() -> str:
@@ -125,8 +125,10 @@ def _is_pending(score: SampleScore | None, retry_failed: bool) -> bool:
 
 def score_run(path: Path) -> list[SampleScore]:
     """The score of each finished question of a run, in the order of its questions. Holds one trace at a time."""
-    samples = read_samples(path)
-    scores = {trace.question.id: score_sample(samples[trace.question.id], trace) for trace in read_traces(path)}
+    samples, scoring = read_samples(path), scoring_of(read_config(path))
+    scores = {
+        trace.question.id: score_sample(samples[trace.question.id], trace, scoring) for trace in read_traces(path)
+    }
     return [scores[name] for name in samples if name in scores]
 
 

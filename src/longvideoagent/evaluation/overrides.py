@@ -4,6 +4,7 @@ the paper's baselines. This is the only place where an agent can get gold."""
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +13,16 @@ from typing import NamedTuple, assert_never
 from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.master import ModelMaster
+from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.rollout import VisionRequest
-from longvideoagent.core.types import Jpeg, Message, Reply, Timeline, Usage, VisionResult
+from longvideoagent.core.types import Clip, Jpeg, Message, Reply, Timeline, Usage, VisionResult
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalConfig, FirstClipSource, load_first_clips
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.video import Video
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
 
@@ -33,20 +36,51 @@ class GoldBoxVision:
 
     boxes: Sequence[Box]
     agent: Vision
+    layout: PromptLayout
+    are_merged: bool = False
+    """Whether they are those of all questions; the public code keeps these as floating-point numbers."""
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """The result of the vision agent, which gets the gold boxes of the clips."""
-        start_s, end_s = request.window[0].start_s, request.window[-1].end_s
-        boxes = [box for box in self.boxes if start_s <= box.time_s < end_s]
-        if not boxes:
-            return await self.agent.look(request, video)
-        text = "Marked on the frames (left, top, width, height in pixels):\n" + "\n".join(
-            f"- {box.time_s:.1f} s: {box.label} at {box.left}, {box.top}, {box.width}, {box.height}" for box in boxes
-        )
-        result = await self.agent.look(
-            replace(request, action=replace(request.action, query=f"{request.action.query}\n{text}")), video
-        )
-        return replace(result, text=f"{result.text}\n{text}")
+        text = write_boxes(self.boxes, request.window, self.layout, as_floats=self.are_merged)
+        result = await self.agent.look(replace(request, boxes=text), video)
+        return replace(result, boxes=text)
+
+
+def write_boxes(boxes: Sequence[Box], window: Sequence[Clip], layout: PromptLayout, *, as_floats: bool = False) -> str:
+    """Write the boxes of a window as the layout has them; empty if there are none."""
+    by_frame: dict[tuple[str, int], list[Box]] = {}
+    for clip in window:
+        for box in boxes:
+            if clip.start_s <= box.time_s < clip.end_s:
+                number = round((box.time_s - clip.start_s) * TVQA_FRAMES_PER_S) + 1
+                by_frame.setdefault((clip.label, number), []).append(box)
+    number_type = float if as_floats else int
+    frames = sorted(by_frame.items(), key=lambda item: item[0][1]) if len(window) == 1 else list(by_frame.items())
+    if layout.boxes_as_json:
+        rows = {
+            str(number): [[*map(number_type, (box.left, box.top, box.width, box.height)), box.label] for box in each]
+            for (_, number), each in frames
+        }
+        return json.dumps(rows) if rows else ""
+    lines = []
+    for (_, number), each in frames:
+        if layout.box_frame:
+            lines.append(fill(layout.box_frame, frame=number, time_s=f"{each[0].time_s:.1f}"))
+        lines += [
+            fill(
+                layout.box,
+                label=box.label,
+                left=number_type(box.left),
+                top=number_type(box.top),
+                width=number_type(box.width),
+                height=number_type(box.height),
+                frame=number,
+                time_s=f"{box.time_s:.1f}",
+            )
+            for box in each
+        ]
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +138,9 @@ class EvalOverrides:
         if first is not None:
             team = replace(team, grounding=FixedFirstClip(first.label, team.grounding, first.reason))
         if self.config.gold_boxes:
-            team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision))
+            merged = self.config.protocol.merged_boxes
+            layout = self.config.team_config.read_layout()
+            team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision, layout, merged))
         if self.config.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
             team = replace(team, master=replace(team.master, model=FramesInPromptModel(team.master.model, video)))
         return team

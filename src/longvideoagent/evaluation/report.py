@@ -20,10 +20,10 @@ from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.evaluation.config import describe_gold_inputs
+from longvideoagent.evaluation.config import gold_inputs_of, scoring_of
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
-from longvideoagent.evaluation.score import SampleScore, score_sample
+from longvideoagent.evaluation.score import SampleScore, Scoring, score_sample
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.views.html.page import render, thumbnails
@@ -42,7 +42,7 @@ def write_report(
     page has none if that data set is missing or cannot be read. Raises DataError for a folder without a run, and the
     errors of opening ``data``."""
     config, samples = read_config(run), read_samples(run)
-    questions = _Questions(samples, _open_data(config, data))
+    questions = _Questions(samples, _open_data(config, data), scoring_of(config))
     for done, trace in enumerate(read_traces(run), 1):
         questions.add(trace)
         progress("writing the page", min(1.0, done / len(samples)))
@@ -54,9 +54,7 @@ def write_report(
         "report.html.j2",
         title=f"{config['dataset']} · {config['split']}",
         config=config,
-        gold_inputs=describe_gold_inputs(
-            config["first_clip"], gold_boxes=config["gold_boxes"], agents=config["settings"]["agents"]
-        ),
+        gold_inputs=gold_inputs_of(config),
         summary=summary,
         z=Z_95,
         rows=_script([questions.row(name) for name in finished]),
@@ -89,6 +87,7 @@ class _Questions:
 
     samples: dict[str, Sample]
     data: Dataset | None
+    scoring: Scoring
     scores: dict[str, SampleScore] = field(default_factory=dict)
     traces: dict[str, Markup] = field(default_factory=dict)
     """As JSON."""
@@ -99,7 +98,7 @@ class _Questions:
     def add(self, trace: Trace) -> None:
         """Add a finished question."""
         name = trace.question.id
-        self.scores[name] = score_sample(self.samples[name], trace)
+        self.scores[name] = score_sample(self.samples[name], trace, self.scoring)
         self.traces[name] = _script(self._trace(view_trace(trace)))
 
     def row(self, name: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, spec_of
+from longvideoagent.core.actions import ACTIONS, AGENT_NAMES, AgentName, Answer, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
@@ -70,8 +70,14 @@ class SampleScore:
         return sum(self.usage.values(), Usage())
 
 
-def score_sample(sample: Sample, trace: Trace) -> SampleScore:
+Scoring = Literal["option", "exact"]
+"""When an answer is correct: if it names the option in any usual form, or only as the public code compares it."""
+
+
+def score_sample(sample: Sample, trace: Trace, scoring: Scoring = "option") -> SampleScore:
     """Score a finished trace against its gold answer."""
+    if scoring == "exact":
+        trace = _with_exact_option(trace)
     question_word = _QUESTION_WORD.search(sample.question.text)
     score_ = score(trace, sample.gold.option_index)
     actions = Counter(spec_of(round_.action).count_name for round_ in trace.rounds)
@@ -92,6 +98,14 @@ def score_sample(sample: Sample, trace: Trace) -> SampleScore:
         usage={agent: trace.usage_of(agent) for agent in AGENT_NAMES},
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",
     )
+
+
+def _with_exact_option(trace: Trace) -> Trace:
+    """The trace with an option only if the answer is exactly its label, whatever the case: a0, a1, …"""
+    action = trace.answer_round.action if trace.answer_round else None
+    label = action.text.strip().lower() if isinstance(action, Answer) else ""
+    labels = [f"a{index}" for index in range(len(trace.question.options))]
+    return replace(trace, option_index=labels.index(label) if label in labels else None)
 
 
 def _confidence(trace: Trace) -> float | None:

@@ -17,6 +17,7 @@ from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.config import scoring_of
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
@@ -199,13 +200,13 @@ def _team_name(config: dict[str, Any]) -> str:
 
 
 def _read_run(path: Path) -> _Run:
-    samples = read_samples(path)
-    rows = {}
+    samples, config = read_samples(path), read_config(path)
+    rows, scoring = {}, scoring_of(config)
     for trace, offset in zip(read_traces(path), _line_offsets(path / TRACES), strict=False):
         question_id = trace.question.id
-        rows[question_id] = _Row(score_sample(samples[question_id], trace), trace.answer, offset)
+        rows[question_id] = _Row(score_sample(samples[question_id], trace, scoring), trace.answer, offset)
     in_order = {question_id: rows[question_id] for question_id in samples if question_id in rows}
-    return _Run(read_config(path), samples, in_order)
+    return _Run(config, samples, in_order)
 
 
 def _line_offsets(path: Path) -> list[int]:

@@ -1,0 +1,162 @@
+"""The protocols of the public code: what they change, and that every number says so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.agents.prompts import default_layout, parse_layout
+from longvideoagent.agents.vision import ModelVision
+from longvideoagent.cli.main import app
+from longvideoagent.core.actions import Look
+from longvideoagent.core.context import Style
+from longvideoagent.core.rollout import Rollout, VisionRequest
+from longvideoagent.core.trace import RolloutSettings, Trace
+from longvideoagent.core.types import Clip, GroundingResult, Jpeg, Question, Reply
+from longvideoagent.datasets.gold import Box, Gold, Sample
+from longvideoagent.errors import UsageError
+from longvideoagent.evaluation.config import load_samples, make_eval_config, merge_boxes
+from longvideoagent.evaluation.overrides import write_boxes
+from longvideoagent.evaluation.protocols import apply_to_team, make_protocol
+from longvideoagent.evaluation.score import score_sample
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
+from longvideoagent.models.scripted import ScriptedModel
+from tests.fakes.release import write_frames
+from tests.plugins.timelines import make_timeline
+
+CLIP = Clip("c02", 60.0, 120.0)
+BOXES = (Box(61.0, 1, 2, 3, 4, "lamp"), Box(60.0, 5, 6, 7, 8, "Otto"), Box(61.0, 9, 9, 9, 9, "Mira"))
+
+
+@pytest.mark.parametrize(
+    ("name", "style", "max_rounds", "max_tokens", "frames"),
+    [
+        ("ours", Style.TURNS, 5, 99, None),
+        ("public-local", Style.RAW, 5, 4096, (1, 180, 12)),
+        ("public-api", Style.ACCUMULATED, 5, 1024, (1, 180, 12)),
+        ("public-training", Style.CONTINUATION, 6, 1500, (1, 180, 15)),
+    ],
+)
+def test_protocol_presets(name: str, style: Style, max_rounds: int, max_tokens: int, frames: object) -> None:
+    team = TeamConfig(master=AgentConfig(model="openai:m", max_tokens=99))
+    config = make_eval_config(Path("data"), "val", team, RolloutSettings(), {"protocol": name})
+    assert config.team_config.style is style
+    assert config.team_config.actions == ("after_reasoning" if name == "ours" else "anywhere")
+    assert config.settings.max_rounds == max_rounds
+    assert config.team_config.master.max_tokens == max_tokens
+    assert config.team_config.vision.frame_numbers == frames
+    assert config.gold_boxes is (name in ("public-local", "public-api"))
+
+
+def test_protocol_switches() -> None:
+    protocol = make_protocol("public-local", ["merged_boxes=false", "style=turns", "frame_numbers=[1, 90, 9]"])
+    assert (protocol.merged_boxes, protocol.style, protocol.frame_numbers) == (False, Style.TURNS, (1, 90, 9))
+    assert protocol.scoring == "exact"
+
+
+@pytest.mark.parametrize(
+    ("name", "switches", "problem"),
+    [
+        ("public", [], "--protocol public: unknown; give ours, public-local"),
+        ("ours", ["style"], "--switch style: not NAME=VALUE"),
+        ("ours", ["name=x"], "--switch name=x: not NAME=VALUE with one of style"),
+        ("ours", ["style=loud"], "--switch style=loud: Input should be 'turns'"),
+        ("ours", ["extra_rounds=-1"], "--switch extra_rounds=-1"),
+    ],
+)
+def test_protocol_invalid(name: str, switches: list[str], problem: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_protocol(name, switches)
+    assert str(caught.value).startswith(problem)
+
+
+def test_protocol_question_first() -> None:
+    protocol = make_protocol("ours", ["question_first=true"])
+    prompt = apply_to_team(protocol, TeamConfig()).read_layout().grounding_prompt
+    assert prompt.index("$question") < prompt.index("$raw_subtitles")
+    own = TeamConfig(layout=parse_layout({"grounding_prompt": "$subtitles $question"}))
+    assert apply_to_team(protocol, own).read_layout().grounding_prompt == "$subtitles $question"
+
+
+def test_leak_free_refuses_leaks() -> None:
+    overrides = {"protocol": "public-api", "leak_free": True}
+    with pytest.raises(UsageError, match="--leak-free: vision gets the gold boxes of all questions"):
+        make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), overrides)
+    without = {**overrides, "switches": ["merged_boxes=false"]}
+    assert not make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), without).gold_inputs
+
+
+def _answered(text: str) -> Trace:
+    rollout = Rollout(Question("Who?", ("Mira", "Otto"), "1"), make_timeline(["Mira: Hello"]))
+    rollout.receive(GroundingResult("c01"))
+    rollout.receive(Reply(f"<answer>{text}</answer>"))
+    return rollout.trace
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_option", "is_exact"),
+    [("a1", True, True), (" A1 ", True, True), ("a1.", True, False), ("Otto", True, False), ("1", True, False)],
+)
+def test_scoring_exact(answer: str, is_option: bool, is_exact: bool) -> None:
+    trace = _answered(answer)
+    sample = Sample(trace.question, Gold(1), "who", "v")
+    assert score_sample(sample, trace).correct is is_option
+    assert score_sample(sample, trace, "exact").correct is is_exact
+    assert score_sample(sample, trace, "exact").is_invalid is not is_exact
+
+
+def test_boxes_as_lines_and_json() -> None:
+    lines = write_boxes(BOXES, (CLIP,), default_layout())
+    assert lines.splitlines()[0] == "- 60.0 s: Otto at 5, 6, 7, 8"
+    frames = parse_layout({"box_frame": "Frame $frame:", "box": " $label ($left, $top, $width, $height)"})
+    assert write_boxes(BOXES, (CLIP,), frames, as_floats=True) == (
+        "Frame 1:\n Otto (5.0, 6.0, 7.0, 8.0)\nFrame 4:\n lamp (1.0, 2.0, 3.0, 4.0)\n Mira (9.0, 9.0, 9.0, 9.0)"
+    )
+    as_json = write_boxes(BOXES, (CLIP,), parse_layout({"boxes_as_json": True}))
+    assert json.loads(as_json) == {"1": [[5, 6, 7, 8, "Otto"]], "4": [[1, 2, 3, 4, "lamp"], [9, 9, 9, 9, "Mira"]]}
+    assert write_boxes(BOXES, (Clip("c01", 0.0, 60.0),), default_layout()) == ""
+
+
+def test_look_at_numbered_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "c02"
+    folder.mkdir()
+    for number in range(1, 201):
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(folder / f"{number:05}.jpg")
+    model = ScriptedModel(["a lamp"])
+    vision = ModelVision(model, layout=parse_layout({"frame_label": "$time_s"}), frame_numbers=(1, 180, 12))
+    window = (Clip("c02", 0.0, 66.0),)
+    request = VisionRequest(Look("what?"), window, boxes="- a box")
+    asyncio.run(vision.look(request, FrameFolderReader(tmp_path / "c02")))
+    parts = model.requests[0][0]["content"]
+    assert [part for part in parts if not isinstance(part, Jpeg)][:3] == ["0.0", "4.0", "8.0"]
+    assert sum(isinstance(part, Jpeg) for part in parts) == 15
+    assert str(parts[-1]).rstrip().endswith("- a box")
+
+
+def test_merged_boxes_are_those_of_all_questions(release: Path) -> None:
+    overrides = {"protocol": "public-local", "limit": 1}
+    config = make_eval_config(release, "val", TeamConfig(), RolloutSettings(), overrides)
+    data, (sample,) = load_samples(config)
+    others = {box for each in data.samples if each.video == sample.video for box in data.boxes(each)}
+    assert set(sample.gold.boxes) == others == set(merge_boxes(data)[sample.video])
+
+
+def test_protocol_next_to_every_number(release: Path, tmp_path: Path) -> None:
+    write_frames(release / "frames")
+    run = tmp_path / "run"
+    command = ["eval", str(release), "--limit", "2", "--run", str(run), "--protocol", "public-api"]
+    result = CliRunner().invoke(app, [*command, "--switch", "extra_rounds=1"])
+    assert result.exit_code == 0, result.output
+    assert "protocol public-api extra_rounds=1" in result.output
+    assert "AGENTS GET GOLD: vision gets the gold boxes of all questions about a clip" in result.output
+    config = json.loads((run / "config.json").read_text())
+    assert config["protocol"]["scoring"] == "exact"
+    assert "public-api" in (run / "report.html").read_text()
+    again = CliRunner().invoke(app, command)
+    assert "protocol.extra_rounds: 1 -> 0" in str(again.exception)
