@@ -39,6 +39,8 @@ REPLY, THOUGHT_REPLY, LOOK_REPLY = 250, 1_000, 250
 """Tokens of a reply, of a reply with thoughts, and of the description of a look, assumed."""
 CALL_S, THOUGHT_CALL_S = 6, 15
 """Seconds of a call, assumed."""
+THINKING_CHECKPOINT = "qwen3-4b"
+"""Trained from a thinking model; as evaluated, its thoughts are part of the reply."""
 CONCURRENCY = 16
 SAMPLE, ALL = 300, 3_017
 """Questions: of the samples behind the ablations and the card, and of LongTVQA+'s validation set."""
@@ -73,7 +75,7 @@ def estimate(name: str, team: TeamConfig) -> Estimate:
         )
         for agent, calls, prompt, reply in parts
     )
-    seconds = sum(calls * (THOUGHT_CALL_S if agent.reasoning else CALL_S) for agent, calls, _, _ in parts)
+    seconds = sum(calls * (THOUGHT_CALL_S if _thinks(agent) else CALL_S) for agent, calls, _, _ in parts)
     prompt_tokens = sum(prompt for _, _, prompt, _ in parts)
     return Estimate(prompt_tokens, sum(calls * reply for _, calls, _, reply in parts), usd, seconds)
 
@@ -82,8 +84,12 @@ def _frame(agent: AgentConfig) -> int:
     return FRAME_OF.get(agent.spec.name, FRAME)
 
 
+def _thinks(agent: AgentConfig) -> bool:
+    return agent.reasoning or THINKING_CHECKPOINT in agent.spec.name
+
+
 def _reply(agent: AgentConfig) -> int:
-    return THOUGHT_REPLY if agent.reasoning else REPLY
+    return THOUGHT_REPLY if _thinks(agent) else REPLY
 
 
 def table() -> list[str]:
