@@ -18,10 +18,11 @@ TEXT = (ROOT / "docs" / "layouts.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
 
-def test_layouts_doc_commands(short_video: Path, tmp_path: Path) -> None:
+def test_layouts_doc_commands(subtitled_video: Path, tmp_path: Path) -> None:
     write_checkout(tmp_path / "LongVideoAgent")
     write_release(tmp_path / "plus")
-    shutil.copy(short_video, tmp_path / "talk.mp4")
+    shutil.copy(subtitled_video, tmp_path / "talk.mp4")
+    shutil.copy(subtitled_video.with_suffix(".srt"), tmp_path / "talk.srt")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     imports = [line for line in COMMANDS if " import " in line]
     for line in [*imports, *(line for line in COMMANDS if line not in imports)]:
