@@ -92,6 +92,7 @@ def test_read_span(value: object, span: tuple[float, float] | None) -> None:
         ({"ts": [1.0, 10**400]}, "ts", "not a span in seconds", True),
         ({"qid": None}, "qid", "no id", False),
         ({"occur_clip": "../../etc/passwd"}, "occur_clip", "not the name of a clip", False),
+        ({"occur_clip": {"clip": 1}}, "occur_clip", "not the name of a clip", False),
         ({"occur_clip": "s01e01/clip"}, "occur_clip", "not the name of a clip", False),
         ({"occur_clip": "s09e01_seg01_clip_00"}, "occur_clip", "neither subtitles nor a length", False),
         ({"answer": "a7"}, "answer", "none of a0 to a4", True),

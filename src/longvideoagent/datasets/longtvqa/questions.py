@@ -64,9 +64,10 @@ def latest_end_s(records: Iterable[Record], known_durations_s: Mapping[str, floa
     """The latest end of a question's times in its clip, among the clips of unknown length; 0 without times."""
     latest_s = 0.0
     for record in records:
-        if _clip_field(record).value not in known_durations_s:
-            span = read_span(record.values.get("ts"))
-            latest_s = max(latest_s, span.end_s) if span is not None else latest_s
+        span = read_span(record.values.get("ts"))
+        if span is not None and span.end_s > latest_s:
+            clip = _clip_field(record).value
+            latest_s = latest_s if not isinstance(clip, str) or clip in known_durations_s else span.end_s
     return latest_s
 
 
@@ -200,9 +201,11 @@ def _clip_field(record: Record) -> _Field:
 
 def _first_field(record: Record, *names: str) -> _Field:
     """The first of these fields that has a value, else the first of them with None."""
-    values = record.values
-    filled = (_Field(name, values[name]) for name in names if values.get(name) not in (None, ""))
-    return next(filled, _Field(names[0], None))
+    for name in names:
+        value = record.values.get(name)
+        if value is not None and value != "":
+            return _Field(name, value)
+    return _Field(names[0], None)
 
 
 def read_boxes(value: object, clip_start_s: float, max_length_s: float) -> ParsedBoxes:

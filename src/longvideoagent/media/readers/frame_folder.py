@@ -97,10 +97,12 @@ def duration_of_frames(path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> f
         names = os.listdir(path)  # noqa: PTH208 (data sets have a million frames)
     except OSError:
         names = []
-    numbers = [int(name[:-4]) for name in names if name[-4:] == ".jpg" and name[:-4].isdecimal()]
-    if not numbers or len(numbers) < len(names):
+    if not names or len(set(map(len, names))) > 1:
         return FrameFolderReader(path, frames_per_s).duration_s
-    return (max(numbers) - min(1, *numbers) + 1) / frames_per_s
+    first, last = min(names), max(names)  # names of one length are in the order of their numbers
+    if not all(name.endswith(".jpg") and name[:-4].isdecimal() for name in (first, last)):
+        return FrameFolderReader(path, frames_per_s).duration_s
+    return (int(last[:-4]) - min(1, int(first[:-4])) + 1) / frames_per_s
 
 
 def has_frames(path: Path) -> bool:
