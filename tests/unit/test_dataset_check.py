@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
-from tests.fakes.release import CLIPS, question, write_frames, write_release
+from tests.fakes.release import CLIPS, TEXTS, question, write_frames, write_release
 from tests.plugins.environment import SHARED
 
 REAL = SHARED / "data" / "longtvqa_plus"
@@ -43,6 +44,22 @@ def test_check_frames(tmp_path: Path) -> None:
     assert (report.counts["questions"], report.counts["episodes"], report.counts["clips"]) == (2, 2, 4)
     assert report.counts["unreadable frames"] == 2
     assert report.counts["clips without frames"] == 1
+
+
+def test_check_frames_of_one_show(tmp_path: Path) -> None:
+    other = "castle_s01e01_seg02_clip_00"
+    records = [question(1, ts=[0, 1], bbox={}), question(2, occur_clip=other, episode_name=None, bbox={})]
+    folder = write_release(tmp_path / "d", records)
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(json.dumps({**TEXTS, other: "(Otto:)Hi."}))
+    (folder / "clip_durations.json").unlink()
+    write_frames(folder / "castle_frames")
+    for name in CLIPS:
+        (folder / "castle_frames" / name).rename(folder / "castle_frames" / f"house_{name}")
+    messages = [problem.message for problem in read_longtvqa(folder).check().problems if problem.field == "frames"]
+    assert messages == [
+        "no frames of the 3 clips of bbt; lva data download frames --show bbt gets them",
+        "no frames of the 1 clips of castle; lva data download frames --show castle gets them",
+    ]
 
 
 def test_check_video_cut_short(tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from longvideoagent.datasets.longtvqa.clips import Episodes
+from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
 from longvideoagent.datasets.longtvqa.episode_videos import frame_problems
 from longvideoagent.datasets.records import Problem
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 
+BBT = "bbt"
+"""The name of The Big Bang Theory, whose clips have no prefix, among the frames."""
 MISSING_VIDEO_S = 2.0
 """A video that ends so much before the clips of its episode is cut short, or is of another episode."""
 
@@ -41,6 +44,22 @@ def episode_video_problems(path: Path, duration_s: float) -> Iterator[Problem]:
     if video_s < duration_s - MISSING_VIDEO_S:
         message = f"lasts {video_s:.1f} s of {duration_s:.1f} s; is it cut short? get it again"
         yield Problem(path, 0, "video", message)
+
+
+def clips_of_shows_without_frames(clips: Iterable[str], by_clip: Mapping[str, Path]) -> dict[str, str]:
+    """The show of each of these clips that belongs to a show without any frames; TVQA's frames come one show at a
+    time."""
+    shows = {name.show for clip in by_clip if (name := ClipName.parse(clip)) is not None}
+    named = {clip: name.show for clip in clips if (name := ClipName.parse(clip)) is not None}
+    return {clip: show for clip, show in named.items() if show not in shows}
+
+
+def missing_show_problems(folder: Path, missing: Mapping[str, str]) -> Iterator[Problem]:
+    """One problem for each show of ``clips_of_shows_without_frames``."""
+    for show, count in Counter(missing.values()).items():
+        name = show or BBT
+        message = f"no frames of the {count} clips of {name}; lva data download frames --show {name} gets them"
+        yield Problem(folder, 0, "frames", message)
 
 
 def frame_folder_problems(path: Path, known_duration_s: float) -> Iterator[Problem]:

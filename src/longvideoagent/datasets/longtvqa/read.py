@@ -31,9 +31,11 @@ from longvideoagent.datasets.base import NO_OPTIONS, CheckReport, ClipCounts, Da
 from longvideoagent.datasets.fields import lines_left_out
 from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.longtvqa.check import (
+    clips_of_shows_without_frames,
     episode_video_problems,
     frame_folder_problems,
     missing_clip_problems,
+    missing_show_problems,
     open_frames,
 )
 from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, MAX_ASSUMED_CLIP_S, Episodes
@@ -220,10 +222,14 @@ class LongTVQA:
         for video in self.videos:
             if video in self.episode_videos:
                 yield from episode_video_problems(self.episode_videos[video], self.timeline(video).duration_s)
-            if self.episode_video(video) is None and self.frames.roots:
-                for clip in self.episodes.clips[video]:
-                    duration_s = self.episodes.known_durations_s.get(clip, 0.0)
-                    yield from frame_folder_problems(self.frames.path(clip), duration_s)
+        without_video = [video for video in self.videos if self.episode_video(video) is None]
+        clips = [clip for video in without_video for clip in self.episodes.clips[video]]
+        if self.frames.roots:
+            missing = clips_of_shows_without_frames(clips, self.frames.by_clip)
+            yield from missing_show_problems(self.folder, missing)
+            for clip in (clip for clip in clips if clip not in missing):
+                duration_s = self.episodes.known_durations_s.get(clip, 0.0)
+                yield from frame_folder_problems(self.frames.path(clip), duration_s)
 
 
 class ReleaseFiles(NamedTuple):
