@@ -65,7 +65,9 @@ def test_readme_make_targets(command: str) -> None:
     assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-BACKEND_COMMANDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
+MODEL_COMMANDS = [line for block in blocks(ROOT / "docs" / "models.md", "bash") for line in block.splitlines()]
+BACKEND_COMMANDS = [line for line in MODEL_COMMANDS if line.startswith("lva ask ")]
+DOCTOR_COMMANDS = [line for line in MODEL_COMMANDS if line.startswith("lva doctor ")]
 
 
 @pytest.mark.slow
@@ -98,6 +100,19 @@ def test_models_doc_backend_commands(
         assert len(server.requests) == 1
     else:
         assert "spent" in done.stdout  # a tiny model with random weights answers nothing
+
+
+@pytest.mark.parametrize("line", DOCTOR_COMMANDS)
+def test_models_doc_doctor_commands(line: str, tmp_path: Path) -> None:
+    with serving(say("<answer>a0")) as (url, server):
+        preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b-as-trained.toml").read_text()
+        (tmp_path / "team.toml").write_text(preset.replace("http://127.0.0.1:8000/v1", url))
+        line = line.replace("--team qwen3-4b", f"--team {tmp_path / 'team.toml'}")
+        done = lva(*shlex.split(line, comments=True)[1:], env={"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "key"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("vllm serve ") == ("--preset" in line)
+    assert len(server.requests) == (2 if line.startswith("lva doctor --team") and "--json" in line else 0)
+    assert ("at most 3 requests" in done.stderr) == ("--team" in line)
 
 
 @pytest.mark.slow

@@ -71,6 +71,15 @@ def status(code: int, message: str = "no", **headers: str) -> Fault:
     return answer
 
 
+def detail(code: int, message: str) -> Fault:
+    """An error in the form of FastAPI, which vLLM, SGLang and ``transformers serve`` are built with."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"detail": message}, status=code)
+
+    return answer
+
+
 def body(data: bytes, content_type: str = "application/json") -> Fault:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=data, headers={"Content-Type": content_type})

@@ -11,7 +11,7 @@ from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledErr
 from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
-from tests.fakes.faulty_server import Fault, body, drop_mid_body, hang, say, serving, status
+from tests.fakes.faulty_server import Fault, body, detail, drop_mid_body, hang, say, serving, status
 
 HELLO = [Message(role="user", content="hello")]
 
@@ -113,12 +113,22 @@ def test_sampling_fields_sent_only_if_set() -> None:
 
 
 def test_sampling_field_refused(caplog: pytest.LogCaptureFixture) -> None:
-    answers = status(422, "Extra inputs are not permitted: top_k"), say("hi")
-    with serving(*answers) as (url, server):
-        assert ask(url, settings=CallSettings(top_p=1.0, top_k=20)).text == "hi"
-    assert "top_k" not in server.requests[1]
-    assert server.requests[1]["top_p"] == 1.0
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    for refusal in (
+        status(422, "Extra inputs are not permitted: top_k"),
+        detail(422, "Unexpected fields in the request: {'top_k'}"),
+    ):
+        caplog.clear()
+        with serving(refusal, say("hi")) as (url, server):
+            assert ask(url, settings=CallSettings(top_p=1.0, top_k=20)).text == "hi"
+        assert "top_k" not in server.requests[1]
+        assert server.requests[1]["top_p"] == 1.0
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_error_detail_shown() -> None:
+    refusal = detail(400, "prompt must be a string.")
+    with serving(refusal) as (url, _), pytest.raises(ModelError, match=r"HTTP 400, prompt must be a string\."):
+        ask(url)
 
 
 def test_hidden_reasoning_cut_is_not_retried() -> None:

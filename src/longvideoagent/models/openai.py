@@ -47,6 +47,8 @@ OPTIONAL_FIELDS = ("temperature", *SAMPLING_FIELDS, "max_tokens", "stop", "respo
 request is repeated."""
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
+MAX_DETAIL_CHARS = 300
+"""Of what a server says about an error."""
 START_SERVER = "start the server, or fix its URL"
 _OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
 _REFUSAL_WORDS = (
@@ -255,14 +257,14 @@ class OpenAIModel:
         return completion
 
     def _status_error(self, error: openai.APIStatusError) -> ModelError:
-        status, message = error.status_code, f"{self.server_url}: HTTP {error.status_code}, {_cause(error)}"
+        status, message = error.status_code, f"{self.server_url}: HTTP {error.status_code}, {_message(error)}"
         if status in (401, 403):
             return ModelError(
                 f"{self.server_url}: HTTP {status}, the key in {self.api_key_env} was refused; export another"
             )
         if status == 404:
             return ModelError(f"{message}; is {self.name!r} served there?")
-        if status in (400, 413, 422) and any(word in str(error).lower() for word in _OVERFLOW_WORDS):
+        if status in (400, 413, 422) and any(word in _message(error).lower() for word in _OVERFLOW_WORDS):
             return ContextOverflowError(message)
         if status in RETRIED_STATUSES or status >= 500:
             kind = ThrottledError if status == 429 else TransientError
@@ -291,12 +293,18 @@ def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
 
 def _refused_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> str | None:
     """The optional field that a server names as the reason of its refusal, or None."""
-    message = str(error).lower()
+    message = _message(error).lower()
     if error.status_code not in (400, 422) or any(word in message for word in _OVERFLOW_WORDS):
         return None
     if not any(word in message for word in _REFUSAL_WORDS):
         return None
     return next((name for name in OPTIONAL_FIELDS if name in body and name in message), None)
+
+
+def _message(error: openai.APIStatusError) -> str:
+    """What the server says, on one line. Servers built with FastAPI say it in a field that the client leaves out."""
+    detail = error.body.get("detail") if isinstance(error.body, dict) else None
+    return _cause(error) if detail is None else " ".join(str(detail).split())[:MAX_DETAIL_CHARS]
 
 
 def _cause(error: BaseException) -> str:
