@@ -93,6 +93,15 @@ def test_download_other_repository(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "s01e01" / "00001.jpg").read_bytes() == b"jpeg"
 
 
+def test_download_tvqa_long_without_videos(tmp_path: Path) -> None:
+    names = [f"tvqa-long-annotations/tvqa_{name}.json" for name in ("val_edited", "preprocessed_subtitles")]
+    hub = Hub("Vision-CAIR/TVQA-Long", {**dict.fromkeys(names, b"{}"), "videos.bin": b"x"})
+    with serve(hub) as url:
+        result = download(url, tmp_path / "out", "tvqa-long")
+    assert result.returncode == 0, result.stderr
+    assert {name for name, _ in hub.requests} == set(names)
+
+
 def make_archive(members: Sequence[tuple[str | tarfile.TarInfo, bytes]], *, is_gz: bool = False) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz" if is_gz else "w") as archive:

@@ -16,6 +16,7 @@ from longvideoagent.datasets.longtvqa.subset import write_subset
 from longvideoagent.datasets.sampling import GroupBy, draw_samples, read_ids, select_samples, write_ids
 from longvideoagent.datasets.synthetic.episode import KINDS
 from longvideoagent.errors import DataError, UsageError
+from tests.fakes.release import CLIPS, TEXTS, write_frames, write_release
 
 
 def test_subset_reproducible(synthetic_dataset: Path, tmp_path: Path) -> None:
@@ -32,6 +33,22 @@ def test_subset_reproducible(synthetic_dataset: Path, tmp_path: Path) -> None:
     assert subset.timeline(drawn[0].video) == data.timeline(drawn[0].video)
     with pytest.raises(UsageError, match="already"):
         write_subset(data, drawn, tmp_path / "part")
+
+
+@pytest.mark.parametrize("has_times", [False, True])
+def test_subset_texts_and_frames(has_times: bool, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    if has_times:
+        (folder / "clip_subtitles.json").write_text(json.dumps({clip: [[1.0, 2.0, "Mira: Hi."]] for clip in CLIPS}))
+    write_frames(folder / "tvqa_frames" / "bbt_frames")
+    (folder / "more_frames").mkdir()
+    data = read_longtvqa(folder)
+    write_subset(data, data.samples, tmp_path / "part")
+    subset = read_longtvqa(tmp_path / "part")
+    clips, expected = subset.timeline("s01e01").clips, data.timeline("s01e01").clips
+    assert (clips, [clip.raw_text for clip in clips]) == (expected, [TEXTS[clip] for clip in CLIPS[:3]])
+    assert subset.count_clips(["s01e01"]).without_frames == 0
+    assert sorted(path.name for path in (tmp_path / "part").glob("*frames*")) == ["more_frames", "tvqa_frames"]
 
 
 def test_subsets_of_two_splits_in_one_folder(synthetic_dataset: Path, tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def export(
 
 @app.command()
 def download(
-    name: Annotated[str, typer.Argument(help="longtvqa, longtvqa-plus or frames.")],
+    name: Annotated[str, typer.Argument(help="longtvqa, longtvqa-plus, tvqa-long or frames.")],
     out: Out,
     show: Annotated[
         list[str] | None, typer.Option(help="With frames: bbt, castle, friends, grey, house or met; repeat it.")

@@ -11,22 +11,39 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.errors import DataError, UsageError, one_line, require_extra
 
-REPOSITORIES = {"longtvqa": "longvideoagent/LongTVQA", "longtvqa-plus": "longvideoagent/LongTVQA_plus"}
-"""Repositories by name."""
+
+class PublishedSet(NamedTuple):
+    """Where a set is published."""
+
+    repository: str
+    files: Sequence[str] | None = None
+    """Its questions and subtitles; None: all files."""
+
+
+PUBLISHED_SETS = {
+    "longtvqa": PublishedSet("longvideoagent/LongTVQA"),
+    "longtvqa-plus": PublishedSet("longvideoagent/LongTVQA_plus"),
+    "tvqa-long": PublishedSet(
+        "Vision-CAIR/TVQA-Long",
+        tuple(f"tvqa-long-annotations/tvqa_{name}.json" for name in ("val_edited", "preprocessed_subtitles")),
+    ),
+}
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def download_dataset(name: str, out: Path, repository: str | None = None) -> Path:
-    """Download one of ``REPOSITORIES``, or another repository, into ``out``. Raises UsageError for an unknown name, and
-    as ``download_files``."""
-    if name not in REPOSITORIES and repository is None:
-        raise UsageError(f"{name}: unknown data set; give one of {', '.join(REPOSITORIES)}, or frames")
-    return download_files(repository or REPOSITORIES[name], out)
+    """Download one of ``PUBLISHED_SETS``, or another repository, into ``out``. Raises UsageError for an unknown name,
+    and as ``download_files``."""
+    if repository is not None:
+        return download_files(repository, out)
+    if name not in PUBLISHED_SETS:
+        raise UsageError(f"{name}: unknown data set; give one of {', '.join(PUBLISHED_SETS)}, or frames")
+    return download_files(PUBLISHED_SETS[name].repository, out, PUBLISHED_SETS[name].files)
 
 
 def download_files(repository: str, out: Path, files: Sequence[str] | None = None) -> Path:

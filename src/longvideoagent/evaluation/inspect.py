@@ -23,7 +23,7 @@ from longvideoagent.agents.config import load_team_config
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Question
-from longvideoagent.datasets.base import Dataset
+from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.open_videos import OpenVideos
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.run import finish
@@ -32,9 +32,11 @@ from longvideoagent.views.trace_dict import trace_to_dict
 
 @task
 def longvideo(data: str, split: str = "val", team: str = "offline", master: str | None = None, **settings: Any) -> Task:
-    """All questions of a data set that have a gold option. ``settings`` are ``max_rounds``, ``window`` and
-    ``agents``."""
-    dataset = open_dataset(Path(data), split)
+    """All questions of a data set that have a gold option. ``settings`` are ``max_rounds``, ``window``, ``agents``,
+    ``data_set`` and ``subtitles``."""
+    subtitles = settings.pop("subtitles", None)
+    options = DatasetOptions(settings.pop("data_set", None), None if subtitles is None else Path(subtitles))
+    dataset = open_dataset(Path(data), split, options)
     samples = [
         InspectSample(
             input=sample.question.text,

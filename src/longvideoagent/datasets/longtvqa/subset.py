@@ -37,7 +37,7 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     }
     if any(not isinstance(text, str) for text in texts.values()):
         members_of[out / TIMED_LINES] = texts
-    merged = {path: _merge_members(path, members) for path, members in members_of.items()}
+    merged = {path: _merge_members(path, members) for path, members in members_of.items() if members}
     for path, members in merged.items():
         write_json(path, members)
     for folder in (*data.frames.roots, data.folder / "videos"):
