@@ -145,7 +145,7 @@ def test_download_frames_of_shows(tmp_path: Path) -> None:
 def test_download_frames_invalid(tmp_path: Path) -> None:
     with serve(Hub("Yuxuan0701/tvqa-frames", {"castle_frames.tar": b"x" * 2000})) as url:
         for arguments, message in (
-            ((), "frames: of which show?; give --show bbt, castle"),
+            ((), "frames: no show is named; give --show bbt, castle"),
             (("--show", "news"), "--show news: not one of TVQA's shows"),
             (("--show", "bbt"), "Yuxuan0701/tvqa-frames: has no bbt_frames.tar.gz"),
             (("--show", "castle"), "castle_frames.tar: damaged or cut short"),

@@ -74,7 +74,7 @@ def download_frames(
     """
     unknown = [show for show in shows if show not in ARCHIVES]
     if unknown or not shows:
-        problem = f"--show {unknown[0]}: not one of TVQA's shows" if unknown else "frames: of which show?"
+        problem = f"--show {unknown[0]}: not one of TVQA's shows" if unknown else "frames: no show is named"
         raise UsageError(f"{problem}; give --show {', '.join(ARCHIVES)}, and repeat it for several")
     reports = []
     for show in dict.fromkeys(shows):
