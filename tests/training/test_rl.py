@@ -19,6 +19,7 @@ from longvideoagent.errors import ModelError, UsageError
 from longvideoagent.progress import no_progress
 from longvideoagent.training.config import RLConfig, read_config
 from longvideoagent.training.run_dir import RunDir
+from tests.fakes.public_rows import write_public_rows
 from tests.fakes.release import CLIPS, question
 from tests.plugins.cli import lva, lva_process
 from tests.plugins.training import export_rows, write_rl_config
@@ -50,6 +51,26 @@ def test_rl_resumes_bit_for_bit(exported: Path, trained_model: Path, tmp_path: P
     assert lva_process("train", "grpo", config).returncode == 0
     assert (out / "model" / "model.safetensors").read_bytes() == weights
     assert [line["reward"] for line in read_jsonl(out / "metrics.jsonl")] == [line["reward"] for line in metrics]
+
+
+def test_rl_updates_per_batch_of_public_rows(exported: Path, trained_model: Path, tmp_path: Path) -> None:
+    """Two optimizer steps with each batch, by DAPO with replaced groups; resumed bit for bit after the first batch."""
+    changes = {
+        "rows": str(write_public_rows(tmp_path / "rows.parquet")), "reward": "public", "num_generations": 2,
+        "temperature": 1.1, "updates_per_batch": 2, "max_generation_batches": 2, "overlong_buffer_tokens": 4096,
+    }  # fmt: skip
+    config = write_rl_config(exported, tmp_path / "run", trained_model, **changes)
+    done = lva_process("train", "dapo", config)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "run"
+    assert [line["step"] for line in read_jsonl(out / "metrics.jsonl")] == [1, 2, 3, 4]
+    assert [line["step"] for line in read_jsonl(out / "rollouts.jsonl")] == [1, 3]
+    assert {line["generation_batches"] for line in read_jsonl(out / "metrics.jsonl")} <= {1, 2}
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    for folder in (out / "model", out / "checkpoint-4"):
+        shutil.rmtree(folder)
+    assert lva_process("train", "dapo", config).returncode == 0
+    assert (out / "model" / "model.safetensors").read_bytes() == weights
 
 
 def test_rl_too_few_questions(exported: Path, tmp_path: Path) -> None:

@@ -93,6 +93,18 @@ def test_run_dir_version_1_sft(tmp_path: Path) -> None:
     RunDir(tmp_path).check(settings(SftConfig.model_validate(new), "sft"))
 
 
+def test_run_dir_before_added_settings(tmp_path: Path) -> None:
+    """A run that was begun before some settings existed resumes if they are at what it did."""
+    now = settings(RLConfig.model_validate(CONFIG), "grpo")
+    added = {"updates_per_batch", "max_generation_batches", "overlong_buffer_tokens", "overlong_penalty", "actions"}
+    old = {name: value for name, value in now.items() if name not in added | {"layout", "layout_file"}}
+    (tmp_path / "config.json").write_text(json.dumps({"version": 3, **old}))
+    RunDir(tmp_path).check(now)
+    changed = settings(RLConfig.model_validate(CONFIG | {"updates_per_batch": 2}), "grpo")
+    with pytest.raises(UsageError, match=r"other settings \(updates_per_batch: 1 -> 2\)"):
+        RunDir(tmp_path).check(changed)
+
+
 def test_run_dir_other_settings(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(VERSION_1))
     now = settings(RLConfig.model_validate(CONFIG | {"max_steps": 41}), "grpo")

@@ -31,6 +31,14 @@ TRAINER_STATE = "trainer_state.json"
 VERSION = 3
 """Of the folder; earlier ones are migrated (see ``RunDir.migrate``)."""
 
+_ADDED_SETTINGS: Mapping[str, Any] = {
+    "actions": "after_reasoning",
+    "updates_per_batch": 1,
+    "max_generation_batches": 1,
+    "overlong_penalty": 1.0,
+}
+"""What a run did that does not have these settings, because it was begun before they existed; None for the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
@@ -76,8 +84,9 @@ class RunDir:
         if "algorithm" not in before or (not has_config and self.path.exists() and any(self.path.iterdir())):
             raise UsageError(f"{self.path}: holds other files and no training run; choose another out")
         for name in {**settings, **before}:
-            if before.get(name) != settings.get(name):
-                change = f"{name}: {before.get(name)} -> {settings.get(name)}"
+            added = _ADDED_SETTINGS.get(name)
+            if before.get(name, added) != settings.get(name, added):
+                change = f"{name}: {before.get(name, added)} -> {settings.get(name, added)}"
                 raise UsageError(f"{self.path}: holds a run with other settings ({change}); choose another out")
 
     def append(self, name: str, values: Mapping[str, Any]) -> None:
