@@ -107,6 +107,25 @@ def test_check_boxes_invalid(boxes: object, tmp_path: Path) -> None:
     assert [problem.field for problem in report.problems if problem.field == "bbox"] == ["bbox"]
 
 
+def test_check_one_invalid_box_of_several(tmp_path: Path) -> None:
+    box = question()["bbox"]["7"][0]
+    boxes = {"7": [box, box | {"height": "x"}], "9": [box | {"img_id": 9}], "11": None}
+    data = read_longtvqa(write_release(tmp_path / "d", [question(1, bbox=boxes)]))
+    assert [round(each.time_s - 60, 3) for each in data.boxes(data.samples[0])] == [2.0, 2.667]
+    (problem,) = data.check().problems
+    assert problem.message.endswith("2 of 4 are left out")
+
+
+def test_box_after_a_minute_in_clip_of_unknown_length(tmp_path: Path) -> None:
+    box = question()["bbox"]["7"][0]
+    boxes = {"1": [box | {"img_id": number} for number in (200, 9999)]}
+    folder = write_release(tmp_path / "d", [question(1, bbox=boxes)])
+    (folder / "clip_durations.json").unlink()
+    data = read_longtvqa(folder)
+    assert [round(each.time_s, 3) for each in data.boxes(data.samples[0])] == [126.333]
+    assert data.check().problems[0].message.endswith("1 of 2 are left out")  # no clip lasts so long
+
+
 def test_check_no_questions_no_frames(tmp_path: Path) -> None:
     report = read_longtvqa(write_release(tmp_path / "d", [])).check()
     assert "has no question" in str(report.problems[0])

@@ -338,7 +338,10 @@ def test_build_missing_clips(tmp_path: Path) -> None:
 
 def test_build_invalid_boxes(tmp_path: Path) -> None:
     box = {"img_id": 7, "top": float("nan"), "left": 2, "width": 3, "height": 4, "label": "Otto"}
-    questions = write_questions(tmp_path / "q_val.json", tvqa_record(1, bbox={"7": [box]}), tvqa_record(2))
+    valid = box | {"top": 1}
+    questions = write_questions(
+        tmp_path / "q_val.json", tvqa_record(1, bbox={"7": [box, valid]}), tvqa_record(2, bbox={})
+    )
     report = build_longtvqa(BuildInputs({"val": questions}, write_srts(tmp_path / "srt")), tmp_path / "out")
     assert [(problem.record, problem.field) for problem in report.problems] == [(1, "bbox")]
     assert read_longtvqa(tmp_path / "out").check().counts["questions with boxes"] == 1
