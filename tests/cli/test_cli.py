@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from longvideoagent import ask
+from longvideoagent.agents.master import ModelMaster
 from longvideoagent.datasets.synthetic.episode import SyntheticEpisode
+from longvideoagent.server.server import load_teams
 from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import LVA, lva, lva_process, refusal
 from tests.plugins.environment import SHARED
@@ -329,6 +331,39 @@ def test_ask_max_usd_without_price(short_video: Path) -> None:
     assert '[prices."a"]' in done.stderr
     done = lva("ask", short_video, "What?", "--max-usd", "0")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_ask_reply_limit(short_video: Path) -> None:
+    cut = {"finish_reason": "length"}
+    options = ("--max-reply-tokens", "700", "--max-rounds", "2", "--no-cache")
+    with serving(say("", cut)) as (url, server):
+        hidden = lva("ask", short_video, "What colour?", "--master", f"openai:m@{url}", *options)
+        assert [request["max_tokens"] for request in server.requests] == [700]
+    assert hidden.returncode == 1
+    assert "cut at 700 tokens inside hidden reasoning; raise --max-reply-tokens" in " ".join(hidden.stdout.split())
+    with serving(say("", cut, reasoning_content="hm")) as (url, server):
+        visible = lva("ask", short_video, "What colour?", "--master", f"openai:m@{url}", *options)
+        assert len(server.requests) == 2
+    assert visible.returncode == 0
+    assert visible.stderr.count("cut at 700 tokens inside its reasoning; raise --max-reply-tokens") == 1
+
+
+def test_eval_reply_limit(release: Path, tmp_path: Path) -> None:
+    options = ("--max-reply-tokens", "700", "--limit", "1", "--run", tmp_path / "run", "--no-cache")
+    with serving(say("<answer>a1")) as (url, server):
+        done = lva("eval", release, "--master", f"openai:m@{url}", *options)
+        assert done.returncode == 0, done.stderr
+        assert {request["max_tokens"] for request in server.requests} == {700}
+    team = json.loads((tmp_path / "run" / "config.json").read_text())["team"]
+    assert [team[agent]["max_tokens"] for agent in ("master", "grounding")] == [700, None]
+
+
+def test_server_reply_limit(tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text('[master]\nmodel = "openai:m@http://127.0.0.1:1/v1"')
+    name = str(tmp_path / "team.toml")
+    master = load_teams([name], 700, is_cached=False)[name].master
+    assert isinstance(master, ModelMaster)
+    assert master.settings.max_tokens == 700
 
 
 def test_ask_prompt_file(short_video: Path, tmp_path: Path) -> None:
