@@ -13,8 +13,7 @@ from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError
 from longvideoagent.training.config import RLConfig, read_config
-from longvideoagent.training.rl import read_samples
-from longvideoagent.training.rows import read_training_samples
+from longvideoagent.training.rows import read_samples, read_training_samples
 from tests.fakes.public_rows import public_row, write_public_rows
 from tests.fakes.release import CLIPS
 from tests.plugins.training import write_rl_config

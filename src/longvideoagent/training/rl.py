@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from longvideoagent.agents.build import cache_path, load_team
-from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.training.callbacks import EvalCallback, MetricsCallback, run_trainer
 from longvideoagent.training.config import RLConfig
 from longvideoagent.training.pretrained import is_main_process, load_model, lora_config
 from longvideoagent.training.rollouts import MasterFormat, TrainingSample, prompt_fits
-from longvideoagent.training.rows import read_training_samples
+from longvideoagent.training.rows import Samples, read_samples
 from longvideoagent.training.run_dir import ROLLOUTS, RunDir
 from longvideoagent.training.trainer_arguments import (
     cannot_be_trained,
@@ -26,13 +25,6 @@ from longvideoagent.training.trainer_arguments import (
 )
 from longvideoagent.training.trl import MasterRollouts, make_trainer
 from longvideoagent.views.trace_dict import trace_to_dict
-
-
-class Samples(NamedTuple):
-    """The samples of a run."""
-
-    train: list[TrainingSample]
-    eval: list[TrainingSample]
 
 
 def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress) -> Path:
@@ -86,22 +78,6 @@ def prepare_rl(config: RLConfig, algorithm: str) -> Samples:
             "pip install 'longvideoagent[vllm]', or leave the field out"
         )
     return read_samples(config)
-
-
-def read_samples(config: RLConfig) -> Samples:
-    """The samples of ``rows`` and ``eval_rows``. Raises DataError for rows that cannot be read, and UsageError for a
-    video in both, or for too few questions for a step."""
-    data = open_dataset(config.data, config.split, config.data_options)
-    train = read_training_samples(config.rows, data, config.settings)
-    eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
-    needed = config.questions_per_batch
-    if len(train) < needed:  # TRL drops an incomplete batch, and would train on nothing
-        batch = f"questions_per_step {needed}" if config.updates_per_batch == 1 else f"{needed} for a batch"
-        raise UsageError(f"{config.rows}: {len(train)} questions, {batch}; lower questions_per_step")
-    shared = {sample.video_id for sample in train} & {sample.video_id for sample in eval_}
-    if shared:
-        raise UsageError(f"{config.eval_rows}: video {min(shared)} is in rows, too; export the rows again")
-    return Samples(train, eval_)
 
 
 def check_prompts(rows: Path, samples: Sequence[TrainingSample], master_format: MasterFormat) -> None:

@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.public_rows import is_public_row, read_public_row
 from longvideoagent.datasets.records import Record, RecordFile
-from longvideoagent.errors import DataError
+from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.video import Video
+from longvideoagent.training.config import RLConfig
 from longvideoagent.training.rollouts import RolloutTask, TrainingSample
 
 _COLUMNS = ("extra_info", "reward_model")
@@ -79,3 +82,26 @@ def _check_columns(record: Record) -> None:
     if missing:
         problem = "has an empty" if missing[0] in values else "has no"
         raise DataError(f"{record.file.path}: {problem} column {missing[0]}; write it again with lva data export")
+
+
+class Samples(NamedTuple):
+    """The samples of a run."""
+
+    train: list[TrainingSample]
+    eval: list[TrainingSample]
+
+
+def read_samples(config: RLConfig) -> Samples:
+    """The samples of ``rows`` and ``eval_rows``. Raises DataError for rows that cannot be read, and UsageError for a
+    video in both, or for too few questions for a step."""
+    data = open_dataset(config.data, config.split, config.data_options)
+    train = read_training_samples(config.rows, data, config.settings)
+    eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
+    needed = config.questions_per_batch
+    if len(train) < needed:  # TRL drops an incomplete batch, and would train on nothing
+        batch = f"questions_per_step {needed}" if config.updates_per_batch == 1 else f"{needed} for a batch"
+        raise UsageError(f"{config.rows}: {len(train)} questions, {batch}; lower questions_per_step")
+    shared = {sample.video_id for sample in train} & {sample.video_id for sample in eval_}
+    if shared:
+        raise UsageError(f"{config.eval_rows}: video {min(shared)} is in rows, too; export the rows again")
+    return Samples(train, eval_)
