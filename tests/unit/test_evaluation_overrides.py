@@ -262,7 +262,7 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
     FirstClips(path, "offline").write()
     message = (
         f"{path}: has a clip for 0 of 12 questions; is it of another set or split? "
-        f"lva data ground {release} --split val --out {path} locates the others"
+        f"lva data ground {release} --split val --out {path} locates them"
     )
     with pytest.raises(DataError, match=re.escape(message)):
         run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")

@@ -210,7 +210,7 @@ def _subtitle_digests(data: Dataset) -> Iterator[str]:
 
 def load_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:
     """The first clips of these questions, located in advance; None if an agent locates them. Raises DataError if one is
-    missing."""
+    missing, but not in a cache of the public code that has some; the agent locates the others."""
     if config.first_clips_file is None:
         return None
     first_clips = open_first_clips(config.first_clips_file)
@@ -222,7 +222,8 @@ def _first_clips_digest(config: EvalConfig, samples: Sequence[Sample]) -> str | 
     first_clips = load_first_clips(config, samples)
     if first_clips is None:
         return None
-    return digest(str(first_clips.get(sample.question)) for sample in samples)
+    questions = [sample.question for sample in samples]
+    return digest(str(first_clips.get(each)) if each in first_clips else FirstClipSource.AGENT for each in questions)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -130,7 +130,9 @@ class EvalOverrides:
         """The overrides of a configuration. Raises UsageError or DataError for one that the data do not support."""
         if config.first_clip is FirstClipSource.GOLD and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
-        return cls(config, data, load_first_clips(config, samples), _check_frames(config, data, samples))
+        first_clips = load_first_clips(config, samples)
+        warnings = (*_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
+        return cls(config, data, first_clips, warnings)
 
     def team_for(self, sample: Sample, video: Video, team: Team) -> Team:
         """The team for one question."""
@@ -151,6 +153,8 @@ class EvalOverrides:
                 return None
             case FirstClipSource.FILE:
                 assert self.first_clips is not None
+                if sample.question not in self.first_clips:
+                    return None
                 return _FirstClip(self.first_clips.find(sample.question, timeline), "located in advance")
             case FirstClipSource.GOLD:
                 return _FirstClip(sample.gold.clip, "given")
@@ -159,6 +163,15 @@ class EvalOverrides:
                 return _FirstClip(label, "drawn at random")
             case _:
                 assert_never(self.config.first_clip)
+
+
+def _missing_first_clips(first_clips: FirstClips | None, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A warning about questions that a cache of the public code lacks."""
+    num_missing = 0 if first_clips is None else sum(sample.question not in first_clips for sample in samples)
+    if first_clips is None or not num_missing:
+        return ()
+    located = f"has a clip for {len(samples) - num_missing} of {len(samples)} questions"
+    return (f"{first_clips.path}: {located}; the grounding agent locates the others",)
 
 
 def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> tuple[str, ...]:
