@@ -53,24 +53,18 @@ def test_rl_resumes_bit_for_bit(exported: Path, trained_model: Path, tmp_path: P
     assert [line["reward"] for line in read_jsonl(out / "metrics.jsonl")] == [line["reward"] for line in metrics]
 
 
-def test_rl_updates_per_batch_of_public_rows(exported: Path, trained_model: Path, tmp_path: Path) -> None:
-    """Two optimizer steps with each batch, by DAPO with replaced groups; resumed bit for bit after the first batch."""
+def test_rl_updates_per_batch_of_public_rows(exported: Path, random_model: Path, tmp_path: Path) -> None:
+    """Two optimizer steps with one batch, by DAPO with replaced groups."""
     changes = {
-        "rows": str(write_public_rows(tmp_path / "rows.parquet")), "reward": "public", "num_generations": 2,
+        "rows": str(write_public_rows(tmp_path / "rows.parquet")), "reward": "public", "max_steps": 2,
         "temperature": 1.1, "updates_per_batch": 2, "max_generation_batches": 2, "overlong_buffer_tokens": 4096,
     }  # fmt: skip
-    config = write_rl_config(exported, tmp_path / "run", trained_model, **changes)
-    done = lva_process("train", "dapo", config)
+    done = lva_process("train", "dapo", write_rl_config(exported, tmp_path / "run", random_model, **changes))
     assert done.returncode == 0, done.stderr
-    out = tmp_path / "run"
-    assert [line["step"] for line in read_jsonl(out / "metrics.jsonl")] == [1, 2, 3, 4]
-    assert [line["step"] for line in read_jsonl(out / "rollouts.jsonl")] == [1, 3]
-    assert {line["generation_batches"] for line in read_jsonl(out / "metrics.jsonl")} <= {1, 2}
-    weights = (out / "model" / "model.safetensors").read_bytes()
-    for folder in (out / "model", out / "checkpoint-4"):
-        shutil.rmtree(folder)
-    assert lva_process("train", "dapo", config).returncode == 0
-    assert (out / "model" / "model.safetensors").read_bytes() == weights
+    metrics = read_jsonl(tmp_path / "run" / "metrics.jsonl")
+    assert [line["step"] for line in metrics] == [1, 2]
+    assert {line["generation_batches"] for line in metrics} <= {1, 2}
+    assert [line["step"] for line in read_jsonl(tmp_path / "run" / "rollouts.jsonl")] == [1]
 
 
 def test_rl_too_few_questions(exported: Path, tmp_path: Path) -> None:
