@@ -229,11 +229,12 @@ def download(
     """Download a published data set from the Hugging Face hub (extra hub); an interrupted download resumes."""
     from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.datasets.download import download_dataset
-    from longvideoagent.datasets.frame_archives import LICENCE_NOTE, download_frames
+    from longvideoagent.datasets.frame_archives import LICENCE_NOTE, check_shows, download_frames
 
     if name != "frames" or (repository is not None and not show):
         note(f"wrote {download_dataset(name, out, repository)}")
         return
+    check_shows(show or ())
     note(LICENCE_NOTE)
     with progress_bar() as progress:
         reports = download_frames(show or (), out, repository, progress)

@@ -72,10 +72,7 @@ def download_frames(
         UsageError: For an unknown show, or none.
         DataError: As ``download_files`` and ``unpack_frames``.
     """
-    unknown = [show for show in shows if show not in ARCHIVES]
-    if unknown or not shows:
-        problem = f"--show {unknown[0]}: not one of TVQA's shows" if unknown else "frames: no show is named"
-        raise UsageError(f"{problem}; give --show {', '.join(ARCHIVES)}, and repeat it for several")
+    check_shows(shows)
     reports = []
     for show in dict.fromkeys(shows):
         folder = out / f"{show}_frames"
@@ -85,6 +82,14 @@ def download_frames(
         clips = [path for path in folder.iterdir() if path.is_dir()]
         reports.append(UnpackReport(folder, len(clips), sum(len(list(clip.iterdir())) for clip in clips)))
     return reports
+
+
+def check_shows(shows: Sequence[str]) -> None:
+    """Raises UsageError for an unknown show, or none."""
+    unknown = [show for show in shows if show not in ARCHIVES]
+    if unknown or not shows:
+        problem = f"--show {unknown[0]}: not one of TVQA's shows" if unknown else "frames: no show is named"
+        raise UsageError(f"{problem}; give --show {', '.join(ARCHIVES)}, and repeat it for several")
 
 
 def unpack_frames(
