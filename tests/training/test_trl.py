@@ -313,6 +313,22 @@ def test_trl_settings_of_public_code(
     assert args.steps_per_generation == args.gradient_accumulation_steps
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*qwen*.toml")), ids=lambda path: path.stem)
+def test_trl_accepts_shipped_configs(path: Path) -> None:
+    from trl import GRPOConfig
+
+    from longvideoagent.training.config import ALGORITHMS, COMMON_TRL_FIELDS, RLConfig, read_config
+    from longvideoagent.training.rl import trl_arguments
+    from longvideoagent.training.trainer_arguments import check_trl_fields
+
+    config, algorithm = read_config(path, RLConfig), "dapo" if path.stem.endswith("dapo") else "grpo"
+    check_trl_fields("GRPOConfig", config.trl)
+    arguments = {**COMMON_TRL_FIELDS, **ALGORITHMS[algorithm].trl_fields, **trl_arguments(config, algorithm)}
+    args = GRPOConfig(**{**arguments, "use_vllm": False})
+    assert args.generation_batch_size == config.questions_per_batch * config.group_size(algorithm)
+    assert args.gradient_accumulation_steps * config.updates_per_batch == args.steps_per_generation
+
+
 def test_trl_vllm_arguments(tmp_path: Path) -> None:
     from longvideoagent.training.config import RLConfig
     from longvideoagent.training.rl import trl_arguments
