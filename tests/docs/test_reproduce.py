@@ -13,6 +13,8 @@ from typing import cast
 import pytest
 
 from longvideoagent.agents.config import TeamConfig, load_prices, load_team_config
+from longvideoagent.agents.prompts import default_layout
+from longvideoagent.agents.prompts.layout_toml import layout_to_toml
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.evaluation.ablation import Axis, make_grid
 from longvideoagent.evaluation.config import make_eval_config
@@ -56,10 +58,12 @@ COMMANDS = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", REPRODUCE)
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set in ``plus``, a file of ids, and this repository's ``configs``."""
+    """A folder with a data set in ``plus``, a file of ids, layouts, and this repository's ``configs``."""
     folder = tmp_path_factory.mktemp("reproduce")
     write_frames(write_release(folder / "plus") / "frames")
     (folder / "ids-300.txt").write_text("1\n")
+    for name in ("layout-local.toml", "layout-api.toml"):
+        (folder / name).write_text(layout_to_toml(default_layout(), name))
     (folder / "configs").symlink_to(ROOT / "configs")
     return folder
 
