@@ -13,11 +13,10 @@ from typing import cast
 import pytest
 
 from longvideoagent.agents.config import TeamConfig, load_prices, load_team_config
-from longvideoagent.agents.prompts import default_layout
-from longvideoagent.agents.prompts.layout_toml import layout_to_toml
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.evaluation.ablation import Axis, make_grid
 from longvideoagent.evaluation.config import make_eval_config
+from tests.fakes.public_checkout import write_checkout
 from tests.fakes.release import write_frames, write_release
 from tests.plugins.cli import lva
 
@@ -62,8 +61,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reproduce")
     write_frames(write_release(folder / "plus") / "frames")
     (folder / "ids-300.txt").write_text("1\n")
-    for name in ("layout-local.toml", "layout-api.toml"):
-        (folder / name).write_text(layout_to_toml(default_layout(), name))
+    checkout = write_checkout(folder / "public")
+    for name in ("local", "api"):
+        out = folder / f"layout-{name}.toml"
+        done = lva("layout", "import", checkout, "--protocol", f"public-{name}", "--out", out)
+        assert done.returncode == 0, done.stderr
     (folder / "configs").symlink_to(ROOT / "configs")
     return folder
 
