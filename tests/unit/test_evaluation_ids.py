@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.evaluation.report import write_report
 from tests.plugins.runs import eval_config, ids, run
 
 
@@ -18,6 +19,7 @@ def test_ids_select_questions(release: Path, tmp_path: Path) -> None:
     assert (summary["num_questions"], sorted(ids(tmp_path / "run"))) == (3, ["2", "5", "7"])
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["ids_file"] == str(file)
+    assert f"questions of {file}" in write_report(tmp_path / "run").read_text()
     file.write_text("# the same questions in another order\n2\n5\n7\n")
     assert run(eval_config(release, ids_file=file), tmp_path / "run")["num_questions"] == 3
     assert len(ids(tmp_path / "run")) == 3
