@@ -196,19 +196,19 @@ def test_doctor_team_reasoning_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("answer", "timeout_s", "error"),
     [
-        (status(401), "the key in OPENAI_API_KEY was refused; export another"),
-        (status(404, "no model m"), "is 'm' served there?; the server has a, b"),
-        (status(429), "lower requests_per_minute"),
-        (status(500, "boom"), "HTTP 500"),
-        (hang, "no reply within 0 s; raise timeout_s"),
-        (say(""), "an empty reply"),
+        (status(401), 60, "the key in OPENAI_API_KEY was refused; export another"),
+        (status(404, "no model m"), 60, "is 'm' served there?; the server has a, b"),
+        (status(429), 60, "lower requests_per_minute"),
+        (status(500, "boom"), 60, "HTTP 500"),
+        (hang, 0.4, "no reply within 0 s; raise timeout_s"),
+        (say(""), 60, "an empty reply"),
     ],
 )
-def test_doctor_team_failures(answer: Fault, error: str, tmp_path: Path) -> None:
+def test_doctor_team_failures(answer: Fault, timeout_s: float, error: str, tmp_path: Path) -> None:
     with serving(answer, models=[{"id": "a"}, {"id": "b"}]) as (url, _):
-        master = check(tmp_path, url, '[master]\nmodel = "openai:m@URL"\ntimeout_s = 0.4')["master"]
+        master = check(tmp_path, url, f'[master]\nmodel = "openai:m@URL"\ntimeout_s = {timeout_s}')["master"]
     assert error in master["error"]
     assert "\n" not in master["error"]
     assert master["server"] is None

@@ -487,7 +487,8 @@ def test_preset_settings(preset: str) -> None:
     template = team_config.master.completion_template or ""
     assert template.endswith("<|im_start|>assistant\n<think>\n") == (is_4b and is_trained)
     assert team_config.style is (Style.CONTINUATION if is_trained else Style.RAW)
-    assert settings.stop_at_action == is_trained
+    assert team_config.actions == "anywhere"
+    assert settings.stop_at_action == (is_trained and not is_4b)
     options = team_config.model_options(team_config.master)
     assert (options.completion_template == "$prompt") != is_trained
 

@@ -58,6 +58,9 @@ class AgentConfig(BaseModel):
     """Tokens of one reply, thoughts included. None: the default of the agent, larger for reasoning models."""
     extra_body: dict[str, Any] = {}
     """Further fields of each request, as JSON values."""
+    stop_at_action: bool | None = None
+    """Whether the server stops the master at the closing tag of an action. None: unless an action counts anywhere.
+    It never does for a model that reasons."""
     reasoning: bool = False
     """Whether the model thinks before it answers; its server then does not stop at an action."""
     completion_template: str | None = None
@@ -172,6 +175,8 @@ class TeamConfig(PromptConfig):
         if name == "master" and self.actions == "anywhere":
             # The reply must be whole: an action of another kind that follows the first may have precedence.
             default = replace(default, stop_at_action=False)
+        if agent.stop_at_action is not None:
+            default = replace(default, stop_at_action=agent.stop_at_action)
         return agent.settings(default)
 
     def model_options(self, agent: AgentConfig) -> ModelOptions:
