@@ -142,19 +142,19 @@ def test_span_limited_to_clip(tmp_path: Path) -> None:
 
 
 def test_span_after_a_minute_in_clip_of_unknown_length(tmp_path: Path) -> None:
-    records = [question(1, ts=[70.0, 75.5]), question(2, ts=[50.0, 75.0]), question(3, ts=[200.0, 201.0])]
+    records = [question(1, ts=[70.0, 75.5]), question(2, ts=[50.0, 90.0]), question(3, ts=[200.0, 201.0])]
     folder = write_release(tmp_path / "d", records[:2])
     (folder / "clip_durations.json").unlink()
     data = read_longtvqa(folder)
     assert data.problems == ()
-    assert [(sample.gold.start_s, sample.gold.end_s) for sample in data.samples] == [(146.0, 151.5), (126.0, 151.0)]
-    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [76.0, 152.0, 228.0]  # the same for all
+    assert [(sample.gold.start_s, sample.gold.end_s) for sample in data.samples] == [(160.0, 165.5), (140.0, 180.0)]
+    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [90.0, 180.0, 270.0]  # whatever the questions are
     counts = data.check().counts
-    assert (counts["clips of unknown length"], counts["seconds assumed for each of them"]) == (3, 76)
+    assert (counts["clips of unknown length"], counts["seconds assumed for each of them"]) == (3, 90)
     write_release(folder, records)
     (folder / "clip_durations.json").unlink()
     (problem,) = read_longtvqa(folder).problems
-    assert "begins after the clip ends (180.0 s, assumed)" in problem.message
+    assert "begins after the clip ends (90.0 s, assumed)" in problem.message
 
 
 def test_clip_length_from_frames(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_frame_folders(layout: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "end_s"),
     [([[1, 95.0, "A song."], [2, 3, "Hi."]], 95.0), ([["1", "95", "A song."], ["2", "3", "Hi."]], 95.0),
-     ([[1, 95.0, "A song."], [2, "3", "Hi."], "x"], 95.0), ([[1, 95, "A song."], [2, 1e9, 7]], 95.0), ([], 60.0)],
+     ([[1, 95.0, "A song."], [2, "3", "Hi."], "x"], 95.0), ([[1, 95, "A song."], [2, 1e9, 7]], 95.0), ([], 90.0)],
 )  # fmt: skip
 def test_clip_length_guessed_from_lines(lines: list[Any], end_s: float, tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
@@ -348,7 +348,7 @@ def test_clip_length_default(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: "NaN", CLIPS[1]: -3}))
     data = read_longtvqa(folder)
-    assert data.timeline("s01e01").duration_s == 180.0
+    assert data.timeline("s01e01").duration_s == 270.0
     assert {problem.field for problem in data.problems} == {CLIPS[0], CLIPS[1]}
 
 
@@ -423,11 +423,11 @@ def test_tvqa_long(tmp_path: Path) -> None:
         ("Castle season_1 episode_3", 0), ("vid_name", 2),
     ]  # fmt: skip
     (sample,) = data.samples
-    assert (sample.gold.option_index, sample.gold.start_s, sample.gold.end_s) == (1, 62.5, 65.0)
+    assert (sample.gold.option_index, sample.gold.start_s, sample.gold.end_s) == (1, 92.5, 95.0)
     timeline = data.open_video("castle_s01e02").timeline
     assert [(clip.label[-2:], clip.start_s, clip.end_s) for clip in timeline.clips] == [
-        ("00", 0, 60),
-        ("01", 60, 131.5),
+        ("00", 0, 90),
+        ("01", 90, 180),
     ]
     assert [(line.start_s, line.text) for line in timeline.subtitles] == [(62.0, "Otto: Here it is.")]
     with pytest.raises(DataError, match=r"no split 'test'; there is val"):

@@ -85,7 +85,7 @@ def test_build_double_episodes_and_shows(tmp_path: Path) -> None:
         "friends_s06e24-25": [CLIPS_OF_SHOWS[1], CLIPS_OF_SHOWS[0]],
         "met_s02e03": [CLIPS_OF_SHOWS[2]],
     }
-    assert data.samples[0].gold.start_s == 62.0
+    assert data.samples[0].gold.start_s == 92.0
 
 
 def test_build_record_problems(tmp_path: Path) -> None:
@@ -115,18 +115,18 @@ def test_build_record_problems(tmp_path: Path) -> None:
 
 
 def test_build_invalid_lengths(tmp_path: Path) -> None:
-    questions = write_questions(tmp_path / "q_val.json", tvqa_record(1, ts=[80.0, 81.0]))
+    questions = write_questions(tmp_path / "q_val.json", tvqa_record(1, ts=[95.0, 96.0]))
     durations = tmp_path / "d.json"
     durations.write_text(json.dumps({CLIPS[0]: -3, CLIPS[2]: 50}))
     subtitles = write_srts(tmp_path / "srt", {CLIPS[0]: [(1.0, 30.0, "Hi.")], CLIPS[1]: [(2.0, 15.0, "Hi.")]})
     report = build_longtvqa(BuildInputs({"val": questions}, subtitles, durations), tmp_path / "out")
     assert [str(problem) for problem in report.problems] == [
         f"{durations}: {CLIPS[0]}: not a length in seconds; it is not used",
-        f"{questions}:1: record 1: ts: [80.0, 81.0] begins after the clip ends (60.0 s, assumed); it has no times",
+        f"{questions}:1: record 1: ts: [95.0, 96.0] begins after the clip ends (90.0 s, assumed); it has no times",
     ]
     assert report.counts["clips of unknown length"] == 2
     data = read_longtvqa(tmp_path / "out")
-    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [60.0, 120.0, 170.0]
+    assert [clip.end_s for clip in data.timeline("s01e01").clips] == [90.0, 180.0, 230.0]
     assert (data.problems, data.samples[0].gold.start_s) == ((), None)  # 140 s would be of the next clip
     durations.write_text("[]")
     with pytest.raises(DataError, match="not a JSON object"):
@@ -225,7 +225,7 @@ def test_build_video_missing_frames(tmp_path: Path) -> None:
     report = build_videos(tmp_path)
     assert report.counts["videos"] == 1
     assert [problem.path.stem for problem in report.problems] == ["s01e01", "s01e02"]
-    shown = open_reader(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 61.0])
+    shown = open_reader(tmp_path / "out" / "videos" / "s01e01.mp4").frames([30.0, 91.0])
     assert all(abs(int(frame.rgb().mean()) - expected) < 8 for frame, expected in zip(shown, (0, 90), strict=True))
 
 

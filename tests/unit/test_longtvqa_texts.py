@@ -84,11 +84,11 @@ def test_episode_text_unclosed_tags_fast(tmp_path: Path) -> None:
 
 def test_timed_lines_problems(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
-    lines = {CLIPS[0]: [[1, 2, "Mira: Hi."], [61, 63, "Late."], ["x", 2, "No."]], CLIPS[1]: [[70.0, 75.0, "Long."]]}
+    lines = {CLIPS[0]: [[1, 2, "Mira: Hi."], [61, 63, "Late."], ["x", 2, "No."]], CLIPS[1]: [[100.0, 105.0, "Long."]]}
     (folder / "clip_subtitles.json").write_text(json.dumps(lines))
     (folder / "clip_durations.json").write_text(json.dumps({CLIPS[0]: 60.0}))
     data = read_longtvqa(folder)
-    assert data.timeline("s01e01").duration_s == 135.0  # a clip of no messages length lasts as long as its lines
+    assert data.timeline("s01e01").duration_s == 165.0  # a clip of unknown length lasts as long as its lines
     assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
     messages = [problem.message for problem in data.check().problems if problem.field == "lines"]
     assert [part.partition(": ")[2].split(";")[0] for part in messages] == [

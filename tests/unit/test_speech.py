@@ -135,7 +135,7 @@ def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_transcript_version_1_migrated(talk: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "is_installed", lambda: True)
+    monkeypatch.setattr(speech, "require_installed", lambda: None)
     monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [Subtitle(1.5, 2.25, "one")])
     assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]
     (stored,) = transcripts(cache)

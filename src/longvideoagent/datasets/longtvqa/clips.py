@@ -13,10 +13,11 @@ from longvideoagent.core.types import Clip, Subtitle, Timeline
 _CLIP = re.compile(
     r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})"
 )
-DEFAULT_CLIP_S = 60.0
-"""Assumed length of a clip of unknown length (data set card: about a minute)."""
+DEFAULT_CLIP_S = 90.0
+"""Assumed length of a clip of unknown length: TVQA's clips last 60 to 90 s. It does not depend on a question, whose
+gold times would show in it."""
 MAX_ASSUMED_CLIP_S = 180.0
-"""No clip is assumed to last longer; TVQA's longest last about two minutes."""
+"""The most that a clip of unknown length may last, for its boxes; TVQA's longest last about two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,9 @@ class Episodes:
     known_durations_s: Mapping[str, float]
     """The lengths that the data set states, or that its frames show."""
     lengths_s: Mapping[str, float]
-    """The length of every clip. An unknown one is ``assumed_clip_s``, or until its last subtitle line ends."""
+    """The length of every clip. An unknown one is ``DEFAULT_CLIP_S``, or until its last subtitle line ends."""
     starts_s: Mapping[str, float]
     """The start of each clip in its episode, in seconds."""
-    assumed_clip_s: float = DEFAULT_CLIP_S
-    """The length of clips of unknown length. It is the same for all, so that it reveals nothing of a clip."""
 
     @classmethod
     def from_clip_names(
@@ -69,18 +68,17 @@ class Episodes:
         names: Iterable[str],
         known_durations_s: Mapping[str, float],
         ends_s: Mapping[str, float],
-        assumed_clip_s: float = DEFAULT_CLIP_S,
     ) -> Episodes:
         """Group clips by their names; ``ends_s`` has the end of each clip's last line. Other names are ignored."""
         parsed = {name: clip for name in names if (clip := ClipName.parse(name)) is not None}
         clips: dict[str, list[str]] = {}
         for name in sorted(parsed, key=lambda name: parsed[name].sort_key):
             clips.setdefault(parsed[name].episode_name, []).append(name)
-        lengths_s = {name: known_durations_s.get(name) or max(assumed_clip_s, ends_s.get(name, 0.0)) for name in parsed}
+        lengths_s = {name: known_durations_s.get(name) or max(DEFAULT_CLIP_S, ends_s.get(name, 0.0)) for name in parsed}
         starts_s: dict[str, float] = {}
         for inside in clips.values():
             starts_s |= zip(inside, accumulate((lengths_s[name] for name in inside), initial=0.0), strict=False)
-        return cls(clips, known_durations_s, lengths_s, starts_s, assumed_clip_s)
+        return cls(clips, known_durations_s, lengths_s, starts_s)
 
     def max_length_s(self, clip: str) -> float:
         """The length of a clip if it is known, else the most that it can be."""

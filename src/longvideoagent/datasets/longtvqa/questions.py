@@ -7,7 +7,7 @@ Fields are those of the data set cards (qid, q, a0..a4, answer, ts, episode_name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,17 +58,6 @@ class ParsedBoxes(NamedTuple):
         count = len(self.boxes) + self.num_invalid
         rule = "a box lacks img_id, left, top, width, height or label, has no area or is of a frame after its clip"
         return f"{rule}; {self.num_invalid} of {count} are left out"
-
-
-def latest_end_s(records: Iterable[Record], known_durations_s: Mapping[str, float]) -> float:
-    """The latest end of a question's times in its clip, among the clips of unknown length; 0 without times."""
-    latest_s = 0.0
-    for record in records:
-        span = read_span(record.values.get("ts"))
-        if span is not None and span.end_s > latest_s:
-            clip = _clip_field(record).value
-            latest_s = latest_s if not isinstance(clip, str) or clip in known_durations_s else span.end_s
-    return latest_s
 
 
 def read_questions(

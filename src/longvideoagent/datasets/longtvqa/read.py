@@ -12,13 +12,11 @@ LongTVQA_plus): one folder with questions, subtitles and, if available, duration
 ================================  =====================================================================
 
 TVQA's own field names (answer_idx, vid_name) are accepted too. Times of a question are relative to its clip, and
-are moved to the axis of the episode here. The length of a clip without durations and frames is assumed: a minute, or
-as long as the latest times of a question in any such clip.
+are moved to the axis of the episode here. A clip without durations and frames is assumed to last 90 s.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,9 +36,9 @@ from longvideoagent.datasets.longtvqa.check import (
     missing_show_problems,
     open_frames,
 )
-from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, MAX_ASSUMED_CLIP_S, Episodes
+from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, Episodes
 from longvideoagent.datasets.longtvqa.frames import FrameFolders, lengths_by_frames
-from longvideoagent.datasets.longtvqa.questions import ParsedBoxes, latest_end_s, read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.questions import ParsedBoxes, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import (
     last_end_s,
     read_durations,
@@ -182,7 +180,7 @@ class LongTVQA:
             "questions with boxes": sum(bool(self.boxes(sample)) for sample in self.samples),
             "clips without subtitles": by_field["subtitles"],
             "clips of unknown length": (unknown := sum(clip not in self.episodes.known_durations_s for clip in clips)),
-            "seconds assumed for each of them": int(self.episodes.assumed_clip_s) if unknown else 0,
+            "seconds assumed for each of them": int(DEFAULT_CLIP_S) if unknown else 0,
             "clips without frames": sum(self._num_clips_without_frames(video) for video in self.videos),
             "unreadable frames": by_field["frame"],
         }
@@ -260,7 +258,7 @@ def assemble(
     so far. Raises DataError if a file is cut short."""
     frames = FrameFolders.find(folder)
     records = list(files.questions.records())
-    episodes = _read_episodes(folder, files, frames, records, problems)
+    episodes = _read_episodes(folder, files, frames, problems)
     problems += [
         Problem(folder, 0, name[:80], "is not the name of a clip; its text is left out")
         for name in files.texts
@@ -285,9 +283,7 @@ def assemble(
     )
 
 
-def _read_episodes(
-    folder: Path, files: ReleaseFiles, frames: FrameFolders, records: Sequence[Record], problems: list[Problem]
-) -> Episodes:
+def _read_episodes(folder: Path, files: ReleaseFiles, frames: FrameFolders, problems: list[Problem]) -> Episodes:
     """The episodes, with the length of each clip by the durations, else by its frames, else assumed."""
     durations = folder / "clip_durations.json"
     duration_problems: list[Problem] = []
@@ -298,9 +294,7 @@ def _read_episodes(
     if frames.by_clip:
         counted_s = lengths_by_frames(frames.by_clip, [name for name in names if name not in known_s])
         known_s |= {name: max(length_s, ends_s.get(name, 0.0)) for name, length_s in counted_s.items()}
-    latest_s = latest_end_s(records, known_s) if len(known_s) < len(names) else 0.0
-    assumed_s = min(MAX_ASSUMED_CLIP_S, max(DEFAULT_CLIP_S, float(math.ceil(latest_s))))
-    return Episodes.from_clip_names(names, known_s, ends_s, assumed_s)
+    return Episodes.from_clip_names(names, known_s, ends_s)
 
 
 def set_name(questions: Path) -> str:
