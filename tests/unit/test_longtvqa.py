@@ -429,7 +429,7 @@ def test_tvqa_long(tmp_path: Path) -> None:
         ("00", 0, 90),
         ("01", 90, 180),
     ]
-    assert [(line.start_s, line.text) for line in timeline.subtitles] == [(62.0, "Otto: Here it is.")]
+    assert [(line.start_s, line.text) for line in timeline.subtitles] == [(92.0, "Otto: Here it is.")]
     with pytest.raises(DataError, match=r"no split 'test'; there is val"):
         open_dataset(tmp_path / "d", "test")
     next(tmp_path.glob("d/*/tvqa_preprocessed*")).unlink()
