@@ -121,6 +121,24 @@ def test_overflow_shortens_subtitles(trained_model: Path, short_video: Path, tmp
     assert any("of each clip's subtitles fitted the master model" in warning for warning in trace.warnings)
 
 
+def test_transformers_sampling(trained_model: Path) -> None:
+    model = TransformersModel(str(trained_model))
+    off: dict[str, Any] = {"top_p": 1.0, "top_k": -1, "repetition_penalty": 1.0}
+    (greedy,) = replies(model, USER)
+    assert replies(model, USER, settings=CallSettings(0.0, 80, **off)) == [greedy]
+    assert replies(model, USER, settings=CallSettings(9.0, 80, top_k=1)) == [greedy]
+    assert replies(model, USER, settings=CallSettings(9.0, 80, **off)) != [greedy]
+    assert replies(model, USER, settings=CallSettings(0.0, 80, repetition_penalty=9.0)) != [greedy]
+
+
+def test_transformers_cut_inside_reasoning(trained_model: Path) -> None:
+    model = TransformersModel(str(trained_model))
+    (cut,) = replies(model, USER, settings=CallSettings(0.0, 9))
+    assert (cut.text, cut.is_truncated) == ("<think>hm", True)
+    assert "cut at 9 tokens inside its reasoning; raise --max-reply-tokens" in cut.warnings[0]
+    assert replies(model, USER)[0].warnings == ()
+
+
 def test_transformers_errors(random_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot be loaded"):
         replies(TransformersModel(str(tmp_path)), USER)
@@ -147,7 +165,7 @@ def engine() -> Any:
 def test_vllm_signatures(fake_vllm: Any, random_model: Path) -> None:
     fake_vllm.REPLIES[0] = "hi there"
     schema = {"type": "object"}
-    settings = CallSettings(0.3, 50, json_schema=schema, extra_body={"top_k": 20})
+    settings = CallSettings(0.3, 50, json_schema=schema, extra_body={"top_k": 20}, top_k=-1, repetition_penalty=1.1)
     (reply,) = replies(VLLMModel(str(random_model), 4096), continued(), settings=settings)
     assert reply.text == "hi there"
     assert (engine().engine_args.model, engine().engine_args.max_model_len) == (str(random_model), 4096)
@@ -155,6 +173,7 @@ def test_vllm_signatures(fake_vllm: Any, random_model: Path) -> None:
     assert reply.usage.prompt_tokens == len(prompt["prompt_token_ids"])
     assert reply.usage.completion_tokens == 8
     assert (sampling.temperature, sampling.max_tokens, sampling.top_k) == (0.3, 50, 20)
+    assert (sampling.top_p, sampling.repetition_penalty) == (1.0, 1.1)
     assert sampling.structured_outputs.json == schema
     assert engine().is_shut_down
 

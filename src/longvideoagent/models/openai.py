@@ -29,6 +29,8 @@ from longvideoagent.models.base import (
     ModelOptions,
     TextCallback,
     TokenPrice,
+    cut_warning,
+    cut_warnings,
 )
 from longvideoagent.models.openai_format import (
     Completion,
@@ -150,8 +152,7 @@ class OpenAIModel:
             prefix = f"<{TEMPLATE_TAG}>\n"
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens) + check_usage
         usage = replace(usage, usd=self.price.usd(usage) if self.price else 0)
-        is_cut = completion.is_cut and _is_thought(prefix + text)
-        warnings = (cut_warning(self.name, settings, "its reasoning"),) if is_cut else ()
+        warnings = cut_warnings(self.name, prefix + text, settings) if completion.is_cut else ()
         return Reply(prefix + text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
 
     def request_body(self, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
@@ -270,17 +271,6 @@ class OpenAIModel:
             kind = ThrottledError if status == 429 else TransientError
             return kind(message, _retry_after_s(error.response.headers))
         return ModelError(message)
-
-
-def cut_warning(name: str, settings: CallSettings, inside: str) -> str:
-    """The message for a reply that its limit has cut inside a thought, so that it holds no action."""
-    problem = f"a reply of {name!r} was cut at {settings.max_tokens:,} tokens inside {inside}"
-    return f"{problem}; raise --max-reply-tokens, or max_tokens in the team file"
-
-
-def _is_thought(text: str) -> bool:
-    """Whether the text ends inside a thought, or is empty because the thought is in a field of its own."""
-    return not text.strip() or text.count(f"<{TEMPLATE_TAG}>") > text.count(f"</{TEMPLATE_TAG}>")
 
 
 def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:

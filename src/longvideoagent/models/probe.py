@@ -13,8 +13,8 @@ from PIL import Image
 from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix
 from longvideoagent.core.types import Jpeg, Message, Usage
 from longvideoagent.errors import ModelError, TransientError
-from longvideoagent.models.base import CallSettings
-from longvideoagent.models.openai import OpenAIModel, cut_warning
+from longvideoagent.models.base import CallSettings, cut_warning
+from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.openai_format import Completion
 
 TEXT_PROMPT = "Copy this line exactly, to its end, and write nothing else: <answer>a0</answer> end of the line"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, cut_warnings
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
 
@@ -111,7 +111,9 @@ class TransformersModel:
         if not request.text.strip():
             raise ModelError(f"transformers:{self.path}: an empty reply")
         usage = Usage(1, len(request.ids), request.new_tokens)
-        return Reply(request.prefix + request.text, usage=usage, is_truncated=request.is_truncated)
+        text = request.prefix + request.text
+        warnings = cut_warnings(self.path, text, settings) if request.is_truncated else ()
+        return Reply(text, usage=usage, warnings=warnings, is_truncated=request.is_truncated)
 
     async def close(self) -> None:
         """Nothing to close; the weights stay loaded while the model is in use."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, cut_warnings
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
 
@@ -77,7 +77,9 @@ class VLLMModel:
         if completion is None or not completion.text.strip():
             raise ModelError(f"vllm:{self.path}: an empty reply")
         usage = Usage(1, len(ids), len(completion.token_ids))
-        return Reply(prefix + completion.text, usage=usage, is_truncated=completion.finish_reason == "length")
+        text, is_truncated = prefix + completion.text, completion.finish_reason == "length"
+        warnings = cut_warnings(self.path, text, settings) if is_truncated else ()
+        return Reply(text, usage=usage, warnings=warnings, is_truncated=is_truncated)
 
     async def close(self) -> None:
         """Shut the engine down; the next request starts it again. It belongs to one event loop."""
