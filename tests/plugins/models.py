@@ -36,8 +36,13 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _tiny_model(folder: Path, *completions: str) -> Path:
+    return write_tiny_model(folder, "plain", *completions)
+
+
+def write_tiny_model(folder: Path, family: str, *completions: str) -> Path:
+    """Write a tiny model with the architecture and the chat template of a family; returns its folder. Needs PyTorch."""
     script = FAKES / "tiny_model.py"
-    subprocess.run([sys.executable, script, folder / "model", *completions], check=True)
+    subprocess.run([sys.executable, script, "--family", family, folder / "model", "--", *completions], check=True)
     return folder / "model"
 
 

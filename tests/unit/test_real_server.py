@@ -5,15 +5,7 @@ Tests the HTTP round trip, that nonsense of a model with random weights never be
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,29 +17,10 @@ from longvideoagent.core.actions import Invalid
 from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import SystemNotice, VisionResult
+from tests.fakes.transformers_server import serving
 from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch
-MAX_START_S = 120
-
-
-@contextmanager
-def serving(model: Path, home: Path) -> Iterator[str]:
-    """Serve the model in a folder; yields its spec."""
-    (home / "hub").mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(model), "--device", "cpu"]
-    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=log, stderr=log)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", server)
-        yield f"openai:{model}@http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +35,6 @@ def trained(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     """The spec of a served model that looks and then answers."""
     with serving(trained_model, tmp_path_factory.mktemp("home")) as spec:
         yield spec
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + MAX_START_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise AssertionError("the inference server did not come up")
 
 
 def test_served_nonsense_is_not_an_answer(model: str, short_video: Path, tmp_path: Path) -> None:
