@@ -115,12 +115,13 @@ def test_tokens_equal_server_context(style: Style, template: str, end: str) -> N
         for round_, result in zip(trace.rounds[:number], results, strict=False):
             before.receive(round_.reply)
             before.receive(result)
-        assert context == render_prompt(tokenizer, master_messages(before.trace, style, look_tag="search"))
+        chat = master_messages(before.trace, style, look_tag="search")
+        assert context == render_prompt(tokenizer, chat, "$prompt" if style is Style.RAW else None)
     for sequence in record.sequences:
         assert decode_sequence(tokenizer, sequence) == sequence.text
         assert len(sequence.ids) == len(sequence.mask) == len(sequence.logprobs)
         assert all((logprob != 0) == bool(mask) for logprob, mask in zip(sequence.logprobs, sequence.mask, strict=True))
-    is_one_sequence = style is not Style.ACCUMULATED and not (style is Style.TURNS and template == FORGETFUL)
+    is_one_sequence = style not in (Style.ACCUMULATED, Style.RAW) and not (style is Style.TURNS and template == FORGETFUL)
     assert len(record.sequences) == (1 if is_one_sequence else 3)
 
 

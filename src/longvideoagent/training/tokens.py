@@ -304,5 +304,5 @@ def _truncate_clips(clips: Sequence[Clip], count: int, mark: str) -> list[Clip]:
         num_left -= len(kept)
         if rest and not is_marked:
             kept, is_marked = (*kept, Subtitle(rest[0].start_s, rest[0].end_s, mark)), True
-        truncated.append(clip if len(kept) == len(clip.subtitles) else replace(clip, subtitles=kept, raw_text=""))
+        truncated.append(replace(clip, subtitles=kept, raw_text="") if rest else clip)
     return truncated
