@@ -121,7 +121,9 @@ def test_tokens_equal_server_context(style: Style, template: str, end: str) -> N
         assert decode_sequence(tokenizer, sequence) == sequence.text
         assert len(sequence.ids) == len(sequence.mask) == len(sequence.logprobs)
         assert all((logprob != 0) == bool(mask) for logprob, mask in zip(sequence.logprobs, sequence.mask, strict=True))
-    is_one_sequence = style not in (Style.ACCUMULATED, Style.RAW) and not (style is Style.TURNS and template == FORGETFUL)
+    is_one_sequence = style not in (Style.ACCUMULATED, Style.RAW) and not (
+        style is Style.TURNS and template == FORGETFUL
+    )
     assert len(record.sequences) == (1 if is_one_sequence else 3)
 
 
