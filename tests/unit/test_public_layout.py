@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.prompts import default_layout, master_messages, parse_layout, read_layout
 from longvideoagent.agents.prompts.layout_toml import layout_to_toml
 from longvideoagent.agents.prompts.public_code import import_layout
 from longvideoagent.cli.main import app
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import LAYOUT_FIELDS
-from longvideoagent.core.rollout import Rollout
+from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.models.chat_template import fill_template
+from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.public_checkout import CONVERTER, FILES, write_checkout
 
 RAW = ("Mira : Where 's the lamp ? <eos> Otto : Gone . <eos>", "UNKNAME : ( Bell ) <eos>")
@@ -124,6 +128,18 @@ def test_public_layout_agents(checkout: Path) -> None:
     assert "Lines: ${raw_subtitles}\n" in local.grounding_prompt
     assert trained.vision_prompt == "${num_frames} stills of one clip.\nSay what matters for: ${query}"
     assert import_layout(checkout, "public-local", "longtvqa").vision_prompt == "${num_frames} stills.\n${query}"
+
+
+@pytest.mark.parametrize("protocol", ["public-local", "public-api", "public-training"])
+def test_public_layout_grounding_reads_subtitles(protocol: str, checkout: Path) -> None:
+    model = ScriptedModel([f"<clip>{SECOND}</clip>"])
+    request = Rollout(QUESTION, TIMELINE).request
+    assert isinstance(request, GroundingRequest)
+    grounding = ModelGrounding(model, layout=import_layout(checkout, protocol))
+    result = asyncio.run(grounding.locate(request, ClipFoldersReader(None, TIMELINE)))
+    assert result.label == SECOND
+    block = "\n".join(f"<{clip.label}>{clip.raw_text}</{clip.label}>" for clip in TIMELINE.clips)
+    assert f"Lines: {block}\n" in str(model.requests[0][0]["content"])
 
 
 def test_layout_import_command(checkout: Path, tmp_path: Path) -> None:

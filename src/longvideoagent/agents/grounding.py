@@ -11,7 +11,7 @@ from typing import Any
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.subsample import MIN_FRACTION, complete_within_context
 from longvideoagent.core.context import question_fields, raw_text
-from longvideoagent.core.layout import PromptLayout, fill
+from longvideoagent.core.layout import PromptLayout, fill, template_fields
 from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.timefmt import format_timestamp
@@ -99,9 +99,10 @@ class ModelGrounding:
         question = request.trace.question
         layout, visited = self.layout or default_layout(), request.trace.visited_labels
         prompt = (layout.regrounding_prompt if visited else "") or layout.grounding_prompt
+        names = template_fields(prompt)
         text = fill(
             prompt,
-            raw_subtitles=raw_subtitle_block(request.timeline, fraction) if "$raw_subtitles" in prompt else "",
+            raw_subtitles=raw_subtitle_block(request.timeline, fraction) if "raw_subtitles" in names else "",
             current=visited[-1] if visited else "",
             subtitles=subtitle_block(request.timeline, fraction),
             visited=_visited_text(request.trace),

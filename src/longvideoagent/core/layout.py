@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from string import Template
 
 MAX_OPTION_FIELDS = 10
@@ -107,6 +108,12 @@ TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
 """The fields of each template."""
 
 
+@lru_cache(maxsize=64)
+def template_fields(template: str) -> frozenset[str]:
+    """Return the names of the fields in a template, written ``$name`` or ``${name}``."""
+    return frozenset(Template(template).get_identifiers())
+
+
 def fill(template: str, **values: object) -> str:
     """Insert values into a template of a layout. A ``$`` that begins no field stays as it is."""
     return Template(template).safe_substitute(values)
@@ -115,10 +122,9 @@ def fill(template: str, **values: object) -> str:
 def layout_problem(layout: PromptLayout) -> str:
     """What is wrong with the templates of a layout: the first unknown field, by name; empty if nothing is."""
     for name, allowed in TEMPLATE_FIELDS.items():
-        template = Template(getattr(layout, name))
-        if not template.is_valid():
+        if not Template(getattr(layout, name)).is_valid():
             return f"{name}: a $ begins no field; write $$ for a dollar sign"
-        unknown = [field for field in template.get_identifiers() if field not in allowed]
+        unknown = sorted(template_fields(getattr(layout, name)) - allowed)
         if unknown:
             known = ", ".join(f"${field}" for field in sorted(allowed)) or "no field"
             return f"{name}: ${unknown[0]} is not a field of it; it has {known}"
