@@ -121,6 +121,8 @@ class EvalOverrides:
 
     config: EvalConfig
     data: Dataset
+    layout: PromptLayout
+    """The wording of the gold boxes; read once, since a file of a layout is opened for it."""
     first_clips: FirstClips | None = None
     warnings: tuple[str, ...] = ()
     """To be shown before any question is asked."""
@@ -132,7 +134,7 @@ class EvalOverrides:
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         first_clips = load_first_clips(config, samples)
         warnings = (*_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
-        return cls(config, data, first_clips, warnings)
+        return cls(config, data, config.team_config.read_layout(), first_clips, warnings)
 
     def team_for(self, sample: Sample, video: Video, team: Team) -> Team:
         """The team for one question."""
@@ -141,8 +143,7 @@ class EvalOverrides:
             team = replace(team, grounding=FixedFirstClip(first.label, team.grounding, first.reason))
         if self.config.gold_boxes:
             merged = self.config.protocol.merged_boxes
-            layout = self.config.team_config.read_layout()
-            team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision, layout, merged))
+            team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision, self.layout, merged))
         if self.config.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
             team = replace(team, master=replace(team.master, model=FramesInPromptModel(team.master.model, video)))
         return team
