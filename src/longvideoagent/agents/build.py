@@ -120,7 +120,7 @@ def _model_master(
         team_config.look_tag,
         team_config.call_settings("master"),
         on_text,
-        actions_anywhere=team_config.actions == "anywhere",
+        actions_anywhere=team_config.actions_anywhere,
     )
 
 

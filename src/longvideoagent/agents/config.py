@@ -172,7 +172,7 @@ class TeamConfig(PromptConfig):
             default = replace(default, max_tokens=REASONING_REPLY_TOKENS)
         elif name == "master" and self.style is Style.RAW:
             default = replace(default, max_tokens=RAW_REPLY_TOKENS)
-        if name == "master" and self.actions == "anywhere":
+        if name == "master" and self.actions_anywhere:
             # The reply must be whole: an action of another kind that follows the first may have precedence.
             default = replace(default, stop_at_action=False)
         if agent.stop_at_action is not None:

@@ -222,9 +222,9 @@ def _complete_tag(tag: str, reply: str) -> _ActionMatch | None:
     return _ActionMatch(action_of(tag, text), start, end + len(tag) + 3)
 
 
-def has_action(reply: str, *, anywhere: bool = False) -> bool:
+def has_action(reply: str) -> bool:
     """Whether the reply, as far as it goes, holds a complete action, so that nothing after it matters."""
-    return not isinstance(parse(reply, is_truncated=True, anywhere=anywhere).action, Invalid)
+    return not isinstance(parse(reply, is_truncated=True).action, Invalid)
 
 
 def _last_action_tag(reply: str) -> re.Match[str] | None:

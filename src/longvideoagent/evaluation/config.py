@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from longvideoagent.agents.config import TeamConfig
-from longvideoagent.agents.prompts import default_layout
+from longvideoagent.agents.prompts import default_layout, with_prompt
 from longvideoagent.core.context import master_prompt
 from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import Agents, RolloutSettings
@@ -189,9 +189,8 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
 def _layout_text(layout: PromptLayout, agents: Agents) -> str:
     """The prompt, and the other texts of a layout that is not the default one."""
     prompt = master_prompt(layout, agents)
-    others = replace(layout, prompt="", prompt_without_vision="", prompt_without_agents="")
-    default = replace(default_layout(), prompt="", prompt_without_vision="", prompt_without_agents="")
-    return prompt if others == default else json.dumps([prompt, asdict(others)])
+    others = with_prompt(layout, "")
+    return prompt if others == with_prompt(default_layout(), "") else json.dumps([prompt, asdict(others)])
 
 
 def _server_url(spec: ModelSpec) -> str:

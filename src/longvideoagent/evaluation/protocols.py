@@ -61,32 +61,25 @@ class EvalProtocol(BaseModel):
     """Whether looks get the gold boxes of all questions of the split about the clip. A leak."""
 
 
+_LOCAL_EVALUATOR = EvalProtocol(
+    name="public-local",
+    style=Style.RAW,
+    actions="anywhere",
+    look_tag=PUBLIC_CODE_LOOK_TAG,
+    max_reply_tokens=4096,
+    frame_numbers=(1, 180, 12),
+    question_first=True,
+    scoring="exact",
+    merged_boxes=True,
+)
 PROTOCOLS: Mapping[str, EvalProtocol] = MappingProxyType(
     {
         protocol.name: protocol
         for protocol in (
             EvalProtocol(),
-            EvalProtocol(
-                name="public-local",
-                style=Style.RAW,
-                actions="anywhere",
-                look_tag=PUBLIC_CODE_LOOK_TAG,
-                max_reply_tokens=4096,
-                frame_numbers=(1, 180, 12),
-                question_first=True,
-                scoring="exact",
-                merged_boxes=True,
-            ),
-            EvalProtocol(
-                name="public-api",
-                style=Style.ACCUMULATED,
-                actions="anywhere",
-                look_tag=PUBLIC_CODE_LOOK_TAG,
-                max_reply_tokens=1024,
-                frame_numbers=(1, 180, 12),
-                question_first=True,
-                scoring="exact",
-                merged_boxes=True,
+            _LOCAL_EVALUATOR,
+            _LOCAL_EVALUATOR.model_copy(
+                update={"name": "public-api", "style": Style.ACCUMULATED, "max_reply_tokens": 1024}
             ),
             EvalProtocol(
                 name="public-training",

@@ -153,7 +153,7 @@ class TrainingConfig(PromptConfig):
     def prompt_format(self) -> PromptFormat:
         """How the master's context is written and its replies are read. Raises DataError for a file that cannot be
         used."""
-        return PromptFormat(self.style, self.read_layout(), self.look_tag, self.actions == "anywhere")
+        return PromptFormat(self.style, self.read_layout(), self.look_tag, self.actions_anywhere)
 
 
 class RLConfig(TrainingConfig):

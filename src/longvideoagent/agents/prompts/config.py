@@ -49,6 +49,11 @@ class PromptConfig(BaseModel):
     def _dump_layout(self, layout: PromptLayout | None) -> dict[str, str | bool] | None:
         return None if layout is None else {name: getattr(layout, name) for name in LAYOUT_FIELDS}
 
+    @property
+    def actions_anywhere(self) -> bool:
+        """Whether an action counts wherever it is in a reply."""
+        return self.actions == "anywhere"
+
     def read_layout(self) -> PromptLayout:
         """Return the layout, with the prompt of ``prompt_file``. Raises DataError for a file that cannot be used."""
         layout = self.layout or default_layout()

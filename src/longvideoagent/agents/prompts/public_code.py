@@ -19,19 +19,16 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 from longvideoagent.agents.prompts import parse_layout
 from longvideoagent.agents.prompts.source_texts import FIELD_OF_NAME, MissingTextError, SourceFile, TextImport, field_of
 from longvideoagent.core.layout import PromptLayout
 from longvideoagent.errors import DataError, UsageError
 
-PublicProtocol = Literal["public-training", "public-local", "public-api"]
-SetName = Literal["longtvqa", "longtvqa_plus"]
-
 _CONVERTER = "src/dataset/convert_tvqa_json_to_grpo_parquet.py"
 _TRAINING_LOOPS = ("videoagent/verl_ext/agent_loop.py", "videoagent/action_generation.py")
 """Of the branches newversion and main, the first that the checkout has."""
+_TRAINING = "public-training"
 _EVALUATORS: Mapping[str, str] = {
     "public-local": "src/evaluation/lvagent/evaluate_local_unified.py",
     "public-api": "src/evaluation/lvagent/evaluate_api_unified.py",
@@ -55,25 +52,22 @@ def import_layout(checkout: Path, protocol: str = "public-local", set_name: str 
         UsageError: The folder, the protocol or the set does not exist.
         DataError: Texts that the checkout does not have, each named.
     """
-    if protocol not in get_args(PublicProtocol):
-        raise UsageError(f"--protocol {protocol}: not a protocol of the public code; give {_or(PublicProtocol)}")
+    if protocol not in (_TRAINING, *_EVALUATORS):
+        names = " or ".join((_TRAINING, *_EVALUATORS))
+        raise UsageError(f"--protocol {protocol}: not a protocol of the public code; give {names}")
     if set_name not in _SET_NAMES:
-        raise UsageError(f"--set {set_name}: not a data set of the public code; give {_or(SetName)}")
+        raise UsageError(f"--set {set_name}: not a data set of the public code; give {' or '.join(_SET_NAMES)}")
     if not checkout.is_dir():
         raise UsageError(f"{checkout}: not a folder; give a checkout of the public repository")
     importer = (
         _TrainingImport(checkout)
-        if protocol == "public-training"
+        if protocol == _TRAINING
         else _EvaluatorImport(checkout, _EVALUATORS[protocol], _SET_NAMES[set_name])
     )
     try:
         return parse_layout({"prompt_without_vision": "", "prompt_without_agents": "", **importer.texts()})
     except ValueError as error:
         raise DataError(f"{checkout}: the imported layout cannot be used: {error}") from error
-
-
-def _or(names: object) -> str:
-    return " or ".join(get_args(names))
 
 
 class _TrainingImport(TextImport):
