@@ -11,6 +11,7 @@ from longvideoagent import RolloutSettings, TeamConfig
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import AgentConfig, load_team_config
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, CostForecast, check_prices, forecast_cost, old_prices
+from longvideoagent.agents.prompts import parse_layout
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question
@@ -69,6 +70,23 @@ def test_forecast_is_upper_bound(style: Style, agents: Agents, video: Video) -> 
     assert images <= total.max_usage.images
     assert total.usd is not None
     assert trace.usage.usd <= total.usd
+
+
+def test_forecast_is_upper_bound_of_other_prompts(video: Video) -> None:
+    layout = parse_layout(
+        {"grounding_prompt": "word " * 9000 + "${raw_subtitles}", "vision_prompt": "word " * 9000 + "$query"}
+    )
+    replies = ("<clip>c01</clip>", "<search>x</search>", "seen", "<answer>a0</answer>")
+    with serving(*map(say, replies)) as (url, server):
+        spec = f"openai:m@{url}"
+        team_config = TeamConfig(layout=layout, vision=AgentConfig(frame_numbers=(1, 180, 6)))
+        team_config = team_config.with_models(master=spec, grounding=spec, vision=spec)
+        total = by_agent(forecast_cost(QUESTION, video, team_config, RolloutSettings(max_rounds=3)))["total"]
+        answer(QUESTION, video, load_team(team_config), RolloutSettings(max_rounds=3))
+    tokens, images = sent(server)
+    assert tokens > 20_000
+    assert tokens <= total.max_usage.prompt_tokens
+    assert images <= total.max_usage.images
 
 
 def test_forecast_per_agent(video: Video) -> None:

@@ -11,10 +11,11 @@ from dataclasses import astuple, dataclass
 from datetime import date
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.grounding import subtitle_block
+from longvideoagent.agents.grounding import raw_subtitle_block, subtitle_block
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.context import Style, render_first_message, render_observation
+from longvideoagent.core.layout import template_fields
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import ClipObservation, Question, Timeline, Usage
@@ -127,17 +128,31 @@ def _grounding_usage(
     request = _tokens("\n".join([question.text, *question.options])) + TOKENS_PER_REQUEST
     labels = _tokens(", ".join(clip.label for clip in timeline.clips))  # the correction lists them
     visited = TOKENS_PER_VISITED_CLIP * settings.max_rounds + labels
-    prompt = _tokens(subtitle_block(timeline)) + _tokens(default_layout().grounding_prompt) + request + visited
+    layout = team_config.read_layout()
+    prompts = (layout.grounding_prompt, layout.regrounding_prompt)
+    prompt = max(_grounding_prompt_tokens(each, timeline) for each in prompts) + request + visited
     reply = team_config.call_settings("grounding").max_tokens
     return _times(Usage(1, prompt + sheets * TOKENS_PER_IMAGE + reply, reply, sheets), CALLS_PER_GROUNDING)
+
+
+def _grounding_prompt_tokens(prompt: str, timeline: Timeline) -> int:
+    """Of a grounding prompt with the subtitles that it shows."""
+    blocks = {"subtitles": subtitle_block, "raw_subtitles": raw_subtitle_block}
+    shown = [block(timeline) for name, block in blocks.items() if name in template_fields(prompt)]
+    return _tokens(prompt) + sum(map(_tokens, shown))
 
 
 def _look_usage(team_config: TeamConfig, settings: RolloutSettings) -> Usage:
     agent = team_config.vision
     if agent.spec.is_offline:
         return Usage(calls=settings.parallel_looks)
-    prompt = agent.max_frames * TOKENS_PER_IMAGE + TOKENS_PER_LOOK_PROMPT
-    return _times(Usage(1, prompt, _look_tokens(team_config), agent.max_frames), settings.parallel_looks)
+    images = agent.max_frames
+    if agent.frame_numbers is not None:
+        first, last, step = agent.frame_numbers
+        images = len(range(first, last + 1, step)) * settings.window
+    longer = _tokens(team_config.read_layout().vision_prompt) - _tokens(default_layout().vision_prompt)
+    prompt = images * TOKENS_PER_IMAGE + TOKENS_PER_LOOK_PROMPT + max(0, longer)
+    return _times(Usage(1, prompt, _look_tokens(team_config), images), settings.parallel_looks)
 
 
 def _look_tokens(team_config: TeamConfig) -> int:
