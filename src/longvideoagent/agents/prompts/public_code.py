@@ -83,12 +83,7 @@ class _TrainingImport(TextImport):
 
     def fields(self) -> Iterator[tuple[str, str | bool]]:
         yield "prompt", self._prompt()
-        yield "option", "a${index}: ${option}"
-        yield "option_join", "\n"
-        yield "first_clip", "${clips}"
-        yield "no_first_clip", ""
         yield "clip", "${raw_text}"
-        yield "clip_join", "\n"
         yield from self.observations(self._ACT)
         look = self.text("the result of a look", self._ACT, "<information>")
         yield "vision_result", look.removeprefix("\n").removesuffix("\n")
@@ -148,12 +143,7 @@ class _EvaluatorImport(TextImport):
 
     def fields(self) -> Iterator[tuple[str, str | bool]]:
         yield "prompt", self._prompt()
-        yield "option", "a${index}: ${option}"
-        yield "option_join", "\n"
-        yield "first_clip", "${clips}"
-        yield "no_first_clip", ""
         yield "clip", self.text("the text of a clip", self._CLIP, "${raw_text}")
-        yield "clip_join", "\n"
         yield from self.observations(self._ACT)
         yield "vision_result", self._look()
         yield "boxes", "${boxes}" if self._has_boxes else ""

@@ -163,7 +163,8 @@ class TextImport:
         return template
 
     def observations(self, function: Sequence[str]) -> Iterator[tuple[str, str | bool]]:
-        """The observations, which the public code writes with a line break before and after."""
+        """The observations, which the public code writes with a line break before and after, and what is the same in
+        its three agents."""
         new_clip = self.text("the new clip", function, "<New_clip>")
         yield "new_clip", new_clip.removeprefix("\n").removesuffix("\n")
         try:
@@ -174,6 +175,11 @@ class TextImport:
             invalid = ""
         yield "invalid_reply", invalid.removeprefix("\n").removesuffix("\n")
         yield "notice", "${text}"
+        yield "option", "a${index}: ${option}"
+        yield "option_join", "\n"
+        yield "first_clip", "${clips}"
+        yield "no_first_clip", ""
+        yield "clip_join", "\n"
         yield "before_observation", "\n"
         yield "after_observation", "\n"
         yield "before_reply", ""
