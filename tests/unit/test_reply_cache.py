@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -142,3 +142,17 @@ def test_cache_opened_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(use, range(8))) == [str(number) for number in range(8)]
+
+
+def test_cache_opened_while_another_connection_writes(tmp_path: Path) -> None:
+    # A file without a write-ahead log, written to by another program: SQLite refuses to turn the log on at once.
+    other = sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO replies VALUES (?, ?)", (b"k", "other"))
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(KeyValueCache, tmp_path / "c.sqlite")
+        assert not wait([opened], timeout=0.2).done
+        other.execute("COMMIT")
+        other.close()
+        assert opened.result().get(b"k") == "other"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from longvideoagent.errors import DataError
 MIGRATIONS = ("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID",)
 """Statement ``n`` brings a file of version ``n`` to version ``n + 1`` (SQLite's ``user_version``). Files written before
 there were versions are of version 0 and have that table already. Append; never edit."""
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a statement waits for other threads and processes before the file counts as unusable."""
 
 
 class KeyValueCache:
@@ -41,20 +45,24 @@ class KeyValueCache:
                 self._database = None
 
     def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        try:
-            with self._lock:
-                if self._database is None:
-                    self._database = self._open()
-                return self._database.execute(statement, values).fetchall()
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise DataError(
-                f"{self._path}: not a usable reply cache ({error}); move it away, or run without a cache"
-            ) from error
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                with self._lock:
+                    if self._database is None:
+                        self._database = self._open()
+                    return self._database.execute(statement, values).fetchall()
+            except (sqlite3.Error, OSError) as error:
+                self.close()
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise DataError(
+                        f"{self._path}: not a usable reply cache ({error}); move it away, or run without a cache"
+                    ) from error
+            time.sleep(0.01)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._path, timeout=30.0, check_same_thread=False, isolation_level=None)
+        database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
@@ -83,3 +91,9 @@ class KeyValueCache:
 
 def _version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another connection has the file. SQLite's own timeout does not cover every such moment: while another
+    one turns on the write-ahead log, or closes as the last and removes that log, it fails at once."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
