@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from longvideoagent.core.actions import PAPER_LOOK_TAG, Invalid, offered_actions
-from longvideoagent.core.layout import MAX_OPTION_FIELDS, PromptLayout, fill
+from longvideoagent.core.layout import MAX_OPTION_FIELDS, PromptLayout, fill, template_fields
 from longvideoagent.core.protocol import escape_tags, render_lines
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Agents, Round, Trace
@@ -194,28 +194,30 @@ def render_boxes(boxes: str, layout: PromptLayout, label: str) -> str:
 
 
 def _fill_located(template: str, located: ClipObservation, layout: PromptLayout) -> str:
-    clip = located.clip
-    texts = [(each, raw_text(each)) for each in located.window]
-    return fill(
-        template,
-        label=clip.label,
-        start=format_timestamp(clip.start_s),
-        end=format_timestamp(clip.end_s),
-        lines=render_lines(located.window),
-        raw_text=layout.clip_join.join(text for _, text in texts),
-        clips=layout.clip_join.join(
-            fill(
-                layout.clip,
-                label=each.label,
-                start=format_timestamp(each.start_s),
-                end=format_timestamp(each.end_s),
-                lines=render_lines((each,)),
-                raw_text=text,
-            )
-            for each, text in texts
-            if text
-        ),
-    )
+    """Fill in the fields that the template has; rendering the others would take most of the time of a round."""
+    used = template_fields(template)
+    values: dict[str, str] = {}
+    if "lines" in used:
+        values["lines"] = render_lines(located.window)
+    if "raw_text" in used:
+        values["raw_text"] = layout.clip_join.join(raw_text(clip) for clip in located.window)
+    if "clips" in used:
+        texts = (_fill_clip(clip, layout) for clip in located.window if raw_text(clip))
+        values["clips"] = layout.clip_join.join(texts)
+    return fill(template, **_clip_head(located.clip), **values)
+
+
+def _fill_clip(clip: Clip, layout: PromptLayout) -> str:
+    return fill(layout.clip, **_clip_head(clip), lines=render_lines((clip,)), raw_text=raw_text(clip))
+
+
+def _clip_head(clip: Clip) -> dict[str, str]:
+    """The fields of a clip but its texts."""
+    return {
+        "label": clip.label,
+        "start": format_timestamp(clip.start_s),
+        "end": format_timestamp(clip.end_s),
+    }
 
 
 def raw_text(clip: Clip) -> str:
