@@ -1,7 +1,5 @@
 """The ``lva data`` commands: parse, call one function, print."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -243,7 +241,7 @@ def download(
     note("the archives next to it are not read again, and can be deleted")
 
 
-def _note_problems(data: Dataset) -> None:
+def _note_problems(data: "Dataset") -> None:
     """Print the number of problems on stderr. Raises DataError if there is no usable question."""
     from longvideoagent.cli.console import note
 
@@ -254,7 +252,7 @@ def _note_problems(data: Dataset) -> None:
         note(f"{len(data.problems)} problem{plural} in the data set; lva data check lists them")
 
 
-def _exit_on_problems(problems: Sequence[Problem]) -> None:
+def _exit_on_problems(problems: Sequence["Problem"]) -> None:
     """Print every problem on a line of stderr, and exit with status 2 if there are any."""
     from longvideoagent.cli.console import note
 

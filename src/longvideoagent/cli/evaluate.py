@@ -1,7 +1,5 @@
 """The evaluation commands: parse, call one function, print."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
@@ -130,7 +128,7 @@ def evaluate(
     _print_result(result, config, path)
 
 
-def _print_result(result: RunResult, config: EvalConfig, path: Path) -> None:
+def _print_result(result: "RunResult", config: "EvalConfig", path: Path) -> None:
     """Print the numbers of a run and write its page. Raises Exit for a run that stopped early or has failures."""
     from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.cli.console_evaluation import print_summary

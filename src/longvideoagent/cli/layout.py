@@ -1,7 +1,5 @@
 """``lva layout``: the wording of what the models read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,9 +1,8 @@
 """The ``lva`` command: parse the arguments, call one function, print the result.
 
-Heavy modules are imported inside the commands, so that ``lva --help`` stays fast.
+Heavy modules are imported inside the commands, so that ``lva --help`` stays fast. For the same reason the modules
+with commands do not postpone annotations (``from __future__``): typer would evaluate the text of each one twice.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Options that several commands share."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +45,7 @@ Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the 
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]
 
 
-def data_options(data_set: str | None, subtitles: Path | None) -> DatasetOptions:
+def data_options(data_set: str | None, subtitles: Path | None) -> "DatasetOptions":
     """How the folder of a data set is read."""
     from longvideoagent.datasets.base import DatasetOptions
 
@@ -64,7 +62,7 @@ def chosen_team(
     master: str | None,
     grounding: str | None,
     vision: str | None,
-) -> TeamConfig:
+) -> "TeamConfig":
     """The team that the options of a command choose. Raises UsageError or DataError, as ``load_team_config`` does."""
     from longvideoagent.agents.config import load_team_config
 

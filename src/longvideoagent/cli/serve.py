@@ -1,7 +1,5 @@
 """The ``lva serve`` and ``lva mcp`` commands: parse, call one function, print."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from typing import Annotated

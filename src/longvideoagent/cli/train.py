@@ -1,7 +1,5 @@
 """The ``lva train`` and ``lva merge`` commands: parse, call one function, print."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
