@@ -75,7 +75,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_reproduce_commands(command: str, workplace: Path) -> None:
     arguments = shlex.split(command)[1:]
     if arguments[0] == "ablate":  # it has no dry run
-        config = make_eval_config(workplace / "plus", "val", TeamConfig(), RolloutSettings(), {})
+        protocol = arguments[arguments.index("--protocol") + 1]
+        config = make_eval_config(workplace / "plus", "val", TeamConfig(), RolloutSettings(), {"protocol": protocol})
         assert len(make_grid(config, cast(Axis, arguments[1]), ()).configs) >= 2
         return
     done = lva(*arguments, "--dry-run", cwd=workplace)

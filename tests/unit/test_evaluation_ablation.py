@@ -47,6 +47,13 @@ def test_ablation_uses_the_options_of_eval(release: Path, tmp_path: Path) -> Non
     assert (config["first_clip"], config["settings"]["agents"]) == ("random", "grounding")
 
 
+def test_ablation_under_a_protocol(release: Path) -> None:
+    config = eval_config(release, protocol="public-training")
+    configs = make_grid(config, "rounds", ("2", "5")).configs
+    assert {value: each.settings.max_rounds for value, each in configs.items()} == {"2": 3, "5": 6}
+    assert {each.protocol.name for each in configs.values()} == {"public-training"}
+
+
 def ablate(folder: Path, *values: str, **overrides: Any) -> list[str]:
     """The values in the table of a grid after running these values."""
     config = eval_config(overrides.pop("data"), agents="grounding+vision", **overrides)

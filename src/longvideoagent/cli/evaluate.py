@@ -16,6 +16,7 @@ from longvideoagent.cli.options import (
     Grounding,
     Ids,
     Layout,
+    LeakFree,
     Limit,
     Master,
     MaxReplyTokens,
@@ -24,8 +25,10 @@ from longvideoagent.cli.options import (
     ParallelLooks,
     Prices,
     PromptFile,
+    Protocol,
     Split,
     Subtitles,
+    Switch,
     Team,
     Vision,
     Window,
@@ -69,15 +72,9 @@ def evaluate(
     gold_boxes: GoldBoxes = False,
     ids: Ids = None,
     limit: Limit = None,
-    protocol: Annotated[
-        str, typer.Option(help="How the public code evaluates: ours, public-local, public-api or public-training.")
-    ] = "ours",
-    switch: Annotated[
-        list[str] | None, typer.Option(help="Change a switch of the protocol, NAME=VALUE; can be repeated.")
-    ] = None,
-    leak_free: Annotated[
-        bool, typer.Option("--leak-free", help="Refuse what gives gold answers, clips or boxes to an agent.")
-    ] = False,
+    protocol: Protocol = "ours",
+    switch: Switch = None,
+    leak_free: LeakFree = False,
     concurrency: Concurrency = 16,
     max_run_usd: Annotated[
         float | None, typer.Option(help="Maximum cost of this command in dollars, by the team's prices.")
@@ -180,6 +177,9 @@ def ablate(
     gold_boxes: GoldBoxes = False,
     ids: Ids = None,
     limit: Limit = None,
+    protocol: Protocol = "ours",
+    switch: Switch = None,
+    leak_free: LeakFree = False,
     concurrency: Concurrency = 16,
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
@@ -199,8 +199,17 @@ def ablate(
         team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
     )
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
-    given = {"agents": agents, "first_clip": first_clip, "gold_boxes": gold_boxes, "ids_file": ids, "limit": limit}
-    overrides = {**given, "data_options": data_options(data_set, subtitles)}
+    overrides = {
+        "data_options": data_options(data_set, subtitles),
+        "agents": agents,
+        "first_clip": first_clip,
+        "gold_boxes": gold_boxes,
+        "ids_file": ids,
+        "limit": limit,
+        "protocol": protocol,
+        "switches": switch,
+        "leak_free": leak_free,
+    }
     config = make_eval_config(data, split, team_config, settings, overrides)
     settings = config.settings
     note_old_prices(team_config)

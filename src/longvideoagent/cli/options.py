@@ -40,6 +40,13 @@ Subtitles = Annotated[
 AgentsOption = Annotated[str | None, typer.Option("--agents", help="none, grounding, or else grounding+vision.")]
 FirstClip = Annotated[str, typer.Option(help="agent, random, gold or file=FILE.")]
 GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold boxes to vision with each look.")]
+Protocol = Annotated[
+    str, typer.Option(help="How the public code evaluates: ours, public-local, public-api or public-training.")
+]
+Switch = Annotated[list[str] | None, typer.Option(help="Change a switch of the protocol, NAME=VALUE; can be repeated.")]
+LeakFree = Annotated[
+    bool, typer.Option("--leak-free", help="Refuse what gives gold answers, clips or boxes to an agent.")
+]
 Limit = Annotated[int | None, typer.Option(help="Ask only the first N questions.", min=1)]
 Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the ids in this file, one a line.")]
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]

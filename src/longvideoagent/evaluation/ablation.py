@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from longvideoagent.core.trace import Agents
+from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, without_unused
 from longvideoagent.evaluation.evaluate import OnProgress, RunOptions, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
+from longvideoagent.evaluation.protocols import apply_to_settings
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.html.page import render
 from longvideoagent.views.run_folder import digest
@@ -61,7 +62,7 @@ def _with_value(config: EvalConfig, axis: Axis, value: str) -> EvalConfig:
     try:
         match axis:
             case "rounds":
-                return replace(config, settings=replace(settings, max_rounds=int(value)))
+                return replace(config, settings=_with_max_rounds(config, int(value)))
             case "window":
                 return replace(config, settings=replace(settings, window=int(value)))
             case "agents":
@@ -72,6 +73,11 @@ def _with_value(config: EvalConfig, axis: Axis, value: str) -> EvalConfig:
                 assert_never(axis)
     except ValueError:
         raise UsageError(f"lva ablate {axis} --value {value}: not a valid value") from None
+
+
+def _with_max_rounds(config: EvalConfig, max_rounds: int) -> RolloutSettings:
+    """The settings with another ``--max-rounds``, to which the protocol adds its own rounds."""
+    return apply_to_settings(config.protocol, replace(config.settings, max_rounds=max_rounds))
 
 
 def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgress) -> GridResult:
