@@ -2,7 +2,7 @@
 
 A checkpoint is only as good as the text that it was trained on is repeated, so nothing is stripped or joined
 implicitly: the templates are ``string.Template`` texts, used byte for byte. ``agents.prompts`` ships the default
-layout; ``agents.layout_import`` reads the one of the public code out of a checkout of it.
+layout; ``agents.prompts.public_code`` reads the one of the public code out of a checkout of it.
 """
 
 from __future__ import annotations
