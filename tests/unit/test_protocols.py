@@ -68,6 +68,8 @@ def test_protocol_switches() -> None:
         ("ours", ["name=x"], "--switch name=x: not NAME=VALUE with one of style"),
         ("ours", ["style=loud"], "--switch style=loud: Input should be 'turns'"),
         ("ours", ["extra_rounds=-1"], "--switch extra_rounds=-1"),
+        ("ours", ["frame_numbers=[1, 180, 0]"], "--switch frame_numbers=[1, 180, 0]: Input should be greater than 0"),
+        ("ours", ["style=" + "[" * 100_000], "--switch style=[[["),
     ],
 )
 def test_protocol_invalid(name: str, switches: list[str], problem: str) -> None:
@@ -100,15 +102,24 @@ def _answered(text: str) -> Trace:
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_option", "is_exact"),
-    [("a1", True, True), (" A1 ", True, True), ("a1.", True, False), ("Otto", True, False), ("1", True, False)],
+    ("answer", "is_option", "is_exact", "is_first_number"),
+    [
+        ("a1", True, True, True),
+        (" A1 ", True, True, True),
+        ("a1.", True, False, True),
+        ("Otto", True, False, False),
+        ("1", True, False, True),
+        ("option 1, not 0", True, False, True),
+        ("a10", False, False, False),
+    ],
 )
-def test_scoring_exact(answer: str, is_option: bool, is_exact: bool) -> None:
+def test_scoring_of_the_public_code(answer: str, is_option: bool, is_exact: bool, is_first_number: bool) -> None:
     trace = _answered(answer)
     sample = Sample(trace.question, Gold(1), "who", "v")
     assert score_sample(sample, trace).correct is is_option
     assert score_sample(sample, trace, "exact").correct is is_exact
     assert score_sample(sample, trace, "exact").is_invalid is not is_exact
+    assert score_sample(sample, trace, "first_number").correct is is_first_number
 
 
 def test_boxes_as_lines_and_json() -> None:
@@ -121,6 +132,24 @@ def test_boxes_as_lines_and_json() -> None:
     as_json = write_boxes(BOXES, (CLIP,), parse_layout({"boxes_as_json": True}))
     assert json.loads(as_json) == {"1": [[5, 6, 7, 8, "Otto"]], "4": [[1, 2, 3, 4, "lamp"], [9, 9, 9, 9, "Mira"]]}
     assert write_boxes(BOXES, (Clip("c01", 0.0, 60.0),), default_layout()) == ""
+
+
+def test_boxes_of_several_clips_as_json() -> None:
+    boxes = (Box(1.0, 1, 1, 1, 1, "lamp"), Box(61.0, 2, 2, 2, 2, "cup"))
+    window = (Clip("c01", 0.0, 60.0), CLIP)
+    as_json = write_boxes(boxes, window, parse_layout({"boxes_as_json": True}))
+    assert json.loads(as_json) == {"4": [[1, 1, 1, 1, "lamp"], [2, 2, 2, 2, "cup"]]}
+
+
+def test_numbered_frames_end_with_their_clip(tmp_path: Path) -> None:
+    for number in range(1, 100):
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(tmp_path / f"{number:05}.jpg")
+    model = ScriptedModel(["a lamp"])
+    vision = ModelVision(model, layout=parse_layout({"frame_label": "$time_s"}), frame_numbers=(1, 180, 12))
+    window = (Clip("c01", 0.0, 10.0), Clip("c02", 10.0, 33.0))
+    asyncio.run(vision.look(VisionRequest(Look("what?"), window), FrameFolderReader(tmp_path)))
+    labels = [part for part in model.requests[0][0]["content"] if not isinstance(part, Jpeg)]
+    assert labels[:9] == ["0.0", "4.0", "8.0", "10.0", "14.0", "18.0", "22.0", "26.0", "30.0"]
 
 
 def test_look_at_numbered_frames(tmp_path: Path) -> None:

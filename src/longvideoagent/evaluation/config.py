@@ -97,7 +97,8 @@ def gold_inputs_of(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def scoring_of(config: Mapping[str, Any]) -> Scoring:
     """How a run's answers are scored, from its settings."""
-    return "exact" if (config.get("protocol") or {}).get("scoring") == "exact" else "option"
+    scoring: Scoring = (config.get("protocol") or {}).get("scoring", OURS.scoring)
+    return scoring
 
 
 def _describe_gold_inputs(first_clip: str, *, gold_boxes: bool, merged_boxes: bool, agents: str) -> tuple[str, ...]:

@@ -58,10 +58,11 @@ def write_boxes(boxes: Sequence[Box], window: Sequence[Clip], layout: PromptLayo
     number_type = float if as_floats else int
     frames = sorted(by_frame.items(), key=lambda item: item[0][1]) if len(window) == 1 else list(by_frame.items())
     if layout.boxes_as_json:
-        rows = {
-            str(number): [[*map(number_type, (box.left, box.top, box.width, box.height)), box.label] for box in each]
-            for (_, number), each in frames
-        }
+        rows: dict[str, list[list[object]]] = {}
+        for (_, number), each in frames:  # in a window of several clips, a number may occur in each of them
+            rows.setdefault(str(number), []).extend(
+                [*map(number_type, (box.left, box.top, box.width, box.height)), box.label] for box in each
+            )
         return json.dumps(rows) if rows else ""
     lines = []
     for (_, number), each in frames:

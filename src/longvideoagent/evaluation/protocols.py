@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout
@@ -51,12 +51,12 @@ class EvalProtocol(BaseModel):
     """Rounds after ``--max-rounds``: the public trainer gives K + 1."""
     max_reply_tokens: Annotated[int, Field(ge=1)] | None = None
     """The longest reply of the master."""
-    frame_numbers: tuple[int, int, int] | None = None
+    frame_numbers: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     """The frames of a look, as ``AgentConfig.frame_numbers``."""
     question_first: bool = False
     """Whether the grounding prompt has the question before the subtitles. An imported layout brings its own."""
     scoring: Scoring = "option"
-    """``exact``: only a reply of exactly a0 to a4 names an option."""
+    """What names an option: any usual form, only ``a0`` to ``a4`` (``exact``), or the first number of the answer."""
     merged_boxes: bool = False
     """Whether looks get the gold boxes of all questions of the split about the clip. A leak."""
 
@@ -90,7 +90,7 @@ PROTOCOLS: Mapping[str, EvalProtocol] = MappingProxyType(
                 max_reply_tokens=1500,
                 frame_numbers=(1, 180, 15),
                 question_first=True,
-                scoring="exact",
+                scoring="first_number",
             ),
         )
     }
@@ -120,7 +120,7 @@ def make_protocol(name: str, switches: Sequence[str] = ()) -> EvalProtocol:
 def _value(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # a word, or brackets too deep for the parser
         return text
 
 

@@ -70,14 +70,15 @@ class SampleScore:
         return sum(self.usage.values(), Usage())
 
 
-Scoring = Literal["option", "exact"]
-"""When an answer is correct: if it names the option in any usual form, or only as the public code compares it."""
+Scoring = Literal["option", "exact", "first_number"]
+"""What names an option: any usual form; only ``a0``, ``a1``, …, as in the public evaluators; or the first number of the
+answer, as in the reward of the public trainer."""
 
 
 def score_sample(sample: Sample, trace: Trace, scoring: Scoring = "option") -> SampleScore:
     """Score a finished trace against its gold answer."""
-    if scoring == "exact":
-        trace = _with_exact_option(trace)
+    if scoring != "option":
+        trace = _with_public_option(trace, scoring)
     question_word = _QUESTION_WORD.search(sample.question.text)
     score_ = score(trace, sample.gold.option_index)
     actions = Counter(spec_of(round_.action).count_name for round_ in trace.rounds)
@@ -100,10 +101,13 @@ def score_sample(sample: Sample, trace: Trace, scoring: Scoring = "option") -> S
     )
 
 
-def _with_exact_option(trace: Trace) -> Trace:
-    """The trace with an option only if the answer is exactly its label, whatever the case: a0, a1, …"""
+def _with_public_option(trace: Trace, scoring: Scoring) -> Trace:
+    """The trace with the option that the public code takes its answer for. The case of a label does not matter."""
     action = trace.answer_round.action if trace.answer_round else None
     label = action.text.strip().lower() if isinstance(action, Answer) else ""
+    if scoring == "first_number":
+        number = re.search(r"[0-9]+", label)
+        label = f"a{number[0]}" if number else ""
     labels = [f"a{index}" for index in range(len(trace.question.options))]
     return replace(trace, option_index=labels.index(label) if label in labels else None)
 
