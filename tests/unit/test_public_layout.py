@@ -15,7 +15,7 @@ from longvideoagent.agents.prompts import default_layout, master_messages, parse
 from longvideoagent.agents.prompts.layout_toml import layout_to_toml
 from longvideoagent.agents.prompts.public_code import import_layout
 from longvideoagent.cli.main import app
-from longvideoagent.core.context import Style
+from longvideoagent.core.context import Style, render_boxes
 from longvideoagent.core.layout import LAYOUT_FIELDS
 from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
@@ -222,6 +222,15 @@ def test_layout_file_invalid(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=problem) as caught:
         read_layout(tmp_path / "layout.toml")
     assert str(caught.value).startswith(str(tmp_path / "layout.toml"))
+
+
+def test_layout_texts_escape_data_only() -> None:
+    layout = parse_layout({"boxes": "<clip>$boxes</clip> $$5", "no_boxes": "<clip>none of $label</clip>"})
+    assert render_boxes("a <clip>", layout, "c01") == "<clip>a ‹clip></clip> $5"
+    assert render_boxes("", layout, "c01") == "<clip>none of c01</clip>"
+    layout = parse_layout({"prompt": "$first_clip", "prompt_without_agents": "", "no_first_clip": "none for $$5"})
+    (message,) = master_messages(Rollout(QUESTION, TIMELINE).trace, layout=layout)
+    assert str(message["content"]).startswith("none for $5")
 
 
 def test_layout_kept_byte_for_byte() -> None:

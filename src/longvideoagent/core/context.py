@@ -136,7 +136,7 @@ def _first_grounding_text(trace: Trace, layout: PromptLayout) -> str:
         case SystemNotice(text=text):
             return escape_tags(text)
         case None:
-            return layout.no_first_clip
+            return fill(layout.no_first_clip)
         case _:
             assert_never(trace.first_grounding)
 
@@ -190,7 +190,9 @@ def render_observation(observation: Observation, layout: PromptLayout, label: st
 
 def render_boxes(boxes: str, layout: PromptLayout, label: str) -> str:
     """Write the gold boxes of a clip, or that there are none."""
-    return escape_tags(fill(layout.boxes, boxes=boxes) if boxes else fill(layout.no_boxes, label=label))
+    if boxes:
+        return fill(layout.boxes, boxes=escape_tags(boxes))
+    return fill(layout.no_boxes, label=escape_tags(label))
 
 
 def _fill_located(template: str, located: ClipObservation, layout: PromptLayout) -> str:
