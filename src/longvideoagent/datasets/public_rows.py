@@ -49,17 +49,19 @@ def read_public_row(record: Record) -> PublicRow:
     choices = info.get("choices")
     if not isinstance(choices, Mapping) or any(not isinstance(choices.get(name), str) for name in OPTION_NAMES):
         raise _invalid(record, "extra_info.choices", 'not the five texts "0" to "4"')
-    text = str(info["original_question"] or "").strip()
-    if not text:
-        raise _invalid(record, "extra_info.original_question", "is empty")
+    text = info["original_question"]
+    if not isinstance(text, str) or not text.strip():
+        raise _invalid(record, "extra_info.original_question", "not a text, or empty")
+    text = text.strip()
     options = tuple(choices[name] for name in OPTION_NAMES)
-    digest = hashlib.sha256("\n".join([text, *options]).encode()).hexdigest()[:ID_DIGITS]
+    digest = hashlib.sha256("\n".join([text, *options]).encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
     question = Question(text, options, f"{info.get('video_id') or first_clip}-{digest}")
     return PublicRow(question, _gold_option(record, options), clip.episode_name, str(first_clip))
 
 
 def _gold_option(record: Record, options: tuple[str, ...]) -> int:
-    label = str((record.values.get("reward_model") or {}).get("ground_truth", ""))
+    reward_model = record.values.get("reward_model")
+    label = str(reward_model.get("ground_truth", "")) if isinstance(reward_model, Mapping) else ""
     number = label.removeprefix("a")
     if number not in OPTION_NAMES or not options[int(number)]:
         raise _invalid(record, "reward_model.ground_truth", f"{label!r} is not one of its options")
