@@ -20,7 +20,7 @@ def test_ids_select_questions(release: Path, tmp_path: Path) -> None:
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["ids_file"] == str(file)
     assert f"questions of {file}" in write_report(tmp_path / "run").read_text()
-    file.write_text("# the same questions in another order\n2\n5\n7\n")
+    file.write_text("# the same questions in another order\n2\n5\n7\n", encoding="utf-8-sig")  # as Notepad writes it
     assert run(eval_config(release, ids_file=file), tmp_path / "run")["num_questions"] == 3
     assert len(ids(tmp_path / "run")) == 3
 

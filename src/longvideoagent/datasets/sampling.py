@@ -97,7 +97,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """The ids of a file, in order; empty lines and comments are left out. Raises DataError for a file that cannot be
     read, has no id, or has one twice."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as question ids ({error}); give one id a line") from error
     ids = [line for line in lines if line and not line.startswith(COMMENT)]

@@ -44,7 +44,7 @@ def read_layout(path: Path) -> PromptLayout:
     """Read a layout from a TOML file; a text that it leaves out is the default one's. Raises DataError, naming line or
     field, for a file that cannot be used."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a layout ({error}); check the path") from error
     except tomllib.TOMLDecodeError as error:
