@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -156,6 +157,10 @@ def serving_command(preset: str, gpu_memory_gib: float | None = None) -> ServeCo
     if there is no such preset or the model does not fit."""
     if preset not in (*PRESETS, *CHECKPOINTS):
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
+    if gpu_memory_gib is not None and not math.isfinite(gpu_memory_gib):
+        raise UsageError(
+            f"--gpu-memory-gib {gpu_memory_gib}: not a size; give the memory of the GPU in GiB, such as 24"
+        )
     agent = load_team_config(preset).master
     gpu = largest_gpu() if gpu_memory_gib is None else Gpu("--gpu-memory-gib", gpu_memory_gib, gpu_memory_gib)
     port = urlsplit(agent.spec.url).port or DEFAULT_PORT

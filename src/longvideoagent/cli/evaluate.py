@@ -39,6 +39,7 @@ from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, require_extra
 
 if TYPE_CHECKING:
+    from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import EvalConfig
     from longvideoagent.evaluation.evaluate import RunResult
 
@@ -211,19 +212,12 @@ def ablate(
         "leak_free": leak_free,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)
-    settings = config.settings
+    _check_axis(chosen, agents, config.settings)
     note_old_prices(team_config)
-    clashes = {"agents": agents is not None, "window": not settings.has_grounding, "vision": not settings.has_vision}
-    if clashes.get(axis):
-        raise UsageError(f"lva ablate {axis} --agents {agents}: there is nothing to compare; leave out --agents")
     base = default_run_path(config, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
-    options = RunOptions(
-        RunLimits(concurrency),
-        None if no_cache else cache_path(),
-        on_warning=note,
-        on_interrupt=lambda: _exit_interrupted(folder),
-    )
+    cache = None if no_cache else cache_path()
+    options = RunOptions(RunLimits(concurrency), cache, on_warning=note, on_interrupt=lambda: _exit_interrupted(folder))
     with run_progress() as on_progress:
         result = run_grid(make_grid(config, chosen, value or ()), folder, options, on_progress)
     if result.summaries:
@@ -233,6 +227,13 @@ def ablate(
         note(f"{result.stop_cause}; the same command resumes")
     if result.stop_cause or any(summary["outcomes"]["failed"] for summary in result.summaries.values()):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _check_axis(axis: str, agents: str | None, settings: "RolloutSettings") -> None:
+    """Refuse agents with which all values of the axis are the same run."""
+    clashes = {"agents": agents is not None, "window": not settings.has_grounding, "vision": not settings.has_vision}
+    if clashes.get(axis):
+        raise UsageError(f"lva ablate {axis} --agents {agents}: there is nothing to compare; leave out --agents")
 
 
 def _exit_interrupted(path: Path) -> None:
