@@ -95,6 +95,7 @@ def test_doctor_preset(tmp_path: Path) -> None:
     assert (given.returncode, given.stdout) == (2, "")
     assert "weights 7.5 GiB" in given.stderr
     assert "no such preset" in refusal("doctor", "--preset", "x")
+    assert "inf: not a size" in refusal("doctor", "--preset", "qwen3-4b", "--gpu-memory-gib", "inf")
 
 
 # --- lva doctor --team ----------------------------------------------------------------------------
