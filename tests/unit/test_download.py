@@ -207,6 +207,25 @@ def test_unpack_cut_short(is_gz: bool, tmp_path: Path) -> None:
         assert not (tmp_path / "partial").exists()
 
 
+def test_unpack_damaged_header(tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    whole = make_archive(some_frames(""))
+    second = whole.index(b"ustar", 512) - 257
+    flipped = whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :]
+    long_name = tarfile.TarInfo("@LongLink")
+    long_name.type = tarfile.GNUTYPE_LONGNAME
+    for data, cause in (
+        (flipped, "bad checksum"),
+        (whole[:second], "empty header"),
+        (whole[: second + 100], "truncated header"),
+        (make_archive([*some_frames(""), (long_name, b"x" * 100_000)]), "a name of 100,000 bytes"),
+    ):
+        archive.write_bytes(data)
+        with pytest.raises(DataError, match=rf"bbt_frames\.tar: damaged or cut short \({cause}\)"):
+            unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+        assert not (tmp_path / "partial").exists()
+
+
 def test_unpack_resumes(tmp_path: Path) -> None:
     archive, folder, partial = tmp_path / "bbt_frames.tar", tmp_path / "bbt_frames", tmp_path / "partial"
     archive.write_bytes(make_archive(some_frames("bbt_frames/", 60)))

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from longvideoagent.datasets.download import download_files
 from longvideoagent.datasets.longtvqa.clips import ClipName
@@ -40,6 +40,14 @@ LICENCE_NOTE = (
 )
 _FRAME = re.compile(r"\d{1,9}\.jpe?g", re.IGNORECASE)
 _REPORT_EVERY = 200
+_MAX_EXTENDED_HEADER_BYTES = 65_536
+_EXTENDED_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,27 @@ class UnpackLimits:
     """Frames of an archive may always have this size together."""
     max_ratio: float = 4.0
     """The size of all frames over that of their archive: JPEGs hardly shrink."""
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header must be whole. ``tarfile`` takes a damaged header for the end of the archive, and reads a
+    long name of any size into memory."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the zeros that end an archive
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _EXTENDED_HEADERS and member.size > _MAX_EXTENDED_HEADER_BYTES:
+            raise tarfile.ReadError(f"a name of {member.size:,} bytes")
+        return member
 
 
 class UnpackReport(NamedTuple):
@@ -125,7 +154,7 @@ def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progre
     max_bytes = max(limits.min_total_bytes, int(limits.max_ratio * size))
     num_members = num_frames = num_bytes = 0
     partial.mkdir(parents=True, exist_ok=True)
-    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as members:
+    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as members:
         while (member := members.next()) is not None:
             members.members.clear()  # type: ignore[attr-defined]  # it would keep a million of them
             num_members += 1
