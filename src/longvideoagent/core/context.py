@@ -204,13 +204,13 @@ def _fill_located(template: str, located: ClipObservation, layout: PromptLayout)
     if "raw_text" in used:
         values["raw_text"] = layout.clip_join.join(raw_text(clip) for clip in located.window)
     if "clips" in used:
-        texts = (_fill_clip(clip, layout) for clip in located.window if raw_text(clip))
-        values["clips"] = layout.clip_join.join(texts)
+        texts = ((clip, raw_text(clip)) for clip in located.window)
+        values["clips"] = layout.clip_join.join(_fill_clip(clip, text, layout) for clip, text in texts if text)
     return fill(template, **_clip_head(located.clip), **values)
 
 
-def _fill_clip(clip: Clip, layout: PromptLayout) -> str:
-    return fill(layout.clip, **_clip_head(clip), lines=render_lines((clip,)), raw_text=raw_text(clip))
+def _fill_clip(clip: Clip, text: str, layout: PromptLayout) -> str:
+    return fill(layout.clip, **_clip_head(clip), lines=render_lines((clip,)), raw_text=text)
 
 
 def _clip_head(clip: Clip) -> dict[str, str]:
