@@ -226,6 +226,53 @@ def test_unpack_damaged_header(tmp_path: Path) -> None:
         assert not (tmp_path / "partial").exists()
 
 
+def test_unpack_damaged_gzip_checksum(tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar.gz"
+    whole = make_archive(some_frames("bbt_frames/"), is_gz=True)
+    for data, cause in (
+        (whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:], "CRC check failed"),
+        (whole[:-3], "Compressed file ended"),
+        (whole + make_archive(some_frames("more/"), is_gz=True), "data after its end"),
+    ):
+        archive.write_bytes(data)
+        with pytest.raises(DataError, match=rf"bbt_frames\.tar\.gz: damaged or cut short \({cause}"):
+            unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+        assert not (tmp_path / "partial").exists()
+
+
+@pytest.mark.parametrize("name", [f"{CLIPS[0]}/00001.jpg", f"other/{CLIPS[0]}/1.JPEG"])
+def test_unpack_frame_twice(name: str, tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    archive.write_bytes(make_archive([*some_frames("bbt_frames/"), (name, b"other")]))
+    with pytest.raises(DataError, match=rf"bbt_frames\.tar: has frame 1 of {CLIPS[0]} twice"):
+        unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+    assert not (tmp_path / "partial").exists()
+
+
+def test_unpack_names_in_other_digits(tmp_path: Path) -> None:
+    archive = tmp_path / "bbt_frames.tar"
+    other = "\N{ARABIC-INDIC DIGIT ONE}"
+    extra = [(f"{CLIPS[0]}/0000{other}.jpg", b"x"), (f"s01e0{other}_seg01_clip_00/00001.jpg", b"x")]
+    archive.write_bytes(make_archive([*some_frames(""), *extra]))
+    unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+    assert sum(1 for _ in (tmp_path / "bbt_frames").rglob("*.jpg")) == 3 * len(CLIPS)
+
+
+def test_download_frames_folder_exists(tmp_path: Path) -> None:
+    folder = tmp_path / "bbt_frames"
+    with serve(Hub("Yuxuan0701/tvqa-frames", {"bbt_frames.tar.gz": make_archive(some_frames(""), is_gz=True)})) as url:
+        folder.write_text("a file")
+        line = download(url, tmp_path, "frames", "--show", "bbt").stderr
+        assert f"{folder}: is not a folder; move it away" in line
+        folder.unlink()
+        (folder / CLIPS[0]).mkdir(parents=True)
+        line = download(url, tmp_path, "frames", "--show", "bbt").stderr
+        assert f"{folder}: exists but has no frames of clips; move it away" in line
+        (folder / CLIPS[0]).rmdir()
+        result = download(url, tmp_path, "frames", "--show", "bbt")
+    assert (result.returncode, (folder / CLIPS[0] / "00002.jpg").read_bytes()) == (0, b"jpeg 2"), result.stderr
+
+
 def test_unpack_resumes(tmp_path: Path) -> None:
     archive, folder, partial = tmp_path / "bbt_frames.tar", tmp_path / "bbt_frames", tmp_path / "partial"
     archive.write_bytes(make_archive(some_frames("bbt_frames/", 60)))

@@ -8,6 +8,7 @@ work, and nothing that was unpacked is kept.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import tarfile
@@ -15,10 +16,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 from longvideoagent.datasets.download import download_files
 from longvideoagent.datasets.longtvqa.clips import ClipName
+from longvideoagent.datasets.longtvqa.frames import find_clip_folders
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.progress import Progress, no_progress
 
@@ -38,7 +40,9 @@ LICENCE_NOTE = (
     "these are frames of TV shows, shared by third parties; whether you may use them is for you to settle with their "
     "owners (TVQA's authors share them for research on request)"
 )
-_FRAME = re.compile(r"\d{1,9}\.jpe?g", re.IGNORECASE)
+_FRAME = re.compile(r"[0-9]{1,9}\.jpe?g", re.IGNORECASE)
+_GZIP_MAGIC = b"\x1f\x8b"
+_BLOCK_BYTES = 1 << 20
 _REPORT_EVERY = 200
 _MAX_EXTENDED_HEADER_BYTES = 65_536
 _EXTENDED_HEADERS = (
@@ -57,9 +61,9 @@ class UnpackLimits:
     max_members: int = 5_000_000
     max_frame_bytes: int = 20_000_000
     min_total_bytes: int = 1_000_000_000
-    """Frames of an archive may always have this size together."""
+    """The members of an archive may always have this size together."""
     max_ratio: float = 4.0
-    """The size of all frames over that of their archive: JPEGs hardly shrink."""
+    """The size of all members over that of their archive: JPEGs hardly shrink."""
 
 
 class _Member(tarfile.TarInfo):
@@ -98,19 +102,31 @@ def download_frames(
     interrupted download or unpacking resumes, and a finished show is not touched.
 
     Raises:
-        UsageError: For an unknown show, or none.
+        UsageError: For an unknown show, or none, and for a file or a folder without frames in the place of its folder.
         DataError: As ``download_files`` and ``unpack_frames``.
     """
     check_shows(shows)
     reports = []
     for show in dict.fromkeys(shows):
         folder = out / f"{show}_frames"
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"{folder}: is not a folder; move it away and run it again")
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
         if not folder.exists():
             download_files(repository or REPOSITORY, out, [ARCHIVES[show]])
             unpack_frames(out / ARCHIVES[show], folder, out / PARTIAL.format(show=show), progress=progress)
-        clips = [path for path in folder.iterdir() if path.is_dir()]
-        reports.append(UnpackReport(folder, len(clips), sum(len(list(clip.iterdir())) for clip in clips)))
+        report = _count_frames(folder)
+        if not report.num_frames:
+            raise UsageError(f"{folder}: exists but has no frames of clips; move it away and run it again")
+        reports.append(report)
     return reports
+
+
+def _count_frames(folder: Path) -> UnpackReport:
+    clips = find_clip_folders(folder).values()
+    num_frames = sum(_FRAME.fullmatch(path.name) is not None for clip in clips for path in clip.iterdir())
+    return UnpackReport(folder, len(clips), num_frames)
 
 
 def check_shows(shows: Sequence[str]) -> None:
@@ -132,7 +148,8 @@ def unpack_frames(
     interrupted and then continued: frames that are there with their size are not written again.
 
     Raises:
-        DataError: If the archive is damaged, unsafe or too large, or has no frame; ``partial`` is then deleted.
+        DataError: If the archive is damaged, unsafe or too large, has no frame, or has one twice; ``partial`` is then
+            deleted.
     """
     try:
         num_frames = _unpack(archive, partial, limits, progress)
@@ -152,26 +169,46 @@ def unpack_frames(
 def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progress) -> int:
     size = archive.stat().st_size
     max_bytes = max(limits.min_total_bytes, int(limits.max_ratio * size))
-    num_members = num_frames = num_bytes = 0
+    num_members = num_bytes = 0
+    numbers: dict[str, set[int]] = {}
     partial.mkdir(parents=True, exist_ok=True)
-    with archive.open("rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as members:
+    with archive.open("rb") as file, tarfile.open(fileobj=_stream(file), mode="r|", tarinfo=_Member) as members:
         while (member := members.next()) is not None:
             members.members.clear()  # type: ignore[attr-defined]  # it would keep a million of them
             num_members += 1
+            num_bytes += member.size
             if num_members % _REPORT_EVERY == 0:
                 progress(f"unpacking {archive.name}", file.tell() / max(1, size))
             _check_member(archive, member)
-            target = _target(member)
-            if target is not None:
-                num_frames += 1
-                num_bytes += member.size
             if num_members > limits.max_members or num_bytes > max_bytes or member.size > limits.max_frame_bytes:
                 raise DataError(
                     f"{archive}: {member.name[:80]!r} is beyond the size of TVQA's frames; check the archive"
                 )
+            target = _target(member)
             if target is not None:
+                clip, number = target.parent.name, int(target.stem)
+                if number in numbers.setdefault(clip, set()):
+                    raise DataError(f"{archive}: has frame {number} of {clip} twice; do not unpack it, and get another")
+                numbers[clip].add(number)
                 _write_frame(members, member, partial / target)
-    return num_frames
+        _read_to_end(members)
+    return sum(map(len, numbers.values()))
+
+
+def _stream(file: IO[bytes]) -> IO[bytes]:
+    """The bytes of an archive, decompressed if it is compressed. Unlike ``tarfile``, ``gzip`` compares them with their
+    checksum."""
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if magic == _GZIP_MAGIC else file  # type: ignore[return-value]
+
+
+def _read_to_end(members: tarfile.TarFile) -> None:
+    """Read what follows the last member: zeros, and the checksum of the whole. Raises ReadError for anything else."""
+    assert members.fileobj is not None
+    while block := members.fileobj.read(_BLOCK_BYTES):
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("data after its end")
 
 
 def _check_member(archive: Path, member: tarfile.TarInfo) -> None:

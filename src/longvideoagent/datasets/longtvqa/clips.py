@@ -11,7 +11,8 @@ from types import MappingProxyType
 from longvideoagent.core.types import Clip, Subtitle, Timeline
 
 _CLIP = re.compile(
-    r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})"
+    r"(?:(?P<show>[a-z]+)_)?(?P<episode>s\d{1,3}e\d{1,3}(?:-\d{1,3})?)_seg(?P<segment>\d{1,3})_clip_(?P<clip>\d{1,3})",
+    re.ASCII,
 )
 DEFAULT_CLIP_S = 90.0
 """Assumed length of a clip of unknown length: TVQA's clips last 60 to 90 s. It does not depend on a question, whose
