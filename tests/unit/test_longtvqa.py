@@ -420,7 +420,7 @@ def test_tvqa_long(tmp_path: Path) -> None:
     data = open_dataset(write_tvqa_long(tmp_path / "d"))
     assert (data.name, [sample.question.id for sample in data.samples]) == ("TVQA-Long", ["1"])
     assert [(problem.field, problem.record) for problem in data.problems] == [
-        ("Castle season_1 episode_3", 0), ("vid_name", 2),
+        ("Castle season_1 episode_3", 0), ("Castle season_1 episode_3", 0), ("vid_name", 2),
     ]  # fmt: skip
     (sample,) = data.samples
     assert (sample.gold.option_index, sample.gold.start_s, sample.gold.end_s) == (1, 92.5, 95.0)
@@ -435,6 +435,28 @@ def test_tvqa_long(tmp_path: Path) -> None:
     next(tmp_path.glob("d/*/tvqa_preprocessed*")).unlink()
     with pytest.raises(DataError, match=r"has no tvqa_preprocessed_subtitles\.json"):
         open_dataset(tmp_path / "d")
+
+
+def test_tvqa_long_other_forms_reported(tmp_path: Path) -> None:
+    folder = write_tvqa_long(tmp_path / "d")
+    path = folder / "tvqa-long-annotations" / "tvqa_val_edited.json"
+    shows = json.loads(path.read_text())
+    (episode,) = (each for each in shows["Castle"]["season_1"].values() if "clips" in each)
+    episode["questions"] += ["no record", None]
+    episode["clips"] += [7, "castle_s01e02_seg02"]
+    shows["Castle"]["season_1"] = {"episode_2": episode, "episode_4": []}
+    path.write_text(json.dumps(shows | {"House": [], "Grey": {"season_1": 3}}))
+    path.with_name("tvqa_preprocessed_subtitles.json.bak").write_text("[]")
+    data = open_dataset(folder)
+    assert [sample.question.id for sample in data.samples] == ["1"]
+    left_out = "not an object; it is left out"
+    assert [(problem.field, problem.message) for problem in data.problems if not problem.record] == [
+        ("Castle season_1 episode_2", "2 of its questions are not valid, 'no record' first; they are left out"),
+        ("Castle season_1 episode_2", "2 of its clips are not valid, '7' first; they are left out"),
+        ("Castle season_1 episode_4", left_out),
+        ("House", left_out),
+        ("Grey season_1", left_out),
+    ]
 
 
 def test_public_rows_as_questions(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ read as for LongTVQA.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.base import DatasetOptions
+from longvideoagent.datasets.fields import as_list
 from longvideoagent.datasets.longtvqa.clip_lines import read_clip_lines
+from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.read import LongTVQA, ReleaseFiles, assemble
 from longvideoagent.datasets.longtvqa.texts import read_texts
 from longvideoagent.datasets.records import Problem, RecordFile, gc_paused
@@ -20,8 +22,15 @@ from longvideoagent.datasets.sets.base import ONLY_SPLIT, check_split
 from longvideoagent.errors import DataError
 
 NAME = "TVQA-Long"
-QUESTIONS, SUBTITLES = "*tvqa_val_edited.json", "*tvqa_preprocessed_subtitles.json*"
+QUESTIONS, SUBTITLES = "tvqa_val_edited.json", "tvqa_preprocessed_subtitles.json"
 MARKERS = (QUESTIONS, f"*/{QUESTIONS}")
+_IS_VALID: Mapping[str, Callable[[Any], bool]] = {
+    "questions": lambda item: isinstance(item, dict),
+    "clips": lambda item: ClipName.parse(item) is not None,
+}
+"""By field of an episode, whether an item of its list is of the form that is read."""
+LEVELS = 3
+"""Of objects around an episode's fields: shows, seasons and episodes."""
 
 
 @gc_paused()
@@ -30,33 +39,54 @@ def read_tvqa_long(folder: Path, split: str, options: DatasetOptions) -> LongTVQ
     broken."""
     check_split(folder, split, (ONLY_SPLIT,))
     path = _find(folder, QUESTIONS)
+    if path is None:
+        raise DataError(f"{folder}: has no {QUESTIONS}; lva data download tvqa-long gets it")
     file, problems = RecordFile.read(path), list[Problem]()
-    episodes = list(_episodes(path, file.members(), problems))
+    rows, clips = list[dict[str, Any]](), set[str]()
+    for name, episode in _episodes(path, file.members(), problems):
+        rows += _valid_items(path, name, episode, "questions", problems)
+        clips.update(_valid_items(path, name, episode, "clips", problems))
     problems += file.problems
-    rows = [row for episode in episodes for row in episode.get("questions", ()) if isinstance(row, dict)]
-    clips = {clip for episode in episodes for clip in episode.get("clips", ()) if isinstance(clip, str)}
     if options.subtitles is not None:
         texts = read_texts(folder, NAME, problems, options.subtitles)
     else:
-        lines = read_clip_lines(_find(folder, SUBTITLES), problems)
+        subtitles = _find(folder, SUBTITLES) or _find(folder, f"{SUBTITLES}l")
+        if subtitles is None:
+            raise DataError(f"{folder}: has no {SUBTITLES}; add it, or name one with --subtitles")
+        lines = read_clip_lines(subtitles, problems)
         texts = {clip: [[line.start_s, line.end_s, line.text] for line in inside] for clip, inside in lines.items()}
     return assemble(folder, split, ReleaseFiles(NAME, RecordFile(path, "", rows=rows), texts, clips), options, problems)
 
 
-def _find(folder: Path, pattern: str) -> Path:
-    path = next((path for each in (pattern, f"*/{pattern}") for path in sorted(folder.glob(each))), None)
-    if path is None:
-        raise DataError(f"{folder}: has no {pattern.strip('*')}; download it with the questions, or give --subtitles")
-    return path
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()), None)
 
 
-def _episodes(path: Path, shows: Mapping[str, Any], problems: list[Problem]) -> Iterator[Mapping[str, Any]]:
-    """The episodes of all shows; a group of another form becomes a problem."""
-    for show, seasons in shows.items():
-        for season, episodes in seasons.items() if isinstance(seasons, dict) else ():
-            for name, episode in episodes.items() if isinstance(episodes, dict) else ():
-                if isinstance(episode, dict) and all(isinstance(value, list) for value in episode.values()):
-                    yield episode
-                else:
-                    message = "not lists of questions and clips; it is left out"
-                    problems.append(Problem(path, 0, f"{show} {season} {name}"[:80], message))
+def _episodes(
+    path: Path, group: Any, problems: list[Problem], name: str = "", levels: int = LEVELS
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The name and the fields of each episode; a group of another form becomes a problem."""
+    if not isinstance(group, dict):
+        problems.append(Problem(path, 0, name[:80], "not an object; it is left out"))
+    elif levels:
+        for key, inside in group.items():
+            yield from _episodes(path, inside, problems, f"{name} {key}".strip(), levels - 1)
+    else:
+        yield name, group
+
+
+def _valid_items(path: Path, name: str, episode: Mapping[str, Any], field: str, problems: list[Problem]) -> list[Any]:
+    """The questions or clips of an episode; those of another form become a problem."""
+    items, message = episode.get(field), ""
+    is_valid = _IS_VALID[field]
+    valid = [item for item in as_list(items) if is_valid(item)]
+    if not isinstance(items, list):
+        message = f"has no list of {field}"
+    elif len(valid) < len(items):
+        first = next(item for item in items if not is_valid(item))
+        message = (
+            f"{len(items) - len(valid)} of its {field} are not valid, {str(first)[:40]!r} first; they are left out"
+        )
+    if message:
+        problems.append(Problem(path, 0, name[:80], message))
+    return valid
