@@ -16,7 +16,7 @@ from longvideoagent.agents.prompts.layout_toml import layout_to_toml
 from longvideoagent.agents.prompts.public_code import import_layout
 from longvideoagent.cli.main import app
 from longvideoagent.core.context import Style, render_boxes
-from longvideoagent.core.layout import LAYOUT_FIELDS
+from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout
 from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Question, Reply, Subtitle, Timeline, VisionResult
@@ -156,8 +156,19 @@ def test_layout_import_command(checkout: Path, tmp_path: Path) -> None:
     [
         ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", "PROMPT_TEMPLATE", "OTHER", "constant PROMPT_TEMPLATE"),
         ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", "{a4}", "{mood}", "what 'mood' stands for"),
+        ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", "{a4}", "{a4!r}", "what 'a4!r' stands for"),
+        ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", "{a4}", "{a4:>9}", "what 'a4:>9' stands for"),
+        ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", "{a4}", "{", "PROMPT_TEMPLATE for str.format"),
+        ("src/dataset/convert_tvqa_json_to_grpo_parquet.py", '= """', '= 3 or """', "PROMPT_TEMPLATE that is a text"),
         ("videoagent/verl_ext/agent_loop.py", "<New_clip>", "<Clip>", "the new clip"),
         ("videoagent/verl_ext/agent_loop.py", "{vision_response.strip()}", "{mood()}", "the result of a look"),
+        ("videoagent/verl_ext/agent_loop.py", "{vision_response.strip()}", "{vision_response!r}", "vision_response!r"),
+        (
+            "videoagent/verl_ext/agent_loop.py",
+            '("\\nThat',
+            '(f"{mood}\\nThat',
+            "the notice after an invalid reply: what",
+        ),
         ("videoagent/verl_ext/agent_loop.py", "def _query_grounding", "def _other", "the grounding prompt"),
     ],
 )
@@ -166,7 +177,62 @@ def test_layout_import_missing_texts(file: str, before: str, after: str, missing
     with pytest.raises(DataError, match="does not have") as caught:
         import_layout(checkout, "public-training")
     assert missing in str(caught.value)
+    assert str(caught.value).startswith(str(checkout / file))
+    assert str(caught.value).endswith("; give an unchanged checkout of the public repository")
     assert "\n" not in str(caught.value)
+
+
+def test_layout_import_braces_around_field(checkout: Path) -> None:
+    (checkout / "src/dataset/convert_tvqa_json_to_grpo_parquet.py").write_text(CONVERTER.replace("{a4}", "{{{a4}}}"))
+    assert "a4: {${a4}}\n" in import_layout(checkout, "public-training").prompt
+
+
+def evaluator(checkout: Path, before: str, after: str, set_name: str = "longtvqa_plus") -> PromptLayout:
+    """The layout of the evaluator for local models with some of its code replaced."""
+    path = checkout / "src/evaluation/lvagent/evaluate_local_unified.py"
+    text = FILES[str(path.relative_to(checkout))]
+    assert before in text
+    path.write_text(text.replace(before, after))
+    return import_layout(checkout, "public-local", set_name)
+
+
+def test_layout_import_last_round(checkout: Path) -> None:
+    assert evaluator(checkout, "No turn is left. ", "It costs $5. ").last_round.startswith("\nIt costs $5. ")
+    layout = evaluator(checkout, "conversation_history = prompt", 'conversation_history = "A start. "')
+    assert layout.last_round.startswith("\nNo turn is left. ")
+    with pytest.raises(DataError, match=r"the notice of the last round as a plain text \(it inserts question\)"):
+        evaluator(checkout, '"\\nNo turn is left. "', 'f"{question}"')
+    with pytest.raises(DataError, match="the notice of the last round: what 'turn' stands for"):
+        evaluator(checkout, '"\\nNo turn is left. "', 'f"{turn}"')
+
+
+SET_TEST = 'if config.dataset == "tvqa_plus":\n        return (\n            "Write the letter'
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_plus"),
+    [
+        ('"tvqa_plus" == config.dataset', True),
+        ('config.dataset != "tvqa_plus"', False),
+        ('config and config.dataset in ("tvqa_plus", "other")', True),
+        ('config.dataset != "tvqa_plus" and config.dataset != "x"', False),
+        ('config.dataset == "tvqa_plus" or config.dataset == "tvqa"', None),
+    ],
+)
+def test_layout_import_condition_on_set(condition: str, is_plus: bool | None, checkout: Path) -> None:
+    changed = SET_TEST.replace('config.dataset == "tvqa_plus"', condition)
+    for set_name, holds in (("longtvqa_plus", is_plus is not False), ("longtvqa", is_plus is not True)):
+        prompt = evaluator(checkout, SET_TEST, changed, set_name).prompt
+        assert ("Write the letter" in prompt, "Write it briefly." in prompt) == (holds, not holds)
+
+
+def test_layout_import_branch_without_return(checkout: Path) -> None:
+    undecided = 'if config.debug:\n        return "a"\n    elif config.dataset'
+    assert "Write the letter" in evaluator(checkout, SET_TEST, SET_TEST.replace("if config.dataset", undecided)).prompt
+    falls_through = SET_TEST.replace("return (", "print(")
+    assert "Write it briefly." in evaluator(checkout, SET_TEST, falls_through).prompt
+    with pytest.raises(DataError, match="what _initial_answer_format_hint returns for tvqa;"):
+        evaluator(checkout, 'return "Write it briefly."', "pass", "longtvqa")
 
 
 def test_layout_import_names_everything_missing(checkout: Path) -> None:

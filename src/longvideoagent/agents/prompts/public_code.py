@@ -16,13 +16,20 @@ public-api         ``initial_prompt`` of the evaluator for API models        the
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from string import Formatter
 
 from longvideoagent.agents.prompts import parse_layout
-from longvideoagent.agents.prompts.source_texts import FIELD_OF_NAME, MissingTextError, SourceFile, TextImport, field_of
-from longvideoagent.core.layout import PromptLayout
+from longvideoagent.agents.prompts.source_texts import (
+    FIELD_OF_NAME,
+    MissingTextError,
+    SourceFile,
+    TextImport,
+    field_of,
+    lacking_error,
+)
+from longvideoagent.core.layout import PromptLayout, template_fields
 from longvideoagent.errors import DataError, UsageError
 
 _CONVERTER = "src/dataset/convert_tvqa_json_to_grpo_parquet.py"
@@ -102,25 +109,27 @@ class _TrainingImport(TextImport):
 
     def _prompt(self) -> str:
         """The converter's template, which is filled by ``str.format``."""
+        path = self._converter.path
         try:
-            value = ast.literal_eval(self._converter.constant("PROMPT_TEMPLATE"))
-        except (MissingTextError, ValueError):
-            self.missing.append(f"the prompt (the constant PROMPT_TEMPLATE of {self._converter.path.name})")
-            return ""
-        names = {name: FIELD_OF_NAME.get(name, "") for name in re.findall(r"(?<!\{)\{(\w+)\}", str(value))}
-        unknown = [name for name, field in names.items() if not field]
-        if unknown:
-            self.missing.append(f"the prompt: what {unknown[0]!r} stands for")
-        return re.sub(
-            r"\{\{|\}\}|\{(\w+)\}",
-            lambda match: match[0][0] if match[1] is None else f"${{{_prompt_field(names[match[1]])}}}",
-            str(value).replace("$", "$$"),
-        )
+            value = self._converter.constant("PROMPT_TEMPLATE")
+            if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+                raise MissingTextError("a constant PROMPT_TEMPLATE that is a text")
+            return "".join(self._prompt_parts(value.value))
+        except MissingTextError as error:
+            raise lacking_error(path, [f"the prompt: {error}"]) from error
+        except ValueError as error:
+            raise lacking_error(path, [f"the prompt: a PROMPT_TEMPLATE for str.format ({error})"]) from error
 
-
-def _prompt_field(field: str) -> str:
-    """In a prompt, the text of the clip is the first clip."""
-    return "first_clip" if field == "clips" else field
+    def _prompt_parts(self, text: str) -> Iterator[str]:
+        for literal, name, spec, conversion in Formatter().parse(text):
+            yield literal.replace("$", "$$")
+            if name is None:
+                continue
+            field = "" if spec or conversion else FIELD_OF_NAME.get(name, "")
+            if not field:
+                written = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+                raise MissingTextError(f"what {written!r} stands for")
+            yield f"${{{'first_clip' if field == 'clips' else field}}}"
 
 
 class _EvaluatorImport(TextImport):
@@ -169,22 +178,39 @@ class _EvaluatorImport(TextImport):
         return super().insertion(value)
 
     def _returned(self, function: str) -> str:
-        """What a function of the module returns for the data set: the text in the branch that names it, else the last
-        one."""
-        node = self.source.function(function)
-        for branch in ast.walk(node):
-            if isinstance(branch, ast.If) and self._is_for_set(branch.test):
-                return self._returned_texts(branch.body)[0]
-        texts = self._returned_texts([each for each in node.body if isinstance(each, ast.Return)])
-        if not texts:
-            raise MissingTextError(f"what {function} returns")
-        return texts[-1]
+        """What a function of the module returns for the data set."""
+        value = self._return_value(self.source.function(function).body)
+        if value is None:
+            raise MissingTextError(f"what {function} returns for {self._set_name}")
+        return self.template(value)
 
-    def _returned_texts(self, body: Sequence[ast.stmt]) -> list[str]:
-        return [self.template(node.value) for node in body if isinstance(node, ast.Return) and node.value is not None]
+    def _return_value(self, body: Sequence[ast.stmt], *, is_certain: bool = True) -> ast.expr | None:
+        """The first value that these statements return for the data set, or None. In a branch whose condition does not
+        name a data set, only what inner conditions decide counts."""
+        value: ast.expr | None = None
+        for node in body:
+            if isinstance(node, ast.Return) and is_certain:
+                value = node.value
+            elif isinstance(node, ast.If):
+                holds = self._holds(node.test)
+                branch = [*node.body, *node.orelse] if holds is None else node.body if holds else node.orelse
+                value = self._return_value(branch, is_certain=holds is not None)
+            elif isinstance(node, ast.Try | ast.With):
+                value = self._return_value(node.body, is_certain=is_certain)
+            if value is not None:
+                break
+        return value
 
-    def _is_for_set(self, test: ast.expr) -> bool:
-        return any(isinstance(part, ast.Constant) and part.value == self._set_name for part in ast.walk(test))
+    def _holds(self, test: ast.expr) -> bool | None:
+        """Whether a condition holds for the data set; None if it does not name one."""
+        if isinstance(test, ast.BoolOp):
+            parts = [part for each in test.values if (part := self._holds(each)) is not None]
+            return (all(parts) if isinstance(test.op, ast.And) else any(parts)) if parts else None
+        if not isinstance(test, ast.Compare) or len(test.ops) > 1:
+            return None
+        names = {part.value for part in ast.walk(test) if isinstance(part, ast.Constant)} & set(_SET_NAMES.values())
+        is_negated = isinstance(test.ops[0], ast.NotEq | ast.NotIn)
+        return (self._set_name in names) is not is_negated if names else None
 
     def _prompt(self) -> str:
         values = self.assigned("the prompt", self._ASK, "initial_prompt")
@@ -224,11 +250,19 @@ class _EvaluatorImport(TextImport):
         yield "no_boxes", self.text("the text for a clip without boxes", self._BOXES, "${label}", without="${left}")
 
     def _last_round(self) -> str:
-        values = self.assigned("the notice of the last round", self._LOOP, "conversation_history")
+        """The text that is added before the last reply. A layout has it as it is and not as a template, so it can hold
+        no expression."""
+        what = "the notice of the last round"
+        values = self.assigned(what, self._LOOP, "conversation_history", is_added=True)
         texts = [value for value in values if isinstance(value, ast.Constant | ast.JoinedStr)]
-        if values and not texts:
-            self.missing.append("the notice of the last round (a text added to conversation_history)")
-        return self.template(texts[0]) if texts else ""
+        if not texts:
+            if values:
+                self.missing.append(f"{what} (a text added to conversation_history)")
+            return ""
+        template = self.check(what, self.template(texts[0]))
+        if template_fields(template):
+            self.missing.append(f"{what} as a plain text (it inserts {min(template_fields(template))})")
+        return template.replace("$$", "$")
 
     def _vision_prompt(self) -> str:
         values = self.assigned("the vision prompt", self._LOOK, "prompt")

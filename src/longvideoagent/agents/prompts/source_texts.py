@@ -38,6 +38,10 @@ FIELD_OF_NAME = {
 }
 
 
+_SUBSTITUTE = "\x1a"
+"""Around an expression in a template."""
+
+
 class MissingTextError(Exception):
     """A sentence that the checkout does not have."""
 
@@ -57,7 +61,7 @@ class SourceFile:
             raise DataError(f"{checkout}: has no {' or '.join(names)}; give a checkout of the public repository")
         try:
             return cls(path, ast.parse(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, SyntaxError, ValueError) as error:
+        except (OSError, UnicodeDecodeError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise DataError(f"{path}: cannot be read as Python ({error}); check out the file again") from error
 
     def function(self, *names: str) -> ast.FunctionDef:
@@ -90,7 +94,7 @@ class TextImport:
         except MissingTextError as error:
             self.missing.append(str(error))
         if self.missing:
-            raise DataError(f"{self.source.path}: does not have {'; '.join(self.missing)}")
+            raise lacking_error(self.source.path, self.missing)
         return texts
 
     def fields(self) -> Iterator[tuple[str, str | bool]]:
@@ -113,17 +117,21 @@ class TextImport:
         except MissingTextError:
             return []
 
-    def assigned(self, what: str, function: Sequence[str], name: str) -> list[ast.expr]:
-        """The values that are assigned to a variable of a function, in order."""
+    def assigned(self, what: str, function: Sequence[str], name: str, *, is_added: bool = False) -> list[ast.expr]:
+        """The values that are assigned to a variable of a function, or only those that are added to it, in order."""
+        kind = ast.AugAssign if is_added else ast.Assign | ast.AugAssign
         try:
-            nodes = [node for node in ast.walk(self.source.function(*function)) if _assigns(node, name)]
+            nodes = [
+                node
+                for node in ast.walk(self.source.function(*function))
+                if isinstance(node, kind) and _assigns(node, name)
+            ]
         except MissingTextError as error:
             self.missing.append(f"{what} ({error})")
             return []
         if not nodes:
             self.missing.append(f"{what} (the variable {name} in {function[0]})")
-        values = [node.value for node in nodes if isinstance(node, ast.Assign | ast.AugAssign)]
-        return sorted(values, key=lambda value: value.lineno)
+        return sorted((node.value for node in nodes), key=lambda value: value.lineno)
 
     def strings(self, node: ast.AST) -> list[str]:
         """The texts in a piece of code that are not part of longer ones, in order, as templates."""
@@ -146,7 +154,8 @@ class TextImport:
         parts: list[str] = []
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                parts.append(self.insertion(part.value))
+                is_changed = part.conversion != -1 or part.format_spec is not None
+                parts.append(_unknown(part) if is_changed else self.insertion(part.value))
             else:
                 parts.append(self.template(part))
         return "".join(parts)
@@ -154,11 +163,11 @@ class TextImport:
     def insertion(self, value: ast.expr) -> str:
         """What stands in a template for an expression of an f-string."""
         field = field_of(value)
-        return f"${{{field}}}" if field else f"${{unknown: {ast.unparse(value)[:60]}}}"
+        return f"${{{field}}}" if field else _unknown(value)
 
     def check(self, what: str, template: str) -> str:
         """The template, unless it holds an expression that stands for nothing known."""
-        if match := re.search(r"\$\{unknown: ([^}]*)\}", template):
+        if match := re.search(f"{_SUBSTITUTE}(.*?){_SUBSTITUTE}", template, re.DOTALL):
             self.missing.append(f"{what}: what {match[1]!r} stands for")
         return template
 
@@ -173,7 +182,10 @@ class TextImport:
         except (MissingTextError, ValueError, IndexError):
             self.missing.append(f"the notice after an invalid reply (the last return of {function[0]})")
             invalid = ""
-        yield "invalid_reply", invalid.removeprefix("\n").removesuffix("\n")
+        yield (
+            "invalid_reply",
+            self.check("the notice after an invalid reply", invalid).removeprefix("\n").removesuffix("\n"),
+        )
         yield "notice", "${text}"
         yield "option", "a${index}: ${option}"
         yield "option_join", "\n"
@@ -187,8 +199,18 @@ class TextImport:
         yield "frame_label", ""
 
 
-def _assigns(node: ast.AST, name: str) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+def lacking_error(path: Path, missing: Sequence[str]) -> DataError:
+    """The error for a file of the checkout that lacks texts."""
+    return DataError(f"{path}: does not have {'; '.join(missing)}; give an unchanged checkout of the public repository")
+
+
+def _unknown(value: ast.expr) -> str:
+    """What stands in a template for an expression that stands for nothing known; ``check`` finds it."""
+    return f"{_SUBSTITUTE}{ast.unparse(value)[:60]}{_SUBSTITUTE}"
+
+
+def _assigns(node: ast.Assign | ast.AugAssign, name: str) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
