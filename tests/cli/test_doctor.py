@@ -12,6 +12,7 @@ from longvideoagent.agents.config import load_team_config
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.cli.doctor import serving_command
 from longvideoagent.errors import UsageError
+from longvideoagent.models import vllm_serve
 from longvideoagent.models.vllm_serve import ARCHITECTURES, Gpu, serve_command
 from tests.fakes.faulty_server import Fault, hang, say, serving, status
 from tests.fakes.vllm_arguments import CONFIGS, check_serve, kv_bytes_per_token, num_parameters
@@ -86,16 +87,29 @@ def test_doctor_preset(tmp_path: Path) -> None:
         "--gpu-memory-utilization 0.9 --port 8000\n"
     )
     assert "shows no GPU" in none.stderr
-    assert "24.0 GiB" in none.stderr
+    assert "shows no GPU, so one with 24 GiB is assumed" in none.stderr
+    assert "--max-model-len 79872 is what fits, of the model's max_position_embeddings 262,144" in none.stderr
     gpus = nvidia_smi(tmp_path, "NVIDIA A, 24564, 24100", "NVIDIA H, 81559, 81000", "shared, [N/A], [N/A]")
     found = lva("doctor", "--preset", "qwen3-4b-as-evaluated", env=gpus)
     assert "--max-model-len 262144" in found.stdout
     assert "NVIDIA H: 79.6 GiB" in found.stderr
+    assert "is the model's own limit (max_position_embeddings 262,144)" in found.stderr
     given = lva("doctor", "--preset", "qwen3-4b", "--gpu-memory-gib", "12", env=gpus)
     assert (given.returncode, given.stdout) == (2, "")
     assert "weights 7.5 GiB" in given.stderr
     assert "no such preset" in refusal("doctor", "--preset", "x")
-    assert "inf: not a size" in refusal("doctor", "--preset", "qwen3-4b", "--gpu-memory-gib", "inf")
+    for size in ("inf", "1e308"):
+        assert "not a size" in refusal("doctor", "--preset", "qwen3-4b", "--gpu-memory-gib", size)
+
+
+@pytest.mark.parametrize("script", ["sleep 9", "echo 'NVIDIA A, 9, 9'; exit 9", "printf '\\377'", None])
+def test_nvidia_smi_unusable(script: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if script is not None:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if script else str(tmp_path))
+    monkeypatch.setattr(vllm_serve, "NVIDIA_SMI_TIMEOUT_S", 0.3)
+    assert vllm_serve.largest_gpu() is None
 
 
 # --- lva doctor --team ----------------------------------------------------------------------------

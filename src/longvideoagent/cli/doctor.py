@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -22,7 +19,7 @@ from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import UsageError
 from longvideoagent.models.base import ModelOptions
 from longvideoagent.models.spec import BACKENDS
-from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, serve_command
+from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
 
 EXTRAS = {
     "asr": "speech to text for videos without subtitles",
@@ -42,6 +39,7 @@ EXTRAS = {
 ENVIRONMENT_VARIABLES = (ModelOptions().api_key_env, *(row.url_env for row in BACKENDS if row.url_env))
 DEFAULT_PORT = 8000
 """vLLM's own."""
+MAX_GPU_GIB = 100_000.0
 _SYMBOLS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
 
 
@@ -108,18 +106,9 @@ def _ocr() -> CheckResult:
 
 
 def _gpu() -> CheckResult:
-    nvidia_smi = shutil.which("nvidia-smi")
-    if nvidia_smi is None:
-        return CheckResult("absent", "GPU", "no NVIDIA driver; the offline team needs none")
-    done = subprocess.run(
-        [nvidia_smi, "--query-gpu=name,memory.total", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    names = "; ".join(line.strip() for line in done.stdout.splitlines() if line.strip())
-    if done.returncode or not names:
-        return CheckResult("absent", "GPU", "nvidia-smi finds none; the offline team needs none")
+    names = "; ".join(query_gpus("name,memory.total"))
+    if not names:
+        return CheckResult("absent", "GPU", "nvidia-smi shows none; the offline team needs none")
     return CheckResult("ok", "GPU", names)
 
 
@@ -157,7 +146,7 @@ def serving_command(preset: str, gpu_memory_gib: float | None = None) -> ServeCo
     if there is no such preset or the model does not fit."""
     if preset not in (*PRESETS, *CHECKPOINTS):
         raise UsageError(f"--preset {preset}: no such preset; there are {', '.join(PRESETS)}")
-    if gpu_memory_gib is not None and not math.isfinite(gpu_memory_gib):
+    if gpu_memory_gib is not None and not gpu_memory_gib <= MAX_GPU_GIB:
         raise UsageError(
             f"--gpu-memory-gib {gpu_memory_gib}: not a size; give the memory of the GPU in GiB, such as 24"
         )

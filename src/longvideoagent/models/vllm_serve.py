@@ -8,7 +8,6 @@ Both limits are computed here, before anything is downloaded.
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,6 +26,8 @@ ASSUMED_GPU_GIB = 24.0
 """The memory of a GPU if none is found and none is given."""
 LENGTH_STEP = 1024
 """Context lengths are rounded down to a multiple."""
+NVIDIA_SMI_TIMEOUT_S = 30.0
+"""A driver that hangs counts as one without a GPU."""
 MIN_MODEL_LEN = 8192
 """Tokens for a prompt with the subtitles of a clip, some observations and a reply."""
 
@@ -99,17 +100,22 @@ def serve_command(model: str, port: int, gpu: Gpu | None) -> ServeCommand:
     used = gpu or Gpu("an assumed GPU", ASSUMED_GPU_GIB, ASSUMED_GPU_GIB)
     utilization = _utilization(used)
     kv_gib = used.total_gib * utilization - shape.weight_bytes / GIB - OVERHEAD_GIB
-    fitting = math.floor(kv_gib * GIB / shape.kv_bytes_per_token) if kv_gib > 0 else 0
+    fitting = math.floor(max(0.0, kv_gib) * GIB / shape.kv_bytes_per_token)
     length = min(shape.max_positions, fitting // LENGTH_STEP * LENGTH_STEP)
     sizes = f"weights {shape.weight_bytes / GIB:.1f} GiB, other {OVERHEAD_GIB:.1f} GiB"
     memory = f"{used.name}: {used.total_gib:.1f} GiB, of which vLLM may use {utilization:.0%}"
     if length < MIN_MODEL_LEN:
-        room = f"{max(0, fitting):,} tokens of context fit, {MIN_MODEL_LEN:,} are needed"
+        room = f"{fitting:,} tokens of context fit, {MIN_MODEL_LEN:,} are needed"
         raise UsageError(f"{memory}; {sizes}: {room}; free memory on it, or give --gpu-memory-gib for another GPU")
     cache = f"key-value cache {length * shape.kv_bytes_per_token / GIB:.1f} GiB for {length:,} tokens"
-    notes = [f"{memory}; {sizes}, {cache}"]
+    limit = f"max_position_embeddings {shape.max_positions:,}"
+    origin = (
+        f"the model's own limit ({limit})" if length == shape.max_positions else f"what fits, of the model's {limit}"
+    )
+    notes = [f"{memory}; {sizes}, {cache}", f"--max-model-len {length} is {origin}"]
     if gpu is None:
-        notes.insert(0, "nvidia-smi shows no GPU; --gpu-memory-gib gives the memory of the one that will serve")
+        assumed = f"nvidia-smi shows no GPU, so one with {ASSUMED_GPU_GIB:.0f} GiB is assumed"
+        notes.insert(0, f"{assumed}; --gpu-memory-gib gives the memory of the one that will serve")
     arguments = {
         "max-model-len": length,
         "generation-config": "vllm",
@@ -126,14 +132,25 @@ def _utilization(gpu: Gpu) -> float:
     return min(MAX_UTILIZATION, math.floor(100 * gpu.free_gib / gpu.total_gib) / 100)
 
 
+def query_gpus(fields: str, unit: str = "") -> list[str]:
+    """Return a line of nvidia-smi for each GPU: its values of these fields; empty if it shows none, fails or hangs.
+
+    ``unit`` is empty or ``,nounits``.
+    """
+    command = ["nvidia-smi", f"--query-gpu={fields}", f"--format=csv,noheader{unit}"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SMI_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [] if done.returncode else [line.strip() for line in done.stdout.splitlines() if line.strip()]
+
+
 def largest_gpu() -> Gpu | None:
     """The GPU with the most memory, by nvidia-smi; None if it shows none."""
-    nvidia_smi = shutil.which("nvidia-smi")
-    if nvidia_smi is None:
-        return None
-    query = ["--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
-    done = subprocess.run([nvidia_smi, *query], capture_output=True, text=True, check=False)
-    gpus = [gpu for line in done.stdout.splitlines() if (gpu := _parse_gpu(line)) is not None]
+    lines = query_gpus("name,memory.total,memory.free", ",nounits")
+    gpus = [gpu for line in lines if (gpu := _parse_gpu(line)) is not None]
     return max(gpus, key=lambda gpu: gpu.total_gib, default=None)
 
 
