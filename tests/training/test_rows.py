@@ -65,8 +65,10 @@ def test_public_rows_become_samples(exported: Path, tmp_path: Path) -> None:
     ("row", "message"),
     [
         (public_row(vid_name="../s01e01"), "extra_info.vid_name: '../s01e01' is not the name of a clip"),
-        (public_row(vid_name="s01e01_seg09_clip_00"), "extra_info.vid_name: its video has no clip"),
-        (public_row(vid_name="s09e01_seg01_clip_00"), "no episode 's09e01'"),
+        (public_row(video_id="s01e01"), "extra_info.video_id: 's01e01' is not the name of a clip"),
+        (public_row(video_id=CLIPS[3]), f"extra_info.vid_name: {CLIPS[0]} is of another episode than video_id"),
+        (public_row(vid_name="s01e01_seg09_clip_00", video_id=None), "extra_info.vid_name: its video has no clip"),
+        (public_row(vid_name="s09e01_seg01_clip_00", video_id=None), "no episode 's09e01'"),
         (public_row(original_question=" "), "extra_info.original_question: not a text, or empty"),
         (public_row(original_question=["q"]), "extra_info.original_question: not a text, or empty"),
         (public_row() | {"reward_model": "a1"}, "'' is not one of its options"),

@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -23,7 +25,7 @@ from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
-from tests.fakes.public_rows import write_public_rows
+from tests.fakes.public_rows import public_row, write_public_rows
 from tests.fakes.release import CLIPS, question, write_frames, write_release
 from tests.fakes.tvqa import tvqa_record
 from tests.plugins.environment import SHARED
@@ -469,4 +471,21 @@ def test_public_rows_as_questions(tmp_path: Path) -> None:
     assert sample.question.options == ("A saw", "A kite", "A lantern", "A rope")
     assert (sample.gold.option_index, sample.gold.clip, sample.video) == (2, CLIPS[1], "s01e01")
     with pytest.raises(DataError, match="no split 'val'; there are train"):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (public_row(video_id=CLIPS[3]), f"record 1: extra_info.vid_name: {CLIPS[0]} is of another episode than"),
+        (public_row() | {"extra_info": {"x": 1}}, "record 1: extra_info: has no original_question"),
+        (public_row() | {"extra_info": None}, "record 1: extra_info: has no original_question"),
+        (public_row() | {"extra_info": {"qid": "1"}}, "rows of lva data export; ask the questions of the set"),
+    ],
+)
+def test_public_rows_invalid(row: dict[str, Any], message: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_val.json").unlink()
+    pq.write_table(pa.Table.from_pylist([row]), folder / "val.parquet")
+    with pytest.raises(DataError, match=message):
         open_dataset(folder)

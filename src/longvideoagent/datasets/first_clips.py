@@ -37,8 +37,7 @@ def open_first_clips(path: Path) -> FirstClips:
         info = record.values.get("extra_info")
         if is_public_row(record.values):
             row = read_public_row(record)
-            gold_clip = str(record.values["extra_info"].get("video_id"))
-            entries.append(PublicEntry(row.question.text, row.first_clip, gold_clip))
+            entries.append(PublicEntry(row.question.text, row.first_clip, row.clip))
         elif isinstance(info, dict) and isinstance(info.get("question"), str) and "clip" in info:
             entries.append(PublicEntry(info["question"], info["clip"], str(info["clip"])))
         else:

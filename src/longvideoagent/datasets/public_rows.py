@@ -28,8 +28,10 @@ class PublicRow(NamedTuple):
     question: Question
     gold_option: int
     video: str
-    """The episode of the clips."""
+    """The episode of both clips."""
     first_clip: str
+    clip: str
+    """The clip that the question is about."""
 
 
 def is_public_row(values: Mapping[str, Any]) -> bool:
@@ -38,14 +40,23 @@ def is_public_row(values: Mapping[str, Any]) -> bool:
     return isinstance(info, Mapping) and "original_question" in info
 
 
+def is_exported_row(values: Mapping[str, Any]) -> bool:
+    """Whether a row was written by ``lva data export``."""
+    info = values.get("extra_info")
+    return isinstance(info, Mapping) and info.get("qid") is not None
+
+
 def read_public_row(record: Record) -> PublicRow:
     """The question of a row. Its id is the clip that it is about and a digest, since the rows have none. Raises
     DataError, which names the record and the field, for a row that is not valid."""
+    if not is_public_row(record.values):
+        raise _invalid(record, "extra_info", "has no original_question")
     info = record.values["extra_info"]
     first_clip = info.get("vid_name")
-    clip = ClipName.parse(first_clip)
-    if clip is None:
-        raise _invalid(record, "extra_info.vid_name", f"{first_clip!r} is not the name of a clip")
+    clip = info.get("video_id") or first_clip
+    episode = _episode(record, "vid_name", first_clip)
+    if _episode(record, "video_id", clip) != episode:
+        raise _invalid(record, "extra_info.vid_name", f"{first_clip} is of another episode than video_id, {clip}")
     choices = info.get("choices")
     if not isinstance(choices, Mapping) or any(not isinstance(choices.get(name), str) for name in OPTION_NAMES):
         raise _invalid(record, "extra_info.choices", 'not the five texts "0" to "4"')
@@ -55,8 +66,15 @@ def read_public_row(record: Record) -> PublicRow:
     text = text.strip()
     options = tuple(choices[name] for name in OPTION_NAMES)
     digest = hashlib.sha256("\n".join([text, *options]).encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
-    question = Question(text, options, f"{info.get('video_id') or first_clip}-{digest}")
-    return PublicRow(question, _gold_option(record, options), clip.episode_name, str(first_clip))
+    question = Question(text, options, f"{clip}-{digest}")
+    return PublicRow(question, _gold_option(record, options), episode, first_clip, clip)
+
+
+def _episode(record: Record, field: str, label: object) -> str:
+    clip = ClipName.parse(label)
+    if clip is None:
+        raise _invalid(record, f"extra_info.{field}", f"{str(label)[:80]!r} is not the name of a clip")
+    return clip.episode_name
 
 
 def _gold_option(record: Record, options: tuple[str, ...]) -> int:

@@ -12,7 +12,7 @@ from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.read import LongTVQA, ReleaseFiles, assemble
 from longvideoagent.datasets.longtvqa.texts import read_texts
-from longvideoagent.datasets.public_rows import is_public_row, read_public_row
+from longvideoagent.datasets.public_rows import is_exported_row, read_public_row
 from longvideoagent.datasets.records import Problem, RecordFile, parquet_columns
 from longvideoagent.errors import DataError
 
@@ -35,14 +35,13 @@ def read_public_rows(folder: Path, split: str, options: DatasetOptions) -> LongT
         raise DataError(f"{folder}: no split {split!r}; there are {names}")
     questions = []
     for record in RecordFile.read_parquet(path).records():
-        if not is_public_row(record.values):
+        if is_exported_row(record.values):
             raise DataError(f"{path}: rows of lva data export; ask the questions of the set that they were made of")
         row = read_public_row(record)
         choices = {name: text for name, text in zip(OPTIONS, row.question.options, strict=True) if text}
         answer = OPTIONS[row.gold_option]
-        clip = record.values["extra_info"].get("video_id") or row.first_clip
         questions.append(
-            {"qid": row.question.id, "q": row.question.text, **choices, "answer": answer, "vid_name": clip}
+            {"qid": row.question.id, "q": row.question.text, **choices, "answer": answer, "vid_name": row.clip}
         )
     problems = list[Problem]()
     texts = read_texts(folder, "LongTVQA_plus", problems, options.subtitles)
