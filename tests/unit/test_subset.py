@@ -107,12 +107,20 @@ def test_ids_written_and_read(tmp_path: Path) -> None:
         write_ids(tmp_path / "other.txt", [Sample(Question("?", (), "a\nb"), Gold(0), "")], "")
 
 
+def test_ids_many_with_last_repeated(tmp_path: Path) -> None:
+    """In time that grows with the number of ids, and not with its square."""
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join([*map(str, range(300_000)), "299999"]))
+    with pytest.raises(DataError, match="has the id '299999' 2 times"):
+        read_ids(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has no question id"),
         ("# only a comment\n", "has no question id"),
-        ("what1\nwhat2\nwhat1\n", "has the id 'what1' twice"),
+        ("what1\nwhat2\nwhat1\n", "has the id 'what1' 2 times; leave it once"),
         ("what1\nx1\nx2\nx3\nx4\n", "no usable question has the id x1, x2, x3 and 1 more"),
         (None, "cannot be read as question ids"),
     ],

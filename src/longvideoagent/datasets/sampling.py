@@ -7,7 +7,7 @@ machine or the version of Python, and a sample of 100 questions is a part of the
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -103,9 +103,9 @@ def read_ids(path: Path) -> tuple[str, ...]:
     ids = [line for line in lines if line and not line.startswith(COMMENT)]
     if not ids:
         raise DataError(f"{path}: has no question id; give one a line, as lva data sample --out FILE.txt does")
-    if len(set(ids)) < len(ids):
-        twice = next(name for index, name in enumerate(ids) if name in ids[:index])
-        raise DataError(f"{path}: has the id {twice[:80]!r} twice; delete one")
+    ((most_common, count),) = Counter(ids).most_common(1)
+    if count > 1:
+        raise DataError(f"{path}: has the id {most_common[:80]!r} {count} times; leave it once")
     return tuple(ids)
 
 
