@@ -46,7 +46,7 @@ def test_preset_served_by_vllm(preset: str, gpu_gib: float) -> None:
     assert arguments.port == 8000
     fits = gpu_gib >= 24 or checkpoint == "qwen2.5-3b"
     assert (arguments.max_model_len >= (load_team_config(preset).master.max_context_tokens or 0)) == fits
-    assert any("counts on" in line for line in serve.notes) != fits
+    assert any("expects" in line for line in serve.notes) != fits
 
 
 @pytest.mark.parametrize(("gpu_gib", "tokens"), [(24, 79_872), (48, 237_568), (80, 262_144), (141, 262_144)])
@@ -143,19 +143,19 @@ def test_doctor_team(tmp_path: Path) -> None:
         done = lva("doctor", "--team", tmp_path / "team.toml")
     assert record["grounding"]["server"] is None
     master, vision = record["master"], record["vision"]
-    assert master["server"]["context_tokens"] == 32768
-    assert (master["server"]["stops"], master["server"]["reasoning"]) == (True, "")
+    assert master["server"]["max_context_tokens"] == 32768
+    assert (master["server"]["honors_stop"], master["server"]["reasoning"]) == (True, "")
     assert master["usd"] == pytest.approx((7 * 100 + 3 * 200) / 1e6)
     (remark,) = master["remarks"]
     assert "32,768" in remark
-    assert vision["server"]["takes_images"] is True
+    assert vision["server"]["accepts_images"] is True
     assert len(server.requests) == 4
     assert [request.get("stop") is None for request in server.requests].count(True) == 2
     assert done.returncode == 0
     assert "calls 1 server: at most 3 requests" in done.stderr
     table = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
     assert "32,768" in table["context"]
-    assert table["takes images"].split()[2:] == ["–", "–", "yes"]
+    assert table["accepts images"].split()[2:] == ["–", "–", "yes"]
     assert table["state"].split() == ["state", "works", "not", "called", "works"]
     assert "! master: its server has a context" in done.stdout
 
@@ -166,6 +166,8 @@ def test_doctor_team_dry_run() -> None:
     assert (done.returncode, done.stdout, server.requests) == (0, "", [])
     assert "at most 3 requests" in done.stderr
     assert "no price" in done.stderr
+    record = json.loads(lva("doctor", "--master", f"openai:m@{url}", "--dry-run", "--json").stdout)
+    assert (record["num_servers"], record["max_usage"]["calls"], record["usd"]) == (1, 1, None)
 
 
 def test_doctor_calls_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +196,7 @@ def test_doctor_calls_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_doctor_team_reasoning_and_stops(answer: Fault, reasoning: str, stops: bool | None, tmp_path: Path) -> None:
     with serving(answer) as (url, _):
         master = check(tmp_path, url, '[master]\nmodel = "openai:m@URL"')["master"]
-    assert (master["server"]["reasoning"], master["server"]["stops"]) == (reasoning, stops)
+    assert (master["server"]["reasoning"], master["server"]["honors_stop"]) == (reasoning, stops)
     assert any("reasoning = true" in remark for remark in master["remarks"]) == bool(reasoning)
     assert any("ignores stop" in remark for remark in master["remarks"]) == (stops is False)
 

@@ -110,17 +110,21 @@ async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
 
 def _remarks(agent: AgentConfig, server: ServerReport) -> tuple[str, ...]:
     """What the reply shows to be amiss, each with its fix."""
-    remarks = [server.cut] if server.cut else []
+    remarks = [server.truncation_warning] if server.truncation_warning else []
     if server.reasoning and not agent.reasoning:
-        remarks.append("it thinks; set reasoning = true, which gives it more reply tokens and no stop texts")
-    if server.stops is False:
+        remarks.append(
+            "its reply has reasoning; set reasoning = true, which gives it more reply tokens and no stop texts"
+        )
+    if server.honors_stop is False:
         remarks.append("it ignores stop texts: the text after an action costs tokens and is cut")
-    if server.takes_images is None and server.usage.images:
-        remarks.append(f"its server counts no tokens, so nothing proves that it saw the image; it said: {server.text}")
-    wanted, given = agent.max_context_tokens, server.context_tokens
+    if server.accepts_images is None and server.usage.images:
+        remarks.append(
+            f"its server counts no tokens, so nothing proves that it read the image; its reply: {server.text}"
+        )
+    wanted, given = agent.max_context_tokens, server.max_context_tokens
     if wanted is not None and given is not None and given < wanted:
         remarks.append(
-            f"its server has a context of {given:,} tokens, the team file counts on {wanted:,}; "
+            f"its server has a context of {given:,} tokens, the team file expects {wanted:,}; "
             "serve it with a longer one, or lower max_context_tokens"
         )
     remarks += [f"it refuses {name}, which is left out" for name in server.refused_fields]

@@ -156,5 +156,5 @@ def serving_command(preset: str, gpu_memory_gib: float | None = None) -> ServeCo
     serve = serve_command(agent.spec.name, port, gpu)
     if serve.max_model_len >= (agent.max_context_tokens or 0):
         return serve
-    shorter = f"{preset} counts on {agent.max_context_tokens:,} tokens of context; a longer prompt is subsampled"
+    shorter = f"{preset} expects {agent.max_context_tokens:,} tokens of context; a longer prompt is subsampled"
     return replace(serve, notes=(*serve.notes, shorter))

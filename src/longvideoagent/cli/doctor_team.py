@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -20,18 +21,24 @@ NOT_TRIED = "–"
 
 
 def check_team(team_config: TeamConfig, *, dry_run: bool, as_json: bool) -> bool:
-    """State the cost, call the servers unless it is a dry run, and print the reports. Returns False if an agent
-    cannot work."""
-    note(_forecast_line(forecast_probe(team_config)))
+    """State the cost, call the servers unless it is a dry run, and print the reports; as JSON, the cost if it is one.
+    Returns False if an agent cannot work."""
+    forecast = forecast_probe(team_config)
+    note(_forecast_line(forecast))
     if dry_run:
+        if as_json:
+            _print_json(asdict(forecast))
         return True
     reports = asyncio.run(probe_team(team_config))
     if as_json:
-        record = {report.agent: asdict(report) for report in reports}
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        _print_json({report.agent: asdict(report) for report in reports})
     else:
         _print_reports(reports)
     return not any(report.error for report in reports)
+
+
+def _print_json(record: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _forecast_line(forecast: ProbeForecast) -> str:
@@ -69,15 +76,15 @@ def _column(report: AgentReport) -> dict[str, str]:
     state = "fails" if report.error else "works" if server else "not called"
     cells = {"model": report.model.partition("@")[0], "server": report.server_url or NOT_TRIED, "state": state}
     if server is None:
-        names = ("context", "thinks", "stops at an action", "takes images", "tokens", "dollars", "seconds")
+        names = ("context", "reasoning", "honors stop", "accepts images", "tokens", "dollars", "seconds")
         return cells | dict.fromkeys(names, NOT_TRIED)
     is_text = not server.usage.images
-    stops = _yes_no(server.stops) if server.is_stop_sent else "not sent"
+    honors_stop = _yes_no(server.honors_stop) if server.is_stop_sent else "not sent"
     return cells | {
-        "context": f"{server.context_tokens:,}" if server.context_tokens else UNKNOWN,
-        "thinks": server.reasoning or "no",
-        "stops at an action": stops if is_text else NOT_TRIED,
-        "takes images": NOT_TRIED if is_text else _yes_no(server.takes_images),
+        "context": f"{server.max_context_tokens:,}" if server.max_context_tokens else UNKNOWN,
+        "reasoning": server.reasoning or "no",
+        "honors stop": honors_stop if is_text else NOT_TRIED,
+        "accepts images": NOT_TRIED if is_text else _yes_no(server.accepts_images),
         "tokens": f"{server.usage.tokens:,}",
         "dollars": "no price" if report.usd is None else f"{report.usd:.4f}",
         "seconds": f"{server.usage.seconds:.1f}",

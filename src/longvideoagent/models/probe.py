@@ -35,17 +35,17 @@ class ServerReport:
 
     text: str
     usage: Usage
-    context_tokens: int | None = None
+    max_context_tokens: int | None = None
     """The context length that the server gives in its list of models."""
     reasoning: str = ""
-    """Where its thoughts are: ``IN_FIELD``, ``IN_REPLY`` or ``HIDDEN``; empty if it shows none."""
+    """Where its reasoning is: ``IN_FIELD``, ``IN_REPLY`` or ``HIDDEN``; empty if it shows none."""
     is_stop_sent: bool = False
     """Whether stop texts were sent."""
-    stops: bool | None = None
+    honors_stop: bool | None = None
     """Whether the server ended the reply at a stop text."""
-    takes_images: bool | None = None
-    cut: str = ""
-    """The message for a reply that was cut inside a thought."""
+    accepts_images: bool | None = None
+    truncation_warning: str = ""
+    """The message for a reply that was cut inside its reasoning."""
     refused_fields: tuple[str, ...] = ()
     """Request fields that it refuses, and that are left out."""
 
@@ -81,10 +81,10 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
     return ServerReport(
         completion.text,
         usage,
-        _context_tokens(await model.list_models(), model.name),
+        _max_context_tokens(await model.list_models(), model.name),
         reasoning,
         is_stop_sent,
-        _stops(completion) if is_stop_sent else None,
+        _honors_stop(completion) if is_stop_sent else None,
         (model.images_verified or None) if with_image else None,
         cut_warning(model.name, settings, "its reasoning") if is_cut else "",
         tuple(model.refused_fields),
@@ -99,7 +99,7 @@ def sample_image() -> Jpeg:
 
 
 def _reasoning(completion: Completion, prefix: str) -> str:
-    """Where the thoughts of a reply are; empty if it shows none."""
+    """Where the reasoning of a reply is; empty if it shows none."""
     if completion.reasoning:
         return IN_FIELD
     if prefix or f"<{TEMPLATE_TAG}>" in completion.text or f"</{TEMPLATE_TAG}>" in completion.text:
@@ -113,7 +113,7 @@ def _after_thought(text: str, reasoning: str) -> str:
     return "" if reasoning == IN_REPLY and not closing else after.strip()
 
 
-def _stops(completion: Completion) -> bool | None:
+def _honors_stop(completion: Completion) -> bool | None:
     """Whether the reply to ``TEXT_PROMPT`` ended at its closing tag; None if it does not show that."""
     before, closing, after = completion.text.partition("</answer>")
     if closing:
@@ -121,7 +121,7 @@ def _stops(completion: Completion) -> bool | None:
     return True if "<answer>" in before and not completion.is_cut else None
 
 
-def _context_tokens(models: Sequence[Mapping[str, Any]], name: str) -> int | None:
+def _max_context_tokens(models: Sequence[Mapping[str, Any]], name: str) -> int | None:
     """The context length that a server lists for a model, or None."""
     for entry in models:
         if entry.get("id") == name:
