@@ -94,6 +94,11 @@ def test_data_sample_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
     text = (tmp_path / "first.txt").read_text()
     assert text == (tmp_path / "second.txt").read_text()
     assert re.match(r"# 3 of \d+: LongTVQA_plus val, seed 0, by kind, in proportion\n", text)
+    done = data_command(*arguments, "--count", "13", "--out", tmp_path / "third.txt")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "lva: --count 13: there are only 12 questions; all of them are drawn\n",
+    )
     done = data_command(*arguments, "--out", tmp_path / "first.txt")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 

@@ -40,6 +40,6 @@ def test_ids_changed_on_resume(release: Path, tmp_path: Path) -> None:
 
 def test_ids_unknown(release: Path, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("2\n777\n")
-    with pytest.raises(DataError, match="no usable question has the id 777; check the file"):
+    with pytest.raises(DataError, match="no usable question of split 'val' has the id 777; check the file"):
         run(eval_config(release, ids_file=tmp_path / "ids.txt"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

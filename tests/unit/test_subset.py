@@ -13,7 +13,14 @@ from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.longtvqa.subset import write_subset
-from longvideoagent.datasets.sampling import GroupBy, draw_samples, read_ids, select_samples, write_ids
+from longvideoagent.datasets.sampling import (
+    GroupBy,
+    describe_shortage,
+    draw_samples,
+    read_ids,
+    select_samples,
+    write_ids,
+)
 from longvideoagent.datasets.synthetic.episode import KINDS
 from longvideoagent.errors import DataError, UsageError
 from tests.fakes.release import CLIPS, TEXTS, write_frames, write_release
@@ -95,12 +102,19 @@ def test_sample_proportional() -> None:
     assert draw_samples([], 5, 0, GroupBy.KIND, proportional=True) == []
 
 
+def test_sample_shortage() -> None:
+    samples = made_samples({"what": 4, "who": 2})
+    assert describe_shortage(samples, 6, GroupBy.ALL) == describe_shortage(samples, 2, GroupBy.KIND) == ""
+    assert describe_shortage(samples, 7, GroupBy.ALL) == "--count 7: there are only 6 questions; all of them are drawn"
+    assert describe_shortage(samples, 3, GroupBy.KIND).startswith("--count 3: 1 of 2 groups by kind have fewer")
+
+
 def test_ids_written_and_read(tmp_path: Path) -> None:
     samples, path = made_samples({"what": 4}), tmp_path / "ids.txt"
     write_ids(path, samples[1:3], "2 of 4")
     assert path.read_text() == "# 2 of 4\nwhat1\nwhat2\n"
     path.write_text("what2\n\n# a comment\n what1 \n")
-    assert select_samples(samples, read_ids(path), path) == samples[1:3]
+    assert select_samples(samples, path, "val") == samples[1:3]
     with pytest.raises(UsageError, match="exists already"):
         write_ids(path, samples, "")
     with pytest.raises(UsageError, match="cannot be written as a line"):
@@ -121,7 +135,7 @@ def test_ids_many_with_last_repeated(tmp_path: Path) -> None:
         ("", "has no question id"),
         ("# only a comment\n", "has no question id"),
         ("what1\nwhat2\nwhat1\n", "has the id 'what1' 2 times; leave it once"),
-        ("what1\nx1\nx2\nx3\nx4\n", "no usable question has the id x1, x2, x3 and 1 more"),
+        ("what1\nx1\nx2\nx3\nx4\n", "no usable question of split 'val' has the id x1, x2, x3 and 1 more"),
         (None, "cannot be read as question ids"),
     ],
 )
@@ -130,4 +144,4 @@ def test_ids_invalid(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match=message):
-        select_samples(made_samples({"what": 4}), read_ids(path), path)
+        select_samples(made_samples({"what": 4}), path, "val")

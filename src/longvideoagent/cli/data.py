@@ -110,11 +110,11 @@ def sample(
     seed: Seed = 0,
 ) -> None:
     """Draw a random sample of a data set: a smaller set, or a file of question ids for lva eval --ids."""
-    from longvideoagent.cli.console import print_counts
+    from longvideoagent.cli.console import note, print_counts
     from longvideoagent.datasets.longtvqa.read import LongTVQA
     from longvideoagent.datasets.longtvqa.subset import write_subset
     from longvideoagent.datasets.registry import open_dataset
-    from longvideoagent.datasets.sampling import IDS_SUFFIX, GroupBy, draw_samples, write_ids
+    from longvideoagent.datasets.sampling import IDS_SUFFIX, GroupBy, describe_shortage, draw_samples, write_ids
 
     if group_by not in list(GroupBy):
         raise UsageError(f"--group-by {group_by}: unknown group; give {', '.join(GroupBy)}")
@@ -129,6 +129,8 @@ def sample(
     else:
         raise UsageError(f"--out {out}: only a set in the layout of LongTVQA can be written; give FILE.txt for its ids")
     print_counts({"questions": len(drawn), "of": len(data.samples)})
+    if shortage := describe_shortage(data.samples, count, GroupBy.ALL if proportional else GroupBy(group_by)):
+        note(shortage)
 
 
 @app.command()

@@ -50,6 +50,16 @@ def draw_samples(
     return [sample for sample in samples if sample.question.id in drawn]
 
 
+def describe_shortage(samples: Sequence[Sample], count: int, group_by: GroupBy) -> str:
+    """That groups have fewer than ``count`` samples, on one line; empty if all have as many."""
+    sizes = Counter(map(_GROUP_KEY[group_by], samples))
+    num_small = sum(size < count for size in sizes.values())
+    if group_by is GroupBy.ALL:
+        return f"--count {count}: there are only {len(samples)} questions; all of them are drawn" if num_small else ""
+    groups = f"{num_small} of {len(sizes)} groups by {group_by}"
+    return f"--count {count}: {groups} have fewer questions; all of theirs are drawn" if num_small else ""
+
+
 def _rank(question_id: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {question_id}".encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -109,9 +119,10 @@ def read_ids(path: Path) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def select_samples(samples: Sequence[Sample], ids: Sequence[str], path: Path) -> list[Sample]:
-    """The samples with these ids, in the order of the data set. Raises DataError, which names the file ``path`` and
-    some of the ids, for ids that the data set does not have."""
+def select_samples(samples: Sequence[Sample], path: Path, split: str) -> list[Sample]:
+    """The samples with the ids in a file, in the order of the data set. Raises DataError as ``read_ids``, and for ids
+    that ``split``, whose samples these are, does not have."""
+    ids = read_ids(path)
     wanted = set(ids)
     selected = [sample for sample in samples if sample.question.id in wanted]
     found = {sample.question.id for sample in selected}
@@ -119,5 +130,6 @@ def select_samples(samples: Sequence[Sample], ids: Sequence[str], path: Path) ->
     if unknown:
         names = ", ".join(name[:80] for name in unknown[:MAX_IDS_SHOWN])
         more = f" and {len(unknown) - MAX_IDS_SHOWN} more" if len(unknown) > MAX_IDS_SHOWN else ""
-        raise DataError(f"{path}: no usable question has the id {names}{more}; check the file, or give another --split")
+        problem = f"no usable question of split {split!r} has the id {names}{more}"
+        raise DataError(f"{path}: {problem}; check the file, or give another --split")
     return selected

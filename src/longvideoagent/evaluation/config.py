@@ -126,7 +126,7 @@ def load_samples(config: EvalConfig) -> EvalData:
     data = open_dataset(config.data, config.split, config.data_options)
     samples = list(data.samples)
     if config.ids_file is not None:
-        samples = select_samples(samples, read_ids(config.ids_file), config.ids_file)
+        samples = select_samples(samples, config.ids_file, config.split)
     samples = samples[: config.limit]
     if not samples:
         raise DataError(f"{config.data}: no question of split {config.split!r} can be used; see lva data check")
