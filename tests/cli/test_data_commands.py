@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from longvideoagent.datasets.sampling import read_ids
 from tests.fakes.release import question, write_release
 from tests.plugins.cli import LVA, Completed, lva
 
@@ -101,6 +102,18 @@ def test_data_sample_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
     )
     done = data_command(*arguments, "--out", tmp_path / "first.txt")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_data_ground_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
+    ids, clips = tmp_path / "ids.txt", tmp_path / "c.json"
+    assert data_command("sample", synthetic_dataset, "--count", "3", "--out", ids).returncode == 0
+    ground = ("ground", synthetic_dataset, "--ids", ids, "--out", clips)
+    done = data_command(*ground)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{ids}: no usable question of split 'train' has the id " in done.stderr
+    done = data_command(*ground, "--split", "val")
+    assert (done.returncode, done.stdout.split()[:4]) == (0, ["questions", "3", "grounded", "3"]), done.stderr
+    assert {key.split()[0] for key in json.loads(clips.read_text())["clips"]} == set(read_ids(ids))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
+    Ids,
     Layout,
     MaxReplyTokens,
     MaxRounds,
@@ -140,6 +141,7 @@ def ground(
     split: Split = "train",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
+    ids: Ids = None,
     team: Annotated[str, typer.Option(help="The team to ask: offline, a preset, or FILE.toml.")] = "offline",
     grounding: Annotated[str | None, typer.Option(help="Another grounding model, such as openai:NAME@URL.")] = None,
     max_reply_tokens: MaxReplyTokens = None,
@@ -151,10 +153,13 @@ def ground(
     from longvideoagent.cli.console import note, print_counts, progress_bar, show_warnings
     from longvideoagent.datasets.first_clips import ground_dataset, is_pending
     from longvideoagent.datasets.registry import open_dataset
+    from longvideoagent.datasets.sampling import select_dataset
     from longvideoagent.index.first_clips import FirstClips
 
     data = open_dataset(folder, split, data_options(data_set, subtitles))
     _note_problems(data)
+    if ids is not None:
+        data = select_dataset(data, ids, split)
     team_config = load_team_config(team).with_models(grounding=grounding).with_reply_limit(max_reply_tokens)
     first_clips = FirstClips(out, team_config.grounding.model)
     show_warnings()

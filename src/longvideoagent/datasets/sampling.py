@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
+from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.errors import DataError, UsageError
@@ -133,3 +135,8 @@ def select_samples(samples: Sequence[Sample], path: Path, split: str) -> list[Sa
         problem = f"no usable question of split {split!r} has the id {names}{more}"
         raise DataError(f"{path}: {problem}; check the file, or give another --split")
     return selected
+
+
+def select_dataset(data: Dataset, path: Path, split: str) -> Dataset:
+    """The data set with the samples of ``select_samples`` only."""
+    return replace(data, samples=select_samples(data.samples, path, split))  # type: ignore[type-var]  # all are dataclasses
