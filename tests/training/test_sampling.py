@@ -93,6 +93,14 @@ def test_vllm_stop_inside_thought_continues(tokenizer: Any, fake_vllm: Any) -> N
     assert isinstance(rest[0], fake_vllm.SamplingParams)
 
 
+def test_vllm_action_anywhere_ends_reply(tokenizer: Any, fake_vllm: Any) -> None:  # noqa: ARG001
+    from longvideoagent.training.sampling import VLLMSampler
+
+    engine = FakeEngine(tokenizer, [["<think>not <answer>a0</answer>, or"]])
+    (reply,) = VLLMSampler(engine, tokenizer, actions_anywhere=True)([tokenizer("one")["input_ids"]], [90])
+    assert tokenizer.decode(reply.ids) == "<think>not <answer>a0</answer>"
+
+
 def test_vllm_reply_ends_at_first_action(tokenizer: Any, fake_vllm: Any) -> None:  # noqa: ARG001
     from longvideoagent.training.sampling import VLLMSampler
 

@@ -184,6 +184,10 @@ def test_vllm_stops_at_action(fake_vllm: Any, random_model: Path) -> None:
     assert reply.text.startswith("<think><answer>a0</answer></think><answer>a1</answer>")
     assert "much more" not in reply.text
     assert len(engine().aborted) == 1
+    settings = CallSettings(0.0, 80, stop_at_action=True, actions_anywhere=True)
+    (reply,) = replies(VLLMModel(str(random_model)), USER, settings=settings)
+    assert reply.text.startswith("<think><answer>a0</answer>")
+    assert "<answer>a1</answer>" not in reply.text
 
 
 def test_vllm_context_overflow(fake_vllm: Any, random_model: Path) -> None:  # noqa: ARG001

@@ -75,6 +75,7 @@ def test_parse_unclosed_thought_that_ends_with_action() -> None:
     assert isinstance(parse(reply, is_truncated=True).action, Invalid)
     assert parse("<think>elsewhere <request_grounding/>").action == Relocate("")
     assert not has_action("<think>maybe <answer>a1</answer>")  # it may go on
+    assert has_action("<think>maybe <answer>a1</answer>", anywhere=True)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,9 @@ def test_parse_anywhere(reply: str, action: Action, text: str | None) -> None:
 
 
 def test_parse_anywhere_without_action() -> None:
+    assert parse("<think>none", anywhere=True).action == Invalid("the reply holds no complete action")
+    assert parse("none", anywhere=True).action == Invalid("the reply holds no complete action")
+    assert parse("none").action == Invalid("the reply holds no complete action outside its reasoning")
     assert isinstance(parse("</search> <search>", anywhere=True).action, Invalid)
     assert isinstance(parse("<search>" * 200_000, anywhere=True).action, Invalid)
 

@@ -120,7 +120,6 @@ def _model_master(
         team_config.look_tag,
         team_config.call_settings("master"),
         on_text,
-        actions_anywhere=team_config.actions_anywhere,
     )
 
 

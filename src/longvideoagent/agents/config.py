@@ -122,6 +122,7 @@ class AgentConfig(BaseModel):
             top_p=self.top_p,
             top_k=self.top_k,
             repetition_penalty=self.repetition_penalty,
+            actions_anywhere=default.actions_anywhere,
         )
 
 
@@ -174,7 +175,7 @@ class TeamConfig(PromptConfig):
             default = replace(default, max_tokens=RAW_REPLY_TOKENS)
         if name == "master" and self.actions_anywhere:
             # The reply must be whole: an action of another kind that follows the first may have precedence.
-            default = replace(default, stop_at_action=False)
+            default = replace(default, stop_at_action=False, actions_anywhere=True)
         if agent.stop_at_action is not None:
             default = replace(default, stop_at_action=agent.stop_at_action)
         return agent.settings(default)

@@ -29,8 +29,6 @@ class ModelMaster:
     settings: CallSettings = MASTER_SETTINGS
     on_text: TextCallback | None = None
     """Called with each reply as it grows."""
-    actions_anywhere: bool = False
-    """See ``core.types.Reply``."""
 
     async def reply(self, trace: Trace) -> Reply:
         """Return the model's next reply. Raises ModelError if the model does not answer."""
@@ -40,4 +38,4 @@ class ModelMaster:
             return await self.model.complete(chat, self.settings, self.on_text)
 
         reply = await complete_within_context("master", complete)
-        return replace(reply, actions_anywhere=True) if self.actions_anywhere else reply
+        return replace(reply, actions_anywhere=True) if self.settings.actions_anywhere else reply

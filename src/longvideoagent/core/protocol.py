@@ -116,8 +116,12 @@ def parse(reply: str, reasoning: str = "", *, is_truncated: bool = False, anywhe
         reasoning: What a server returned in a field of its own; it comes before the reply.
         is_truncated: Whether a limit or a stop text ended the reply. An action in a thought that is still open
             then does not count.
-        anywhere: The rule of the public code: an action counts wherever it is, also inside reasoning. A look has
-            precedence over a relocation, and that over an answer.
+        anywhere: The rule of the public code: an action counts wherever it is, also inside reasoning, closed or not.
+            A look has precedence over a relocation, and that over an answer. Rules 1 to 4 then only find what that
+            rule does not: actions in other spellings of their tags.
+
+    Returns:
+        The thought, the action and the text up to its end; with ``anywhere``, the thought is all before the action.
     """
     if anywhere and (match := _action_anywhere(reply)):
         return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
@@ -129,11 +133,10 @@ def parse(reply: str, reasoning: str = "", *, is_truncated: bool = False, anywhe
             return ParsedReply(thought, found.action, reply[: found.end])
     if split.open_tag and not is_truncated and (match := _final_action(reply, split.thoughts[-1])):
         return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
-    reason = (
-        f"the reasoning tag <{split.open_tag}> was never closed"
-        if split.open_tag
-        else "the reply holds no complete action outside its reasoning"
-    )
+    reason = "the reply holds no complete action"
+    if not anywhere:
+        is_open = f"the reasoning tag <{split.open_tag}> was never closed"
+        reason = is_open if split.open_tag else f"{reason} outside its reasoning"
     return ParsedReply(_join(reasoning, *_thought(reply, split)), Invalid(reason), reply)
 
 
@@ -222,9 +225,12 @@ def _complete_tag(tag: str, reply: str) -> _ActionMatch | None:
     return _ActionMatch(action_of(tag, text), start, end + len(tag) + 3)
 
 
-def has_action(reply: str) -> bool:
-    """Whether the reply, as far as it goes, holds a complete action, so that nothing after it matters."""
-    return not isinstance(parse(reply, is_truncated=True).action, Invalid)
+def has_action(reply: str, *, anywhere: bool = False) -> bool:
+    """Whether the reply, as far as it goes, holds a complete action, so that it may end there.
+
+    ``anywhere`` is as in ``parse``.
+    """
+    return not isinstance(parse(reply, is_truncated=True, anywhere=anywhere).action, Invalid)
 
 
 def _last_action_tag(reply: str) -> re.Match[str] | None:

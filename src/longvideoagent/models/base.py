@@ -40,6 +40,8 @@ class CallSettings:
     """How many of the likeliest tokens to sample from; -1 is all. None: the model's or server's own default."""
     repetition_penalty: float | None = None
     """Penalty of tokens that have occurred; 1 is none. None: the model's or server's own default."""
+    actions_anywhere: bool = False
+    """Whether an action inside reasoning counts, too (``core.types.Reply``)."""
 
     @property
     def sampling(self) -> dict[str, float | int]:

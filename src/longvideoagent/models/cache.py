@@ -76,6 +76,7 @@ def _parse_reply(stored: str) -> Reply | None:
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
     """A digest of everything that decides a reply. Images count by their bytes."""
     settings_fields = asdict(settings)
+    del settings_fields["actions_anywhere"]  # how a reply is read; no server gets it
     settings_fields["schema"] = settings_fields.pop("json_schema")  # its earlier name: stored keys hold it
     for name in SAMPLING_FIELDS:  # keys that were stored before these fields existed stay valid
         if settings_fields[name] is None:

@@ -230,4 +230,6 @@ class _StopAtReplyEnd:
             request.text = self._tokenizer.decode(new_ids, skip_special_tokens=True)
         if request.on_text is not None and (is_update or is_over):
             request.on_text(request.prefix + request.text)
-        return is_over or (may_act and has_action(request.prefix + request.text))
+        if is_over or not may_act:
+            return is_over
+        return has_action(request.prefix + request.text, anywhere=request.settings.actions_anywhere)

@@ -70,7 +70,8 @@ class VLLMModel:
                     new_text = completion.text[old_length:]
                     if on_text is not None:
                         on_text(prefix + completion.text)
-                    if settings.stop_at_action and ">" in new_text and has_action(prefix + completion.text):
+                    may_act = settings.stop_at_action and ">" in new_text
+                    if may_act and has_action(prefix + completion.text, anywhere=settings.actions_anywhere):
                         break
         except (RuntimeError, ValueError, TypeError, EngineDeadError, EngineGenerateError) as error:
             raise self._model_error(error) from error

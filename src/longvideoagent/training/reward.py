@@ -92,5 +92,5 @@ def overlong_penalty(length: int, limit: int, margin: float) -> float:
 def is_single_action(round_: Round) -> bool:
     """Whether the reply is one well-formed action with no other after it."""
     return not isinstance(round_.action, Invalid) and not has_action(
-        round_.reply.text.removeprefix(round_.context_text)
+        round_.reply.text.removeprefix(round_.context_text), anywhere=round_.reply.actions_anywhere
     )

@@ -25,7 +25,8 @@ class TransformersSampler:
     """Samples from the model's full distribution at a temperature (no top-k, top-p or penalties), so that the
     log-probabilities are those of the distribution that was sampled."""
 
-    def __init__(self, model: Any, tokenizer: Any, temperature: float = 1.0) -> None:
+    def __init__(self, model: Any, tokenizer: Any, temperature: float = 1.0, *, actions_anywhere: bool = False) -> None:
+        self._actions_anywhere = actions_anywhere
         self._model = model
         self._tokenizer = tokenizer
         self._temperature = temperature
@@ -38,7 +39,8 @@ class TransformersSampler:
         input_ids = [[pad] * (width - len(ids)) + ids for ids in contexts]  # padded on the left
         attention_mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in contexts]
         device = self._model.device
-        replies = [ReplyBuffer(self._tokenizer, *row) for row in zip(contexts, max_tokens, strict=True)]
+        rows = zip(contexts, max_tokens, strict=True)
+        replies = [ReplyBuffer(self._tokenizer, *row, anywhere=self._actions_anywhere) for row in rows]
         recorder = _LogprobRecorder(replies, self._temperature)
         config = GenerationConfig(
             do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=max(max_tokens), pad_token_id=pad
@@ -107,14 +109,18 @@ class VLLMSampler:
     """Samples with the vLLM of TRL's trainer (``vllm.LLM``, 0.11 and later), which stops at an action's closing tag. If
     that tag was inside a thought, the reply is not over and the engine is called again."""
 
-    def __init__(self, engine: Any, tokenizer: Any, temperature: float = 1.0) -> None:
+    def __init__(
+        self, engine: Any, tokenizer: Any, temperature: float = 1.0, *, actions_anywhere: bool = False
+    ) -> None:
+        self._actions_anywhere = actions_anywhere
         self._engine = engine
         self._tokenizer = tokenizer
         self._temperature = temperature
 
     def __call__(self, contexts: Sequence[list[int]], max_tokens: Sequence[int]) -> list[SampledTokens]:
         """See ``rollouts.SampleBatchFn``."""
-        replies = [ReplyBuffer(self._tokenizer, *row) for row in zip(contexts, max_tokens, strict=True)]
+        rows = zip(contexts, max_tokens, strict=True)
+        replies = [ReplyBuffer(self._tokenizer, *row, anywhere=self._actions_anywhere) for row in rows]
         while unfinished := [row for row, reply in enumerate(replies) if not reply.is_done]:
             prompts = [contexts[row] + replies[row].ids for row in unfinished]
             outputs = self._generate(prompts, [replies[row].tokens_left for row in unfinished])

@@ -12,11 +12,12 @@ TAIL_TOKENS = 16
 
 
 class ReplyEndDetector:
-    """Detects the end of the reply to a context: an end of turn (or another special token), or the first action outside
-    reasoning. ``tokenizer`` is one of transformers."""
+    """Detects the end of the reply to a context: an end of turn (or another special token), or the first action that
+    counts (``anywhere`` as in ``core.protocol.parse``). ``tokenizer`` is one of transformers."""
 
-    def __init__(self, tokenizer: Any, context: Sequence[int]) -> None:
+    def __init__(self, tokenizer: Any, context: Sequence[int], *, anywhere: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._anywhere = anywhere
         self._special_ids = frozenset(tokenizer.all_special_ids)
         self._reasoning_prefix = reasoning_prefix(tokenizer.decode(context[-TAIL_TOKENS:]))
 
@@ -26,19 +27,20 @@ class ReplyEndDetector:
             return True
         if ">" not in self._tokenizer.decode([ids[-1]]):  # every action ends with one; parsing each prefix is slow
             return False
-        return has_action(self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True))
+        reply = self._reasoning_prefix + self._tokenizer.decode(ids, skip_special_tokens=True)
+        return has_action(reply, anywhere=self._anywhere)
 
 
 class ReplyBuffer:
     """A reply while it is sampled, in pieces of any length: up to its end, or to ``max_tokens``."""
 
-    def __init__(self, tokenizer: Any, context: Sequence[int], max_tokens: int) -> None:
+    def __init__(self, tokenizer: Any, context: Sequence[int], max_tokens: int, *, anywhere: bool = False) -> None:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.is_done = False
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
-        self._detector = ReplyEndDetector(tokenizer, context)
+        self._detector = ReplyEndDetector(tokenizer, context, anywhere=anywhere)
 
     @property
     def tokens_left(self) -> int:

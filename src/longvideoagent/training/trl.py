@@ -109,17 +109,19 @@ class MasterRollouts:
         """Rollouts of the tasks with the trainer's model as it is now."""
         from trl.models import unwrap_model_for_generation
 
+        tokenizer, anywhere = self.master_format.tokenizer, self.master_format.prompt_format.actions_anywhere
         if trainer.use_vllm:
             if trainer.state.global_step != trainer._last_loaded_step:
                 trainer.vllm_generation.sync_weights()
                 trainer._last_loaded_step = trainer.state.global_step
             engine = trainer.vllm_generation.llm
-            return self._run_with(VLLMSampler(engine, self.master_format.tokenizer, temperature), tasks)
+            return self._run_with(VLLMSampler(engine, tokenizer, temperature, actions_anywhere=anywhere), tasks)
         was_training = trainer.model.training
         try:
             with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
                 model.eval()
-                return self._run_with(TransformersSampler(model, self.master_format.tokenizer, temperature), tasks)
+                sampler = TransformersSampler(model, tokenizer, temperature, actions_anywhere=anywhere)
+                return self._run_with(sampler, tasks)
         finally:
             trainer.model.train(was_training)
 

@@ -86,6 +86,8 @@ class VerlSampler:
     request_id: str
     """Of the rollout, so that all its requests go to the server that has cached its prefix."""
     priority: int = 0
+    actions_anywhere: bool = False
+    """See ``core.types.Reply``."""
     seconds: float = 0.0
     num_preempted: int = -1
     """As verl counts it: -1 if no server reports it."""
@@ -95,7 +97,7 @@ class VerlSampler:
     async def __call__(self, context: list[int], max_tokens: int) -> SampledTokens:
         """Sample up to the end of the first action, of the turn, or to ``max_tokens``. A server that stopped at a
         closing tag inside a thought is called again."""
-        reply = ReplyBuffer(self.tokenizer, context, max_tokens)
+        reply = ReplyBuffer(self.tokenizer, context, max_tokens, anywhere=self.actions_anywhere)
         while not reply.is_done:
             output = await self._generate(context + reply.ids, reply.tokens_left)
             logprobs = output.log_probs or ([] if self.params.get("logprobs") else [0.0] * len(output.token_ids))
@@ -132,7 +134,7 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
         self._check(master_format)
         record = Record(row, UNKNOWN_ROW, RecordFile(context.config.rows, "", rows=()))
         sample = read_training_sample(record, context.open_video, context.config.settings)
-        sampler = self._sampler(sampling_params, int(row.get("priority", 0)))
+        sampler = self._sampler(sampling_params, int(row.get("priority", 0)), context.prompt_format.actions_anywhere)
         result = await run_rollout(sample.task, context.team, sampler, master_format)
         return self._output(result, sample, context.weights, sampler, int(row.get("global_steps", 0)))
 
@@ -152,10 +154,11 @@ class MasterLoop(AgentLoopBase):  # type: ignore[misc]
                 fix = f"set data.max_{name}_length={own}"
                 raise UsageError(f"limits.max_{name}_tokens {own} is more than verl's {given}; {fix}")
 
-    def _sampler(self, sampling_params: Mapping[str, Any], priority: int) -> VerlSampler:
+    def _sampler(self, sampling_params: Mapping[str, Any], priority: int, anywhere: bool) -> VerlSampler:
         stop = {"stop": list(ACTION_ENDS)} if self.rollout_config.name == ENGINE_WITH_STOP_TEXTS else {}
         request_id = f"det-{priority}" if self.rollout_config.get("full_determinism") else uuid4().hex
-        return VerlSampler(self.server_manager, self.tokenizer, {**sampling_params, **stop}, request_id, priority)
+        params = {**sampling_params, **stop}
+        return VerlSampler(self.server_manager, self.tokenizer, params, request_id, priority, anywhere)
 
     def _output(
         self, result: RolloutResult, sample: TrainingSample, weights: RewardWeights, sampler: VerlSampler, step: int
