@@ -77,7 +77,10 @@ def test_export_clip_is_gone(grounded: tuple[LongTVQA, FirstClips], tmp_path: Pa
     cache = FirstClips(tmp_path / "cache.json")
     for sample in data.samples:
         cache.put(sample.question, "s09e09_seg01_clip_00")
-    with pytest.raises(DataError, match="24 of 24 questions have no clip yet; run lva data ground again"):
+    with pytest.raises(
+        DataError,
+        match=r"24 of 24 questions have no clip yet; is it of another set or split\? run lva data ground again",
+    ):
         export_dataset(data, cache, tmp_path / "out", ExportConfig())
     message = r"cache\.json: the video of question s01e0[12]-0 has no clip s09e09_seg01_clip_00; move"
     with pytest.raises(DataError, match=message):

@@ -25,6 +25,7 @@ from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.public_rows import write_public_rows
 from tests.fakes.release import CLIPS, question, write_release
+from tests.plugins.cli import refusal
 from tests.plugins.datasets import RecordingDataset
 from tests.plugins.runs import eval_config, lines, run
 
@@ -97,7 +98,17 @@ def test_ground_unknown_label_pending(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"version": 2}', '{"version": 0, "clips": {}}', '{"format": 1, "clips": 7}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "3",
+        pytest.param("[" * 100_000, id="deep"),
+        '{"version": 2}',
+        '{"version": 0, "clips": {}}',
+        '{"format": 1, "clips": 7}',
+    ],
 )
 def test_first_clips_file_invalid(text: str, tmp_path: Path) -> None:
     (tmp_path / "cache.json").write_text(text)
@@ -171,8 +182,46 @@ def test_public_cache(release: Path, tmp_path: Path) -> None:
     path.write_text(json.dumps({"1": public_entry(77, CLIPS[0])}))
     with pytest.raises(DataError, match=r"has a clip for 0 of 12 questions; is it of another set or split\?"):
         run(eval_config(release, first_clip=f"file={path}"), tmp_path / "other")
-    with pytest.raises(DataError, match=r"12 of 12 questions have no clip yet; is the file of this set\?"):
+    with pytest.raises(DataError, match=r"12 of 12 questions have no clip yet; is it of another set or split\?"):
         export_dataset(data, open_first_clips(path), tmp_path / "rl", ExportConfig())
+
+
+def test_public_cache_written_by_hand(release: Path, tmp_path: Path) -> None:
+    path, data = tmp_path / "cache.json", read_longtvqa(release)
+    text = data.samples[0].question.text
+    for entry, label in (
+        ({"question": text, "clip": CLIPS[2], "status": "ok"}, CLIPS[2]),
+        ({"question": text, "clip": CLIPS[2], "status": "success"}, CLIPS[2]),
+        ({"question": text, "clip": CLIPS[2]}, CLIPS[2]),
+        ({"question": text, "clip": None, "status": "empty_clip"}, None),
+    ):
+        path.write_text(json.dumps({"0": entry}), encoding="utf-8-sig")  # as Notepad writes it
+        assert open_first_clips(path).find(data.samples[0].question, data.timeline("s01e01")) == label
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"0": {"question": "Who ?", "vid_name": CLIPS[0], "status": "ok"}},
+            "entry '0' has no clip; a public cache is",
+        ),
+        ({"0": {"clip": CLIPS[0], "status": "ok"}}, "entry '0' has no question; a public cache is"),
+        ({"0": {"question": ["Who ?"], "clip": CLIPS[0]}}, "entry '0' is not an object with a question as text"),
+        ([{"question": "Who ?", "clip": ""}, "Who ?"], "entry '1' is not an object with a question as text"),
+        ({"7": {"question": "Who ?", "clip": "", "status": "error"}}, "grounding failed for all of its 1 questions"),
+        ({"0": {"question": "Of another set ?", "clip": CLIPS[0], "status": "ok"}}, "is it of another set or split?"),
+    ],
+)
+def test_public_cache_refused_on_one_line(content: object, message: str, release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    path.write_text(json.dumps(content))
+    export = refusal("data", "export", release, "--split", "val", "--first-clips", path, "--out", tmp_path / "rows")
+    eval_ = refusal("eval", release, "--first-clip", f"file={path}", "--run", tmp_path / "run")
+    for line in (export, eval_):
+        assert f"{path}: " in line
+        assert message in line
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir() and each != release) == []
 
 
 def test_first_clips_of_rows(release: Path, tmp_path: Path) -> None:

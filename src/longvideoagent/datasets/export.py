@@ -57,8 +57,11 @@ def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: Ex
     grounded = [sample for sample in data.samples if not is_pending(first_clips, sample, data)]
     missing = len(data.samples) - len(grounded)
     if missing and not (grounded and config.skip_missing):
-        locate = "is the file of this set?" if first_clips.is_public else "run lva data ground again with this --split,"
-        fix = f"{locate} or leave them out with --skip-missing"
+        locate = "name a file of lva data ground" if first_clips.is_public else "run lva data ground again"
+        locate += " with this --split"
+        fix = f"{locate}, or leave them out with --skip-missing"
+        if not grounded:
+            fix = f"is it of another set or split? {locate}"
         raise DataError(f"{first_clips.path}: {missing} of {len(data.samples)} questions have no clip yet; {fix}")
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -23,6 +23,11 @@ VERSION = 2
 """Of the file. ``_MIGRATIONS`` lead from the oldest version to it."""
 
 
+_FAILED = "error"
+_WITHOUT_CLIP = (None, "", "ok", "empty_clip")
+"""``status`` in a cache of the public code: no reply, and replies that may name no clip."""
+
+
 class PublicEntry(NamedTuple):
     """A clip in a cache of the public code."""
 
@@ -120,25 +125,16 @@ def _group_by_text(entries: Iterable[PublicEntry]) -> dict[str, list[PublicEntry
     return groups
 
 
-def _public_entries(content: object) -> list[PublicEntry]:
-    """The entries of a cache of the public code, without those that failed; none for any other content."""
-    entries = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
-    return [
-        PublicEntry(entry["question"], str(entry.get("clip") or "").strip(" \n<>") or None, str(entry.get("vid_name")))
-        for entry in entries
-        if isinstance(entry, dict) and isinstance(entry.get("question"), str) and "clip" in entry
-        if entry.get("status") in (None, "", "ok", "empty_clip")
-    ]
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a file of first clips ({error}); name another file") from error
-    if entries := _public_entries(content):
-        return {"public": entries}
-    version = content.get("version", content.get("format")) if isinstance(content, dict) else None
+    if not content or not isinstance(content, dict | list):
+        raise DataError(f"{path}: not a file of first clips; move it away or name another file")
+    if isinstance(content, list) or not content.keys() & {"version", "format", "clips"}:
+        return {"public": _public_entries(path, content)}
+    version = content.get("version", content.get("format"))
     if not isinstance(version, int) or version < 1 or not isinstance(content.get("clips"), dict):
         raise DataError(f"{path}: not a file of first clips; move it away or name another file")
     if version > VERSION:
@@ -146,6 +142,24 @@ def _read(path: Path) -> dict[str, Any]:
     for migrate in _MIGRATIONS[version - 1 :]:
         content = migrate(content)
     return dict(content)
+
+
+def _public_entries(path: Path, content: dict[str, Any] | list[Any]) -> list[PublicEntry]:
+    """The entries of a cache of the public code, without those that failed. Raises DataError for an entry of another
+    form, and if all have failed."""
+    entries = []
+    for name, entry in content.items() if isinstance(content, dict) else enumerate(content):
+        missing = [field for field in ("question", "clip") if field not in entry] if isinstance(entry, dict) else []
+        if not isinstance(entry, dict) or missing or not isinstance(entry["question"], str):
+            problem = f"has no {missing[0]}" if missing else "is not an object with a question as text"
+            fields = "a public cache is {number: {question, clip, status}}"
+            raise DataError(f"{path}: not a file of first clips: entry {str(name)[:40]!r} {problem}; {fields}")
+        label, status = str(entry["clip"] or "").strip(" \n<>"), entry.get("status")
+        if status != _FAILED and (label or status in _WITHOUT_CLIP):
+            entries.append(PublicEntry(entry["question"], label or None, str(entry.get("vid_name"))))
+    if not entries:
+        raise DataError(f"{path}: grounding failed for all of its {len(content)} questions; name another file")
+    return entries
 
 
 # --- migrations: each takes the content of version n and returns that of version n + 1 -------------
