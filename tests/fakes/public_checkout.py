@@ -46,6 +46,9 @@ class Loop:
 Puzzle: {question_data.get("q", "")}
 a0: {question_data.get("a0", "")}
 a1: {question_data.get("a1", "")}
+a2: {question_data.get("a2", "")}
+a3: {question_data.get("a3", "")}
+a4: {question_data.get("a4", "")}
 Lines: {sub_block}
 
 Not {current_vid}. Reply with <clip>clip_label</clip>.
@@ -149,6 +152,10 @@ def re_analyze_single_question_api(question_data, sub_block, vid, attempt_round)
     prompt_content = f"""
 Puzzle: {question_data['q']}
 a0: {question_data.get('a0', '')}
+a1: {question_data.get('a1', '')}
+a2: {question_data.get('a2', '')}
+a3: {question_data.get('a3', '')}
+a4: {question_data.get('a4', '')}
 Lines: {sub_block}
 {vid} was wrong; name another <clip>clip_label</clip>.
 """
@@ -159,6 +166,10 @@ def analyze_single_question_api(question_data, sub_block, attempt_round):
     prompt_content = f"""
 Puzzle: {question_data['q']}
 a0: {question_data.get('a0', '')}
+a1: {question_data.get('a1', '')}
+a2: {question_data.get('a2', '')}
+a3: {question_data.get('a3', '')}
+a4: {question_data.get('a4', '')}
 Lines: {sub_block}
 Name the <clip>clip_label</clip>.
 """

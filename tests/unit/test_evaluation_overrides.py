@@ -13,7 +13,7 @@ import pytest
 from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
-from longvideoagent.agents.prompts import default_layout
+from longvideoagent.agents.prompts import default_layout, parse_layout
 from longvideoagent.core.actions import Look
 from longvideoagent.core.context import render_observation
 from longvideoagent.core.rollout import Rollout, VisionRequest
@@ -182,6 +182,18 @@ def test_subtitle_baseline_is_one_prompt(release: Path, tmp_path: Path) -> None:
     assert summary["per_question"]["rounds"]["mean"] == 1.0
     assert summary["agents"]["grounding"]["calls"] == 0
     assert {len(line["first_grounding"]["window"][0]["subtitles"]) for line in lines(tmp_path / "run")} == {1, 5}
+
+
+@pytest.mark.parametrize("field", ["prompt", "grounding_prompt"])
+def test_layout_with_too_few_options_refused(field: str, release: Path) -> None:
+    layout = parse_layout({field: "$question $a0 $a1"})
+    team_config = TeamConfig(
+        master=AgentConfig(model="openai:m@http://127.0.0.1:9"),
+        grounding=AgentConfig(model="openai:m@http://127.0.0.1:9"),
+        layout=layout,
+    )
+    with pytest.raises(DataError, match=r"no place for \$a2 of the 5 options"):
+        forecast_run(eval_config(release, team_config, agents="grounding+vision"))
 
 
 def ask_frame_baseline(release: Path, *replies: str | ModelError) -> tuple[Reply, list[list[Message]]]:

@@ -299,6 +299,21 @@ def test_layout_texts_escape_data_only() -> None:
     assert str(message["content"]).startswith("none for $5")
 
 
+def test_layout_with_too_few_options(checkout: Path) -> None:
+    question = Question("Which one?", tuple("abcdef"), "q6")
+    trace = Rollout(question, TIMELINE).trace
+    with pytest.raises(DataError, match=r"no place for \$a5 of the 6 options of question 'q6'; use \$options"):
+        master_messages(trace, layout=import_layout(checkout))
+    request = Rollout(question, TIMELINE).request
+    assert isinstance(request, GroundingRequest)
+    grounding = ModelGrounding(ScriptedModel([]), layout=import_layout(checkout))
+    with pytest.raises(DataError, match="no place"):
+        asyncio.run(grounding.locate(request, ClipFoldersReader(None, TIMELINE)))
+    for prompt in ("$a0 $options", "$a0 $a1 $a2 $a3 $a4 $a5", "$question"):
+        layout = parse_layout({"prompt": prompt, "prompt_without_agents": ""})
+        assert master_messages(trace, layout=layout)
+
+
 def test_layout_kept_byte_for_byte() -> None:
     layout = parse_layout({"prompt": "  $question \n\n", "prompt_end": "\t\n", "prompt_without_agents": ""})
     (message,) = master_messages(Rollout(QUESTION, TIMELINE).trace, layout=layout)

@@ -109,7 +109,7 @@ class ModelGrounding:
             max_clips=MAX_CANDIDATES,
             reply_format=JSON_FORM if self.structured_output else TAG_FORM,
             request=f"\nAsked for now: {escape_tags(request.request)}" if request.request else "",
-            **question_fields(question, layout),
+            **question_fields(question, layout, prompt),
         )
         return Message(role="user", content=(*sheets, text) if sheets else text)
 

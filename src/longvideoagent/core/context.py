@@ -28,6 +28,7 @@ from longvideoagent.core.types import (
     SystemNotice,
     VisionResult,
 )
+from longvideoagent.errors import DataError
 
 
 class Style(StrEnum):
@@ -95,15 +96,16 @@ def render_first_message(trace: Trace, layout: PromptLayout, look_tag: str) -> s
     question, settings = trace.question, trace.settings
     answer_form = "aX" if question.options else "your answer in a few words"
     actions = offered_actions(settings.agents.names, look_tag, answer_form)
+    template = master_prompt(layout, settings.agents)
     text = fill(
-        master_prompt(layout, settings.agents),
+        template,
         max_rounds=settings.max_rounds,
         actions=";\n".join(f"- {action}" for action in actions) + ".",
         look_tag=look_tag,
         answer_form=answer_form,
         first_clip=_first_grounding_text(trace, layout),
         history=_history_text(trace),
-        **question_fields(question, layout),
+        **question_fields(question, layout, template),
     )
     return f"{text}{layout.prompt_end}{_last_round_text(trace, 0, layout)}"
 
@@ -121,8 +123,14 @@ def master_prompt(layout: PromptLayout, agents: Agents) -> str:
             assert_never(agents)
 
 
-def question_fields(question: Question, layout: PromptLayout) -> dict[str, str]:
-    """Return the fields of a question for a template: ``question``, ``options``, and ``a0`` to ``a9``."""
+def question_fields(question: Question, layout: PromptLayout, template: str) -> dict[str, str]:
+    """Return the fields of a question for a template: ``question``, ``options``, and ``a0`` to ``a9``. Raises DataError
+    if the template names single options, and not all that the question has."""
+    used = template_fields(template)
+    missing = [f"${name}" for index in range(len(question.options)) if (name := f"a{index}") not in used]
+    if 0 < len(missing) < len(question.options) and "options" not in used:
+        problem = f"the layout has no place for {missing[0]} of the {len(question.options)} options of question"
+        raise DataError(f"{problem} {question.id or question.text!r}; use $options in its prompts")
     options = [escape_tags(option) for option in question.options]
     lines = [fill(layout.option, index=index, option=option) for index, option in enumerate(options)]
     singles = {f"a{index}": options[index] if index < len(options) else "" for index in range(MAX_OPTION_FIELDS)}

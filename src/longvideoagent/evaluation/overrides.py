@@ -13,6 +13,7 @@ from typing import NamedTuple, assert_never
 from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.master import ModelMaster
+from longvideoagent.core.context import master_prompt, question_fields
 from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.types import Clip, Jpeg, Message, Reply, Timeline, Usage, VisionResult
@@ -135,7 +136,9 @@ class EvalOverrides:
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         first_clips = load_first_clips(config, samples)
         warnings = (*_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
-        return cls(config, data, config.team_config.read_layout(), first_clips, warnings)
+        layout = config.team_config.read_layout()
+        _check_options(config, layout, samples)
+        return cls(config, data, layout, first_clips, warnings)
 
     def team_for(self, sample: Sample, video: Video, team: Team) -> Team:
         """The team for one question."""
@@ -165,6 +168,16 @@ class EvalOverrides:
                 return _FirstClip(label, "drawn at random")
             case _:
                 assert_never(self.config.first_clip)
+
+
+def _check_options(config: EvalConfig, layout: PromptLayout, samples: Sequence[Sample]) -> None:
+    """Raise DataError if a prompt of the layout has no place for an option of a question."""
+    question = max((sample.question for sample in samples), key=lambda each: len(each.options))
+    if not config.team_config.master.spec.is_offline:
+        question_fields(question, layout, master_prompt(layout, config.settings.agents))
+    if config.settings.has_grounding and not config.team_config.grounding.spec.is_offline:
+        for prompt in (layout.grounding_prompt, layout.regrounding_prompt):
+            question_fields(question, layout, prompt)
 
 
 def _missing_first_clips(first_clips: FirstClips | None, samples: Sequence[Sample]) -> tuple[str, ...]:
