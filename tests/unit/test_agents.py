@@ -456,6 +456,8 @@ def test_team_file_settings_reach_server(short_video: Path, tmp_path: Path) -> N
         ("[master\nmodel = 1", r"line 1"),
         ("style = 'odd'", r"style: "),
         ("[master]\nmodel = 7", r"master\.model: "),
+        ("[master]\nmax_tokens = true", r"master\.max_tokens: .*integer"),
+        ("[vision]\nframe_numbers = [1, 9, true]", r"vision\.frame_numbers\.2: .*integer"),
         ("[master]\ntemperature = -1", r"master\.temperature: "),
         ("[vision]\nkey = 'sk-secret'", r"vision\.key: "),
         ("look_tag = 'stare'", r"look_tag: "),

@@ -67,8 +67,21 @@ def test_protocol_switches() -> None:
         ("ours", ["style"], "--switch style: not NAME=VALUE"),
         ("ours", ["name=x"], "--switch name=x: not NAME=VALUE with one of style"),
         ("ours", ["style=loud"], "--switch style=loud: Input should be 'turns'"),
+        ("ours", ["extra_rounds=true"], "--switch extra_rounds=true: Input should be a valid integer; fix"),
+        ("ours", ["max_reply_tokens=true"], "--switch max_reply_tokens=true: Input should be a valid integer"),
+        ("ours", ["max_reply_tokens=9.0"], "--switch max_reply_tokens=9.0: Input should be a valid integer"),
+        (
+            "ours",
+            ["frame_numbers=[1, 9, true]"],
+            "--switch frame_numbers=[1, 9, true]: Input should be a valid integer",
+        ),
+        ("ours", ["merged_boxes=1"], "--switch merged_boxes=1: Input should be a valid boolean"),
         ("ours", ["extra_rounds=-1"], "--switch extra_rounds=-1"),
-        ("ours", ["frame_numbers=[1, 180, 0]"], "--switch frame_numbers=[1, 180, 0]: Input should be greater than 0"),
+        (
+            "ours",
+            ["frame_numbers=[1, 180, 0]"],
+            "--switch frame_numbers=[1, 180, 0]: Input should be greater than or equal to 1",
+        ),
         ("ours", ["style=" + "[" * 100_000], "--switch style=[[["),
     ],
 )

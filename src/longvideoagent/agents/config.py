@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, RootModel, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
@@ -21,7 +21,7 @@ from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TokenPrice
+from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
 from longvideoagent.models.spec import OFFLINE, ModelSpec
 
 T = TypeVar("T", bound=BaseModel)
@@ -35,6 +35,8 @@ DEFAULT_SETTINGS: Mapping[AgentName, CallSettings] = {
     "vision": DEFAULT_CALL_SETTINGS,
 }
 """How each agent's model is called, unless the configuration says otherwise."""
+FrameNumbers = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+"""First, last and step; a list in TOML and JSON."""
 RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 """Request fields that the loop sets itself."""
 
@@ -42,7 +44,7 @@ RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 class AgentConfig(BaseModel):
     """One agent: its model and how that is called. A field that is left out keeps the agent's own default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: str = OFFLINE
     """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
@@ -81,7 +83,7 @@ class AgentConfig(BaseModel):
     """Frames shown in one look (vision)."""
     max_image_bytes: Annotated[int, Field(ge=1)] = MAX_IMAGE_BYTES
     """Bytes of frames shown in one look (vision)."""
-    frame_numbers: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    frame_numbers: FrameNumbers | None = None
     """First, last and step of the frames of a clip to show, counted from 1 at TVQA's 3 frames a second, instead of
     ``max_frames`` (vision). The public code's evaluators show [1, 180, 12], its trainer [1, 180, 15]."""
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.config import FrameNumbers, TeamConfig
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
@@ -22,6 +22,7 @@ from longvideoagent.core.layout import PromptLayout
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.score import Scoring
+from longvideoagent.models.base import Count
 
 QUESTION_FIRST_PROMPT = """\
 Question: $question
@@ -47,17 +48,17 @@ class EvalProtocol(BaseModel):
     """Where in a reply an action counts."""
     look_tag: LookTag | None = None
     """The spelling of the look action in a prompt of ours."""
-    extra_rounds: Annotated[int, Field(ge=0)] = 0
+    extra_rounds: Annotated[int, Field(ge=0, strict=True)] = 0
     """Rounds after ``--max-rounds``: the public trainer gives K + 1."""
-    max_reply_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_reply_tokens: Count | None = None
     """The longest reply of the master."""
-    frame_numbers: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    frame_numbers: FrameNumbers | None = None
     """The frames of a look, as ``AgentConfig.frame_numbers``."""
-    question_first: bool = False
+    question_first: StrictBool = False
     """Whether the grounding prompt has the question before the subtitles. An imported layout brings its own."""
     scoring: Scoring = "option"
     """What names an option: any usual form, only ``a0`` to ``a4`` (``exact``), or the first number of the answer."""
-    merged_boxes: bool = False
+    merged_boxes: StrictBool = False
     """Whether looks get the gold boxes of all questions of the split about the clip. A leak."""
 
 
@@ -113,7 +114,7 @@ def make_protocol(name: str, switches: Sequence[str] = ()) -> EvalProtocol:
         try:
             protocol = EvalProtocol.model_validate({**protocol.model_dump(), field: _value(value)})
         except ValidationError as error:
-            raise UsageError(f"--switch {switch}: {error.errors()[0]['msg']}") from error
+            raise UsageError(f"--switch {switch}: {error.errors()[0]['msg']}; fix that value") from error
     return protocol
 
 

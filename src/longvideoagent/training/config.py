@@ -19,9 +19,10 @@ from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.errors import DataError
+from longvideoagent.models.base import Count
 from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
-from longvideoagent.training.tokens import Count, PromptFormat, TokenLimits
+from longvideoagent.training.tokens import PromptFormat, TokenLimits
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]

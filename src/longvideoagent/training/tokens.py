@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NamedTuple, TypeVar, assert_never
+from typing import Any, NamedTuple, TypeVar, assert_never
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.prompts import master_messages
@@ -33,9 +33,9 @@ from longvideoagent.core.types import (
     VisionResult,
 )
 from longvideoagent.errors import ModelError
+from longvideoagent.models.base import Count
 from longvideoagent.models.chat_template import render_prompt
 
-Count = Annotated[int, Field(ge=1, strict=True)]
 ObservationT = TypeVar("ObservationT", bound=Observation | None)
 
 FIRST_GROUNDING = -1
