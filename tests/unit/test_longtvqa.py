@@ -282,9 +282,12 @@ def test_folder_invalid(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give a folder with"):
         open_dataset(tmp_path)
     (folder / "LongTVQA_val.jsonl").write_text(json.dumps(question()))
-    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are the same split"):
+    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are .* name the set"):
         read_longtvqa(folder)
-    (folder / "LongTVQA_val.jsonl").unlink()
+    (folder / "LongTVQA_val.jsonl").rename(folder / "LongTVQA_plus_val.jsonl")
+    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.jsonl are the same split; delete one of them"):
+        read_longtvqa(folder)
+    (folder / "LongTVQA_plus_val.jsonl").unlink()
     for name in ("clip_durations.json", "clip_subtitles.json"):
         (folder / name).write_text("[]")
         with pytest.raises(DataError, match=f"{name}: not a JSON object"):

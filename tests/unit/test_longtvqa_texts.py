@@ -73,6 +73,40 @@ def test_subtitle_file_problems(name: str, text: str, messages: list[str], tmp_p
     assert all(message in str(problem) for message, problem in zip(messages, data.problems, strict=True))
 
 
+def test_subtitle_files_of_one_set(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    plural = folder / "LongTVQA_plus_subtitles_clip_level.jsonl"
+    plural.write_text(HERE)
+    for name in (f"._{plural.name}", f"{plural.name}.bak"):
+        (folder / name).write_bytes(b"\xff")
+    (problem,) = read_longtvqa(folder).problems
+    assert problem.path == plural
+    assert problem.message.startswith(
+        "is not read, because LongTVQA_plus_subtitle_clip_level.json is there; delete one"
+    )
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    assert read_longtvqa(folder).problems == ()
+
+
+@pytest.mark.parametrize("text", ["", " \n", "[]", "{}"])
+def test_subtitle_file_empty(text: str, tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(text)
+    (problem,) = read_longtvqa(folder).problems
+    assert problem.message == "has no text of a clip; download it again"
+
+
+def test_times_beyond_any_video(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1, ts=[1e307, 1e308])])
+    (folder / "clip_durations.json").write_text(json.dumps(dict.fromkeys(CLIPS, 1e308)))
+    (folder / "clip_subtitles.json").write_text(
+        json.dumps({clip: [[0, 1, "Here."], [2, 1e308, "x"]] for clip in CLIPS})
+    )
+    data = read_longtvqa(folder)
+    assert data.timeline("s01e01").duration_s == 3 * 90
+    assert [problem.field for problem in data.check().problems] == [*CLIPS, "ts", "lines", "lines", "lines"]
+
+
 def test_episode_text_unclosed_tags_fast(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from longvideoagent.core.types import Subtitle, TimeSpan
 
+MAX_TIME_S = 1_000_000.0
+"""No time in a video is later; the sum of larger ones can be infinite."""
 _SPAN = re.compile(r"\s*([\d.]+|nan)\s*-\s*([\d.]+|nan)\s*", re.IGNORECASE)
 
 
@@ -44,7 +46,7 @@ def read_span(value: object) -> TimeSpan | None:
     if not isinstance(value, list) or len(value) != 2:
         return None
     start_s, end_s = as_finite(value[0]), as_finite(value[1])
-    if start_s is None or end_s is None or not 0 <= start_s <= end_s:
+    if start_s is None or end_s is None or not 0 <= start_s <= end_s <= MAX_TIME_S:
         return None
     return TimeSpan(start_s, end_s)
 

@@ -326,6 +326,7 @@ def find_questions(folder: Path, split: str, options: DatasetOptions = NO_OPTION
         raise DataError(f"{folder}: no split {split!r}; {hint}")
     if len(files[split]) > 1:
         names = " and ".join(path.name for path in files[split])
-        sets = " or ".join(dict.fromkeys(map(set_name, files[split])))
-        raise DataError(f"{folder}: {names} are the same split; name the set with --data-set {sets}")
+        of_split = dict.fromkeys(map(set_name, files[split]))
+        fix = f"name the set with --data-set {' or '.join(of_split)}" if len(of_split) > 1 else "delete one of them"
+        raise DataError(f"{folder}: {names} are the same split; {fix}")
     return files[split][0]

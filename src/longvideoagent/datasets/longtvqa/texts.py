@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Subtitle
-from longvideoagent.datasets.fields import as_finite, as_list, read_line
+from longvideoagent.datasets.fields import MAX_TIME_S, as_finite, as_list, read_line
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.transcript import normalize_speaker, split_transcript
 from longvideoagent.datasets.records import Problem, RecordFile
@@ -37,7 +37,9 @@ def read_durations(path: Path, problems: list[Problem]) -> dict[str, float]:
     """Seconds of each clip. Raises DataError if the file is missing or not a JSON object."""
     members = _read_members(path, problems)
     valid = {
-        name: seconds for name, value in members.items() if (seconds := as_finite(value)) is not None and seconds > 0
+        name: seconds
+        for name, value in members.items()
+        if (seconds := as_finite(value)) is not None and 0 < seconds <= MAX_TIME_S
     }
     message = "not a length in seconds; it is not used"
     problems += [Problem(path, 0, name, message) for name in members if name not in valid]
@@ -59,17 +61,21 @@ def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str
     """The text of each clip exactly as the folder has it for the set ``name``; empty if there is no such file."""
     by_clip, by_episode = (f"subtitle*_{level}_level*" for level in ("clip", "episode"))
     patterns = (f"{name}_{by_clip}", f"{name}_{by_episode}", f"*{by_clip}", f"*{by_episode}")
-    path = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
-    if path is None:
+    by_pattern = ([path for path in sorted(folder.glob(each)) if path.name[0] != "."] for each in patterns)
+    paths = next((paths for paths in by_pattern if paths), [])
+    if not paths:
         fix = "add *_subtitle_clip_level.json, or name one with --subtitles"
         problems.append(Problem(folder, 0, "", f"no subtitle file; {fix}"))
         return {}
-    return _read_subtitle_file(path, problems)
+    message = f"is not read, because {paths[0].name} is there; delete one, or name one with --subtitles"
+    problems += [Problem(path, 0, "", message) for path in paths[1:] if path.suffix in (".json", ".jsonl")]
+    return _read_subtitle_file(paths[0], problems)
 
 
 def _read_subtitle_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     """The text of each clip in a file by clip or by episode."""
     texts: dict[str, Any] = {}
+    num_problems = len(problems)
     for name, text in _read_named_texts(RecordFile.read(path), problems):
         is_episode = isinstance(text, str) and ClipName.parse(f"{name}_seg01_clip_00") is not None
         for clip in _split_by_clip(path, NamedText(name, text), problems) if is_episode else (NamedText(name, text),):
@@ -77,6 +83,8 @@ def _read_subtitle_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
                 problems.append(Problem(path, 0, clip.name, "duplicate clip; the first is used"))
             else:
                 texts[clip.name] = clip.text
+    if not texts and len(problems) == num_problems:
+        problems.append(Problem(path, 0, "", "has no text of a clip; download it again"))
     return texts
 
 
