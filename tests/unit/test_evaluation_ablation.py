@@ -47,6 +47,20 @@ def test_ablation_uses_the_options_of_eval(release: Path, tmp_path: Path) -> Non
     assert (config["first_clip"], config["settings"]["agents"]) == ("random", "grounding")
 
 
+def test_ablation_dry_run(release: Path, tmp_path: Path) -> None:
+    with serving(status(400, "broken")) as (url, server):
+        options = ["--limit", "2", "--master", f"openai:m@{url}", "--value", "2", "--value", "3"]
+        done = lva("ablate", "rounds", release, "--run", tmp_path / "grid", *options, "--dry-run")
+    assert (done.returncode, server.requests) == (0, [])
+    assert not (tmp_path / "grid").exists()
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert rows["rounds"][:3] == ["questions", "max", "rounds"]
+    assert (rows["2"][:2], rows["3"][:2], rows["total"][0]) == (["2", "2"], ["2", "3"], "4")
+    calls = [int(rows[name][index]) for name, index in (("2", 2), ("3", 2), ("total", 1))]
+    assert calls[0] + calls[1] == calls[2] > 0
+    assert "Nothing was asked." in done.stdout
+
+
 def test_ablation_under_a_protocol(release: Path) -> None:
     config = eval_config(release, protocol="public-training")
     configs = make_grid(config, "rounds", ("2", "5")).configs

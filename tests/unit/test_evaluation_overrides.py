@@ -289,7 +289,7 @@ def test_retry_without_a_run(release: Path, tmp_path: Path) -> None:
 
 
 def test_forecast_of_a_run(release: Path) -> None:
-    one = forecast_run(eval_config(release, load_team_config("qwen3-4b"), limit=1))
-    all_ = forecast_run(eval_config(release, load_team_config("qwen3-4b")))
+    one = forecast_run(eval_config(release, load_team_config("qwen3-4b"), limit=1)).by_agent
+    all_ = forecast_run(eval_config(release, load_team_config("qwen3-4b"))).by_agent
     assert all_[-1].max_usage.calls == 12 * one[-1].max_usage.calls
     assert all_[-1].max_usage.prompt_tokens > 11 * one[-1].max_usage.prompt_tokens / 2

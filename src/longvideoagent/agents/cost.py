@@ -7,7 +7,8 @@ on top; cached replies cost less.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
 from datetime import date
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
@@ -101,6 +102,15 @@ def forecast_cost(
     prices = [each.usd for each in forecasts]
     usd = None if None in prices else sum(price for price in prices if price is not None)
     return (*forecasts, CostForecast(TOTAL, "", master + grounding + _times(larger, actions), usd))
+
+
+def sum_forecasts(forecasts: Iterable[CostForecast]) -> CostForecast:
+    """The sum of some forecasts, under the name of the first. Its ``usd`` is None if one has no price."""
+    first, *others = forecasts
+    for other in others:
+        usd = None if first.usd is None or other.usd is None else first.usd + other.usd
+        first = replace(first, max_usage=first.max_usage + other.max_usage, usd=usd)
+    return first
 
 
 def _master_usage(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:

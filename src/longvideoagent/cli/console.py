@@ -231,20 +231,28 @@ def print_forecast(forecasts: Sequence[CostForecast]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("at most", "model"):
         table.add_column(name, overflow="fold")
+    add_usage_columns(table)
+    for row in forecasts:
+        style = "bold" if row is forecasts[-1] else ""
+        table.add_row(row.agent, without_control_characters(row.model), *usage_cells(row), style=style)
+    print_forecast_table(table)
+
+
+def add_usage_columns(table: Table) -> None:
+    """Add the columns of ``usage_cells``."""
     for name in ("calls", "images", "prompt tokens", "reply tokens", "dollars"):
         table.add_column(name, justify="right")
-    for row in forecasts:
-        counts = (
-            row.max_usage.calls,
-            row.max_usage.images,
-            row.max_usage.prompt_tokens,
-            row.max_usage.completion_tokens,
-        )
-        dollars = "no price" if row.usd is None else f"{row.usd:.4f}"
-        style = "bold" if row is forecasts[-1] else ""
-        table.add_row(
-            row.agent, without_control_characters(row.model), *(f"{count:,}" for count in counts), dollars, style=style
-        )
+
+
+def usage_cells(forecast: CostForecast) -> list[str]:
+    """The most that one agent, or all of them, may use."""
+    usage = forecast.max_usage
+    counts = (usage.calls, usage.images, usage.prompt_tokens, usage.completion_tokens)
+    return [*(f"{count:,}" for count in counts), "no price" if forecast.usd is None else f"{forecast.usd:.4f}"]
+
+
+def print_forecast_table(table: Table) -> None:
+    """Print a table of upper bounds, and what they rest on."""
     console = stdout_console()
     console.print(table)
     assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_IMAGE:,} tokens per image."

@@ -12,11 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from longvideoagent.cli.console import show_warnings, stdout_console
+from longvideoagent.agents.cost import TOTAL, sum_forecasts
+from longvideoagent.cli.console import (
+    add_usage_columns,
+    print_forecast,
+    print_forecast_table,
+    show_warnings,
+    stdout_console,
+    usage_cells,
+    without_control_characters,
+)
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
-from longvideoagent.evaluation.evaluate import OnProgress
+from longvideoagent.evaluation.evaluate import OnProgress, RunForecast
 from longvideoagent.evaluation.metrics import Z_95, accuracy, to_dict
 from longvideoagent.evaluation.protocols import PROTOCOLS, SWITCHES, EvalProtocol
 from longvideoagent.evaluation.score import SampleScore
@@ -164,6 +173,32 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(Text.assemble((f"{sign} {question.id} ", style), question.text), soft_wrap=True)
     if len(comparison.flips) > MAX_FLIPS:
         console.print(Text(f"… {len(comparison.flips) - MAX_FLIPS} more", style="dim"))
+
+
+def print_run_forecast(forecast: RunForecast) -> None:
+    """The most that a run may use, by agent."""
+    stdout_console().print(f"{_count(forecast.num_questions, 'question')}, {_count(forecast.max_rounds, 'round')} each")
+    print_forecast(forecast.by_agent)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def print_grid_forecast(forecasts: Mapping[str, RunForecast], axis: str) -> None:
+    """The most that each run of an ablation may use; the last row is the total."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(axis)
+    for name in ("questions", "max rounds"):
+        table.add_column(name, justify="right")
+    add_usage_columns(table)
+    totals = {value: forecast.by_agent[-1] for value, forecast in forecasts.items()}
+    for value, forecast in forecasts.items():
+        counts = (f"{forecast.num_questions:,}", f"{forecast.max_rounds:,}")
+        table.add_row(without_control_characters(value), *counts, *usage_cells(totals[value]))
+    num_questions = sum(forecast.num_questions for forecast in forecasts.values())
+    table.add_row(TOTAL, f"{num_questions:,}", "", *usage_cells(sum_forecasts(totals.values())), style="bold")
+    print_forecast_table(table)
 
 
 def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:

@@ -40,6 +40,7 @@ from longvideoagent.errors import EXIT_FAILED, EXIT_INTERRUPTED, UsageError, req
 
 if TYPE_CHECKING:
     from longvideoagent.core.trace import RolloutSettings
+    from longvideoagent.evaluation.ablation import GridResult
     from longvideoagent.evaluation.config import EvalConfig
     from longvideoagent.evaluation.evaluate import RunResult
 
@@ -88,8 +89,8 @@ def evaluate(
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.cli.console import note, note_old_prices, print_forecast
-    from longvideoagent.cli.console_evaluation import run_progress
+    from longvideoagent.cli.console import note, note_old_prices
+    from longvideoagent.cli.console_evaluation import print_run_forecast, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
     from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
@@ -114,7 +115,7 @@ def evaluate(
     config = make_eval_config(data, split, team_config, settings, overrides)
     note_old_prices(team_config)
     if dry_run:
-        print_forecast(forecast_run(config))
+        print_run_forecast(forecast_run(config))
         return
     path = run or default_run_path(config, team)
     with run_progress() as on_progress:
@@ -182,13 +183,14 @@ def ablate(
     switch: Switch = None,
     leak_free: LeakFree = False,
     concurrency: Concurrency = 16,
+    dry_run: DryRun = False,
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
     from longvideoagent.cli.console import note, note_old_prices
-    from longvideoagent.cli.console_evaluation import print_grid, run_progress
+    from longvideoagent.cli.console_evaluation import print_grid_forecast, run_progress
     from longvideoagent.core.trace import RolloutSettings
-    from longvideoagent.evaluation.ablation import PAGE, Axis, make_grid, run_grid
+    from longvideoagent.evaluation.ablation import Axis, forecast_grid, make_grid, run_grid
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
     from longvideoagent.evaluation.evaluate import RunOptions
     from longvideoagent.evaluation.runner import RunLimits
@@ -214,12 +216,25 @@ def ablate(
     config = make_eval_config(data, split, team_config, settings, overrides)
     _check_axis(chosen, agents, config.settings)
     note_old_prices(team_config)
+    grid = make_grid(config, chosen, value or ())
+    if dry_run:
+        print_grid_forecast(forecast_grid(grid), axis)
+        return
     base = default_run_path(config, team)
     folder = run or base.with_name(f"{base.name}-{axis}")
     cache = None if no_cache else cache_path()
     options = RunOptions(RunLimits(concurrency), cache, on_warning=note, on_interrupt=lambda: _exit_interrupted(folder))
     with run_progress() as on_progress:
-        result = run_grid(make_grid(config, chosen, value or ()), folder, options, on_progress)
+        result = run_grid(grid, folder, options, on_progress)
+    _print_grid_result(result, axis, folder)
+
+
+def _print_grid_result(result: "GridResult", axis: str, folder: Path) -> None:
+    """Print the table of a grid. Raises Exit for one that stopped early or has failures."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.cli.console_evaluation import print_grid
+    from longvideoagent.evaluation.ablation import PAGE
+
     if result.summaries:
         print_grid(result.summaries, axis)
         note(f"wrote {folder / PAGE}")

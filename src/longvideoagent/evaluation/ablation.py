@@ -11,7 +11,7 @@ from typing import Any, Literal, assert_never
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, without_unused
-from longvideoagent.evaluation.evaluate import OnProgress, RunOptions, run_evaluation
+from longvideoagent.evaluation.evaluate import OnProgress, RunForecast, RunOptions, forecast_run, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.protocols import apply_to_settings
 from longvideoagent.fs import atomic_write_text
@@ -78,6 +78,11 @@ def _with_value(config: EvalConfig, axis: Axis, value: str) -> EvalConfig:
 def _with_max_rounds(config: EvalConfig, max_rounds: int) -> RolloutSettings:
     """The settings with another ``--max-rounds``, to which the protocol adds its own rounds."""
     return apply_to_settings(config.protocol, replace(config.settings, max_rounds=max_rounds))
+
+
+def forecast_grid(grid: Grid) -> dict[str, RunForecast]:
+    """The upper bound of each configuration of a grid, without asking anything. Raises as ``forecast_run`` does."""
+    return {value: forecast_run(config) for value, config in grid.configs.items()}
 
 
 def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgress) -> GridResult:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.cost import TOKENS_PER_IMAGE, TOTAL, CostForecast, check_prices, forecast_cost
+from longvideoagent.agents.cost import TOKENS_PER_IMAGE, TOTAL, CostForecast, check_prices, forecast_cost, sum_forecasts
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
@@ -139,24 +139,28 @@ def write_summary(path: Path, scores: Collection[SampleScore], total: int) -> di
     return summary
 
 
-def forecast_run(config: EvalConfig) -> tuple[CostForecast, ...]:
+class RunForecast(NamedTuple):
+    """The most that a run may use."""
+
+    num_questions: int
+    max_rounds: int
+    by_agent: tuple[CostForecast, ...]
+    """The last one is the total."""
+
+
+def forecast_run(config: EvalConfig) -> RunForecast:
     """The upper bound of a whole run's usage, by agent and in all, without asking anything."""
     data, samples = load_samples(config)
     EvalOverrides.from_config(config, data, samples)
     totals: list[CostForecast] = []
     for sample in samples:
         bounds = forecast_cost(sample.question, data.open_video(sample.video), config.team_config, config.settings)
-        totals = [_add(*pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
+        totals = [sum_forecasts(pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES
         frame_usage = Usage(prompt_tokens=images * TOKENS_PER_IMAGE, images=images)
         totals = [
-            _add(row, CostForecast("", "", frame_usage, 0.0)) if row.agent in ("master", TOTAL) else row
+            sum_forecasts((row, CostForecast("", "", frame_usage, 0.0))) if row.agent in ("master", TOTAL) else row
             for row in totals
         ]
-    return tuple(totals)
-
-
-def _add(first: CostForecast, second: CostForecast) -> CostForecast:
-    usd = None if first.usd is None or second.usd is None else first.usd + second.usd
-    return CostForecast(first.agent, first.model, first.max_usage + second.max_usage, usd)
+    return RunForecast(len(samples), config.settings.max_rounds, tuple(totals))
