@@ -110,6 +110,12 @@ def boundary() -> Iterator[None]:
         _end(f"{error.filename or 'output'}: {error.strerror or error}; {fix}")
 
 
+def exit_with(status: int) -> None:
+    """End the process with this status, unless it is 0."""
+    if status:
+        raise SystemExit(status)
+
+
 def _end(message: str) -> NoReturn:
     print(f"lva: error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(EXIT_BAD_INPUT) from None

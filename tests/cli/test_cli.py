@@ -250,9 +250,32 @@ def test_version() -> None:
     assert re.fullmatch(r"lva \d+\.\d+\.\d+\n", lva("--version").stdout)
 
 
-def test_usage_error_status() -> None:
-    assert lva("ask").returncode == 2
-    assert lva("ask", "v.mp4", "q", "--max-rounds", "0").returncode == 2
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ask", "Missing argument 'video'"),
+        ("ask a b --max-rounds 0", "--max-rounds"),
+        ("ask a b --max-rounds x", "--max-rounds"),
+        ("eval data --limit", "--limit"),
+        ("ask a b --dry", "--dry-run"),
+        ("layout bar", "'bar'"),
+        ("layout show a b", "(b)"),
+        ("doctor --preset qwen3-4b --gpu-memory-gib nan", "--gpu-memory-gib"),
+        ("bar", "'bar'"),
+    ],
+)
+def test_command_line_wrong(line: str, message: str) -> None:
+    error = refusal(*line.split())
+    assert message in error
+    assert error.endswith(" --help")
+
+
+@pytest.mark.parametrize("group", ["", "data", "layout"])
+def test_group_without_command_shows_help(group: str) -> None:
+    done = lva(*group.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: lva")
+    assert "--help" in done.stderr
 
 
 # --- the other commands ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ with commands do not postpone annotations (``from __future__``): typer would eva
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -31,7 +31,7 @@ from longvideoagent.cli.options import (
 from longvideoagent.cli.serve import app as web_app
 from longvideoagent.cli.train import app as train_app
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
-from longvideoagent.errors import EXIT_FAILED, UsageError, boundary
+from longvideoagent.errors import EXIT_FAILED, UsageError, boundary, exit_with
 
 app = typer.Typer(
     name="lva",
@@ -48,10 +48,31 @@ app.add_typer(train_app)
 app.add_typer(web_app)
 
 
+_CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+"""The base of typer's errors in the command line, which typer does not export: ``ClickException``."""
+
+
 def main() -> None:
     """Run the command line. A known error is printed as one line; the exit status is then 2."""
     with boundary():
-        app()
+        exit_with(_run_app())
+
+
+def _run_app() -> int:
+    """Run the command and return its exit status. Raises UsageError for a command line that is wrong, in place of the
+    lines and the box that typer prints for it."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        return EXIT_FAILED
+    except _CommandLineError as error:
+        context = error.ctx
+        if context is not None and error.message == context.get_help():
+            error.show()  # a group of commands without a command
+            return error.exit_code
+        command = context.command_path if context is not None else "lva"
+        raise UsageError(f"{error.format_message().rstrip('.')}; see {command} --help") from error
+    return status if isinstance(status, int) else 0
 
 
 @app.callback(invoke_without_command=True)
