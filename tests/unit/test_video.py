@@ -13,7 +13,7 @@ from PIL import Image
 from longvideoagent.errors import DataError
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.file import VideoFileReader
-from longvideoagent.media.readers.frame_folder import FrameFolderReader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader, duration_of_frames
 from tests.plugins.environment import SHARED
 from tests.plugins.media import brightness, shade, write_video
 
@@ -215,6 +215,20 @@ def test_frame_folder_gap_shows_the_frame_before(tmp_path: Path) -> None:
     video = FrameFolderReader(folder, 1)
     assert [frame.time_s for frame in video.frames([3.5, 4.5, 5.5])] == [3.0, 3.0, 5.0]
     assert any("no number" in warning for warning in video.warnings)
+
+
+@pytest.mark.parametrize("name", ["999999999.jpg", f"{'9' * 200}.jpg", "0000\N{ARABIC-INDIC DIGIT THREE}.jpg"])
+def test_frame_folder_odd_numbers(name: str, tmp_path: Path) -> None:
+    for each in ("00002.jpg", "9000000.jpg", name):
+        Image.new("RGB", (8, 8)).save(tmp_path / each)
+    folder = FrameFolderReader(tmp_path)
+    assert folder.duration_s == duration_of_frames(tmp_path) == 3_000_000
+    assert folder.missing_numbers() == [range(1, 2), range(3, 9_000_000)]
+    assert folder.warnings == [f"{tmp_path.name}: 1 frames have no number of their own in their name and were ignored"]
+    (tmp_path / "00002.jpg").unlink()
+    (tmp_path / "9000000.jpg").unlink()
+    with pytest.raises(DataError, match=r"no numbered \.jpg frames"):
+        duration_of_frames(tmp_path)
 
 
 def test_frame_folder_error_names_the_file(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ LICENCE_NOTE = (
     "these are frames of TV shows, shared by third parties; whether you may use them is for you to settle with their "
     "owners (TVQA's authors share them for research on request)"
 )
-_FRAME = re.compile(r"[0-9]{1,9}\.jpe?g", re.IGNORECASE)
+_FRAME = re.compile(r"[0-9]{1,7}\.jpe?g", re.IGNORECASE)
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK_BYTES = 1 << 20
 _REPORT_EVERY = 200

@@ -50,7 +50,8 @@ def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> 
     ``known_duration_s``, and JPEGs that are cut short."""
     yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
     if missing := folder.missing_numbers():
-        yield Problem(folder.path, 0, "frame names", f"{len(missing)} frames are missing ({missing[0]:05}.jpg first)")
+        message = f"{sum(map(len, missing))} frames are missing ({missing[0].start:05}.jpg first)"
+        yield Problem(folder.path, 0, "frame names", message)
     if (missing_s := known_duration_s - folder.duration_s) > MISSING_FRAMES_S:
         last = f"the last {round(missing_s * folder.frames_per_s)} are missing"
         end = f"they end at {folder.duration_s:.1f} s of {known_duration_s:.1f} s"

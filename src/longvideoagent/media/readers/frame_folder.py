@@ -6,6 +6,7 @@ import bisect
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from longvideoagent.errors import DataError, UsageError
@@ -13,6 +14,8 @@ from longvideoagent.media.frames import MAX_SIDE_PX, MAX_TRAILER_BYTES, Frame, i
 
 TVQA_FRAMES_PER_S = 3.0
 MAX_FRAMES_PER_S = 100_000
+_NUMBER = re.compile(r"(?<![0-9])[0-9]{1,7}\Z")
+"""The number of a frame at the end of its name; longer ones, such as times, would make a video of years."""
 
 
 class FrameFolderReader:
@@ -31,11 +34,11 @@ class FrameFolderReader:
         numbered: dict[int, Path] = {}
         num_ignored = 0
         for file in _jpeg_files(path):
-            number = re.search(r"(\d+)$", file.stem)
-            if number is None or int(number[1]) in numbered:
+            number = _NUMBER.search(file.stem)
+            if number is None or int(number[0]) in numbered:
                 num_ignored += 1
             else:
-                numbered[int(number[1])] = file
+                numbered[int(number[0])] = file
         if not numbered:
             raise DataError(f"{path}: no numbered .jpg frames in this folder; name them 00001.jpg, 00002.jpg, …")
         if num_ignored:
@@ -68,9 +71,9 @@ class FrameFolderReader:
             shown.append(frames[index])
         return shown
 
-    def missing_numbers(self) -> list[int]:
+    def missing_numbers(self) -> list[range]:
         """Frame numbers from 1 to the last that have no file."""
-        return sorted(set(range(1, self._numbers[-1])) - set(self._numbers))
+        return [range(a + 1, b) for a, b in pairwise((0, *self._numbers)) if b > a + 1]
 
     def broken_files(self) -> Iterator[Path]:
         """Yield the files that are not complete JPEGs. Only the ends of each are read."""
@@ -100,7 +103,7 @@ def duration_of_frames(path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> f
     if not names or len(set(map(len, names))) > 1:
         return FrameFolderReader(path, frames_per_s).duration_s
     first, last = min(names), max(names)  # names of one length are in the order of their numbers
-    if not all(name.endswith(".jpg") and name[:-4].isdecimal() for name in (first, last)):
+    if not all(name.endswith(".jpg") and _NUMBER.match(name[:-4]) for name in (first, last)):
         return FrameFolderReader(path, frames_per_s).duration_s
     return (int(last[:-4]) - min(1, int(first[:-4])) + 1) / frames_per_s
 
