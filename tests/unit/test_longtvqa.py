@@ -391,6 +391,8 @@ def test_episode_video_with_empty_frame_folder(tmp_path: Path) -> None:
     encode_frames(FrameFolderReader(tmp_path / "frames" / CLIPS[0]), folder / "videos" / "s01e01.mp4")
     (folder / "frames" / CLIPS[0]).mkdir(parents=True)
     assert read_longtvqa(folder).episode_video("s01e01") == folder / "videos" / "s01e01.mp4"
+    (folder / "frames" / CLIPS[3]).mkdir()
+    assert read_longtvqa(folder).count_clips(["s01e01", "s01e02"]) == (1, 4)
     shutil.copy(tmp_path / "frames" / CLIPS[0] / "00001.jpg", folder / "frames" / CLIPS[0])
     assert read_longtvqa(folder).episode_video("s01e01") is None
 

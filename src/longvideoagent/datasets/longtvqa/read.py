@@ -34,7 +34,6 @@ from longvideoagent.datasets.longtvqa.check import (
     frame_folder_problems,
     missing_clip_problems,
     missing_show_problems,
-    open_frames,
 )
 from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, Episodes
 from longvideoagent.datasets.longtvqa.frames import FrameFolders, lengths_by_frames
@@ -155,11 +154,9 @@ class LongTVQA:
         yield from (path for path in (self.folder / "videos").rglob("*") if path.suffix.lower() in SUFFIXES)
 
     def count_clips(self, videos: Collection[str]) -> ClipCounts:
-        """Count the clips of these episodes, and those that have neither a folder of frames nor a video."""
-        clips = [(video, clip) for video in videos for clip in self.timeline(video).clips]
-        is_seen = {video: self.episode_video(video) is not None for video in videos}
-        without_frames = sum(not is_seen[video] and clip.label not in self.frames.by_clip for video, clip in clips)
-        return ClipCounts(without_frames, len(clips))
+        """Count the clips of these episodes, and those that have neither readable frames nor a video."""
+        without_frames = sum(self._num_clips_without_frames(video) for video in videos)
+        return ClipCounts(without_frames, sum(len(self.episodes.clips[video]) for video in videos))
 
     def check(self) -> CheckReport:
         """See ``Dataset.check``: broken records, invalid times, answers out of range, duplicate ids, clips without text
@@ -181,17 +178,16 @@ class LongTVQA:
             "clips without subtitles": by_field["subtitles"],
             "clips of unknown length": (unknown := sum(clip not in self.episodes.known_durations_s for clip in clips)),
             "seconds assumed for each of them": int(DEFAULT_CLIP_S) if unknown else 0,
-            "clips without frames": sum(self._num_clips_without_frames(video) for video in self.videos),
+            "clips without frames": self.count_clips(self.videos).without_frames,
             "unreadable frames": by_field["frame"],
         }
         return CheckReport(counts, tuple(problems))
 
     def _num_clips_without_frames(self, video: str) -> int:
-        """The number of clips of an episode that have neither readable frames nor a video."""
         if self.episode_video(video) is not None:
             return 0
         folders = [self.frames.by_clip.get(clip) for clip in self.episodes.clips[video]]
-        return sum(folder is None or open_frames(folder) is None for folder in folders)
+        return sum(folder is None or not has_frames(folder) for folder in folders)
 
     def _box_problems(self) -> Iterator[Problem]:
         for sample in self.samples:

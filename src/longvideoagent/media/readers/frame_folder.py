@@ -111,7 +111,7 @@ def duration_of_frames(path: Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> f
 def has_frames(path: Path) -> bool:
     """Whether the folder exists and has a numbered frame."""
     try:
-        return bool(FrameFolderReader(path).keyframes_s)
+        return duration_of_frames(path) > 0
     except DataError:
         return False
 
