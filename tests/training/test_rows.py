@@ -29,6 +29,10 @@ def test_rows_become_samples(exported: Path) -> None:
         assert training_sample.task.video.timeline.find_clip(training_sample.task.first_clip or "") is not None
 
 
+def with_info(row: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return row | {"extra_info": row["extra_info"] | changed}
+
+
 def test_rows_invalid(exported: Path, tmp_path: Path) -> None:
     data = open_dataset(exported / "data", "train")
     valid = pq.read_table(exported / "rows" / "train.parquet").to_pylist()
@@ -36,9 +40,14 @@ def test_rows_invalid(exported: Path, tmp_path: Path) -> None:
         ([], "holds no row"),
         ([{"prompt": "x"}], "has no column extra_info"),
         ([valid[0] | {"reward_model": {"ground_truth": "a9"}}], "'a9' is not one of 5 options"),
-        ([valid[0] | {"extra_info": valid[0]["extra_info"] | {"clip": "gone"}}], "has no clip 'gone'"),
+        ([with_info(valid[0], clip="gone")], "has no clip 'gone'"),
         ([valid[0] | {"extra_info": {"qid": "1"}}], "has no column extra_info.video"),
         ([valid[0] | {"extra_info": None}], "has an empty column extra_info"),
+        ([with_info(valid[0], options=None)], "record 1: extra_info.options: empty or not text; write the rows again"),
+        ([with_info(valid[0], options="text")], "extra_info.options: empty or not text"),
+        ([with_info(valid[0], options=["a", None])], "extra_info.options: empty or not text"),
+        ([with_info(valid[0], question=None)], "extra_info.question: empty or not text"),
+        ([with_info(valid[0], video=["s01e01"])], "extra_info.video: empty or not text"),
     ]
     for number, (rows, message) in enumerate(cases):
         path = tmp_path / f"{number}.parquet"

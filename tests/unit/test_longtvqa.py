@@ -494,3 +494,14 @@ def test_public_rows_invalid(row: dict[str, Any], message: str, tmp_path: Path) 
     pq.write_table(pa.Table.from_pylist([row]), folder / "val.parquet")
     with pytest.raises(DataError, match=message):
         open_dataset(folder)
+
+
+def test_public_rows_not_utf8(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    (folder / "LongTVQA_plus_val.json").unlink()
+    path = write_public_rows(folder / "val.parquet")
+    table = pq.read_table(path)
+    text = pa.array([b"\xff"] * len(table), pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(table.schema.get_field_index("data_source"), "data_source", text), path)
+    with pytest.raises(DataError, match=r"val\.parquet: not a Parquet table \('utf-8' codec can't decode"):
+        open_dataset(folder)

@@ -82,7 +82,7 @@ def _gold_option(record: Record, options: tuple[str, ...]) -> int:
     label = str(reward_model.get("ground_truth", "")) if isinstance(reward_model, Mapping) else ""
     number = label.removeprefix("a")
     if number not in OPTION_NAMES or not options[int(number)]:
-        raise _invalid(record, "reward_model.ground_truth", f"{label!r} is not one of its options")
+        raise _invalid(record, "reward_model.ground_truth", f"{label[:40]!r} is not one of its options")
     return int(number)
 
 

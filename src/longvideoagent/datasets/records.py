@@ -272,5 +272,5 @@ def _parquet(path: Path) -> Iterator[Any]:
 
     try:
         yield pq
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # text and times of no Python value
         raise DataError(f"{path}: not a Parquet table ({one_line(error, 200)}); download it again") from error

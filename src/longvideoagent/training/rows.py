@@ -3,7 +3,7 @@ about."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -60,7 +60,7 @@ def read_training_sample(
 
 def _check_clip(record: Record, field: str, label: str, video: Video) -> None:
     if video.timeline.find_clip(label) is None:
-        message = f"its video has no clip {label!r}; was the data set built again? export the rows again"
+        message = f"its video has no clip {str(label)[:80]!r}; was the data set built again? export the rows again"
         raise DataError(str(record.problem(f"extra_info.{field}", message)))
 
 
@@ -69,7 +69,7 @@ def _gold_option(record: Record, num_options: int) -> int:
     label = str(record.values["reward_model"].get("ground_truth", ""))
     number = label.removeprefix("a")
     if not number.isdecimal() or int(number) >= num_options:
-        message = f"{label!r} is not one of {num_options} options"
+        message = f"{label[:40]!r} is not one of {num_options} options"
         raise DataError(str(record.problem("reward_model.ground_truth", message)))
     return int(number)
 
@@ -82,6 +82,15 @@ def _check_columns(record: Record) -> None:
     if missing:
         problem = "has an empty" if missing[0] in values else "has no"
         raise DataError(f"{record.file.path}: {problem} column {missing[0]}; write it again with lva data export")
+    info = values["extra_info"]
+    is_text = isinstance(info["options"], str) or not isinstance(info["options"], Iterable)
+    options = [] if is_text else list(info["options"])
+    invalid = [name for name in ("video", "question") if not isinstance(info[name], str)]
+    if not options or not all(isinstance(option, str) for option in options):
+        invalid.append("options")
+    if invalid:
+        message = "empty or not text; write the rows again with lva data export"
+        raise DataError(str(record.problem(f"extra_info.{invalid[0]}", message)))
 
 
 class Samples(NamedTuple):

@@ -127,7 +127,7 @@ class LongTVQA:
         """The timeline of an episode, built once. Raises DataError for an unknown episode."""
         if video not in self._timelines:
             if video not in self.episodes.clips:
-                raise DataError(f"{self.folder}: no episode {video!r}; is the text of its clips missing?")
+                raise DataError(f"{self.folder}: no episode {video[:80]!r}; is the text of its clips missing?")
             lengths_s = self.episodes.lengths_s
             names = self.episodes.clips[video]
             lines = {name: read_lines(self.texts.get(name), lengths_s[name]) for name in names}
