@@ -101,7 +101,7 @@ def test_protocol_question_first() -> None:
 
 def test_leak_free_refuses_leaks() -> None:
     overrides = {"protocol": "public-api", "leak_free": True}
-    with pytest.raises(UsageError, match="--leak-free: vision gets the gold boxes of all questions"):
+    with pytest.raises(UsageError, match="of all questions about a clip; give --switch merged_boxes=false"):
         make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), overrides)
     without = {**overrides, "switches": ["merged_boxes=false"]}
     assert not make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), without).gold_inputs

@@ -278,7 +278,8 @@ def test_layout_toml_round_trip(texts: dict[str, str]) -> None:
     [
         ('prompt = "$quest"', r"prompt: \$quest is not a field"),
         ('prompt = "costs 5 $"', "write \\$\\$"),
-        ('promt = "x"', "promt: unknown field"),
+        ('promt = "x"', r"promt: unknown field; did you mean prompt\? lva layout show prints all fields"),
+        ('zzz = "x"', "zzz: unknown field; lva layout show"),
         ("prompt = 3", "prompt: not a text"),
         ("prompt = ", "not TOML"),
     ],

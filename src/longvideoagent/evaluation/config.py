@@ -105,11 +105,21 @@ def _describe_gold_inputs(first_clip: str, *, gold_boxes: bool, merged_boxes: bo
     """Each way in which these overrides give gold to the agents; one that no agent of the run reads does not count."""
     sees = gold_boxes and agents == Agents.GROUNDING_VISION
     overrides = {
-        "the first clip is the gold clip": first_clip == FirstClipSource.GOLD and agents != Agents.NONE,
-        "vision gets the gold boxes": sees and not merged_boxes,
-        "vision gets the gold boxes of all questions about a clip": sees and merged_boxes,
+        _GOLD_FIRST_CLIP: first_clip == FirstClipSource.GOLD and agents != Agents.NONE,
+        _GOLD_BOXES: sees and not merged_boxes,
+        _MERGED_BOXES: sees and merged_boxes,
     }
     return tuple(description for description, is_active in overrides.items() if is_active)
+
+
+_GOLD_FIRST_CLIP = "the first clip is the gold clip"
+_GOLD_BOXES = "vision gets the gold boxes"
+_MERGED_BOXES = "vision gets the gold boxes of all questions about a clip"
+_LEAK_FIXES = {
+    _GOLD_FIRST_CLIP: "leave out --first-clip gold",
+    _GOLD_BOXES: "leave out --gold-boxes",
+    _MERGED_BOXES: "give --switch merged_boxes=false",
+}
 
 
 class EvalData(NamedTuple):
@@ -281,7 +291,8 @@ def make_eval_config(
     config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, protocol=protocol, **given)
     _check_agents(config)
     if leak_free and config.gold_inputs:
-        raise UsageError(f"--leak-free: {config.gold_inputs[0]}; leave out --leak-free, or what gives it")
+        problem = config.gold_inputs[0]
+        raise UsageError(f"--leak-free: {problem}; {_LEAK_FIXES[problem]}, or leave out --leak-free")
     return config
 
 

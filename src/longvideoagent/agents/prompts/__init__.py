@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -30,7 +31,9 @@ def parse_layout(values: Mapping[str, Any]) -> PromptLayout:
     unknown field, a value that is not a text, and a template with an unknown ``$field``."""
     for name, value in values.items():
         if name not in LAYOUT_FIELDS:
-            raise ValueError(f"{name}: unknown field; there are {', '.join(LAYOUT_FIELDS)}")
+            nearest = get_close_matches(name, LAYOUT_FIELDS, n=1)
+            question = f"did you mean {nearest[0]}? " if nearest else ""
+            raise ValueError(f"{name}: unknown field; {question}lva layout show prints all fields")
         kind = bool if name == "boxes_as_json" else str
         if not isinstance(value, kind):
             raise ValueError(f"{name}: not a {'boolean' if kind is bool else 'text'}; fix that field")
