@@ -337,6 +337,14 @@ def test_ask_budget_final_answer(short_video: Path, tmp_path: Path) -> None:
     assert "answered at the end of its budget: 3 of 3 calls used" in " ".join(done.stdout.split())
 
 
+def test_ask_dry_run_piped_is_not_wrapped(short_video: Path) -> None:
+    name = "m" * 200
+    done = lva("ask", short_video, "What?", "--master", f"openai:{name}@http://h/v1", "--dry-run")
+    (master,) = [line for line in done.stdout.splitlines() if line.startswith("master")]
+    assert f"openai:{name}@http://h/v1" in master
+    assert "no price" in master
+
+
 def test_ask_dry_run(short_video: Path, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(
         '[master]\nmodel = "openai:a@http://127.0.0.1:9/v1"\n'

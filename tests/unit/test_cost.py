@@ -110,6 +110,13 @@ def test_forecast_offline_team_costs_nothing(video: Video) -> None:
     assert (total.max_usage.tokens, total.usd) == (0, 0.0)
 
 
+def test_forecast_of_server_on_this_machine_is_free(video: Video) -> None:
+    team_config = TeamConfig().with_models(master="openai:m@http://127.0.0.1:9/v1")
+    assert [each.usd for each in forecast_cost(QUESTION, video, team_config, RolloutSettings())] == [0.0] * 4
+    elsewhere = TeamConfig().with_models(master="openai:m@http://host:9/v1")
+    assert forecast_cost(QUESTION, video, elsewhere, RolloutSettings())[-1].usd is None
+
+
 def test_max_usd_needs_prices() -> None:
     team_config = TeamConfig(master=AgentConfig(model="openai:a@http://127.0.0.1:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):

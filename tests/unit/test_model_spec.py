@@ -55,6 +55,23 @@ def test_spec_properties_come_from_the_table() -> None:
         assert row.form in spec_forms()
 
 
+@pytest.mark.parametrize(
+    ("text", "is_on_this_machine"),
+    [
+        ("offline", True),
+        ("transformers:/models/a", True),
+        ("openai:m@http://127.0.0.1:8000/v1", True),
+        ("openai:m@http://localhost/v1", True),
+        ("openai:m@http://[::1]:8000/v1", True),
+        ("openai:m@http://127.example/v1", False),
+        ("openai:m@http://10.0.0.2/v1", False),
+        ("openai:m", False),
+    ],
+)
+def test_spec_on_this_machine(text: str, is_on_this_machine: bool) -> None:
+    assert ModelSpec.parse(text).is_on_this_machine == is_on_this_machine
+
+
 def test_spec_forms_documented() -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert not [row.form for row in BACKENDS if f"`{row.form}`" not in text]

@@ -95,7 +95,7 @@ def forecast_cost(
     }
     agents = team_config.agents
     forecasts = [
-        CostForecast(name, agents[name].model, usage, _usd(agents[name], usage, team_config))
+        CostForecast(name, agents[name].model, usage, usd_of(agents[name], usage, team_config))
         for name, usage in usages.items()
     ]
     larger = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
@@ -179,11 +179,12 @@ def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObserv
     return max(windows, key=lambda located: len(render_located(located)))
 
 
-def _usd(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
-    if not agent.spec.needs_price:
-        return 0.0
+def usd_of(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
+    """The cost of an agent's calls; None if no price is known. Without a price, a model on this machine is free."""
     price = team_config.prices.get(agent.spec.name)
-    return price.usd(usage) if price else None
+    if price is not None and agent.spec.needs_price:
+        return price.usd(usage)
+    return 0.0 if not agent.spec.needs_price or agent.spec.is_on_this_machine else None
 
 
 def _tokens(text: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, usd_of
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.types import Usage
 from longvideoagent.errors import ModelError, ThrottledError, UsageError
@@ -52,7 +52,7 @@ class ProbeForecast:
 def forecast_probe(team_config: TeamConfig) -> ProbeForecast:
     """What ``probe_team`` calls at most, and what that costs at most."""
     usages = {name: _max_usage(team_config, name) for name in _callable_agents(team_config)}
-    prices = [_usd(team_config, team_config.agents[name], usage) for name, usage in usages.items()]
+    prices = [usd_of(team_config.agents[name], usage, team_config) for name, usage in usages.items()]
     usd = None if None in prices else sum(price for price in prices if price is not None)
     servers = {agent.spec.server_url for agent in _callable_agents(team_config).values()}
     return ProbeForecast(len(servers), sum(usages.values(), Usage()), usd)
@@ -82,11 +82,6 @@ def _max_usage(team_config: TeamConfig, name: AgentName) -> Usage:
     return Usage(2, 2 * text + TOKENS_PER_IMAGE, reply + 1, images=1)
 
 
-def _usd(team_config: TeamConfig, agent: AgentConfig, usage: Usage) -> float | None:
-    price = team_config.prices.get(agent.spec.name)
-    return None if price is None else price.usd(usage)
-
-
 async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
     agent = team_config.agents[name]
     report = AgentReport(name, agent.model)
@@ -104,7 +99,7 @@ async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
         return replace(report, error=f"{error}; wait, or lower requests_per_minute and max_concurrency")
     except (ModelError, UsageError) as error:
         return replace(report, error=str(error))
-    usd = _usd(team_config, agent, server.usage)
+    usd = usd_of(agent, server.usage, team_config)
     return replace(report, server=server, usd=usd, remarks=_remarks(agent, server))
 
 

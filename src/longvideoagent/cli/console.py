@@ -36,6 +36,7 @@ MAX_OBSERVATION_LINES = 6
 MAX_CHARS = 2000
 """Of one question, option, thought or action; the JSON form has all of it."""
 LABEL_WIDTH = 8
+UNWRAPPED_WIDTH = 10_000
 _ACTION_STYLES = {spec.name: spec.terminal_style for spec in ACTIONS}
 
 
@@ -68,8 +69,8 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def stdout_console(*, quiet: bool = False) -> Console:
-    """The console that commands print to."""
-    return Console(quiet=quiet, highlight=False)
+    """The console that commands print to. It wraps lines for a terminal only: a pipe or file gets them whole."""
+    return Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else UNWRAPPED_WIDTH)
 
 
 def note(text: str) -> None:
@@ -256,7 +257,8 @@ def print_forecast_table(table: Table) -> None:
     console = stdout_console()
     console.print(table)
     assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_IMAGE:,} tokens per image."
-    console.print(Text(f"{assumed} Retries are not included. Nothing was asked.", style="dim"))
+    excluded = "Retries are not included, and a model on this machine without a price is free."
+    console.print(Text(f"{assumed} {excluded} Nothing was asked.", style="dim"))
 
 
 def without_control_characters(text: str) -> str:

@@ -141,6 +141,14 @@ class ModelSpec:
         return self.row.is_remote
 
     @property
+    def is_on_this_machine(self) -> bool:
+        """Whether it runs in this process, or on a server that is on this machine by the host of its URL."""
+        from urllib.parse import urlsplit  # slow to import
+
+        host = urlsplit(self.server_url).hostname or ""
+        return not self.is_remote or host in ("localhost", "127.0.0.1", "::1")
+
+    @property
     def is_cacheable(self) -> bool:
         """See ``Backend.is_cacheable``."""
         return self.row.is_cacheable
