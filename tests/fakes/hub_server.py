@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ COMMIT = "0" * 39 + "1"
 class Hub:
     """Serves the files of one data set; ``requests`` lists the downloaded files with their range headers."""
 
-    def __init__(self, repository: str, files: Mapping[str, bytes], interrupts: str = "") -> None:
+    def __init__(self, repository: str, files: Mapping[str, bytes], interrupts: str = "", tree: str = "") -> None:
         self.repository, self.files, self.interrupts = repository, dict(files), interrupts
+        self.tree = tree
+        """Sent as the list of files, instead of the true one."""
         self.corrupt_name, self.corrupt_data = "", b""
         """A file that is sent with other bytes of the same length."""
         self.requests: list[tuple[str, str]] = []
@@ -27,7 +30,8 @@ class Hub:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         if path.startswith(f"/api/datasets/{self.repository}/tree"):
-            return web.json_response([self._entry(name) for name in self.files])
+            entries = json.dumps([self._entry(name) for name in self.files])
+            return web.json_response(text=self.tree or entries)
         if path.startswith(f"/api/datasets/{self.repository}"):
             siblings = [{"rfilename": name} for name in self.files]
             return web.json_response({"id": self.repository, "sha": COMMIT, "siblings": siblings, "private": False})

@@ -293,6 +293,24 @@ def test_unpack_resumes(tmp_path: Path) -> None:
     assert sum(1 for _ in folder.rglob("*.jpg")) == 59 * len(CLIPS)
 
 
+@pytest.mark.parametrize(
+    ("tree", "message"), [("[]", "has no bbt_frames"), ("null", "not the hub's"), ("[{}]", "not the")]
+)
+def test_download_reply_of_another_server(tree: str, message: str, tmp_path: Path) -> None:
+    with serve(Hub("Yuxuan0701/tvqa-frames", {}, tree=tree)) as url:
+        result = download(url, tmp_path / "out", "frames", "--show", "bbt")
+    assert result.returncode == 2
+    assert f"lva: error: Yuxuan0701/tvqa-frames: {message}" in result.stderr
+
+
+def test_download_into_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "bbt_frames.tar.gz").mkdir()
+    with serve(Hub("Yuxuan0701/tvqa-frames", {"bbt_frames.tar.gz": b"x"})) as url:
+        result = download(url, tmp_path, "frames", "--show", "bbt")
+    assert result.returncode == 2
+    assert f"lva: error: {tmp_path / 'bbt_frames.tar.gz'}: Is a directory; check the path" in result.stderr
+
+
 @pytest.mark.parametrize(("url", "message"), [(None, "not on the hub"), ("http://127.0.0.1:9", "cannot be downloaded")])
 def test_download_failure_one_line(url: str | None, message: str, tmp_path: Path) -> None:
     with serve(Hub("somebody/else", {})) as other:

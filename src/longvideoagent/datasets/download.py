@@ -5,6 +5,7 @@ The hub's own client resumes interrupted downloads; here every file is compared 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def download_files(repository: str, out: Path, files: Sequence[str] | None = Non
         UsageError: If ``out`` is a file, for an invalid name, or without the extra.
         DataError: If the hub cannot be reached, does not have the repository or a file, or sent other bytes than it
             holds.
+        OSError: If ``out`` cannot be written.
     """
     require_extra("huggingface_hub", extra="hub")
     from huggingface_hub import HfApi
@@ -78,7 +80,12 @@ def download_files(repository: str, out: Path, files: Sequence[str] | None = Non
     except (RepositoryNotFoundError, GatedRepoError) as error:
         fix = "check its name, and set HF_TOKEN to a token that may read it"
         raise DataError(f"{repository}: not on the hub, or access is denied; {fix}") from error
+    except (KeyError, TypeError) as error:
+        message = f"{repository}: a reply that is not the hub's ({type(error).__name__}); check HF_ENDPOINT and proxies"
+        raise DataError(message) from error
     except (OSError, ValueError, HfHubHTTPError, *_transport_errors()) as error:
+        if isinstance(error, OSError) and (error.filename or error.errno == errno.ENOSPC):
+            raise
         reason = one_line(error, 200)
         message = f"{repository}: cannot be downloaded ({reason}); check the connection and run it again"
         raise DataError(message) from error
