@@ -294,7 +294,7 @@ def test_unpack_resumes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tree", "message"), [("[]", "has no bbt_frames"), ("null", "not the hub's"), ("[{}]", "not the")]
+    ("tree", "message"), [("[]", "has no bbt_frames"), ("null", "a reply that is not"), ("[{}]", "a reply that is not")]
 )
 def test_download_reply_of_another_server(tree: str, message: str, tmp_path: Path) -> None:
     with serve(Hub("Yuxuan0701/tvqa-frames", {}, tree=tree)) as url:
