@@ -9,6 +9,8 @@ DOCS := .venv/.docs
 # testpaths, the longest first, so that no worker is idle at the end.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 COVERAGE ?=
+# Every process that a test starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-slow test-verl train-demo web
 
@@ -24,7 +26,7 @@ web: $(READY)
 test: $(READY)
 	$(PYTEST) $(COVERAGE)
 
-# Without a browser, a server or a process: for the edit loop.
+# Without a browser, a process or a synthetic episode: for the edit loop.
 test-fast: $(READY)
 	$(PYTEST) --fast tests/cli tests/unit
 
