@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,15 +20,19 @@ from longvideoagent.media.video import Video
 from tests.plugins.once import shared_folder
 
 
+@contextmanager
+def _few_frames() -> Iterator[None]:
+    """Render one frame a second instead of five, which takes a third of the time; only the colours of moving boxes are
+    then imprecise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "FRAMES_PER_S", 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def synthetic_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of 3 episodes of 5 minutes with 12 questions each: 24 in split train, 12 in val.
-
-    Its videos have one frame a second instead of five, which takes a third of the time; only the colours of moving
-    boxes are then imprecise.
-    """
-    with shared_folder(tmp_path_factory, "synthetic") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "FRAMES_PER_S", 1)
+    """The folder of 3 episodes of 5 minutes with 12 questions each: 24 in split train, 12 in val."""
+    with shared_folder(tmp_path_factory, "synthetic") as folder, _few_frames():
         generate_dataset(folder, SyntheticConfig(3, 5, 4))
     return folder
 
@@ -34,7 +40,7 @@ def synthetic_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sample_episode(tmp_path_factory: pytest.TempPathFactory) -> SyntheticEpisode:
     """An episode of 6 minutes with two questions of each kind. Tests must not change it."""
-    with shared_folder(tmp_path_factory, "sample") as folder:
+    with shared_folder(tmp_path_factory, "sample") as folder, _few_frames():
         return generate_episode(folder, seed=3, minutes=6, questions_per_kind=2)
 
 

@@ -52,13 +52,16 @@ def package(path: Path) -> str:
     return path.relative_to(SOURCE).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> list[str]:
     """The modules of this project that a file imports, anywhere in the file."""
+    modules: list[str] = []
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("longvideoagent"):
-            yield node.module
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules.append(node.module)
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names if name.name.startswith("longvideoagent"))
+            modules.extend(name.name for name in node.names)
+    return [module for module in modules if module.startswith("longvideoagent")]
 
 
 def test_layers_complete() -> None:

@@ -135,11 +135,11 @@ def test_parse_is_stable_when_cut_at_action(reply: str) -> None:
 
 
 def test_parse_is_linear_in_length() -> None:
-    # 2 million characters of unclosed tags: anything quadratic would not come back.
-    assert isinstance(parse("<answer>" * 250_000).action, Invalid)
-    assert isinstance(parse("<think></think>" * 130_000).action, Invalid)
-    assert isinstance(parse("<" + " " * 1_000_000).action, Invalid)
-    assert escape_tags("<" + " " * 1_000_000)
+    # Half a million characters of unclosed tags: anything quadratic would not come back.
+    assert isinstance(parse("<answer>" * 60_000).action, Invalid)
+    assert isinstance(parse("<think></think>" * 30_000).action, Invalid)
+    assert isinstance(parse("<" + " " * 500_000).action, Invalid)
+    assert escape_tags("<" + " " * 500_000)
 
 
 def test_render_tags_observations() -> None:

@@ -67,7 +67,8 @@ def test_dialogue_answer_in_gold_span(episode: SyntheticEpisode) -> None:
             assert word in dialogue
 
 
-def test_boxes_match_colours(episode: SyntheticEpisode) -> None:
+def test_boxes_match_colours(tmp_path: Path) -> None:
+    episode = generate_episode(tmp_path, 3, 2, 2)
     video = open_reader(episode.video)
     checked = 0
     for sample in episode.samples:
