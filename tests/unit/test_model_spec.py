@@ -72,6 +72,13 @@ def test_spec_on_this_machine(text: str, is_on_this_machine: bool) -> None:
     assert ModelSpec.parse(text).is_on_this_machine == is_on_this_machine
 
 
+@pytest.mark.parametrize("url", ["http://[", "nonsense", "ftp://host"])
+def test_url_of_environment_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(UsageError, match=r"OPENAI_BASE_URL: .* is not a URL"):
+        _ = ModelSpec.parse("openai:m").server_url
+
+
 def test_spec_forms_documented() -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert not [row.form for row in BACKENDS if f"`{row.form}`" not in text]

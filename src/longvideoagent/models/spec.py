@@ -127,8 +127,12 @@ class ModelSpec:
 
     @property
     def server_url(self) -> str:
-        """The URL of the model's server: from the spec, the environment or the back end; empty in this process."""
-        return self.url or os.environ.get(self.row.url_env, "") or self.row.default_url
+        """The URL of the model's server: from the spec, the environment or the back end; empty in this process. Raises
+        UsageError if the environment holds something else."""
+        if not self.url and (url := os.environ.get(self.row.url_env, "")):
+            _check_url(self.row.url_env, url)
+            return url
+        return self.url or self.row.default_url
 
     @property
     def is_offline(self) -> bool:
