@@ -105,6 +105,11 @@ def test_forecast_per_agent(video: Video) -> None:
     assert forecasts["total"].usd is None
 
 
+def test_forecast_of_many_rounds(video: Video) -> None:
+    forecast = by_agent(forecast_cost(QUESTION, video, TeamConfig(), RolloutSettings(max_rounds=10**12)))
+    assert forecast["total"].max_usage.calls > 10**12
+
+
 def test_forecast_offline_team_costs_nothing(video: Video) -> None:
     total = by_agent(forecast_cost(QUESTION, video, TeamConfig(), RolloutSettings()))["total"]
     assert (total.max_usage.tokens, total.usd) == (0, 0.0)

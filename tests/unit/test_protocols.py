@@ -75,6 +75,7 @@ def test_protocol_switches() -> None:
             ["frame_numbers=[1, 9, true]"],
             "--switch frame_numbers=[1, 9, true]: Input should be a valid integer",
         ),
+        ("ours", ["frame_numbers=[9, 1, 1]"], "--switch frame_numbers=[9, 1, 1]: Value error, the first frame, 9, is"),
         ("ours", ["merged_boxes=1"], "--switch merged_boxes=1: Input should be a valid boolean"),
         ("ours", ["extra_rounds=-1"], "--switch extra_rounds=-1"),
         (

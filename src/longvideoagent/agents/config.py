@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
 
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
@@ -35,7 +35,15 @@ DEFAULT_SETTINGS: Mapping[AgentName, CallSettings] = {
     "vision": DEFAULT_CALL_SETTINGS,
 }
 """How each agent's model is called, unless the configuration says otherwise."""
-FrameNumbers = Annotated[tuple[Count, Count, Count], Field(strict=False)]
+
+
+def _check_frame_numbers(numbers: tuple[int, int, int]) -> tuple[int, int, int]:
+    if numbers[0] > numbers[1]:
+        raise ValueError(f"the first frame, {numbers[0]}, is after the last, {numbers[1]}")
+    return numbers
+
+
+FrameNumbers = Annotated[tuple[Count, Count, Count], Field(strict=False), AfterValidator(_check_frame_numbers)]
 """First, last and step; a list in TOML and JSON."""
 RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 """Request fields that the loop sets itself."""

@@ -192,4 +192,4 @@ def _tokens(text: str) -> int:
 
 
 def _times(usage: Usage, count: int) -> Usage:
-    return sum([usage] * count, Usage())
+    return Usage(*(count * value for value in astuple(usage)))
