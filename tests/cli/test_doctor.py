@@ -180,6 +180,8 @@ def test_doctor_calls_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "nothing is called" in offline.stderr
     assert "--team" in refusal("doctor", "--json")
     assert "one of them" in refusal("doctor", "--preset", "qwen3-4b", "--team", "offline")
+    assert "--preset NAME" in refusal("doctor", "--gpu-memory-gib", "24")
+    assert "--team FILE.toml" in refusal("doctor", "--preset", "qwen3-4b", "--prices", "prices.toml")
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,10 @@ def doctor(
     has_team = bool(team or master or grounding or vision)
     if (json or dry_run or max_reply_tokens) and not has_team:
         raise UsageError("lva doctor: --json, --dry-run and --max-reply-tokens need a team; give --team FILE.toml")
+    if gpu_memory_gib is not None and preset is None:
+        raise UsageError("lva doctor: --gpu-memory-gib needs a preset; give --preset NAME")
+    if prices is not None and not has_team:
+        raise UsageError("lva doctor: --prices needs a team; give --team FILE.toml")
     if preset is not None and has_team:
         raise UsageError("lva doctor: --preset starts nothing and --team calls servers; give one of them")
     if has_team:
