@@ -117,7 +117,8 @@ def exit_with(status: int) -> None:
 
 
 def _end(message: str) -> NoReturn:
-    print(f"lva: error: {' '.join(message.split())}", file=sys.stderr)
+    printable = "".join(char if char.isprintable() else " " for char in message)  # it may quote a file or a server
+    print(f"lva: error: {' '.join(printable.split())}", file=sys.stderr)
     raise SystemExit(EXIT_BAD_INPUT) from None
 
 

@@ -19,7 +19,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Otherwise the temporary file is deleted. Readers never see half a file, even after a power loss: the content is
     synced to disk before the rename, and the name before the block ends. The temporary path has the suffix of
-    ``path``, for writers that choose a format by it."""
+    ``path``, for writers that choose a format by it. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.stem}.{os.getpid()}-{secrets.token_hex(3)}{PARTIAL}{path.suffix}")
     try:

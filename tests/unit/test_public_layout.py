@@ -25,6 +25,7 @@ from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.models.chat_template import fill_template
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.public_checkout import CONVERTER, FILES, write_checkout
+from tests.plugins.cli import refusal
 
 RAW = ("Mira : Where 's the lamp ? <eos> Otto : Gone . <eos>", "UNKNAME : ( Bell ) <eos>")
 TIMELINE = Timeline(
@@ -265,6 +266,26 @@ def test_layout_import_runs_nothing(checkout: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("out", [".", "", "folder"])
+def test_layout_import_to_folder(out: str, checkout: Path) -> None:
+    (checkout / "folder").mkdir()
+    assert "Is a directory" in refusal("layout", "import", checkout, "--out", out, cwd=checkout)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "problem"),
+    [
+        ("--prompt-file", " \n", "file: is empty"),
+        ("--prompt-file", "$qestion", "file: prompt: $qestion is not a field of it"),
+        ("--layout", "prompt = 3", "file: prompt: not a text"),
+        ("--layout", '"\\u001b[31m" = 3', "file: [31m: unknown field"),
+    ],
+)
+def test_wording_file_refused_before_anything(option: str, text: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(text)
+    assert problem in refusal("ask", "video.mp4", "What?", option, "file", "--dry-run", cwd=tmp_path)
+
+
 @given(st.dictionaries(st.sampled_from(["last_round", "before_reply", "after_observation"]), st.text()))
 def test_layout_toml_round_trip(texts: dict[str, str]) -> None:
     layout = parse_layout({name: text.replace("\ud800", "") for name, text in texts.items()})
@@ -280,6 +301,7 @@ def test_layout_toml_round_trip(texts: dict[str, str]) -> None:
         ('prompt = "costs 5 $"', "write \\$\\$"),
         ('promt = "x"', r"promt: unknown field; did you mean prompt\? lva layout show prints all fields"),
         ('zzz = "x"', "zzz: unknown field; lva layout show"),
+        ('vision_prompt = " "', "vision_prompt: is empty; write"),
         ("prompt = 3", "prompt: not a text"),
         ("prompt = ", "not TOML"),
     ],

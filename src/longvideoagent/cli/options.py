@@ -76,4 +76,5 @@ def chosen_team(
     team_config = load_team_config(team, prices).with_models(
         master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout_file
     )
+    team_config.read_layout()  # a file that cannot be read is an error even where no agent reads it
     return team_config.with_reply_limit(max_reply_tokens)

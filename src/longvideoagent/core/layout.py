@@ -121,6 +121,9 @@ def fill(template: str, **values: object) -> str:
 
 def layout_problem(layout: PromptLayout) -> str:
     """What is wrong with the templates of a layout: the first unknown field, by name; empty if nothing is."""
+    for name in ("prompt", "grounding_prompt", "vision_prompt"):
+        if not getattr(layout, name).strip():
+            return f"{name}: is empty; write the text that the agent is asked with"
     for name, allowed in TEMPLATE_FIELDS.items():
         if not Template(getattr(layout, name)).is_valid():
             return f"{name}: a $ begins no field; write $$ for a dollar sign"

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.prompts import default_layout, parse_layout, read_layout, with_prompt
 from longvideoagent.core.actions import PAPER_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
-from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout
+from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
 from longvideoagent.errors import DataError
 
 
@@ -61,12 +61,18 @@ class PromptConfig(BaseModel):
             layout = read_layout(self.layout_file)
         if self.prompt_file is None:
             return layout
-        return with_prompt(layout, read_prompt(self.prompt_file))
+        layout = with_prompt(layout, read_prompt(self.prompt_file))
+        if problem := layout_problem(layout):
+            raise DataError(f"{self.prompt_file}: {problem}")
+        return layout
 
 
 def read_prompt(path: Path) -> str:
-    """Read a prompt from a file, without the blanks at its end. Raises DataError if it cannot be read."""
+    """Read a prompt from a file, without the blanks at its end. Raises DataError if it cannot be read, or is empty."""
     try:
-        return path.read_text(encoding="utf-8").rstrip()
+        prompt = path.read_text(encoding="utf-8-sig").rstrip()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a prompt ({error}); check the path") from error
+    if not prompt:
+        raise DataError(f"{path}: is empty; write the prompt into it, or leave it out")
+    return prompt
