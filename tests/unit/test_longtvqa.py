@@ -93,6 +93,7 @@ def test_read_span(value: object, span: tuple[float, float] | None) -> None:
         ({"ts": [900.0, 901.0]}, "ts", "begins after the clip ends", True),
         ({"ts": [1.0, 10**400]}, "ts", "not a span in seconds", True),
         ({"qid": None}, "qid", "no id", False),
+        ({"qid": " "}, "qid", "no id", False),
         ({"occur_clip": "../../etc/passwd"}, "occur_clip", "not the name of a clip", False),
         ({"occur_clip": {"clip": 1}}, "occur_clip", "not the name of a clip", False),
         ({"occur_clip": "s01e01/clip"}, "occur_clip", "not the name of a clip", False),

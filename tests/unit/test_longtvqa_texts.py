@@ -144,6 +144,15 @@ def test_texts_surrogate_and_duplicate_key(tmp_path: Path) -> None:
     ]
 
 
+def test_texts_many_surrogates_fast(tmp_path: Path) -> None:
+    """In time that grows with the size of the file, and not with its square."""
+    folder, names = write_release(tmp_path / "d"), [f"s01e{number:02}_seg01_clip_00" for number in range(1, 20_001)]
+    members = ",\n".join(f'"{name}": "\\ud83d"' for name in names)
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text(f"{{{members}}}")
+    problems = [problem for problem in read_longtvqa(folder).problems if "surrogate" in problem.message]
+    assert [(problem.line, problem.field) for problem in problems] == list(enumerate(names, 1))
+
+
 def test_texts_of_two_sets_in_one_folder(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "LongTVQA_train.jsonl").write_text(json.dumps(question(bbox=None)))

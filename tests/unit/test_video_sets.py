@@ -85,6 +85,14 @@ def test_egoschema_option_missing_or_duplicate(tmp_path: Path) -> None:
     assert "option 5 is missing or empty" in str(data.problems[0])
 
 
+@pytest.mark.parametrize("question_id", [None, "", " "])
+def test_longvideobench_without_id(question_id: str | None, tmp_path: Path) -> None:
+    record = {"id": question_id, "question": "What ?", "candidates": ["a", "b"], "correct_choice": 0, "video_id": "v"}
+    (tmp_path / "lvb_val.json").write_text(json.dumps([record]))
+    (problem,) = open_dataset(tmp_path).problems
+    assert (problem.field, problem.message.split(";")[0]) == ("id", "no id")
+
+
 def test_check_missing_videos(tmp_path: Path, short_video: Path) -> None:
     mlvu(tmp_path)
     assert open_dataset(tmp_path).check().counts["missing videos"] == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 _ESCAPE = re.compile(
@@ -61,6 +61,16 @@ def replace_unpaired_surrogates(text: str) -> EncodableText:
 def last_key(text: str, start: int, end: int) -> str:
     """The last key in a part of a text, or an empty text."""
     return next((match[1] for match in reversed(list(_KEY.finditer(text, start, end)))), "")
+
+
+def lines_and_keys(text: str, offsets: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """The line of each offset and the last key before it; offsets are in order, so that the text is read once."""
+    line, key, read_to = 1, "", 0
+    for offset in offsets:
+        line += text.count("\n", read_to, offset)
+        key = last_key(text, read_to, offset) or key
+        read_to = offset
+        yield line, key
 
 
 def line_of_key(text: str, key: str) -> int:

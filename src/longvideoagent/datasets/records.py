@@ -22,8 +22,8 @@ from longvideoagent.datasets.json_scanner import (
     Position,
     iter_lines,
     last_key,
-    line_at,
     line_of_key,
+    lines_and_keys,
     list_item_positions,
     replace_unpaired_surrogates,
 )
@@ -157,8 +157,8 @@ class RecordFile:
                 return None
             raise self._broken(error) from error
         self.problems += [Problem(self.path, line_of_key(self.text, key), key, DUPLICATE_KEY) for key in duplicates]
-        places = [(line_at(self.text, offset), last_key(self.text, 0, offset)) for offset in self.surrogates]
-        self.problems += [Problem(self.path, line, key, UNPAIRED_SURROGATE) for line, key in dict.fromkeys(places)]
+        places = dict.fromkeys(lines_and_keys(self.text, self.surrogates))
+        self.problems += [Problem(self.path, line, key, UNPAIRED_SURROGATE) for line, key in places]
         return document if isinstance(document, dict) else None
 
     def members(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class _QuestionReader:
         if not is_gapless or len(options) < MIN_OPTIONS or not all(options):
             empty = [name for name in OPTIONS[: max(MIN_OPTIONS, len(names))] if not as_text(values.get(name))]
             raise _UnusableError(empty[0], "the option is missing or empty")
-        if qid is None or isinstance(qid, dict | list):
+        if qid is None or isinstance(qid, dict | list) or not str(qid).strip():
             raise _UnusableError("qid", "no id")
         return Question(text.strip(), tuple(options), str(qid))
 

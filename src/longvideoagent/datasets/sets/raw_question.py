@@ -92,8 +92,10 @@ def _find_unusable_field(raw: RawQuestion, known_ids: set[str]) -> _FieldError |
         return _FieldError("options", f"option {empty[0] if empty else len(raw.options) + 1} is missing or empty")
     if not isinstance(raw.video, str) or not raw.video.strip():
         return _FieldError("video", "no video")
-    if raw.id is None or str(raw.id) in known_ids:
-        return _FieldError("id", f"{raw.id} is not a unique id")
+    if raw.id is None or not str(raw.id).strip():
+        return _FieldError("id", "no id")
+    if str(raw.id) in known_ids:
+        return _FieldError("id", f"{str(raw.id)[:80]} is not a unique id")
     return None
 
 
