@@ -126,10 +126,11 @@ def test_download_frames_of_shows(tmp_path: Path) -> None:
     hub = Hub("Yuxuan0701/tvqa-frames", files, interrupts="bbt_frames.tar.gz")
     out = write_release(tmp_path / "out")
     with serve(hub) as url:
-        for _ in range(2):
-            result = download(url, out, "frames", "--show", "bbt", "--show", "castle")
+        first, result = [download(url, out, "frames", "--show", "bbt", "--show", "castle") for _ in range(2)]
         assert result.returncode == 0, result.stderr
-        assert f"bbt_frames: {3 * len(CLIPS)} frames of {len(CLIPS)} clips" in result.stderr
+        counts = f"bbt_frames: {3 * len(CLIPS)} frames of {len(CLIPS)} clips"
+        assert f"{counts}; 2 other files of its archive are left out\n" in first.stderr
+        assert f"{counts}\n" in result.stderr
         assert "whether you may use them is for you to settle" in result.stderr
         num_requests = len(hub.requests)
         assert download(url, out, "frames", "--show", "bbt").returncode == 0  # everything is there
@@ -254,7 +255,7 @@ def test_unpack_names_in_other_digits(tmp_path: Path) -> None:
     other = "\N{ARABIC-INDIC DIGIT ONE}"
     extra = [(f"{CLIPS[0]}/0000{other}.jpg", b"x"), (f"s01e0{other}_seg01_clip_00/00001.jpg", b"x")]
     archive.write_bytes(make_archive([*some_frames(""), *extra]))
-    unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial")
+    assert unpack_frames(archive, tmp_path / "bbt_frames", tmp_path / "partial") == len(extra)
     assert sum(1 for _ in (tmp_path / "bbt_frames").rglob("*.jpg")) == 3 * len(CLIPS)
 
 

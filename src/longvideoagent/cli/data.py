@@ -244,7 +244,8 @@ def download(
     with progress_bar() as progress:
         reports = download_frames(show or (), out, repository, progress)
     for report in reports:
-        note(f"wrote {report.folder}: {report.num_frames:,} frames of {report.num_clips:,} clips")
+        others = f"; {report.num_left_out:,} other files of its archive are left out" if report.num_left_out else ""
+        note(f"wrote {report.folder}: {report.num_frames:,} frames of {report.num_clips:,} clips{others}")
     note("the archives next to it are not read again, and can be deleted")
 
 

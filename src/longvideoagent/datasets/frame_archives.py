@@ -93,6 +93,8 @@ class UnpackReport(NamedTuple):
     folder: Path
     num_clips: int
     num_frames: int
+    num_left_out: int = 0
+    """Files in an archive that are not frames of clips."""
 
 
 def download_frames(
@@ -113,10 +115,12 @@ def download_frames(
             raise UsageError(f"{folder}: is not a folder; move it away and run it again")
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
+        num_left_out = 0
         if not folder.exists():
             download_files(repository or REPOSITORY, out, [ARCHIVES[show]])
-            unpack_frames(out / ARCHIVES[show], folder, out / PARTIAL.format(show=show), progress=progress)
-        report = _count_frames(folder)
+            partial = out / PARTIAL.format(show=show)
+            num_left_out = unpack_frames(out / ARCHIVES[show], folder, partial, progress=progress)
+        report = _count_frames(folder)._replace(num_left_out=num_left_out)
         if not report.num_frames:
             raise UsageError(f"{folder}: exists but has no frames of clips; move it away and run it again")
         reports.append(report)
@@ -143,16 +147,17 @@ def unpack_frames(
     partial: Path,
     limits: UnpackLimits = UnpackLimits(),
     progress: Progress = no_progress,
-) -> None:
+) -> int:
     """Unpack an archive, compressed or not, into ``folder``, by way of ``partial``, which is kept when the work is
-    interrupted and then continued: frames that are there with their size are not written again.
+    interrupted and then continued: frames that are there with their size are not written again. Returns the number of
+    files that are not frames of clips, and are left out.
 
     Raises:
         DataError: If the archive is damaged, unsafe or too large, has no frame, or has one twice; ``partial`` is then
             deleted.
     """
     try:
-        num_frames = _unpack(archive, partial, limits, progress)
+        num_frames, num_left_out = _unpack(archive, partial, limits, progress)
         if not num_frames:
             raise DataError(
                 f"{archive}: has no frames of clips, such as s01e01_seg01_clip_00/00001.jpg; check its name"
@@ -164,12 +169,14 @@ def unpack_frames(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     partial.rename(folder)
+    return num_left_out
 
 
-def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progress) -> int:
+def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progress) -> tuple[int, int]:
+    """The numbers of frames and of other files."""
     size = archive.stat().st_size
     max_bytes = max(limits.min_total_bytes, int(limits.max_ratio * size))
-    num_members = num_bytes = 0
+    num_members = num_bytes = num_left_out = 0
     numbers: dict[str, set[int]] = {}
     partial.mkdir(parents=True, exist_ok=True)
     with archive.open("rb") as file, tarfile.open(fileobj=_stream(file), mode="r|", tarinfo=_Member) as members:
@@ -185,14 +192,16 @@ def _unpack(archive: Path, partial: Path, limits: UnpackLimits, progress: Progre
                     f"{archive}: {member.name[:80]!r} is beyond the size of TVQA's frames; check the archive"
                 )
             target = _target(member)
-            if target is not None:
+            if target is None:
+                num_left_out += member.isreg()
+            else:
                 clip, number = target.parent.name, int(target.stem)
                 if number in numbers.setdefault(clip, set()):
                     raise DataError(f"{archive}: has frame {number} of {clip} twice; do not unpack it, and get another")
                 numbers[clip].add(number)
                 _write_frame(members, member, partial / target)
         _read_to_end(members)
-    return sum(map(len, numbers.values()))
+    return sum(map(len, numbers.values())), num_left_out
 
 
 def _stream(file: IO[bytes]) -> IO[bytes]:
