@@ -278,6 +278,10 @@ def test_first_clip_file_lacks_questions(release: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=re.escape(message)):
         run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")
+    ids = tmp_path / "ids.txt"
+    ids.write_text("2\n")
+    with pytest.raises(DataError, match=re.escape(f"--split val --ids {ids} --out {path} locates them")):
+        run(eval_config(release, first_clip=f"file={path}", ids_file=ids), tmp_path / "run")
     assert lva("data", "ground", release, "--split", "val", "--out", path).returncode == 0
     assert run(eval_config(release, first_clip=f"file={path}"), tmp_path / "run")["num_finished"] == 12
 

@@ -47,15 +47,18 @@ def open_first_clips(path: Path) -> FirstClips:
     return FirstClips(path, public_entries=entries)
 
 
-def check_all_located(first_clips: FirstClips, questions: Sequence[Question], data: Path, split: str) -> None:
-    """Raise DataError, with the numbers, if a question has no entry; in a cache of the public code, if none has one,
-    since it lacks the questions whose grounding failed."""
+def check_all_located(
+    first_clips: FirstClips, questions: Sequence[Question], data: Path, split: str, ids: Path | None = None
+) -> None:
+    """Raise DataError, with the numbers and the command that locates these questions, if one has no entry; in a cache
+    of the public code, if none has one, since it lacks the questions whose grounding failed."""
     num_located = sum(question in first_clips for question in questions)
     if num_located == len(questions) or (num_located and first_clips.is_public):
         return
     problem = f"{first_clips.path}: has a clip for {num_located} of {len(questions)} questions"
     out = "FILE" if first_clips.is_public else first_clips.path
-    fix = f"lva data ground {data} --split {split} --out {out} locates {'the others' if num_located else 'them'}"
+    options = f"--split {split} --out {out}" if ids is None else f"--split {split} --ids {ids} --out {out}"
+    fix = f"lva data ground {data} {options} locates {'the others' if num_located else 'them'}"
     raise DataError(f"{problem}; {fix if num_located else f'is it of another set or split? {fix}'}")
 
 

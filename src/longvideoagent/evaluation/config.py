@@ -224,7 +224,8 @@ def load_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClip
     if config.first_clips_file is None:
         return None
     first_clips = open_first_clips(config.first_clips_file)
-    check_all_located(first_clips, [sample.question for sample in samples], config.data, config.split)
+    questions = [sample.question for sample in samples]
+    check_all_located(first_clips, questions, config.data, config.split, config.ids_file)
     return first_clips
 
 
