@@ -24,15 +24,20 @@ class FrameFolders:
     """The folders directly in the data set's folder."""
     by_clip: Mapping[str, Path] = field(default_factory=dict)
     """The folder of each clip. A clip that is in several is in the first, by name."""
+    repeated: tuple[str, ...] = ()
+    """The clips that are in several of the roots."""
 
     @classmethod
     def find(cls, folder: Path) -> FrameFolders:
         """The frames in all folders of ``folder`` whose name contains ``frames``."""
         roots = [path for path in sorted(folder.glob("*frames*")) if path.is_dir()]
         by_clip: dict[str, Path] = {}
+        repeated: list[str] = []
         for root in roots:
-            by_clip = find_clip_folders(root) | by_clip
-        return cls(tuple(roots), by_clip)
+            found = find_clip_folders(root)
+            repeated += found.keys() & by_clip.keys()
+            by_clip = found | by_clip
+        return cls(tuple(roots), by_clip, tuple(sorted(set(repeated))))
 
     def path(self, clip: str) -> Path:
         """The folder of a clip, or where it is expected if it is missing."""

@@ -216,6 +216,9 @@ class LongTVQA:
         for video in self.videos:
             if video in self.episode_videos:
                 yield from episode_video_problems(self.episode_videos[video], self.timeline(video).duration_s)
+        if repeated := self.frames.repeated:
+            message = f"{len(repeated)} clips are in several folders; {self.frames.path(repeated[0])} is the first used"
+            yield Problem(self.folder, 0, "frames", message)
         without_video = [video for video in self.videos if self.episode_video(video) is None]
         clips = [clip for video in without_video for clip in self.episodes.clips[video]]
         if self.frames.roots:
