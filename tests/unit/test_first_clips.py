@@ -108,6 +108,7 @@ def test_ground_unknown_label_pending(tmp_path: Path) -> None:
         '{"version": 2}',
         '{"version": 0, "clips": {}}',
         '{"format": 1, "clips": 7}',
+        '{"version": 2, "clips": {"1": {}}}',
     ],
 )
 def test_first_clips_file_invalid(text: str, tmp_path: Path) -> None:

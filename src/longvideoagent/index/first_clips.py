@@ -139,6 +139,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a file of first clips; move it away or name another file")
     if version > VERSION:
         raise DataError(f"{path}: first clips of version {version}, newer than {VERSION}; update longvideoagent")
+    invalid = next((key for key, label in content["clips"].items() if not isinstance(label, str | None)), None)
+    if invalid is not None:
+        raise DataError(
+            f"{path}: not a file of first clips: the clip of {invalid[:40]!r} is not a text; delete the entry"
+        )
     for migrate in _MIGRATIONS[version - 1 :]:
         content = migrate(content)
     return dict(content)
