@@ -22,6 +22,7 @@ from longvideoagent.datasets.fields import read_span
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.sets.tvqa_long import read_tvqa_long
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
@@ -449,9 +450,15 @@ def test_tvqa_long(tmp_path: Path) -> None:
     assert [(line.start_s, line.text) for line in timeline.subtitles] == [(92.0, "Otto: Here it is.")]
     with pytest.raises(DataError, match=r"no split 'test'; there is val"):
         open_dataset(tmp_path / "d", "test")
-    next(tmp_path.glob("d/*/tvqa_preprocessed*")).unlink()
-    with pytest.raises(DataError, match=r"has no tvqa_preprocessed_subtitles\.json"):
+    (subtitles,) = tmp_path.glob("d/*/tvqa_preprocessed*")
+    subtitles = subtitles.rename(subtitles.with_suffix(".jsonl"))
+    assert open_dataset(tmp_path / "d").open_video("castle_s01e02").timeline == timeline
+    subtitles.unlink()
+    with pytest.raises(DataError, match=r"has no tvqa_preprocessed_subtitles\.json; add it, or name one with --sub"):
         open_dataset(tmp_path / "d")
+    next(tmp_path.glob("d/*/tvqa_val_edited.json")).unlink()
+    with pytest.raises(DataError, match=r"has no tvqa_val_edited\.json; lva data download tvqa-long gets it"):
+        read_tvqa_long(tmp_path / "d", "val", DatasetOptions())
 
 
 def test_tvqa_long_other_forms_reported(tmp_path: Path) -> None:
