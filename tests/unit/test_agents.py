@@ -456,6 +456,12 @@ def test_team_file_settings_reach_server(short_video: Path, tmp_path: Path) -> N
         ("[master\nmodel = 1", r"line 1"),
         ("style = 'odd'", r"style: "),
         ("[master]\nmodel = 7", r"master\.model: "),
+        ("[master]\ncompletion_template = 'user: ${prompt}'", r"master\.completion_template: .*\$prompt exactly once"),
+        ("[master]\ntimeout_s = inf", r"master\.timeout_s: .*finite"),
+        ("[prices.m]\nprompt_usd_per_mtok = inf\ncompletion_usd_per_mtok = 1", r"prompt_usd_per_mtok: .*finite"),
+        ("layout_file = 'a.toml'\n[layout]\nprompt = 'x'", r"layout_file: .*replaces the table layout"),
+        ("[layout]\nprompt = 3", r"layout: prompt: not a text; fix that field$"),
+        ("layout = 3", r"layout: not a table; write \[layout\]"),
         ("[master]\nmax_tokens = true", r"master\.max_tokens: .*integer"),
         ("[vision]\nframe_numbers = [1, 9, true]", r"vision\.frame_numbers\.2: .*integer"),
         ("[master]\ntemperature = -1", r"master\.temperature: "),
@@ -473,6 +479,11 @@ def test_team_file_invalid_names_line_or_field(text: str, error: str, tmp_path: 
         load_team_config(str(tmp_path / "team.toml"))
     assert "team.toml" in str(caught.value)
     assert "sk-secret" not in str(caught.value)
+
+
+def test_team_file_with_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "team.toml").write_text("[master]\nmax_tokens = 7", encoding="utf-8-sig")  # as Notepad writes it
+    assert load_team_config(str(tmp_path / "team.toml")).master.max_tokens == 7
 
 
 @pytest.mark.parametrize("preset", PRESETS)

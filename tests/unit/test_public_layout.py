@@ -197,6 +197,11 @@ def evaluator(checkout: Path, before: str, after: str, set_name: str = "longtvqa
     return import_layout(checkout, "public-local", set_name)
 
 
+def test_layout_import_lone_surrogate(checkout: Path) -> None:
+    with pytest.raises(DataError, match="vision_result: holds half a character"):
+        evaluator(checkout, "<information>Rectangles", "<information>\\ud800")
+
+
 def test_layout_import_last_round(checkout: Path) -> None:
     assert evaluator(checkout, "No turn is left. ", "It costs $5. ").last_round.startswith("\nIt costs $5. ")
     layout = evaluator(checkout, "conversation_history = prompt", 'conversation_history = "A start. "')

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, Va
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
-from longvideoagent.agents.prompts.config import PromptConfig
+from longvideoagent.agents.prompts.config import LAYOUT_ERROR, PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
@@ -52,7 +52,7 @@ RESERVED_FIELDS = {"messages", "model", "prompt", "stream"}
 class AgentConfig(BaseModel):
     """One agent: its model and how that is called. A field that is left out keeps the agent's own default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str = OFFLINE
     """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
@@ -94,6 +94,13 @@ class AgentConfig(BaseModel):
     frame_numbers: FrameNumbers | None = None
     """First, last and step of the frames of a clip to show, counted from 1 at TVQA's 3 frames a second, instead of
     ``max_frames`` (vision). The public code's evaluators show [1, 180, 12], its trainer [1, 180, 15]."""
+
+    @field_validator("completion_template")
+    @classmethod
+    def _has_prompt(cls, template: str | None) -> str | None:
+        if template is not None and template.count("$prompt") != 1:
+            raise ValueError("does not have $prompt exactly once")
+        return template
 
     @field_validator("extra_body")
     @classmethod
@@ -241,7 +248,7 @@ class TeamConfig(PromptConfig):
         if prompt_file is not None:
             changed["prompt_file"] = prompt_file
         if layout_file is not None:
-            changed["layout_file"] = layout_file
+            changed |= {"layout_file": layout_file, "layout": None}
         return self.model_copy(update=changed)
 
     def with_reply_limit(self, max_reply_tokens: int | None) -> TeamConfig:
@@ -269,7 +276,7 @@ def load_prices(path: Path) -> dict[str, TokenPrice]:
     """The prices of a table, by the name of the model. Raises DataError, naming line or field, for a file that cannot
     be used."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as prices ({error}); check the path") from error
     return parse_toml(_PriceTable, text, str(path)).root
@@ -295,7 +302,7 @@ def _read_team_config(name: str) -> TeamConfig:
     if not name.endswith(".toml"):
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
     try:
-        text = Path(name).read_text(encoding="utf-8")
+        text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
     team_config = parse_toml(TeamConfig, text, name)
@@ -327,7 +334,8 @@ def parse_toml(kind: type[T], text: str, name: str) -> T:
         field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise DataError(f"{name}: {field}: unknown field; {_field_hint(kind, first['loc'])}") from error
-        raise DataError(f"{name}: {field}: {first['msg']}; fix that field") from error
+        fix = "" if first["type"] == LAYOUT_ERROR else "; fix that field"  # those of a layout have their own
+        raise DataError(f"{name}: {field}: {first['msg']}{fix}") from error
 
 
 def _field_hint(kind: type[BaseModel], path: Sequence[int | str]) -> str:

@@ -68,7 +68,7 @@ def cut_warnings(name: str, text: str, settings: CallSettings) -> tuple[str, ...
     return (cut_warning(name, settings, "its reasoning"),) if is_thought else ()
 
 
-@pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid"})
+@pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid", "allow_inf_nan": False})
 class TokenPrice:
     """The price of a model's tokens. Images count as the tokens they are."""
 

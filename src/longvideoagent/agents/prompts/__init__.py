@@ -14,6 +14,7 @@ from typing import Any
 from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style, messages
 from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Message
 from longvideoagent.errors import DataError
@@ -37,6 +38,8 @@ def parse_layout(values: Mapping[str, Any]) -> PromptLayout:
         kind = bool if name == "boxes_as_json" else str
         if not isinstance(value, kind):
             raise ValueError(f"{name}: not a {'boolean' if kind is bool else 'text'}; fix that field")
+        if isinstance(value, str) and replace_surrogates(value) != value:
+            raise ValueError(f"{name}: holds half a character, a lone surrogate; fix that field")
     layout = replace(default_layout(), **values)
     if problem := layout_problem(layout):
         raise ValueError(problem)

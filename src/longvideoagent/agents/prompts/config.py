@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_serializer, field_validator
 from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.prompts import default_layout, parse_layout, read_layout, with_prompt
@@ -13,6 +13,9 @@ from longvideoagent.core.actions import PAPER_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
 from longvideoagent.errors import DataError
+
+LAYOUT_ERROR = "layout"
+"""The type of errors in ``PromptConfig.layout``; each names its fix."""
 
 
 class PromptConfig(BaseModel):
@@ -39,11 +42,18 @@ class PromptConfig(BaseModel):
         if value is None or isinstance(value, PromptLayout):
             return value
         if not isinstance(value, dict):
-            raise PydanticCustomError("layout", "not a table")
+            raise PydanticCustomError(LAYOUT_ERROR, "not a table; write [layout] and its fields below")
         try:
             return parse_layout(value)
         except ValueError as error:
-            raise PydanticCustomError("layout", "{problem}", {"problem": str(error)}) from error
+            raise PydanticCustomError(LAYOUT_ERROR, "{problem}", {"problem": str(error)}) from error
+
+    @field_validator("layout_file")
+    @classmethod
+    def _check_one_layout(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("layout") is not None:
+            raise ValueError("replaces the table layout; leave out one of them")
+        return path
 
     @field_serializer("layout")
     def _dump_layout(self, layout: PromptLayout | None) -> dict[str, str | bool] | None:
