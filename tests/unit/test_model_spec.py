@@ -38,6 +38,7 @@ def test_spec_round_trip(text: str, spec: ModelSpec) -> None:
     [
         "", "gpt-5-mini", "openai", "openai:", "openai:@http://h/v1", "openai:m@", "offline:m", "unknown:m",
         "openai:m@ftp://h", "openai:m@http://", "openai:m@http://h:99999/v1",
+        "openai:m@http://h h/v1",
     ],
 )  # fmt: skip
 def test_spec_refused(text: str) -> None:
@@ -70,6 +71,12 @@ def test_spec_properties_come_from_the_table() -> None:
 )
 def test_spec_on_this_machine(text: str, is_on_this_machine: bool) -> None:
     assert ModelSpec.parse(text).is_on_this_machine == is_on_this_machine
+
+
+def test_spec_with_password_refused() -> None:
+    with pytest.raises(UsageError, match="openai:m: its URL has a user name; leave it out") as caught:
+        ModelSpec.parse("openai:m@http://name:pass@h/v1")
+    assert "pass" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["http://[", "nonsense", "ftp://host"])

@@ -10,6 +10,7 @@ ModelSpec(backend='openai', name='qwen3:4b', url='http://127.0.0.1:11434/v1')
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -222,8 +223,12 @@ def _check_url(text: str, url: str) -> None:
 
     try:
         parts = urlsplit(url)
-        is_url = parts.hostname is not None and (parts.port or 1) > 0
+        is_url = parts.hostname is not None and (parts.port or 1) > 0 and not re.search(r"\s", url)
     except ValueError:
         is_url = False
+    if is_url and parts.username is not None:  # not repeated here: it is secret
+        raise UsageError(
+            f"{text.partition('@')[0]}: its URL has a user name; leave it out, and put the key into the environment"
+        )
     if not is_url:
         raise UsageError(f"{text}: {url!r} is not a URL; give http://HOST:PORT/v1")
