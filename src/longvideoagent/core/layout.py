@@ -108,6 +108,11 @@ TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
 """The fields of each template."""
 
 
+REQUIRED_FIELDS: Mapping[str, str] = {"option": "option", "vision_result": "seen", "notice": "text"}
+"""The fields of templates without which data would be lost."""
+_ALL_FIELDS = frozenset().union(*TEMPLATE_FIELDS.values())
+
+
 @lru_cache(maxsize=64)
 def template_fields(template: str) -> frozenset[str]:
     """Return the names of the fields in a template, written ``$name`` or ``${name}``."""
@@ -131,6 +136,13 @@ def layout_problem(layout: PromptLayout) -> str:
         if unknown:
             known = ", ".join(f"${field}" for field in sorted(allowed)) or "no field"
             return f"{name}: ${unknown[0]} is not a field of it; it has {known}"
+    for name, field in REQUIRED_FIELDS.items():
+        if field not in template_fields(getattr(layout, name)):
+            return f"{name}: leaves out ${field}, which nothing else shows; put it in"
+    for name in ("last_round", "prompt_end", "before_observation", "after_observation", "before_reply"):
+        used = {match["named"] or match["braced"] for match in Template.pattern.finditer(getattr(layout, name))}
+        if fields_of_others := sorted(used & _ALL_FIELDS):
+            return f"{name}: is not a template, so ${fields_of_others[0]} would be sent as it is; leave it out"
     return ""
 
 
