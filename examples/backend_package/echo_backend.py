@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longvideoagent.core.types import Message, Reply, Usage
+from longvideoagent.models.backends import Backend
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback
-from longvideoagent.models.spec import Backend, ModelSpec
+from longvideoagent.models.spec import ModelSpec
 
 BACKEND = Backend("echo", "echo:TEXT", "echo_backend:load_model")
 

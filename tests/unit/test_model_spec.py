@@ -10,8 +10,9 @@ import pytest
 from longvideoagent import TeamConfig
 from longvideoagent.agents.config import AgentConfig
 from longvideoagent.errors import UsageError
+from longvideoagent.models.backends import BACKENDS, find_backend, spec_forms
 from longvideoagent.models.base import ModelOptions
-from longvideoagent.models.spec import BACKENDS, ModelSpec, find_backend, load_model, spec_forms
+from longvideoagent.models.spec import ModelSpec, load_model
 from tests.plugins.cli import lva_process, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,14 @@ PACKAGE = ROOT / "examples" / "backend_package"
         ("openai:qwen3:4b@http://h:1/v1", ModelSpec("openai", "qwen3:4b", "http://h:1/v1")),
         ("transformers:/models/a@b", ModelSpec("transformers", "/models/a@b")),
         ("scripted:C:/script.json", ModelSpec("scripted", "C:/script.json")),
+        ("gemini:gemini-2.5-flash", ModelSpec("gemini", "gemini-2.5-flash")),
+        ("openrouter:openai/gpt-5-mini", ModelSpec("openrouter", "openai/gpt-5-mini")),
+        ("ollama:qwen3:4b@http://h:1/v1", ModelSpec("ollama", "qwen3:4b", "http://h:1/v1")),
+        ("llamacpp:", ModelSpec("llamacpp")),
+        ("lmstudio:http://h:1/v1", ModelSpec("lmstudio", "", "http://h:1/v1")),
+        ("vllm:Qwen/Qwen3-4B", ModelSpec("vllm", "Qwen/Qwen3-4B")),
+        ("vllm:http://h:8000/v1", ModelSpec("vllm", "", "http://h:8000/v1")),
+        ("vllm:m@http://h:8000/v1", ModelSpec("vllm", "m", "http://h:8000/v1")),
     ],
 )
 def test_spec_round_trip(text: str, spec: ModelSpec) -> None:
@@ -37,8 +46,8 @@ def test_spec_round_trip(text: str, spec: ModelSpec) -> None:
     "text",
     [
         "", "gpt-5-mini", "openai", "openai:", "openai:@http://h/v1", "openai:m@", "offline:m", "unknown:m",
-        "openai:m@ftp://h", "openai:m@http://", "openai:m@http://h:99999/v1",
-        "openai:m@http://h h/v1",
+        "openai:m@ftp://h", "openai:http://h/v1", "ollama:", "vllm:", "llamacpp:@http://h/v1",
+        "openai:m@http://", "openai:m@http://h:99999/v1", "openai:m@http://h h/v1",
     ],
 )  # fmt: skip
 def test_spec_refused(text: str) -> None:
@@ -105,6 +114,27 @@ def test_load_model_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     with pytest.raises(UsageError, match="MY_KEY is not set; export it, or name a server: openai:m@URL"):
         load_model(ModelSpec("openai", "m"), ModelOptions(api_key_env="MY_KEY"))
+
+
+def test_provider_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    with pytest.raises(UsageError, match="GEMINI_API_KEY is not set; export it, or name a server: gemini:m@URL"):
+        load_model(ModelSpec("gemini", "m"), ModelOptions())
+
+
+def test_server_by_url_needs_no_package() -> None:
+    spec = ModelSpec.parse("vllm:http://127.0.0.1:8000/v1")
+    assert (spec.is_remote, spec.is_on_this_machine, spec.is_cacheable, spec.needs_price) == (True, True, False, False)
+    assert load_model(spec, ModelOptions())
+
+
+@pytest.mark.parametrize(
+    ("text", "max_tokens"),
+    [("openai:m", 8192), ("ollama:m", 8192), ("openai:m@http://h/v1", 1024), ("offline", 1024)],
+)
+def test_reply_limit_of_models_that_may_reason(text: str, max_tokens: int) -> None:
+    assert TeamConfig(master=AgentConfig(model=text)).call_settings("master").max_tokens == max_tokens
 
 
 def test_unpriced_models() -> None:

@@ -8,9 +8,10 @@ from aiohttp import web
 
 from longvideoagent.core.types import Jpeg, Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
-from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice
+from longvideoagent.models.base import CallSettings, ModelOptions, TextCallback, TokenPrice
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
+from longvideoagent.models.spec import ModelSpec, load_model
 from tests.fakes.faulty_server import Fault, body, detail, drop_mid_body, hang, say, serving, status
 
 HELLO = [Message(role="user", content="hello")]
@@ -23,6 +24,17 @@ def ask(
         model = OpenAIModel("m", url, **options)  # type: ignore[arg-type]
         try:
             return await model.complete(messages, settings or CallSettings())
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+def ask_spec(text: str) -> Reply:
+    async def call() -> Reply:
+        model = load_model(ModelSpec.parse(text), ModelOptions())
+        try:
+            return await model.complete(HELLO)
         finally:
             await model.close()
 
@@ -64,6 +76,23 @@ def test_request_fields() -> None:
     assert sent["add_generation_prompt"] is False
     assert "continue_final_message" not in plain
     assert "stop" not in plain
+
+
+def test_first_model_of_a_server() -> None:
+    with serving(say("hi"), models=[{"id": "served"}, {"id": "other"}]) as (url, server):
+        assert ask_spec(f"vllm:{url}").text == "hi"
+        assert [request["model"] for request in server.requests] == ["served"]
+    with serving(say("hi")) as (url, _), pytest.raises(TransientError, match="lists no models; start the server, or"):
+        ask_spec(f"llamacpp:{url}")
+
+
+def test_key_of_the_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    monkeypatch.setenv("GEMINI_API_KEY", "sk-gemini")
+    with serving(say("hi"), say("hi")) as (url, server):
+        ask_spec(f"gemini:m@{url}")
+        ask_spec(f"ollama:m@{url}")  # a local server needs no key, and gets none of another's
+    assert server.keys == ["Bearer sk-gemini", "Bearer none"]
 
 
 @pytest.mark.parametrize("template", [None, "<user>$prompt<assistant>"])

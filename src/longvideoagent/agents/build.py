@@ -17,10 +17,11 @@ from longvideoagent.errors import DataError
 from longvideoagent.fs import cache_dir
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
+from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
-from longvideoagent.models.spec import OFFLINE, ModelSpec, load_model
+from longvideoagent.models.spec import ModelSpec, load_model
 
 DEFAULT_RETRY_POLICY = RetryPolicy()
 

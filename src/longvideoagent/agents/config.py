@@ -21,8 +21,9 @@ from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
-from longvideoagent.models.spec import OFFLINE, ModelSpec
+from longvideoagent.models.spec import ModelSpec
 
 T = TypeVar("T", bound=BaseModel)
 REASONING_REPLY_TOKENS = 8192
@@ -55,7 +56,7 @@ class AgentConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     model: str = OFFLINE
-    """A model spec, such as ``openai:NAME@URL``; ``models.spec.BACKENDS`` lists the forms."""
+    """A model spec, such as ``openai:NAME@URL``; ``models.backends.BACKENDS`` lists the forms."""
     temperature: Annotated[float | None, Field(ge=0)] = None
     """Sampling temperature. None: the agent's own default."""
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
@@ -75,8 +76,9 @@ class AgentConfig(BaseModel):
     """Whether the model thinks before it answers; its server then does not stop at an action."""
     completion_template: str | None = None
     """The chat template written out, with $prompt, to call a server's text completions with."""
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    """The name of the environment variable that holds the key; the key itself is not stored anywhere."""
+    api_key_env: Annotated[str | None, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = None
+    """The name of the environment variable that holds the key, which itself is not stored anywhere. None: the
+    variable of the model's back end."""
     timeout_s: Annotated[float, Field(gt=0)] = 120.0
     """Seconds after which a request is given up and tried again."""
     max_concurrency: Annotated[int | None, Field(ge=1)] = None
@@ -186,7 +188,7 @@ class TeamConfig(PromptConfig):
             Its settings. A reply limit that is not given follows from the agent, its reasoning and the style.
         """
         agent, default = self.agents[name], DEFAULT_SETTINGS[name]
-        if agent.reasoning:
+        if agent.reasoning or agent.spec.may_reason:
             default = replace(default, max_tokens=REASONING_REPLY_TOKENS)
         elif name == "master" and self.style is Style.RAW:
             default = replace(default, max_tokens=RAW_REPLY_TOKENS)

@@ -17,8 +17,7 @@ from longvideoagent.agents.config import load_team_config
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import UsageError
-from longvideoagent.models.base import ModelOptions
-from longvideoagent.models.spec import BACKENDS
+from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
 
 EXTRAS = {
@@ -36,7 +35,7 @@ EXTRAS = {
     "dev": "the project's own checks and tests",
 }
 """Each extra of pyproject.toml, and what it adds."""
-ENVIRONMENT_VARIABLES = (ModelOptions().api_key_env, *(row.url_env for row in BACKENDS if row.url_env))
+ENVIRONMENT_VARIABLES = tuple(name for row in BACKENDS if row.needs_key for name in (row.key_env, row.url_env) if name)
 DEFAULT_PORT = 8000
 """vLLM's own."""
 MAX_GPU_GIB = 100_000.0

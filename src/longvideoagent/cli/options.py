@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
-from longvideoagent.models.spec import BACKENDS, OFFLINE
+from longvideoagent.models.backends import BACKENDS, OFFLINE
 
 if TYPE_CHECKING:
     from longvideoagent.agents.config import TeamConfig

@@ -91,8 +91,8 @@ class TokenPrice:
 class ModelOptions:
     """How a model is loaded, besides its spec. A back end uses the options that apply to it."""
 
-    api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the key."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; None: the back end's own."""
     timeout_s: float = 120.0
     max_concurrency: int | None = None
     """Calls in flight at once; in this process, replies in one batch. None: the back end's default."""

@@ -66,11 +66,11 @@ _REFUSAL_WORDS = (
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
-    """The model of ``openai:NAME[@URL]``."""
+    """The model of ``openai:NAME[@URL]``, or of another back end with OpenAI's chat completions."""
     return OpenAIModel(
         spec.name,
-        spec.url or None,
-        options.api_key_env,
+        (spec.url or None) if spec.row.url_env else spec.server_url,
+        options.api_key_env or spec.row.key_env,
         options.timeout_s,
         options.reasoning,
         options.completion_template,
@@ -80,7 +80,8 @@ def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
 
 @dataclass
 class OpenAIModel:
-    """A model ``name`` on the server at ``base_url`` (None: OPENAI_BASE_URL, else OpenAI itself)."""
+    """A model ``name`` on the server at ``base_url`` (None: OPENAI_BASE_URL, else OpenAI itself). An empty name is
+    replaced with that of the server's first model at the first request."""
 
     name: str
     base_url: str | None = None
@@ -134,6 +135,7 @@ class OpenAIModel:
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply to one request. Raises TransientError if a retry may help, else ModelError."""
+        self.name = self.name or await self._first_model()
         settings = replace(settings, stop_at_action=settings.stop_at_action and not self.reasoning)
         body = self.request_body(messages, settings)
         prefix = reasoning_prefix(body.get("prompt", ""))
@@ -160,6 +162,13 @@ class OpenAIModel:
         if self.completion_template is None:
             return chat_body(self.name, messages, settings)
         return completion_body(self.name, self.completion_template, messages, settings)
+
+    async def _first_model(self) -> str:
+        """The name of the server's first model. Raises ModelError if the server lists none."""
+        names: list[str] = [entry["id"] for entry in await self.list_models() if isinstance(entry.get("id"), str)]
+        if not names:
+            raise TransientError(f"{self.server_url}: lists no models; start the server, or name a model: NAME@URL")
+        return names[0]
 
     async def list_models(self) -> list[dict[str, Any]]:
         """What the server says about its models (``GET /models``); empty if it says nothing."""

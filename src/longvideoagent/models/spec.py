@@ -1,7 +1,4 @@
-"""Model specs, written ``BACKEND:NAME@URL``, and the table of back ends that run them.
-
-A new back end is a row of ``BACKENDS`` and a file with its loader. A package of its own declares its row in the
-entry-point group ``longvideoagent.backends``, as examples/backend_package does.
+"""Model specs, written ``BACKEND:NAME@URL``; ``models.backends`` has the table of back ends.
 
 >>> ModelSpec.parse("openai:qwen3:4b@http://127.0.0.1:11434/v1")
 ModelSpec(backend='openai', name='qwen3:4b', url='http://127.0.0.1:11434/v1')
@@ -12,83 +9,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from longvideoagent.errors import UsageError, one_line, require_modules
+from longvideoagent.errors import UsageError, require_modules
+from longvideoagent.models.backends import OFFLINE, Backend, find_backend, spec_forms
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
-
     from longvideoagent.models.base import Model, ModelOptions
-
-ENTRY_POINT_GROUP = "longvideoagent.backends"
-
-
-@dataclass(frozen=True)
-class Backend:
-    """A row of the table: how a back end's specs are written, how it is loaded and what holds for its models."""
-
-    prefix: str
-    """What its specs begin with; also the name of its entry point."""
-    form: str
-    """Its specs as help and error messages show them."""
-    loader: str = ""
-    """``module:function``, imported on first use: takes a ModelSpec and ModelOptions, returns a Model."""
-    modules: tuple[str, ...] = ()
-    """Modules that the loader imports and that may be missing."""
-    requirement: str = ""
-    """The pip requirement that installs them."""
-    has_name: bool = True
-    """Whether its specs name a model."""
-    takes_url: bool = False
-    """Whether its specs may end in ``@URL``."""
-    url_env: str = ""
-    """The environment variable with the server's URL, for specs without one."""
-    default_url: str = ""
-    """The vendor's own server, for specs without a URL; it needs a key."""
-    is_remote: bool = False
-    """Whether its models run on a server: calls are then limited, and retried after passing failures."""
-    is_cacheable: bool = False
-    """Whether replies may be cached. A model in this process is not: its folder may hold other weights tomorrow."""
-    cache_prefix: str | None = None
-    """What the keys of its cached replies begin with; None: its prefix and a colon."""
-    needs_price: bool = False
-    """Whether its tokens may cost money, so that a limit in dollars needs a price."""
-
-
-OFFLINE = "offline"
-BACKENDS = (
-    Backend(OFFLINE, OFFLINE, has_name=False),  # the embedded agents, which use no chat model
-    Backend(
-        "openai",
-        "openai:NAME[@URL]",
-        "longvideoagent.models.openai:load_model",
-        takes_url=True,
-        url_env="OPENAI_BASE_URL",
-        default_url="https://api.openai.com/v1",
-        is_remote=True,
-        is_cacheable=True,
-        cache_prefix="",  # as replies were cached before there were other servers
-        needs_price=True,
-    ),
-    Backend(
-        "transformers",
-        "transformers:PATH",
-        "longvideoagent.models.transformers:load_model",
-        modules=("torch", "transformers"),
-        requirement="longvideoagent[transformers]",
-    ),
-    Backend(
-        "vllm",
-        "vllm:PATH",
-        "longvideoagent.models.vllm:load_model",
-        modules=("vllm",),
-        requirement="longvideoagent[vllm]",
-    ),
-    Backend("scripted", "scripted:FILE", "longvideoagent.models.scripted:load_model"),
-)
+URL_STARTS = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -107,23 +36,27 @@ class ModelSpec:
         if row is None or row.has_name != bool(colon):
             raise UsageError(f"{text}: no such model; give {spec_forms()}")
         at = url = ""
-        if row.takes_url:
+        if row.takes_url and name.startswith(URL_STARTS):
+            name, url = "", name
+        elif row.takes_url:
             name, at, url = name.partition("@")
-        if row.has_name != bool(name) or (at and not url):
+        is_named = bool(name) or (row.is_name_optional and not at and bool(url or row.default_url))
+        if row.has_name != is_named or (at and not url):
             raise UsageError(f"{text}: no such model; give {spec_forms()}")
         if url:
             _check_url(text, url)
         return cls(prefix, name, url)
 
     def __str__(self) -> str:
-        return self.backend + (f":{self.name}" if self.name else "") + (f"@{self.url}" if self.url else "")
+        url = f"@{self.url}" if self.name and self.url else self.url
+        return f"{self.backend}:{self.name}{url}" if self.row.has_name else self.backend
 
     @property
     def row(self) -> Backend:
         """The back end's row of the table. Raises UsageError for an unknown back end."""
         row = find_backend(self.backend)
         if row is None:
-            raise UsageError(f"{self}: no such model; give {spec_forms()}")
+            raise UsageError(f"{self.backend}:{self.name}: no such model; give {spec_forms()}")
         return row
 
     @property
@@ -142,8 +75,8 @@ class ModelSpec:
 
     @property
     def is_remote(self) -> bool:
-        """See ``Backend.is_remote``."""
-        return self.row.is_remote
+        """Whether it runs on a server; see ``Backend.is_remote``."""
+        return self.row.is_remote or bool(self.url)
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -155,8 +88,13 @@ class ModelSpec:
 
     @property
     def is_cacheable(self) -> bool:
-        """See ``Backend.is_cacheable``."""
-        return self.row.is_cacheable
+        """Whether its replies may be cached: it is named, and not in this process (``Backend.is_cacheable``)."""
+        return bool(self.name) and (self.row.is_cacheable or bool(self.url))
+
+    @property
+    def may_reason(self) -> bool:
+        """See ``Backend.may_reason``. A server at another URL is known to whoever gives the URL."""
+        return self.row.may_reason and self.server_url == self.row.default_url
 
     @property
     def needs_price(self) -> bool:
@@ -167,57 +105,24 @@ class ModelSpec:
 def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
     """The model itself, one call of which is one request. Raises UsageError for a missing package or key."""
     row = spec.row
-    require_modules(row.modules, row.requirement)
-    if row.default_url and spec.server_url == row.default_url and not os.environ.get(options.api_key_env):
-        raise UsageError(missing_key(spec, options.api_key_env))
+    if not spec.url:
+        require_modules(row.modules, row.requirement)
+    key_env = options.api_key_env or row.key_env
+    if row.needs_key and spec.server_url == row.default_url and not os.environ.get(key_env):
+        raise UsageError(missing_key(spec, key_env))
     module, _, function = row.loader.partition(":")
     model: Model = getattr(import_module(module), function)(spec, options)
     return model
 
 
-def missing_key(spec: ModelSpec, api_key_env: str) -> str:
-    """The message for a vendor's server whose key is not in the environment."""
+def missing_key(spec: ModelSpec, key_env: str) -> str:
+    """The message for a provider's server whose key is not in the environment."""
     other = f", or name a server: {spec.backend}:{spec.name}@URL" if spec.row.takes_url else ""
-    return f"{api_key_env} is not set; export it{other}"
-
-
-@cache
-def find_backend(prefix: str) -> Backend | None:
-    """The row with that prefix, of this package or of an installed one; None if there is none. Raises UsageError
-    for an installed back end that cannot be used."""
-    for row in BACKENDS:
-        if row.prefix == prefix:
-            return row
-    entries = list(_installed().select(name=prefix))
-    if not entries:
-        return None
-    if len({entry.value for entry in entries}) > 1:
-        raise UsageError(f"{prefix}: {len(entries)} installed packages declare this back end; uninstall all but one")
-    try:
-        loaded = entries[0].load()
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{prefix}: its package cannot be imported ({one_line(error)}); reinstall it") from error
-    if not isinstance(loaded, Backend) or loaded.prefix != prefix:
-        raise UsageError(f"{prefix}: {entries[0].value} is not a Backend with that prefix; update its package")
-    return loaded
-
-
-def spec_forms() -> str:
-    """The forms of all specs, of installed packages too, for help and error messages."""
-    installed = sorted(_installed().names)
-    forms = [row.form for row in BACKENDS] + [f"{name}:…" for name in installed]
-    return f"{', '.join(forms[:-1])} or {forms[-1]}"
-
-
-def _installed() -> EntryPoints:
-    """The entry points of back ends in installed packages."""
-    from importlib.metadata import entry_points  # slow to import, and rarely needed
-
-    return entry_points(group=ENTRY_POINT_GROUP)
+    return f"{key_env} is not set; export it{other}"
 
 
 def _check_url(text: str, url: str) -> None:
-    if not url.startswith(("http://", "https://")):
+    if not url.startswith(URL_STARTS):
         raise UsageError(f"{text}: {url!r} is not a URL; begin it with http:// or https://")
     from urllib.parse import urlsplit  # slow to import, and needed only for a URL
 

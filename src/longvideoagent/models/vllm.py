@@ -15,13 +15,23 @@ from typing import Any, NamedTuple
 from longvideoagent.core.protocol import has_action, reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, cut_warnings
+from longvideoagent.models import openai
+from longvideoagent.models.base import (
+    DEFAULT_CALL_SETTINGS,
+    CallSettings,
+    Model,
+    ModelOptions,
+    TextCallback,
+    cut_warnings,
+)
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
 
 
-def load_model(spec: ModelSpec, options: ModelOptions) -> VLLMModel:
-    """The model of ``vllm:PATH``."""
+def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
+    """The model of ``vllm:PATH``, or of ``vllm:URL``, which is on a server."""
+    if spec.url:
+        return openai.load_model(spec, options)
     return VLLMModel(spec.name, options.max_context_tokens, options.completion_template)
 
 

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from longvideoagent.agents.base import Team
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.models.spec import OFFLINE
+from longvideoagent.models.backends import OFFLINE
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import JobQueue

@@ -19,8 +19,8 @@ from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.errors import DataError
+from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import Count
-from longvideoagent.models.spec import OFFLINE
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights
 from longvideoagent.training.tokens import PromptFormat, TokenLimits
 

@@ -24,19 +24,20 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.config import DEFAULT_SETTINGS, TeamConfig
 from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.trace_dict import trace_from_dict
 
 CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
 
 MIN_VERSION = 2
-VERSION = 3
+VERSION = 4
 """Of config.json. ``_MIGRATIONS`` lead from ``MIN_VERSION`` to it."""
 
 _GOLD = TypeAdapter(Gold)
@@ -253,7 +254,23 @@ def _rename_2(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_MIGRATIONS = (_from_version_2,)
+def _from_version_3(config: dict[str, Any]) -> dict[str, Any]:
+    """Every key was in OPENAI_API_KEY unless the team said otherwise, and a reply of a provider's model was limited as
+    one of any other: 1,024 tokens, of grounding 512."""
+    with suppress(LookupError, TypeError, AttributeError, UsageError):  # a damaged field is reported with the others
+        team = {**config["team"]}
+        for name in AGENT_NAMES:
+            agent = {**team[name]}
+            if agent.get("api_key_env") == "OPENAI_API_KEY":
+                agent["api_key_env"] = None
+            if ModelSpec.parse(agent["model"]).may_reason and not agent.get("reasoning"):
+                agent["max_tokens"] = agent.get("max_tokens") or DEFAULT_SETTINGS[name].max_tokens
+            team[name] = agent
+        return config | {"team": team}
+    return config
+
+
+_MIGRATIONS = (_from_version_2, _from_version_3)
 
 
 def _migrate(file: Path, config: Any) -> dict[str, Any]:
