@@ -1,4 +1,4 @@
-"""Atomic file writes, and the cache directory of this program."""
+"""Atomic file writes, and the user's directories for this program."""
 
 from __future__ import annotations
 
@@ -62,3 +62,13 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path  # 25 ms to import, and few commands need it
 
     return user_cache_path("longvideoagent", appauthor=False)
+
+
+def config_dir() -> Path:
+    """The user's directory for the settings of this program, which may not exist yet.
+
+    Linux: ``$XDG_CONFIG_HOME/longvideoagent``, by default ``~/.config/longvideoagent``. macOS:
+    ``~/Library/Application Support/longvideoagent``. Windows: ``%LOCALAPPDATA%\\longvideoagent``."""
+    from platformdirs import user_config_path
+
+    return user_config_path("longvideoagent", appauthor=False)

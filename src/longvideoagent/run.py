@@ -15,6 +15,7 @@ from typing import NamedTuple
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.default_models import DefaultModels, choose_team
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import RolloutSettings, Trace
@@ -123,7 +124,11 @@ def ask(  # noqa: PLR0913 (the main public function)
     options: Sequence[str] = (),
     *,
     subtitles: str | Path | None = None,
-    team: str | TeamConfig | Team = "offline",
+    team: str | TeamConfig | Team | None = None,
+    model: str | None = None,
+    master: str | None = None,
+    grounding: str | None = None,
+    vision: str | None = None,
     settings: RolloutSettings | None = None,
     progress: Progress = no_progress,
 ) -> Trace:
@@ -136,7 +141,12 @@ def ask(  # noqa: PLR0913 (the main public function)
         question: What you want to know; up to 10,000 characters are read.
         options: Answer choices; empty for an open question.
         subtitles: A subtitle file. By default, subtitles next to or inside the video are used.
-        team: A team's name, a ``TeamConfig`` of models, or a loaded team.
+        team: A team's name, a ``TeamConfig`` of models, or a loaded team. None: the models of LVA_MODEL or ``lva
+            config``, else the offline team.
+        model: The model spec of all agents, such as ``openai:gpt-5-mini``.
+        master: The model spec of the master, in place of ``model``; likewise ``grounding`` and ``vision``.
+        grounding: The model spec of the grounding agent.
+        vision: The model spec of the vision agent.
         settings: Limits of the loop; the default is five rounds.
         progress: Called with a stage and its fraction while the video is opened.
 
@@ -145,15 +155,25 @@ def ask(  # noqa: PLR0913 (the main public function)
 
     Raises:
         DataError: The video, or a given file, cannot be read.
-        UsageError: The question or an option is empty, or the team does not exist or needs something that is missing.
+        UsageError: The question or an option is empty, the team does not exist or needs something that is missing, or
+            a loaded team is given together with models.
 
     Example:
         >>> trace = ask("talk.mp4", "Who is late?", ["Mira", "Otto"])  # doctest: +SKIP
         >>> trace.outcome, trace.answer  # doctest: +SKIP
     """
     checked, warnings = make_question(question, options)
-    loaded_team = load_team(team) if isinstance(team, TeamConfig | str) else team
+    models = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
+    loaded_team = _load_team(team, models)
     return answer(checked, open_video(video, subtitles, progress, warnings=warnings), loaded_team, settings)
+
+
+def _load_team(team: str | TeamConfig | Team | None, models: DefaultModels) -> Team:
+    if isinstance(team, Team):
+        if models != DefaultModels():
+            raise UsageError("a loaded team has its models already; give a team or models")
+        return team
+    return load_team(models.applied(team) if isinstance(team, TeamConfig) else choose_team(team, models))
 
 
 class CheckedQuestion(NamedTuple):

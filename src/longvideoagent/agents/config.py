@@ -223,30 +223,43 @@ class TeamConfig(PromptConfig):
     def with_models(
         self,
         *,
+        model: str | None = None,
         master: str | None = None,
         grounding: str | None = None,
         vision: str | None = None,
-        prompt_file: Path | None = None,
-        layout_file: Path | None = None,
     ) -> TeamConfig:
-        """Return the same team with other models, another prompt or another layout. What is None stays.
+        """Return the same team with other models. What is None stays.
 
         Args:
+            model: The model spec of all agents for which none of the next three is given.
             master: The model spec of the master.
             grounding: The model spec of the grounding agent.
             vision: The model spec of the vision agent.
+
+        Returns:
+            The changed configuration. An agent whose back end changes reads the key of its new one.
+        """
+        chosen: dict[AgentName, str | None] = {"master": master, "grounding": grounding, "vision": vision}
+        changed: dict[str, AgentConfig] = {}
+        for name, agent in self.agents.items():
+            text = model if chosen[name] is None else chosen[name]
+            if text is not None:
+                has_same_key = ModelSpec.parse(text).backend == agent.spec.backend
+                key_env = agent.api_key_env if has_same_key else None
+                changed[name] = agent.model_copy(update={"model": text, "api_key_env": key_env})
+        return self.model_copy(update=changed)
+
+    def with_wording(self, prompt_file: Path | None, layout_file: Path | None) -> TeamConfig:
+        """Return the same team with another prompt or layout. What is None stays.
+
+        Args:
             prompt_file: A file that replaces the master's prompt.
-            layout_file: A file with the wording of what the models read.
+            layout_file: A file with the wording of what the models read, in place of the team's.
 
         Returns:
             The changed configuration.
         """
-        models: dict[AgentName, str | None] = {"master": master, "grounding": grounding, "vision": vision}
-        changed: dict[str, Any] = {
-            agent: self.agents[agent].model_copy(update={"model": model})
-            for agent, model in models.items()
-            if model is not None
-        }
+        changed: dict[str, Any] = {}
         if prompt_file is not None:
             changed["prompt_file"] = prompt_file
         if layout_file is not None:

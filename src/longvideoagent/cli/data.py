@@ -10,13 +10,16 @@ import typer
 from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
+    Grounding,
     Ids,
     Layout,
     MaxReplyTokens,
     MaxRounds,
+    Model,
     PromptFile,
     Split,
     Subtitles,
+    Team,
     data_options,
 )
 from longvideoagent.core.actions import LOOK_TAGS, PUBLIC_CODE_LOOK_TAG
@@ -142,14 +145,15 @@ def ground(
     data_set: DataSet = None,
     subtitles: Subtitles = None,
     ids: Ids = None,
-    team: Annotated[str, typer.Option(help="The team to ask: offline, a preset, or FILE.toml.")] = "offline",
-    grounding: Annotated[str | None, typer.Option(help="Another grounding model, such as openai:NAME@URL.")] = None,
+    team: Team = None,
+    model: Model = None,
+    grounding: Grounding = None,
     max_reply_tokens: MaxReplyTokens = None,
     concurrency: Concurrency = 16,
 ) -> None:
     """Locate the first clip of every question in advance. Run it again to ask only the pending questions."""
     from longvideoagent.agents.build import cache_path, load_team
-    from longvideoagent.agents.config import load_team_config
+    from longvideoagent.agents.default_models import DefaultModels, choose_team
     from longvideoagent.cli.console import note, print_counts, progress_bar, show_warnings
     from longvideoagent.datasets.first_clips import ground_dataset, is_pending
     from longvideoagent.datasets.registry import open_dataset
@@ -160,7 +164,7 @@ def ground(
     _note_problems(data)
     if ids is not None:
         data = select_dataset(data, ids, split)
-    team_config = load_team_config(team).with_models(grounding=grounding).with_reply_limit(max_reply_tokens)
+    team_config = choose_team(team, DefaultModels(model=model, grounding=grounding)).with_reply_limit(max_reply_tokens)
     first_clips = FirstClips(out, team_config.grounding.model)
     show_warnings()
     agents = load_team(team_config, cache_path())

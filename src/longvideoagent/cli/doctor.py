@@ -14,9 +14,10 @@ import av
 from rich.text import Text
 
 from longvideoagent.agents.config import load_team_config
+from longvideoagent.agents.default_models import default_models, default_models_source
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.cli.console import stdout_console
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
 
@@ -73,6 +74,7 @@ def run_checks() -> Iterator[CheckResult]:
     yield _ffmpeg()
     yield _ocr()
     yield _gpu()
+    yield _default_models()
     for name in ENVIRONMENT_VARIABLES:
         is_set = bool(os.environ.get(name))
         detail = "set" if is_set else "not set; the offline team needs none"
@@ -109,6 +111,17 @@ def _gpu() -> CheckResult:
     if not names:
         return CheckResult("absent", "GPU", "nvidia-smi shows none; the offline team needs none")
     return CheckResult("ok", "GPU", names)
+
+
+def _default_models() -> CheckResult:
+    try:
+        models = default_models().model_dump(exclude_none=True)
+    except LongVideoAgentError as error:
+        return CheckResult("broken", "models", str(error))
+    if not models:
+        return CheckResult("absent", "models", "none chosen, the offline team answers; lva config set model SPEC")
+    chosen = ", ".join(f"{name} {spec}" for name, spec in models.items())
+    return CheckResult("ok", "models", f"{chosen}, from {default_models_source()}")
 
 
 def declared_extras() -> list[str]:

@@ -21,6 +21,7 @@ from longvideoagent.cli.options import (
     Master,
     MaxReplyTokens,
     MaxRounds,
+    Model,
     NoCache,
     ParallelLooks,
     Prices,
@@ -55,7 +56,8 @@ def evaluate(
     split: Split = "val",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
-    team: Team = "offline",
+    team: Team = None,
+    model: Model = None,
     master: Master = None,
     grounding: Grounding = None,
     vision: Vision = None,
@@ -96,9 +98,7 @@ def evaluate(
     from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
     from longvideoagent.evaluation.runner import RunLimits
 
-    team_config = chosen_team(
-        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
-    )
+    team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "data_options": data_options(data_set, subtitles),
@@ -161,7 +161,8 @@ def ablate(
     split: Split = "val",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
-    team: Team = "offline",
+    team: Team = None,
+    model: Model = None,
     master: Master = None,
     grounding: Grounding = None,
     vision: Vision = None,
@@ -198,9 +199,7 @@ def ablate(
     if axis not in get_args(Axis):
         raise UsageError(f"lva ablate {axis}: give {', '.join(get_args(Axis))}")
     chosen = cast(Axis, axis)
-    team_config = chosen_team(
-        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
-    )
+    team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "data_options": data_options(data_set, subtitles),

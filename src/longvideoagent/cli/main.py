@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
+from longvideoagent.cli.config import app as config_app
 from longvideoagent.cli.data import app as data_app
 from longvideoagent.cli.evaluate import app as eval_app
 from longvideoagent.cli.layout import app as layout_app
@@ -19,6 +20,7 @@ from longvideoagent.cli.options import (
     Master,
     MaxReplyTokens,
     MaxRounds,
+    Model,
     NoCache,
     ParallelLooks,
     Prices,
@@ -43,6 +45,7 @@ app = typer.Typer(
 
 app.add_typer(data_app)
 app.add_typer(eval_app)
+app.add_typer(config_app, name="config", help="Choose the models that commands use by default.")
 app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
 app.add_typer(web_app)
@@ -98,7 +101,8 @@ def ask(
         Path | None, typer.Option(help="Subtitle file; by default next to or inside the video.")
     ] = None,
     frames_per_s: Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)] = 3.0,
-    team: Team = "offline",
+    team: Team = None,
+    model: Model = None,
     master: Master = None,
     grounding: Grounding = None,
     vision: Vision = None,
@@ -130,9 +134,7 @@ def ask(
     if html is not None:
         console.check_page(html)
     checked = make_question(question, option or [])
-    team_config = chosen_team(
-        team, prices, max_reply_tokens, layout, prompt_file, master=master, grounding=grounding, vision=vision
-    )
+    team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:
         console.note_old_prices(team_config)
@@ -210,6 +212,7 @@ def doctor(
         float | None, typer.Option(help="With --preset: memory of the GPU that will serve.", min=1)
     ] = None,
     team: Annotated[str | None, typer.Option(help="Call the server of each agent of this team once.")] = None,
+    model: Model = None,
     master: Master = None,
     grounding: Grounding = None,
     vision: Vision = None,
@@ -225,7 +228,7 @@ def doctor(
     from longvideoagent.cli.console import note
     from longvideoagent.cli.doctor import print_findings, serving_command
 
-    has_team = bool(team or master or grounding or vision)
+    has_team = bool(team or model or master or grounding or vision)
     if (json or dry_run or max_reply_tokens) and not has_team:
         raise UsageError("lva doctor: --json, --dry-run and --max-reply-tokens need a team; give --team FILE.toml")
     if gpu_memory_gib is not None and preset is None:
@@ -237,9 +240,7 @@ def doctor(
     if has_team:
         from longvideoagent.cli.doctor_team import check_team
 
-        team_config = chosen_team(
-            team or "offline", prices, max_reply_tokens, master=master, grounding=grounding, vision=vision
-        )
+        team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens)
         if not check_team(team_config, dry_run=dry_run, as_json=json):
             raise typer.Exit(EXIT_FAILED)
         return

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 MODEL_FORMS = ", ".join(row.form for row in BACKENDS)
 TEAM_NAMES = ", ".join((OFFLINE, *CHECKPOINTS, *PRESETS))
 
-Team = Annotated[str, typer.Option(help=f"{TEAM_NAMES} or FILE.toml.")]
-Master = Annotated[str | None, typer.Option(help=f"{MODEL_FORMS}, …")]
-Grounding = Annotated[str | None, typer.Option(help="As --master, for the grounding agent.")]
-Vision = Annotated[str | None, typer.Option(help="As --master, for the vision agent.")]
+Team = Annotated[str | None, typer.Option(help=f"{TEAM_NAMES} or FILE.toml; else the models of lva config.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help=f"The model of all agents: {MODEL_FORMS}, …; else LVA_MODEL.")
+]
+Master = Annotated[str | None, typer.Option(help="As --model, for the master.")]
+Grounding = Annotated[str | None, typer.Option(help="As --model, for the grounding agent.")]
+Vision = Annotated[str | None, typer.Option(help="As --model, for the vision agent.")]
 Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
 PromptFile = Annotated[Path | None, typer.Option(help="A file with another prompt for the master.")]
 Layout = Annotated[Path | None, typer.Option(help="A TOML file with the wording around the data: a layout.")]
@@ -60,21 +63,19 @@ def data_options(data_set: str | None, subtitles: Path | None) -> "DatasetOption
 
 
 def chosen_team(
-    team: str,
+    team: str | None,
+    models: tuple[str | None, str | None, str | None, str | None],
     prices: Path | None,
     max_reply_tokens: int | None,
     layout_file: Path | None = None,
     prompt_file: Path | None = None,
-    *,
-    master: str | None,
-    grounding: str | None,
-    vision: str | None,
 ) -> "TeamConfig":
-    """The team that the options of a command choose. Raises UsageError or DataError, as ``load_team_config`` does."""
-    from longvideoagent.agents.config import load_team_config
+    """The team that the options of a command choose; ``models`` are --model, --master, --grounding and --vision. Raises
+    UsageError or DataError, as ``choose_team`` does."""
+    from longvideoagent.agents.default_models import DefaultModels, choose_team
 
-    team_config = load_team_config(team, prices).with_models(
-        master=master, grounding=grounding, vision=vision, prompt_file=prompt_file, layout_file=layout_file
-    )
+    model, master, grounding, vision = models
+    chosen = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
+    team_config = choose_team(team, chosen, prices).with_wording(prompt_file, layout_file)
     team_config.read_layout()  # a file that cannot be read is an error even where no agent reads it
     return team_config.with_reply_limit(max_reply_tokens)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, MaxReplyTokens, NoCache
+from longvideoagent.cli.options import Concurrency, MaxReplyTokens, Model, NoCache
 from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -24,7 +24,7 @@ MaxUploadGb = Annotated[float, typer.Option(help="Maximum size of an upload in g
 McpConcurrency = Annotated[
     int, typer.Option("--concurrency", help="Tool calls that use agents at the same time.", min=1)
 ]
-McpTeam = Annotated[str, typer.Option("--team", help="The team whose agents are called.")]
+McpTeam = Annotated[str | None, typer.Option("--team", help="The team whose agents are called.")]
 Http = Annotated[bool, typer.Option("--http", help="Use streamable HTTP instead of standard input and output.")]
 
 
@@ -33,6 +33,7 @@ def serve(
     library: LibraryDir = Path(),
     data_dir: DataDir = None,
     team: Teams = None,
+    model: Model = None,
     host: Host = LOCAL,
     port: Port = 7860,
     token: Token = None,
@@ -50,7 +51,7 @@ def serve(
     show_warnings()
     application = create_app(
         open_library(library, data_dir),
-        load_teams(team or ["offline"], max_reply_tokens, is_cached=not no_cache),
+        load_teams(team or (), max_reply_tokens, model=model, is_cached=not no_cache),
         concurrency=concurrency,
         max_upload_bytes=round(max_upload_gb * 1e9),
         token=token,
@@ -63,7 +64,8 @@ def serve(
 def mcp(
     library: LibraryDir = Path(),
     data_dir: DataDir = None,
-    team: McpTeam = "offline",
+    team: McpTeam = None,
+    model: Model = None,
     http: Http = False,
     host: Host = LOCAL,
     port: Port = 7861,
@@ -79,8 +81,8 @@ def mcp(
     from longvideoagent.server.server import listen, load_teams, open_library, run_app
 
     show_warnings()
-    teams = load_teams([team], max_reply_tokens, is_cached=not no_cache)
-    server = create_server(open_library(library, data_dir), teams[team], concurrency)
+    teams = load_teams([team] if team else (), max_reply_tokens, model=model, is_cached=not no_cache)
+    server = create_server(open_library(library, data_dir), next(iter(teams.values())), concurrency)
     if not http:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C would wait for a thread that waits for input
         server.run()

@@ -350,8 +350,10 @@ def without_unused(config: EvalConfig) -> EvalConfig:
     return config
 
 
-def default_run_path(config: EvalConfig, team: str) -> Path:
-    """The folder of a run without --run."""
+def default_run_path(config: EvalConfig, team: str | None) -> Path:
+    """The folder of a run without --run. ``team`` is the name or file of its team; None: one that is made of models."""
+    spec = config.team_config.master.spec
+    label = Path(team).stem if team is not None else spec.name.rpartition("/")[2] or spec.backend
     data_set = config.data_options.data_set
-    names = [config.data.resolve().name, *([data_set] if data_set else []), config.split, Path(team).stem]
+    names = [config.data.resolve().name, *([data_set] if data_set else []), config.split, label]
     return Path("runs") / "-".join(names)

@@ -16,9 +16,11 @@ from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import cache_path, load_team
-from longvideoagent.agents.config import load_team_config
+from longvideoagent.agents.config import TeamConfig, load_team_config
+from longvideoagent.agents.default_models import DefaultModels, choose_team, default_models
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
+from longvideoagent.models.backends import OFFLINE
 from longvideoagent.server.access import is_loopback
 from longvideoagent.server.job_record import JOBS_DIR
 from longvideoagent.server.library import SUBTITLES_DIR, UPLOADS_DIR, Library
@@ -56,11 +58,36 @@ def _remove_abandoned_uploads(uploads: Path) -> None:
             shutil.rmtree(path.parent)
 
 
-def load_teams(names: Sequence[str], max_reply_tokens: int | None = None, *, is_cached: bool) -> dict[str, Team]:
-    """The teams by name, with another limit of one reply if it is given. Raises UsageError or DataError if a team
-    cannot be loaded."""
-    configs = {name: load_team_config(name).with_reply_limit(max_reply_tokens) for name in dict.fromkeys(names)}
-    return {name: load_team(config, cache_path() if is_cached else None) for name, config in configs.items()}
+def load_teams(
+    names: Sequence[str], max_reply_tokens: int | None = None, *, model: str | None = None, is_cached: bool
+) -> dict[str, Team]:
+    """The teams that can be asked, by name; the first is the default.
+
+    Args:
+        names: Teams by name or file. Empty: the offline team, behind the default models if there are any.
+        max_reply_tokens: Another limit of one reply; None keeps each team's.
+        model: A model spec; a team of that name, before all others, has it in every role.
+        is_cached: Whether replies are read from the cache and written to it.
+
+    Returns:
+        The loaded teams.
+
+    Raises:
+        UsageError: A team or model does not exist or needs something that is missing.
+        DataError: A file cannot be used.
+    """
+    configs: dict[str, TeamConfig] = {}
+    if model is not None:
+        configs[model] = TeamConfig().with_models(model=model)
+    elif not names and default_models() != DefaultModels():
+        default = choose_team(None, DefaultModels())
+        configs[default.master.model] = default
+    for name in names or [OFFLINE]:
+        configs.setdefault(name, load_team_config(name))
+    return {
+        name: load_team(config.with_reply_limit(max_reply_tokens), cache_path() if is_cached else None)
+        for name, config in configs.items()
+    }
 
 
 def listen(host: str, port: int, token: str | None, warn: Callable[[str], None]) -> socket.socket:
