@@ -399,12 +399,13 @@ def test_episode_video_with_empty_frame_folder(tmp_path: Path) -> None:
     assert read_longtvqa(folder).episode_video("s01e01") is None
 
 
-def test_clips_in_several_frame_folders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("bbt_frames", "frames/bbt_frames"), ("frames", "frames/bbt_frames")])
+def test_clips_in_several_frame_folders(names: tuple[str, str], tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d", [question(1), question(2, occur_clip=CLIPS[3])])
-    for name in ("bbt_frames", "frames/bbt_frames"):
+    for name in names:
         write_frames(folder / name)
     (problem,) = [problem for problem in read_longtvqa(folder).check().problems if "several" in problem.message]
-    first = folder / "bbt_frames" / CLIPS[0]
+    first = folder / names[0] / CLIPS[0]
     assert problem.message == f"4 clips are in several folders; {first} is the first used"
 
 

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from longvideoagent.datasets.longtvqa.clips import ClipName
@@ -25,40 +26,48 @@ class FrameFolders:
     by_clip: Mapping[str, Path] = field(default_factory=dict)
     """The folder of each clip. A clip that is in several is in the first, by name."""
     repeated: tuple[str, ...] = ()
-    """The clips that are in several of the roots."""
+    """The clips that are in several folders."""
 
     @classmethod
     def find(cls, folder: Path) -> FrameFolders:
         """The frames in all folders of ``folder`` whose name contains ``frames``."""
         roots = [path for path in sorted(folder.glob("*frames*")) if path.is_dir()]
         by_clip: dict[str, Path] = {}
-        repeated: list[str] = []
-        for root in roots:
-            found = find_clip_folders(root)
-            repeated += found.keys() & by_clip.keys()
-            by_clip = found | by_clip
-        return cls(tuple(roots), by_clip, tuple(sorted(set(repeated))))
+        repeated: set[str] = set()
+        for path in chain.from_iterable(map(_iter_clip_folders, roots)):
+            if by_clip.setdefault(path.name, path) is not path:
+                repeated.add(path.name)
+        return cls(tuple(roots), by_clip, tuple(sorted(repeated)))
 
     def path(self, clip: str) -> Path:
         """The folder of a clip, or where it is expected if it is missing."""
         return self.by_clip.get(clip) or (self.roots[0] if self.roots else Path("frames")) / clip
 
 
-def find_clip_folders(folder: Path, max_depth: int = MAX_DEPTH) -> dict[str, Path]:
-    """Folders named after a clip, in ``folder`` or up to ``max_depth`` - 1 levels below it. The contents of clips are
+def find_clip_folders(folder: Path) -> dict[str, Path]:
+    """Folders named after a clip, in ``folder`` or up to ``MAX_DEPTH`` - 1 levels below it. The contents of clips are
     not listed. Raises DataError if the folder cannot be read."""
+    by_clip: dict[str, Path] = {}
+    for path in _iter_clip_folders(folder):
+        by_clip.setdefault(path.name, path)
+    return by_clip
+
+
+def _iter_clip_folders(folder: Path, max_depth: int = MAX_DEPTH) -> Iterator[Path]:
+    """All of these folders, those on a higher level first."""
     try:
         with os.scandir(folder) as entries:
             folders = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
-    by_clip: dict[str, Path] = {}
+    others = []
     for name in folders:
         if ClipName.parse(name) is not None:
-            by_clip[name] = folder / name
-        elif max_depth > 1:
-            by_clip = find_clip_folders(folder / name, max_depth - 1) | by_clip
-    return by_clip
+            yield folder / name
+        else:
+            others.append(name)
+    for name in others if max_depth > 1 else ():
+        yield from _iter_clip_folders(folder / name, max_depth - 1)
 
 
 def lengths_by_frames(by_clip: Mapping[str, Path], clips: Iterable[str]) -> dict[str, float]:
