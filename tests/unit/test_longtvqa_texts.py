@@ -52,13 +52,16 @@ def test_subtitle_file_forms(shape: str, tmp_path: Path) -> None:
     ("name", "text", "messages"),
     [
         ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here."}), []),
-        ("clip_level.jsonl", f"{HERE}\n{HERE}", ["duplicate clip"]),
+        ("clip_level.jsonl", f"{HERE}\n{HERE}", [f": 1 texts are of duplicate clips ({CLIPS[1]}); the first of"]),
+        ("clip_level.jsonl", "\n".join([HERE] * 6), [f": 5 texts are of duplicate clips ({CLIPS[1]}); the first of"]),
         ("clip_level.json", json.dumps({CLIPS[1]: "Otto : Here.", "../x": "No"}), ["../x: is not the name of a clip"]),
         ("clip_level.jsonl", '{"clip": "s01\n' + HERE, ["not JSON"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>", "s01e02": "No mark"}),
          ["no clip is tagged"]),
         ("episode_level.json", json.dumps({"s01e01": f"Recap: <i>old <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
          ["s01e01: 2 words are outside of <clip>…</clip>, 'Recap:' first"]),
+        ("episode_level.json", json.dumps({"s01e02": f"<{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
+         [f"s01e02: 1 tagged clips are of other episodes ({CLIPS[1]}); they get its text"]),
         ("episode_level.json", json.dumps({"s01e01": f"<{CLIPS[0]}>Lost. <{CLIPS[1]}>Otto : Here.</{CLIPS[1]}>"}),
          [f"s01e01: 1 words are outside of <clip>…</clip>, '<{CLIPS[0]}>Lost.' first"]),
     ],
@@ -71,6 +74,15 @@ def test_subtitle_file_problems(name: str, text: str, messages: list[str], tmp_p
     assert [line.text for line in data.timeline("s01e01").subtitles] == ["Otto: Here."]
     assert len(data.problems) == len(messages)
     assert all(message in str(problem) for message, problem in zip(messages, data.problems, strict=True))
+
+
+def test_subtitle_file_many_duplicates(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    rows = [json.dumps({clip: text}) for clip, text in TEXTS.items()] * 3
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").write_text("\n".join(rows))
+    (problem,) = read_longtvqa(folder).problems
+    names = ", ".join(list(TEXTS)[:3])
+    assert problem.message == f"{2 * len(TEXTS)} texts are of duplicate clips ({names}, …); the first of each is used"
 
 
 def test_subtitle_files_of_one_set(tmp_path: Path) -> None:

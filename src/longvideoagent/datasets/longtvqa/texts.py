@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
@@ -17,6 +17,8 @@ from longvideoagent.datasets.records import Problem, RecordFile
 
 TIMED_LINES = "clip_subtitles.json"
 """The lines of each clip with their times, as ``lva data build`` writes them."""
+MAX_NAMES_SHOWN = 3
+"""Names of clips in one problem."""
 _TAG = re.compile(r"<(/?)([^<>/\s]{0,70}clip_\d{1,3})>")
 
 
@@ -75,17 +77,29 @@ def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str
 def _read_subtitle_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     """The text of each clip in a file by clip or by episode."""
     texts: dict[str, Any] = {}
+    duplicates: list[str] = []
     num_problems = len(problems)
     for name, text in _read_named_texts(RecordFile.read(path), problems):
         is_episode = isinstance(text, str) and ClipName.parse(f"{name}_seg01_clip_00") is not None
         for clip in _split_by_clip(path, NamedText(name, text), problems) if is_episode else (NamedText(name, text),):
             if clip.name in texts:
-                problems.append(Problem(path, 0, clip.name, "duplicate clip; the first is used"))
+                duplicates.append(clip.name)
             else:
                 texts[clip.name] = clip.text
+    if duplicates:
+        message = (
+            f"{len(duplicates)} texts are of duplicate clips ({_first_names(duplicates)}); the first of each is used"
+        )
+        problems.append(Problem(path, 0, "", message))
     if not texts and len(problems) == num_problems:
         problems.append(Problem(path, 0, "", "has no text of a clip; download it again"))
     return texts
+
+
+def _first_names(names: Iterable[str]) -> str:
+    different = list(dict.fromkeys(names))
+    shown = ", ".join(name[:80] for name in different[:MAX_NAMES_SHOWN])
+    return f"{shown}, …" if len(different) > MAX_NAMES_SHOWN else shown
 
 
 def _read_members(path: Path, problems: list[Problem]) -> dict[str, Any]:
@@ -102,7 +116,10 @@ def _split_by_clip(path: Path, episode: NamedText, problems: list[Problem]) -> S
         message = f"{len(outside)} words are outside of <clip>…</clip>, {outside[0][:40]!r} first; they are left out"
         if not clips:
             message = "no clip is tagged as <clip>…</clip>; its text is left out"
-        problems.append(Problem(path, 0, episode.name[:80], message))
+        problems.append(Problem(path, 0, episode.name, message))
+    if foreign := [clip.name for clip in clips if not clip.name.startswith(f"{episode.name}_")]:
+        message = f"{len(foreign)} tagged clips are of other episodes ({_first_names(foreign)}); they get its text"
+        problems.append(Problem(path, 0, episode.name, message))
     return clips
 
 
