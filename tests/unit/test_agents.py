@@ -18,7 +18,7 @@ from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import AgentConfig, load_team_config
-from longvideoagent.agents.grounding import ModelGrounding, subtitle_block
+from longvideoagent.agents.grounding import NO_CLIP_NAMED, ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
@@ -49,6 +49,7 @@ from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.faulty_server import say, serving, status
+from tests.plugins.media import write_video
 from tests.plugins.timelines import make_timeline
 
 TIMELINE = make_timeline(
@@ -145,16 +146,43 @@ def test_grounding_unknown_label_repaired_once(video: VideoReader) -> None:
 
 
 @pytest.mark.parametrize("second", ["<clip>../../etc/passwd</clip>", "no idea at all"])
-def test_grounding_unknown_label_left_to_loop(second: str, video: VideoReader) -> None:
+def test_grounding_without_label_by_retrieval(second: str, video: VideoReader) -> None:
     result, _ = locate_with(video, first_request(), "<clip>../../etc/passwd</clip> x", second)
-    assert result.label == "../../etc/passwd"
-    rollout = Rollout(QUESTION, TIMELINE)
-    rollout.receive(result)
-    assert rollout.trace.current_observation is None
+    assert (result.label, result.evidence[0].text) == ("c02", "Otto: the museum")
+    assert "matches" in result.reason
+    assert result.usage.calls == 2
+    assert result.warnings == (NO_CLIP_NAMED,)
 
 
-def test_grounding_reply_without_label(video: VideoReader) -> None:
-    assert locate_with(video, first_request(), "I cannot tell.", "Sorry, no.")[0].label is None
+@pytest.mark.parametrize(
+    ("reply", "labels"),
+    [
+        ("**c03** because they are outside", ["c03"]),
+        ("The best match is c02.", ["c02"]),
+        ('["c03", "c01"]', ["c03", "c01"]),
+        ('```json\n{"clip": "c03"}\n```', ["c03"]),
+        ("It happens at 1:10.", ["c02"]),
+        ("around 130 seconds, or at 0:05", ["c03", "c01"]),
+        ("<think>c01? 0:05?</think>c02", ["c02"]),
+        ("Label: `c01`", ["c01"]),
+    ],
+)
+def test_grounding_reply_forms(reply: str, labels: list[str], video: VideoReader) -> None:
+    result, script = locate_with(video, first_request(), reply)
+    assert [result.label, *(candidate.label for candidate in result.candidates)] == labels
+    assert len(script.requests) == 1
+
+
+def test_grounding_reply_that_lists_all_clips(video: VideoReader) -> None:
+    timeline = make_timeline(*[[f"Mira: line {n}"] for n in range(5)])
+    listed = "Neither c01 nor c02, c03, c04 or c05 fits."
+    result, script = locate_with(video, first_request(timeline), listed, "<clip>c04</clip>")
+    assert (result.label, len(script.requests)) == ("c04", 2)
+
+
+def test_grounding_single_clip_without_call(video: VideoReader) -> None:
+    result, script = locate_with(video, first_request(make_timeline(["Otto: the museum"])))
+    assert (result.label, result.usage, script.requests) == ("c01", Usage(), [])
 
 
 def test_grounding_bare_label(video: VideoReader) -> None:
@@ -380,9 +408,11 @@ def test_parallel_looks_failure_is_outage() -> None:
 # --- a whole team over HTTP ----------------------------------------------------------------------
 
 
-def test_team_of_models_over_http(short_video: Path, tmp_path: Path) -> None:
+def test_team_of_models_over_http(tmp_path: Path) -> None:
+    video = tmp_path / "two-clips.mp4"
+    write_video(video, range(0, 100_000, 1000))
     answers = [
-        say("<clip>c01</clip> the only one"),
+        say("<clip>c01</clip> the first one"),
         status(503),
         say("<visual_query>the wall</visual_query>", reasoning_content="I must look"),
         say("3.0 s: it is grey"),
@@ -392,12 +422,12 @@ def test_team_of_models_over_http(short_video: Path, tmp_path: Path) -> None:
         spec = f"openai:tiny@{url}"
         team_config = TeamConfig().with_models(master=spec, grounding=spec, vision=spec)
         cache = tmp_path / "cache.sqlite"
-        trace = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
+        trace = ask(video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
         assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
         assert trace.rounds[0].thought == "I must look"
         assert trace.evidence[-1].text == "it is grey"
         assert trace.usage.calls == 5
-        again = ask(short_video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
+        again = ask(video, "What colour?", ["red", "grey"], team=load_team(team_config, cache))
     assert again.answer == "grey"
     assert again.usage.calls == 0
     assert len(server.requests) == 5

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import pytest
 
-from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.timefmt import format_timestamp, times_in_s
 
 CASES = {
     -1.0: "0:00",
@@ -55,3 +55,8 @@ def test_format_timestamp_in_javascript(package: str, name: str) -> None:
     script = f"{javascript_function(package, name)}\n{call}"
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == list(CASES.values())
+
+
+def test_times_in_a_text() -> None:
+    assert times_in_s("9" * 400 + ":00 " + "9" * 400 + " s") == []
+    assert times_in_s("around 75 s, at 1:15 and at 1:02:03, after 3 cats") == [75.0, 75.0, 3723.0]

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from longvideoagent.agents.offline.grounding import locate as locate_by_retrieval
+from longvideoagent.agents.offline.grounding import matching_lines
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.subsample import MIN_FRACTION, complete_within_context
 from longvideoagent.core.context import question_fields, raw_text
 from longvideoagent.core.layout import PromptLayout, fill, template_fields
-from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips
+from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips, without_reasoning
 from longvideoagent.core.rollout import GroundingRequest
-from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import (
     Candidate,
     Clip,
-    Evidence,
     GroundingResult,
     Jpeg,
     Message,
@@ -34,6 +36,7 @@ from longvideoagent.models.base import CallSettings, Model
 
 GROUNDING_SETTINGS = CallSettings(max_tokens=512)
 MAX_CANDIDATES = 3
+NO_CLIP_NAMED = "the grounding model named no clip of this video; retrieval over the subtitles chose one"
 MAX_SUMMARY_CHARS = 300
 """Characters of what vision saw in a visited clip, as the prompt repeats it."""
 TAG_FORM = "one a line, in exactly this form, with a short reason behind it:\n<clip>LABEL</clip> reason"
@@ -58,12 +61,15 @@ class ModelGrounding:
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """Return the most likely clip that is not visited yet, and the next candidates.
 
-        If the model names no existing label, it is asked once more; a second wrong label is returned, and the loop
-        refuses it. Raises ModelError if the model does not answer.
+        A video of one clip needs no call. If the model names no existing label, and no time of the video, it is asked
+        once more; then retrieval over the subtitles decides, with a warning. Raises ModelError if the model does not
+        answer.
         """
         unvisited = [clip.label for clip in request.timeline.clips if clip.label not in request.trace.visited_labels]
         if not unvisited:
             return GroundingResult(None, "every clip has been visited")
+        if len(request.timeline.clips) == 1:
+            return GroundingResult(unvisited[0], "the only clip", matching_lines(request, unvisited[0]))
         settings = replace(self.settings, json_schema=_schema(unvisited)) if self.structured_output else self.settings
         has_text = bool(request.timeline.subtitles)
         sheets = () if has_text else await asyncio.to_thread(contact_sheets, video, request.timeline)
@@ -78,22 +84,28 @@ class ModelGrounding:
             return await self.model.complete([self._message(request, sheets, fraction)], settings)
 
         reply = await complete_within_context("grounding", complete, min_fraction)
-        clips, usage, warnings = parse_clips(reply.text), reply.usage + images, reply.warnings
-        if not _known(clips, unvisited):
+        clips, usage, warnings = (
+            named_clips(reply.text, request.timeline, unvisited),
+            reply.usage + images,
+            reply.warnings,
+        )
+        if not clips:
 
             async def complete_again(fraction: float) -> Reply:
                 chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
                 return await self.model.complete(chat, settings)
 
             second = await complete_within_context("grounding", complete_again, min_fraction)
-            clips, usage = parse_clips(second.text) or clips, usage + second.usage + images
+            clips, usage = named_clips(second.text, request.timeline, unvisited), usage + second.usage + images
             warnings = tuple(dict.fromkeys((*warnings, *second.warnings)))
         if not clips:
-            return GroundingResult(None, "the grounding agent named no clip", usage=usage, warnings=warnings)
-        best, *rest = _known(clips, unvisited) or clips
-        evidence = _first_line(request.timeline.find_clip(best.label))
+            result = await asyncio.to_thread(locate_by_retrieval, request)
+            return replace(result, usage=usage, warnings=(*warnings, NO_CLIP_NAMED))
+        best, *rest = clips
         candidates = tuple(Candidate(clip.label, clip.reason) for clip in rest)
-        return GroundingResult(best.label, best.reason, evidence, usage, candidates, warnings)
+        return GroundingResult(
+            best.label, best.reason, matching_lines(request, best.label), usage, candidates, warnings
+        )
 
     def _message(self, request: GroundingRequest, sheets: tuple[Jpeg, ...], fraction: float) -> Message:
         question = request.trace.question
@@ -114,9 +126,27 @@ class ModelGrounding:
         return Message(role="user", content=(*sheets, text) if sheets else text)
 
 
-def _known(clips: Sequence[NamedClip], unvisited: Sequence[str]) -> list[NamedClip]:
-    """The clips that exist and are not visited yet."""
-    return [clip for clip in clips if clip.label in unvisited]
+def named_clips(reply: str, timeline: Timeline, unvisited: Sequence[str]) -> list[NamedClip]:
+    """The clips of a reply that exist and are not visited yet, in any form that leaves no doubt: the forms of
+    ``parse_clips``, else up to three labels anywhere, else up to three times."""
+    named = [clip for clip in parse_clips(reply) if clip.label in unvisited]
+    if named:
+        return named
+    mentions: dict[str, str] = {}
+    for line in without_reasoning(reply).splitlines():
+        words = re.findall(r"[\w.-]*\w", line)
+        for label in [word for word in words if word in unvisited] or _clips_at(line, timeline, unvisited):
+            mentions.setdefault(label, line.strip(" \t-*•`"))
+    if len(mentions) > MAX_CANDIDATES:
+        return []
+    return [NamedClip(label, reason[:MAX_SUMMARY_CHARS]) for label, reason in mentions.items()]
+
+
+def _clips_at(text: str, timeline: Timeline, unvisited: Sequence[str]) -> list[str]:
+    """The labels of the clips at the times that a text names."""
+    times = times_in_s(text)
+    clips = [clip for time_s in times for clip in timeline.clips if clip.start_s <= time_s < clip.end_s]
+    return [clip.label for clip in clips if clip.label in unvisited]
 
 
 def _schema(labels: Sequence[str]) -> dict[str, Any]:
@@ -176,10 +206,3 @@ def _repair(message: Message, reply: Reply, unvisited: Sequence[str]) -> list[Me
         f"There are: {', '.join(unvisited)}. Use the form asked for."
     )
     return [message, Message(role="assistant", content=reply.text or "…"), Message(role="user", content=correction)]
-
-
-def _first_line(clip: Clip | None) -> tuple[Evidence, ...]:
-    """The first line of the clip as evidence."""
-    if clip is None or not clip.subtitles:
-        return ()
-    return (Evidence.from_subtitle(clip, clip.subtitles[0]),)

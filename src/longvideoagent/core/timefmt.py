@@ -1,8 +1,13 @@
-"""Times as people read them."""
+"""Times as people read and write them."""
 
 from __future__ import annotations
 
 import math
+import re
+
+MAX_CHARS_READ = 10_000
+"""Of a text, to look for times in."""
+_TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|sec|seconds?)\b")
 
 
 def format_timestamp(time_s: float) -> str:
@@ -15,3 +20,17 @@ def format_timestamp(time_s: float) -> str:
     minutes, seconds = divmod(whole_s, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def times_in_s(text: str) -> list[float]:
+    """The times in seconds that a text names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
+    times = []
+    for match in _TIME.finditer(text[:MAX_CHARS_READ]):
+        first, second, third, seconds = match.groups()
+        if seconds is not None:
+            times.append(float(seconds))
+        elif third is not None:
+            times.append(int(first) * 3600.0 + int(second) * 60 + int(third))
+        else:
+            times.append(int(first) * 60.0 + int(second))
+    return times

@@ -65,15 +65,23 @@ def locate(request: GroundingRequest) -> GroundingResult:
     clip = timeline.clips[best]
     if scores[best] <= 0:
         return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
-    wanted = set(terms(" ".join([request.request, question.text, *question.options])))
-    quoted = _best_lines(clip.subtitles, wanted)
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
-    evidence = tuple(Evidence.from_subtitle(clip, line) for line in quoted)
     matching = [index for index in next_best[:MAX_CANDIDATES] if scores[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
-    return GroundingResult(clip.label, reason, evidence, Usage(calls=1), candidates)
+    return GroundingResult(clip.label, reason, matching_lines(request, clip.label), Usage(calls=1), candidates)
+
+
+def matching_lines(request: GroundingRequest, label: str) -> tuple[Evidence, ...]:
+    """The lines of a clip that share most words with the question, its options and the master's request, in order of
+    time; none if no line does."""
+    clip = request.timeline.find_clip(label)
+    if clip is None:
+        return ()
+    question = request.trace.question
+    wanted = set(terms(" ".join([request.request, question.text, *question.options])))
+    return tuple(Evidence.from_subtitle(clip, line) for line in _best_lines(clip.subtitles, wanted))
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:

@@ -7,7 +7,6 @@ span. More frames are sampled around times that the query names ("around 75 s", 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.rollout import VisionRequest
-from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.detections import Detection, DetectionCache, Detections
 from longvideoagent.index.store import KeyValueCache
@@ -34,8 +33,6 @@ CLOSER_STEP_S = 1.0
 CLOSER_REACH_S = 6.0
 MAX_CLOSER_FRAMES = 36
 LOOK_SIDE_PX = 640
-
-_TIME = re.compile(r"\b(\d{1,6}):([0-5]?\d)(?::([0-5]?\d))?\b|\b(\d{1,6}(?:\.\d{1,6})?)\s*(?:s|sec|seconds?)\b")
 
 
 class OfflineVision:
@@ -88,20 +85,6 @@ def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader)
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
     runs = _join_runs(_detections(frames), [frame.time_s for frame in frames])
     return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda detection: detection.start_s))
-
-
-def times_in_s(query: str) -> list[float]:
-    """The times in seconds that a query names: "75 s", "75.5 seconds", "1:15", "1:02:15"."""
-    times = []
-    for match in _TIME.finditer(query[:10_000]):
-        first, second, third, seconds = match.groups()
-        if seconds is not None:
-            times.append(float(seconds))
-        elif third is not None:
-            times.append(int(first) * 3600.0 + int(second) * 60 + int(third))
-        else:
-            times.append(int(first) * 60.0 + int(second))
-    return times
 
 
 def sample_times_s(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
