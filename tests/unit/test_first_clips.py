@@ -23,7 +23,7 @@ from longvideoagent.errors import DataError, ModelError, UsageError
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.scripted import ScriptedModel
-from tests.fakes.public_rows import write_public_rows
+from tests.fakes.public_rows import public_row, write_public_rows
 from tests.fakes.release import CLIPS, question, write_release
 from tests.plugins.cli import refusal
 from tests.plugins.datasets import RecordingDataset
@@ -239,3 +239,10 @@ def test_first_clips_of_rows(release: Path, tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([{"extra_info": {"x": 1}}]), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="extra_info: has no question with its clip"):
         open_first_clips(tmp_path / "x.parquet")
+    invalid = public_row(0, vid_name="s01")
+    pq.write_table(pa.Table.from_pylist([invalid, public_row(1)]), tmp_path / "y.parquet")
+    located = open_first_clips(tmp_path / "y.parquet")
+    assert [sample.question in located for sample in data.samples[:2]] == [False, True]
+    pq.write_table(pa.Table.from_pylist([invalid]), tmp_path / "z.parquet")
+    with pytest.raises(DataError, match=r"record 1: extra_info\.vid_name: 's01' is not the name of a clip; convert"):
+        open_first_clips(tmp_path / "z.parquet")

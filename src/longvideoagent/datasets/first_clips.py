@@ -16,7 +16,7 @@ from longvideoagent.core.types import GroundingResult, Question
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
-from longvideoagent.datasets.public_rows import is_public_row, read_public_row
+from longvideoagent.datasets.public_rows import InvalidRowError, is_public_row, read_public_row
 from longvideoagent.datasets.records import RecordFile
 from longvideoagent.errors import DataError, ModelError
 from longvideoagent.index.first_clips import FirstClips, PublicEntry
@@ -29,19 +29,26 @@ SAVE_EVERY = 100
 
 def open_first_clips(path: Path) -> FirstClips:
     """The first clips in a file of ``lva data ground``, in a cache of the public code, or in Parquet rows of either.
-    Raises DataError for any other file, and UsageError for Parquet without the extra."""
+    Public rows that are not valid are left out, as from the questions. Raises DataError for any other file, and
+    UsageError for Parquet without the extra."""
     if path.suffix != ".parquet":
         return FirstClips.open_existing(path)
-    entries = []
+    entries, errors = list[PublicEntry](), list[InvalidRowError]()
     for record in RecordFile.read_parquet(path).records():
         info = record.values.get("extra_info")
         if is_public_row(record.values):
-            row = read_public_row(record)
-            entries.append(PublicEntry(row.question.text, row.first_clip, row.clip))
+            try:
+                row = read_public_row(record)
+            except InvalidRowError as error:
+                errors.append(error)
+            else:
+                entries.append(PublicEntry(row.question.text, row.first_clip, row.clip))
         elif isinstance(info, dict) and isinstance(info.get("question"), str) and "clip" in info:
             entries.append(PublicEntry(info["question"], info["clip"], str(info["clip"])))
         else:
             raise DataError(str(record.problem("extra_info", "has no question with its clip; name another file")))
+    if not entries and errors:
+        raise errors[0]
     if not entries:
         raise DataError(f"{path}: has no row; name another file")
     return FirstClips(path, public_entries=entries)

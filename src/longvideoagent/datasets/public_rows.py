@@ -15,11 +15,19 @@ from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.longtvqa.clips import ClipName
-from longvideoagent.datasets.records import Record
+from longvideoagent.datasets.records import Problem, Record
 from longvideoagent.errors import DataError
 
 OPTION_NAMES = tuple(str(index) for index in range(5))
 ID_DIGITS = 10
+
+
+class InvalidRowError(DataError):
+    """A row that is not valid; ``problem`` says where and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem}; convert the questions again, or use lva data export")
+        self.problem = problem
 
 
 class PublicRow(NamedTuple):
@@ -48,7 +56,7 @@ def is_exported_row(values: Mapping[str, Any]) -> bool:
 
 def read_public_row(record: Record) -> PublicRow:
     """The question of a row. Its id is the clip that it is about and a digest, since the rows have none. Raises
-    DataError, which names the record and the field, for a row that is not valid."""
+    InvalidRowError, which names the record and the field."""
     if not is_public_row(record.values):
         raise _invalid(record, "extra_info", "has no original_question")
     info = record.values["extra_info"]
@@ -86,5 +94,5 @@ def _gold_option(record: Record, options: tuple[str, ...]) -> int:
     return int(number)
 
 
-def _invalid(record: Record, field: str, message: str) -> DataError:
-    return DataError(str(record.problem(field, f"{message}; convert the questions again, or use lva data export")))
+def _invalid(record: Record, field: str, message: str) -> InvalidRowError:
+    return InvalidRowError(record.problem(field, message))

@@ -92,8 +92,8 @@ class RecordFile:
     path: Path
     text: str
     problems: list[Problem] = field(default_factory=list)
-    rows: Sequence[Mapping[str, Any]] | None = None
-    """The records of a table, which is read at once."""
+    rows: Sequence[Mapping[str, Any] | None] | None = None
+    """The records of a table, which is read at once; None for one that is left out."""
     surrogates: list[int] = field(default_factory=list)
     """Offsets of the unpaired surrogates, which become problems when the file is read."""
     _decoder: DuplicateKeyDecoder = field(default_factory=DuplicateKeyDecoder)
@@ -128,7 +128,7 @@ class RecordFile:
     def records(self) -> Iterator[Record]:
         """The objects, in order. Raises DataError for a JSON list that is broken or cut short."""
         if self.rows is not None:
-            yield from (Record(values, index, self) for index, values in enumerate(self.rows))
+            yield from (Record(values, index, self) for index, values in enumerate(self.rows) if values is not None)
         elif self.first_character == "{" and (document := self._object_or_none()) is not None:
             yield Record(document, 0, self)
         elif self.first_character == "[":

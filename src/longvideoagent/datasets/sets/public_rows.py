@@ -6,13 +6,15 @@ The options are those of the rows, without the empty fifth. The rows have no tim
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.longtvqa.questions import OPTIONS
 from longvideoagent.datasets.longtvqa.read import LongTVQA, ReleaseFiles, assemble
 from longvideoagent.datasets.longtvqa.texts import read_texts
-from longvideoagent.datasets.public_rows import is_exported_row, read_public_row
+from longvideoagent.datasets.public_rows import InvalidRowError, PublicRow, is_exported_row, read_public_row
 from longvideoagent.datasets.records import Problem, RecordFile, parquet_columns
 from longvideoagent.errors import DataError
 
@@ -28,21 +30,27 @@ def find_public_rows(folder: Path) -> list[Path]:
 
 
 def read_public_rows(folder: Path, split: str, options: DatasetOptions) -> LongTVQA:
-    """Read the rows of one file. Raises DataError for an unknown split, and for rows of another form."""
+    """Read the rows of one file; one that is not valid becomes a problem. Raises DataError for an unknown split, and
+    for rows of ``lva data export``."""
     path = folder / f"{split}.parquet"
     if not path.is_file():
         names = ", ".join(file.stem for file in find_public_rows(folder))
         raise DataError(f"{folder}: no split {split!r}; there are {names}")
-    questions = []
+    questions, problems = list[dict[str, Any] | None](), list[Problem]()
     for record in RecordFile.read_parquet(path).records():
         if is_exported_row(record.values):
             raise DataError(f"{path}: rows of lva data export; ask the questions of the set that they were made of")
-        row = read_public_row(record)
-        choices = {name: text for name, text in zip(OPTIONS, row.question.options, strict=True) if text}
-        answer = OPTIONS[row.gold_option]
-        questions.append(
-            {"qid": row.question.id, "q": row.question.text, **choices, "answer": answer, "vid_name": row.clip}
-        )
-    problems = list[Problem]()
+        try:
+            questions.append(_question_values(read_public_row(record)))
+        except InvalidRowError as error:
+            questions.append(None)
+            problems.append(replace(error.problem, message=f"{error.problem.message}; the record is left out"))
     texts = read_texts(folder, "LongTVQA_plus", problems, options.subtitles)
     return assemble(folder, split, ReleaseFiles(NAME, RecordFile(path, "", rows=questions), texts), options, problems)
+
+
+def _question_values(row: PublicRow) -> dict[str, Any]:
+    """The question of a row, as a record of LongTVQA."""
+    choices = {name: text for name, text in zip(OPTIONS, row.question.options, strict=True) if text}
+    answer = OPTIONS[row.gold_option]
+    return {"qid": row.question.id, "q": row.question.text, **choices, "answer": answer, "vid_name": row.clip}
