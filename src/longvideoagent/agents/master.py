@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from longvideoagent.agents.evidence import answer_evidence
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.agents.subsample import complete_within_context, subsample_trace
-from longvideoagent.core.actions import PAPER_LOOK_TAG
+from longvideoagent.core.actions import PAPER_LOOK_TAG, Answer
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import PromptLayout
+from longvideoagent.core.protocol import parse
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Reply
 from longvideoagent.models.base import CallSettings, Model, TextCallback
@@ -31,11 +33,16 @@ class ModelMaster:
     """Called with each reply as it grows."""
 
     async def reply(self, trace: Trace) -> Reply:
-        """Return the model's next reply. Raises ModelError if the model does not answer."""
+        """Return the model's next reply; an answer has its evidence. Raises ModelError without a reply."""
 
         async def complete(fraction: float) -> Reply:
             chat = master_messages(subsample_trace(trace, fraction), self.style, self.layout, self.look_tag)
             return await self.model.complete(chat, self.settings, self.on_text)
 
         reply = await complete_within_context("master", complete)
-        return replace(reply, actions_anywhere=True) if self.settings.actions_anywhere else reply
+        anywhere = self.settings.actions_anywhere
+        parsed = parse(reply.text, reply.reasoning, is_truncated=reply.is_truncated, anywhere=anywhere)
+        evidence = None
+        if isinstance(parsed.action, Answer) and parsed.action.text:
+            evidence = answer_evidence(trace, parsed.thought, parsed.action.text)
+        return replace(reply, actions_anywhere=anywhere, evidence=evidence)

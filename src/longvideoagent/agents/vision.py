@@ -19,6 +19,8 @@ from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Mode
 
 FRAMES = 15
 """Frames of one look (public code's evaluators: 15)."""
+MAX_EVIDENCE_CHARS = 200
+"""Characters of a description without times, as evidence."""
 MAX_IMAGE_BYTES = 15_000_000
 """Bytes of the frames of one look; servers refuse requests of some tens of megabytes."""
 
@@ -39,7 +41,8 @@ class ModelVision:
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """Return what the model says about frames spread evenly over the window.
 
-        Lines of the reply that begin with a time become evidence. Raises ModelError if the model does not answer.
+        Lines of the reply that begin with a time become evidence; without them, the reply is evidence for the whole
+        window. Raises ModelError if the model does not answer.
         """
         frames = await asyncio.to_thread(self._frames, request.window, video)
         if not frames:
@@ -52,8 +55,11 @@ class ModelVision:
         reply = await self.model.complete([Message(role="user", content=(*parts, text))], self.settings)
         usage = reply.usage + Usage(images=len(frames))
         description = without_reasoning(reply.text) or reply.reasoning.strip()
+        is_found = not says_not_shown(description)
         evidence = tuple(_evidence(description, request.window))
-        return VisionResult(description, evidence, usage, not says_not_shown(description))
+        if is_found and not evidence:
+            evidence = (_window_evidence(description, request.window, frames),)
+        return VisionResult(description, evidence, usage, is_found)
 
     def _frames(self, clips: Sequence[Clip], video: VideoReader) -> list[Frame]:
         """Read frames at the middles of equal parts of the window, or those of ``frame_numbers``; drop every other one
@@ -89,3 +95,13 @@ def _evidence(text: str, clips: Sequence[Clip]) -> list[Evidence]:
         if clip is not None:
             evidence.append(Evidence(clip.label, time_s, time_s, "frame", time_s, line, clip.video))
     return evidence
+
+
+def _window_evidence(text: str, clips: Sequence[Clip], frames: Sequence[Frame]) -> Evidence:
+    """The frames in view as one piece of evidence: the window, and the time of its middle frame."""
+    time_s = frames[len(frames) // 2].time_s
+    clip = next((clip for clip in clips if clip.start_s <= time_s <= clip.end_s), clips[0])
+    summary = " ".join(text.split())
+    if len(summary) > MAX_EVIDENCE_CHARS:
+        summary = summary[:MAX_EVIDENCE_CHARS].rpartition(" ")[0] + " …"
+    return Evidence(clip.label, clips[0].start_s, clips[-1].end_s, "frame", time_s, summary, clip.video)
