@@ -85,6 +85,14 @@ def test_ablation_table_keeps_values_of_its_grid(release: Path, tmp_path: Path) 
     assert ablate(folder, "grounding", data=release) == ["grounding"]
 
 
+def test_ablation_folder_per_value(release: Path, tmp_path: Path) -> None:
+    with serving(say("a lamp")) as (url, _):
+        values = [f"openai:{name}@{url}" for name in ("a/b", "a-b")]
+        grid_of_two = make_grid(eval_config(release, limit=1), "vision", values)
+        assert list(run_grid(grid_of_two, tmp_path / "grid", RunOptions(), lambda *_: None).summaries) == values
+    assert len([path for path in (tmp_path / "grid").iterdir() if path.is_dir()]) == 2
+
+
 def test_ablation_omits_options_without_effect(release: Path, tmp_path: Path) -> None:
     limits = RolloutSettings(window=2, parallel_looks=2)
     overrides = {"agents": "grounding+vision", "first_clip": "gold", "gold_boxes": True, "limit": 2}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
+from urllib.parse import quote
 
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.errors import UsageError
@@ -91,8 +92,8 @@ def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgr
     summaries: dict[str, dict[str, Any]] = {}
     stop_cause = ""
     for value, config in grid.configs.items():
-        name = "".join(char if char.isalnum() or char in "+-." else "-" for char in value)
-        result = run_evaluation(config, folder / f"{grid.axis}-{name}", options, on_progress)
+        path = folder / f"{grid.axis}-{quote(value, safe='+')}"
+        result = run_evaluation(config, path, options, on_progress)
         if result.stop_cause:
             stop_cause = f"{grid.axis} {value} stopped early: {result.stop_cause}"
             break
