@@ -310,6 +310,7 @@ def test_layout_toml_round_trip(texts: dict[str, str]) -> None:
         ('option = "$index"', r"option: leaves out \$option"),
         ('vision_result = "boxes: $boxes"', r"vision_result: leaves out \$seen"),
         ('last_round = "It costs $5, $question"', r"last_round: is not a template, so \$question would be sent"),
+        ('option_join = "$option"', r"option_join: is not a template, so \$option would be sent"),
         ("prompt = 3", "prompt: not a text"),
         ("prompt = ", "not TOML"),
     ],

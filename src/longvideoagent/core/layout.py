@@ -25,8 +25,7 @@ _GROUNDING = _QUESTION | {
 
 @dataclass(frozen=True, slots=True)
 class PromptLayout:
-    """The texts around the data. A field that ends in ``_join`` or says before or after is inserted as it is; the
-    others are templates whose fields ``TEMPLATE_FIELDS`` lists."""
+    """The texts around the data. Those in ``TEMPLATE_FIELDS`` are templates; the others are inserted as they are."""
 
     prompt: str
     """The master's prompt. ``$options`` are all options, by ``option``; ``$a0`` to ``$a9`` single ones."""
@@ -84,6 +83,8 @@ class PromptLayout:
     """The text before each frame: ``$time_s``; empty: frames follow each other."""
 
 
+LAYOUT_FIELDS = tuple(field.name for field in fields(PromptLayout))
+"""The names of the fields of a layout."""
 TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "prompt": _MASTER,
     "prompt_without_vision": _MASTER,
@@ -106,10 +107,10 @@ TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "frame_label": frozenset({"time_s"}),
 }
 """The fields of each template."""
-
-
-REQUIRED_FIELDS: Mapping[str, str] = {"option": "option", "vision_result": "seen", "notice": "text"}
-"""The fields of templates without which data would be lost."""
+_REQUIRED_FIELDS: Mapping[str, str] = {"option": "option", "vision_result": "seen", "notice": "text"}
+"""The field that a template must have, since no other template shows its value."""
+_REQUIRED_PROMPTS = ("prompt", "grounding_prompt", "vision_prompt")
+_PLAIN_TEXTS = tuple(name for name in LAYOUT_FIELDS if name not in (*TEMPLATE_FIELDS, "boxes_as_json"))
 _ALL_FIELDS = frozenset().union(*TEMPLATE_FIELDS.values())
 
 
@@ -125,8 +126,9 @@ def fill(template: str, **values: object) -> str:
 
 
 def layout_problem(layout: PromptLayout) -> str:
-    """What is wrong with the templates of a layout: the first unknown field, by name; empty if nothing is."""
-    for name in ("prompt", "grounding_prompt", "vision_prompt"):
+    """The first problem of a layout, with its fix, or an empty text: an empty prompt, an unknown or a missing field of
+    a template, or a field in a text that is not a template."""
+    for name in _REQUIRED_PROMPTS:
         if not getattr(layout, name).strip():
             return f"{name}: is empty; write the text that the agent is asked with"
     for name, allowed in TEMPLATE_FIELDS.items():
@@ -136,15 +138,10 @@ def layout_problem(layout: PromptLayout) -> str:
         if unknown:
             known = ", ".join(f"${field}" for field in sorted(allowed)) or "no field"
             return f"{name}: ${unknown[0]} is not a field of it; it has {known}"
-    for name, field in REQUIRED_FIELDS.items():
+    for name, field in _REQUIRED_FIELDS.items():
         if field not in template_fields(getattr(layout, name)):
             return f"{name}: leaves out ${field}, which nothing else shows; put it in"
-    for name in ("last_round", "prompt_end", "before_observation", "after_observation", "before_reply"):
-        used = {match["named"] or match["braced"] for match in Template.pattern.finditer(getattr(layout, name))}
-        if fields_of_others := sorted(used & _ALL_FIELDS):
+    for name in _PLAIN_TEXTS:
+        if fields_of_others := sorted(template_fields(getattr(layout, name)) & _ALL_FIELDS):
             return f"{name}: is not a template, so ${fields_of_others[0]} would be sent as it is; leave it out"
     return ""
-
-
-LAYOUT_FIELDS = tuple(field.name for field in fields(PromptLayout))
-"""The names of the fields of a layout."""
