@@ -181,10 +181,12 @@ def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObserv
 
 def usd_of(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
     """The cost of an agent's calls; None if no price is known. Without a price, a model on this machine is free."""
+    if not agent.spec.needs_price:
+        return 0.0
     price = team_config.prices.get(agent.spec.name)
-    if price is not None and agent.spec.needs_price:
+    if price is not None:
         return price.usd(usage)
-    return 0.0 if not agent.spec.needs_price or agent.spec.is_on_this_machine else None
+    return 0.0 if agent.spec.is_on_this_machine else None
 
 
 def _tokens(text: str) -> int:

@@ -148,7 +148,7 @@ def unpack_frames(
     limits: UnpackLimits = UnpackLimits(),
     progress: Progress = no_progress,
 ) -> int:
-    """Unpack an archive, compressed or not, into ``folder``, by way of ``partial``, which is kept when the work is
+    """Unpack a tar archive, gzipped or not, into ``folder``, by way of ``partial``, which is kept when the work is
     interrupted and then continued: frames that are there with their size are not written again. Returns the number of
     files that are not frames of clips, and are left out.
 

@@ -19,7 +19,7 @@ over."""
 
 
 Count = Annotated[int, Field(ge=1, strict=True)]
-"""A whole number of a configuration; ``true``, which pydantic otherwise reads as 1, is not one."""
+"""A whole number from 1 on; ``true``, which pydantic otherwise reads as 1, is not one."""
 SAMPLING_FIELDS = ("top_p", "top_k", "repetition_penalty")
 """Sampling options that are sent only if they are set, by their names in vLLM and most servers."""
 

@@ -132,12 +132,10 @@ def _utilization(gpu: Gpu) -> float:
     return min(MAX_UTILIZATION, math.floor(100 * gpu.free_gib / gpu.total_gib) / 100)
 
 
-def query_gpus(fields: str, unit: str = "") -> list[str]:
-    """Return a line of nvidia-smi for each GPU: its values of these fields; empty if it shows none, fails or hangs.
-
-    ``unit`` is empty or ``,nounits``.
-    """
-    command = ["nvidia-smi", f"--query-gpu={fields}", f"--format=csv,noheader{unit}"]
+def query_gpus(fields: str, *, with_units: bool = True) -> list[str]:
+    """Return a line of nvidia-smi for each GPU: its values of these fields; empty if it shows none, fails or hangs."""
+    output_format = "csv,noheader" if with_units else "csv,noheader,nounits"
+    command = ["nvidia-smi", f"--query-gpu={fields}", f"--format={output_format}"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, timeout=NVIDIA_SMI_TIMEOUT_S
@@ -149,7 +147,7 @@ def query_gpus(fields: str, unit: str = "") -> list[str]:
 
 def largest_gpu() -> Gpu | None:
     """The GPU with the most memory, by nvidia-smi; None if it shows none."""
-    lines = query_gpus("name,memory.total,memory.free", ",nounits")
+    lines = query_gpus("name,memory.total,memory.free", with_units=False)
     gpus = [gpu for line in lines if (gpu := _parse_gpu(line)) is not None]
     return max(gpus, key=lambda gpu: gpu.total_gib, default=None)
 

@@ -36,10 +36,8 @@ FIELD_OF_NAME = {
     "height": "height",
     **{f"a{index}": f"a{index}" for index in range(5)},
 }
-
-
 _SUBSTITUTE = "\x1a"
-"""Around an expression in a template."""
+"""Encloses, in a template, an expression that stands for nothing known."""
 
 
 class MissingTextError(Exception):
