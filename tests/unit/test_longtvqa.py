@@ -275,6 +275,16 @@ def test_json_surrogate_and_duplicate_key(shape: str, tmp_path: Path) -> None:
     assert messages == [f"{prefix}: a1: duplicate key in one object", f"{prefix}: q: contains an unpaired surrogate"]
 
 
+@pytest.mark.parametrize("form", ["[{0}]", "{0}\n{0}"], ids=["list", "lines"])
+def test_record_with_many_surrogates_fast(form: str, tmp_path: Path) -> None:
+    """In time that grows with the size of the record, and not with its square."""
+    folder, names = write_release(tmp_path / "d"), [f"x{number}" for number in range(20_000)]
+    record = json.dumps(question(1) | dict.fromkeys(names, "\ud83d"))
+    (folder / "LongTVQA_plus_val.json").write_text(form.format(record))
+    problems = [problem for problem in read_longtvqa(folder).problems if problem.record == 1]
+    assert [problem.field for problem in problems] == names
+
+
 def test_folder_invalid(tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     with pytest.raises(DataError, match="no split 'test'; there are val"):

@@ -29,6 +29,9 @@ class Position(NamedTuple):
     """From 1."""
 
 
+START = Position(0, 1)
+
+
 class EncodableText(NamedTuple):
     """JSON text that can be encoded as UTF-8."""
 
@@ -58,17 +61,14 @@ def replace_unpaired_surrogates(text: str) -> EncodableText:
     return EncodableText(_ESCAPE.sub(substitute, text) if has_surrogate else text, offsets)
 
 
-def last_key(text: str, start: int, end: int) -> str:
-    """The last key in a part of a text, or an empty text."""
-    return next((match[1] for match in reversed(list(_KEY.finditer(text, start, end)))), "")
-
-
-def lines_and_keys(text: str, offsets: Iterable[int]) -> Iterator[tuple[int, str]]:
-    """The line of each offset and the last key before it; offsets are in order, so that the text is read once."""
-    line, key, read_to = 1, "", 0
+def lines_and_keys(text: str, offsets: Iterable[int], start: Position = START) -> Iterator[tuple[int, str]]:
+    """The line of each offset, and the last key between ``start`` and it, or an empty text. Offsets are in order, so
+    that the text is read once."""
+    read_to, line = start
+    key = ""
     for offset in offsets:
         line += text.count("\n", read_to, offset)
-        key = last_key(text, read_to, offset) or key
+        key = next((match[1] for match in reversed(list(_KEY.finditer(text, read_to, offset)))), key)
         read_to = offset
         yield line, key
 

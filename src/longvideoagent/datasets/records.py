@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from longvideoagent.datasets.json_scanner import (
     DuplicateKeyDecoder,
     Position,
     iter_lines,
-    last_key,
     line_of_key,
     lines_and_keys,
     list_item_positions,
@@ -232,10 +232,9 @@ class RecordFile:
 
     def _add_surrogate_problems(self) -> None:
         starts = [position.offset for position in self._positions] if self.surrogates else []
-        indexed = [(bisect_right(starts, offset) - 1, offset) for offset in self.surrogates]
-        keys = [(index, last_key(self.text, starts[index], offset)) for index, offset in indexed]
-        for index, key in dict.fromkeys(keys):
-            self._add_problems(index, [key], UNPAIRED_SURROGATE)
+        for index, offsets in groupby(self.surrogates, lambda offset: bisect_right(starts, offset) - 1):
+            keys = [key for _, key in lines_and_keys(self.text, offsets, self._positions[index])]
+            self._add_problems(index, dict.fromkeys(keys), UNPAIRED_SURROGATE)
 
     def _broken(self, error: Exception) -> DataError:
         line = getattr(error, "lineno", 0)
