@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.default_models import DefaultModels, choose_team
+from longvideoagent.agents.hint import make_hint
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import RolloutSettings, Trace
@@ -25,6 +27,7 @@ from longvideoagent.index.open import open_video
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
+OFFLINE_VISION = "vision is offline: it reads text and colours only; add --vision with a model that takes images"
 MAX_QUESTION_CHARS = 10_000
 """The rest of a longer question is cut off, with a warning."""
 
@@ -46,10 +49,16 @@ async def steps(question: Question, video: Video, team: Team, settings: RolloutS
     Raises:
         DataError: A frame of the video cannot be read.
     """
-    rollout = Rollout(question, video.timeline, settings, video.warnings)
-    while rollout.request is not None:
-        rollout.receive(await team.perform(rollout.request, video.reader))
-        yield rollout.trace
+    warnings = video.warnings
+    if settings.has_vision and "vision" in team.offline_agents and "master" not in team.offline_agents:
+        warnings = (*warnings, OFFLINE_VISION)
+    rollout = Rollout(question, video.timeline, settings, warnings)
+    while (request := rollout.request) is not None:
+        rollout.receive(await team.perform(request, video.reader))
+        trace = rollout.trace
+        if trace.outcome is not None:
+            trace = replace(trace, hint=make_hint(trace, team, len(video.timeline.clips)))
+        yield trace
 
 
 async def finish(

@@ -57,6 +57,8 @@ class Team:
     """Describes frames."""
     models: tuple[Model, ...] = ()
     """The models behind the agents, each once."""
+    offline_agents: frozenset[AgentName] = frozenset()
+    """The agents that are embedded and call no model."""
     cache: KeyValueCache | None = None
     """Results of earlier runs, on disk; None to keep nothing."""
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)

@@ -68,7 +68,8 @@ def load_team(
     if "vision" in models:
         team = replace(team, vision=_model_vision(team_config, models["vision"], layout))
     team_name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
-    return replace(team, name=team_name, models=tuple(loaded.values()))
+    offline_agents = frozenset(agents) - models.keys()
+    return replace(team, name=team_name, models=tuple(loaded.values()), offline_agents=offline_agents)
 
 
 def connect_model(

@@ -192,6 +192,8 @@ class StepPrinter:
         self._console.print(_answer_line(trace), soft_wrap=True)
         for evidence in trace.evidence:
             self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
+        if trace.hint:
+            self._line("hint", trace.hint, "yellow")
         for warning in trace.warnings:
             if warning not in self._printed_warnings:
                 note(f"warning: {warning}")

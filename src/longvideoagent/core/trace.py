@@ -133,6 +133,8 @@ class Trace:
     """What was ignored or repaired on the way."""
     history: tuple[Trace, ...] = ()
     """Earlier questions of the same conversation, oldest first."""
+    hint: str = ""
+    """How to get a better answer, for a person; empty if there is nothing to say."""
 
     @property
     def outcome(self) -> Outcome | None:

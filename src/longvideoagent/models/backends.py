@@ -46,6 +46,8 @@ class Backend:
     """The environment variable with the key, unless a team file names another; empty: there is no key."""
     needs_key: bool = False
     """Whether the server at ``default_url`` needs the key."""
+    example: str = ""
+    """A model that takes text and images, for hints."""
     start: str = ""
     """The command that starts the server at ``default_url`` on this machine."""
     is_remote: bool = False
@@ -65,7 +67,7 @@ OFFLINE = "offline"
 _OPENAI_LOADER = "longvideoagent.models.openai:load_model"
 
 
-def _provider(prefix: str, default_url: str, key_env: str, cache_prefix: str | None = None) -> Backend:
+def _provider(prefix: str, default_url: str, example: str, cache_prefix: str | None = None) -> Backend:
     """A row for a provider with OpenAI's chat completions at ``default_url``."""
     return Backend(
         prefix,
@@ -74,8 +76,9 @@ def _provider(prefix: str, default_url: str, key_env: str, cache_prefix: str | N
         takes_url=True,
         url_env="OPENAI_BASE_URL" if prefix == "openai" else "",
         default_url=default_url,
-        key_env=key_env,
+        key_env=f"{prefix.upper()}_API_KEY",
         needs_key=True,
+        example=example,
         is_remote=True,
         is_cacheable=True,
         cache_prefix=cache_prefix,
@@ -84,7 +87,7 @@ def _provider(prefix: str, default_url: str, key_env: str, cache_prefix: str | N
     )
 
 
-def _local_server(prefix: str, port: int, start: str, *, is_name_optional: bool) -> Backend:
+def _local_server(prefix: str, port: int, start: str, *, example: str = "", is_name_optional: bool) -> Backend:
     """A row for a server on this machine with OpenAI's chat completions."""
     name = "[NAME]" if is_name_optional else "NAME"
     return Backend(
@@ -95,6 +98,7 @@ def _local_server(prefix: str, port: int, start: str, *, is_name_optional: bool)
         takes_url=True,
         default_url=f"http://127.0.0.1:{port}/v1",
         key_env=f"{prefix.upper()}_API_KEY",
+        example=example,
         start=start,
         is_remote=True,
         is_cacheable=True,
@@ -105,13 +109,13 @@ def _local_server(prefix: str, port: int, start: str, *, is_name_optional: bool)
 BACKENDS = (
     Backend(OFFLINE, OFFLINE, has_name=False),  # the embedded agents, which use no chat model
     # Its replies were cached before there were other back ends, under keys without a prefix.
-    _provider("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", cache_prefix=""),
-    _provider("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
-    _provider("anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
-    _provider("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    _provider("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"),
-    _provider("xai", "https://api.x.ai/v1", "XAI_API_KEY"),
-    _local_server("ollama", 11434, "ollama serve", is_name_optional=False),
+    _provider("openai", "https://api.openai.com/v1", "gpt-5-mini", cache_prefix=""),
+    _provider("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash"),
+    _provider("anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
+    _provider("openrouter", "https://openrouter.ai/api/v1", "openai/gpt-5-mini"),
+    _provider("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "qwen3-vl-plus"),
+    _provider("xai", "https://api.x.ai/v1", "grok-4"),
+    _local_server("ollama", 11434, "ollama serve", example="qwen2.5vl", is_name_optional=False),
     _local_server("lmstudio", 1234, "lms server start", is_name_optional=True),
     _local_server("llamacpp", 8080, "llama-server -m FILE.gguf", is_name_optional=True),
     Backend(

@@ -128,6 +128,7 @@ class TraceDict(TypedDict):
     evidence: tuple[Evidence, ...]
     usage: Usage
     warnings: tuple[str, ...]
+    hint: NotRequired[str]
     must_answer: bool
     failure: AgentFailure | None
     first_grounding: GroundingDict | None
@@ -169,6 +170,7 @@ def _trace_to_dict(trace: Trace) -> TraceDict:
         "evidence": trace.evidence,
         "usage": trace.usage,
         "warnings": trace.warnings,
+        "hint": trace.hint,
         "must_answer": trace.must_answer,
         "failure": trace.failure,
         "first_grounding": _grounding_to_dict(trace.first_grounding) if trace.first_grounding else None,
@@ -211,6 +213,7 @@ def _trace_from_dict(valid: TraceDict) -> Trace:
         failure=valid["failure"],
         warnings=valid["warnings"],
         history=tuple(map(_trace_from_dict, valid["history"])),
+        hint=valid.get("hint", ""),
     )
 
 

@@ -10,6 +10,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
 from longvideoagent.agents.offline.vision import OfflineVision
+from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.index.store import KeyValueCache
 
 __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
@@ -17,4 +18,5 @@ __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 def offline_team(cache: KeyValueCache | None = None) -> Team:
     """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``."""
-    return Team("offline", OfflineMaster(), OfflineGrounding(), OfflineVision(cache), cache=cache)
+    agents = OfflineMaster(), OfflineGrounding(), OfflineVision(cache)
+    return Team("offline", *agents, offline_agents=frozenset(AGENT_NAMES), cache=cache)

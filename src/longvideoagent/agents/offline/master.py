@@ -32,6 +32,10 @@ GENERIC_CONFIDENCE = 0.1
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
 
+_INCIDENTAL = ("mostly ", "something ", "the whole picture changes")
+"""How detections of colours and movement begin."""
+_INCIDENTAL_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color move motion direction change cut camera"))
+
 
 class RankedFact(NamedTuple):
     """A fact, and how well it answers an open question, relative to other facts."""
@@ -165,7 +169,7 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     if request is not None and not (is_generic and has_looked):
         return request
     if not matching:
-        return _reply("Nothing in the video matches the question.", Answer(""), 0.0)
+        return _reply("Nothing that was read or seen matches the question.", Answer(""), 0.0)
     chosen = _best_facts(matching)
     supports = [Support(ranked.value, ranked.fact) for ranked in matching if ranked.fact in chosen]
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
@@ -178,16 +182,24 @@ def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
 
     If the question asks for something visible and no detection shares a term, all detections count: people rarely call
     the things in a frame by their names."""
-    rows = list(zip(scorer.relevance, scorer.facts, scorer.matches, strict=True))
+    every = zip(scorer.relevance, scorer.facts, scorer.matches, strict=True)
+    rows = [row for row in every if _can_answer(row[1], scorer)]
     matching = [RankedFact(value, fact) for value, fact, is_match in rows if is_match]
     if scorer.parsed.is_visual and not any(ranked.fact.kind == "frame" for ranked in matching):
         matching += [RankedFact(value, fact) for value, fact, _ in rows if fact.kind == "frame"]
     return sorted(matching, key=lambda ranked: -ranked.value)
 
 
+def _can_answer(fact: Evidence, scorer: EvidenceScorer) -> bool:
+    """Whether a fact may answer the question. Colours and changes of the picture only do if the question asks for them:
+    every frame has some."""
+    is_incidental = fact.kind == "frame" and fact.text.startswith(_INCIDENTAL)
+    return not is_incidental or bool(_INCIDENTAL_TERMS & set(terms(scorer.parsed.main)))
+
+
 def _rank_by_richness(scorer: EvidenceScorer) -> list[RankedFact]:
     """All facts, the richest first, with their richness as a fraction of the richest."""
-    ranked = [RankedFact(scorer.richness(fact), fact) for fact in scorer.facts]
+    ranked = [RankedFact(scorer.richness(fact), fact) for fact in scorer.facts if _can_answer(fact, scorer)]
     richest = max((value for value, _ in ranked), default=0.0) or 1.0
     return [RankedFact(value / richest, fact) for value, fact in sorted(ranked, key=lambda row: -row.value)]
 

@@ -13,7 +13,7 @@ const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
  * @returns {Node[]}
  */
 export function showAnswer(trace, playback) {
-  const { answer, option_index, outcome, cause, confidence, evidence, warnings } = trace;
+  const { answer, option_index, outcome, cause, confidence, evidence, warnings, hint } = trace;
   const title = answer || "No answer";
   const nodes = [
     element("h3", { class: "muted" }, "Answer"),
@@ -28,6 +28,7 @@ export function showAnswer(trace, playback) {
     confidence === null ? null : confidenceBar(confidence),
     evidence.length ? element("h4", {}, "Evidence") : element("p", { class: "muted" }, "No evidence is given."),
     ...evidenceLists(playback, evidence, MAX_VISIBLE_MOMENTS),
+    hint ? textElement("p", "hint muted", hint) : null,
     warnings.length
       ? element("ul", { class: "warnings" }, ...warnings.map((warning) => textElement("li", "", warning)))
       : null,

@@ -1,0 +1,46 @@
+"""How to get a better answer than the embedded agents gave."""
+
+from __future__ import annotations
+
+import os
+
+from longvideoagent.agents.base import Team
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.trace import Trace
+from longvideoagent.models.backends import BACKENDS
+
+MIN_CONFIDENCE = 0.3
+"""An answer of the offline master with less confidence is a guess; the page shows it as not sure, too."""
+DEFAULT_EXAMPLE = "ollama"
+"""The back end that a hint names if no provider's key is in the environment; it needs none."""
+OFFLINE_LIMITS = "the offline team reads subtitles, screen text and colours; it knows no objects, actions or plots"
+
+
+def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
+    """One line for an answer that the offline master did not find, or guessed; empty for others.
+
+    Args:
+        trace: A finished trace.
+        team: The team that made it.
+        num_clips: The number of clips of the video.
+
+    Returns:
+        What the team can and cannot see, how much of the video it searched, and the shortest option for a better
+        answer.
+    """
+    if "master" not in team.offline_agents or trace.outcome is Outcome.FAILED:
+        return ""
+    confidence = trace.answer_round.reply.confidence if trace.answer_round is not None else 0.0
+    is_guess = not trace.answer or not trace.evidence or (confidence or 0.0) < MIN_CONFIDENCE
+    if not is_guess:
+        return ""
+    num_read = len({clip.label for located in trace.groundings for clip in located.window})
+    searched = f"; it looked at {num_read} of {num_clips} clips" if 0 < num_read < num_clips else ""
+    return f"{OFFLINE_LIMITS}{searched}. A model answers better: add -m {example_spec()}"
+
+
+def example_spec() -> str:
+    """A model spec that can be used here: of the first provider whose key is in the environment, else of Ollama."""
+    examples = {row.prefix: f"{row.prefix}:{row.example}" for row in BACKENDS if row.example}
+    usable = (row.prefix for row in BACKENDS if row.example and row.needs_key and os.environ.get(row.key_env))
+    return examples[next(usable, DEFAULT_EXAMPLE)]

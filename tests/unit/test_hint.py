@@ -1,0 +1,78 @@
+"""The hint how to get a better answer than the offline team's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from longvideoagent import Question, RolloutSettings, TeamConfig, answer, ask, load_team, open_video
+from longvideoagent.agents.hint import example_spec
+from longvideoagent.models.backends import BACKENDS
+from longvideoagent.run import OFFLINE_VISION
+from tests.plugins.cli import lva
+from tests.plugins.media import write_video
+
+KEYS = [row.key_env for row in BACKENDS if row.needs_key]
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """Five minutes of grey, with one line of subtitles in each."""
+    write_video(tmp_path / "talk.mp4", range(0, 300_000, 2000))
+    lines = [f"{n + 1}\n00:0{n}:10,000 --> 00:0{n}:12,000\nMira speaks of topic number {n}\n" for n in range(5)]
+    (tmp_path / "talk.srt").write_text("\n".join(lines))
+    return tmp_path / "talk.mp4"
+
+
+def test_hint_of_abstention_and_guess(talk: Path) -> None:
+    abstained = ask(talk, "How do zebras sleep?")
+    guessed = ask(talk, "Which animal sleeps?", ["zebra", "lion", "mouse"])
+    for trace in (abstained, guessed):
+        assert trace.hint.endswith("A model answers better: add -m ollama:qwen2.5vl")
+        assert "it knows no objects" in trace.hint
+    assert not abstained.answer
+
+
+def test_hint_says_how_much_was_searched(talk: Path) -> None:
+    trace = ask(talk, "How do zebras sleep?", settings=RolloutSettings(max_rounds=2))
+    assert "it looked at 1 of 5 clips" in trace.hint
+
+
+def test_no_hint_for_a_confident_answer(talk: Path) -> None:
+    trace = ask(talk, "Which topic does Mira speak of?", ["topic number 3", "zebras", "lions"])
+    assert (trace.answer, trace.hint) == ("topic number 3", "")
+
+
+def test_no_hint_for_a_model(talk: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps(["<answer></answer>"]))
+    trace = ask(talk, "How do zebras sleep?", master=f"scripted:{script}")
+    assert trace.hint == ""
+    assert OFFLINE_VISION in trace.warnings
+
+
+def test_hint_names_a_provider_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert example_spec() == "ollama:qwen2.5vl"
+    monkeypatch.setenv("GEMINI_API_KEY", "key")
+    assert example_spec() == "gemini:gemini-2.5-flash"
+
+
+def test_hint_on_the_terminal(talk: Path) -> None:
+    assert "hint" in lva("ask", talk, "How do zebras sleep?").stdout
+    assert json.loads(lva("ask", talk, "How do zebras sleep?", "--json").stdout)["hint"]
+
+
+def test_colours_answer_only_what_asks_for_them(tmp_path: Path) -> None:
+    write_video(tmp_path / "talk.mp4", range(0, 10_000, 500))
+    video = open_video(tmp_path / "talk.mp4")
+    for question in ("What animal is shown?", "What happens?"):
+        assert answer(Question(question), video, load_team(TeamConfig())).answer == ""
+    assert "grey" in answer(Question("Which colour is shown?"), video, load_team()).answer
