@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import httpx2
 import openai
 from pydantic_core import to_json
 
@@ -24,7 +24,6 @@ from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledErr
 from longvideoagent.log import logger
 from longvideoagent.models.base import (
     DEFAULT_CALL_SETTINGS,
-    SAMPLING_FIELDS,
     CallSettings,
     ModelOptions,
     TextCallback,
@@ -32,37 +31,22 @@ from longvideoagent.models.base import (
     cut_warning,
     cut_warnings,
 )
+from longvideoagent.models.openai_errors import ServerError, is_page, read_error
 from longvideoagent.models.openai_format import (
-    Completion,
     chat_body,
     completion_body,
+    is_prompt_cut,
     num_text_bytes,
-    read_completion,
-    read_stream,
     without_images,
 )
+from longvideoagent.models.openai_reply import Completion, read_completion, read_stream
+from longvideoagent.models.openai_request import RequestAdapter
 from longvideoagent.models.spec import ModelSpec, missing_key
 
-RETRIED_STATUSES = (408, 409, 425, 429)
-OPTIONAL_FIELDS = ("temperature", *SAMPLING_FIELDS, "max_tokens", "stop", "response_format", "stream_options")
-"""Fields that some servers and models refuse; they are then left out, or sent under their other name, and the
-request is repeated."""
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
-MAX_DETAIL_CHARS = 300
-"""Of what a server says about an error."""
 START_SERVER = "start the server, or fix its URL"
-_OVERFLOW_WORDS = ("context length", "context_length", "maximum context", "too many tokens", "prompt is too long")
-_REFUSAL_WORDS = (
-    "unsupported",
-    "not support",
-    "unrecognized",
-    "unexpected",
-    "not allowed",
-    "unknown",
-    "too long",
-    "not permitted",
-)
+RAISE_CONTEXT = "raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx; llama.cpp: -c)"
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
@@ -95,7 +79,7 @@ class OpenAIModel:
     text completions instead of its chat. Only this gives a continued reply of a reasoning model the form that it was
     trained in, since chat templates remove earlier thoughts."""
     price: TokenPrice | None = None
-    _refused_fields: set[str] = field(default_factory=set, init=False, repr=False)
+    _adapter: RequestAdapter = field(default_factory=RequestAdapter, init=False, repr=False)
     images_verified: bool = field(default=False, init=False, repr=False)
     """Whether the model is known to read images."""
     _client: openai.AsyncOpenAI | None = field(default=None, init=False, repr=False, compare=False)
@@ -146,7 +130,7 @@ class OpenAIModel:
             raise TransientError(f"{self.server_url}: an empty reply")
         check_usage = Usage() if self.images_verified else await self.verify_image_input(body, completion)
         text = completion.text
-        is_truncated = completion.is_cut
+        is_truncated = completion.is_cut or completion.is_filtered
         if settings.stop_at_action and completion.is_stopped:
             text = restore_stop_tag(text)
             is_truncated = text != completion.text
@@ -154,8 +138,24 @@ class OpenAIModel:
             prefix = f"<{TEMPLATE_TAG}>\n"
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens) + check_usage
         usage = replace(usage, usd=self.price.usd(usage) if self.price else 0)
-        warnings = cut_warnings(self.name, prefix + text, settings) if completion.is_cut else ()
-        return Reply(prefix + text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+        text = prefix + text
+        warnings = cut_warnings(self.name, text, settings) if completion.is_cut else ()
+        warnings += self._warnings(body, completion)
+        return Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+
+    def _warnings(self, body: Mapping[str, Any], completion: Completion) -> tuple[str, ...]:
+        """What the server and the model have done to a prompt or a reply that still can be used."""
+        warnings = []
+        if is_prompt_cut(body, completion):
+            num_read = round(completion.prompt_tokens, -3) or completion.prompt_tokens
+            warnings.append(
+                f"{self.server_url} has cut the prompt of {self.name!r} to about {num_read:,} tokens; {RAISE_CONTEXT}"
+            )
+        if completion.is_filtered:
+            warnings.append(f"{self.server_url}: its content filter has cut a reply of {self.name!r}")
+        if completion.tool_name:
+            warnings.append(f"{self.name!r} calls the tool {completion.tool_name!r}, which was not offered; ignored")
+        return tuple(warnings)
 
     def request_body(self, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
         """The body of a request: a chat completion, or a text completion with the template that is written out."""
@@ -183,7 +183,7 @@ class OpenAIModel:
     @property
     def refused_fields(self) -> list[str]:
         """Request fields that the server has refused so far, and that are left out."""
-        return sorted(self._refused_fields)
+        return sorted(self._adapter.refused_fields)
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -217,36 +217,41 @@ class OpenAIModel:
         return usage
 
     async def send(self, body: Mapping[str, Any], on_text: TextCallback | None = None) -> Completion:
-        """The server's reply to one request, which may be repeated without a field that is refused. Raises
+        """The server's reply to one request, which may be repeated in the form that the server accepts. Raises
         TransientError if a retry may help, else ModelError."""
-        if on_text is not None:
-            body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         while True:
-            accepted = _without(body, self._refused_fields)
-            try:
-                async with asyncio.timeout(self.timeout_s):
-                    completion = await self._request(accepted, on_text)
-            except (openai.APITimeoutError, TimeoutError) as error:
-                is_unreached = "Connect" in type(error.__cause__).__name__
-                detail = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
-                fix = START_SERVER if is_unreached else "raise timeout_s in the team file if the server is slow"
-                raise TransientError(f"{self.server_url}: {detail}; {fix}") from error
-            except openai.APIStatusError as error:
-                field_name = _refused_field(error, accepted)
-                if field_name is None:
-                    raise self._status_error(error) from error
-                level = logging.WARNING if field_name in SAMPLING_FIELDS else logging.INFO
-                text = "%s: %r refuses %s; sent without it from now on"
-                logger.log(level, text, self.server_url, self.name, field_name)
-                self._refused_fields.add(field_name)
-            except openai.APIConnectionError as error:
-                raise TransientError(f"{self.server_url}: {_cause(error)}; {START_SERVER}") from error
-            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise TransientError(f"{self.server_url}: a reply that cannot be read ({_cause(error)})") from error
-            else:
-                if not completion.is_complete:
-                    raise TransientError(f"{self.server_url}: the reply breaks off")
+            adapted = self._adapter.adapt(body, streams=on_text is not None)
+            completion = await self._exchange(adapted, on_text)
+            adaptation = None if completion.error is None else self._adapter.learn(completion.error, adapted)
+            if adaptation is None:
+                self._check(completion)
                 return completion
+            logger.log(adaptation.level, "%s: %r %s", self.server_url, self.name, adaptation.message)
+
+    async def _exchange(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
+        """One request and its reply, which may be an error of the server. Raises TransientError if there is no whole
+        reply."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._request(body, on_text)
+        except (openai.APITimeoutError, TimeoutError) as error:
+            is_unreached = "Connect" in type(error.__cause__).__name__
+            detail = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
+            fix = START_SERVER if is_unreached else "raise timeout_s in the team file if the server is slow"
+            raise TransientError(f"{self.server_url}: {detail}; {fix}") from error
+        except openai.APIStatusError as error:
+            problem = read_error(error.body, error.status_code)
+            problem = problem or ServerError(_cause(error), error.status_code, is_http=True)
+            return Completion("", error=replace(problem, retry_after_s=_retry_after_s(error.response.headers)))
+        except openai.APIConnectionError as error:
+            raise TransientError(f"{self.server_url}: {_cause(error)}; {START_SERVER}") from error
+        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            in_stream = read_error(error.body) if isinstance(error, openai.APIError) else None
+            if in_stream is not None:
+                return Completion("", error=in_stream)
+            if isinstance(error, json.JSONDecodeError) and is_page(error.doc):
+                return read_completion(error.doc)
+            raise TransientError(f"{self.server_url}: a reply that cannot be read ({_cause(error)})") from error
 
     async def _request(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
         # Posted as bytes: the client's typed methods walk through every message once more and build
@@ -254,56 +259,57 @@ class OpenAIModel:
         # a megabyte of images as JSON.
         path = "/chat/completions" if "messages" in body else "/completions"
         content = to_json(body)
-        if on_text is None:
-            completion = read_completion(await self._connect().post(path, cast_to=object, content=content))
-        else:
+        if "stream" in body:
             chunks = openai.AsyncStream[object]
             response = self._connect().post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
-            completion = await read_stream(await response, on_text)
+            return await _read_response(await response, on_text or (lambda _: None))
+        completion = read_completion(await self._connect().post(path, cast_to=object, content=content))
+        if on_text is not None and not completion.is_empty:  # the server refuses to stream
+            on_text(completion.reasoning + completion.text)
+        return completion
+
+    def _check(self, completion: Completion) -> None:
+        """Raise ModelError for a reply that cannot be used, TransientError if a retry may help."""
+        if completion.error is not None:
+            raise self._model_error(completion.error)
         if completion.is_endless:
             raise ModelError(
                 f"{self.server_url}: a reply of {completion.num_chars} characters or more; it ignores max_tokens"
             )
-        return completion
+        if not completion.is_complete:
+            raise TransientError(f"{self.server_url}: the reply breaks off")
+        if completion.why_no_text and not completion.text.strip():
+            raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
-    def _status_error(self, error: openai.APIStatusError) -> ModelError:
-        status, message = error.status_code, f"{self.server_url}: HTTP {error.status_code}, {_message(error)}"
-        if status in (401, 403):
+    def _model_error(self, error: ServerError) -> ModelError:
+        message = f"{self.server_url}: {error}"
+        if error.status in (401, 403):
             return ModelError(
-                f"{self.server_url}: HTTP {status}, the key in {self.api_key_env} was refused; export another"
+                f"{self.server_url}: HTTP {error.status}, the key in {self.api_key_env} was refused; export another"
             )
-        if status == 404:
+        if error.status == 404:
             return ModelError(f"{message}; is {self.name!r} served there?")
-        if status in (400, 413, 422) and any(word in _message(error).lower() for word in _OVERFLOW_WORDS):
+        if error.is_overflow:
             return ContextOverflowError(message)
-        if status in RETRIED_STATUSES or status >= 500:
-            kind = ThrottledError if status == 429 else TransientError
-            return kind(message, _retry_after_s(error.response.headers))
+        if error.is_transient:
+            kind = ThrottledError if error.status == 429 else TransientError
+            return kind(message, error.retry_after_s)
         return ModelError(message)
 
 
-def _without(body: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
-    """The body without the refused fields; OpenAI's reasoning models take max_tokens under another name."""
-    accepted = {name: value for name, value in body.items() if name not in refused}
-    if "max_tokens" in refused and "max_tokens" in body and "messages" in body:
-        accepted["max_completion_tokens"] = body["max_tokens"]
-    return accepted
-
-
-def _refused_field(error: openai.APIStatusError, body: Mapping[str, Any]) -> str | None:
-    """The optional field that a server names as the reason of its refusal, or None."""
-    message = _message(error).lower()
-    if error.status_code not in (400, 422) or any(word in message for word in _OVERFLOW_WORDS):
-        return None
-    if not any(word in message for word in _REFUSAL_WORDS):
-        return None
-    return next((name for name in OPTIONAL_FIELDS if name in body and name in message), None)
-
-
-def _message(error: openai.APIStatusError) -> str:
-    """What the server says, on one line. Servers built with FastAPI say it in a field that the client leaves out."""
-    detail = error.body.get("detail") if isinstance(error.body, dict) else None
-    return _cause(error) if detail is None else " ".join(str(detail).split())[:MAX_DETAIL_CHARS]
+async def _read_response(stream: openai.AsyncStream[object], on_text: TextCallback) -> Completion:
+    """The reply to a request for a stream; some servers send it, or a page, in one piece."""
+    content_type = stream.response.headers.get("content-type", "")
+    if not content_type.startswith(("application/json", "text/html", "text/plain")):
+        return await read_stream(stream, on_text)
+    try:
+        text = (await stream.response.aread()).decode()
+    except httpx2.RequestError as error:
+        raise openai.APIConnectionError(request=stream.response.request) from error
+    completion = read_completion(json.loads(text) if "json" in content_type else text)
+    if not completion.is_empty:
+        on_text(completion.reasoning + completion.text)
+    return completion
 
 
 def _cause(error: BaseException) -> str:

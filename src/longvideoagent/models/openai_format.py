@@ -1,55 +1,23 @@
-"""The JSON of OpenAI's chat and text completions: requests as it is defined, replies as servers write them."""
+"""Requests in OpenAI's chat and text completions, and what the counted tokens of one show."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from longvideoagent.core.protocol import ACTION_ENDS
-from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.types import Jpeg, Message
-from longvideoagent.models.base import CallSettings, TextCallback
+from longvideoagent.models.base import CallSettings
 from longvideoagent.models.chat_template import fill_template
+from longvideoagent.models.openai_reply import Completion
 
 MAX_STOP_SEQUENCES = 4
 """OpenAI's API refuses a request with more."""
-MAX_REPLY_CHARS = 1_000_000
-"""A server that sends more ignores max_tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A server's reply, whole or streamed, to a chat or a text completion."""
-
-    text: str
-    reasoning: str = ""
-    is_stopped: bool = False
-    """Whether it may have ended at a stop text of the request."""
-    is_cut: bool = False
-    """Whether max_tokens ended it."""
-    is_complete: bool = True
-    """False for a stream that ended without a finish reason."""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    reasoning_tokens: int = 0
-    """Those of ``completion_tokens`` that were thoughts, if the server counts them."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is neither text nor reasoning."""
-        return not self.text.strip() and not self.reasoning.strip()
-
-    @property
-    def num_chars(self) -> int:
-        """Characters of text and reasoning."""
-        return len(self.text) + len(self.reasoning)
-
-    @property
-    def is_endless(self) -> bool:
-        """Whether the server ignores max_tokens."""
-        return self.num_chars > MAX_REPLY_CHARS
+MAX_CHARS_PER_TOKEN = 6
+"""More than any tokenizer reads as one token on average; English text has 4 to 5."""
+MIN_CHECKED_CHARS = 8_000
+"""Of a prompt whose count of tokens shows whether it was cut; shorter ones fit any context."""
 
 
 def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
@@ -84,84 +52,6 @@ def _common(settings: CallSettings) -> dict[str, Any]:
     return common
 
 
-def read_completion(answer: object) -> Completion:
-    """A completion that came in one piece. Servers leave out different fields, so no field is required; a field that
-    cannot be read is empty."""
-    choice = _first_choice(answer)
-    text, reasoning = _message_texts(_object(choice, "message") or choice)
-    return _completion(text, reasoning, choice, _object(answer, "usage"))
-
-
-async def read_stream(chunks: AsyncIterable[object], on_text: TextCallback) -> Completion:
-    """A completion that comes in pieces; ``on_text`` gets the reply so far after each."""
-    text, reasoning = "", ""
-    last_choice: Mapping[str, Any] = {}
-    usage: Mapping[str, Any] = {}
-    async for chunk in chunks:
-        choice = _first_choice(chunk)
-        new_text, new_reasoning = _message_texts(_object(choice, "delta") or choice)
-        text, reasoning = text + new_text, reasoning + new_reasoning
-        if new_text or new_reasoning:
-            on_text(reasoning + text)
-        if choice.get("finish_reason"):
-            last_choice = choice
-        usage = _object(chunk, "usage") or usage
-        if len(text) + len(reasoning) > MAX_REPLY_CHARS:
-            break
-    completion = _completion(text, reasoning, last_choice, usage)
-    is_complete = bool(last_choice or usage or completion.is_endless)
-    return replace(completion, is_complete=is_complete)
-
-
-def _object(parent: object, name: str) -> Mapping[str, Any]:
-    """The JSON object of that name inside another; empty if there is none."""
-    child = parent.get(name) if isinstance(parent, dict) else None
-    return child if isinstance(child, dict) else {}
-
-
-def _first_choice(answer: object) -> Mapping[str, Any]:
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    first = choices[0] if isinstance(choices, list) and choices else None
-    return first if isinstance(first, dict) else {}
-
-
-class _MessageTexts(NamedTuple):
-    text: str
-    reasoning: str
-
-
-def _message_texts(message: Mapping[str, Any]) -> _MessageTexts:
-    """Text and reasoning of a message, of a piece of one, or of a text completion."""
-    text = message.get("content") or message.get("text")
-    reasoning = message.get("reasoning_content") or message.get("reasoning")
-    return _MessageTexts(_valid_text(text), _valid_text(reasoning))
-
-
-def _valid_text(value: object) -> str:
-    return replace_surrogates(value) if isinstance(value, str) else ""
-
-
-def _completion(text: str, reasoning: str, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:
-    finish = choice.get("finish_reason")
-    is_end_of_turn = choice.get("stop_reason", "") is None  # vLLM names the text it stopped at, or null
-    details = _object(usage, "completion_tokens_details")
-    return Completion(
-        text,
-        reasoning,
-        finish == "stop" and not is_end_of_turn,
-        finish == "length",
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
-        reasoning_tokens=_count(details, "reasoning_tokens"),
-    )
-
-
-def _count(counts: Mapping[str, Any], name: str) -> int:
-    """A count of tokens; 0 if the server does not give it."""
-    value = counts.get(name)
-    return value if isinstance(value, int) else 0
-
-
 def _wire(message: Message) -> dict[str, Any]:
     content = message["content"]
     if isinstance(content, str):
@@ -192,9 +82,20 @@ def without_images(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def num_text_bytes(body: Mapping[str, Any]) -> int:
     """Bytes of a chat's texts: an upper bound of their tokens for any tokenizer."""
-    contents = [message["content"] for message in body["messages"]]
+    return sum(len(text.encode("utf-8", "replace")) for text in _prompt_texts(body))
+
+
+def is_prompt_cut(body: Mapping[str, Any], completion: Completion) -> bool:
+    """Whether the server counts so few prompt tokens that it has dropped a part of the prompt, as Ollama does."""
+    num_chars = sum(map(len, _prompt_texts(body)))
+    num_tokens = completion.prompt_tokens + completion.cached_tokens
+    return completion.prompt_tokens > 0 and num_chars > max(MIN_CHECKED_CHARS, MAX_CHARS_PER_TOKEN * num_tokens)
+
+
+def _prompt_texts(body: Mapping[str, Any]) -> list[str]:
+    contents = [message["content"] for message in body.get("messages", [])]
     texts = [text if isinstance(text, str) else "".join(part.get("text", "") for part in text) for text in contents]
-    return sum(len(text.encode("utf-8", "replace")) for text in texts)
+    return [*texts, body.get("prompt", "")]
 
 
 @lru_cache(maxsize=64)

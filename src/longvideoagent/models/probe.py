@@ -15,7 +15,7 @@ from longvideoagent.core.types import Jpeg, Message, Usage
 from longvideoagent.errors import ModelError, TransientError
 from longvideoagent.models.base import CallSettings, cut_warning
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.openai_format import Completion
+from longvideoagent.models.openai_reply import Completion
 
 TEXT_PROMPT = "Copy this line exactly, to its end, and write nothing else: <answer>a0</answer> end of the line"
 IMAGE_PROMPT = "Which colour fills this image? Reply with one word."

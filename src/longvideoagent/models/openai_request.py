@@ -1,0 +1,72 @@
+"""How the requests to one server are changed for what it has refused so far."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from longvideoagent.models.openai_errors import ServerError
+
+EXPECTED_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream", "stream_options")
+"""Fields that whole kinds of models and servers refuse; nobody needs to be warned of that. Others were asked for."""
+
+
+class Adaptation(NamedTuple):
+    """A change of all further requests, for the log."""
+
+    message: str
+    level: int
+
+
+@dataclass
+class RequestAdapter:
+    """What a server has refused, and the requests that it accepts."""
+
+    refused_fields: set[str] = field(default_factory=set)
+    """Optional fields that are left out; ``a.b`` is field b of field a. max_tokens is sent under its other name."""
+    is_stream_only: bool = False
+    """Whether every reply is streamed."""
+    max_tokens: int | None = None
+    """The longest reply that may be asked for; None: any."""
+
+    def adapt(self, body: Mapping[str, Any], *, streams: bool) -> dict[str, Any]:
+        """The body of a request without what the server refuses. ``streams`` asks for the reply in pieces."""
+        adapted = dict(body)
+        if streams or self.is_stream_only:
+            adapted |= {"stream": True, "stream_options": {"include_usage": True}}
+        if self.max_tokens is not None and "max_tokens" in body:
+            adapted["max_tokens"] = min(self.max_tokens, body["max_tokens"])
+        if "max_tokens" in self.refused_fields and "max_tokens" in body and "messages" in body:
+            adapted["max_completion_tokens"] = adapted["max_tokens"]  # OpenAI's reasoning models
+        for path in self.refused_fields:
+            outer, _, name = path.rpartition(".")
+            if not outer:
+                adapted.pop(name, None)
+            elif isinstance(adapted.get(outer), dict):
+                adapted[outer] = {key: value for key, value in adapted[outer].items() if key != name}
+                if not adapted[outer]:
+                    del adapted[outer]
+        if "stream" not in adapted:
+            adapted.pop("stream_options", None)
+        return adapted
+
+    def learn(self, error: ServerError, sent: Mapping[str, Any]) -> Adaptation | None:
+        """Take note of what the server refuses of the request ``sent``. None if nothing in it can be changed."""
+        if error.is_overflow:
+            return None
+        if error.is_stream_only and "stream" not in sent and "stream" not in self.refused_fields:
+            self.is_stream_only = True
+            return Adaptation("sends this model's replies as streams only; they are streamed from now on", logging.INFO)
+        requested = sent.get("max_tokens", sent.get("max_completion_tokens"))
+        limit = error.max_reply_tokens(requested) if isinstance(requested, int) else None
+        if limit is not None:
+            self.max_tokens = limit
+            return Adaptation(f"allows replies of {limit:,} tokens at most, fewer than asked for", logging.WARNING)
+        refused = error.refused_field(sent)
+        if refused is None or (refused == "stream" and self.is_stream_only):
+            return None
+        self.refused_fields.add(refused)
+        level = logging.INFO if refused in EXPECTED_FIELDS else logging.WARNING
+        return Adaptation(f"refuses {refused}; sent without it from now on", level)

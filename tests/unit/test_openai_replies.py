@@ -1,0 +1,356 @@
+"""Replies and errors as servers with OpenAI's API really send them, each from a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from longvideoagent.core.types import Message, Reply
+from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError
+from longvideoagent.models.base import CallSettings, TextCallback
+from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.retry import RetryingModel, RetryPolicy
+from tests.fakes.faulty_server import Fault, body, completion, say, serving, status
+
+HELLO = [Message(role="user", content="hello")]
+
+
+def ask(url: str, settings: CallSettings | None = None, on_text: TextCallback | None = None) -> Reply:
+    async def call() -> Reply:
+        model = OpenAIModel("m", url)
+        try:
+            return await model.complete(HELLO, settings or CallSettings(), on_text)
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+def as_json(value: object, code: int = 200) -> Fault:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(value, status=code)
+
+    return answer
+
+
+def message(content: object, finish: str = "stop", **fields: Any) -> Fault:
+    """A whole reply, also to a request for a stream."""
+    reply = {"role": "assistant", "content": content, **fields}
+    return as_json(completion("chat.completion", message=reply, finish_reason=finish))
+
+
+def events(*chunks: Mapping[str, Any], content_type: str = "text/event-stream") -> Fault:
+    """A reply of server-sent events, whatever was asked for."""
+    data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return body(data.encode(), content_type)
+
+
+def piece(content: object = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    return completion("chat.completion.chunk", delta={"content": content, **fields}, finish_reason=finish)
+
+
+def for_chat(accepts: Any, refusal: Fault, reply: Fault) -> Fault:
+    """A server that gives the reply to requests which it accepts, else the refusal."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        fields = json.loads(await request.read())
+        result: web.StreamResponse = await (reply if accepts(fields) else refusal)(request)
+        return result
+
+    return answer
+
+
+# --- forms of a reply ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        ([{"type": "text", "text": "a "}, {"type": "text", "text": "kite"}], "a kite", ""),
+        (["a ", "kite"], "a kite", ""),
+        ({"type": "text", "text": "a kite"}, "a kite", ""),
+        ([{"type": "output_text", "text": "a kite"}, {"type": "image_url", "image_url": {"url": "x"}}], "a kite", ""),
+        ([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, "a"], "a", "hm"),
+        ([{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "a"}], "a", "hm"),
+        ([{"type": "reasoning", "summary": [{"text": "hm"}]}, {"type": "text", "text": "a"}], "a", "hm"),
+        ([{"type": "redacted_thinking", "data": "s"}, {"type": "text", "text": "a"}], "a", ""),
+    ],
+)  # fmt: skip
+def test_content_of_parts(content: object, text: str, reasoning: str) -> None:
+    for answer in (message(content), events(piece(content), piece(finish="stop"))):
+        with serving(answer) as (url, _):
+            reply = ask(url, on_text=lambda _: None)
+        assert (reply.text, reply.reasoning) == (text, reasoning)
+
+
+def test_reasoning_details_of_openrouter() -> None:
+    details = [{"type": "reasoning.text", "text": "hm"}, {"type": "reasoning.encrypted", "data": "x"}]
+    with serving(message("a", reasoning_details=details)) as (url, _):
+        assert ask(url).reasoning == "hm"
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/plain"])
+def test_stream_not_asked_for(content_type: str) -> None:
+    answer = events(piece("a "), piece("kite", "stop"), content_type=content_type)
+    with serving(answer) as (url, _):
+        assert ask(url).text == "a kite"
+
+
+def test_whole_reply_to_request_for_stream() -> None:
+    updates: list[str] = []
+    with serving(message("a kite")) as (url, _):
+        assert ask(url, on_text=updates.append).text == "a kite"
+    assert updates == ["a kite"]
+
+
+# --- no text, and why ----------------------------------------------------------------------------
+
+TOOL_CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (message(None, refusal="I cannot identify people."), "refuses (I cannot identify people.); ask in other"),
+        (message([{"type": "refusal", "refusal": "No."}]), "refuses (No.)"),
+        (events(piece(refusal="I can"), piece(refusal="not.", finish="stop")), "refuses (I cannot.)"),
+        (message("", "content_filter"), "content filter withheld"),
+        (message(None, "content_filter: SAFETY"), "content filter withheld"),
+        (message(None, "tool_calls", tool_calls=[TOOL_CALL]), "calls the tool 'look', which was not offered"),
+        (message(None, "function_call", function_call={"name": "look"}), "calls the tool 'look'"),
+        (events(piece(tool_calls=[TOOL_CALL]), piece(finish="tool_calls")), "calls the tool 'look'"),
+        (as_json({"choices": [], "usage": {"prompt_tokens": 9}}), "a reply without choices"),
+        (body(b"<!DOCTYPE html><title>Sign\nin</title>x", "text/html"), "a web page (Sign in) instead of a reply"),
+        (body(b"<html><p>Sign in</p>"), "a web page (Sign in) instead of a reply; check the URL"),
+        (body(b"no healthy upstream", "text/plain"), "a reply that is not JSON (no healthy upstream)"),
+    ],
+)
+def test_no_text_stated_and_not_retried(answer: Fault, cause: str) -> None:
+    for on_text in (None, lambda _: None):
+        with serving(answer) as (url, server), pytest.raises(ModelError) as caught:
+            asyncio.run(_retrying(url, on_text))
+        assert cause in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert len(server.requests) == 1
+
+
+async def _retrying(url: str, on_text: TextCallback | None = None) -> Reply:
+    model = RetryingModel(OpenAIModel("m", url), RetryPolicy(max_tries=2, first_wait_s=0.01))
+    try:
+        return await model.complete(HELLO, on_text=on_text)
+    finally:
+        await model.close()
+
+
+def test_text_next_to_tool_call_or_filter() -> None:
+    with serving(message("so", "tool_calls", tool_calls=[TOOL_CALL])) as (url, _):
+        reply = ask(url)
+    assert (reply.text, reply.warnings) == ("so", ("'m' calls the tool 'look', which was not offered; ignored",))
+    with serving(message("so", "content_filter")) as (url, _):
+        reply = ask(url)
+    assert reply.is_truncated
+    assert "content filter has cut a reply of 'm'" in reply.warnings[0]
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (as_json({"error": {"message": "more credits", "code": 402}}), ModelError, "error 402, more credits"),
+        (as_json({"choices": None, "error": {"message": "busy", "code": 429}}), ThrottledError, "error 429, busy"),
+        (as_json({"error": {"message": "slow", "code": "rate_limit_exceeded"}}), ThrottledError, "error 429, slow"),
+        (as_json({"error": {"message": "full", "type": "overloaded_error"}}), TransientError, "error 503, full"),
+        (as_json({"error": {"message": "oh", "status": "UNAVAILABLE"}}), TransientError, "error 503, oh"),
+        (as_json({"error": "Unexpected endpoint"}), ModelError, "Unexpected endpoint"),
+        (as_json({"error": {"code": 500}}), ModelError, "500"),
+        (as_json({"object": "error", "message": "bad", "code": 40001}), ModelError, "bad"),
+        (as_json([{"error": {"code": 503, "message": "later"}}]), TransientError, "error 503, later"),
+        (as_json(completion("x", message={}, finish_reason="error", error={"code": 502, "message": "died"})),
+         TransientError, "error 502, died"),
+        (as_json(completion("x", message={"content": "half"}, finish_reason="abort")), TransientError, "breaks off"),
+        (events(piece("ha"), {**piece(), "error": {"code": 502, "message": "x"}}), TransientError, "error 502, x"),
+        (events(piece("ha"), {"error": {"code": 402, "message": "credits"}}), ModelError, "error 402, credits"),
+        (as_json([{"error": {"code": 400, "message": "bad image"}}], 400), ModelError, "HTTP 400, bad image"),
+        (as_json({"error": {"message": "pay", "code": "insufficient_quota"}}, 429), ModelError, "HTTP 429, pay"),
+        (body(b"<html><title>502 Bad\nGateway</title>"), ModelError, "502 Bad Gateway"),
+        (as_json({"error": {"message": "Provider returned error", "code": 400,
+                            "metadata": {"raw": '{"error": {"message": "bad image"}}', "provider_name": "X"}}}, 400),
+         ModelError, "Provider returned error: bad image"),
+    ],
+)  # fmt: skip
+def test_error_forms(answer: Fault, kind: type[ModelError], text: str) -> None:
+    for on_text in (None, lambda _: None):
+        with serving(answer) as (url, _), pytest.raises(ModelError) as caught:
+            ask(url, on_text=on_text)
+        assert type(caught.value) is kind
+        assert text in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (400, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"),  # OpenAI, vLLM
+        (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),  # vLLM
+        (400, "'max_tokens' is too large: 900. This model's maximum context length is 4096 tokens"),  # vLLM
+        (400, "The input (61709 tokens) is longer than the model's context length (40960 tokens)."),  # SGLang
+        (400, "Input length (160 tokens) exceeds the maximum allowed length (59 tokens)."),  # SGLang
+        (400, "the request exceeds the available context size, try increasing it"),  # llama.cpp
+        (500, "context size has been exceeded"),  # llama.cpp
+        (400, "request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it"),  # Ollama
+        (400, "the input length exceeds the context length"),  # Ollama
+        (400, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),  # Gemini
+        (400, "prompt is too long: 210000 tokens > 200000 maximum"),  # Anthropic
+        (400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"),  # Anthropic
+        (413, "Request exceeds the maximum size"),  # Anthropic
+        (400, "Range of input length should be [1, 30720]"),  # DashScope
+        (400, "This model's maximum prompt length is 131072 but the request contains 537812 tokens."),  # xAI
+        (400, "Invalid request: Your request exceeded model token limit: 131072"),  # Kimi
+        (400, "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"),  # Mistral
+        (400, "The model has a context length of 4096 tokens, which is not enough"),  # LM Studio
+        (429, "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 40000."),  # OpenAI
+    ],
+)
+def test_full_context(code: int, text: str) -> None:
+    for answer in (status(code, text), as_json([{"error": {"code": code, "message": text}}])):
+        with serving(answer) as (url, server), pytest.raises(ContextOverflowError):
+            ask(url)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (429, "Rate limit reached: reduce your input tokens per minute"),
+        (400, "max_tokens is too large: 9. This model supports at most 8 completion tokens"),
+        (400, "the image is too large"),
+        (401, "context length"),
+    ],
+)
+def test_other_error_is_not_a_full_context(code: int, text: str) -> None:
+    with serving(status(code, text)) as (url, _), pytest.raises(ModelError) as caught:
+        ask(url)
+    assert not isinstance(caught.value, ContextOverflowError)
+
+
+# --- requests in the form that a server accepts --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "extra", "left"),
+    [
+        ("parameter.enable_thinking is not supported", {"enable_thinking": False, "seed": 7}, {"seed": 7}),
+        ("enable_thinking: Extra inputs are not permitted", {"chat_template_kwargs": {"enable_thinking": False}}, {}),
+        (
+            "chat_template_kwargs: unknown field 'enable_thinking'",
+            {"chat_template_kwargs": {"enable_thinking": False, "style": "x"}},
+            {"chat_template_kwargs": {"style": "x"}},
+        ),
+        ("Unknown parameter: 'chat_template_kwargs'.", {"chat_template_kwargs": {"enable_thinking": False}}, {}),
+        ("Unknown name \"reasoning_effort\": Cannot find field.", {"reasoning_effort": "low"}, {}),
+    ],
+)  # fmt: skip
+def test_extra_field_refused(
+    text: str, extra: dict[str, Any], left: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(status(400, text), say("hi")) as (url, server):
+        assert ask(url, CallSettings(extra_body=extra)).text == "hi"
+    known = {"model", "messages", "temperature", "max_tokens"}
+    assert {name: value for name, value in server.requests[1].items() if name not in known} == left
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize(
+    ("field", "error"),
+    [
+        ("temperature", {"message": "invalid temperature: only 1 is allowed for this model"}),  # Kimi
+        ("temperature", {"message": "`temperature` is deprecated for this model."}),  # Anthropic
+        ("temperature", {"message": "Value has no effect.", "param": "temperature"}),
+        ("response_format", {"message": "This response_format type is unavailable now"}),  # DeepSeek
+        ("response_format", {"message": "Failed to parse grammar"}),  # llama.cpp
+    ],
+)
+def test_optional_field_refused(field: str, error: dict[str, Any]) -> None:
+    settings = CallSettings(json_schema={"type": "object"})
+    for answer in (as_json({"error": error}, 400), as_json({"error": {**error, "code": 400}})):
+        with serving(answer, say("hi")) as (url, server):
+            assert ask(url, settings).text == "hi"
+        assert field in server.requests[0]
+        assert field not in server.requests[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["please stop: bad image", "prompt is invalid", "model is unknown", "messages[0].content: must be a string"]
+)
+def test_error_names_no_optional_field(text: str) -> None:
+    with serving(status(400, text)) as (url, server), pytest.raises(ModelError, match="HTTP 400"):
+        ask(url, CallSettings(extra_body={"seed": 7}))
+    assert len(server.requests) == 1
+
+
+def test_two_names_of_max_tokens_keep_a_limit() -> None:
+    refusals = status(400, "Unsupported parameter: 'max_tokens'"), status(400, "unknown max_completion_tokens")
+    with serving(*refusals) as (url, server), pytest.raises(ModelError, match="max_completion_tokens"):
+        ask(url)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "max_tokens is too large: 9000. This model supports at most 4096 completion tokens, you gave 9000.",  # OpenAI
+        "max_tokens: 9000 > 4096, which is the maximum allowed number of output tokens for claude-3-5",  # Anthropic
+        "Range of max_tokens should be [1, 4096]",  # DashScope
+    ],
+)
+def test_max_tokens_lowered_to_the_server_limit(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(status(400, text), say("hi")) as (url, server):
+        assert ask(url, CallSettings(max_tokens=9000)).text == "hi"
+    assert server.requests[1]["max_tokens"] == 4096
+    assert "allows replies of 4,096 tokens at most" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This model only supports streaming.",
+        "This model only support stream mode, please enable the stream parameter.",
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+        "Stream must be set to true",
+    ],
+)
+def test_stream_only_model(text: str) -> None:
+    async def calls(url: str) -> list[str]:
+        model = OpenAIModel("m", url)
+        try:
+            return [(await model.complete(HELLO)).text for _ in range(2)]
+        finally:
+            await model.close()
+
+    dashscope = for_chat(lambda fields: fields.get("stream"), status(400, text), say("hi"))
+    with serving(dashscope) as (url, server):
+        assert asyncio.run(calls(url)) == ["hi", "hi"]
+    assert [bool(request.get("stream")) for request in server.requests] == [False, True, True]
+
+
+def test_stream_only_model_that_refuses_thinking() -> None:
+    text = "parameter.enable_thinking must be set to false for non-streaming calls"
+    answer = for_chat(lambda fields: "enable_thinking" not in fields, status(400, text), message("hi"))
+    with serving(answer) as (url, _):
+        assert ask(url, CallSettings(extra_body={"enable_thinking": True})).text == "hi"
+
+
+def test_stream_refused() -> None:
+    updates: list[str] = []
+    error = {"message": "Your organization must be verified to stream this model.", "param": "stream"}
+    with serving(as_json({"error": error}, 400), say("hi")) as (url, server):
+        assert ask(url, on_text=updates.append).text == "hi"
+    assert not {"stream", "stream_options"} & set(server.requests[1])
+    assert updates == ["hi"]
