@@ -73,9 +73,12 @@ class ModelVision:
     def _times_s(self, clips: Sequence[Clip]) -> list[float]:
         if self.frame_numbers is not None:
             first, last, step = self.frame_numbers
-            numbers = range(first, last + 1, step)
-            times_s = ((clip, clip.start_s + (number - 1) / TVQA_FRAMES_PER_S) for clip in clips for number in numbers)
-            return [time_s for clip, time_s in times_s if time_s < clip.end_s]
+            return [
+                time_s
+                for clip in clips
+                for number in range(first, last + 1, step)
+                if (time_s := clip.start_s + (number - 1) / TVQA_FRAMES_PER_S) < clip.end_s
+            ]
         start_s, end_s = clips[0].start_s, clips[-1].end_s
         step_s = (end_s - start_s) / self.max_frames
         return [start_s + (index + 0.5) * step_s for index in range(self.max_frames)]

@@ -151,10 +151,12 @@ class RunForecast(NamedTuple):
 def forecast_run(config: EvalConfig) -> RunForecast:
     """The upper bound of a whole run's usage, by agent and in all, without asking anything."""
     data, samples = load_samples(config)
-    EvalOverrides.from_config(config, data, samples)
+    layout = EvalOverrides.from_config(config, data, samples).layout
+    # Otherwise the files would be read for each question.
+    team_config = config.team_config.model_copy(update={"layout": layout, "layout_file": None, "prompt_file": None})
     totals: list[CostForecast] = []
     for sample in samples:
-        bounds = forecast_cost(sample.question, data.open_video(sample.video), config.team_config, config.settings)
+        bounds = forecast_cost(sample.question, data.open_video(sample.video), team_config, config.settings)
         totals = [sum_forecasts(pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES

@@ -21,8 +21,6 @@ from longvideoagent.fs import atomic_write_text
 
 VERSION = 2
 """Of the file. ``_MIGRATIONS`` lead from the oldest version to it."""
-
-
 _FAILED = "error"
 _WITHOUT_CLIP = (None, "", "ok", "empty_clip")
 """``status`` in a cache of the public code: no reply, and replies that may name no clip."""

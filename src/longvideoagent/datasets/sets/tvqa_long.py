@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from longvideoagent.datasets.base import DatasetOptions
-from longvideoagent.datasets.fields import as_list
 from longvideoagent.datasets.longtvqa.clip_lines import read_clip_lines
 from longvideoagent.datasets.longtvqa.clips import ClipName
 from longvideoagent.datasets.longtvqa.read import LongTVQA, ReleaseFiles, assemble
@@ -77,16 +76,11 @@ def _episodes(
 
 def _valid_items(path: Path, name: str, episode: Mapping[str, Any], field: str, problems: list[Problem]) -> list[Any]:
     """The questions or clips of an episode; those of another form become a problem."""
-    items, message = episode.get(field), ""
-    is_valid = _IS_VALID[field]
-    valid = [item for item in as_list(items) if is_valid(item)]
+    items, is_valid = episode.get(field), _IS_VALID[field]
     if not isinstance(items, list):
-        message = f"has no list of {field}"
-    elif len(valid) < len(items):
-        first = next(item for item in items if not is_valid(item))
-        message = (
-            f"{len(items) - len(valid)} of its {field} are not valid, {str(first)[:40]!r} first; they are left out"
-        )
-    if message:
+        problems.append(Problem(path, 0, name[:80], f"has no list of {field}"))
+        return []
+    if invalid := [item for item in items if not is_valid(item)]:
+        message = f"{len(invalid)} of its {field} are not valid, {str(invalid[0])[:40]!r} first; they are left out"
         problems.append(Problem(path, 0, name[:80], message))
-    return valid
+    return [item for item in items if is_valid(item)]
