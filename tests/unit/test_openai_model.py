@@ -183,9 +183,19 @@ def test_reasoning_cut_is_a_reply_with_warning() -> None:
         with serving(answer) as (url, _):
             (warning,) = ask(url).warnings
             assert "cut at 1,024 tokens inside its reasoning; raise --max-reply-tokens" in warning
-    for answer in (say("<think>hm</think>so", cut), say("so", cut), say("", reasoning_content="hm")):
+    for answer in (say("<answer>a1</answer> so", cut), say("so"), say("", reasoning_content="hm")):
         with serving(answer) as (url, _):
             assert ask(url).warnings == ()
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+def test_reply_cut_without_action_is_a_reply_with_warning(reason: str) -> None:
+    for text in ("<think>hm</think>so", "so", "<answer>a"):
+        with serving(say(text, {"finish_reason": reason})) as (url, _):
+            reply = ask(url)
+        assert reply.is_truncated
+        (warning,) = reply.warnings
+        assert "a reply of 'm' was cut at 1,024 tokens; raise --max-reply-tokens" in warning
 
 
 def test_template_shows_whether_it_opens_a_thought() -> None:

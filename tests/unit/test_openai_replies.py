@@ -354,3 +354,66 @@ def test_stream_refused() -> None:
         assert ask(url, on_text=updates.append).text == "hi"
     assert not {"stream", "stream_options"} & set(server.requests[1])
     assert updates == ["hi"]
+
+
+# --- prompts that a server has cut ---------------------------------------------------------------
+
+LINE = "[1:01] Mira: The lamp stands next to the window of the room.\n"
+
+
+def ollama(num_ctx: int, chars_per_token: float = 4.0) -> Fault:
+    """A server that drops what is too long for its context without a word, as Ollama does, and counts the rest."""
+
+    async def answer(request: web.Request) -> web.Response:
+        fields = json.loads(await request.read())
+        num_chars = len(fields.get("prompt", "")) + sum(len(each["content"]) for each in fields.get("messages", []))
+        num_tokens = min(num_ctx, int(num_chars / chars_per_token))
+        usage = {"prompt_tokens": num_tokens, "completion_tokens": 3}
+        choice = {"index": 0, "message": {"content": "hi"}, "text": "hi", "finish_reason": "stop"}
+        return web.json_response({"choices": [choice], "usage": usage})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("num_lines", "num_ctx", "chars_per_token", "tokens"),
+    [
+        (1000, 4096, 4.0, "about 4,000 tokens"),
+        (400, 2048, 4.0, "about 2,000 tokens"),
+        (400, 300, 4.0, "about 300 tokens"),
+        (50, 4096, 4.0, None),
+        (1000, 99_999, 4.0, None),
+        (1000, 99_999, 5.5, None),
+        (1000, 0, 4.0, None),  # a server that counts no tokens
+    ],
+)
+def test_prompt_cut_by_the_server(num_lines: int, num_ctx: int, chars_per_token: float, tokens: str | None) -> None:
+    async def call(url: str, template: str | None) -> Reply:
+        model = OpenAIModel("m", url, completion_template=template)
+        try:
+            return await model.complete([Message(role="user", content=LINE * num_lines)])
+        finally:
+            await model.close()
+
+    for template in (None, "$prompt"):
+        with serving(ollama(num_ctx, chars_per_token)) as (url, _):
+            warnings = asyncio.run(call(url, template)).warnings
+        assert [f"{url} has cut the prompt of 'm' to {tokens}" in warning for warning in warnings] == [True] * bool(
+            tokens
+        )
+        assert all("raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH" in warning for warning in warnings)
+
+
+def test_cached_tokens_are_not_a_cut() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "cache_read_input_tokens": 12_000}
+    answer = as_json({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}], "usage": usage})
+
+    async def call(url: str) -> Reply:
+        model = OpenAIModel("m", url)
+        try:
+            return await model.complete([Message(role="user", content=LINE * 500)])
+        finally:
+            await model.close()
+
+    with serving(answer) as (url, _):
+        assert asyncio.run(call(url)).warnings == ()

@@ -233,6 +233,11 @@ def has_action(reply: str, *, anywhere: bool = False) -> bool:
     return not isinstance(parse(reply, is_truncated=True, anywhere=anywhere).action, Invalid)
 
 
+def is_inside_reasoning(reply: str) -> bool:
+    """Whether the reply, as far as it goes, ends inside its reasoning."""
+    return bool(_split_reasoning(reply).open_tag)
+
+
 def _last_action_tag(reply: str) -> re.Match[str] | None:
     last = None
     for tag in _ACTION_TAG.finditer(reply):

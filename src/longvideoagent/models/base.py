@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol
 import pydantic.dataclasses
 from pydantic import Field
 
-from longvideoagent.core.protocol import TEMPLATE_TAG
+from longvideoagent.core.protocol import has_action, is_inside_reasoning
 from longvideoagent.core.types import Message, Reply, Usage
 
 TextCallback = Callable[[str], None]
@@ -55,17 +55,21 @@ class CallSettings:
 DEFAULT_CALL_SETTINGS = CallSettings()
 
 
-def cut_warning(name: str, settings: CallSettings, inside: str) -> str:
-    """The message for a reply that its limit has cut inside a thought, so that it holds no action."""
-    problem = f"a reply of {name!r} was cut at {settings.max_tokens:,} tokens inside {inside}"
+def cut_warning(name: str, settings: CallSettings, inside: str = "") -> str:
+    """The message for a reply that its limit has cut before it holds an action; ``inside`` names the thought that it
+    was cut in."""
+    where = f" inside {inside}" if inside else ""
+    problem = f"a reply of {name!r} was cut at {settings.max_tokens:,} tokens{where}"
     return f"{problem}; raise --max-reply-tokens, or max_tokens in the team file"
 
 
 def cut_warnings(name: str, text: str, settings: CallSettings) -> tuple[str, ...]:
-    """The warnings of a reply that its limit has cut: one if it ends inside a thought, or if all of it is a thought in
-    a field of its own."""
-    is_thought = not text.strip() or text.count(f"<{TEMPLATE_TAG}>") > text.count(f"</{TEMPLATE_TAG}>")
-    return (cut_warning(name, settings, "its reasoning"),) if is_thought else ()
+    """The warning of a reply that its limit has cut, unless it holds an action: what follows one is dropped anyway. All
+    of it may be a thought in a field of its own."""
+    if has_action(text, anywhere=settings.actions_anywhere):
+        return ()
+    is_thought = not text.strip() or is_inside_reasoning(text)
+    return (cut_warning(name, settings, "its reasoning" if is_thought else ""),)
 
 
 @pydantic.dataclasses.dataclass(frozen=True, slots=True, config={"extra": "forbid", "allow_inf_nan": False})
