@@ -93,7 +93,7 @@ def test_ground_unknown_label_pending(tmp_path: Path) -> None:
     team = Team("astray", ModelMaster(ScriptedModel([])), agent, OfflineVision())
     cache = FirstClips(tmp_path / "cache.json")
     (cause,) = ground_dataset(data, team, cache)
-    assert "named 'c99', which is not a clip" in cause
+    assert "named no clip of the video" in cause
     assert data.samples[0].question not in FirstClips(tmp_path / "cache.json")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from longvideoagent.agents.base import Team, require_result
+from longvideoagent.agents.grounding import NO_CLIP_NAMED
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.types import GroundingResult, Question
 from longvideoagent.datasets.base import Dataset
@@ -119,11 +120,13 @@ def ground_dataset(
 
 
 async def _locate_clip(question: Question, video: Video, team: Team) -> str | None:
-    """The label of the clip that grounding found, or None. Raises ModelError if the agent failed or named a clip that
-    the video does not have."""
+    """The label of the clip that grounding found, or None. Raises ModelError if the agent failed or named no clip that
+    the video has; a label that retrieval chose instead would be stored as the model's."""
     request = Rollout(question, video.timeline).request
     assert request is not None  # a rollout begins with grounding
     result = require_result(await team.perform(request, video.reader), GroundingResult)
+    if NO_CLIP_NAMED in result.warnings:
+        raise ModelError("the grounding agent named no clip of the video; run it again, or try another")
     label = result.label
     if label is not None and video.timeline.find_clip(label) is None:
         raise ModelError(f"the grounding agent named {label[:40]!r}, which is not a clip of the video; try another")
