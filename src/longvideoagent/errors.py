@@ -49,8 +49,16 @@ class TransientError(ModelError):
         self.retry_after_s = retry_after_s
 
 
+class UnreachableError(TransientError):
+    """No server is there: its host is unknown or refuses the connection."""
+
+
 class ThrottledError(TransientError):
     """The server asks for fewer requests (HTTP 429)."""
+
+
+class ImagesRefusedError(ModelError):
+    """The model does not read images."""
 
 
 class ContextOverflowError(ModelError):

@@ -48,7 +48,7 @@ from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.scripted import ScriptedModel
-from tests.fakes.faulty_server import say, serving, status
+from tests.fakes.faulty_server import Fault, say, serving, status
 from tests.plugins.media import write_video
 from tests.plugins.timelines import make_timeline
 
@@ -431,6 +431,24 @@ def test_team_of_models_over_http(tmp_path: Path) -> None:
     assert again.answer == "grey"
     assert again.usage.calls == 0
     assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [[say("blind", sees=False)] * 2, [status(400, "this model does not support image input")]],
+    ids=["drops them", "refuses them"],
+)
+def test_model_without_images_for_all_agents(
+    refusals: list[Fault], short_video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = [say("<visual_query>the wall</visual_query>"), *refusals, say("<answer>a1</answer>")]
+    with serving(*answers) as (url, _):
+        trace = ask(short_video, "What colour?", ["red", "grey"], model=f"openai:tiny@{url}")
+    assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
+    assert isinstance(trace.rounds[0].observation, VisionResult)
+    assert "grey" in trace.rounds[0].observation.text
+    (warning,) = [record.message for record in caplog.records if record.name == "longvideoagent"]
+    assert "Vision is offline until then: it reads text and colours only" in warning
 
 
 def test_refused_key_fails_and_names_agent(short_video: Path) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from longvideoagent.core.types import Message, Reply
-from longvideoagent.errors import ModelError
+from longvideoagent.errors import ModelError, UnreachableError
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import AdaptiveLimiter, RetryingModel, RetryPolicy
 from tests.fakes.faulty_server import drop_mid_body, say, serving, status
@@ -56,6 +56,32 @@ def test_retry_outage_silent_without_handler() -> None:
     code = "from longvideoagent.log import logger; logger.warning('an outage')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr == ""
+
+
+def test_retry_not_for_a_server_that_was_never_there() -> None:
+    with serving(say("hi")) as (url, server):
+        pass  # its port is closed now
+    with pytest.raises(UnreachableError, match="start the server, or fix its URL"):
+        complete_with_retries(url)
+    with pytest.raises(UnreachableError):
+        complete_with_retries("http://no-such-host.invalid/v1")
+    assert not server.requests
+
+
+def test_retry_for_a_server_that_has_gone() -> None:
+    async def call() -> None:
+        with serving(say("hi")) as (url, _):
+            model = OpenAIModel("m", url)
+            retrying = RetryingModel(model, QUICK)
+            await retrying.complete(HELLO)
+            await model.close()
+        try:
+            await retrying.complete(HELLO)
+        finally:
+            await model.close()
+
+    with pytest.raises(ModelError, match="after 4 tries"):
+        asyncio.run(call())
 
 
 def test_retry_not_for_permanent_failure() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import TeamConfig, load_team_config
+from longvideoagent.agents.fallback_vision import FallbackVision
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
@@ -66,7 +67,9 @@ def load_team(
     if "grounding" in models:
         team = replace(team, grounding=_model_grounding(team_config, models["grounding"], layout))
     if "vision" in models:
-        team = replace(team, vision=_model_vision(team_config, models["vision"], layout))
+        vision = _model_vision(team_config, models["vision"], layout)
+        is_shared = models["vision"] is models.get("master")
+        team = replace(team, vision=FallbackVision(vision, team.vision) if is_shared else vision)
     team_name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
     offline_agents = frozenset(agents) - models.keys()
     return replace(team, name=team_name, models=tuple(loaded.values()), offline_agents=offline_agents)

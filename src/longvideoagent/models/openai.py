@@ -20,7 +20,16 @@ from pydantic_core import to_json
 
 from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix, restore_stop_tag
 from longvideoagent.core.types import Message, Reply, Usage
-from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError, one_line
+from longvideoagent.errors import (
+    ContextOverflowError,
+    ImagesRefusedError,
+    ModelError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+    one_line,
+)
 from longvideoagent.log import logger
 from longvideoagent.models.base import (
     DEFAULT_CALL_SETTINGS,
@@ -59,6 +68,7 @@ def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
         options.reasoning,
         options.completion_template,
         options.price,
+        spec.row.start,
     )
 
 
@@ -79,6 +89,8 @@ class OpenAIModel:
     text completions instead of its chat. Only this gives a continued reply of a reasoning model the form that it was
     trained in, since chat templates remove earlier thoughts."""
     price: TokenPrice | None = None
+    start: str = ""
+    """The command that starts the server, for messages to people; empty if there is none to name."""
     _adapter: RequestAdapter = field(default_factory=RequestAdapter, init=False, repr=False)
     images_verified: bool = field(default=False, init=False, repr=False)
     """Whether the model is known to read images."""
@@ -93,6 +105,15 @@ class OpenAIModel:
     @property
     def _spec(self) -> ModelSpec:
         return ModelSpec("openai", self.name, self.base_url or "")
+
+    def _connection_error(self, error: openai.APIConnectionError | TimeoutError) -> TransientError:
+        """The error for a connection that cannot be opened, that breaks, or on which nothing comes in time."""
+        if not _is_unreached(error) and isinstance(error, openai.APITimeoutError | TimeoutError):
+            fix = "raise timeout_s in the team file if the server is slow"
+            return TransientError(f"{self.server_url}: no reply within {self.timeout_s:.0f} s; {fix}")
+        kind = UnreachableError if _is_unreached(error) else TransientError
+        fix = f"start it with {self.start!r}, or fix its URL" if self.start else START_SERVER
+        return kind(f"{self.server_url}: {_cause(error)}; {fix}")
 
     def _connect(self) -> openai.AsyncOpenAI:
         """Create the client, unless there is one. Raises UsageError if its key is missing or damaged."""
@@ -212,7 +233,9 @@ class OpenAIModel:
             text_only = await self.send({**text_body, "max_tokens": 1})
             usage = Usage(1, text_only.prompt_tokens, text_only.completion_tokens)
             if text_only.prompt_tokens == completion.prompt_tokens:
-                raise ModelError(f"{self.server_url}: {self.name!r} ignores images; name a model that reads them")
+                raise ImagesRefusedError(
+                    f"{self.server_url}: {self.name!r} ignores images; name a model that reads them"
+                )
         self.images_verified = True
         return usage
 
@@ -234,17 +257,12 @@ class OpenAIModel:
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await self._request(body, on_text)
-        except (openai.APITimeoutError, TimeoutError) as error:
-            is_unreached = "Connect" in type(error.__cause__).__name__
-            detail = _cause(error) if is_unreached else f"no reply within {self.timeout_s:.0f} s"
-            fix = START_SERVER if is_unreached else "raise timeout_s in the team file if the server is slow"
-            raise TransientError(f"{self.server_url}: {detail}; {fix}") from error
+        except (openai.APIConnectionError, TimeoutError) as error:
+            raise self._connection_error(error) from error
         except openai.APIStatusError as error:
             problem = read_error(error.body, error.status_code)
             problem = problem or ServerError(_cause(error), error.status_code, is_http=True)
             return Completion("", error=replace(problem, retry_after_s=_retry_after_s(error.response.headers)))
-        except openai.APIConnectionError as error:
-            raise TransientError(f"{self.server_url}: {_cause(error)}; {START_SERVER}") from error
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
             in_stream = read_error(error.body) if isinstance(error, openai.APIError) else None
             if in_stream is not None:
@@ -287,6 +305,8 @@ class OpenAIModel:
             return ModelError(
                 f"{self.server_url}: HTTP {error.status}, the key in {self.api_key_env} was refused; export another"
             )
+        if error.is_about_images:
+            return ImagesRefusedError(f"{message}; name a model that reads images")
         if error.status == 404:
             return ModelError(f"{message}; is {self.name!r} served there?")
         if error.is_overflow:
@@ -310,6 +330,12 @@ async def _read_response(stream: openai.AsyncStream[object], on_text: TextCallba
     if not completion.is_empty:
         on_text(completion.reasoning + completion.text)
     return completion
+
+
+def _is_unreached(error: BaseException) -> bool:
+    """Whether no connection could be opened. The client's errors differ by what carries the request."""
+    cause = error.__cause__
+    return cause is not None and ("Connect" in type(cause).__name__ or _is_unreached(cause))
 
 
 def _cause(error: BaseException) -> str:

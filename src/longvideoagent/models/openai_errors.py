@@ -54,6 +54,10 @@ _REFUSAL = re.compile(
     r"unsupported|not support|unrecognized|unexpected|not allowed|unknown|too long|not permitted"
     r"|invalid|\bonly\b|\bmust\b|cannot|deprecated|unavailable|not available|extra (?:inputs|fields)"
 )
+_IMAGES = re.compile(
+    r"image input|image_url|support(?:ed)? (?:for )?(?:image|vision)|images? (?:is|are) not|not a multimodal"
+    r"|(?:take|accept|read|process) images"
+)
 _ALIASES = {"response_format": ("json_schema", "json schema", "response_schema", "structured output", "grammar")}
 _REQUIRED_FIELDS = {
     "model",
@@ -95,6 +99,11 @@ class ServerError:
         """Whether the same request may succeed later. A used-up quota has the status of a rate limit at OpenAI."""
         status = self.status or 0
         return (status in RETRIED_STATUSES or status >= 500) and "insufficient_quota" not in self.code
+
+    @property
+    def is_about_images(self) -> bool:
+        """Whether the model does not read images; Ollama says so with status 500."""
+        return self.status not in RETRIED_STATUSES and _IMAGES.search(self.message.lower()) is not None
 
     @property
     def is_overflow(self) -> bool:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.core.types import Message, Reply, Usage
-from longvideoagent.errors import ModelError, ThrottledError, TransientError
+from longvideoagent.errors import ModelError, ThrottledError, TransientError, UnreachableError
 from longvideoagent.log import logger
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
 
@@ -97,12 +97,13 @@ class AdaptiveLimiter:
 @dataclass
 class RetryingModel:
     """A model whose calls are limited, and retried after failures that may pass. Failed tries count as calls. One
-    warning is logged for each outage."""
+    warning is logged for each outage. A server that has never replied and is not there is not waited for."""
 
     model: Model
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     limiter: AdaptiveLimiter = field(default_factory=AdaptiveLimiter)
     _is_warned: bool = False
+    _has_replied: bool = False
 
     async def complete(
         self,
@@ -117,6 +118,8 @@ class RetryingModel:
                 async with self.limiter.acquire() as epoch:
                     reply = await self.model.complete(messages, settings, on_text)
             except TransientError as error:
+                if isinstance(error, UnreachableError) and not self._has_replied:
+                    raise  # it was never there; an outage is one of a server that has replied
                 if isinstance(error, ThrottledError):
                     self.limiter.on_throttled(epoch)
                 last_error = error
@@ -128,6 +131,7 @@ class RetryingModel:
             else:
                 self.limiter.on_success()
                 self._is_warned = False
+                self._has_replied = True
                 return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
         raise ModelError(f"{last_error} (after {max_tries} tries)") from last_error
 

@@ -1,0 +1,34 @@
+"""Vision of a model that may turn out to read text only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from longvideoagent.agents.base import Vision
+from longvideoagent.agents.vision import ModelVision
+from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.types import VisionResult
+from longvideoagent.errors import ImagesRefusedError
+from longvideoagent.log import logger
+from longvideoagent.media.readers.base import VideoReader
+
+
+@dataclass
+class FallbackVision:
+    """Vision with the model that all agents share; with the embedded agent from the moment at which the model refuses
+    images, since nobody has said that it reads them."""
+
+    model_vision: ModelVision
+    offline_vision: Vision
+    _is_refused: bool = field(default=False, init=False)
+
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
+        """Return what the model, or else the embedded agent, sees. Raises ModelError if the model does not answer."""
+        if not self._is_refused:
+            try:
+                return await self.model_vision.look(request, video)
+            except ImagesRefusedError as error:
+                if not self._is_refused:
+                    logger.warning("%s. Vision is offline until then: it reads text and colours only", error)
+                self._is_refused = True
+        return await self.offline_vision.look(request, video)
