@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import Action, Answer, Invalid, Look, Relocate
 from longvideoagent.core.context import render_observation
-from longvideoagent.core.protocol import ACTION_TAGS, OBSERVATION_TAGS, REASONING_TAGS, escape_tags, has_action, parse
+from longvideoagent.core.protocol import (
+    ACTION_TAGS,
+    OBSERVATION_TAGS,
+    escape_tags,
+    has_action,
+    is_inside_reasoning,
+    parse,
+    parse_clips,
+    without_reasoning,
+)
+from longvideoagent.core.reasoning import REASONING_TAGS, THOUGHT_TAGS
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation, Subtitle, SystemNotice, VisionResult
 
@@ -111,8 +121,67 @@ def test_parse_puts_separate_reasoning_first() -> None:
     assert parse("<think>second</think><answer>a1</answer>", "first").thought == "first\nsecond"
 
 
+MARKS = [
+    *((f"<{tag}>", f"</{tag}>") for tag in THOUGHT_TAGS),
+    ("< Thought >", "</ THOUGHT>"),
+    ("◁think▷", "◁/think▷"),
+    ("[THINK]", "[/THINK]"),
+    ("<|think|>", "<|/think|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|channel>thought\n", "<channel|>"),
+    ("<unused94>thought\n", "<unused95>"),
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+    ("<|channel|>commentary to=functions.answer <|constrain|>json<|message|>", "<|call|>"),
+    ("<|start|>assistant<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final"),
+    ("analysis", "assistantfinal"),
+]
+
+
+@pytest.mark.parametrize(("opening", "closing"), MARKS)
+def test_parse_thinking_marks(opening: str, closing: str) -> None:
+    thought = "Maybe <answer>a0</answer>? No: <search>a lamp</search>"
+    parsed = parse(f"{opening}{thought}{closing}<answer>a1</answer>")
+    assert parsed.action == Answer("a1")
+    assert parsed.thought.endswith(thought)
+    assert parsed.text.endswith("<answer>a1</answer>")
+    assert without_reasoning(f"{opening}{thought}{closing}A red kite.") == "A red kite."
+    assert parse_clips(f"{opening}maybe <clip>c01</clip>{closing}<clip>c02</clip>")[0].label == "c02"
+    assert not is_inside_reasoning(f"{opening}{thought}{closing}so")
+
+
+@pytest.mark.parametrize("opening", [opening for opening, _ in MARKS])
+def test_parse_thinking_mark_never_closed(opening: str) -> None:
+    reply = f"{opening}Maybe <answer>a0</answer>"
+    assert not has_action(reply)
+    assert is_inside_reasoning(reply)
+    is_ours = opening.strip("<>") in REASONING_TAGS
+    assert isinstance(parse(reply).action, Answer if is_ours else Invalid)
+
+
+@pytest.mark.parametrize("closing", [closing for _, closing in MARKS if closing not in ("<|end|>", "<|call|>")])
+def test_parse_thinking_mark_opened_by_the_template(closing: str) -> None:
+    assert parse(f"Maybe <answer>a0</answer>{closing}<answer>a1</answer>").action == Answer("a1")
+
+
+def test_parse_harmony_turns() -> None:
+    head, tail = "<|start|>assistant<|channel|>", "<|end|>"
+    reply = f"{head}analysis<|message|>one{tail}{head}commentary<|message|>two <answer>a0</answer>{tail}"
+    reply += f"{head}final<|message|>So <answer>a1</answer><|return|>"
+    parsed = parse(reply)
+    assert parsed.action == Answer("a1")
+    assert parsed.thought == "one\ntwo <answer>a0</answer>\nSo"
+    assert parse("<answer>a1</answer><|end|>").action == Answer("a1")
+    assert parse("<|channel|>final<|message|><answer>a1</answer>").action == Answer("a1")
+    assert without_reasoning("<|channel|>final<|message|>A red kite.<|return|>") == "A red kite."
+    assert parse("analysis of the clip: <answer>a1</answer>").action == Answer("a1")
+
+
 fragments = st.sampled_from(
-    [f"<{tag}>" for tag in ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS]
+    [mark for pair in MARKS for mark in pair]
+    + [f"<{tag}>" for tag in ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS]
     + [f"</{tag}>" for tag in ACTION_TAGS + REASONING_TAGS]
     + ["<request_grounding/>", "a1", " ", "\n", "<", ">", "text"]
 )
@@ -130,7 +199,8 @@ def test_parse_is_total(reply: str, reasoning: str) -> None:
 def test_parse_is_stable_when_cut_at_action(reply: str) -> None:
     parsed = parse(reply)
     again = parse(parsed.text)
-    if not any(f"</{tag}>" in reply.lower()[len(parsed.text) :] for tag in REASONING_TAGS):
+    rest = reply.lower()[len(parsed.text) :].replace(" ", "")
+    if not any(closing.lower().replace(" ", "") in rest for _, closing in MARKS) and "<|channel" not in rest:
         assert again == parsed
 
 
@@ -139,6 +209,11 @@ def test_parse_is_linear_in_length() -> None:
     assert isinstance(parse("<answer>" * 60_000).action, Invalid)
     assert isinstance(parse("<think></think>" * 30_000).action, Invalid)
     assert isinstance(parse("<" + " " * 500_000).action, Invalid)
+    for opening, closing in MARKS:
+        assert isinstance(parse(opening * 30_000).action, Invalid)
+        assert isinstance(parse((opening + closing) * 30_000).action, Invalid)
+    assert isinstance(parse("<|start|>" + " " * 500_000).action, Invalid)
+    assert isinstance(parse("<|start|>" * 60_000).action, Invalid)
     assert escape_tags("<" + " " * 500_000)
 
 
@@ -159,6 +234,12 @@ def test_render_escapes_tags_in_data(text: str) -> None:
         assert isinstance(parse(inner).action, Invalid)
         assert "</information>" not in inner
         assert "</New_clip>" not in inner
+
+
+@pytest.mark.parametrize(("opening", "closing"), MARKS[:-1])
+def test_escape_tags_of_thinking(opening: str, closing: str) -> None:
+    assert not is_inside_reasoning(escape_tags(f"{opening}so"))
+    assert parse(f"<answer>a1</answer>{escape_tags(closing)}").action == Answer("a1")
 
 
 def test_escape_tags_keeps_other_text() -> None:

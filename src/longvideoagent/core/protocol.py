@@ -5,15 +5,17 @@
 come back inside ``<information>`` (what the vision agent sees, or a notice) and ``<New_clip>`` (the clip that
 grounding names now).
 
-Reasoning is ``<think>…</think>`` or ``<reasoning>…</reasoning>``. It is split off first, and a tag inside it
-is not an action. Four rules make parsing total, and linear in the length of the reply:
+Reasoning is ``<think>…</think>`` or ``<reasoning>…</reasoning>``, or stands between the marks of another model
+(``core.reasoning``). It is split off first, and a tag inside it is not an action. Four rules make parsing total, and
+linear in the length of the reply:
 
 1. A closing reasoning tag without an opening one ends a thought that began with the reply: the chat
    templates of reasoning models write the opening tag. A server that stops at the closing tag of an action must
    therefore not do so while such a model still reasons.
 2. A reasoning tag that is never closed makes the rest of the reply a thought: it was cut off.
 3. Such a reply that nothing cut off, and whose last words are a complete action, is that action: the model
-   closed its turn without closing its thought.
+   closed its turn without closing its thought. This holds for the tags that this project's models are trained
+   with, not for the marks of others, whose servers may end a reply where the thought ends.
 4. Outside reasoning, the action whose closing tag comes first counts, and the text after it is dropped.
    An action never spans a thought.
 
@@ -29,28 +31,32 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from longvideoagent.core.actions import ACTIONS, LOOK_TAGS, Action, Answer, Invalid, action_of, spec_of
+from longvideoagent.core.reasoning import (
+    REASONING_TAGS,
+    TEMPLATE_TAG,
+    THOUGHT_TAGS,
+    SplitReply,
+    TextSpan,
+    split_reasoning,
+)
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation
 
 ANSWER_TAG = spec_of(Answer).tags[0]
 ACTION_TAGS = tuple(tag for spec in ACTIONS for tag in spec.tags)
-REASONING_TAGS = ("think", "reasoning")
-TEMPLATE_TAG = "think"
-"""The reasoning tag that chat templates open."""
 ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)
 """Where a server may stop a master that does not reason."""
 NOT_SHOWN = "NOT SHOWN"
 """How the reply of a vision model begins if the frames do not show what the query asks for."""
 OBSERVATION_TAGS = ("information", "New_clip", "clip", "subtitles")
 
-_REASONING_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(REASONING_TAGS)})\s*+>", re.IGNORECASE)
 _ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
 _SELF_CLOSING_TAGS = {tag for spec in ACTIONS if spec.allows_self_closing for tag in spec.tags}
 _OPEN_THOUGHT = re.compile(rf"<{TEMPLATE_TAG}>\s*\Z")
 _ANY_TAG = re.compile(
-    r"<(?=[|｜]|/?s>|(?:start|end)_of_turn>|"
-    rf"\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + REASONING_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
+    r"◁(?=/?think▷)|\[(?=/?THINK\])|<(?=[|｜]|/?s>|(?:start|end)_of_turn>|channel\|>|unused9[45]>|"
+    rf"\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + THOUGHT_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
     re.IGNORECASE,
 )
 _CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
@@ -68,22 +74,6 @@ class ParsedReply:
     action: Action
     text: str
     """The reply up to the end of its action; the whole reply without one."""
-
-
-class TextSpan(NamedTuple):
-    """Part of a reply, as character offsets."""
-
-    start: int
-    end: int
-
-
-class _SplitReply(NamedTuple):
-    """A reply split into reasoning and the rest."""
-
-    thoughts: list[TextSpan]
-    outside: list[TextSpan]
-    open_tag: str
-    """The reasoning tag that is never closed; empty if there is none."""
 
 
 class _ActionMatch(NamedTuple):
@@ -125,52 +115,28 @@ def parse(reply: str, reasoning: str = "", *, is_truncated: bool = False, anywhe
     """
     if anywhere and (match := _action_anywhere(reply)):
         return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
-    split = _split_reasoning(reply)
+    split = split_reasoning(reply)
     for span in split.outside:
         found = _first_action(reply, span)
         if found is not None:
             thought = _join(reasoning, *_thought(reply[: found.start], split))
             return ParsedReply(thought, found.action, reply[: found.end])
-    if split.open_tag and not is_truncated and (match := _final_action(reply, split.thoughts[-1])):
+    if split.open_tag in REASONING_TAGS and not is_truncated and (match := _final_action(reply, split.thoughts[-1])):
         return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
     reason = "the reply holds no complete action"
     if not anywhere:
-        is_open = f"the reasoning tag <{split.open_tag}> was never closed"
+        is_open = f"the reasoning {split.open_mark} was never closed"
         reason = is_open if split.open_tag else f"{reason} outside its reasoning"
     return ParsedReply(_join(reasoning, *_thought(reply, split)), Invalid(reason), reply)
 
 
-def _thought(reply: str, split: _SplitReply) -> list[str]:
+def _thought(reply: str, split: SplitReply) -> list[str]:
     """The pieces of a reply before its action: reasoning, and prose up to the first tag of an action."""
     pieces = [(start, reply[start:end]) for start, end in split.thoughts]
     for start, end in split.outside:
         tag = _ACTION_TAG.search(reply, start, end)
         pieces.append((start, reply[start : tag.start() if tag else end]))
     return [piece for _, piece in sorted(pieces)]
-
-
-def _split_reasoning(reply: str) -> _SplitReply:
-    thoughts: list[TextSpan] = []
-    outside: list[TextSpan] = []
-    opened: set[str] = set()
-    inside = ""
-    start = 0
-    for tag in _REASONING_TAG.finditer(reply):
-        closes, name = bool(tag[1]), tag[2].lower()
-        if inside:
-            if closes and name == inside:
-                thoughts.append(TextSpan(start, tag.start()))
-                inside, start = "", tag.end()
-        elif not closes:
-            outside.append(TextSpan(start, tag.start()))
-            opened.add(name)
-            inside, start = name, tag.end()
-        elif name not in opened and (name == TEMPLATE_TAG or not opened):
-            thoughts, outside = [TextSpan(0, tag.start())], []
-            opened.add(name)
-            start = tag.end()
-    (thoughts if inside else outside).append(TextSpan(start, len(reply)))
-    return _SplitReply(thoughts, outside, inside)
 
 
 def _first_action(reply: str, span: TextSpan) -> _ActionMatch | None:
@@ -235,7 +201,7 @@ def has_action(reply: str, *, anywhere: bool = False) -> bool:
 
 def is_inside_reasoning(reply: str) -> bool:
     """Whether the reply, as far as it goes, ends inside its reasoning."""
-    return bool(_split_reasoning(reply).open_tag)
+    return bool(split_reasoning(reply).open_tag)
 
 
 def _last_action_tag(reply: str) -> re.Match[str] | None:
@@ -277,7 +243,7 @@ def parse_clips(reply: str) -> list[NamedClip]:
     Forms: ``<clip>c01</clip> reason``, ``{"clips": [{"label": "c01", "reason": "…"}]}``, and a reply of one
     word, which is a label.
     """
-    text = "\n".join(reply[start:end] for start, end in _split_reasoning(reply).outside).strip()
+    text = "\n".join(reply[start:end] for start, end in split_reasoning(reply).outside).strip()
     opens, closes = text.find("{"), text.rfind("}")
     clips = _clips_in_json(text[opens : closes + 1]) if 0 <= opens < closes else []
     if clips:
@@ -302,7 +268,7 @@ def _clips_in_json(text: str) -> list[NamedClip]:
 
 def without_reasoning(reply: str) -> str:
     """Return the reply without its reasoning, or all of it if nothing else is left."""
-    spans = _split_reasoning(reply).outside
+    spans = split_reasoning(reply).outside
     return "\n".join(reply[start:end].strip() for start, end in spans).strip() or reply.strip()
 
 

@@ -18,7 +18,8 @@ import httpx2
 import openai
 from pydantic_core import to_json
 
-from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix, restore_stop_tag
+from longvideoagent.core.protocol import reasoning_prefix, restore_stop_tag
+from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import (
     ContextOverflowError,

@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from longvideoagent.core.protocol import TEMPLATE_TAG, reasoning_prefix
+from longvideoagent.core.protocol import reasoning_prefix
+from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.types import Jpeg, Message, Usage
 from longvideoagent.errors import ModelError, TransientError
 from longvideoagent.models.base import CallSettings, cut_warning
