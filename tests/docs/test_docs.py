@@ -24,6 +24,7 @@ import longvideoagent
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.evaluation.metrics import summarize
+from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.base import TokenPrice
 from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import Completed, lva, lva_process, lva_server
@@ -70,19 +71,27 @@ BACKEND_COMMANDS = [line for line in MODEL_COMMANDS if line.startswith("lva ask 
 DOCTOR_COMMANDS = [line for line in MODEL_COMMANDS if line.startswith("lva doctor ")]
 
 
+SERVER_PREFIXES = [row.prefix for row in BACKENDS if row.is_remote]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("line", BACKEND_COMMANDS, ids=lambda line: line.split("#")[-1].strip().split(",")[0])
 def test_models_doc_backend_commands(
     line: str, workplace: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OPENAI_API_KEY": "key"}
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path),
+        **{row.key_env: "key" for row in BACKENDS if row.key_env},
+    }
     if " transformers:" in line or " vllm:" in line:
         if not importlib.util.find_spec("torch"):
             pytest.skip("needs PyTorch: make test-all installs it")
         line = line.replace("Qwen/Qwen3-4B", str(request.getfixturevalue("random_model")))
         environment["PYTHONPATH"] = str(ROOT / "tests" / "fakes")
-    with serving(say("so</think><answer>Otto</answer>")) as (url, server):
-        line = re.sub(r"@https?://[^ ]+", f"@{url}", line)
+    with serving(say("so</think><answer>Otto</answer>"), models=[{"id": "first"}]) as (url, server):
+        line = re.sub(r"(@|vllm:)https?://[^ ]+", rf"\1{url}", line)
+        line = re.sub(rf" ({'|'.join(SERVER_PREFIXES)}):([^ @]*)(?= )", rf" \1:\2@{url}", line).replace(":@", ":")
         if "--team" in line:
             preset = (ROOT / "src/longvideoagent/agents/presets/qwen3-4b-as-trained.toml").read_text()
             (tmp_path / "team.toml").write_text(preset.replace("http://127.0.0.1:8000/v1", url))
@@ -95,9 +104,9 @@ def test_models_doc_backend_commands(
     if "--dry-run" in line:
         assert "Nothing was asked" in done.stdout
         assert not server.requests
-    elif "openai:" in line or "--team" in line:
+    elif url in line or "--team" in line:
         assert "= Otto" in done.stdout
-        assert len(server.requests) == 1
+        assert len(server.requests) == 1  # the video has one clip, so that grounding needs no call
     else:
         assert "spent" in done.stdout  # a tiny model with random weights answers nothing
 

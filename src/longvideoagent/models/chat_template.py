@@ -9,15 +9,15 @@ from jinja2 import TemplateError
 
 from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.types import Message
-from longvideoagent.errors import ModelError
+from longvideoagent.errors import ImagesRefusedError, ModelError
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message], template: str | None = None) -> str:
     """The text before the reply: the template up to the assistant's turn, then the assistant's last message, if the
     reply continues one. ``tokenizer`` is one of transformers'; ``template`` is used instead of its own one (see
-    ``fill_template``). Raises ModelError for images and for a tokenizer without a template."""
+    ``fill_template``). Raises ImagesRefusedError for images, and ModelError for a tokenizer without a template."""
     if not all(isinstance(message["content"], str) for message in messages):
-        raise ModelError("a model in this process takes no images; give that role a model on a server")
+        raise ImagesRefusedError("a model in this process takes no images; give that role a model on a server")
     if template is not None:
         return fill_template(template, messages)
     continued = str(messages[-1]["content"]) if messages[-1]["role"] == "assistant" else ""
