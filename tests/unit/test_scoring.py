@@ -26,6 +26,48 @@ def test_match_option_unmatched(answer: str) -> None:
     assert match_option(answer, OPTIONS) is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["C", "c", "(C)", "[c]", "C.", "C)", "<C>", "**C**", "`C`", "“C”", "C: a blue kite", "C. a blue kite",
+     "c) a blue kite", "C - a blue kite", "C) because it is blue", "**C.** a blue kite", "Option C", "option (C)", "**Option C**",
+     "Option C: a blue kite", "Choice C", "The answer is C", "The correct answer is option C.", "Final answer: (C)",
+     "The answer is: **C**", "Answer: a2", "The answer is a2.", "Answer: C. a blue kite", "A: C", "A: a2",
+     "Ｃ", "选项C", "答案：C",
+     r"\boxed{a2}", r"\boxed{C}", r"$\boxed{\text{C}}$", r"The answer is $\boxed{\textbf{(C)}}$.",
+     r"\boxed{a blue kite}", r"not \boxed{A} but \boxed{C}", "<|begin_of_box|>C<|end_of_box|>", "So <|begin_of_box|>a2<|end_of_box|>."],
+)  # fmt: skip
+def test_match_option_by_letter_or_box(answer: str) -> None:
+    assert match_option(answer, OPTIONS) == 2
+    assert match_option(answer, ()) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["F", "Option F", "A man walks", "A, B", "B and C", "B or C", "I think so", "The answer is a man", "answer",
+     "option", "Is it B?", "Vitamin C", "C++", "C'mon", "c2", "$3", r"\boxed{", r"\boxed{}", "boxed C", r"\boxed{9}"],
+)  # fmt: skip
+def test_match_option_text_is_not_a_letter(answer: str) -> None:
+    assert match_option(answer, OPTIONS) is None
+
+
+def test_match_option_letter_and_text_disagree() -> None:
+    people = ("Abraham Lincoln", "George", "Mira")
+    assert match_option("C. George", people) == 1
+    assert match_option("B. Lincoln", people) is None
+    assert match_option("A. Lincoln", people) == 0
+
+
+def test_match_option_letters_of_the_options_win() -> None:
+    assert match_option("B", ("C", "B", "A")) == 1
+    assert match_option("A", ("B. a lamp", "A. a kite")) == 1
+    assert match_option("B. a lamp", ("B. a lamp", "A. a kite")) == 0
+
+
+def test_match_option_is_linear_in_length() -> None:
+    for text in ("the ", "answer ", "final ", r"\boxed{", "(", "*", " ", "A ", "A)", "2."):
+        assert match_option(text * 100_000, OPTIONS) is None
+
+
 def test_match_option_text_wins_over_label() -> None:
     assert match_option("3", ("2", "3", "4")) == 1
     assert match_option("2 dogs", OPTIONS) == 3
