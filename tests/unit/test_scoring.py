@@ -29,12 +29,14 @@ def test_match_option_unmatched(answer: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     ["C", "c", "(C)", "[c]", "C.", "C)", "<C>", "**C**", "`C`", "“C”", "C: a blue kite", "C. a blue kite",
-     "c) a blue kite", "C - a blue kite", "C) because it is blue", "**C.** a blue kite", "Option C", "option (C)", "**Option C**",
-     "Option C: a blue kite", "Choice C", "The answer is C", "The correct answer is option C.", "Final answer: (C)",
+     "c) a blue kite", "C - a blue kite", "C) because it is blue", "**C.** a blue kite", "Option C", "option (C)",
+     "**Option C**", "Option C: a blue kite", "Choice C", "The answer is C", "The correct answer is option C.",
+     "Final answer: (C)",
      "The answer is: **C**", "Answer: a2", "The answer is a2.", "Answer: C. a blue kite", "A: C", "A: a2",
      "Ｃ", "选项C", "答案：C",
      r"\boxed{a2}", r"\boxed{C}", r"$\boxed{\text{C}}$", r"The answer is $\boxed{\textbf{(C)}}$.",
-     r"\boxed{a blue kite}", r"not \boxed{A} but \boxed{C}", "<|begin_of_box|>C<|end_of_box|>", "So <|begin_of_box|>a2<|end_of_box|>."],
+     r"\boxed{a blue kite}", r"not \boxed{A} but \boxed{C}", "<|begin_of_box|>C<|end_of_box|>",
+     "So <|begin_of_box|>a2<|end_of_box|>."],
 )  # fmt: skip
 def test_match_option_by_letter_or_box(answer: str) -> None:
     assert match_option(answer, OPTIONS) == 2
