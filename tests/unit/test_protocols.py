@@ -23,7 +23,7 @@ from longvideoagent.datasets.gold import Box, Gold, Sample
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, merge_boxes
 from longvideoagent.evaluation.overrides import write_boxes
-from longvideoagent.evaluation.protocols import apply_to_team, make_protocol
+from longvideoagent.evaluation.protocols import apply_to_team, describe_protocol, make_protocol
 from longvideoagent.evaluation.score import score_sample
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.scripted import ScriptedModel
@@ -90,6 +90,36 @@ def test_protocol_invalid(name: str, switches: list[str], problem: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_protocol(name, switches)
     assert str(caught.value).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "switches", "text"),
+    [
+        ("ours", [], ""),
+        ("ours", ["scoring=exact"], "protocol ours scoring=exact"),
+        ("public-api", [], "protocol public-api"),
+        (
+            "public-local",
+            ["merged_boxes=false", "style=turns", "frame_numbers=[1, 90, 9]", "max_reply_tokens=null"],
+            "protocol public-local style=turns max_reply_tokens=null frame_numbers=[1,90,9] merged_boxes=false",
+        ),
+    ],
+)
+def test_protocol_described_with_switches(name: str, switches: list[str], text: str) -> None:
+    assert describe_protocol(make_protocol(name, switches).model_dump(mode="json")) == text
+
+
+def test_protocol_recorded_by_an_older_version() -> None:
+    assert describe_protocol(None) == ""
+    assert describe_protocol({"name": "public-api", "scoring": "option"}) == "protocol public-api scoring=option"
+
+
+def test_switch_without_protocol_next_to_every_number(release: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["eval", str(release), "--limit", "1", "--run", str(run), "--agents", "none", "--switch", "scoring=exact"]
+    result = CliRunner().invoke(app, command)
+    assert "· protocol ours scoring=exact ·" in result.output
+    assert "protocol ours scoring=exact ·" in (run / "report.html").read_text()
 
 
 def test_protocol_question_first() -> None:

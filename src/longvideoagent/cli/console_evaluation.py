@@ -27,7 +27,7 @@ from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
 from longvideoagent.evaluation.evaluate import OnProgress, RunForecast
 from longvideoagent.evaluation.metrics import Z_95, accuracy, to_dict
-from longvideoagent.evaluation.protocols import PROTOCOLS, SWITCHES, EvalProtocol
+from longvideoagent.evaluation.protocols import describe_protocol
 from longvideoagent.evaluation.score import SampleScore
 
 REDRAW_INTERVAL_S = 0.5
@@ -116,9 +116,10 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
 def _config_line(config: EvalConfig) -> str:
     settings, team = config.settings, config.team_config
     models = ", ".join(dict.fromkeys(agent.model for agent in (team.master, team.grounding, team.vision)))
+    protocol = describe_protocol(config.protocol.model_dump(mode="json"))
     parts = [
         models,
-        *([] if config.protocol.name == "ours" else [_protocol_text(config.protocol)]),
+        *([protocol] if protocol else []),
         f"style {team.style}",
         config.baseline or f"agents {settings.agents}",
         f"{settings.max_rounds} rounds",
@@ -129,14 +130,6 @@ def _config_line(config: EvalConfig) -> str:
         "± is 95 %, clustered by video",
     ]
     return " · ".join(parts)
-
-
-def _protocol_text(protocol: EvalProtocol) -> str:
-    """The name of the protocol, and the switches that differ from its preset."""
-    preset = PROTOCOLS[protocol.name]
-    values = [(name, getattr(protocol, name), getattr(preset, name)) for name in SWITCHES]
-    changed = [f"{name}={value}" for name, value, default in values if value != default]
-    return " ".join([f"protocol {protocol.name}", *changed])
 
 
 def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:

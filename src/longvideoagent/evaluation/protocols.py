@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
@@ -123,6 +123,22 @@ def _value(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):  # a word, or brackets too deep for the parser
         return text
+
+
+def describe_protocol(protocol: Mapping[str, Any] | None) -> str:
+    """The name of a protocol and each switch that differs from its preset, as ``--switch`` takes it; empty for ours
+    without changes. ``protocol`` is as in config.json."""
+    if protocol is None:
+        return ""
+    preset = PROTOCOLS[protocol["name"]].model_dump(mode="json")
+    values = {name: protocol.get(name, preset[name]) for name in SWITCHES}
+    changed = [f"{name}={_switch_text(value)}" for name, value in values.items() if value != preset[name]]
+    return " ".join([f"protocol {protocol['name']}", *changed]) if changed or protocol["name"] != "ours" else ""
+
+
+def _switch_text(value: object) -> str:
+    """A value as ``--switch`` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def apply_to_team(protocol: EvalProtocol, team: TeamConfig) -> TeamConfig:

@@ -23,6 +23,7 @@ from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import gold_inputs_of, scoring_of
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
+from longvideoagent.evaluation.protocols import describe_protocol
 from longvideoagent.evaluation.score import SampleScore, Scoring, score_sample
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.progress import Progress, no_progress
@@ -54,6 +55,7 @@ def write_report(
         "report.html.j2",
         title=f"{config['dataset']} · {config['split']}",
         config=config,
+        protocol=describe_protocol(config.get("protocol")),
         gold_inputs=gold_inputs_of(config),
         summary=summary,
         z=Z_95,
