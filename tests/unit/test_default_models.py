@@ -9,6 +9,7 @@ import pytest
 
 from longvideoagent import TeamConfig, UsageError, ask, load_team
 from longvideoagent.agents.default_models import DefaultModels, choose_team, user_config_path
+from longvideoagent.server.server import load_teams
 from tests.plugins.cli import lva, refusal
 
 
@@ -68,6 +69,15 @@ def test_key_stays_with_its_provider() -> None:
     team_config = TeamConfig.model_validate({"master": {"model": "xai:m", "api_key_env": "MY_XAI_KEY"}})
     assert team_config.with_models(model="xai:n").master.api_key_env == "MY_XAI_KEY"
     assert team_config.with_models(model="gemini:n").master.api_key_env is None
+
+
+def test_teams_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(load_teams([], is_cached=False)) == ["offline"]
+    assert list(load_teams([], model="ollama:llava", is_cached=False)) == ["ollama:llava", "offline"]
+    monkeypatch.setenv("LVA_MODEL", "ollama:qwen3")
+    assert list(load_teams([], is_cached=False)) == ["ollama:qwen3", "offline"]
+    assert list(load_teams(["offline"], is_cached=False)) == ["offline"]
+    assert load_teams([], is_cached=False)["ollama:qwen3"].offline_agents == set()
 
 
 def test_ask_with_models(subtitled_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,11 +114,12 @@ def test_answer_low_confidence(library: Path, open_page: OpenPage) -> None:
     with serving(library) as server:
         job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
         finished_job = server.ended(job)
-        unsure_job = finished_job | {"trace": finished_job["trace"] | {"confidence": 0.12}}
+        unsure_job = finished_job | {"trace": finished_job["trace"] | {"confidence": 0.12, "hint": "add -m SPEC"}}
         page = open_page(server)
         page.route(f"**/api/jobs/{job}", lambda route: route.fulfill(json=unsure_job))
         page.goto(f"{server.url}/#/jobs/{job}")
         expect(page.locator("#answer .low-confidence")).to_have_text("Not sure")
+        expect(page.locator("#answer .hint")).to_have_text("add -m SPEC")
         expect(page.locator("#answer .confidence")).to_contain_text("0.12")
         expect(page.locator("#status")).to_contain_text("not sure")
 
