@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
-from longvideoagent.evaluation.ablation import make_grid, run_grid
-from longvideoagent.evaluation.config import make_eval_config
+from longvideoagent.evaluation import ablation
+from longvideoagent.evaluation.ablation import forecast_grid, make_grid, run_grid
+from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, make_eval_config
 from longvideoagent.evaluation.evaluate import RunOptions
 from tests.fakes.faulty_server import say, serving, status
 from tests.fakes.release import some_questions, write_release
@@ -114,3 +117,19 @@ def test_ablation_omits_options_without_effect(release: Path, tmp_path: Path) ->
         limits = RolloutSettings(window=each["settings"]["window"], parallel_looks=each["settings"]["parallel_looks"])
         overrides = {"agents": name, "first_clip": each["first_clip"], "gold_boxes": each["gold_boxes"], "limit": 2}
         run(make_eval_config(release, "val", TeamConfig(), limits, overrides), tmp_path / "grid" / f"agents-{name}")
+
+
+def test_ablation_reads_data_once(release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[bool] = []
+
+    def count_reads(config: EvalConfig) -> EvalData:
+        reads.append(config.gold_boxes)
+        return load_samples(config)
+
+    monkeypatch.setattr(ablation, "load_samples", count_reads)
+    monkeypatch.setattr("longvideoagent.evaluation.evaluate.load_samples", count_reads)
+    config = eval_config(release, limit=1, agents="grounding+vision")
+    forecast_grid(make_grid(config, "rounds", ()))
+    assert reads == [False]
+    run_grid(make_grid(config, "window", ()), tmp_path / "grid", RunOptions(), lambda *_: None)
+    assert reads == [False] * 3  # the runs, and the digest of the table

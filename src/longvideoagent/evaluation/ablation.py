@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 from urllib.parse import quote
 
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, without_unused
+from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, resolve, without_unused
 from longvideoagent.evaluation.evaluate import OnProgress, RunForecast, RunOptions, forecast_run, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
 from longvideoagent.evaluation.protocols import apply_to_settings
@@ -83,7 +83,23 @@ def _with_max_rounds(config: EvalConfig, max_rounds: int) -> RolloutSettings:
 
 def forecast_grid(grid: Grid) -> dict[str, RunForecast]:
     """The upper bound of each configuration of a grid, without asking anything. Raises as ``forecast_run`` does."""
-    return {value: forecast_run(config) for value, config in grid.configs.items()}
+    return {run.value: forecast_run(run.config, run.loaded) for run in _load_runs(grid)}
+
+
+class _GridRun(NamedTuple):
+    value: str
+    config: EvalConfig
+    loaded: EvalData
+
+
+def _load_runs(grid: Grid) -> Iterator[_GridRun]:
+    """Each configuration with its data, which are read once: of the settings that vary, only the gold boxes change
+    them."""
+    loaded: dict[bool, EvalData] = {}
+    for value, config in grid.configs.items():
+        if config.gold_boxes not in loaded:
+            loaded[config.gold_boxes] = load_samples(config)
+        yield _GridRun(value, config, loaded[config.gold_boxes])
 
 
 def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgress) -> GridResult:
@@ -91,9 +107,9 @@ def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgr
     the values of earlier commands of the same grid. Raises the errors of ``run_evaluation``."""
     summaries: dict[str, dict[str, Any]] = {}
     stop_cause = ""
-    for value, config in grid.configs.items():
+    for value, config, loaded in _load_runs(grid):
         path = folder / f"{grid.axis}-{quote(value, safe='+')}"
-        result = run_evaluation(config, path, options, on_progress)
+        result = run_evaluation(config, path, options, on_progress, loaded)
         if result.stop_cause:
             stop_cause = f"{grid.axis} {value} stopped early: {result.stop_cause}"
             break

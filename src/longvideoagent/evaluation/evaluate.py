@@ -17,7 +17,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.config import EvalConfig, load_samples, resolve, scoring_of
+from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, resolve, scoring_of
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrides
 from longvideoagent.evaluation.ray import ShardContext, ask_on_ray
@@ -60,12 +60,18 @@ class RunResult:
     """Problems in the records and files of the data set, in used and unused ones."""
 
 
-def run_evaluation(config: EvalConfig, path: Path, options: RunOptions, on_progress: OnProgress) -> RunResult:
+def run_evaluation(
+    config: EvalConfig,
+    path: Path,
+    options: RunOptions,
+    on_progress: OnProgress,
+    loaded: EvalData | None = None,
+) -> RunResult:
     """Start a run in the folder ``path``, or resume it, and write its summary. Questions that the folder holds are not
-    asked again. Raises UsageError or DataError for a run that cannot start, and KeyboardInterrupt on Ctrl-C, with all
-    finished questions on the disk."""
+    asked again. ``loaded`` is the result of ``load_samples``, if it was called before. Raises UsageError or DataError
+    for a run that cannot start, and KeyboardInterrupt on Ctrl-C, with all finished questions on the disk."""
     check_prices(config.team_config, options.limits.max_run_usd, "--max-run-usd")
-    data, samples = load_samples(config)
+    data, samples = loaded or load_samples(config)
     if options.retry_failed:
         _check_retry(config, path, len(samples))
     overrides = EvalOverrides.from_config(config, data, samples)
@@ -148,9 +154,10 @@ class RunForecast(NamedTuple):
     """The last one is the total."""
 
 
-def forecast_run(config: EvalConfig) -> RunForecast:
-    """The upper bound of a whole run's usage, by agent and in all, without asking anything."""
-    data, samples = load_samples(config)
+def forecast_run(config: EvalConfig, loaded: EvalData | None = None) -> RunForecast:
+    """The upper bound of a whole run's usage, by agent and in all, without asking anything. ``loaded`` is the result of
+    ``load_samples``, if it was called before."""
+    data, samples = loaded or load_samples(config)
     layout = EvalOverrides.from_config(config, data, samples).layout
     # Otherwise the files would be read for each question.
     team_config = config.team_config.model_copy(update={"layout": layout, "layout_file": None, "prompt_file": None})
