@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from longvideoagent.evaluation.score import score_sample
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.scripted import ScriptedModel
 from tests.fakes.release import write_frames
+from tests.plugins.cli import lva
 from tests.plugins.timelines import make_timeline
 
 CLIP = Clip("c02", 60.0, 120.0)
@@ -52,6 +54,37 @@ def test_protocol_presets(name: str, style: Style, max_rounds: int, max_tokens: 
     assert config.team_config.master.max_tokens == max_tokens
     assert config.team_config.vision.frame_numbers == frames
     assert config.gold_boxes is (name in ("public-local", "public-api"))
+
+
+@pytest.mark.parametrize(
+    ("options", "max_tokens", "text"),
+    [
+        ({"protocol": "ours"}, 48, ""),
+        ({"protocol": "public-local"}, 48, "protocol public-local max_reply_tokens=48"),
+        (
+            {"protocol": "public-api", "switches": ["max_reply_tokens=60"]},
+            60,
+            "protocol public-api max_reply_tokens=60",
+        ),
+    ],
+)
+def test_max_reply_tokens_precede_those_of_the_protocol(
+    options: Mapping[str, object], max_tokens: int, text: str
+) -> None:
+    model = AgentConfig(model="openai:m", max_tokens=99)
+    team = TeamConfig(master=model, vision=model).with_reply_limit(48)
+    overrides = {**options, "max_reply_tokens": 48}
+    config = make_eval_config(Path("data"), "val", team, RolloutSettings(), overrides)
+    assert config.team_config.call_settings("master").max_tokens == max_tokens
+    assert config.team_config.call_settings("vision").max_tokens == 48
+    assert describe_protocol(config.protocol.model_dump(mode="json")) == text
+
+
+def test_max_reply_tokens_with_protocol_in_forecast(release: Path) -> None:
+    team = ("--team", "qwen2.5-7b-as-evaluated", "--limit", "1", "--protocol", "public-local", "--dry-run")
+    for command in (("eval", release), ("ablate", "rounds", release, "--value", "5")):
+        assert "20,480" in lva(*command, *team).stdout
+        assert " 240 " in lva(*command, *team, "--max-reply-tokens", "48").stdout
 
 
 def test_protocol_switches() -> None:

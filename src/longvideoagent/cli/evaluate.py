@@ -110,6 +110,7 @@ def evaluate(
         "limit": limit,
         "protocol": protocol,
         "switches": switch,
+        "max_reply_tokens": max_reply_tokens,
         "leak_free": leak_free,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)
@@ -210,6 +211,7 @@ def ablate(
         "limit": limit,
         "protocol": protocol,
         "switches": switch,
+        "max_reply_tokens": max_reply_tokens,
         "leak_free": leak_free,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)

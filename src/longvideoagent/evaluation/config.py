@@ -258,6 +258,7 @@ OVERRIDES = (
     "data_options",
     "protocol",
     "switches",
+    "max_reply_tokens",
     "leak_free",
 )
 
@@ -280,7 +281,10 @@ def make_eval_config(
         raise UsageError(f"--baseline {baseline}: give {' or '.join(get_args(Baseline))}")
     if given.get("limit", 1) < 1:
         raise UsageError(f"--limit {given['limit']}: give 1 or more")
-    protocol = make_protocol(given.pop("protocol", OURS.name), given.pop("switches", ()))
+    name, reply_tokens = given.pop("protocol", OURS.name), given.pop("max_reply_tokens", None)
+    # The team has the limit already; a protocol, which replaces the master's, has it as its switch.
+    limit = () if name == OURS.name or reply_tokens is None else (f"max_reply_tokens={reply_tokens}",)
+    protocol = make_protocol(name, (*limit, *given.pop("switches", ())))
     leak_free = given.pop("leak_free", False)
     run_settings = apply_to_settings(protocol, replace(settings, agents=Agents(agents)))
     if baseline is not None:
