@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.release import question, write_release
 from tests.plugins.cli import lva, refusal
 from tests.plugins.environment import SHARED
 from tests.plugins.runs import eval_config, run
@@ -70,3 +71,14 @@ def test_real_set_beats_the_longest_option(tmp_path: Path) -> None:
     summary = run(eval_config(data), tmp_path / "run")
     assert summary["num_finished"] == 1575
     assert summary["accuracy"]["mean"] > 0.49
+
+
+@pytest.mark.parametrize("command", [("eval",), ("ablate", "window", "--value", "1", "--value", "2")])
+def test_dry_run_warns_as_a_run_does(command: tuple[str, ...], tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", [question(1), question(2, ts=[1000.0, 1001.0])])
+    name, *options = command
+    arguments = [*options[:1], release, *options[1:]] if options else [release]
+    done = lva(name, *arguments, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("has no frames of the videos asked about, so vision sees nothing") == 1
+    assert done.stderr.count(f"the data set has 1 problem; lva data check {release} lists every problem") == 1

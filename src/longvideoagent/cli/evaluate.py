@@ -1,6 +1,7 @@
 """The evaluation commands: parse, call one function, print."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import GridResult
     from longvideoagent.evaluation.config import EvalConfig
-    from longvideoagent.evaluation.evaluate import RunResult
+    from longvideoagent.evaluation.evaluate import RunForecast, RunResult
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -116,7 +117,9 @@ def evaluate(
     config = make_eval_config(data, split, team_config, settings, overrides)
     note_old_prices(team_config)
     if dry_run:
-        print_run_forecast(forecast_run(config))
+        forecast = forecast_run(config)
+        print_run_forecast(forecast)
+        _note_forecasts([forecast], data)
         return
     path = run or default_run_path(config, team)
     with run_progress() as on_progress:
@@ -144,6 +147,15 @@ def _print_result(result: "RunResult", config: "EvalConfig", path: Path) -> None
         raise typer.Exit(EXIT_FAILED)
     if result.summary["outcomes"]["failed"]:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _note_forecasts(forecasts: Collection["RunForecast"], data: Path) -> None:
+    """Print what the runs would warn of, each warning once."""
+    from longvideoagent.cli.console import note
+
+    for warning in dict.fromkeys(warning for forecast in forecasts for warning in forecast.warnings):
+        note(warning)
+    _note_problems(max(forecast.num_problems for forecast in forecasts), data)
 
 
 def _note_problems(num_problems: int, data: Path) -> None:
@@ -219,7 +231,9 @@ def ablate(
     note_old_prices(team_config)
     grid = make_grid(config, chosen, value or ())
     if dry_run:
-        print_grid_forecast(forecast_grid(grid), axis)
+        forecasts = forecast_grid(grid)
+        print_grid_forecast(forecasts, axis)
+        _note_forecasts(forecasts.values(), data)
         return
     base = default_run_path(config, team)
     folder = run or base.with_name(f"{base.name}-{axis}")

@@ -152,15 +152,21 @@ class RunForecast(NamedTuple):
     max_rounds: int
     by_agent: tuple[CostForecast, ...]
     """The last one is the total."""
+    warnings: tuple[str, ...] = ()
+    """Those that the run prints before any question is asked."""
+    num_problems: int = 0
+    """Problems in the records and files of the data set, in used and unused ones."""
 
 
 def forecast_run(config: EvalConfig, loaded: EvalData | None = None) -> RunForecast:
     """The upper bound of a whole run's usage, by agent and in all, without asking anything. ``loaded`` is the result of
     ``load_samples``, if it was called before."""
     data, samples = loaded or load_samples(config)
-    layout = EvalOverrides.from_config(config, data, samples).layout
+    overrides = EvalOverrides.from_config(config, data, samples)
     # Otherwise the files would be read for each question.
-    team_config = config.team_config.model_copy(update={"layout": layout, "layout_file": None, "prompt_file": None})
+    team_config = config.team_config.model_copy(
+        update={"layout": overrides.layout, "layout_file": None, "prompt_file": None}
+    )
     totals: list[CostForecast] = []
     for sample in samples:
         bounds = forecast_cost(sample.question, data.open_video(sample.video), team_config, config.settings)
@@ -172,4 +178,5 @@ def forecast_run(config: EvalConfig, loaded: EvalData | None = None) -> RunForec
             sum_forecasts((row, CostForecast("", "", frame_usage, 0.0))) if row.agent in ("master", TOTAL) else row
             for row in totals
         ]
-    return RunForecast(len(samples), config.settings.max_rounds, tuple(totals))
+    num_problems = len(data.problems)
+    return RunForecast(len(samples), config.settings.max_rounds, tuple(totals), overrides.warnings, num_problems)
