@@ -30,8 +30,7 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     """
     if "master" not in team.offline_agents or trace.outcome is Outcome.FAILED:
         return ""
-    confidence = trace.answer_round.reply.confidence if trace.answer_round is not None else 0.0
-    is_guess = not trace.answer or not trace.evidence or (confidence or 0.0) < MIN_CONFIDENCE
+    is_guess = not trace.answer or not trace.evidence or (trace.confidence or 0.0) < MIN_CONFIDENCE
     if not is_guess:
         return ""
     num_read = len({clip.label for located in trace.groundings for clip in located.window})

@@ -212,8 +212,7 @@ def _answer_line(trace: Trace) -> Text:
     if not trace.answer:
         return Text(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}", style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
-    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
-    remark = "" if confidence is None else f"  (confidence {confidence:.2f})"
+    remark = "" if trace.confidence is None else f"  (confidence {trace.confidence:.2f})"
     if trace.outcome is Outcome.SPENT:
         remark += f"  answered at the end of its budget: {trace.cause}"
     if trace.evidence == ():

@@ -191,6 +191,11 @@ class Trace:
         return last.action.text if last and isinstance(last.action, Answer) else ""
 
     @property
+    def confidence(self) -> float | None:
+        """Confidence in the answer, 0 to 1, as the master states it; None without an answer or a statement."""
+        return self.answer_round.reply.confidence if self.answer_round is not None else None
+
+    @property
     def evidence(self) -> tuple[Evidence, ...]:
         """What the answer is based on: what the master cites, else all that the other agents returned."""
         if self.answer_round and self.answer_round.reply.evidence is not None:

@@ -50,6 +50,7 @@ def replay(recorded_trace: Trace, timeline: Timeline, on_step: Callable[[Trace],
     """Run the loop with the recorded results, calling ``on_step`` after each step. Returns whether it ends in the same
     trace; if not, the loop or the data have changed since. Raises DataError where it cannot continue."""
     rollout = Rollout(recorded_trace.question, timeline, recorded_trace.settings, recorded_trace.warnings)
+    trace = rollout.trace
     results = _results(recorded_trace)
     while rollout.request is not None:
         try:
@@ -58,8 +59,11 @@ def replay(recorded_trace: Trace, timeline: Timeline, on_step: Callable[[Trace],
             raise DataError(
                 f"question {recorded_trace.question.id!r} takes another course today than recorded"
             ) from error
-        on_step(rollout.trace)
-    return rollout.trace == recorded_trace
+        trace = rollout.trace
+        if trace.outcome is not None:
+            trace = replace(trace, hint=recorded_trace.hint)  # the team's, not the loop's
+        on_step(trace)
+    return trace == recorded_trace
 
 
 def _results(recorded_trace: Trace) -> Iterator[Result]:

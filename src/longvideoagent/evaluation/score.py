@@ -113,7 +113,7 @@ def _with_public_option(trace: Trace, scoring: Scoring) -> Trace:
 
 
 def _confidence(trace: Trace) -> float | None:
-    confidence = trace.answer_round.reply.confidence if trace.answer_round else None
+    confidence = trace.confidence
     return confidence if confidence is not None and 0 <= confidence <= 1 else None
 
 

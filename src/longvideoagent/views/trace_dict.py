@@ -166,7 +166,7 @@ def _trace_to_dict(trace: Trace) -> TraceDict:
         "cause": trace.cause,
         "answer": trace.answer,
         "option_index": trace.option_index,
-        "confidence": trace.answer_round.reply.confidence if trace.answer_round else None,
+        "confidence": trace.confidence,
         "evidence": trace.evidence,
         "usage": trace.usage,
         "warnings": trace.warnings,

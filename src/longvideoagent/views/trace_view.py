@@ -103,7 +103,7 @@ def view_trace(trace: Trace) -> TraceView:
         question=trace.question,
         answer=trace.answer,
         option_index=trace.option_index,
-        confidence=trace.answer_round.reply.confidence if trace.answer_round else None,
+        confidence=trace.confidence,
         outcome=str(trace.outcome or "stopped"),
         cause=trace.cause,
         warnings=trace.warnings,
