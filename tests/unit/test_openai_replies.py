@@ -169,13 +169,14 @@ def test_text_next_to_tool_call_or_filter() -> None:
         (as_json({"error": {"message": "full", "type": "overloaded_error"}}), TransientError, "error 503, full"),
         (as_json({"error": {"message": "oh", "status": "UNAVAILABLE"}}), TransientError, "error 503, oh"),
         (as_json({"error": "Unexpected endpoint"}), ModelError, "Unexpected endpoint"),
-        (as_json({"error": {"code": 500}}), ModelError, "500"),
+        (as_json({"error": {"code": 500}}), TransientError, "error 500"),
         (as_json({"object": "error", "message": "bad", "code": 40001}), ModelError, "bad"),
         (as_json([{"error": {"code": 503, "message": "later"}}]), TransientError, "error 503, later"),
         (as_json(completion("x", message={}, finish_reason="error", error={"code": 502, "message": "died"})),
          TransientError, "error 502, died"),
         (as_json(completion("x", message={"content": "half"}, finish_reason="abort")), TransientError, "breaks off"),
         (events(piece("ha"), {**piece(), "error": {"code": 502, "message": "x"}}), TransientError, "error 502, x"),
+        (events(piece("ha"), {**piece(), "error": {"code": 500}}), TransientError, "error 500"),
         (events(piece("ha"), {"error": {"code": 402, "message": "credits"}}), ModelError, "error 402, credits"),
         (as_json([{"error": {"code": 400, "message": "bad image"}}], 400), ModelError, "HTTP 400, bad image"),
         (as_json({"error": {"message": "pay", "code": "insufficient_quota"}}, 429), ModelError, "HTTP 429, pay"),
@@ -192,6 +193,38 @@ def test_error_forms(answer: Fault, kind: type[ModelError], text: str) -> None:
         assert type(caught.value) is kind
         assert text in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_error_repeats_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-123")
+    for answer in (
+        status(401, "Incorrect key secret-123"),
+        as_json({"error": {"message": "secret-123?", "code": 403}}),
+    ):
+        with serving(answer) as (url, _), pytest.raises(ModelError, match="OPENAI_API_KEY was refused") as caught:
+            ask(url)
+        assert "secret-123" not in str(caught.value)
+    with serving(status(403, "Country not supported")) as (url, _), pytest.raises(ModelError, match="Country"):
+        ask(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [("Please retry in 36.5s.", 36.5), ("try again in 200ms", 0.2), ("Try again after 2m", 120.0), ("retry", None)],
+)
+def test_wait_in_the_message(text: str, wait_s: float | None) -> None:
+    for answer in (status(429, text), as_json({"error": {"message": text, "code": 429}})):
+        with serving(answer) as (url, _), pytest.raises(ThrottledError) as caught:
+            ask(url)
+        assert caught.value.retry_after_s == wait_s
+
+
+def test_error_nested_deeply() -> None:
+    for depth, kind in ((3, ModelError), (500, ModelError), (100_000, TransientError)):
+        deep = b'{"error": ' * depth + b'"no"' + b"}" * depth
+        with serving(body(deep)) as (url, _), pytest.raises(ModelError) as caught:
+            ask(url)
+        assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(

@@ -263,9 +263,10 @@ class OpenAIModel:
         except openai.APIStatusError as error:
             problem = read_error(error.body, error.status_code)
             problem = problem or ServerError(_cause(error), error.status_code, is_http=True)
-            return Completion("", error=replace(problem, retry_after_s=_retry_after_s(error.response.headers)))
-        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            in_stream = read_error(error.body) if isinstance(error, openai.APIError) else None
+            header_s = _retry_after_s(error.response.headers)
+            return Completion("", error=problem if header_s is None else replace(problem, retry_after_s=header_s))
+        except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            in_stream = read_error({"error": error.body}) if isinstance(error, openai.APIError) else None
             if in_stream is not None:
                 return Completion("", error=in_stream)
             if isinstance(error, json.JSONDecodeError) and is_page(error.doc):
@@ -301,11 +302,10 @@ class OpenAIModel:
             raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
     def _model_error(self, error: ServerError) -> ModelError:
-        message = f"{self.server_url}: {error}"
+        key = os.environ.get(self.api_key_env, "").strip()  # some servers repeat it
+        message = f"{self.server_url}: {str(error).replace(key, '…') if key else error}"
         if error.status in (401, 403):
-            return ModelError(
-                f"{self.server_url}: HTTP {error.status}, the key in {self.api_key_env} was refused; export another"
-            )
+            return ModelError(f"{message}: the key in {self.api_key_env} was refused; export another")
         if error.is_about_images:
             return ImagesRefusedError(f"{message}; name a model that reads images")
         if error.status == 404:

@@ -17,6 +17,11 @@ RETRIED_STATUSES = (408, 409, 425, 429)
 MAX_DETAIL_CHARS = 300
 """Of what a server says about an error."""
 _MAX_PAGE_CHARS = 4000
+_MAX_NESTED_ERRORS = 4
+_RETRY_AFTER = re.compile(
+    r"(?:retry|try again) (?:in|after) (\d{1,6}(?:\.\d{1,9})?)\s?(ms|s|m)(?![a-z])", re.IGNORECASE
+)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _MESSAGE_FIELDS = ("message", "detail", "msg", "status_msg", "error_msg", "error_description")
 _CODE_FIELDS = ("code", "status_code", "status", "http_code", "type")
 _STATUS_OF_NAME = (
@@ -165,16 +170,18 @@ def read_error(value: object, http_status: int | None = None) -> ServerError | N
 
     ``http_status`` is the status of a response that failed; None for one under HTTP 200.
     """
-    if isinstance(value, list) and len(value) == 1:  # Gemini
-        return read_error(value[0], http_status)
-    if isinstance(value, dict) and isinstance(value.get("error"), dict | list | str) and value["error"]:
-        return read_error(value["error"], http_status) or read_error(str(value["error"]), http_status)
+    is_error = False
+    for _ in range(_MAX_NESTED_ERRORS):
+        if isinstance(value, list) and len(value) == 1:  # Gemini
+            value = value[0]
+        elif isinstance(value, dict) and isinstance(value.get("error"), dict | list | str) and value["error"]:
+            value, is_error = value["error"], True
     if isinstance(value, str):
         message = page_text(value) if is_page(value) else _one_line(value)
         return ServerError(message, http_status, is_http=http_status is not None) if message else None
     if not isinstance(value, dict):
         return None
-    message = _message(value)
+    message = _message(value) or (_one_line(value) if is_error else "")
     codes = [value[name] for name in _CODE_FIELDS if isinstance(value.get(name), int | str)]
     if not message:
         return None
@@ -184,7 +191,14 @@ def read_error(value: object, http_status: int | None = None) -> ServerError | N
         " ".join(str(code).lower() for code in codes),
         str(value.get("param") or ""),
         is_http=http_status is not None,
+        retry_after_s=_retry_after_s(message),
     )
+
+
+def _retry_after_s(message: str) -> float | None:
+    """The wait that a message asks for, in seconds; Gemini says it nowhere else."""
+    match = _RETRY_AFTER.search(message)
+    return None if match is None else float(match[1]) * _SECONDS[match[2].lower()]
 
 
 def _message(error: Mapping[str, Any]) -> str:

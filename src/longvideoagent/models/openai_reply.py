@@ -179,8 +179,10 @@ def _error_in(answer: object, choice: Mapping[str, Any]) -> ServerError | None:
         return read_error(answer)
     if not isinstance(answer, dict):
         return None
-    error = read_error(choice.get("error")) or (read_error(answer.get("error")) if answer.get("error") else None)
-    return error or (None if answer.get("choices") else read_error(answer))
+    for place in (choice, answer):
+        if place.get("error"):
+            return read_error({"error": place["error"]})
+    return None if answer.get("choices") else read_error(answer)
 
 
 def _object(parent: object, name: str) -> Mapping[str, Any]:
