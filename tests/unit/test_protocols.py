@@ -28,8 +28,8 @@ from longvideoagent.evaluation.protocols import apply_to_team, describe_protocol
 from longvideoagent.evaluation.score import score_sample
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.models.scripted import ScriptedModel
-from tests.fakes.release import write_frames
-from tests.plugins.cli import lva
+from tests.fakes.release import question, write_frames, write_release
+from tests.plugins.cli import lva, refusal
 from tests.plugins.timelines import make_timeline
 
 CLIP = Clip("c02", 60.0, 120.0)
@@ -169,6 +169,27 @@ def test_leak_free_refuses_leaks() -> None:
         make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), overrides)
     without = {**overrides, "switches": ["merged_boxes=false"]}
     assert not make_eval_config(Path("data"), "val", TeamConfig(), RolloutSettings(), without).gold_inputs
+
+
+def test_set_without_boxes_gets_no_gold(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "data")
+    (folder / "LongTVQA_plus_val.json").rename(folder / "LongTVQA_plus_train.json")
+    (folder / "LongTVQA_val.jsonl").write_text(json.dumps([question(bbox=None, q='Is "bbox": {"a" a box ?')]))
+    without, some = (
+        ("eval", folder, "--protocol", "public-local"),
+        ("--data-set", "longtvqa", "--run", tmp_path / "run"),
+    )
+    done = lva(*without, *some, "--leak-free")
+    assert "gold boxes not given" in done.stdout
+    assert "AGENTS GET GOLD" not in done.stdout
+    assert "--gold-boxes: LongTVQA has no boxes; leave it out" in refusal("eval", folder, "--gold-boxes")
+    assert "gold boxes of all questions" in refusal(*without, "--split", "train", "--leak-free")
+
+
+def test_set_of_videos_has_no_boxes(tmp_path: Path) -> None:
+    (tmp_path / "questions.json").write_text("[]")
+    overrides = {"protocol": "public-local", "leak_free": True}
+    assert not make_eval_config(tmp_path, "all", TeamConfig(), RolloutSettings(), overrides).gold_boxes
 
 
 def _answered(text: str) -> Trace:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
-from longvideoagent.datasets.longtvqa.read import find_question_files, read_longtvqa
+from longvideoagent.datasets.longtvqa.read import find_question_files, has_gold_boxes, read_longtvqa
 from longvideoagent.datasets.sets import public_rows, tvqa_long
 from longvideoagent.datasets.sets.egoschema import read_egoschema
 from longvideoagent.datasets.sets.longvideobench import read_longvideobench
@@ -36,6 +36,8 @@ class DatasetFormat:
     """Finds the annotation files if their names alone do not identify the set, else None."""
     more_names: tuple[str, ...] = ()
     """Further names of ``--data-set`` that choose this format."""
+    has_boxes: Callable[[Path, str, DatasetOptions], bool] | None = None
+    """Whether a split of a folder has gold boxes, found without reading all of it; None: the set never has any."""
 
     def matches(self, folder: Path) -> bool:
         """Whether the folder holds this data set."""
@@ -57,7 +59,13 @@ def _without_subtitles(read: Callable[[Path, str], Dataset]) -> Callable[[Path, 
 
 DATASETS: tuple[DatasetFormat, ...] = (
     DatasetFormat(
-        "LongTVQA", ("LongTVQA*",), read_longtvqa, ("train", "val", "test"), find_question_files, ("LongTVQA_plus",)
+        "LongTVQA",
+        ("LongTVQA*",),
+        read_longtvqa,
+        ("train", "val", "test"),
+        find_question_files,
+        ("LongTVQA_plus",),
+        has_gold_boxes,
     ),
     DatasetFormat(tvqa_long.NAME, tvqa_long.MARKERS, tvqa_long.read_tvqa_long, ("val",)),
     DatasetFormat(
@@ -98,7 +106,7 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder; give the one that holds the questions and subtitles")
-    formats = [row for row in DATASETS if any(map(options.selects, (row.name, *row.more_names)))]
+    formats = _selected_formats(options)
     if not formats:
         names = ", ".join(name for row in DATASETS for name in (row.name, *row.more_names))
         raise UsageError(f"--data-set {options.data_set}: not a known set; give one of {names}")
@@ -107,3 +115,19 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
             return dataset_format.read(folder, split, options)
     known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in formats)
     raise DataError(f"{folder}: not a known data set; give a folder with the files of one ({known})")
+
+
+def may_have_boxes(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> bool:
+    """Whether one split of the data set in a folder has gold boxes, found without reading all of it; True if it cannot
+    be found out, which ``open_dataset`` then reports."""
+    row = next((row for row in _selected_formats(options) if row.matches(folder)), None)
+    if row is None:
+        return True
+    try:
+        return row.has_boxes is not None and row.has_boxes(folder, split, options)
+    except DataError:
+        return True
+
+
+def _selected_formats(options: DatasetOptions) -> list[DatasetFormat]:
+    return [row for row in DATASETS if any(map(options.selects, (row.name, *row.more_names)))]

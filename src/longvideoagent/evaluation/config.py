@@ -21,7 +21,7 @@ from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
 from longvideoagent.datasets.gold import Box, Sample
-from longvideoagent.datasets.registry import open_dataset
+from longvideoagent.datasets.registry import may_have_boxes, open_dataset
 from longvideoagent.datasets.sampling import read_ids, select_samples
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.protocols import PROTOCOLS, EvalProtocol, apply_to_settings, apply_to_team, make_protocol
@@ -292,7 +292,8 @@ def make_eval_config(
         run_settings = replace(run_settings, agents=Agents.NONE, max_rounds=1)
     given |= _parse_first_clip(given.get("first_clip", FirstClipSource.AGENT))
     if protocol.merged_boxes and run_settings.has_vision:
-        given["gold_boxes"] = True
+        options = given.get("data_options", NO_OPTIONS)
+        given["gold_boxes"] = given.get("gold_boxes", False) or may_have_boxes(data, split, options)
     config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, protocol=protocol, **given)
     _check_agents(config)
     if leak_free and config.gold_inputs:

@@ -17,6 +17,7 @@ are moved to the axis of the episode here. A clip without durations and frames i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,9 @@ from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import has_frames
 from longvideoagent.media.subtitles import SUFFIXES
 from longvideoagent.media.video import Video
+
+_BOXES = re.compile(rb'"bbox"\s*:\s*[{[]\s*["{]')
+"""The beginning of a question's boxes in its file. In a text, the quotes would be escaped."""
 
 
 @dataclass
@@ -105,10 +109,10 @@ class LongTVQA:
         files = sorted((self.folder / "videos").glob("*.*"), reverse=True)
         return {path.stem: path for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
 
-    @property
+    @cached_property
     def has_boxes(self) -> bool:
-        """True, although only LongTVQA+ has any."""
-        return True
+        """Whether a question has gold boxes: those of LongTVQA+ do, those of LongTVQA do not."""
+        return _holds_boxes(self.questions_file)
 
     def boxes(self, sample: Sample) -> tuple[Box, ...]:
         """The gold boxes of a question, without invalid ones, parsed on demand since most runs do not need them."""
@@ -305,6 +309,16 @@ def find_question_files(folder: Path) -> list[Path]:
     """The files of questions of all sets and splits."""
     paths = sorted(folder.glob("LongTVQA*"))
     return [path for path in paths if path.suffix in (".json", ".jsonl") and "subtitle" not in path.name]
+
+
+def has_gold_boxes(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> bool:
+    """Whether a question of the split has gold boxes, without reading the set. Raises DataError as ``find_questions``
+    does."""
+    return _holds_boxes(find_questions(folder, split, options))
+
+
+def _holds_boxes(questions: Path) -> bool:
+    return _BOXES.search(questions.read_bytes()) is not None
 
 
 def find_questions(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> Path:
