@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.video_writer import encode_frames
@@ -130,3 +131,18 @@ def test_check_no_questions_no_frames(tmp_path: Path) -> None:
     report = read_longtvqa(write_release(tmp_path / "d", [])).check()
     assert "has no question" in str(report.problems[0])
     assert read_longtvqa(write_release(tmp_path / "e")).check().counts["clips without frames"] == 3
+
+
+def test_check_subtitles_of_another_set(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d", [question(1), question(2)])
+    (folder / "LongTVQA_plus_subtitle_clip_level.json").unlink()
+    (problem, *_) = read_longtvqa(folder).problems
+    assert "add LongTVQA_plus_subtitle_clip_level.json or LongTVQA_plus_subtitle_episode_level.json" in str(problem)
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps({"castle_s01e01_seg01_clip_00": "Rick : Hello."}))
+    problems = read_longtvqa(folder, options=DatasetOptions(subtitles=file)).problems
+    fix = "give those of LongTVQA_plus with --subtitles"
+    assert [str(each) for each in problems] == [f"{file}: the subtitles fit no episode of the questions; {fix}"]
+    (folder / "LongTVQA_plus_val.json").rename(folder / "LongTVQA_val.json")
+    (problem, *_) = read_longtvqa(folder).problems
+    assert "add LongTVQA_subtitles_clip_level.json" in str(problem)

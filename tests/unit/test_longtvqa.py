@@ -291,7 +291,7 @@ def test_folder_invalid(tmp_path: Path) -> None:
         read_longtvqa(folder, "test")
     with pytest.raises(DataError, match="not a folder"):
         read_longtvqa(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="give a folder with"):
+    with pytest.raises(DataError, match="d is one; give that folder"):
         open_dataset(tmp_path)
     (folder / "LongTVQA_val.jsonl").write_text(json.dumps(question()))
     with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are .* name the set"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from longvideoagent.datasets.registry import DATASETS, open_dataset
 from longvideoagent.datasets.sets.lvbench import read_time_reference
 from longvideoagent.errors import DataError
 from tests.fakes.annotations import ASKED, OPTIONS, egoschema, longvideobench, lvbench, mlvu, nextgqa, nextqa, videomme
+from tests.fakes.release import write_release
 
 Maker = Callable[..., None]
 
@@ -227,6 +229,13 @@ def test_videomme_tables(tmp_path: Path) -> None:
 def test_training_rows_are_not_a_dataset(tmp_path: Path) -> None:
     pq.write_table(pa.table({"prompt": ["What?"], "data_source": ["x"]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match="not a known data set; give a folder with"):
+        open_dataset(tmp_path)
+
+
+def test_dataset_one_folder_below(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    folder = write_release(tmp_path / "data")
+    with pytest.raises(DataError, match=re.escape(f"{tmp_path}: not a known data set, but {folder} is one; give that")):
         open_dataset(tmp_path)
 
 

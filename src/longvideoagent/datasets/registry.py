@@ -113,6 +113,10 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
     for dataset_format in formats:
         if dataset_format.matches(folder):
             return dataset_format.read(folder, split, options)
+    below = (path for path in sorted(folder.iterdir()) if path.is_dir())
+    inner = next((path for path in below if any(row.matches(path) for row in formats)), None)
+    if inner is not None:
+        raise DataError(f"{folder}: not a known data set, but {inner} is one; give that folder")
     known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in formats)
     raise DataError(f"{folder}: not a known data set; give a folder with the files of one ({known})")
 

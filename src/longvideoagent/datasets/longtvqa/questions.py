@@ -81,6 +81,12 @@ def read_questions(
     problems += file.problems
 
 
+def asked_episodes(records: Iterable[Record]) -> set[str]:
+    """The episodes that records ask about, by the names of their clips."""
+    names = (ClipName.parse(_clip_field(record).value) for record in records)
+    return {name.episode_name for name in names if name is not None}
+
+
 class _UnusableError(Exception):
     """A record that is not a usable question: the field, and what is wrong with it."""
 

@@ -36,9 +36,9 @@ from longvideoagent.datasets.longtvqa.check import (
     missing_clip_problems,
     missing_show_problems,
 )
-from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, Episodes
+from longvideoagent.datasets.longtvqa.clips import DEFAULT_CLIP_S, ClipName, Episodes
 from longvideoagent.datasets.longtvqa.frames import FrameFolders, lengths_by_frames
-from longvideoagent.datasets.longtvqa.questions import ParsedBoxes, read_boxes, read_questions
+from longvideoagent.datasets.longtvqa.questions import ParsedBoxes, asked_episodes, read_boxes, read_questions
 from longvideoagent.datasets.longtvqa.texts import (
     last_end_s,
     read_durations,
@@ -267,6 +267,7 @@ def assemble(
         for name in files.texts
         if name not in episodes.starts_s
     ]
+    problems += _foreign_text_problems(options.subtitles or folder, files, records)
     sourced = list(read_questions(files.questions, episodes, problems, records))
     if not sourced and not problems:
         problems = [Problem(files.questions.path, 0, "", "has no question; download it again")]
@@ -284,6 +285,15 @@ def assemble(
         options,
         files.videos_by_episode,
     )
+
+
+def _foreign_text_problems(path: Path, files: ReleaseFiles, records: Sequence[Record]) -> Iterator[Problem]:
+    """The problem of subtitles that are of other episodes than all questions."""
+    asked = asked_episodes(records)
+    names = [name for clip in files.texts if (name := ClipName.parse(clip)) is not None]
+    if asked and names and not any(name.episode_name in asked for name in names):
+        message = f"the subtitles fit no episode of the questions; give those of {files.name} with --subtitles"
+        yield Problem(path, 0, "", message)
 
 
 def _read_episodes(folder: Path, files: ReleaseFiles, frames: FrameFolders, problems: list[Problem]) -> Episodes:

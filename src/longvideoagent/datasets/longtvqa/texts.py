@@ -66,7 +66,9 @@ def read_raw_texts(folder: Path, name: str, problems: list[Problem]) -> dict[str
     by_pattern = ([path for path in sorted(folder.glob(each)) if path.name[0] != "."] for each in patterns)
     paths = next((paths for paths in by_pattern if paths), [])
     if not paths:
-        fix = "add *_subtitle_clip_level.json, or name one with --subtitles"
+        # LongTVQA's files have the plural.
+        stem = f"{name}_subtitles" if name == "LongTVQA" else f"{name}_subtitle"
+        fix = f"add {stem}_clip_level.json or {stem}_episode_level.json, or name one with --subtitles"
         problems.append(Problem(folder, 0, "", f"no subtitle file; {fix}"))
         return {}
     message = f"is not read, because {paths[0].name} is there; delete one, or name one with --subtitles"
