@@ -171,3 +171,14 @@ def test_data_synth_interrupted(tmp_path: Path) -> None:
         assert process.stderr.read() == "lva: stopped\n"
     assert process.returncode == 130
     assert not list(tmp_path.glob("out/LongTVQA*"))
+
+
+def test_data_check_without_frames(tmp_path: Path) -> None:
+    folder = write_release(tmp_path / "d")
+    result = data_command("check", folder)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"clips without frames +3\n", result.stdout)
+    (folder / "frames").mkdir()
+    result = data_command("check", folder)
+    assert result.returncode == 2
+    assert "no frames of the 3 clips of bbt" in result.stderr
