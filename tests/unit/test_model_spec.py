@@ -12,8 +12,8 @@ from longvideoagent.agents.config import AgentConfig
 from longvideoagent.errors import UsageError
 from longvideoagent.models.backends import BACKENDS, find_backend, spec_forms
 from longvideoagent.models.base import ModelOptions
-from longvideoagent.models.spec import ModelSpec, load_model
-from tests.plugins.cli import lva_process, refusal
+from longvideoagent.models.spec import ModelSpec, load_model, missing_key_env
+from tests.plugins.cli import lva, lva_process, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "examples" / "backend_package"
@@ -121,6 +121,39 @@ def test_provider_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     with pytest.raises(UsageError, match="GEMINI_API_KEY is not set; export it, or name a server: gemini:m@URL"):
         load_model(ModelSpec("gemini", "m"), ModelOptions())
+
+
+def test_keys_missing_of_a_team(monkeypatch: pytest.MonkeyPatch, release: Path) -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "XAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    team = ("--team", ROOT / "configs/teams/agentic-grok.toml", "--limit", "1")
+    problem = "XAI_API_KEY (master, grounding) and OPENAI_API_KEY (vision) are not set; export them"
+    done = lva("eval", release, *team)
+    assert (done.returncode, f"error: {problem}, or choose" in done.stderr) == (2, True)
+    done = lva("eval", release, *team, "--dry-run")
+    assert (done.returncode, problem in done.stderr) == (0, True)
+    monkeypatch.setenv("XAI_API_KEY", "xai-secret")
+    assert "error: OPENAI_API_KEY (vision) is not set; export it, or choose other" in lva("eval", release, *team).stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "api_key_env", "missing"),
+    [
+        ("openai:m", None, "OPENAI_API_KEY"),
+        ("openai:m@https://api.openai.com/v1", "MY_KEY", "MY_KEY"),
+        ("openai:m@https://api.x.ai/v1", None, "OPENAI_API_KEY"),
+        ("openai:m@http://host:1/v1", None, ""),
+        ("openai:m@http://host:1/v1", "MY_KEY", "MY_KEY"),
+        ("openai:m@http://127.0.0.1:1/v1", "MY_KEY", ""),
+        ("ollama:m", None, ""),
+        ("vllm:m", "MY_KEY", ""),
+        ("offline", None, ""),
+    ],
+)
+def test_missing_key_env(text: str, api_key_env: str | None, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "MY_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert missing_key_env(ModelSpec.parse(text), api_key_env) == missing
 
 
 def test_server_by_url_needs_no_package() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.agents.base import Team
-from longvideoagent.agents.config import TeamConfig, load_team_config
+from longvideoagent.agents.config import TeamConfig, load_team_config, missing_keys
 from longvideoagent.agents.fallback_vision import FallbackVision
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
@@ -14,7 +14,7 @@ from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.layout import PromptLayout
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import cache_dir
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
@@ -51,6 +51,8 @@ def load_team(
     if isinstance(team_config, str):
         team_config = load_team_config(team_config)
     layout = team_config.read_layout()  # a missing file is an error whatever the master is
+    if problem := missing_keys(team_config):
+        raise UsageError(problem)
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}

@@ -23,7 +23,7 @@ from longvideoagent.core.context import Style
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
-from longvideoagent.models.spec import ModelSpec
+from longvideoagent.models.spec import ModelSpec, missing_key_env
 
 T = TypeVar("T", bound=BaseModel)
 REASONING_REPLY_TOKENS = 8192
@@ -281,6 +281,20 @@ class TeamConfig(PromptConfig):
         return self.model_copy(
             update={name: agent.model_copy(update={"max_tokens": max_reply_tokens}) for name, agent in agents.items()}
         )
+
+
+def missing_keys(team_config: TeamConfig) -> str:
+    """The variables of all keys that the team's servers need and that are not set, with the agents that need them, on
+    one line; empty if none is missing."""
+    agents: dict[str, list[AgentName]] = {}
+    for name, agent in team_config.agents.items():
+        if key_env := missing_key_env(agent.spec, agent.api_key_env):
+            agents.setdefault(key_env, []).append(name)
+    if not agents:
+        return ""
+    variables = " and ".join(f"{key_env} ({', '.join(names)})" for key_env, names in agents.items())
+    problem = "is not set; export it" if len(agents) == 1 else "are not set; export them"
+    return f"{variables} {problem}, or choose other models"
 
 
 class _PriceTable(RootModel[dict[str, TokenPrice]]):

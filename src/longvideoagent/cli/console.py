@@ -18,7 +18,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.config import TeamConfig, missing_keys
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, CostForecast, old_prices
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
@@ -82,6 +82,12 @@ def note_old_prices(team_config: TeamConfig) -> None:
     """Print a line for each price of the team's models that is months old."""
     for sentence in old_prices(team_config, datetime.now(UTC).date()):
         note(sentence)
+
+
+def note_missing_keys(team_config: TeamConfig) -> None:
+    """Print a line about the keys that the team's servers need and that are not set."""
+    if problem := missing_keys(team_config):
+        note(problem)
 
 
 class _NoteHandler(logging.Handler):

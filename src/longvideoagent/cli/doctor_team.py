@@ -14,7 +14,7 @@ from rich.text import Text
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.probe import AgentReport, ProbeForecast, forecast_probe, probe_team
-from longvideoagent.cli.console import note, stdout_console, without_control_characters
+from longvideoagent.cli.console import note, note_missing_keys, stdout_console, without_control_characters
 
 UNKNOWN = "?"
 NOT_TRIED = "–"
@@ -26,6 +26,7 @@ def check_team(team_config: TeamConfig, *, dry_run: bool, as_json: bool) -> bool
     forecast = forecast_probe(team_config)
     note(_forecast_line(forecast))
     if dry_run:
+        note_missing_keys(team_config)
         if as_json:
             _print_json(asdict(forecast))
         return True

@@ -92,7 +92,7 @@ def evaluate(
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.cli.console import note, note_old_prices
+    from longvideoagent.cli.console import note, note_missing_keys, note_old_prices
     from longvideoagent.cli.console_evaluation import print_run_forecast, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.config import default_run_path, make_eval_config
@@ -117,6 +117,7 @@ def evaluate(
     config = make_eval_config(data, split, team_config, settings, overrides)
     note_old_prices(team_config)
     if dry_run:
+        note_missing_keys(team_config)
         forecast = forecast_run(config)
         print_run_forecast(forecast)
         _note_forecasts([forecast], data)
@@ -201,7 +202,7 @@ def ablate(
 ) -> None:
     """Evaluate once for each value of one setting, and show what it does."""
     from longvideoagent.agents.build import cache_path
-    from longvideoagent.cli.console import note, note_old_prices
+    from longvideoagent.cli.console import note, note_missing_keys, note_old_prices
     from longvideoagent.cli.console_evaluation import print_grid_forecast, run_progress
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.evaluation.ablation import Axis, forecast_grid, make_grid, run_grid
@@ -231,6 +232,7 @@ def ablate(
     note_old_prices(team_config)
     grid = make_grid(config, chosen, value or ())
     if dry_run:
+        note_missing_keys(team_config)
         forecasts = forecast_grid(grid)
         print_grid_forecast(forecasts, axis)
         _note_forecasts(forecasts.values(), data)

@@ -146,6 +146,7 @@ def ask(
         with console.progress_bar() as progress:
             opened_video = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
         if loaded_team is None:
+            console.note_missing_keys(team_config)
             console.print_forecast(forecast_cost(checked.question, opened_video, team_config, settings))
             return
         printer = console.StepPrinter(checked.question, opened_video, live, quiet=json)

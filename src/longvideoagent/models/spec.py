@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from longvideoagent.errors import UsageError, require_modules
-from longvideoagent.models.backends import OFFLINE, Backend, find_backend, spec_forms
+from longvideoagent.models.backends import BACKENDS, OFFLINE, Backend, find_backend, spec_forms
 
 if TYPE_CHECKING:
     from longvideoagent.models.base import Model, ModelOptions
@@ -107,17 +107,27 @@ def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
     row = spec.row
     if not spec.url:
         require_modules(row.modules, row.requirement)
-    key_env = options.api_key_env or row.key_env
-    if row.needs_key and spec.server_url == row.default_url and not os.environ.get(key_env):
+    if key_env := missing_key_env(spec, options.api_key_env):
         raise UsageError(missing_key(spec, key_env))
     module, _, function = row.loader.partition(":")
     model: Model = getattr(import_module(module), function)(spec, options)
     return model
 
 
+def missing_key_env(spec: ModelSpec, api_key_env: str | None) -> str:
+    """The environment variable with the key of a model's server, if the server needs a key and the variable does not
+    hold one; else empty. A provider's own server needs one, and so does any that is elsewhere if the team names its
+    variable, ``api_key_env``."""
+    key_env = api_key_env or spec.row.key_env
+    if not spec.is_remote or os.environ.get(key_env, "").strip():
+        return ""
+    is_provider = any(row.needs_key and row.default_url == spec.server_url for row in (spec.row, *BACKENDS))
+    return key_env if is_provider or (api_key_env is not None and not spec.is_on_this_machine) else ""
+
+
 def missing_key(spec: ModelSpec, key_env: str) -> str:
-    """The message for a provider's server whose key is not in the environment."""
-    other = f", or name a server: {spec.backend}:{spec.name}@URL" if spec.row.takes_url else ""
+    """The message for a server whose key is not in the environment."""
+    other = f", or name a server: {spec.backend}:{spec.name}@URL" if spec.row.takes_url and not spec.url else ""
     return f"{key_env} is not set; export it{other}"
 
 
