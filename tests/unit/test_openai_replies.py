@@ -243,6 +243,8 @@ def test_error_nested_deeply() -> None:
         (400, "prompt is too long: 210000 tokens > 200000 maximum"),  # Anthropic
         (400, "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000"),  # Anthropic
         (413, "Request exceeds the maximum size"),  # Anthropic
+        (400, "the prompt contains 9000 tokens but the limit is 8192"),
+        (400, "Total number of tokens in input (9000) exceeds 8192"),
         (400, "Range of input length should be [1, 30720]"),  # DashScope
         (400, "This model's maximum prompt length is 131072 but the request contains 537812 tokens."),  # xAI
         (400, "Invalid request: Your request exceeded model token limit: 131072"),  # Kimi
@@ -320,7 +322,15 @@ def test_optional_field_refused(field: str, error: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["please stop: bad image", "prompt is invalid", "model is unknown", "messages[0].content: must be a string"]
+    "text",
+    [
+        "please stop: bad image",
+        "prompt is invalid",
+        "model is unknown",
+        "messages[0].content: must be a string",
+        "max_tokens must be at least 16",
+        "max_tokens was reached; please try again with higher max_tokens",
+    ],
 )
 def test_error_names_no_optional_field(text: str) -> None:
     with serving(status(400, text)) as (url, server), pytest.raises(ModelError, match="HTTP 400"):
@@ -341,6 +351,7 @@ def test_two_names_of_max_tokens_keep_a_limit() -> None:
         "max_tokens is too large: 9000. This model supports at most 4096 completion tokens, you gave 9000.",  # OpenAI
         "max_tokens: 9000 > 4096, which is the maximum allowed number of output tokens for claude-3-5",  # Anthropic
         "Range of max_tokens should be [1, 4096]",  # DashScope
+        "`max_tokens` must be less than or equal to `4096`, less than the `context_window` of this model",  # Groq
     ],
 )
 def test_max_tokens_lowered_to_the_server_limit(text: str, caplog: pytest.LogCaptureFixture) -> None:

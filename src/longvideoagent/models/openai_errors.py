@@ -41,6 +41,8 @@ _OVERFLOW = re.compile(
     r"|maximum (?:prompt|input|model|sequence) length"  # xAI, vLLM
     r"|(?:prompt|input|request|conversation|messages?) (?:is |are |was )?too (?:long|large)"  # Anthropic, Bedrock, Groq
     r"|(?:input|prompt) (?:length|tokens?|token count)\b.{0,60}(?:exceed|longer than|should be|must be)"  # SGLang, Qwen
+    r"|(?:input|prompt|messages)\b.{0,60}\btokens?\b.{0,60}(?:exceed|\blimit\b)"
+    r"|\btokens?\b.{0,60}\b(?:input|prompt|messages)\b.{0,60}exceed"
     r"|exceed.{0,60}(?:tokens? allowed|token limit|max(?:imum)? (?:length|tokens|input))"  # Gemini, Kimi, GLM
     r"|inputs` (?:tokens|must have less)|too many (?:input )?tokens|string too long"  # TGI, Cohere, OpenAI
     r"|reduce (?:the length of )?(?:the|your) (?:prompt|message|input)"  # Groq
@@ -48,6 +50,8 @@ _OVERFLOW = re.compile(
 _OVERFLOW_STATUSES = (None, 400, 422, 500)
 _TOO_LARGE_FOR_RATE = re.compile(r"request too large|tokens must be reduced")
 _REPLY_LIMIT = re.compile(r"max_(?:completion_|output_|new_)?tokens|(?:completion|output) tokens")
+_TOO_HIGH = re.compile(r"max_\w{0,12}tokens\W{1,3}must be less than or equal")  # Groq, which names the context, too
+_TOO_LOW = re.compile(r"at least|minimum|higher|greater|above|reached")
 _PROMPT_WORDS = re.compile(r"context|input|prompt|messages")
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,]{0,11}(?![\w.]*\w)")
 MIN_REPLY_LIMIT = 16
@@ -123,11 +127,17 @@ class ServerError:
     @property
     def _is_about_reply(self) -> bool:
         text = self.message.lower()
+        if _TOO_HIGH.search(text) is not None:
+            return True
         return _REPLY_LIMIT.search(text) is not None and _PROMPT_WORDS.search(text) is None
+
+    @property
+    def _is_too_short_reply(self) -> bool:
+        return self._is_about_reply and _TOO_LOW.search(self.message.lower()) is not None
 
     def max_reply_tokens(self, requested: int) -> int | None:
         """The highest ``max_tokens`` that the server allows, if the error says that ``requested`` is too many."""
-        if self.status not in (400, 422) or not self._is_about_reply:
+        if self.status not in (400, 422) or not self._is_about_reply or self._is_too_short_reply:
             return None
         numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(self.message)]
         return max((number for number in numbers if MIN_REPLY_LIMIT <= number < requested), default=None)
@@ -141,7 +151,7 @@ class ServerError:
 
     def refused_field(self, body: Mapping[str, Any]) -> str | None:
         """The optional field of the request that the error names, or None. ``a.b`` is field b of field a."""
-        if self.status not in (400, 422) or self.is_overflow:
+        if self.status not in (400, 422) or self.is_overflow or self._is_too_short_reply:
             return None
         paths = [f"{outer}.{name}" for outer in _NESTED_FIELDS for name in _names(body.get(outer))]
         paths += [name for name in _FIRST_FIELDS if name in body]
