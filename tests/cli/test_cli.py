@@ -251,6 +251,23 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("ask", "Missing argument 'video'; see lva ask --help"),
+        ("ask a.mp4 why more", "Got unexpected extra argument"),
+        ("ask a.mp4 why --max-rounds 0", "--max-rounds"),
+        ("ask a.mp4 why --team", "--team"),
+        ("asks", "No such command 'asks'"),
+        ("data --sideways", "No such option"),
+    ],
+)
+def test_command_line_invalid_in_one_line(line: str, problem: str) -> None:
+    message = refusal(*line.split())
+    assert problem in message
+    assert "; see lva" in message
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("ask", "Missing argument 'video'"),

@@ -51,8 +51,8 @@ app.add_typer(train_app)
 app.add_typer(web_app)
 
 
-_CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
-"""The base of typer's errors in the command line, which typer does not export: ``ClickException``."""
+_CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+"""The base of typer's errors in the command line, which typer does not export: ``UsageError``."""
 
 
 def main() -> None:
