@@ -374,7 +374,7 @@ def test_ask_dry_run(short_video: Path, tmp_path: Path) -> None:
 
 
 def test_ask_max_usd_without_price(short_video: Path) -> None:
-    done = lva("ask", short_video, "What?", "--master", "openai:a@http://127.0.0.1:9/v1", "--max-usd", "1")
+    done = lva("ask", short_video, "What?", "--master", "openai:a@http://host:9/v1", "--max-usd", "1")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert '[prices."a"]' in done.stderr
     done = lva("ask", short_video, "What?", "--max-usd", "0")

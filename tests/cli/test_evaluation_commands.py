@@ -40,7 +40,7 @@ def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
         ("eval DATA --max-run-usd nan", "must be more than 0"),
         ("eval DATA --retry-failed", "does not hold a run"),
         ("eval DATA --baseline subtitles --agents grounding", "leave out --agents"),
-        ("eval DATA --max-run-usd 1 --master openai:gpt@http://127.0.0.1:9/v1", "no price is known for gpt"),
+        ("eval DATA --max-run-usd 1 --master openai:gpt@http://host:9/v1", "no price is known for gpt"),
         ("ablate agents DATA --protocol ours --switch merged_boxes=true --leak-free", "gold boxes of all questions"),
         ("ablate agents DATA --protocol theirs", "--protocol theirs: unknown"),
         ("ablate colour DATA", "give rounds, window, agents, vision"),

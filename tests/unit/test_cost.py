@@ -123,13 +123,14 @@ def test_forecast_of_server_on_this_machine_is_free(video: Video) -> None:
 
 
 def test_max_usd_needs_prices() -> None:
-    team_config = TeamConfig(master=AgentConfig(model="openai:a@http://127.0.0.1:1/v1"))
+    team_config = TeamConfig(master=AgentConfig(model="openai:a@http://host:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):
         check_prices(team_config, 1.0)
     check_prices(team_config, None)
     free = TokenPrice(prompt_usd_per_mtok=0, completion_usd_per_mtok=0)
     check_prices(team_config.model_copy(update={"prices": {"a": free}}), 1.0)
     check_prices(TeamConfig(), 1.0)
+    check_prices(TeamConfig().with_models(model="openai:a@http://127.0.0.1:1/v1"), 1.0)
 
 
 def write_prices(folder: Path, **more: str) -> Path:

@@ -168,9 +168,10 @@ class TeamConfig(PromptConfig):
 
     @property
     def unpriced(self) -> tuple[str, ...]:
-        """Names of models that may cost money and have no price."""
+        """Names of models that may cost money and have no price. Without one, a model on this machine is free."""
         specs = (agent.spec for agent in self.agents.values())
-        return tuple(dict.fromkeys(spec.name for spec in specs if spec.needs_price and spec.name not in self.prices))
+        costly = (spec for spec in specs if spec.needs_price and not spec.is_on_this_machine)
+        return tuple(dict.fromkeys(spec.name for spec in costly if spec.name not in self.prices))
 
     @property
     def used_prices(self) -> dict[str, TokenPrice]:
