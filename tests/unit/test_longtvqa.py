@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -294,8 +295,15 @@ def test_folder_invalid(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="d is one; give that folder"):
         open_dataset(tmp_path)
     (folder / "LongTVQA_val.jsonl").write_text(json.dumps(question()))
-    with pytest.raises(DataError, match=r"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are .* name the set"):
+    suggestion = "name the set with --data-set (longtvqa-plus) or (longtvqa)$"
+    with pytest.raises(
+        DataError, match=rf"LongTVQA_plus_val\.json and LongTVQA_val\.jsonl are .* {suggestion}"
+    ) as caught:
         read_longtvqa(folder)
+    spellings = re.search(suggestion, str(caught.value))
+    assert spellings is not None
+    names = [read_longtvqa(folder, "val", DatasetOptions(spelling)).name for spelling in spellings.groups()]
+    assert names == ["LongTVQA_plus", "LongTVQA"]
     (folder / "LongTVQA_val.jsonl").rename(folder / "LongTVQA_plus_val.jsonl")
     with pytest.raises(DataError, match=r"LongTVQA_plus_val\.jsonl are the same split; delete one of them"):
         read_longtvqa(folder)
@@ -318,7 +326,7 @@ def test_two_sets_in_one_folder(name: str, text: str, tmp_path: Path) -> None:
     folder = write_release(tmp_path / "d")
     (folder / "LongTVQA_val.jsonl").write_text(json.dumps([question(5, occur_clip=CLIPS[0])]))
     (folder / "LongTVQA_subtitles_clip_level.jsonl").write_text(json.dumps({CLIPS[0]: "(Otto:)Hi."}))
-    with pytest.raises(DataError, match="name the set with --data-set LongTVQA_plus or LongTVQA"):
+    with pytest.raises(DataError, match="name the set with --data-set longtvqa-plus or longtvqa"):
         open_dataset(folder)
     data = open_dataset(folder, "val", DatasetOptions(name))
     assert data.open_video("s01e01").timeline.clips[0].subtitles[0].text == text

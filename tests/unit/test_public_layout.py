@@ -131,6 +131,11 @@ def test_public_layout_agents(checkout: Path) -> None:
     assert import_layout(checkout, "public-local", "longtvqa").vision_prompt == "${num_frames} stills.\n${query}"
 
 
+@pytest.mark.parametrize("name", ["longtvqa-plus", "LongTVQA_plus"])
+def test_public_layout_set_named_as_data_set(name: str, checkout: Path) -> None:
+    assert import_layout(checkout, "public-local", name) == import_layout(checkout, "public-local", "longtvqa_plus")
+
+
 @pytest.mark.parametrize("protocol", ["public-local", "public-api", "public-training"])
 def test_public_layout_grounding_reads_subtitles(protocol: str, checkout: Path) -> None:
     model = ScriptedModel([f"<clip>{SECOND}</clip>"])
@@ -255,7 +260,7 @@ def test_layout_import_bad_input(checkout: Path, tmp_path: Path) -> None:
         import_layout(tmp_path / "none")
     with pytest.raises(UsageError, match="public-local"):
         import_layout(checkout, "public")
-    with pytest.raises(UsageError, match="longtvqa_plus"):
+    with pytest.raises(UsageError, match="give longtvqa or longtvqa-plus"):
         import_layout(checkout, "public-local", "tvqa")
     with pytest.raises(DataError, match="evaluate_local_unified"):
         import_layout(tmp_path)

@@ -13,7 +13,7 @@ def import_(
     checkout: Annotated[Path, typer.Argument(help="A checkout of the public repository, LongVideoAgent.")],
     out: Annotated[Path, typer.Option(help="The TOML file to write.")],
     protocol: Annotated[str, typer.Option(help="public-local, public-api or public-training.")] = "public-local",
-    set_name: Annotated[str, typer.Option("--set", help="longtvqa_plus or longtvqa.")] = "longtvqa_plus",
+    set_name: Annotated[str, typer.Option("--set", help="longtvqa-plus or longtvqa.")] = "longtvqa-plus",
 ) -> None:
     """Read the wording that the released checkpoints know out of the public code. Nothing of it is run."""
     from longvideoagent.agents.prompts.layout_toml import layout_to_toml

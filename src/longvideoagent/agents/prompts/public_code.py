@@ -50,7 +50,7 @@ def import_layout(checkout: Path, protocol: str = "public-local", set_name: str 
     Args:
         checkout: The folder of a checkout of the public repository.
         protocol: Which of its three agents: the one in training, or one of the two evaluators.
-        set_name: The data set that an evaluator is started for; its texts differ.
+        set_name: The data set that an evaluator is started for; its texts differ. Written as for ``--data-set``.
 
     Returns:
         A layout that has the wording, and the line breaks, of that code.
@@ -62,8 +62,10 @@ def import_layout(checkout: Path, protocol: str = "public-local", set_name: str 
     if protocol not in (_TRAINING, *_EVALUATORS):
         names = " or ".join((_TRAINING, *_EVALUATORS))
         raise UsageError(f"--protocol {protocol}: not a protocol of the public code; give {names}")
+    set_name = set_name.lower().replace("-", "_")
     if set_name not in _SET_NAMES:
-        raise UsageError(f"--set {set_name}: not a data set of the public code; give {' or '.join(_SET_NAMES)}")
+        names = " or ".join(_SET_NAMES).replace("_", "-")
+        raise UsageError(f"--set {set_name}: not a data set of the public code; give {names}")
     if not checkout.is_dir():
         raise UsageError(f"{checkout}: not a folder; give a checkout of the public repository")
     importer = (

@@ -350,6 +350,7 @@ def find_questions(folder: Path, split: str, options: DatasetOptions = NO_OPTION
     if len(files[split]) > 1:
         names = " and ".join(path.name for path in files[split])
         of_split = dict.fromkeys(map(set_name, files[split]))
-        fix = f"name the set with --data-set {' or '.join(of_split)}" if len(of_split) > 1 else "delete one of them"
+        spellings = (name.lower().replace("_", "-") for name in of_split)
+        fix = f"name the set with --data-set {' or '.join(spellings)}" if len(of_split) > 1 else "delete one of them"
         raise DataError(f"{folder}: {names} are the same split; {fix}")
     return files[split][0]
