@@ -87,7 +87,7 @@ def test_python_api_same_answer(episode: SyntheticEpisode) -> None:
 def test_ask_frame_folder(tmp_path: Path) -> None:
     for number in range(12):
         Image.fromarray(np.full((48, 64, 3), (200, 30, 30), np.uint8)).save(tmp_path / f"{number + 1:05}.jpg")
-    record = ask_json(tmp_path, "What is shown?")
+    record = ask_json(tmp_path, "Which colour is shown?")
     assert "red" in record["answer"]
     (clip,) = record["first_grounding"]["window"]
     assert (clip["label"], clip["start_s"], clip["end_s"]) == ("c01", 0.0, 4.0)
@@ -117,7 +117,7 @@ def quick_ask(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 )
 def test_ask_unusable_subtitles_warning(name: str, content: bytes, short_video: Path, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    record = ask_json(short_video, "What happens here?", "--subtitles", tmp_path / name)
+    record = ask_json(short_video, "Which colour is shown?", "--subtitles", tmp_path / name)
     assert record["outcome"] == "answered"
     assert any("ignored" in warning for warning in record["warnings"])
 
@@ -146,7 +146,7 @@ def test_ask_truncated_video(tmp_path: Path) -> None:
     path = tmp_path / "cut.mkv"
     write_video(path, range(0, 8000, 40))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert ask_json(path, "What happens here?")["outcome"] == "answered"
+    assert ask_json(path, "Which colour is shown?")["outcome"] == "answered"
 
 
 # --- bad input: one line that names the thing and the fix ------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import string
-import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -263,16 +262,14 @@ def test_upload_subtitles_concurrently(tmp_path: Path, short_video: Path) -> Non
 
 
 def test_video_load_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_cache, "ABANDONED_S", 0.3)
-    for number in range(3):
-        write_video(tmp_path / f"{number}.mp4", range(0, 60_000, 200), size=(320, 240))
+    write_video(tmp_path / "a.mp4", range(0, 60_000, 200), size=(320, 240))
     with serving(tmp_path) as server:
-        for name in list_names(server):
-            server.client.get(f"/api/videos/{server.video(name)}/timeline")
-        time.sleep(1.5)
-        response = server.client.get(f"/api/videos/{server.video('2.mp4')}/timeline")
-        assert response.status_code in (200, 202)  # a new request starts it again
-        assert server.timeline(server.video("2.mp4"))["clips"]
+        path = f"/api/videos/{server.video('a.mp4')}/timeline"
+        monkeypatch.setattr(video_cache, "ABANDONED_S", 0.0)
+        abandoned = server.until(lambda: server.client.get(path), lambda response: response.status_code != 202)
+        assert "nobody waits for this video any more" in abandoned.json()["detail"]
+        monkeypatch.setattr(video_cache, "ABANDONED_S", 1000.0)
+        assert server.timeline(server.video("a.mp4"))["clips"]  # a new request starts it again
 
 
 def test_warnings_without_paths(tmp_path: Path, short_video: Path) -> None:
