@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,8 @@ def test_rl_too_few_questions(exported: Path, tmp_path: Path) -> None:
 def test_rl_dry_run_refuses_what_a_run_would(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_model: Path
 ) -> None:
+    from longvideoagent.training.rl import train_rl
+
     def refusal(algorithm: str, path: Path) -> str:
         return str(CliRunner().invoke(app, ["train", algorithm, str(path), "--dry-run"]).exception)
 
@@ -95,7 +98,14 @@ def test_rl_dry_run_refuses_what_a_run_would(
     assert "cannot share" in refusal("grpo", config)
     monkeypatch.setattr("longvideoagent.training.rl.find_spec", lambda _name: None)
     config = write_rl_config(exported, out, random_model, vllm_gpu_memory_utilization=0.3)
-    assert "vLLM is not installed" in refusal("grpo", config)
+    with pytest.raises(UsageError, match="vLLM is not installed"):
+        train_rl(read_config(config, RLConfig), "grpo")
+    result = CliRunner().invoke(app, ["train", "grpo", str(config), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert "vLLM is not installed" in result.output
+    assert "rollouts per step" in result.output
+    config.write_text(re.sub(r"(?m)^data = .*$", 'data = "none"', config.read_text()))
+    assert "data: none is not a folder; paths begin at the working directory" in refusal("grpo", config)
     (tmp_path / "sft.toml").write_text(f'model = "{random_model}"\nruns = ["{tmp_path}"]\nout = "{out}"\n')
     assert "is its folder a run" in refusal("sft", tmp_path / "sft.toml")
 

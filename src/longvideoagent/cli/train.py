@@ -33,6 +33,8 @@ def train(
     if dry_run:
         from longvideoagent.training.cost import forecast
 
+        if missing := command.missing(settings):
+            note(missing)
         command.prepare(settings)
         print_counts(forecast(settings, algorithm))
         return

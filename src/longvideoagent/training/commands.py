@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from longvideoagent.training.config import ALGORITHMS, SFT, RLConfig, SftConfig
-from longvideoagent.training.rl import prepare_rl, train_rl
+from longvideoagent.training.rl import prepare_rl, train_rl, vllm_problem
 from longvideoagent.training.sft import prepare_sft, train_sft
 
 
@@ -23,12 +23,16 @@ class TrainCommand:
     """Check a configuration without loading the model."""
     train: Callable[..., Path]
     """Train by ``(config, progress=)``; returns the folder of the model."""
+    missing: Callable[[Any], str] = lambda _: ""
+    """The package that a run needs and this machine lacks, with its fix; empty if there is none."""
 
 
 TRAIN_COMMANDS: Mapping[str, TrainCommand] = MappingProxyType(
     {
         **{
-            name: TrainCommand(RLConfig, partial(prepare_rl, algorithm=name), partial(train_rl, algorithm=name))
+            name: TrainCommand(
+                RLConfig, partial(prepare_rl, algorithm=name), partial(train_rl, algorithm=name), vllm_problem
+            )
             for name in ALGORITHMS
         },
         SFT: TrainCommand(SftConfig, prepare_sft, train_sft),

@@ -30,6 +30,8 @@ from longvideoagent.views.trace_dict import trace_to_dict
 def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress) -> Path:
     """Train, or resume from the folder's latest checkpoint. Returns the folder of the model. Raises DataError or
     UsageError for a run that cannot start, and ModelError for a loss that is not finite; checkpoints are kept."""
+    if problem := vllm_problem(config):
+        raise UsageError(problem)
     samples = prepare_rl(config, algorithm)
     run_dir = RunDir(config.out)
     model, tokenizer = load_model(config.model, is_adapted=config.lora is not None)
@@ -72,12 +74,16 @@ def prepare_rl(config: RLConfig, algorithm: str) -> Samples:
     RunDir(config.out).check(run_settings(config, algorithm))
     trl_arguments(config, algorithm)
     check_trl_fields("GRPOConfig", config.trl)
-    if config.vllm_gpu_memory_utilization is not None and find_spec("vllm") is None:
-        raise UsageError(
-            "vllm_gpu_memory_utilization: vLLM is not installed; "
-            "pip install 'longvideoagent[vllm]', or leave the field out"
-        )
     return read_samples(config)
+
+
+def vllm_problem(config: RLConfig) -> str:
+    """What is wrong if vLLM shall sample and is not installed; else empty. A dry run notes it and goes on, since it is
+    often made on a machine without a GPU."""
+    if config.vllm_gpu_memory_utilization is None or find_spec("vllm") is not None:
+        return ""
+    fix = "pip install 'longvideoagent[vllm]', or leave the field out"
+    return f"vllm_gpu_memory_utilization: vLLM is not installed; {fix}"
 
 
 def check_prompts(rows: Path, samples: Sequence[TrainingSample], master_format: MasterFormat) -> None:

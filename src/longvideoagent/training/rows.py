@@ -103,6 +103,9 @@ class Samples(NamedTuple):
 def read_samples(config: RLConfig) -> Samples:
     """The samples of ``rows`` and ``eval_rows``. Raises DataError for rows that cannot be read, and UsageError for a
     video in both, or for too few questions for a step."""
+    if not config.data.is_dir():
+        fix = "paths begin at the working directory; the first lines of the file say how its data are made"
+        raise DataError(f"data: {config.data} is not a folder; {fix}")
     data = open_dataset(config.data, config.split, config.data_options)
     train = read_training_samples(config.rows, data, config.settings)
     eval_ = [] if config.eval_rows is None else read_training_samples(config.eval_rows, data, config.settings)
