@@ -13,7 +13,7 @@ import pytest
 
 from longvideoagent.agents.config import load_prices, load_team_config
 from tests.fakes.public_checkout import write_checkout
-from tests.fakes.release import write_frames, write_release
+from tests.fakes.release import some_questions, write_frames, write_release
 from tests.plugins.cli import lva
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +74,30 @@ def test_reproduce_commands(command: str, workplace: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Nothing was asked" in done.stdout
     assert "no price" not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # TRL's dependencies
+def test_reproduce_training(workplace: Path, random_model: Path) -> None:
+    """The commands that prepare a training run, with the offline team and a tiny model."""
+    pytest.importorskip("trl")
+    section = REPRODUCE.partition("## Prepare a training run")[2].partition("```bash\n")[2].partition("```")[0]
+    config = ROOT / "configs" / "qwen2.5-3b-grpo.toml"
+    text = (
+        config.read_text()
+        .replace("Qwen/Qwen2.5-3B-Instruct", str(random_model))
+        .replace("# layout_file", "layout_file")
+    )
+    (workplace / "grpo.toml").write_text(text)
+    write_release(workplace / "plus", some_questions(80), "train")
+    instead = {"CHECKOUT": "public", "configs/teams/training-3b.toml": "offline", f"configs/{config.name}": "grpo.toml"}
+    lines = section.splitlines()
+    assert [shlex.split(line)[1:3] for line in lines][1:3] == [["data", "ground"], ["data", "export"]]
+    for line in lines:
+        done = lva(*(instead.get(each, each) for each in shlex.split(line)[1:]), cwd=workplace)
+        assert done.returncode == 0, done.stderr
+    assert re.search(r"rollouts per step +64\n", done.stdout)
 
 
 def test_reproduce_files_named() -> None:
