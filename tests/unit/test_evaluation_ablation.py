@@ -10,6 +10,7 @@ import pytest
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.errors import UsageError
 from longvideoagent.evaluation import ablation
 from longvideoagent.evaluation.ablation import forecast_grid, make_grid, run_grid
 from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, make_eval_config
@@ -133,3 +134,31 @@ def test_ablation_reads_data_once(release: Path, tmp_path: Path, monkeypatch: py
     assert reads == [False]
     run_grid(make_grid(config, "window", ()), tmp_path / "grid", RunOptions(), lambda *_: None)
     assert reads == [False] * 3  # the runs, and the digest of the table
+
+
+def test_ablation_none_without_foreign_wording(release: Path, tmp_path: Path) -> None:
+    layout = tmp_path / "layout.toml"
+    layout.write_text('prompt = "Search or ground: $question $options $first_clip"\nprompt_without_agents = ""\n')
+    team = TeamConfig(master=AgentConfig(model="openai:m@http://127.0.0.1:9"), layout_file=layout)
+    grid = make_grid(eval_config(release, team, agents="grounding+vision"), "agents", ())
+    assert grid.values_without_layout == ("none",)
+    assert grid.configs["none"] == eval_config(release, team.model_copy(update={"layout_file": None}), agents="none")
+    assert grid.configs["grounding"].team_config.layout_file == layout
+    for options in ({"agents": "none"}, {"baseline": "subtitles"}):
+        with pytest.raises(UsageError, match="prompt offers agents, and it has no prompt_without_agents; leave out"):
+            eval_config(release, team, **options)
+    layout.write_text(layout.read_text().replace("Search or ground", "$actions"))
+    assert make_grid(eval_config(release, team, agents="none"), "agents", ["none"]).values_without_layout == ()
+    arguments: list[str | Path] = [
+        "--team",
+        "offline",
+        "--master",
+        "openai:m@http://127.0.0.1:9",
+        "--layout",
+        layout,
+        "--dry-run",
+    ]
+    layout.write_text(layout.read_text().replace("$actions", "Search or ground"))
+    done = lva("ablate", "agents", release, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "agents none runs in the default wording: the layout has no prompt_without_agents" in done.stderr

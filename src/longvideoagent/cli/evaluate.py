@@ -231,6 +231,8 @@ def ablate(
     _check_axis(chosen, agents, config.settings)
     note_old_prices(team_config)
     grid = make_grid(config, chosen, value or ())
+    for name in grid.values_without_layout:
+        note(f"{axis} {name} runs in the default wording: the layout has no prompt_without_agents")
     if dry_run:
         note_missing_keys(team_config)
         forecasts = forecast_grid(grid)

@@ -38,6 +38,12 @@ class Grid:
     configs: Mapping[str, EvalConfig]
     """By value."""
 
+    @property
+    def values_without_layout(self) -> tuple[str, ...]:
+        """The values that run in the default wording, since the layout has none for them."""
+        layouts = {value: _layout_of(config) for value, config in self.configs.items()}
+        return tuple(value for value, layout in layouts.items() if layout != _layout_of(self.base))
+
 
 @dataclass(frozen=True, slots=True)
 class GridResult:
@@ -47,6 +53,10 @@ class GridResult:
     """Of each value whose run reached its end."""
     stop_cause: str
     """Why the grid stopped early; empty if it did not."""
+
+
+def _layout_of(config: EvalConfig) -> tuple[object, ...]:
+    return config.team_config.layout, config.team_config.layout_file
 
 
 def make_grid(config: EvalConfig, axis: Axis, values: Sequence[str]) -> Grid:

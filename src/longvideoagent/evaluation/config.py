@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout, with_prompt
 from longvideoagent.core.context import master_prompt
-from longvideoagent.core.layout import PromptLayout
+from longvideoagent.core.layout import PromptLayout, template_fields
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
@@ -334,6 +334,10 @@ def _check_agents(config: EvalConfig) -> None:
         raise UsageError(
             f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip"
         )
+    if settings.agents is Agents.NONE and _offers_agents_always(config.team_config):
+        option = agents if config.baseline is None else f"--baseline {config.baseline}"
+        problem = "the layout's prompt offers agents, and it has no prompt_without_agents"
+        raise UsageError(f"{option}: {problem}; leave out --layout, or add that text to it")
     if settings.window > 1 and not settings.has_grounding:
         raise UsageError(f"--window {settings.window} {agents}: the whole video is one clip; leave out --window")
     for name, is_given in (("--gold-boxes", config.gold_boxes), ("--parallel-looks", settings.parallel_looks > 1)):
@@ -341,8 +345,21 @@ def _check_agents(config: EvalConfig) -> None:
             raise UsageError(f"{name} {agents}: no agent looks; leave out {name}, or give --agents grounding+vision")
 
 
+def _offers_agents_always(team_config: TeamConfig) -> bool:
+    """Whether the team's layout has one prompt only, whose own words offer the agents, as those of the public code."""
+    if team_config.master.spec.is_offline or team_config.prompt_file is not None:
+        return False
+    layout = team_config.read_layout()
+    return not layout.prompt_without_agents and "actions" not in template_fields(layout.prompt)
+
+
 def without_unused(config: EvalConfig) -> EvalConfig:
-    """The configuration without options for agents that it does not have."""
+    """The configuration without options for agents that it does not have, and without a layout that has no wording for
+    a master without agents."""
+    if config.settings.agents is Agents.NONE and _offers_agents_always(config.team_config):
+        config = replace(
+            config, team_config=config.team_config.model_copy(update={"layout": None, "layout_file": None})
+        )
     if not config.settings.has_grounding:
         config = replace(
             config,
