@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -291,6 +292,14 @@ def test_key_from_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert server.keys == ["Bearer secret-123"]
     assert "MY_KEY" in str(caught.value)
     assert "secret-123" not in str(caught.value)
+
+
+def test_continued_reply_refused() -> None:
+    refusal = "Unexpected fields in the request: {'add_generation_prompt', 'continue_final_message'}"
+    messages = [Message(role="user", content="look"), Message(role="assistant", content="so")]
+    fix = "use a server with vLLM's continue_final_message, or a preset with a completion template"
+    with serving(detail(422, refusal)) as (url, _), pytest.raises(ModelError, match=f"{re.escape(refusal)}; {fix}"):
+        ask(url, messages)
 
 
 def test_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:

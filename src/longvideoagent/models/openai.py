@@ -56,6 +56,7 @@ from longvideoagent.models.spec import ModelSpec, missing_key
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
 START_SERVER = "start the server, or fix its URL"
+CONTINUE_REPLY = "use a server with vLLM's continue_final_message, or a preset with a completion template"
 RAISE_CONTEXT = "raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx; llama.cpp: -c)"
 
 
@@ -312,6 +313,8 @@ class OpenAIModel:
             return ModelError(f"{message}; is {self.name!r} served there?")
         if error.is_overflow:
             return ContextOverflowError(message)
+        if error.status in (400, 422) and "continue_final_message" in error.message:
+            return ModelError(f"{message}; {CONTINUE_REPLY}")
         if error.is_transient:
             kind = ThrottledError if error.status == 429 else TransientError
             return kind(message, error.retry_after_s)
