@@ -115,7 +115,7 @@ def test_first_clip_outdated_fails_the_question(release: Path, tmp_path: Path) -
         ({"first_clip": "gold=x"}, "give agent, random, gold or file=FILE"),
         ({"agents": "all"}, "--agents all"),
         ({"baseline": "frames"}, "--baseline frames"),
-        ({"baseline": "subtitles+frames"}, "needs a master that sees"),
+        ({"baseline": "subtitles+frames"}, "needs a master that sees; give -m SPEC or --master SPEC"),
         ({"limit": 0}, "--limit 0: give 1 or more"),
         ({"limit": -1}, "--limit -1: give 1 or more"),
         ({"box": True}, "box: not an override; choose from agents, baseline"),

@@ -109,6 +109,11 @@ def test_protocol_switches() -> None:
             "--switch frame_numbers=[1, 9, true]: Input should be a valid integer",
         ),
         ("ours", ["frame_numbers=[9, 1, 1]"], "--switch frame_numbers=[9, 1, 1]: Value error, the first frame, 9, is"),
+        (
+            "ours",
+            ["frame_numbers=1"],
+            "--switch frame_numbers=1: Input should be a valid tuple; give FIRST,LAST,STEP as [1",
+        ),
         ("ours", ["merged_boxes=1"], "--switch merged_boxes=1: Input should be a valid boolean"),
         ("ours", ["extra_rounds=-1"], "--switch extra_rounds=-1"),
         (
@@ -150,7 +155,9 @@ def test_protocol_recorded_by_an_older_version() -> None:
 def test_switch_without_protocol_next_to_every_number(release: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = ["eval", str(release), "--limit", "1", "--run", str(run), "--agents", "none", "--switch", "scoring=exact"]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(app, [*command, "--max-rounds", "1"])
+    assert "· 1 round ·" in result.output
+    assert "· 1 round ·" in (run / "report.html").read_text()
     assert "· protocol ours scoring=exact ·" in result.output
     assert "protocol ours scoring=exact ·" in (run / "report.html").read_text()
 

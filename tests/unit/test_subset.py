@@ -106,6 +106,7 @@ def test_sample_shortage() -> None:
     samples = made_samples({"what": 4, "who": 2})
     assert describe_shortage(samples, 6, GroupBy.ALL) == describe_shortage(samples, 2, GroupBy.KIND) == ""
     assert describe_shortage(samples, 7, GroupBy.ALL) == "--count 7: there are only 6 questions; all of them are drawn"
+    assert describe_shortage(samples[:1], 7, GroupBy.ALL) == "--count 7: there is only 1 question, which is drawn"
     assert describe_shortage(samples, 3, GroupBy.KIND).startswith("--count 3: 1 of 2 groups by kind have fewer")
 
 

@@ -122,7 +122,7 @@ def _config_line(config: EvalConfig) -> str:
         *([protocol] if protocol else []),
         f"style {team.style}",
         config.baseline or f"agents {settings.agents}",
-        f"{settings.max_rounds} rounds",
+        _count(settings.max_rounds, "round"),
         f"window {settings.window}",
         f"first clip {config.first_clip_option}",
         f"gold boxes {'given' if config.gold_boxes else 'not given'}",

@@ -57,6 +57,8 @@ def describe_shortage(samples: Sequence[Sample], count: int, group_by: GroupBy) 
     sizes = Counter(map(_GROUP_KEY[group_by], samples))
     num_small = sum(size < count for size in sizes.values())
     if group_by is GroupBy.ALL:
+        if len(samples) == 1:
+            return f"--count {count}: there is only 1 question, which is drawn" if num_small else ""
         return f"--count {count}: there are only {len(samples)} questions; all of them are drawn" if num_small else ""
     groups = f"{num_small} of {len(sizes)} groups by {group_by}"
     return f"--count {count}: {groups} have fewer questions; all of theirs are drawn" if num_small else ""

@@ -193,7 +193,9 @@ def _check_frames(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) 
     """Refuse a baseline without any frame, and return a warning about clips without frames."""
     is_baseline = config.baseline == "subtitles+frames"
     if is_baseline and config.team_config.master.spec.is_offline:
-        raise UsageError("--baseline subtitles+frames needs a master that sees; give --master openai:NAME")
+        raise UsageError(
+            "--baseline subtitles+frames needs a master that sees; give -m SPEC or --master SPEC, such as openai:NAME"
+        )
     if not (is_baseline or config.settings.has_vision):
         return ()
     clips = data.count_clips(dict.fromkeys(sample.video for sample in samples))

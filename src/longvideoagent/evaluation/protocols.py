@@ -114,7 +114,9 @@ def make_protocol(name: str, switches: Sequence[str] = ()) -> EvalProtocol:
         try:
             protocol = EvalProtocol.model_validate({**protocol.model_dump(), field: _value(value)})
         except ValidationError as error:
-            raise UsageError(f"--switch {switch}: {error.errors()[0]['msg']}; fix that value") from error
+            problem = error.errors()[0]
+            fix = "give FIRST,LAST,STEP as [1,180,12]" if field == "frame_numbers" else "fix that value"
+            raise UsageError(f"--switch {switch}: {problem['msg']}; {fix}") from error
     return protocol
 
 
