@@ -35,6 +35,9 @@ FRAME_OF = {"gpt-4o-mini": 14_167, "gemini-2.5-pro": 258}
 """A frame for models that count it otherwise: 2,833 and 5,667 a tile; one tile of 258."""
 REPLIES, GROUNDINGS, LOOKS = 2.5, 1.5, 1.0
 """Calls of a question, assumed."""
+MAX_ROUNDS = {"ablation-rounds": (2, 5, 10)}
+"""Teams that are asked with several limits of replies. A limit below ``REPLIES`` lowers all calls but the first
+grounding in proportion to the replies before the answer; a higher one changes nothing."""
 REPLY, THOUGHT_REPLY, LOOK_REPLY = 250, 1_000, 250
 """Tokens of a reply, of a reply with thoughts, and of the description of a look, assumed."""
 CALL_S, THOUGHT_CALL_S = 6, 15
@@ -57,17 +60,20 @@ class Estimate(NamedTuple):
     seconds: float
 
 
-def estimate(name: str, team: TeamConfig) -> Estimate:
-    """The estimate of a question put to a team."""
+def estimate(name: str, team: TeamConfig, max_rounds: int | None = None) -> Estimate:
+    """The estimate of a question put to a team, which may reply ``max_rounds`` times; None: as often as assumed."""
     if name in BASELINE_FRAMES:
         prompt = PROMPT + QUESTION + EPISODE + BASELINE_FRAMES[name] * _frame(team.master)
         parts = [(team.master, 1.0, float(prompt), _reply(team.master))]
     else:
-        growth = GROWTH * REPLIES * (REPLIES - 1) / 2
+        replies = min(REPLIES, max_rounds or REPLIES)
+        fraction = (replies - 1) / (REPLIES - 1)
+        groundings, looks = 1 + (GROUNDINGS - 1) * fraction, LOOKS * fraction
+        growth = GROWTH * replies * (replies - 1) / 2
         parts = [
-            (team.master, REPLIES, REPLIES * (PROMPT + QUESTION + CLIP) + growth, _reply(team.master)),
-            (team.grounding, GROUNDINGS, GROUNDINGS * (GROUNDING_PROMPT + QUESTION + EPISODE), _reply(team.grounding)),
-            (team.vision, LOOKS, LOOKS * (LOOK_PROMPT + team.vision.max_frames * _frame(team.vision)), LOOK_REPLY),
+            (team.master, replies, replies * (PROMPT + QUESTION + CLIP) + growth, _reply(team.master)),
+            (team.grounding, groundings, groundings * (GROUNDING_PROMPT + QUESTION + EPISODE), _reply(team.grounding)),
+            (team.vision, looks, looks * (LOOK_PROMPT + team.vision.max_frames * _frame(team.vision)), LOOK_REPLY),
         ]
     usd = sum(
         team.prices[agent.spec.name].usd(
@@ -101,14 +107,16 @@ def table() -> list[str]:
     for path in sorted((ROOT / "configs" / "teams").glob("*.toml")):
         if path.stem.startswith("training-"):
             continue
-        each = estimate(path.stem, load_team_config(str(path)))
-        numbers = (
-            f"{each.prompt_tokens:,.0f}",
-            f"{each.completion_tokens:,.0f}",
-            *(f"{count * each.usd:,.2f}" for count in (SAMPLE, ALL)),
-            *(f"{count * each.seconds / CONCURRENCY / 3600:.1f}" for count in (SAMPLE, ALL)),
-        )
-        lines.append(f"| `{path.name}` | {' | '.join(numbers)} |")
+        for max_rounds in MAX_ROUNDS.get(path.stem, (None,)):
+            each = estimate(path.stem, load_team_config(str(path)), max_rounds)
+            numbers = (
+                f"{each.prompt_tokens:,.0f}",
+                f"{each.completion_tokens:,.0f}",
+                *(f"{count * each.usd:,.2f}" for count in (SAMPLE, ALL)),
+                *(f"{count * each.seconds / CONCURRENCY / 3600:.1f}" for count in (SAMPLE, ALL)),
+            )
+            suffix = "" if max_rounds is None else f", K = {max_rounds}"
+            lines.append(f"| `{path.name}`{suffix} | {' | '.join(numbers)} |")
     return lines
 
 
