@@ -74,6 +74,11 @@ def one_line(error: BaseException, max_chars: int = 300) -> str:
     return " ".join(str(error).split())[:max_chars]
 
 
+def read_problem(error: OSError | ValueError) -> str:
+    """Why a file could not be read, without its path, which the message names already."""
+    return (error.strerror or one_line(error)) if isinstance(error, OSError) else one_line(error)
+
+
 def require_extra(*modules: str, extra: str) -> None:
     """Raise UsageError, with the command that installs ``extra``, if one of its modules is not installed."""
     require_modules(modules, f"longvideoagent[{extra}]")

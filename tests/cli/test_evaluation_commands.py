@@ -32,7 +32,11 @@ def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
     [
         ("eval nowhere", "not a folder"),
         ("eval DATA --split test", "there are val"),
-        ("eval DATA --ids nowhere.txt", "cannot be read as question ids"),
+        (
+            "eval DATA --ids nowhere.txt",
+            "error: nowhere.txt: cannot be read as question ids (No such file or directory);",
+        ),
+        ("eval DATA --layout no.toml", "error: no.toml: cannot be read as a layout (No such file or directory); check"),
         ("ablate rounds DATA --ids nowhere.txt", "cannot be read as question ids"),
         ("eval DATA --prices nowhere.toml", "cannot be read as prices"),
         ("eval DATA --max-run-usd 0", "must be more than 0"),

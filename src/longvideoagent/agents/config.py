@@ -20,7 +20,7 @@ from longvideoagent.agents.prompts.config import LAYOUT_ERROR, PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, read_problem
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
 from longvideoagent.models.spec import ModelSpec, missing_key_env
@@ -308,7 +308,7 @@ def load_prices(path: Path) -> dict[str, TokenPrice]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as prices ({error}); check the path") from error
+        raise DataError(f"{path}: cannot be read as prices ({read_problem(error)}); check the path") from error
     return parse_toml(_PriceTable, text, str(path)).root
 
 
@@ -334,7 +334,7 @@ def _read_team_config(name: str) -> TeamConfig:
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{name}: cannot be read as a team ({error}); check the path") from error
+        raise DataError(f"{name}: cannot be read as a team ({read_problem(error)}); check the path") from error
     team_config = parse_toml(TeamConfig, text, name)
     if team_config.preset is None:
         return team_config

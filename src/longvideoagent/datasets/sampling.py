@@ -16,7 +16,7 @@ from pathlib import Path
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, read_problem
 from longvideoagent.fs import atomic_write_text
 
 IDS_SUFFIX = ".txt"
@@ -113,7 +113,9 @@ def read_ids(path: Path) -> tuple[str, ...]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as question ids ({error}); give one id a line") from error
+        raise DataError(
+            f"{path}: cannot be read as question ids ({read_problem(error)}); check the path, and give one id a line"
+        ) from error
     ids = [line for line in lines if line and not line.startswith(COMMENT)]
     if not ids:
         raise DataError(f"{path}: has no question id; give one a line, as lva data sample --out FILE.txt does")

@@ -17,7 +17,7 @@ from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_probl
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Message
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, read_problem
 
 
 @cache
@@ -52,7 +52,7 @@ def read_layout(path: Path) -> PromptLayout:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a layout ({error}); check the path") from error
+        raise DataError(f"{path}: cannot be read as a layout ({read_problem(error)}); check the path") from error
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path}: not TOML ({error}); fix that line") from error
     try:

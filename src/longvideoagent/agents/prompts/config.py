@@ -12,7 +12,7 @@ from longvideoagent.agents.prompts import default_layout, parse_layout, read_lay
 from longvideoagent.core.actions import PAPER_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, read_problem
 
 LAYOUT_ERROR = "layout"
 """The type of errors in ``PromptConfig.layout``; each names its fix."""
@@ -82,7 +82,7 @@ def read_prompt(path: Path) -> str:
     try:
         prompt = path.read_text(encoding="utf-8-sig").rstrip()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a prompt ({error}); check the path") from error
+        raise DataError(f"{path}: cannot be read as a prompt ({read_problem(error)}); check the path") from error
     if not prompt:
         raise DataError(f"{path}: is empty; write the prompt into it, or leave it out")
     return prompt
