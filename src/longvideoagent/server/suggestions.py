@@ -12,7 +12,7 @@ from longvideoagent.core.types import Timeline
 
 MAX_SUGGESTIONS = 6
 MAX_SAMPLE_BYTES = 5_000_000
-GENERIC_QUESTIONS = ("What is shown at the beginning?", "What text can be read on the screen?")
+GENERIC_QUESTIONS = ("Which colours are shown at the beginning?", "What text can be read on the screen?")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
 """A capitalized word inside a sentence, which is probably a name."""
 _SPEAKER = re.compile(r"^([A-Z][a-z]{2,}): ")

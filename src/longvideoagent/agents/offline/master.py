@@ -32,9 +32,14 @@ GENERIC_CONFIDENCE = 0.1
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
 
-_INCIDENTAL = ("mostly ", "something ", "the whole picture changes")
-"""How detections of colours and movement begin."""
-_INCIDENTAL_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color move motion direction change cut camera"))
+_COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
+_CHANGE_TERMS = frozenset(terms("move motion direction change cut camera"))
+_INCIDENTAL = {
+    "mostly ": _COLOUR_TERMS,
+    "something ": _COLOUR_TERMS | _CHANGE_TERMS,
+    "the whole picture changes": _CHANGE_TERMS,
+}
+"""How detections of colours and changes begin, and the terms of questions that ask for them."""
 
 
 class RankedFact(NamedTuple):
@@ -136,7 +141,8 @@ def _request_agent(trace: Trace, scorer: EvidenceScorer, is_settled: bool, summa
 
 def _has_looked(trace: Trace) -> bool:
     """Whether vision has looked at the current clip."""
-    return any(isinstance(each.action, Look) and each.clip == trace.visited_labels[-1] for each in trace.rounds)
+    seen = (each.clip for each in trace.rounds if isinstance(each.observation, VisionResult))
+    return trace.visited_labels[-1] in seen
 
 
 def _is_exhausted(trace: Trace) -> bool:
@@ -193,8 +199,9 @@ def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
 def _can_answer(fact: Evidence, scorer: EvidenceScorer) -> bool:
     """Whether a fact may answer the question. Colours and changes of the picture only do if the question asks for them:
     every frame has some."""
-    is_incidental = fact.kind == "frame" and fact.text.startswith(_INCIDENTAL)
-    return not is_incidental or bool(_INCIDENTAL_TERMS & set(terms(scorer.parsed.main)))
+    asked = set(terms(scorer.parsed.main))
+    wanted = [terms_ for start, terms_ in _INCIDENTAL.items() if fact.text.startswith(start)]
+    return fact.kind != "frame" or not wanted or bool(wanted[0] & asked)
 
 
 def _rank_by_richness(scorer: EvidenceScorer) -> list[RankedFact]:
