@@ -25,8 +25,6 @@ from longvideoagent.training.rollouts import (
 )
 from longvideoagent.training.sampling import TransformersSampler, VLLMSampler
 
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-
 SAMPLE_INDEX = "sample_index"
 """A key in the prompt's message that holds the index of its training sample. TRL passes ``rollout_func`` nothing but
 the prompts of a batch, and keeps further keys of a message. The message's content is not used: the rollout renders the
@@ -224,6 +222,7 @@ def make_trainer(
         limit = rollouts.master_format.limits.max_response_tokens
         rollouts.overlong_buffer_tokens = round(row.overlong_fraction * limit)
     prompts = [sample_prompt(index, sample) for index, sample in enumerate(rollouts.samples)]
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is known to be experimental
     return GRPOTrainer(
         model=model,
         reward_funcs=rollout_reward,
