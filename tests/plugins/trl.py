@@ -115,4 +115,4 @@ def script_replies(rollouts: Any, monkeypatch: pytest.MonkeyPatch, *scripts: Seq
     from longvideoagent.training import trl
 
     sampler = ScriptedSampler(rollouts.master_format.tokenizer, *scripts)
-    monkeypatch.setattr(trl, "TransformersSampler", lambda *_: sampler)
+    monkeypatch.setattr(trl, "TransformersSampler", lambda *_, **__: sampler)
