@@ -23,13 +23,14 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def talk(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five minutes of grey, with one line of subtitles in each."""
-    write_video(tmp_path / "talk.mp4", range(0, 300_000, 2000))
+    folder = tmp_path_factory.mktemp("talk")
+    write_video(folder / "talk.mp4", range(0, 300_000, 10_000))
     lines = [f"{n + 1}\n00:0{n}:10,000 --> 00:0{n}:12,000\nMira speaks of topic number {n}\n" for n in range(5)]
-    (tmp_path / "talk.srt").write_text("\n".join(lines))
-    return tmp_path / "talk.mp4"
+    (folder / "talk.srt").write_text("\n".join(lines))
+    return folder / "talk.mp4"
 
 
 def test_hint_of_abstention_and_guess(talk: Path) -> None:
@@ -71,7 +72,7 @@ def test_hint_on_the_terminal(talk: Path) -> None:
 
 
 def test_colours_answer_only_what_asks_for_them(tmp_path: Path) -> None:
-    write_video(tmp_path / "talk.mp4", range(0, 10_000, 500))
+    write_video(tmp_path / "talk.mp4", range(0, 10_000, 2500))
     video = open_video(tmp_path / "talk.mp4")
     for question in ("What animal is shown?", "What happens?"):
         assert answer(Question(question), video, load_team(TeamConfig())).answer == ""

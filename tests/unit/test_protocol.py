@@ -205,16 +205,16 @@ def test_parse_is_stable_when_cut_at_action(reply: str) -> None:
 
 
 def test_parse_is_linear_in_length() -> None:
-    # Half a million characters of unclosed tags: anything quadratic would not come back.
-    assert isinstance(parse("<answer>" * 60_000).action, Invalid)
-    assert isinstance(parse("<think></think>" * 30_000).action, Invalid)
-    assert isinstance(parse("<" + " " * 500_000).action, Invalid)
+    # A hundred thousand characters of unclosed tags: anything quadratic would take minutes.
+    assert isinstance(parse("<answer>" * 12_000).action, Invalid)
+    assert isinstance(parse("<think></think>" * 6_000).action, Invalid)
+    assert isinstance(parse("<" + " " * 100_000).action, Invalid)
     for opening, closing in MARKS:
-        assert isinstance(parse(opening * 30_000).action, Invalid)
-        assert isinstance(parse((opening + closing) * 30_000).action, Invalid)
-    assert isinstance(parse("<|start|>" + " " * 500_000).action, Invalid)
-    assert isinstance(parse("<|start|>" * 60_000).action, Invalid)
-    assert escape_tags("<" + " " * 500_000)
+        assert isinstance(parse(opening * 6_000).action, Invalid)
+        assert isinstance(parse((opening + closing) * 6_000).action, Invalid)
+    assert isinstance(parse("<|start|>" + " " * 100_000).action, Invalid)
+    assert isinstance(parse("<|start|>" * 12_000).action, Invalid)
+    assert escape_tags("<" + " " * 100_000)
 
 
 def test_render_tags_observations() -> None:

@@ -18,6 +18,7 @@ from longvideoagent.core.context import Style
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import VisionResult
 from tests.fakes.transformers_server import serving
+from tests.plugins.media import write_video
 from tests.plugins.models import needs_torch
 
 pytestmark = needs_torch
@@ -37,14 +38,15 @@ def trained(trained_model: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield spec
 
 
-def test_served_nonsense_is_not_an_answer(model: str, short_video: Path, tmp_path: Path) -> None:
+def test_served_nonsense_is_not_an_answer(model: str, tmp_path: Path) -> None:
+    # Two clips: with a single one, the grounding model would not be called.
+    write_video(tmp_path / "talk.mp4", range(0, 100_000, 1000))
     (tmp_path / "talk.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nMira: grey\n")
     role = AgentConfig(model=model, max_tokens=12)
     trace = ask(
-        short_video,
+        tmp_path / "talk.mp4",
         "What colour?",
         ["red", "grey"],
-        subtitles=tmp_path / "talk.srt",
         team=TeamConfig(master=role, grounding=role),
         settings=RolloutSettings(max_rounds=2),
     )
