@@ -86,3 +86,20 @@ def test_dry_run_warns_as_a_run_does(command: tuple[str, ...], tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("has no frames of the videos asked about, so vision sees nothing") == 1
     assert done.stderr.count(f"the data set has 1 problem; lva data check {release} lists every problem") == 1
+
+
+@pytest.mark.parametrize("command", ["eval DATA", "ablate agents DATA --value grounding"])
+def test_dry_run_checks_the_folder_as_a_run_does(command: str, release: Path, tmp_path: Path) -> None:
+    words = [*command.replace("DATA", str(release)).split(), "--max-rounds"]
+    assert lva(*words, "2", cwd=tmp_path).returncode == 0
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert lva(*words, "2", "--dry-run", cwd=tmp_path).returncode == 0
+    problem = refusal(*words, "3", "--dry-run", cwd=tmp_path)
+    assert "holds a run with other settings (settings.max_rounds: 2 -> 3); choose another --run" in problem
+    assert problem == refusal(*words, "3", cwd=tmp_path)
+    assert files == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_dry_run_starts_no_run(release: Path, tmp_path: Path) -> None:
+    assert lva("eval", release, "--dry-run", cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "runs").exists()

@@ -115,14 +115,14 @@ def evaluate(
         "leak_free": leak_free,
     }
     config = make_eval_config(data, split, team_config, settings, overrides)
+    path = run or default_run_path(config, team)
     note_old_prices(team_config)
     if dry_run:
         note_missing_keys(team_config)
-        forecast = forecast_run(config)
+        forecast = forecast_run(config, path=path)
         print_run_forecast(forecast)
         _note_forecasts([forecast], data)
         return
-    path = run or default_run_path(config, team)
     with run_progress() as on_progress:
         cache = None if no_cache else cache_path()
         options = RunOptions(
@@ -233,14 +233,14 @@ def ablate(
     grid = make_grid(config, chosen, value or ())
     for name in grid.values_without_layout:
         note(f"{axis} {name} runs in the default wording: the layout has no prompt_without_agents")
+    base = default_run_path(config, team)
+    folder = run or base.with_name(f"{base.name}-{axis}")
     if dry_run:
         note_missing_keys(team_config)
-        forecasts = forecast_grid(grid)
+        forecasts = forecast_grid(grid, folder)
         print_grid_forecast(forecasts, axis)
         _note_forecasts(forecasts.values(), data)
         return
-    base = default_run_path(config, team)
-    folder = run or base.with_name(f"{base.name}-{axis}")
     cache = None if no_cache else cache_path()
     options = RunOptions(RunLimits(concurrency), cache, on_warning=note, on_interrupt=lambda: _exit_interrupted(folder))
     with run_progress() as on_progress:

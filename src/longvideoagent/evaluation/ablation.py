@@ -91,9 +91,17 @@ def _with_max_rounds(config: EvalConfig, max_rounds: int) -> RolloutSettings:
     return apply_to_settings(config.protocol, replace(config.settings, max_rounds=max_rounds))
 
 
-def forecast_grid(grid: Grid) -> dict[str, RunForecast]:
-    """The upper bound of each configuration of a grid, without asking anything. Raises as ``forecast_run`` does."""
-    return {run.value: forecast_run(run.config, run.loaded) for run in _load_runs(grid)}
+def forecast_grid(grid: Grid, folder: Path | None = None) -> dict[str, RunForecast]:
+    """The upper bound of each configuration of a grid, without asking anything. ``folder`` is that of ``run_grid``; the
+    runs in it are checked. Raises as ``forecast_run`` does."""
+    return {
+        value: forecast_run(config, loaded, None if folder is None else _run_path(folder, grid.axis, value))
+        for value, config, loaded in _load_runs(grid)
+    }
+
+
+def _run_path(folder: Path, axis: Axis, value: str) -> Path:
+    return folder / f"{axis}-{quote(value, safe='+')}"
 
 
 class _GridRun(NamedTuple):
@@ -118,8 +126,7 @@ def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgr
     summaries: dict[str, dict[str, Any]] = {}
     stop_cause = ""
     for value, config, loaded in _load_runs(grid):
-        path = folder / f"{grid.axis}-{quote(value, safe='+')}"
-        result = run_evaluation(config, path, options, on_progress, loaded)
+        result = run_evaluation(config, _run_path(folder, grid.axis, value), options, on_progress, loaded)
         if result.stop_cause:
             stop_cause = f"{grid.axis} {value} stopped early: {result.stop_cause}"
             break

@@ -23,7 +23,7 @@ from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrid
 from longvideoagent.evaluation.ray import ShardContext, ask_on_ray
 from longvideoagent.evaluation.runner import RUN_RETRY_POLICY, RunLimits, Runner
 from longvideoagent.evaluation.score import SampleScore, score_sample
-from longvideoagent.evaluation.store import RunWriter, open_run
+from longvideoagent.evaluation.store import RunWriter, check_run, open_run
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.run_folder import CONFIG, SUMMARY, read_config, read_samples, read_traces
 
@@ -158,10 +158,13 @@ class RunForecast(NamedTuple):
     """Problems in the records and files of the data set, in used and unused ones."""
 
 
-def forecast_run(config: EvalConfig, loaded: EvalData | None = None) -> RunForecast:
+def forecast_run(config: EvalConfig, loaded: EvalData | None = None, path: Path | None = None) -> RunForecast:
     """The upper bound of a whole run's usage, by agent and in all, without asking anything. ``loaded`` is the result of
-    ``load_samples``, if it was called before."""
+    ``load_samples``, if it was called before. ``path`` is the folder of the run, which is checked and not written.
+    Raises UsageError or DataError as ``run_evaluation`` does."""
     data, samples = loaded or load_samples(config)
+    if path is not None:
+        check_run(path, partial(resolve, config, data), samples)
     overrides = EvalOverrides.from_config(config, data, samples)
     # Otherwise the files would be read for each question.
     team_config = config.team_config.model_copy(

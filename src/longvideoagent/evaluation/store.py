@@ -69,10 +69,7 @@ def open_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample
     """Start a run, or resume it; one process at a time. More questions after those that a run already has extend it.
     Raises UsageError for a folder that holds a run with other settings or other files, or that another process is
     writing to."""
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file; choose another --run")
-    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (CONFIG, LOCK)):
-        raise UsageError(f"{path}: holds other files and not a run; choose another --run")
+    _check_folder(path)
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / LOCK)
     try:
@@ -90,17 +87,36 @@ def open_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample
         lock.release()
 
 
-def _start_or_resume(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> None:
+def check_run(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> None:
+    """Raise the UsageError with which ``open_run`` would refuse the folder, except for that of a run that another
+    process is writing. Writes nothing."""
+    _check_folder(path)
     if (path / CONFIG).exists():
-        _resume(path, resolve_config, samples)
-    elif (path / TRACES).exists():
+        _check_settings(path, resolve_config, samples)
+
+
+def _check_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file; choose another --run")
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in (CONFIG, LOCK)):
+        raise UsageError(f"{path}: holds other files and not a run; choose another --run")
+    if (path / TRACES).exists() and not (path / CONFIG).exists():
         raise UsageError(f"{path}: holds traces, but its {CONFIG} is missing; restore it or choose another --run")
-    else:
+
+
+def _start_or_resume(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> None:
+    _check_folder(path)  # another process may have written it before the lock was acquired
+    if not (path / CONFIG).exists():
         _write_settings(path, resolve_config(samples), samples)
+    else:
+        before = _check_settings(path, resolve_config, samples)
+        if len(samples) > before["num_questions"]:
+            _write_settings(path, resolve_config(samples) | {"versions": before["versions"]}, samples)
     truncate_incomplete_line(path / TRACES)
 
 
-def _resume(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> None:
+def _check_settings(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The settings of the run in the folder. Raises UsageError if a run of these questions has other ones."""
     before = read_config(path)
     known = before["num_questions"]
     now = resolve_config(samples[:known])
@@ -111,8 +127,7 @@ def _resume(path: Path, resolve_config: ResolveConfig, samples: Sequence[Sample]
     if changed:
         shown = "; ".join(changed[:MAX_CHANGES_SHOWN]) + ("; …" if len(changed) > MAX_CHANGES_SHOWN else "")
         raise UsageError(f"{path}: holds a run with other settings ({shown}); choose another --run")
-    if len(samples) > known:
-        _write_settings(path, resolve_config(samples) | {"versions": before["versions"]}, samples)
+    return before
 
 
 def _write_settings(path: Path, config: dict[str, Any], samples: Sequence[Sample]) -> None:
