@@ -51,19 +51,51 @@ def test_prices_have_date_and_source() -> None:
 COMMANDS = re.findall(r"`(lva (?:eval|ablate) [^`]+)`", REPRODUCE)
 
 
+PREPARE = REPRODUCE.partition("## Prepare\n")[2].partition("\n## ")[0]
+IMPORTS = re.findall(r"^ *(lva layout import .+)$", PREPARE, re.MULTILINE)
+FREE_OPTIONS = ("--max-run-usd",)
+"""Options of the page that are not settings of a run."""
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set in ``plus``, a file of ids, layouts, and this repository's ``configs``."""
+    """A folder with a data set in ``plus``, a file of ids, the imported layouts, and this repository's ``configs``."""
     folder = tmp_path_factory.mktemp("reproduce")
     write_frames(write_release(folder / "plus") / "frames")
-    (folder / "ids-300.txt").write_text("1\n")
-    checkout = write_checkout(folder / "public")
-    for name in ("local", "api"):
-        out = folder / f"layout-{name}.toml"
-        done = lva("layout", "import", checkout, "--protocol", f"public-{name}", "--out", out)
+    (folder / "ids-plus-300.txt").write_text("1\n")
+    write_checkout(folder / "CHECKOUT")
+    for line in IMPORTS:
+        done = lva(*shlex.split(line)[1:], cwd=folder)
         assert done.returncode == 0, done.stderr
     (folder / "configs").symlink_to(ROOT / "configs")
     return folder
+
+
+def test_reproduce_commands_have_own_folders() -> None:
+    """All commands can be run one after the other: those that share a folder are one run."""
+    runs: dict[str, str] = {}
+    for command in COMMANDS:
+        words = shlex.split(command)
+        options = {words[index] for index in range(len(words)) if words[index].startswith("--")}
+        assert "--run" in options, command
+        for option in FREE_OPTIONS:
+            if option in options:
+                del words[words.index(option) : words.index(option) + 2]
+        settings = " ".join(words)
+        assert runs.setdefault(words[words.index("--run") + 1], settings) == settings
+    compared = re.findall(r"`lva compare (\S+) (\S+)`", REPRODUCE)
+    assert compared
+    assert {name for pair in compared for name in pair} <= set(runs)
+
+
+def test_reproduce_commands_for_longtvqa_have_own_files() -> None:
+    """With tvqa for plus, no file or folder of a command is one of LongTVQA+'s commands, except for configs."""
+    words = {word for command in (*COMMANDS, *IMPORTS) for word in shlex.split(command)}
+    files = {word for word in words if re.search(r"^runs/|\.(?:toml|txt)$|^plus$", word)}
+    files = {word for word in files if not word.startswith("configs/")}
+    assert all("plus" in word or "tvqa" in word for word in files)
+    layouts = {word for word in files if word.startswith("layout-")}
+    assert {word.replace("plus", "tvqa") for word in layouts} <= layouts
 
 
 @pytest.mark.slow
@@ -91,7 +123,7 @@ def test_reproduce_training(workplace: Path, random_model: Path) -> None:
     )
     (workplace / "grpo.toml").write_text(text)
     write_release(workplace / "plus", some_questions(80), "train")
-    instead = {"CHECKOUT": "public", "configs/teams/training-3b.toml": "offline", f"configs/{config.name}": "grpo.toml"}
+    instead = {"configs/teams/training-3b.toml": "offline", f"configs/{config.name}": "grpo.toml"}
     lines = section.splitlines()
     assert [shlex.split(line)[1:3] for line in lines][1:3] == [["data", "ground"], ["data", "export"]]
     for line in lines:
