@@ -20,6 +20,7 @@ from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
+from longvideoagent.evaluation.differences import differences
 from longvideoagent.evaluation.replay import open_recorded_video
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
@@ -300,3 +301,25 @@ def test_run_folder_holds_no_key(release: Path, tmp_path: Path, monkeypatch: pyt
     with serving(say("<answer>a1</answer>")) as (url, _):
         run(eval_config(release, TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))), tmp_path / "run")
     assert all(b"sk-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())
+
+
+def test_other_settings_long_values(release: Path, tmp_path: Path) -> None:
+    prompt = "Watch closely.\n" * 200 + "$question\n$options"
+    teams = [TeamConfig.model_validate({"layout": {"prompt": prompt, "last_round": text}}) for text in ("Now!", "End!")]
+    run(eval_config(release, teams[0]), tmp_path / "run")
+    with pytest.raises(UsageError, match=r'\(team\.layout\.last_round: "Now!" -> "End!"\)'):
+        run(eval_config(release, teams[1]), tmp_path / "run")
+    with pytest.raises(UsageError) as error:
+        run(eval_config(release), tmp_path / "run")
+    assert "team.layout.prompt differs; " in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_differences_of_long_values() -> None:
+    path = "/a/folder/with/a/long/name/that/goes/on/and/on/and/on/until/here/set"
+    assert differences({"data": path}, {"data": f"{path}-2"}) == [
+        'data: "/a/folder/with/a/long/name/th…/and/on/and/on/until/here/set" -> '
+        '"/a/folder/with/a/long/name/th…nd/on/and/on/until/here/set-2"'
+    ]
+    assert differences({"ids": "a" * 99}, {"ids": "a" * 98}) == ["ids differs"]
+    assert differences({"limit": None}, {"limit": 3}) == ["limit: null -> 3"]

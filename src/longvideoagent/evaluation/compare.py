@@ -13,7 +13,8 @@ import numpy as np
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
-from longvideoagent.evaluation.config import differences, gold_inputs_of
+from longvideoagent.evaluation.config import gold_inputs_of
+from longvideoagent.evaluation.differences import differences
 from longvideoagent.evaluation.evaluate import score_run
 from longvideoagent.evaluation.metrics import Estimate, Interval, accuracy
 from longvideoagent.evaluation.score import SampleScore

@@ -28,7 +28,7 @@ from longvideoagent.evaluation.protocols import PROTOCOLS, EvalProtocol, apply_t
 from longvideoagent.evaluation.score import Scoring
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.spec import ModelSpec
-from longvideoagent.views.run_folder import VERSION, digest, flatten, sample_digests, sample_to_dict
+from longvideoagent.views.run_folder import VERSION, digest, sample_digests, sample_to_dict
 
 OURS = PROTOCOLS["ours"]
 Baseline = Literal["subtitles", "subtitles+frames"]
@@ -235,17 +235,6 @@ def _first_clips_digest(config: EvalConfig, samples: Sequence[Sample]) -> str | 
         return None
     questions = [sample.question for sample in samples]
     return digest(str(first_clips.get(each)) if each in first_clips else FirstClipSource.AGENT for each in questions)
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Each field that differs, as ``name: before -> now``."""
-    old, new = flatten(before), flatten(now)
-    names = dict.fromkeys([*old, *new])
-    return [
-        f"{name}: {json.dumps(old.get(name))} -> {json.dumps(new.get(name))}"
-        for name in names
-        if old.get(name) != new.get(name)
-    ]
 
 
 OVERRIDES = (
