@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,8 +83,8 @@ def percent(estimate: Mapping[str, Any] | None) -> str:
     return "{} % ({:.1f} to {:.1f})".format(mean, *(100 * bound for bound in estimate["interval"]))
 
 
-def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
-    """The numbers of a run, next to its configuration."""
+def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnings: Sequence[str] = ()) -> None:
+    """The numbers of a run, next to its configuration and to what is not as in the public code."""
     console = stdout_console()
     finished, total = summary["num_finished"], summary["num_questions"]
     count = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
@@ -93,6 +93,8 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig) -> None:
     console.print(Text(_config_line(config), style="dim"), soft_wrap=True)
     for description in config.gold_inputs:
         console.print(Text(f"AGENTS GET GOLD: {description}", style="bold red"))
+    for warning in wording_warnings:
+        console.print(Text(f"wording: {warning}", style="yellow"), soft_wrap=True)
     outcomes = {**summary["outcomes"], "invalid answers": summary["invalid_answers"]}
     console.print(", ".join(f"{name} {number:,}" for name, number in outcomes.items() if number), soft_wrap=True)
     for cause, number in summary["failures"].items():
@@ -120,6 +122,7 @@ def _config_line(config: EvalConfig) -> str:
     parts = [
         models,
         *([protocol] if protocol else []),
+        config.wording.description,
         f"style {team.style}",
         config.baseline or f"agents {settings.agents}",
         _count(settings.max_rounds, "round"),

@@ -138,7 +138,7 @@ def _print_result(result: "RunResult", config: "EvalConfig", path: Path) -> None
     from longvideoagent.cli.console_evaluation import print_summary
     from longvideoagent.evaluation.report import write_report
 
-    print_summary(result.summary, config)
+    print_summary(result.summary, config, result.wording_warnings)
     _note_problems(result.num_problems, config.data)
     with progress_bar() as progress:
         page = write_report(path, progress=progress)

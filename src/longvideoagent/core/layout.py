@@ -81,10 +81,16 @@ class PromptLayout:
     """The prompt of the vision agent, after its frames: ``$query``, ``$num_frames``, ``$boxes``."""
     frame_label: str
     """The text before each frame: ``$time_s``; empty: frames follow each other."""
+    protocol: str
+    """The protocol of the public code that the texts were imported for; empty: for any. No model reads it."""
+    dataset: str
+    """The data set that the texts were imported for; empty: for any. No model reads it."""
 
 
 LAYOUT_FIELDS = tuple(field.name for field in fields(PromptLayout))
 """The names of the fields of a layout."""
+ORIGIN_FIELDS = ("protocol", "dataset")
+"""The fields that name where the texts are from. The others are texts, or say how to write them."""
 TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "prompt": _MASTER,
     "prompt_without_vision": _MASTER,

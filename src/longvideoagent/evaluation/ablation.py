@@ -150,6 +150,7 @@ def _write_table(grid: Grid, folder: Path, summaries: dict[str, dict[str, Any]])
 def _grid_digest(grid: Grid) -> str:
     """Equal for grids whose values may stand in one table."""
     config = resolve(grid.base, *load_samples(grid.base))
+    del config["wording"], config["wording_warnings"]  # older tables were written without them
     del config["limit"]  # the questions count, not the limit that selected them
     del config["versions"]["python"]
     return digest([grid.axis, json.dumps(config, sort_keys=True)])

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout, with_prompt
 from longvideoagent.core.context import master_prompt
-from longvideoagent.core.layout import PromptLayout, template_fields
+from longvideoagent.core.layout import ORIGIN_FIELDS, PromptLayout, template_fields
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
@@ -26,6 +26,7 @@ from longvideoagent.datasets.sampling import read_ids, select_samples
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.protocols import PROTOCOLS, EvalProtocol, apply_to_settings, apply_to_team, make_protocol
 from longvideoagent.evaluation.score import Scoring
+from longvideoagent.evaluation.wording import OUR_WORDING, Wording
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.run_folder import VERSION, digest, sample_digests, sample_to_dict
@@ -68,6 +69,8 @@ class EvalConfig:
     data_options: DatasetOptions = NO_OPTIONS
     protocol: EvalProtocol = OURS
     """In what the run differs from ours; already applied to ``team_config`` and ``settings``."""
+    wording: Wording = OUR_WORDING
+    """The layout that the team names; a protocol may have replaced its grounding prompt in ``team_config``."""
 
     @property
     def first_clip_option(self) -> str:
@@ -83,6 +86,13 @@ class EvalConfig:
             merged_boxes=self.protocol.merged_boxes,
             agents=self.settings.agents,
         )
+
+    def wording_warnings(self, dataset: str) -> tuple[str, ...]:
+        """Why the wording is not that of the public code, to be printed next to every number of this data set."""
+        if all(agent.spec.is_offline for agent in self.team_config.agents.values()):
+            return ()
+        has_agents = self.settings.agents is not Agents.NONE
+        return tuple(self.wording.warnings(self.protocol.name, dataset, has_agents=has_agents))
 
 
 def gold_inputs_of(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -189,6 +199,8 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "servers": {
             name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote
         },
+        "wording": config.wording.description,
+        "wording_warnings": list(config.wording_warnings(data.name)),
         "prompt_sha256": digest([prompt]),
         "subtitles_sha256": digest(_subtitle_digests(data)),
         "first_clips_sha256": _first_clips_digest(config, samples),
@@ -198,10 +210,13 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
 
 
 def _layout_text(layout: PromptLayout, agents: Agents) -> str:
-    """The prompt, and the other texts of a layout that is not the default one."""
+    """The prompt, and the other texts of a layout that is not the default one. Its origin is not a text."""
     prompt = master_prompt(layout, agents)
-    others = with_prompt(layout, "")
-    return prompt if others == with_prompt(default_layout(), "") else json.dumps([prompt, asdict(others)])
+    others, ours = (
+        {name: value for name, value in asdict(with_prompt(each, "")).items() if name not in ORIGIN_FIELDS}
+        for each in (layout, default_layout())
+    )
+    return prompt if others == ours else json.dumps([prompt, others])
 
 
 def _server_url(spec: ModelSpec) -> str:
@@ -283,7 +298,8 @@ def make_eval_config(
     if protocol.merged_boxes and run_settings.has_vision:
         options = given.get("data_options", NO_OPTIONS)
         given["gold_boxes"] = given.get("gold_boxes", False) or may_have_boxes(data, split, options)
-    config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, protocol=protocol, **given)
+    given |= {"protocol": protocol, "wording": Wording.of(team_config)}
+    config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, **given)
     _check_agents(config)
     if leak_free and config.gold_inputs:
         problem = config.gold_inputs[0]
@@ -346,9 +362,8 @@ def without_unused(config: EvalConfig) -> EvalConfig:
     """The configuration without options for agents that it does not have, and without a layout that has no wording for
     a master without agents."""
     if config.settings.agents is Agents.NONE and _offers_agents_always(config.team_config):
-        config = replace(
-            config, team_config=config.team_config.model_copy(update={"layout": None, "layout_file": None})
-        )
+        team_config = config.team_config.model_copy(update={"layout": None, "layout_file": None})
+        config = replace(config, team_config=team_config, wording=OUR_WORDING)
     if not config.settings.has_grounding:
         config = replace(
             config,

@@ -58,6 +58,8 @@ class RunResult:
     """Why it stopped early; empty if it did not."""
     num_problems: int = 0
     """Problems in the records and files of the data set, in used and unused ones."""
+    wording_warnings: tuple[str, ...] = ()
+    """To be shown next to every number."""
 
 
 def run_evaluation(
@@ -105,7 +107,8 @@ def run_evaluation(
         elif pending:
             stop_cause = asyncio.run(ask_here())
         finished = [scores[sample.question.id] for sample in samples if sample.question.id in scores]
-        return RunResult(write_summary(path, finished, len(samples)), stop_cause, len(data.problems))
+        summary = write_summary(path, finished, len(samples))
+        return RunResult(summary, stop_cause, len(data.problems), overrides.wording_warnings)
 
 
 def _check_retry(config: EvalConfig, path: Path, num_samples: int) -> None:

@@ -128,6 +128,8 @@ class EvalOverrides:
     first_clips: FirstClips | None = None
     warnings: tuple[str, ...] = ()
     """To be shown before any question is asked."""
+    wording_warnings: tuple[str, ...] = ()
+    """Those of ``warnings`` that are to be shown next to every number, too."""
 
     @classmethod
     def from_config(cls, config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> EvalOverrides:
@@ -135,10 +137,11 @@ class EvalOverrides:
         if config.first_clip is FirstClipSource.GOLD and any(sample.gold.clip is None for sample in samples):
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         first_clips = load_first_clips(config, samples)
-        warnings = (*_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
+        wording = config.wording_warnings(data.name)
+        warnings = (*wording, *_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
         layout = config.team_config.read_layout()
         _check_options(config, layout, samples)
-        return cls(config, data, layout, first_clips, warnings)
+        return cls(config, data, layout, first_clips, warnings, wording)
 
     def team_for(self, sample: Sample, video: Video, team: Team) -> Team:
         """The team for one question."""

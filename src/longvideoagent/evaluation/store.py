@@ -123,6 +123,8 @@ def _check_settings(path: Path, resolve_config: ResolveConfig, samples: Sequence
     if len(samples) >= known:
         now["limit"] = before["limit"]  # the questions count, not the limit that selected them
     now["versions"]["python"] = before["versions"]["python"]  # any Python version may resume
+    for name in ("wording", "wording_warnings"):  # the texts count, by their digest, not where they are from
+        now[name] = before.get(name)
     changed = differences(before, json.loads(json.dumps(now)))
     if changed:
         shown = "; ".join(changed[:MAX_CHANGES_SHOWN]) + ("; …" if len(changed) > MAX_CHANGES_SHOWN else "")

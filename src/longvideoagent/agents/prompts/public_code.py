@@ -53,7 +53,8 @@ def import_layout(checkout: Path, protocol: str = "public-local", set_name: str 
         set_name: The data set that an evaluator is started for; its texts differ. Written as for ``--data-set``.
 
     Returns:
-        A layout that has the wording, and the line breaks, of that code.
+        A layout that has the wording, and the line breaks, of that code, and names the protocol and the set. The
+        texts of training are the same for each set.
 
     Raises:
         UsageError: The folder, the protocol or the set does not exist.
@@ -74,7 +75,9 @@ def import_layout(checkout: Path, protocol: str = "public-local", set_name: str 
         else _EvaluatorImport(checkout, _EVALUATORS[protocol], _SET_NAMES[set_name])
     )
     try:
-        return parse_layout({"prompt_without_vision": "", "prompt_without_agents": "", **importer.texts()})
+        texts = {"prompt_without_vision": "", "prompt_without_agents": "", **importer.texts()}
+        dataset = "" if protocol == _TRAINING else set_name.replace("_", "-")
+        return parse_layout({**texts, "protocol": protocol, "dataset": dataset})
     except ValueError as error:
         raise DataError(f"{checkout}: the imported layout cannot be used: {error}") from error
 
