@@ -356,3 +356,11 @@ def test_layout_kept_byte_for_byte() -> None:
     (message,) = master_messages(Rollout(QUESTION, TIMELINE).trace, layout=layout)
     assert message["content"] == "  Where is the lamp ? \n\n\t\n"
     assert set(LAYOUT_FIELDS) == set(default_layout().__slots__)
+
+
+def test_layout_import_refuses_existing_file(checkout: Path, tmp_path: Path) -> None:
+    out = tmp_path / "layout.toml"
+    out.write_text('last_round = "Now!"\n')
+    problem = refusal("layout", "import", checkout, "--out", out)
+    assert problem.endswith(f"{out}: exists already; choose another --out")
+    assert out.read_text() == 'last_round = "Now!"\n'

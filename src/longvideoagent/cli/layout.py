@@ -11,7 +11,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 @app.command("import")
 def import_(
     checkout: Annotated[Path, typer.Argument(help="A checkout of the public repository, LongVideoAgent.")],
-    out: Annotated[Path, typer.Option(help="The TOML file to write.")],
+    out: Annotated[Path, typer.Option(help="The TOML file to write; an existing one is refused.")],
     protocol: Annotated[str, typer.Option(help="public-local, public-api or public-training.")] = "public-local",
     set_name: Annotated[str, typer.Option("--set", help="longtvqa-plus or longtvqa.")] = "longtvqa-plus",
 ) -> None:
@@ -19,8 +19,11 @@ def import_(
     from longvideoagent.agents.prompts.layout_toml import layout_to_toml
     from longvideoagent.agents.prompts.public_code import import_layout
     from longvideoagent.cli.console import note
+    from longvideoagent.errors import UsageError
     from longvideoagent.fs import atomic_write_text
 
+    if out.is_file():
+        raise UsageError(f"{out}: exists already; choose another --out")
     layout = import_layout(checkout, protocol, set_name)
     comment = f"The wording of the public code ({protocol}, {set_name}), imported by lva layout import."
     atomic_write_text(out, layout_to_toml(layout, comment))
