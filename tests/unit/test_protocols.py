@@ -32,6 +32,7 @@ from tests.fakes.release import question, write_frames, write_release
 from tests.plugins.cli import lva, refusal
 from tests.plugins.timelines import make_timeline
 
+TEAMS = Path(__file__).resolve().parents[2] / "configs" / "teams"
 CLIP = Clip("c02", 60.0, 120.0)
 BOXES = (Box(61.0, 1, 2, 3, 4, "lamp"), Box(60.0, 5, 6, 7, 8, "Otto"), Box(61.0, 9, 9, 9, 9, "Mira"))
 
@@ -294,3 +295,21 @@ def test_protocol_next_to_every_number(release: Path, tmp_path: Path) -> None:
     assert "public-api" in (run / "report.html").read_text()
     again = CliRunner().invoke(app, command)
     assert "protocol.extra_rounds: 1 -> 0" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("team", "options", "is_warned"),
+    [
+        ("agentic-grok", "--protocol public-api", True),
+        ("agentic-grok", "--protocol public-api --max-reply-tokens 4095", True),
+        ("agentic-grok", "--protocol public-api --max-reply-tokens 8192", False),
+        ("agentic-grok", "", False),
+        ("agentic-gpt-4o-mini", "--protocol public-api", False),
+    ],
+)
+def test_warning_reply_limit_of_a_reasoning_master(team: str, options: str, is_warned: bool, release: Path) -> None:
+    done = lva("eval", release, "--team", TEAMS / f"{team}.toml", "--dry-run", *options.split())
+    assert done.returncode == 0, done.stderr
+    warnings = [line for line in done.stderr.splitlines() if "may be cut at" in line]
+    assert len(warnings) == is_warned
+    assert all(line.endswith("tokens, thoughts included; give --max-reply-tokens 8192") for line in warnings)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, assert_never
 
 from longvideoagent.agents.base import Team, Vision
+from longvideoagent.agents.config import REASONING_REPLY_TOKENS
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.core.context import master_prompt, question_fields
@@ -29,6 +30,8 @@ from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Mode
 
 MAX_BASELINE_FRAMES = 16
 """Middle frames of clips, shown at once (paper: up to 16)."""
+MIN_REASONING_REPLY_TOKENS = 4096
+"""With a lower limit, replies of a master that thinks may be cut inside their thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ class EvalOverrides:
             raise UsageError(f"--first-clip gold: some questions of {data.name} have no gold clip")
         first_clips = load_first_clips(config, samples)
         wording = config.wording_warnings(data.name)
-        warnings = (*wording, *_missing_first_clips(first_clips, samples), *_check_frames(config, data, samples))
+        missing = _missing_first_clips(first_clips, samples)
+        warnings = (*wording, *_short_replies(config), *missing, *_check_frames(config, data, samples))
         layout = config.team_config.read_layout()
         _check_options(config, layout, samples)
         return cls(config, data, layout, first_clips, warnings, wording)
@@ -181,6 +185,15 @@ def _check_options(config: EvalConfig, layout: PromptLayout, samples: Sequence[S
     if config.settings.has_grounding and not config.team_config.grounding.spec.is_offline:
         for prompt in (layout.grounding_prompt, layout.regrounding_prompt):
             question_fields(question, layout, prompt)
+
+
+def _short_replies(config: EvalConfig) -> tuple[str, ...]:
+    """A warning about a limit of the master's replies that leaves little room for its thoughts."""
+    master, limit = config.team_config.master, config.team_config.call_settings("master").max_tokens
+    if not master.reasoning or limit >= MIN_REASONING_REPLY_TOKENS:
+        return ()
+    problem = f"the master {master.spec.name} thinks, and its replies may be cut at {limit:,} tokens, thoughts included"
+    return (f"{problem}; give --max-reply-tokens {REASONING_REPLY_TOKENS}",)
 
 
 def _missing_first_clips(first_clips: FirstClips | None, samples: Sequence[Sample]) -> tuple[str, ...]:
