@@ -122,6 +122,21 @@ def test_forecast_of_server_on_this_machine_is_free(video: Video) -> None:
     assert forecast_cost(QUESTION, video, elsewhere, RolloutSettings())[-1].usd is None
 
 
+def test_forecast_takes_tokens_per_image_of_the_price(video: Video) -> None:
+    prices = {
+        "a": TokenPrice(prompt_usd_per_mtok=1.0, completion_usd_per_mtok=0.0, tokens_per_image=14_167),
+        "b": TokenPrice(prompt_usd_per_mtok=1.0, completion_usd_per_mtok=0.0),
+    }
+    by_model = {}
+    for name in ("a", "b"):
+        vision = AgentConfig(model=f"openai:{name}", max_frames=8)
+        team_config = TeamConfig(vision=vision, prices=prices)
+        by_model[name] = by_agent(forecast_cost(QUESTION, video, team_config, RolloutSettings(max_rounds=2)))["vision"]
+    assert by_model["a"].max_usage.images == 8
+    assert by_model["a"].max_usage.prompt_tokens - by_model["b"].max_usage.prompt_tokens == 8 * (14_167 - 1_100)
+    assert by_model["a"].usd == pytest.approx(by_model["a"].max_usage.prompt_tokens / 1e6)
+
+
 def test_max_usd_needs_prices() -> None:
     team_config = TeamConfig(master=AgentConfig(model="openai:a@http://host:1/v1"))
     with pytest.raises(UsageError, match=r'\[prices\."a"\]'):

@@ -21,7 +21,7 @@ from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Jpeg, Message, Reply, VisionResult
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import ContextOverflowError, DataError, ModelError, UsageError
-from longvideoagent.evaluation.config import load_samples, make_eval_config
+from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
 from longvideoagent.evaluation.evaluate import forecast_run, score_run
 from longvideoagent.evaluation.overrides import EvalOverrides, GoldBoxVision
 from longvideoagent.evaluation.runner import RunLimits
@@ -31,6 +31,8 @@ from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some_questions, write_frames, write_release
 from tests.plugins.cli import lva
 from tests.plugins.runs import Json, eval_config, lines, models_at, reply_as_any_model, run
+
+TEAMS = Path(__file__).resolve().parents[2] / "configs" / "teams"
 
 
 @pytest.mark.parametrize(
@@ -297,3 +299,29 @@ def test_forecast_of_a_run(release: Path) -> None:
     all_ = forecast_run(eval_config(release, load_team_config("qwen3-4b"))).by_agent
     assert all_[-1].max_usage.calls == 12 * one[-1].max_usage.calls
     assert all_[-1].max_usage.prompt_tokens > 11 * one[-1].max_usage.prompt_tokens / 2
+
+
+def test_forecast_of_the_frame_baseline(release: Path) -> None:
+    write_frames(release / "frames")
+    team_config = load_team_config(str(TEAMS / "gpt-4o-mini.toml"))
+    plain, framed = (
+        forecast_run(eval_config(release, team_config, baseline=baseline)).by_agent[-1]
+        for baseline in ("subtitles", "subtitles+frames")
+    )
+    tokens = framed.max_usage.prompt_tokens - plain.max_usage.prompt_tokens
+    assert framed.max_usage.images == 12 * 16
+    assert tokens == 12 * 16 * 14_167
+    assert framed.usd is not None
+    assert plain.usd is not None
+    assert framed.usd - plain.usd == pytest.approx(tokens * 0.15 / 1e6)
+
+
+def test_tokens_per_image_is_not_a_setting(release: Path) -> None:
+    """It changes forecasts only, so a run resumes with a newer table of prices."""
+    price = {"prompt_usd_per_mtok": 1.0, "completion_usd_per_mtok": 1.0}
+    settings = []
+    for more in ({}, {"tokens_per_image": 9}):
+        team = {"master": {"model": "openai:m"}, "prices": {"m": {**price, **more}}}
+        config = eval_config(release, TeamConfig.model_validate(team))
+        settings.append(resolve(config, *load_samples(config))["team"]["prices"])
+    assert settings[0] == settings[1] == {"m": {**price, "date": None, "source": None}}

@@ -1,7 +1,7 @@
 """Upper bounds of what a question may cost, computed before any model is called.
 
-They rest on two assumptions, given with their values below: bytes per token and tokens per image. Retries come
-on top; cached replies cost less.
+They rest on two assumptions, given with their values below: bytes per token, and tokens per image of a model whose
+price does not state them. Retries come on top; cached replies cost less.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from longvideoagent.media.video import Video
 BYTES_PER_TOKEN = 3
 """A token of English is about 4 bytes of UTF-8, of most other languages about 3."""
 TOKENS_PER_IMAGE = 1_100
-"""Current models use 400 to 1,100 tokens for a 768-pixel frame."""
+"""Most current models use 250 to 1,100 tokens for a 768-pixel frame; ``TokenPrice`` can state other numbers."""
 TOKENS_PER_OFFLINE_LOOK = 2_000
 TOKENS_PER_REQUEST = 500
 """The master's request to the grounding agent, with the text around it."""
@@ -142,7 +142,8 @@ def _grounding_usage(
     prompts = (layout.grounding_prompt, layout.regrounding_prompt)
     prompt = max(_grounding_prompt_tokens(each, timeline) for each in prompts) + request + visited
     reply = team_config.call_settings("grounding").max_tokens
-    return _times(Usage(1, prompt + sheets * TOKENS_PER_IMAGE + reply, reply, sheets), CALLS_PER_GROUNDING)
+    images = sheets * tokens_per_image(team_config.grounding, team_config)
+    return _times(Usage(1, prompt + images + reply, reply, sheets), CALLS_PER_GROUNDING)
 
 
 def _grounding_prompt_tokens(prompt: str, timeline: Timeline) -> int:
@@ -161,7 +162,7 @@ def _look_usage(team_config: TeamConfig, settings: RolloutSettings) -> Usage:
         first, last, step = agent.frame_numbers
         images = len(range(first, last + 1, step)) * settings.window
     longer = _tokens(team_config.read_layout().vision_prompt) - _tokens(default_layout().vision_prompt)
-    prompt = images * TOKENS_PER_IMAGE + TOKENS_PER_LOOK_PROMPT + max(0, longer)
+    prompt = images * tokens_per_image(agent, team_config) + TOKENS_PER_LOOK_PROMPT + max(0, longer)
     return _times(Usage(1, prompt, _look_tokens(team_config), images), settings.parallel_looks)
 
 
@@ -177,6 +178,12 @@ def _longest_window(timeline: Timeline, settings: RolloutSettings) -> ClipObserv
         return ClipObservation(whole, (whole,))
     windows = [ClipObservation(clip, timeline.window(clip, settings.window)) for clip in timeline.clips]
     return max(windows, key=lambda located: len(render_located(located)))
+
+
+def tokens_per_image(agent: AgentConfig, team_config: TeamConfig) -> int:
+    """The tokens that an agent's model counts for an image: as its price states, or ``TOKENS_PER_IMAGE``."""
+    price = team_config.prices.get(agent.spec.name)
+    return (price and price.tokens_per_image) or TOKENS_PER_IMAGE
 
 
 def usd_of(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:

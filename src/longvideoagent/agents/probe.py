@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
-from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, usd_of
+from longvideoagent.agents.cost import BYTES_PER_TOKEN, tokens_per_image, usd_of
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.types import Usage
 from longvideoagent.errors import ModelError, ThrottledError, UsageError
@@ -79,7 +79,7 @@ def _max_usage(team_config: TeamConfig, name: AgentName) -> Usage:
     if name != "vision":
         return Usage(1, len(TEXT_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS, reply)
     text = len(IMAGE_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS
-    return Usage(2, 2 * text + TOKENS_PER_IMAGE, reply + 1, images=1)
+    return Usage(2, 2 * text + tokens_per_image(team_config.vision, team_config), reply + 1, images=1)
 
 
 async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:

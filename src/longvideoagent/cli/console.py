@@ -263,7 +263,8 @@ def print_forecast_table(table: Table) -> None:
     """Print a table of upper bounds, and what they rest on."""
     console = stdout_console()
     console.print(table)
-    assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {TOKENS_PER_IMAGE:,} tokens per image."
+    images = f"{TOKENS_PER_IMAGE:,} tokens per image of a model whose price has no tokens_per_image"
+    assumed = f"Assumes {BYTES_PER_TOKEN} bytes per token and {images}."
     excluded = "Retries are not included, and a model on this machine without a price is free."
     console.print(Text(f"{assumed} {excluded} Nothing was asked.", style="dim"))
 

@@ -195,7 +195,10 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "gold_boxes": config.gold_boxes,
         "protocol": None if config.protocol == OURS else config.protocol.model_dump(mode="json"),
         "settings": asdict(config.settings),
-        "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(mode="json"),
+        "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(
+            mode="json",
+            exclude={"prices": {"__all__": {"tokens_per_image"}}},  # for forecasts only
+        ),
         "servers": {
             name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote
         },

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.cost import TOKENS_PER_IMAGE, TOTAL, CostForecast, check_prices, forecast_cost, sum_forecasts
+from longvideoagent.agents.cost import (
+    TOTAL,
+    CostForecast,
+    check_prices,
+    forecast_cost,
+    sum_forecasts,
+    tokens_per_image,
+    usd_of,
+)
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
@@ -179,10 +187,9 @@ def forecast_run(config: EvalConfig, loaded: EvalData | None = None, path: Path 
         totals = [sum_forecasts(pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES
-        frame_usage = Usage(prompt_tokens=images * TOKENS_PER_IMAGE, images=images)
-        totals = [
-            sum_forecasts((row, CostForecast("", "", frame_usage, 0.0))) if row.agent in ("master", TOTAL) else row
-            for row in totals
-        ]
+        master = team_config.master
+        usage = Usage(prompt_tokens=images * tokens_per_image(master, team_config), images=images)
+        frames = CostForecast("", "", usage, usd_of(master, usage, team_config))
+        totals = [sum_forecasts((row, frames)) if row.agent in ("master", TOTAL) else row for row in totals]
     num_problems = len(data.problems)
     return RunForecast(len(samples), config.settings.max_rounds, tuple(totals), overrides.warnings, num_problems)

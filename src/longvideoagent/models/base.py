@@ -84,6 +84,8 @@ class TokenPrice:
     """The day for which the price is known."""
     source: str | None = None
     """Where it was read."""
+    tokens_per_image: Count | None = None
+    """Tokens that the model counts for a frame, for forecasts. None: assumed, as for most models."""
 
     def usd(self, usage: Usage) -> float:
         """The cost of a call or a sum of calls."""
