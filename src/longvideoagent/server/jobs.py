@@ -175,8 +175,8 @@ class JobQueue:
         """From the queue to the final record. The record written at the start counts if the server is killed."""
         first_save = asyncio.create_task(self._save(job, _to_record(job, JobState.STOPPED, _KILLED)))
         try:
-            await asyncio.shield(first_save)
-            async with self._slots:
+            async with self._slots:  # before anything else is awaited, so that jobs run in the order of submission
+                await asyncio.shield(first_save)
                 await self._run_steps(job, item)
             state, cause = JobState.FINISHED, ""
         except asyncio.CancelledError:
