@@ -18,7 +18,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
+from longvideoagent.agents.config import AgentConfig, TeamConfig
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.core.types import Usage
 
 ROOT = Path(__file__).resolve().parents[1]

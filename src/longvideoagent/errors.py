@@ -61,6 +61,10 @@ class ImagesRefusedError(ModelError):
     """The model does not read images."""
 
 
+class ToolsRefusedError(ModelError):
+    """The server does not take tools, at least not for this model."""
+
+
 class ContextOverflowError(ModelError):
     """The messages are longer than the model's context."""
 

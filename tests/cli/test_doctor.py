@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from longvideoagent.agents.config import load_team_config
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.cli.doctor import serving_command
 from longvideoagent.errors import UsageError
 from longvideoagent.models import vllm_serve
@@ -259,6 +259,26 @@ def test_doctor_team_refused_fields(tmp_path: Path) -> None:
     with serving(*refusals, say(COPIED)) as (url, _):
         master = check(tmp_path, url, '[master]\nmodel = "openai:m@URL"\ntop_k = -1')["master"]
     assert [remark.split(",")[0] for remark in master["remarks"]] == ["it refuses temperature", "it refuses top_k"]
+
+
+def test_doctor_team_server_with_limits(tmp_path: Path) -> None:
+    refusals = [
+        status(400, "max_tokens is too large: 256. This model supports at most 100 completion tokens"),
+        status(400, "this model only supports streaming"),
+    ]
+    with serving(*refusals, say(COPIED)) as (url, _):
+        master = check(tmp_path, url, '[master]\nmodel = "openai:m@URL"')["master"]
+    assert master["remarks"] == [
+        "it sends this model's replies as streams only; they are streamed",
+        "it allows replies of 100 tokens at most; longer ones are not asked for",
+    ]
+
+
+@pytest.mark.parametrize("spec", ["ollama:m", "llamacpp:", "vllm:"])
+def test_doctor_team_other_back_ends(spec: str, tmp_path: Path) -> None:
+    with serving(say(COPIED), models=[{"id": "m"}]) as (url, _):
+        master = check(tmp_path, url, f'[master]\nmodel = "{spec}{"@" if spec.endswith("m") else ""}URL"')["master"]
+    assert (master["server"]["text"], master["error"]) == (COPIED, "")
 
 
 def test_doctor_team_in_process_not_called(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.config import load_prices, load_team_config
+from longvideoagent.agents.team_file import load_prices, load_team_config
 from tests.fakes.public_checkout import write_checkout
 from tests.fakes.release import some_questions, write_frames, write_release
 from tests.plugins.cli import lva

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +60,30 @@ async def _stream(
     return response
 
 
+def call_tool(name: str, arguments: str, choice: dict[str, Any] | None = None, content: str | None = None) -> Fault:
+    """A call of a tool, whole or in pieces of three characters, in the form in which it is requested."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        end = {"finish_reason": "tool_calls", **(choice or {})}
+        call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+        if not json.loads(await request.read()).get("stream"):
+            reply = {"role": "assistant", "content": content, "tool_calls": [call]}
+            return web.json_response(completion("chat.completion", message=reply, **end))
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        start = {**call, "function": {"name": name, "arguments": ""}}
+        deltas: list[dict[str, Any]] = [{"content": content}, {"tool_calls": [start]}]
+        parts = re.findall(".{1,3}", arguments, re.DOTALL)
+        deltas += [{"tool_calls": [{"index": 0, "function": {"arguments": part}}]} for part in parts]
+        for delta in deltas:
+            await _send(response, {**completion("chunk", delta=delta, finish_reason=None), "usage": None})
+        await _send(response, completion("chunk", delta={}, **end))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    return answer
+
+
 async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
     await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
 
@@ -85,6 +109,19 @@ def body(data: bytes, content_type: str = "application/json") -> Fault:
         return web.Response(body=data, headers={"Content-Type": content_type})
 
     return answer
+
+
+def as_json(value: object, code: int = 200) -> Fault:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(value, status=code)
+
+    return answer
+
+
+def events(*chunks: Mapping[str, Any], content_type: str = "text/event-stream") -> Fault:
+    """A reply of server-sent events, whatever was asked for."""
+    data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    return body(data.encode(), content_type)
 
 
 async def drop_mid_body(request: web.Request) -> web.StreamResponse:

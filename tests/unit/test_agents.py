@@ -17,11 +17,12 @@ from PIL import Image
 from longvideoagent import RolloutSettings, TeamConfig, ask
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import AgentConfig, load_team_config
+from longvideoagent.agents.config import AgentConfig
 from longvideoagent.agents.grounding import NO_CLIP_NAMED, ModelGrounding, subtitle_block
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import Look
 from longvideoagent.core.context import Style

@@ -9,9 +9,10 @@ import pytest
 
 from longvideoagent import RolloutSettings, TeamConfig
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import AgentConfig, load_team_config
+from longvideoagent.agents.config import AgentConfig
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, CostForecast, check_prices, forecast_cost, old_prices
 from longvideoagent.agents.prompts import parse_layout
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.core.context import Style
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Question

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.agents.config import AgentConfig, TeamConfig, load_team_config
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.prompts import default_layout, parse_layout
+from longvideoagent.agents.team_file import load_team_config
+from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.core.actions import Look
 from longvideoagent.core.context import render_observation
 from longvideoagent.core.rollout import Rollout, VisionRequest
@@ -205,7 +207,7 @@ def ask_frame_baseline(release: Path, *replies: str | ModelError) -> tuple[Reply
     data, samples = load_samples(config)
     model = ScriptedModel(replies)
     episode = data.open_video("s01e01")
-    team = replace(offline_team(), master=ModelMaster(model))
+    team = replace(offline_team(), master=ToolMaster(ModelMaster(model)))
     team = EvalOverrides.from_config(config, data, samples).team_for(samples[0], episode, team)
     trace = Rollout(samples[0].question, episode.timeline, config.settings).trace
     return asyncio.run(team.master.reply(trace)), model.requests

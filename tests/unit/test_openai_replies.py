@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledErr
 from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel, RetryPolicy
-from tests.fakes.faulty_server import Fault, body, completion, say, serving, status
+from tests.fakes.faulty_server import Fault, as_json, body, completion, events, say, serving, status
 
 HELLO = [Message(role="user", content="hello")]
 
@@ -31,23 +30,10 @@ def ask(url: str, settings: CallSettings | None = None, on_text: TextCallback | 
     return asyncio.run(call())
 
 
-def as_json(value: object, code: int = 200) -> Fault:
-    async def answer(_: web.Request) -> web.Response:
-        return web.json_response(value, status=code)
-
-    return answer
-
-
 def message(content: object, finish: str = "stop", **fields: Any) -> Fault:
     """A whole reply, also to a request for a stream."""
     reply = {"role": "assistant", "content": content, **fields}
     return as_json(completion("chat.completion", message=reply, finish_reason=finish))
-
-
-def events(*chunks: Mapping[str, Any], content_type: str = "text/event-stream") -> Fault:
-    """A reply of server-sent events, whatever was asked for."""
-    data = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-    return body(data.encode(), content_type)
 
 
 def piece(content: object = None, finish: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from longvideoagent import TeamConfig, ask
-from longvideoagent.agents.config import load_team_config
 from longvideoagent.agents.presets import PRESETS
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.types import VisionResult
 from longvideoagent.models.chat_template import render_prompt
@@ -127,6 +127,6 @@ def test_doctor_calls_real_server(family: str, preset: str, serve_family: ServeF
     done = lva("doctor", "--team", preset, "--master", serve_family(family).spec, "--json", "--max-reply-tokens", "60")
     assert done.returncode == 0, done.stdout
     server = json.loads(done.stdout)["master"]["server"]
-    assert "top_k" in server["refused_fields"]
+    assert "it refuses top_k, which is left out" in server["adaptations"]
     assert server["reasoning"] == "<think> in the reply"
     assert server["usage"]["prompt_tokens"] > 100

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.prompts import parse_layout
+from longvideoagent.core.layout import TOOL_FIELDS
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.compare import compare
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.views.run_folder import VERSION, read_config, read_scored_traces, read_traces
+from tests.fakes.faulty_server import say, serving
 from tests.plugins.old_formats import downgrade_run
-from tests.plugins.runs import eval_config, ids, run
+from tests.plugins.runs import eval_config, ids, models_at, run
 
 
 def test_version_2_reads_like_the_current_version(release: Path, tmp_path: Path) -> None:
@@ -48,6 +52,33 @@ def test_version_2_first_clips_file(release: Path, tmp_path: Path) -> None:
     (path / "config.json").write_text(json.dumps(config))
     migrated = read_config(path)
     assert (migrated["first_clip"], migrated["first_clips_file"]) == ("file", "clips.json")
+
+
+def test_version_4_master_goes_on_with_tags(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(eval_config(release, limit=2), path)
+    config = json.loads((path / "config.json").read_text()) | {"version": 4}
+    for name in ("master", "grounding"):
+        config["team"][name] |= {"model": "openai:gpt-5-mini", "structured_output": False}
+        del config["team"][name]["dialect"]
+    (path / "config.json").write_text(json.dumps(config))
+    team_config = TeamConfig.model_validate(read_config(path)["team"])
+    assert (team_config.calls_tools, team_config.sends_schema) == (False, False)
+
+
+def test_version_4_with_its_own_layout_resumes(release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with serving(say("<answer>a0</answer>")) as (url, _):
+        team_config = models_at(url, "master").model_copy(update={"layout": parse_layout({"prompt_end": "!"})})
+        run(eval_config(release, team_config, limit=1), path)
+        config = json.loads((path / "config.json").read_text()) | {"version": 4}
+        for name in TOOL_FIELDS:
+            del config["team"]["layout"][name]
+        for agent in ("master", "grounding", "vision"):
+            del config["team"][agent]["dialect"]
+            config["team"][agent]["structured_output"] = False if agent == "grounding" else None
+        (path / "config.json").write_text(json.dumps(config))
+        assert run(eval_config(release, team_config, limit=2), path)["num_finished"] == 2
 
 
 @pytest.mark.parametrize("number", [1, VERSION + 1, "3", None])

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.agents.base import Team
-from longvideoagent.agents.config import TeamConfig, load_team_config, missing_keys
+from longvideoagent.agents.config import TeamConfig, dialect_problem, missing_keys
 from longvideoagent.agents.fallback_vision import FallbackVision
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.team_file import load_team_config
+from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.layout import PromptLayout
@@ -51,7 +53,7 @@ def load_team(
     if isinstance(team_config, str):
         team_config = load_team_config(team_config)
     layout = team_config.read_layout()  # a missing file is an error whatever the master is
-    if problem := missing_keys(team_config):
+    if problem := missing_keys(team_config) or dialect_problem(team_config):
         raise UsageError(problem)
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
@@ -119,8 +121,8 @@ def cache_path() -> Path:
 
 def _model_master(
     team_config: TeamConfig, model: Model, layout: PromptLayout, on_text: TextCallback | None
-) -> ModelMaster:
-    return ModelMaster(
+) -> ModelMaster | ToolMaster:
+    master = ModelMaster(
         model,
         team_config.style,
         layout,
@@ -128,12 +130,13 @@ def _model_master(
         team_config.call_settings("master"),
         on_text,
     )
+    is_required = team_config.master.dialect is not None
+    return ToolMaster(master, is_required) if team_config.calls_tools else master
 
 
 def _model_grounding(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelGrounding:
-    agent = team_config.grounding
     settings = team_config.call_settings("grounding")
-    return ModelGrounding(model, settings, layout, structured_output=agent.structured_output)
+    return ModelGrounding(model, settings, layout, structured_output=team_config.sends_schema)
 
 
 def _model_vision(team_config: TeamConfig, model: Model, layout: PromptLayout) -> ModelVision:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
-from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
-from longvideoagent.agents.prompts.config import LAYOUT_ERROR, PromptConfig
+from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
-from longvideoagent.errors import DataError, UsageError, read_problem
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
 from longvideoagent.models.spec import ModelSpec, missing_key_env
@@ -87,8 +82,10 @@ class AgentConfig(BaseModel):
     """Calls that may begin in one minute."""
     max_context_tokens: Annotated[int | None, Field(ge=1)] = None
     """The context length to serve the model with, or to run it with in this process."""
-    structured_output: bool = False
-    """Whether a JSON schema that allows only existing labels is sent along (grounding)."""
+    dialect: Literal["tags", "tools"] | None = None
+    """How the master acts: by tags in its reply, or by native tool calls. None: see ``TeamConfig.calls_tools``."""
+    structured_output: bool | None = None
+    """Whether a JSON schema that allows only existing labels is sent along (grounding). None: to a provider."""
     max_frames: Annotated[int, Field(ge=1)] = FRAMES
     """Frames shown in one look (vision)."""
     max_image_bytes: Annotated[int, Field(ge=1)] = MAX_IMAGE_BYTES
@@ -200,6 +197,22 @@ class TeamConfig(PromptConfig):
             default = replace(default, stop_at_action=agent.stop_at_action)
         return agent.settings(default)
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the master acts by tool calls. By default it does with the models of a provider that takes them, in
+        the default wording and style; another wording asks for tags."""
+        if self.master.dialect is not None:
+            return self.master.dialect == "tools"
+        has_wording = self.layout is not None or self.layout_file is not None or self.prompt_file is not None
+        is_chat = self.style is Style.TURNS and self.master.completion_template is None and not self.actions_anywhere
+        return self.master.spec.calls_tools and is_chat and not has_wording
+
+    @property
+    def sends_schema(self) -> bool:
+        """Whether grounding sends the schema of its reply along."""
+        agent = self.grounding
+        return agent.spec.is_provider if agent.structured_output is None else agent.structured_output
+
     def model_options(self, agent: AgentConfig) -> ModelOptions:
         """How an agent's model is loaded. A master in style raw gets its text without a chat template.
 
@@ -298,84 +311,12 @@ def missing_keys(team_config: TeamConfig) -> str:
     return f"{variables} {problem}, or choose other models"
 
 
-class _PriceTable(RootModel[dict[str, TokenPrice]]):
-    """Prices by the name of the model. The TOML form of a table."""
-
-
-def load_prices(path: Path) -> dict[str, TokenPrice]:
-    """The prices of a table, by the name of the model. Raises DataError, naming line or field, for a file that cannot
-    be used."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as prices ({read_problem(error)}); check the path") from error
-    return parse_toml(_PriceTable, text, str(path)).root
-
-
-def load_team_config(name: str, prices: Path | None = None) -> TeamConfig:
-    """``offline``, a preset or a TOML file, with the prices of the tables that it and ``prices`` name; the latter come
-    first. Raises UsageError for an unknown name and DataError, naming line or field, for a file that cannot be used."""
-    team_config = _read_team_config(name)
-    if team_config.prices_file is not None:
-        table = load_prices(Path(name).parent / team_config.prices_file)
-        team_config = team_config.model_copy(update={"prices": {**table, **team_config.prices}})
-    if prices is not None:
-        team_config = team_config.model_copy(update={"prices": {**team_config.prices, **load_prices(prices)}})
-    return team_config
-
-
-def _read_team_config(name: str) -> TeamConfig:
-    if name == OFFLINE:
-        return TeamConfig()
-    if name in (*PRESETS, *CHECKPOINTS):
-        return parse_toml(TeamConfig, _preset_text(name), name)
-    if not name.endswith(".toml"):
-        raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
-    try:
-        text = Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{name}: cannot be read as a team ({read_problem(error)}); check the path") from error
-    team_config = parse_toml(TeamConfig, text, name)
-    if team_config.preset is None:
-        return team_config
-    if team_config.preset not in (*PRESETS, *CHECKPOINTS):
-        raise DataError(f"{name}: preset: {team_config.preset!r} is not one of {', '.join(PRESETS)}; fix that field")
-    fields = tomllib.loads(_preset_text(team_config.preset))
-    for field, value in team_config.model_dump(exclude_unset=True).items():
-        fields[field] = {**fields.get(field, {}), **value} if isinstance(value, dict) else value
-    return TeamConfig.model_validate(fields)
-
-
-def _preset_text(name: str) -> str:
-    """The TOML text of a preset, or of the preset that a checkpoint's name stands for."""
-    if name in CHECKPOINTS:
-        name = f"{name}-as-trained"
-    return resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
-
-
-def parse_toml(kind: type[T], text: str, name: str) -> T:
-    """A typed value from the TOML text of the file ``name``. Raises DataError, naming line or field."""
-    try:
-        return kind.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{name}: not TOML ({error}); fix that line") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise DataError(f"{name}: {field}: unknown field; {_field_hint(kind, first['loc'])}") from error
-        fix = "" if first["type"] == LAYOUT_ERROR else "; fix that field"  # those of a layout have their own
-        raise DataError(f"{name}: {field}: {first['msg']}{fix}") from error
-
-
-def _field_hint(kind: type[BaseModel], path: Sequence[int | str]) -> str:
-    """How to fix an unknown field: the field with the nearest name, else all fields of its table."""
-    for part in path[:-1]:
-        field = kind.model_fields.get(str(part))
-        types = (field.annotation, *get_args(field.annotation)) if field is not None else ()
-        tables = [each for each in types if isinstance(each, type) and issubclass(each, BaseModel)]
-        if not tables:
-            return "fix that field"
-        kind = tables[0]
-    nearest = get_close_matches(str(path[-1]), kind.model_fields, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(kind.model_fields)}"
+def dialect_problem(team_config: TeamConfig) -> str:
+    """Why the master cannot act by the tool calls that are configured, and how to fix it; empty if it can."""
+    master = team_config.master
+    if master.dialect != "tools" or master.spec.is_offline:
+        return ""
+    fix = 'set dialect = "tags" in [master]'
+    if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
+        return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'
+    return "" if master.spec.is_remote else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'

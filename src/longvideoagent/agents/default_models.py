@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from longvideoagent.agents.config import TeamConfig, load_team_config, parse_toml
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.team_file import load_team_config, parse_toml
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text, config_dir
 from longvideoagent.models.spec import ModelSpec

@@ -65,7 +65,7 @@ async def probe_team(team_config: TeamConfig) -> tuple[AgentReport, ...]:
 
 def _callable_agents(team_config: TeamConfig) -> Mapping[AgentName, AgentConfig]:
     """The agents whose models run on a server with OpenAI's API."""
-    return {name: agent for name, agent in team_config.agents.items() if agent.spec.backend == "openai"}
+    return {name: agent for name, agent in team_config.agents.items() if agent.spec.has_openai_api}
 
 
 def _settings(team_config: TeamConfig, name: AgentName) -> CallSettings:
@@ -122,5 +122,4 @@ def _remarks(agent: AgentConfig, server: ServerReport) -> tuple[str, ...]:
             f"its server has a context of {given:,} tokens, the team file expects {wanted:,}; "
             "serve it with a longer one, or lower max_context_tokens"
         )
-    remarks += [f"it refuses {name}, which is left out" for name in server.refused_fields]
-    return tuple(remarks)
+    return (*remarks, *server.adaptations)

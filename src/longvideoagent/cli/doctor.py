@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import av
 from rich.text import Text
 
-from longvideoagent.agents.config import load_team_config
 from longvideoagent.agents.default_models import default_models, default_models_source
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.cli.console import stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS

@@ -84,8 +84,10 @@ class ActionSpec:
     """Whether empty tags are an invalid action."""
     allows_self_closing: bool = False
     """Whether ``<tag/>`` stands for empty tags."""
-    prompt_line: str = ""
-    """How the master's prompt offers it, a ``string.Template`` with ``tag`` and ``answer_form``."""
+    argument_form: str = ""
+    """What stands between the tags, as the master's prompt describes it; a ``string.Template`` with ``answer_form``."""
+    effect: str = ""
+    """What the action does, as the master's prompt describes it."""
 
 
 ACTIONS: tuple[ActionSpec, ...] = (
@@ -101,7 +103,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         agent="vision",
         cost_key="look_cost",
         requires_text=True,
-        prompt_line="<$tag>what to look for</$tag> asks the vision agent about the current clip",
+        argument_form="what to look for",
+        effect="asks the vision agent about the current clip",
     ),
     ActionSpec(
         name="relocate",
@@ -115,7 +118,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         agent="grounding",
         cost_key="relocation_cost",
         allows_self_closing=True,
-        prompt_line="<$tag>what to search for</$tag> asks for another clip; it will not repeat one you have had",
+        argument_form="what to search for",
+        effect="asks for another clip; it will not repeat one you have had",
     ),
     ActionSpec(
         name="answer",
@@ -127,7 +131,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         count_name="answers",
         tags=("answer",),
         is_final=True,
-        prompt_line="<$tag>$answer_form</$tag> ends the task",
+        argument_form="$answer_form",
+        effect="ends the task",
     ),
     ActionSpec(
         name="invalid",
@@ -185,14 +190,42 @@ def render_action(action: Action) -> str:
     return f"<{spec.tags[0]}>{action_argument(action)}</{spec.tags[0]}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An action as a function that a model can call, in place of tags. It has two arguments, both texts."""
+
+    name: str
+    """The tag of the action, in the paper's spelling."""
+    description: str
+    """What it does."""
+    argument: str
+    """The name of the argument that stands between the tags."""
+    argument_description: str
+
+
 def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: str) -> tuple[str, ...]:
     """The lines with which a prompt offers the actions that these agents can perform.
 
     ``look_tag`` is the spelling of the tag of ``look``; ``answer_form`` says what an answer looks like.
     """
     lines = []
-    for spec in ACTIONS:
-        if spec.tags and (spec.agent is None or spec.agent in agents):
-            tag = look_tag if look_tag in spec.tags else spec.tags[0]
-            lines.append(Template(spec.prompt_line).substitute(tag=tag, answer_form=answer_form))
+    for spec in _offered(agents):
+        tag = look_tag if look_tag in spec.tags else spec.tags[0]
+        lines.append(f"<{tag}>{_argument_form(spec, answer_form)}</{tag}> {spec.effect}")
     return tuple(lines)
+
+
+def offered_tools(agents: frozenset[AgentName], answer_form: str) -> tuple[Tool, ...]:
+    """The tools that a master can call in place of writing ``offered_actions``."""
+    return tuple(
+        Tool(spec.tags[0], spec.effect.capitalize(), spec.argument, _argument_form(spec, answer_form))
+        for spec in _offered(agents)
+    )
+
+
+def _offered(agents: frozenset[AgentName]) -> list[ActionSpec]:
+    return [spec for spec in ACTIONS if spec.tags and (spec.agent is None or spec.agent in agents)]
+
+
+def _argument_form(spec: ActionSpec, answer_form: str) -> str:
+    return Template(spec.argument_form).substitute(answer_form=answer_form)

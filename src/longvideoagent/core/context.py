@@ -94,20 +94,24 @@ def _last_round_text(trace: Trace, num_rounds: int, layout: PromptLayout) -> str
 def render_first_message(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     """Render the first user message: the prompt with question, options and first clip."""
     question, settings = trace.question, trace.settings
-    answer_form = "aX" if question.options else "your answer in a few words"
-    actions = offered_actions(settings.agents.names, look_tag, answer_form)
+    actions = offered_actions(settings.agents.names, look_tag, answer_form(question))
     template = master_prompt(layout, settings.agents)
     text = fill(
         template,
         max_rounds=settings.max_rounds,
         actions=";\n".join(f"- {action}" for action in actions) + ".",
         look_tag=look_tag,
-        answer_form=answer_form,
+        answer_form=answer_form(question),
         first_clip=_first_grounding_text(trace, layout),
         history=_history_text(trace),
         **question_fields(question, layout, template),
     )
     return f"{text}{layout.prompt_end}{_last_round_text(trace, 0, layout)}"
+
+
+def answer_form(question: Question) -> str:
+    """What an answer to the question looks like, as the master's prompt describes it."""
+    return "aX" if question.options else "your answer in a few words"
 
 
 def master_prompt(layout: PromptLayout, agents: Agents) -> str:

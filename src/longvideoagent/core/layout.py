@@ -8,7 +8,7 @@ layout; ``agents.prompts.public_code`` reads the one of the public code out of a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from string import Template
 
@@ -33,6 +33,10 @@ class PromptLayout:
     """The prompt of a master that cannot look; empty: ``prompt``."""
     prompt_without_agents: str
     """The prompt of a master that cannot call any agent; empty: ``prompt``."""
+    tool_prompt: str
+    """The prompt of a master that calls tools in place of writing tags."""
+    tool_prompt_without_vision: str
+    """The same, of a master that cannot look; empty: ``tool_prompt``."""
     option: str
     """One option: ``$index``, ``$option``."""
     option_join: str
@@ -64,6 +68,8 @@ class PromptLayout:
     """Any other notice to the master: ``$text``."""
     last_round: str
     """The notice after everything else, before the master's last reply; may be empty."""
+    tool_last_round: str
+    """The same to a master that calls tools."""
     prompt_end: str
     """The text after the prompt, before everything that follows."""
     before_observation: str
@@ -91,10 +97,14 @@ LAYOUT_FIELDS = tuple(field.name for field in fields(PromptLayout))
 """The names of the fields of a layout."""
 ORIGIN_FIELDS = ("protocol", "dataset")
 """The fields that name where the texts are from. The others are texts, or say how to write them."""
+TOOL_FIELDS = ("tool_prompt", "tool_prompt_without_vision", "tool_last_round")
+"""The texts for a master that calls tools."""
 TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "prompt": _MASTER,
     "prompt_without_vision": _MASTER,
     "prompt_without_agents": _MASTER,
+    "tool_prompt": _MASTER,
+    "tool_prompt_without_vision": _MASTER,
     "option": frozenset({"index", "option"}),
     "first_clip": _OBSERVED_CLIP,
     "no_first_clip": frozenset(),
@@ -115,7 +125,7 @@ TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
 """The fields of each template."""
 _REQUIRED_FIELDS: Mapping[str, str] = {"option": "option", "vision_result": "seen", "notice": "text"}
 """The field that a template must have, since no other template shows its value."""
-_REQUIRED_PROMPTS = ("prompt", "grounding_prompt", "vision_prompt")
+_REQUIRED_PROMPTS = ("prompt", "tool_prompt", "grounding_prompt", "vision_prompt")
 _PLAIN_TEXTS = tuple(name for name in LAYOUT_FIELDS if name not in (*TEMPLATE_FIELDS, "boxes_as_json"))
 _ALL_FIELDS = frozenset().union(*TEMPLATE_FIELDS.values())
 
@@ -129,6 +139,16 @@ def template_fields(template: str) -> frozenset[str]:
 def fill(template: str, **values: object) -> str:
     """Insert values into a template of a layout. A ``$`` that begins no field stays as it is."""
     return Template(template).safe_substitute(values)
+
+
+def tool_layout(layout: PromptLayout) -> PromptLayout:
+    """The same layout for a master that calls tools: with the texts for such a master in place of those about tags."""
+    return replace(
+        layout,
+        prompt=layout.tool_prompt,
+        prompt_without_vision=layout.tool_prompt_without_vision,
+        last_round=layout.tool_last_round,
+    )
 
 
 def layout_problem(layout: PromptLayout) -> str:

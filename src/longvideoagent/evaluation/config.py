@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout, with_prompt
 from longvideoagent.core.context import master_prompt
-from longvideoagent.core.layout import ORIGIN_FIELDS, PromptLayout, template_fields
+from longvideoagent.core.layout import ORIGIN_FIELDS, TOOL_FIELDS, PromptLayout, template_fields, tool_layout
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.first_clips import check_all_located, open_first_clips
@@ -176,9 +176,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
     """The configuration as plain values, with digests of its external inputs: prompt, subtitles, questions, gold
     answers, and first clips located in advance. Holds no key, only the name of the variable that holds one."""
     team_config = config.team_config
-    prompt = (
-        "" if team_config.master.spec.is_offline else _layout_text(team_config.read_layout(), config.settings.agents)
-    )
+    prompt = "" if team_config.master.spec.is_offline else _layout_text(team_config, config.settings.agents)
     return {
         "version": VERSION,
         "data": str(config.data.resolve()),
@@ -212,14 +210,20 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
     }
 
 
-def _layout_text(layout: PromptLayout, agents: Agents) -> str:
-    """The prompt, and the other texts of a layout that is not the default one. Its origin is not a text."""
-    prompt = master_prompt(layout, agents)
-    others, ours = (
-        {name: value for name, value in asdict(with_prompt(each, "")).items() if name not in ORIGIN_FIELDS}
-        for each in (layout, default_layout())
-    )
-    return prompt if others == ours else json.dumps([prompt, others])
+def _layout_text(team_config: TeamConfig, agents: Agents) -> str:
+    """The master's prompt, and the other texts of a layout that is not the default one."""
+    layout, default = team_config.read_layout(), default_layout()
+    if team_config.calls_tools:
+        layout, default = tool_layout(layout), tool_layout(default)
+    prompt, others = master_prompt(layout, agents), _other_texts(layout)
+    return prompt if others == _other_texts(default) else json.dumps([prompt, others])
+
+
+def _other_texts(layout: PromptLayout) -> dict[str, Any]:
+    """The texts of a layout but the master's prompts. Those for tools count as what they replace, if they are used; the
+    origin is not a text."""
+    left_out = (*TOOL_FIELDS, *ORIGIN_FIELDS)
+    return {name: text for name, text in asdict(with_prompt(layout, "")).items() if name not in left_out}
 
 
 def _server_url(spec: ModelSpec) -> str:

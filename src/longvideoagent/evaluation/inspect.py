@@ -19,7 +19,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Targe
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.config import load_team_config
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Question

@@ -14,6 +14,7 @@ from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.config import REASONING_REPLY_TOKENS
 from longvideoagent.agents.fixed_first_clip import FixedFirstClip
 from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.core.context import master_prompt, question_fields
 from longvideoagent.core.layout import PromptLayout, fill
 from longvideoagent.core.rollout import VisionRequest
@@ -155,8 +156,9 @@ class EvalOverrides:
         if self.config.gold_boxes:
             merged = self.config.protocol.merged_boxes
             team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision, self.layout, merged))
-        if self.config.baseline == "subtitles+frames" and isinstance(team.master, ModelMaster):
-            team = replace(team, master=replace(team.master, model=FramesInPromptModel(team.master.model, video)))
+        master = team.master.tag_master if isinstance(team.master, ToolMaster) else team.master
+        if self.config.baseline == "subtitles+frames" and isinstance(master, ModelMaster):
+            team = replace(team, master=replace(master, model=FramesInPromptModel(master.model, video)))
         return team
 
     def _first_clip(self, sample: Sample, timeline: Timeline) -> _FirstClip | None:

@@ -58,21 +58,25 @@ class Backend:
     """What the keys of its cached replies begin with; None: its prefix and a colon."""
     needs_price: bool = False
     """Whether its tokens may cost money, so that a limit in dollars needs a price."""
+    calls_tools: bool = False
+    """Whether the models at ``default_url`` take native tool calls, so that a master acts by them."""
     may_reason: bool = False
     """Whether its models may think before they reply, without being asked to: a reply then gets as many tokens as one
     of a reasoning model, since thoughts count."""
 
 
 OFFLINE = "offline"
-_OPENAI_LOADER = "longvideoagent.models.openai:load_model"
+OPENAI_LOADER = "longvideoagent.models.openai:load_model"
 
 
-def _provider(prefix: str, default_url: str, example: str, cache_prefix: str | None = None) -> Backend:
+def _provider(
+    prefix: str, default_url: str, example: str, *, cache_prefix: str | None = None, calls_tools: bool = True
+) -> Backend:
     """A row for a provider with OpenAI's chat completions at ``default_url``."""
     return Backend(
         prefix,
         f"{prefix}:NAME[@URL]",
-        _OPENAI_LOADER,
+        OPENAI_LOADER,
         takes_url=True,
         url_env="OPENAI_BASE_URL" if prefix == "openai" else "",
         default_url=default_url,
@@ -83,6 +87,7 @@ def _provider(prefix: str, default_url: str, example: str, cache_prefix: str | N
         is_cacheable=True,
         cache_prefix=cache_prefix,
         needs_price=True,
+        calls_tools=calls_tools,
         may_reason=True,
     )
 
@@ -93,7 +98,7 @@ def _local_server(prefix: str, port: int, start: str, *, example: str = "", is_n
     return Backend(
         prefix,
         f"{prefix}:{name}[@URL]",
-        _OPENAI_LOADER,
+        OPENAI_LOADER,
         is_name_optional=is_name_optional,
         takes_url=True,
         default_url=f"http://127.0.0.1:{port}/v1",
@@ -110,7 +115,13 @@ BACKENDS = (
     Backend(OFFLINE, OFFLINE, has_name=False),  # the embedded agents, which use no chat model
     # Its replies were cached before there were other back ends, under keys without a prefix.
     _provider("openai", "https://api.openai.com/v1", "gpt-5-mini", cache_prefix=""),
-    _provider("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash"),
+    # Gemini 3 wants the signature of its thought back with each call, which a trace does not hold.
+    _provider(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "gemini-2.5-flash",
+        calls_tools=False,
+    ),
     _provider("anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
     _provider("openrouter", "https://openrouter.ai/api/v1", "openai/gpt-5-mini"),
     _provider("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "qwen3-vl-plus"),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 import pydantic.dataclasses
 from pydantic import Field
 
+from longvideoagent.core.actions import Tool
 from longvideoagent.core.protocol import has_action, is_inside_reasoning
 from longvideoagent.core.types import Message, Reply, Usage
 
@@ -44,6 +45,9 @@ class CallSettings:
     """Penalty of tokens that have occurred; 1 is none. None: the model's or server's own default."""
     actions_anywhere: bool = False
     """Whether an action inside reasoning counts, too (``core.types.Reply``)."""
+    tools: tuple[Tool, ...] = ()
+    """Tools that the model is to act by. Its calls, and the actions of earlier replies, are tags in ``messages`` and
+    in the reply; only the server sees calls. A server that refuses tools gives ToolsRefusedError."""
 
     @property
     def sampling(self) -> dict[str, float | int]:

@@ -78,6 +78,8 @@ def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings
     settings_fields = asdict(settings)
     del settings_fields["actions_anywhere"]  # how a reply is read; no server gets it
     settings_fields["schema"] = settings_fields.pop("json_schema")  # its earlier name: stored keys hold it
+    if not settings.tools:
+        del settings_fields["tools"]
     for name in SAMPLING_FIELDS:  # keys that were stored before these fields existed stay valid
         if settings_fields[name] is None:
             del settings_fields[name]

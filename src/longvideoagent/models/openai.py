@@ -26,6 +26,7 @@ from longvideoagent.errors import (
     ImagesRefusedError,
     ModelError,
     ThrottledError,
+    ToolsRefusedError,
     TransientError,
     UnreachableError,
     UsageError,
@@ -49,8 +50,9 @@ from longvideoagent.models.openai_format import (
     num_text_bytes,
     without_images,
 )
-from longvideoagent.models.openai_reply import Completion, read_completion, read_stream
+from longvideoagent.models.openai_reply import Completion, GrowthCallback, read_completion, read_stream
 from longvideoagent.models.openai_request import RequestAdapter
+from longvideoagent.models.openai_tools import reply_with_tags
 from longvideoagent.models.spec import ModelSpec, missing_key
 
 MAX_TEMPLATE_TOKENS = 200
@@ -146,13 +148,13 @@ class OpenAIModel:
         settings = replace(settings, stop_at_action=settings.stop_at_action and not self.reasoning)
         body = self.request_body(messages, settings)
         prefix = reasoning_prefix(body.get("prompt", ""))
-        completion = await self.send(body, on_text)
+        completion = await self.send(body, _growth_callback(on_text, settings))
         if completion.is_empty and completion.is_cut:  # a retry would be cut again
             raise ModelError(f"{self.server_url}: {cut_warning(self.name, settings, 'hidden reasoning')}")
         if completion.is_empty:
             raise TransientError(f"{self.server_url}: an empty reply")
         check_usage = Usage() if self.images_verified else await self.verify_image_input(body, completion)
-        text = completion.text
+        text = _reply_text(completion, settings)
         is_truncated = completion.is_cut or completion.is_filtered
         if settings.stop_at_action and completion.is_stopped:
             text = restore_stop_tag(text)
@@ -163,10 +165,10 @@ class OpenAIModel:
         usage = replace(usage, usd=self.price.usd(usage) if self.price else 0)
         text = prefix + text
         warnings = cut_warnings(self.name, text, settings) if completion.is_cut else ()
-        warnings += self._warnings(body, completion)
+        warnings += self._warnings(body, completion, settings)
         return Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
 
-    def _warnings(self, body: Mapping[str, Any], completion: Completion) -> tuple[str, ...]:
+    def _warnings(self, body: Mapping[str, Any], completion: Completion, settings: CallSettings) -> tuple[str, ...]:
         """What the server and the model have done to a prompt or a reply that still can be used."""
         warnings = []
         if is_prompt_cut(body, completion):
@@ -176,8 +178,11 @@ class OpenAIModel:
             )
         if completion.is_filtered:
             warnings.append(f"{self.server_url}: its content filter has cut a reply of {self.name!r}")
-        if completion.tool_name:
-            warnings.append(f"{self.name!r} calls the tool {completion.tool_name!r}, which was not offered; ignored")
+        if completion.calls and not settings.tools:
+            name = completion.calls[0].name
+            warnings.append(f"{self.name!r} calls the tool {name!r}, which was not offered; ignored")
+        elif len(completion.calls) > 1:
+            warnings.append(f"{self.name!r} calls {len(completion.calls)} tools at once; only the first counts")
         return tuple(warnings)
 
     def request_body(self, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
@@ -203,10 +208,14 @@ class OpenAIModel:
         data = answer.get("data") if isinstance(answer, dict) else None
         return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
+    def is_refused(self, field: str) -> bool:
+        """Whether the server has refused a field of a request."""
+        return field in self._adapter.refused_fields
+
     @property
-    def refused_fields(self) -> list[str]:
-        """Request fields that the server has refused so far, and that are left out."""
-        return sorted(self._adapter.refused_fields)
+    def adaptations(self) -> tuple[str, ...]:
+        """What the server has refused so far, and what is done about it; one line each."""
+        return self._adapter.summary
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -241,24 +250,26 @@ class OpenAIModel:
         self.images_verified = True
         return usage
 
-    async def send(self, body: Mapping[str, Any], on_text: TextCallback | None = None) -> Completion:
+    async def send(self, body: Mapping[str, Any], on_growth: GrowthCallback | None = None) -> Completion:
         """The server's reply to one request, which may be repeated in the form that the server accepts. Raises
         TransientError if a retry may help, else ModelError."""
         while True:
-            adapted = self._adapter.adapt(body, streams=on_text is not None)
-            completion = await self._exchange(adapted, on_text)
+            adapted = self._adapter.adapt(body, streams=on_growth is not None)
+            completion = await self._exchange(adapted, on_growth)
+            if completion.error is not None and "tools" in body and completion.error.is_about_tools:
+                raise ToolsRefusedError(f'{self.server_url}: {completion.error}; set dialect = "tags" of the master')
             adaptation = None if completion.error is None else self._adapter.learn(completion.error, adapted)
             if adaptation is None:
-                self._check(completion)
+                self._check(completion, has_tools="tools" in body)
                 return completion
             logger.log(adaptation.level, "%s: %r %s", self.server_url, self.name, adaptation.message)
 
-    async def _exchange(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
+    async def _exchange(self, body: Mapping[str, Any], on_growth: GrowthCallback | None) -> Completion:
         """One request and its reply, which may be an error of the server. Raises TransientError if there is no whole
         reply."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._request(body, on_text)
+                return await self._request(body, on_growth)
         except (openai.APIConnectionError, TimeoutError) as error:
             raise self._connection_error(error) from error
         except openai.APIStatusError as error:
@@ -274,7 +285,7 @@ class OpenAIModel:
                 return read_completion(error.doc)
             raise TransientError(f"{self.server_url}: a reply that cannot be read ({_cause(error)})") from error
 
-    async def _request(self, body: Mapping[str, Any], on_text: TextCallback | None) -> Completion:
+    async def _request(self, body: Mapping[str, Any], on_growth: GrowthCallback | None) -> Completion:
         # Posted as bytes: the client's typed methods walk through every message once more and build
         # models of every reply, which takes as long as all the rest; and it takes twice as long to write
         # a megabyte of images as JSON.
@@ -283,13 +294,13 @@ class OpenAIModel:
         if "stream" in body:
             chunks = openai.AsyncStream[object]
             response = self._connect().post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
-            return await _read_response(await response, on_text or (lambda _: None))
+            return await _read_response(await response, on_growth or (lambda _: None))
         completion = read_completion(await self._connect().post(path, cast_to=object, content=content))
-        if on_text is not None and not completion.is_empty:  # the server refuses to stream
-            on_text(completion.reasoning + completion.text)
+        if on_growth is not None and not completion.is_empty:  # the server refuses to stream
+            on_growth(completion)
         return completion
 
-    def _check(self, completion: Completion) -> None:
+    def _check(self, completion: Completion, *, has_tools: bool) -> None:
         """Raise ModelError for a reply that cannot be used, TransientError if a retry may help."""
         if completion.error is not None:
             raise self._model_error(completion.error)
@@ -299,7 +310,8 @@ class OpenAIModel:
             )
         if not completion.is_complete:
             raise TransientError(f"{self.server_url}: the reply breaks off")
-        if completion.why_no_text and not completion.text.strip():
+        is_call = has_tools and bool(completion.calls)
+        if completion.why_no_text and not completion.text.strip() and not is_call:
             raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
     def _model_error(self, error: ServerError) -> ModelError:
@@ -321,18 +333,32 @@ class OpenAIModel:
         return ModelError(message)
 
 
-async def _read_response(stream: openai.AsyncStream[object], on_text: TextCallback) -> Completion:
+def _growth_callback(on_text: TextCallback | None, settings: CallSettings) -> GrowthCallback | None:
+    """What makes the text of a reply out of a growing completion."""
+    if on_text is None:
+        return None
+    return lambda grown: on_text(grown.reasoning + _reply_text(grown, settings, is_partial=True))
+
+
+def _reply_text(completion: Completion, settings: CallSettings, *, is_partial: bool = False) -> str:
+    """The reply in tags: the text, or the first call in its place."""
+    if not completion.calls or not settings.tools:
+        return completion.text
+    return reply_with_tags(completion.text, completion.calls[0], settings.tools, is_partial=is_partial)
+
+
+async def _read_response(stream: openai.AsyncStream[object], on_growth: GrowthCallback) -> Completion:
     """The reply to a request for a stream; some servers send it, or a page, in one piece."""
     content_type = stream.response.headers.get("content-type", "")
     if not content_type.startswith(("application/json", "text/html", "text/plain")):
-        return await read_stream(stream, on_text)
+        return await read_stream(stream, on_growth)
     try:
         text = (await stream.response.aread()).decode()
     except httpx2.RequestError as error:
         raise openai.APIConnectionError(request=stream.response.request) from error
     completion = read_completion(json.loads(text) if "json" in content_type else text)
     if not completion.is_empty:
-        on_text(completion.reasoning + completion.text)
+        on_growth(completion)
     return completion
 
 

@@ -67,6 +67,12 @@ _IMAGES = re.compile(
     r"image input|image_url|support(?:ed)? (?:for )?(?:image|vision)|images? (?:is|are) not|not a multimodal"
     r"|(?:take|accept|read|process) images"
 )
+_TOOLS = re.compile(
+    r"(?:not |un)support.{0,60}\b(?:tools?|tool[ _-]?(?:use|calls?|calling|choice)|functions?|function[ _-]?calling)\b"
+    r"|\b(?:tools?|functions?)\b.{0,60}(?:(?:not|n't|un) ?(?:be )?(?:support|available|allowed|permitted)|requires?)"
+    r"|support tool use|enable-auto-tool-choice|--jinja"  # OpenRouter, vLLM, llama.cpp
+    r"|(?:unknown|unrecognized|unexpected|extra|invalid).{0,60}\btools\b"
+)
 _ALIASES = {"response_format": ("json_schema", "json schema", "response_schema", "structured output", "grammar")}
 _REQUIRED_FIELDS = {
     "model",
@@ -75,6 +81,7 @@ _REQUIRED_FIELDS = {
     "continue_final_message",
     "add_generation_prompt",
     "max_completion_tokens",
+    "tools",
 }
 _NESTED_FIELDS = ("chat_template_kwargs", "extra_body")
 """Fields that hold options, which a server can refuse one by one."""
@@ -113,6 +120,12 @@ class ServerError:
     def is_about_images(self) -> bool:
         """Whether the model does not read images; Ollama says so with status 500."""
         return self.status not in RETRIED_STATUSES and _IMAGES.search(self.message.lower()) is not None
+
+    @property
+    def is_about_tools(self) -> bool:
+        """Whether the server does not take tools, for this model or at all; llama.cpp says so with status 500."""
+        is_refusal = self.status not in (*RETRIED_STATUSES, 401, 403) and self.param != "tool_choice"
+        return is_refusal and (self.param == "tools" or _TOOLS.search(self.message.lower()) is not None)
 
     @property
     def is_overflow(self) -> bool:

@@ -11,6 +11,7 @@ from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.chat_template import fill_template
 from longvideoagent.models.openai_reply import Completion
+from longvideoagent.models.openai_tools import chat_with_calls, tool_fields
 
 MAX_STOP_SEQUENCES = 4
 """OpenAI's API refuses a request with more."""
@@ -26,10 +27,12 @@ def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) ->
     extra = dict(settings.extra_body)
     if messages[-1]["role"] == "assistant":
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
+    chat = chat_with_calls(messages, settings.tools) if settings.tools else messages
     body: dict[str, Any] = {
         "model": name,
-        "messages": [_wire(message) for message in messages],
+        "messages": [_wire(message) for message in chat],
         **_common(settings),
+        **(tool_fields(settings.tools) if settings.tools else {}),
         **extra,
     }
     if settings.json_schema is not None:
@@ -52,10 +55,10 @@ def _common(settings: CallSettings) -> dict[str, Any]:
     return common
 
 
-def _wire(message: Message) -> dict[str, Any]:
+def _wire(message: Mapping[str, Any]) -> dict[str, Any]:
     content = message["content"]
-    if isinstance(content, str):
-        return {"role": message["role"], "content": content}
+    if not isinstance(content, tuple):
+        return dict(message)
     parts: list[dict[str, Any]] = []
     for part in content:
         if isinstance(part, Jpeg):
@@ -93,7 +96,7 @@ def is_prompt_cut(body: Mapping[str, Any], completion: Completion) -> bool:
 
 
 def _prompt_texts(body: Mapping[str, Any]) -> list[str]:
-    contents = [message["content"] for message in body.get("messages", [])]
+    contents = [message["content"] or "" for message in body.get("messages", [])]
     texts = [text if isinstance(text, str) else "".join(part.get("text", "") for part in text) for text in contents]
     return [*texts, body.get("prompt", "")]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
+
 from longvideoagent.core.text import replace_surrogates
-from longvideoagent.models.base import TextCallback
 from longvideoagent.models.openai_errors import MAX_DETAIL_CHARS, ServerError, is_page, page_text, read_error
+from longvideoagent.models.openai_tools import ToolCall
 
 MAX_REPLY_CHARS = 1_000_000
 """A server that sends more ignores max_tokens."""
@@ -46,8 +48,8 @@ class Completion:
     """Whether a content filter has ended the reply."""
     refusal: str = ""
     """What the model says in place of a reply that it refuses."""
-    tool_name: str = ""
-    """The tool that the model calls; empty if it calls none."""
+    calls: tuple[ToolCall, ...] = ()
+    """The tools that the model calls."""
     error: ServerError | None = None
     """An error that came under HTTP 200."""
 
@@ -58,27 +60,31 @@ class Completion:
             return f"the model refuses ({self.refusal}); ask in other words, or name another model"
         if self.is_filtered:
             return "the server's content filter withheld the reply; ask in other words, or name another model"
-        if self.tool_name:
+        if self.calls:
             return (
-                f"the model calls the tool {self.tool_name!r}, which was not offered, instead of writing a reply; "
+                f"the model calls the tool {self.calls[0].name!r}, which was not offered, instead of writing a reply; "
                 "start its server without a tool-call parser, or name another model"
             )
         return "" if self.has_choices else "a reply without choices; see the server's log, or name another model"
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither text nor reasoning."""
-        return not self.text.strip() and not self.reasoning.strip()
+        """Whether there is neither text nor reasoning, nor a call."""
+        return not self.text.strip() and not self.reasoning.strip() and not self.calls
 
     @property
     def num_chars(self) -> int:
-        """Characters of text and reasoning."""
-        return len(self.text) + len(self.reasoning)
+        """Characters of text, reasoning and calls."""
+        return len(self.text) + len(self.reasoning) + sum(len(call.arguments) for call in self.calls)
 
     @property
     def is_endless(self) -> bool:
         """Whether the server ignores max_tokens."""
         return self.num_chars > MAX_REPLY_CHARS
+
+
+GrowthCallback = Callable[[Completion], None]
+"""Called with a completion as far as it has come, each time it has grown."""
 
 
 def read_completion(answer: object) -> Completion:
@@ -93,17 +99,17 @@ def read_completion(answer: object) -> Completion:
     return replace(
         completion,
         has_choices=bool(choice),
-        tool_name=_tool_name(message),
+        calls=_calls(message),
         error=_error_in(answer, choice),
     )
 
 
-async def read_stream(chunks: AsyncIterable[object], on_text: TextCallback) -> Completion:
-    """A completion that comes in pieces; ``on_text`` gets the reply so far after each."""
+async def read_stream(chunks: AsyncIterable[object], on_growth: GrowthCallback) -> Completion:
+    """A completion that comes in pieces; ``on_growth`` gets the completion so far after each."""
     parts = _StreamParts()
     async for chunk in chunks:
         if parts.add(chunk):
-            on_text(parts.reasoning + parts.text)
+            on_growth(parts.grown())
         if parts.num_chars > MAX_REPLY_CHARS:
             break
     return parts.completion()
@@ -116,7 +122,8 @@ class _StreamParts:
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
-    tool_name: str = ""
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    """By their position."""
     has_choices: bool = False
     error: ServerError | None = None
     last_choice: Mapping[str, Any] = field(default_factory=dict)
@@ -124,22 +131,38 @@ class _StreamParts:
 
     @property
     def num_chars(self) -> int:
-        return len(self.text) + len(self.reasoning)
+        return self.grown().num_chars
 
     def add(self, chunk: object) -> bool:
-        """Whether the chunk adds to the text or the reasoning."""
+        """Whether the chunk adds to the text, the reasoning or a call."""
         choice = _first_choice(chunk)
         delta = _object(choice, "delta") or _object(choice, "message") or choice
         new = _message_texts(delta)
         self.text, self.reasoning = self.text + new.text, self.reasoning + new.reasoning
         self.refusal += new.refusal
         self.has_choices = self.has_choices or bool(choice)
-        self.tool_name = self.tool_name or _tool_name(delta)
+        has_call = self._add_calls(delta)
         self.error = self.error or _error_in(chunk, choice)
         if choice.get("finish_reason"):
             self.last_choice = choice
         self.usage = _object(chunk, "usage") or self.usage
-        return bool(new.text or new.reasoning)
+        return bool(new.text or new.reasoning or has_call)
+
+    def _add_calls(self, delta: Mapping[str, Any]) -> bool:
+        """Whether the chunk holds pieces of calls. A piece without a position, or with another call's, and with a name
+        of its own begins the next call: some servers send each call whole."""
+        pieces = _call_pieces(delta)
+        for index, piece in pieces:
+            at = index if index in self.calls or piece.name else max(self.calls, default=0)
+            begun = self.calls.get(at)
+            if begun is not None and piece.name and begun.arguments:
+                at, begun = max(self.calls) + 1, None
+            self.calls[at] = piece if begun is None else ToolCall(begun.name, begun.arguments + piece.arguments)
+        return bool(pieces)
+
+    def grown(self) -> Completion:
+        """What has come, without the end of the reply."""
+        return Completion(self.text, self.reasoning, calls=tuple(self.calls.values()))
 
     def completion(self) -> Completion:
         """The completion that the chunks make up."""
@@ -150,7 +173,7 @@ class _StreamParts:
             completion,
             is_complete=completion.is_complete and is_ended,
             has_choices=self.has_choices,
-            tool_name=self.tool_name,
+            calls=tuple(self.calls.values()),
             error=self.error,
         )
 
@@ -235,12 +258,24 @@ def _plain(value: object, depth: int = 4) -> str:
     return ""
 
 
-def _tool_name(message: Mapping[str, Any]) -> str:
-    """The name of the first tool that a message calls; empty if it calls none."""
-    calls = message.get("tool_calls")
-    first = calls[0] if isinstance(calls, list) and calls else None
-    function = _object(first, "function") or _object(message, "function_call")
-    return str(function.get("name") or "") or ("?" if first is not None else "")
+def _call_pieces(message: Mapping[str, Any]) -> list[tuple[int, ToolCall]]:
+    """The calls in a message, or pieces of them in a piece of one, with their positions."""
+    entries = message.get("tool_calls")
+    entries = entries if isinstance(entries, list) else [{"function": message.get("function_call")}]
+    pieces = []
+    for position, entry in enumerate(entries):
+        function = _object(entry, "function")
+        arguments = function.get("arguments")
+        text = arguments if isinstance(arguments, str) else "" if arguments is None else to_json(arguments).decode()
+        if function:
+            index = entry.get("index")
+            call = ToolCall(str(function.get("name") or ""), replace_surrogates(text))
+            pieces.append((index if isinstance(index, int) else position, call))
+    return pieces
+
+
+def _calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    return tuple(call for _, call in _call_pieces(message))
 
 
 def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:

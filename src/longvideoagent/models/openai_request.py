@@ -31,6 +31,16 @@ class RequestAdapter:
     max_tokens: int | None = None
     """The longest reply that may be asked for; None: any."""
 
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """What is refused, and what is done about it; one line each."""
+        lines = [f"it refuses {name}, which is left out" for name in sorted(self.refused_fields - {"max_tokens"})]
+        if self.is_stream_only:
+            lines.append("it sends this model's replies as streams only; they are streamed")
+        if self.max_tokens is not None:
+            lines.append(f"it allows replies of {self.max_tokens:,} tokens at most; longer ones are not asked for")
+        return tuple(lines)
+
     def adapt(self, body: Mapping[str, Any], *, streams: bool) -> dict[str, Any]:
         """The body of a request without what the server refuses. ``streams`` asks for the reply in pieces."""
         adapted = dict(body)

@@ -47,8 +47,8 @@ class ServerReport:
     accepts_images: bool | None = None
     truncation_warning: str = ""
     """The message for a reply that was cut inside its reasoning."""
-    refused_fields: tuple[str, ...] = ()
-    """Request fields that it refuses, and that are left out."""
+    adaptations: tuple[str, ...] = ()
+    """What it refuses, and what is done about it; one line each."""
 
 
 async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image: bool) -> ServerReport:
@@ -77,7 +77,7 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
         usage += await model.verify_image_input(body, completion)
     usage = replace(usage, seconds=time.perf_counter() - started)
     reasoning = _reasoning(completion, reasoning_prefix(body.get("prompt", "")))
-    is_stop_sent = "stop" in body and "stop" not in model.refused_fields
+    is_stop_sent = "stop" in body and not model.is_refused("stop")
     is_cut = completion.is_cut and bool(reasoning) and not _after_thought(completion.text, reasoning)
     return ServerReport(
         completion.text,
@@ -88,7 +88,7 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
         _honors_stop(completion) if is_stop_sent else None,
         (model.images_verified or None) if with_image else None,
         cut_warning(model.name, settings, "its reasoning") if is_cut else "",
-        tuple(model.refused_fields),
+        model.adaptations,
     )
 
 

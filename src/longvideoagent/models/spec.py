@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from longvideoagent.errors import UsageError, require_modules
-from longvideoagent.models.backends import BACKENDS, OFFLINE, Backend, find_backend, spec_forms
+from longvideoagent.models.backends import BACKENDS, OFFLINE, OPENAI_LOADER, Backend, find_backend, spec_forms
 
 if TYPE_CHECKING:
     from longvideoagent.models.base import Model, ModelOptions
@@ -79,6 +79,11 @@ class ModelSpec:
         return self.row.is_remote or bool(self.url)
 
     @property
+    def has_openai_api(self) -> bool:
+        """Whether its server is called by OpenAI's chat completions."""
+        return self.row.loader == OPENAI_LOADER or (self.backend == "vllm" and bool(self.url))
+
+    @property
     def is_on_this_machine(self) -> bool:
         """Whether it runs in this process, or on a server that is on this machine by the host of its URL."""
         from urllib.parse import urlsplit  # slow to import
@@ -95,6 +100,16 @@ class ModelSpec:
     def may_reason(self) -> bool:
         """See ``Backend.may_reason``. A server at another URL is known to whoever gives the URL."""
         return self.row.may_reason and self.server_url == self.row.default_url
+
+    @property
+    def calls_tools(self) -> bool:
+        """See ``Backend.calls_tools``. A server at another URL is known to whoever gives the URL."""
+        return self.row.calls_tools and self.server_url == self.row.default_url
+
+    @property
+    def is_provider(self) -> bool:
+        """Whether it is served by the provider that its back end stands for, and not at another URL."""
+        return self.row.needs_key and self.server_url == self.row.default_url
 
     @property
     def needs_price(self) -> bool:

@@ -16,8 +16,9 @@ from starlette.types import ASGIApp
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import cache_path, load_team
-from longvideoagent.agents.config import TeamConfig, load_team_config
+from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.default_models import DefaultModels, choose_team, default_models
+from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.models.backends import OFFLINE

@@ -25,7 +25,9 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from longvideoagent.agents.config import DEFAULT_SETTINGS, TeamConfig
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.actions import AGENT_NAMES
+from longvideoagent.core.layout import TOOL_FIELDS
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
@@ -37,7 +39,7 @@ CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
 
 MIN_VERSION = 2
-VERSION = 4
+VERSION = 5
 """Of config.json. ``_MIGRATIONS`` lead from ``MIN_VERSION`` to it."""
 
 _GOLD = TypeAdapter(Gold)
@@ -270,7 +272,24 @@ def _from_version_3(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-_MIGRATIONS = (_from_version_2, _from_version_3)
+def _from_version_4(config: dict[str, Any]) -> dict[str, Any]:
+    """Every master acted by tags, grounding sent a schema only if the team asked for it, and layouts had no texts about
+    tools."""
+    with suppress(LookupError, TypeError, AttributeError, UsageError):  # a damaged field is reported with the others
+        team = {**config["team"]}
+        if ModelSpec.parse(team["master"]["model"]).calls_tools:
+            team["master"] = {**team["master"], "dialect": "tags"}
+        if not team["grounding"].get("structured_output"):
+            is_provider = ModelSpec.parse(team["grounding"]["model"]).is_provider
+            team["grounding"] = {**team["grounding"], "structured_output": False if is_provider else None}
+        if team.get("layout"):
+            added = {name: getattr(default_layout(), name) for name in TOOL_FIELDS}
+            team["layout"] = {**added, **team["layout"]}
+        return config | {"team": team}
+    return config
+
+
+_MIGRATIONS = (_from_version_2, _from_version_3, _from_version_4)
 
 
 def _migrate(file: Path, config: Any) -> dict[str, Any]:

@@ -62,8 +62,15 @@ def read_layout(path: Path) -> PromptLayout:
 
 
 def with_prompt(layout: PromptLayout, prompt: str) -> PromptLayout:
-    """Return the layout with another prompt for the master, whichever agents it can call."""
-    return replace(layout, prompt=prompt, prompt_without_vision="", prompt_without_agents="")
+    """Return the layout with another prompt for the master, whichever agents it can call, and however it does."""
+    return replace(
+        layout,
+        prompt=prompt,
+        prompt_without_vision="",
+        prompt_without_agents="",
+        tool_prompt=prompt,
+        tool_prompt_without_vision="",
+    )
 
 
 def master_messages(

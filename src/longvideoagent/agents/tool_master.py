@@ -1,0 +1,51 @@
+"""A master that acts by native tool calls, where its server takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.prompts import default_layout
+from longvideoagent.core.actions import offered_tools
+from longvideoagent.core.context import answer_form
+from longvideoagent.core.layout import tool_layout
+from longvideoagent.core.trace import Agents, Trace
+from longvideoagent.core.types import Reply
+from longvideoagent.errors import ToolsRefusedError
+from longvideoagent.log import logger
+
+NO_TOOLS = "the master's server takes no tools; the master writes its actions as tags"
+
+
+@dataclass
+class ToolMaster:
+    """The master ``tag_master``, which calls tools in place of writing tags. Its traces are the same."""
+
+    tag_master: ModelMaster
+    is_required: bool = False
+    """Whether a server that refuses tools is an error. If not, the master writes tags from then on."""
+    _is_refused: bool = field(default=False, init=False)
+
+    async def reply(self, trace: Trace) -> Reply:
+        """Return the model's next reply, in tags. A master without agents has nothing to call: it writes tags. Raises
+        ModelError without a reply."""
+        if trace.settings.agents is Agents.NONE:
+            return await self.tag_master.reply(trace)
+        if not self._is_refused:
+            try:
+                return await self._caller(trace).reply(trace)
+            except ToolsRefusedError as error:
+                if self.is_required:
+                    raise
+                if not self._is_refused:
+                    logger.info("%s", error)
+                self._is_refused = True
+        reply = await self.tag_master.reply(trace)
+        return replace(reply, warnings=(*reply.warnings, NO_TOOLS))
+
+    def _caller(self, trace: Trace) -> ModelMaster:
+        """The same master with tools for what can be done in this rollout."""
+        tools = offered_tools(trace.settings.agents.names, answer_form(trace.question))
+        settings = replace(self.tag_master.settings, tools=tools, stop_at_action=False)
+        layout = tool_layout(self.tag_master.layout or default_layout())
+        return replace(self.tag_master, layout=layout, settings=settings)

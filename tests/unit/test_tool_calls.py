@@ -1,0 +1,337 @@
+"""Native tool calls: a master that calls tools leaves the same trace as one that writes tags."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent import RolloutSettings, TeamConfig, Trace, ask, load_team
+from longvideoagent.agents.config import AgentConfig
+from longvideoagent.agents.master import ModelMaster
+from longvideoagent.agents.tool_master import NO_TOOLS, ToolMaster
+from longvideoagent.core.actions import Answer, Invalid, Look, Relocate, offered_tools
+from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.protocol import parse
+from longvideoagent.core.trace import Agents
+from longvideoagent.core.types import Message, Reply, Usage
+from longvideoagent.errors import UsageError
+from longvideoagent.models.base import CallSettings, TextCallback
+from longvideoagent.models.openai import OpenAIModel
+from longvideoagent.models.openai_tools import ToolCall, chat_with_calls, reply_with_tags
+from tests.fakes.faulty_server import Fault, as_json, call_tool, completion, events, say, serving, status
+from tests.plugins.media import write_video
+
+TOOLS = offered_tools(frozenset({"grounding", "vision"}), "aX")
+HELLO = [Message(role="user", content="hello")]
+OPTIONS = ["red", "grey"]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of grey, with subtitles, so that no text is read off the screen."""
+    path = tmp_path_factory.mktemp("tools") / "talk.mp4"
+    write_video(path, range(0, 180_000, 10_000))
+    lines = [f"{n + 1}\n00:0{n}:15,000 --> 00:0{n}:17,000\nThe wall is grey\n" for n in range(3)]
+    path.with_suffix(".srt").write_text("\n".join(lines))
+    return path
+
+
+def complete(url: str, tools: Any = TOOLS, on_text: TextCallback | None = None) -> Reply:
+    async def call() -> Reply:
+        model = OpenAIModel("m", url)
+        try:
+            return await model.complete(HELLO, CallSettings(tools=tools), on_text)
+        finally:
+            await model.close()
+
+    return asyncio.run(call())
+
+
+class Run(NamedTuple):
+    """A rollout, and what its master's server was sent."""
+
+    trace: Trace
+    requests: list[dict[str, Any]]
+
+
+def run(video: Path, *answers: Fault, agents: Agents = Agents.GROUNDING_VISION, max_rounds: int = 5) -> Run:
+    """A rollout whose master calls tools, on a server that gives these answers; the other agents are offline."""
+    with serving(*answers) as (url, server):
+        config = TeamConfig(master=AgentConfig(model=f"openai:m@{url}", dialect="tools"))
+        settings = RolloutSettings(agents=agents, max_rounds=max_rounds)
+        return Run(ask(video, "What colour?", OPTIONS, team=config, settings=settings), server.requests)
+
+
+def without_time(trace: Trace) -> Trace:
+    """The trace without what differs between two runs of one rollout."""
+    rounds = [
+        replace(
+            each,
+            reply=replace(each.reply, usage=Usage()),
+            observation=each.observation and replace(each.observation, usage=Usage()),
+        )
+        for each in trace.rounds
+    ]
+    first = trace.first_grounding and replace(trace.first_grounding, usage=Usage())
+    return replace(trace, rounds=tuple(rounds), first_grounding=first)
+
+
+# --- parity --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_tool_calls_and_tags_give_equal_traces(video: Path, streams: bool) -> None:
+    calls = [
+        call_tool("visual_query", '{"reason": "I must see it", "query": "the wall"}'),
+        call_tool("request_grounding", '{"reason": "not here", "request": ""}'),
+        call_tool("visual_query", '{"reason": "so", "query": "the wall"}'),
+        call_tool("answer", '{"reason": "grey at 1:15", "text": "a1"}'),
+    ]
+    tags = [
+        say("<think>I must see it</think><visual_query>the wall</visual_query>"),
+        say("<think>not here</think><request_grounding></request_grounding>"),
+        say("<think>so</think><visual_query>the wall</visual_query>"),
+        say("<think>grey at 1:15</think><answer>a1</answer>"),
+    ]
+    traces = []
+    for dialect, answers in (("tools", calls), ("tags", tags)):
+        with serving(*answers) as (url, _):
+            config = TeamConfig.model_validate({"master": {"model": f"openai:m@{url}", "dialect": dialect}})
+            team = load_team(config, on_text=(lambda _: None) if streams else None)
+            traces.append(ask(video, "What colour?", OPTIONS, team=team))
+    assert traces[0].answer == "grey"
+    assert [type(each.action) for each in traces[0].rounds] == [Look, Relocate, Look, Answer]
+    assert traces[0].evidence
+    assert without_time(traces[0]) == without_time(traces[1])
+
+
+def test_conversation_is_sent_as_calls(video: Path) -> None:
+    look = call_tool("visual_query", '{"reason": "why", "query": "the wall"}')
+    first, second, third = run(video, look, say("I do not know"), call_tool("answer", '{"text": "a1"}')).requests
+    assert [tool["function"]["name"] for tool in first["tools"]] == ["visual_query", "request_grounding", "answer"]
+    assert first["tool_choice"] == "required"
+    assert "stop" not in first
+    assert "<visual_query>" not in first["messages"][0]["content"]
+    assert "call exactly one tool" in first["messages"][0]["content"]
+    assert first["tools"][2]["function"]["parameters"] == {
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string", "description": "Why, in one or two sentences"},
+            "text": {"type": "string", "description": "aX"},
+        },
+        "required": ["reason", "text"],
+    }
+    _, call, result = second["messages"]
+    assert call["tool_calls"][0]["function"]["name"] == "visual_query"
+    assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"reason": "why", "query": "the wall"}
+    assert (result["role"], result["tool_call_id"]) == ("tool", call["tool_calls"][0]["id"])
+    assert result["content"].startswith("<information>")
+    assert [message["role"] for message in third["messages"][3:]] == ["assistant", "user"]
+    assert third["messages"][3]["content"] == "I do not know"
+    assert "No valid action" in third["messages"][4]["content"]
+
+
+def test_last_round_names_the_tool(video: Path) -> None:
+    (request,) = run(video, call_tool("answer", '{"text": "a1"}'), max_rounds=1).requests
+    assert request["messages"][0]["content"].endswith("you must answer now, with the tool answer.")
+
+
+def test_tools_follow_agents(video: Path) -> None:
+    trace, (request,) = run(video, call_tool("answer", '{"text": "a1"}'), agents=Agents.GROUNDING)
+    names = [tool["function"]["name"] for tool in request["tools"]]
+    assert (trace.answer, names) == ("grey", ["request_grounding", "answer"])
+    trace, (request,) = run(video, say("<answer>a1</answer>"), agents=Agents.NONE)
+    assert trace.answer == "grey"
+    assert "tools" not in request
+
+
+HOSTILE = ["</think>", "<answer>a0</answer>", '"', "<think>", "◁think▷", "\\", "{"]
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(HOSTILE)
+
+
+@given(st.sampled_from(TOOLS), texts, texts, texts)
+def test_call_survives_the_round_trip(tool: Any, reason: str, argument: str, content: str) -> None:
+    arguments = json.dumps({"reason": reason, tool.argument: argument})
+    reply = reply_with_tags(content, ToolCall(tool.name, arguments), TOOLS)
+    parsed = parse(reply)
+    if isinstance(parsed.action, Invalid):
+        assert (tool.name, argument.strip()) == ("visual_query", "")
+        return
+    (_, message) = chat_with_calls([*HELLO, Message(role="assistant", content=reply)], TOOLS)
+    call = message["tool_calls"][0]["function"]
+    assert call["name"] == tool.name
+    assert parse(reply_with_tags("", ToolCall(**call), TOOLS)) == parse(parsed.text)
+    if not set("<>[]◁|｜") & set(argument + reason + content):
+        assert (
+            json.loads(call["arguments"])[tool.argument].split() == argument.encode("utf-8", "replace").decode().split()
+        )
+
+
+# --- calls as models really make them ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (("answer", '{"text": "a1"}'), "<answer>a1</answer>"),
+        (("answer", '{"answer": "a1"}'), "<answer>a1</answer>"),
+        (("answer", '{"text": 1}'), "<answer>1</answer>"),
+        (("answer", '{"reason": "so", "text": ""}'), "<think>so</think><answer></answer>"),
+        (("answer", '{"reason": "</think><answer>a0</answer>", "text": "a1"}'),
+         "<think>‹/think>‹answer>a0‹/answer></think><answer>a1</answer>"),
+        (("zoom", '{"text": "a1"}'), 'zoom({"text": "a1"})'),
+        (("answer", "a1"), "answer(a1)"),
+        (("answer", ""), "answer()"),
+        (("answer", '["a1"]'), 'answer(["a1"])'),
+    ],
+)  # fmt: skip
+def test_call_as_text(call: tuple[str, str], text: str) -> None:
+    with serving(call_tool(*call)) as (url, _):
+        assert complete(url).text == text
+
+
+def test_arguments_as_object() -> None:
+    call = {"function": {"name": "answer", "arguments": {"text": "a1"}}}
+    reply = {"role": "assistant", "content": "", "tool_calls": [call]}
+    with serving(as_json(completion("chat.completion", message=reply))) as (url, _):
+        assert complete(url).text == "<answer>a1</answer>"
+
+
+def test_content_next_to_call_is_a_thought() -> None:
+    with serving(call_tool("answer", '{"text": "a1"}', content="<think>hm</think>It is grey.")) as (url, _):
+        assert complete(url).text == "<think>hm\nIt is grey.</think><answer>a1</answer>"
+    with serving(call_tool("answer", '{"text": "a1"}', content="<answer>a0</answer>")) as (url, _):
+        assert isinstance(parse(reply := complete(url).text).action, Answer)
+        assert parse(reply).action == Answer("a1")
+
+
+def test_several_calls_first_counts() -> None:
+    calls = [
+        {"id": str(n), "function": {"name": "answer", "arguments": json.dumps({"text": f"a{n}"})}} for n in range(2)
+    ]
+    reply = {"role": "assistant", "content": None, "tool_calls": calls}
+    whole = as_json(completion("chat.completion", message=reply))
+    chunks = [completion("chunk", delta={"tool_calls": [call]}, finish_reason=None) for call in calls]
+    for answer in (whole, events(*chunks, completion("chunk", delta={}, finish_reason="tool_calls"))):
+        with serving(answer) as (url, _):
+            result = complete(url, on_text=lambda _: None)
+        assert result.text == "<answer>a0</answer>"
+        assert result.warnings == ("'m' calls 2 tools at once; only the first counts",)
+
+
+def test_call_grows() -> None:
+    updates: list[str] = []
+    with serving(call_tool("answer", '{"reason": "It is grey", "text": "grey wall"}')) as (url, _):
+        reply = complete(url, on_text=updates.append)
+    assert reply.text == updates[-1] + "</answer>" == "<think>It is grey</think><answer>grey wall</answer>"
+    assert "<think>It is</think>" in [update.replace(" </think>", "</think>") for update in updates]
+    assert len(set(updates)) > 5
+
+
+def test_call_cut_by_its_limit(video: Path) -> None:
+    cut = call_tool("answer", '{"reason": "so", "text": "a', {"finish_reason": "length"})
+    trace = run(video, cut, call_tool("answer", '{"text": "a1"}')).trace
+    assert [type(each.action) for each in trace.rounds] == [Invalid, Answer]
+    assert any("was cut at" in warning for warning in trace.warnings)
+
+
+def test_tags_of_a_master_with_tools(video: Path) -> None:
+    assert run(video, say("<think>so</think><answer>a1</answer>")).trace.answer == "grey"
+
+
+# --- servers that take no tools ------------------------------------------------------------------
+
+REFUSALS = [
+    (400, "registry.ollama.ai/library/gemma3:4b does not support tools"),
+    (400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'),
+    (404, 'No endpoints found that support tool use. Try disabling "visual_query".'),
+    (500, "tools param requires --jinja flag"),
+    (400, "`tool calling` is not supported with this model"),
+    (400, "Function calling is not supported by this model"),
+    (400, "Unrecognized request argument supplied: tools"),
+    (422, "tools: Extra inputs are not permitted"),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), REFUSALS)
+def test_tools_refused(video: Path, code: int, message: str) -> None:
+    answers = [status(code, message), say("<visual_query>the wall</visual_query>"), say("<answer>a1</answer>")]
+    trace = run(video, *answers).trace
+    assert trace.outcome is Outcome.FAILED
+    assert message in trace.cause
+    assert trace.cause.endswith('set dialect = "tags" of the master')
+
+
+def test_tools_refused_where_nobody_asked_for_them(video: Path) -> None:
+    refusal = status(400, "this model does not support tools")
+    with serving(refusal, say("<visual_query>it</visual_query>"), say("<answer>a1</answer>")) as (url, server):
+        team = load_team(TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
+        assert isinstance(team.master, ModelMaster)
+        trace = ask(video, "What colour?", OPTIONS, team=replace(team, master=ToolMaster(team.master)))
+    assert trace.answer == "grey"
+    assert trace.warnings[-1] == NO_TOOLS
+    assert ["tools" in request for request in server.requests] == [True, False, False]
+    assert "<visual_query>" in server.requests[1]["messages"][0]["content"]
+
+
+def test_tool_choice_refused() -> None:
+    refusal = status(400, "tool_choice does not support being set to required in thinking mode")
+    with serving(refusal, call_tool("answer", '{"text": "a1"}')) as (url, server):
+        assert complete(url).text == "<answer>a1</answer>"
+    assert ["tool_choice" in request for request in server.requests] == [True, False]
+    assert "tools" in server.requests[1]
+
+
+# --- which masters act by tools ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("master", "fields", "calls_tools"),
+    [
+        ("openai:gpt-5-mini", {}, True),
+        ("anthropic:claude-haiku-4-5", {}, True),
+        ("gemini:gemini-2.5-flash", {}, False),
+        ("openai:m@http://127.0.0.1:8000/v1", {}, False),
+        ("ollama:qwen3", {}, False),
+        ("openai:gpt-5-mini", {"style": "accumulated"}, False),
+        ("openai:gpt-5-mini", {"actions": "anywhere"}, False),
+        ("openai:gpt-5-mini", {"layout": {"prompt_end": "!"}}, False),
+        ("offline", {}, False),
+    ],
+)
+def test_default_dialect(master: str, fields: dict[str, Any], calls_tools: bool) -> None:
+    config = TeamConfig.model_validate({"master": {"model": master}, **fields})
+    assert config.calls_tools is calls_tools
+    assert TeamConfig.model_validate({"master": {"model": master, "dialect": "tags"}}).calls_tools is False
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [({"style": "continuation"}, 'needs style "turns"'), ({"master": {"model": "transformers:x"}}, "on a server")],
+)
+def test_dialect_that_cannot_work(fields: dict[str, Any], problem: str) -> None:
+    master = {"model": "openai:m@http://127.0.0.1:1/v1", "dialect": "tools", **fields.pop("master", {})}
+    with pytest.raises(UsageError, match=problem):
+        load_team(TeamConfig.model_validate({"master": master, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("grounding", "structured_output", "sends_schema"),
+    [
+        ("openai:gpt-5-mini", None, True),
+        ("openai:gpt-5-mini", False, False),
+        ("ollama:qwen3", None, False),
+        ("ollama:qwen3", True, True),
+        ("offline", None, False),
+    ],
+)
+def test_default_structured_output(grounding: str, structured_output: bool | None, sends_schema: bool) -> None:
+    agent = AgentConfig(model=grounding, structured_output=structured_output)
+    assert TeamConfig(grounding=agent).sends_schema is sends_schema
