@@ -121,7 +121,7 @@ def test_default_layout_next_to_every_number(release: Path, tmp_path: Path) -> N
 
 def resolved(release: Path, layout: dict[str, str] | None) -> dict[str, object]:
     agent = {"model": MODEL}
-    team = TeamConfig.model_validate({"master": agent, "grounding": agent, "layout": layout})
+    team = TeamConfig.model_validate({"master": agent | {"dialect": "tags"}, "grounding": agent, "layout": layout})
     config: EvalConfig = eval_config(release, team)
     return resolve(config, *load_samples(config))
 
