@@ -48,6 +48,8 @@ THINKING_CHECKPOINT = "qwen3-4b"
 CONCURRENCY = 16
 SAMPLE, ALL = 300, 3_017
 """Questions: of the samples behind the ablations and the card, and of LongTVQA+'s validation set."""
+TRAINING_QUESTIONS, TRAINING_TEAM = 23_545, "training-3b"
+"""Of LongTVQA+'s training set, and the team that locates their first clips."""
 BASELINE_FRAMES = {"gpt-4o": 16, "gpt-4o-mini": 16, "gemini-2.5-pro": 16, "gpt5-mini": 0, "grok": 0, "deepseek-r1": 0}
 """Teams that are asked without agents, and the frames in their prompt."""
 
@@ -87,6 +89,14 @@ def estimate(name: str, team: TeamConfig, max_rounds: int | None = None) -> Esti
     return Estimate(prompt_tokens, sum(calls * reply for _, calls, _, reply in parts), usd, seconds)
 
 
+def grounding_usd() -> float:
+    """The dollars of locating the first clip of every training question."""
+    team = load_team_config(str(ROOT / "configs" / "teams" / f"{TRAINING_TEAM}.toml"))
+    prompt = GROUNDING_PROMPT + QUESTION + EPISODE
+    usage = Usage(calls=1, prompt_tokens=prompt, completion_tokens=_reply(team.grounding))
+    return TRAINING_QUESTIONS * team.prices[team.grounding.spec.name].usd(usage)
+
+
 def _frame(agent: AgentConfig) -> int:
     return FRAME_OF.get(agent.spec.name, FRAME)
 
@@ -123,3 +133,4 @@ def table() -> list[str]:
 
 if __name__ == "__main__":
     print("\n".join(table()))
+    print(f"First clips of {TRAINING_QUESTIONS:,} training questions: ${grounding_usd():.2f}")

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.datasets.sampling import read_ids
-from tests.fakes.release import question, write_release
+from tests.fakes.faulty_server import say, serving
+from tests.fakes.release import question, some_questions, write_release
 from tests.plugins.cli import LVA, Completed, lva
 
 
@@ -182,3 +183,25 @@ def test_data_check_without_frames(tmp_path: Path) -> None:
     result = data_command("check", folder)
     assert result.returncode == 2
     assert "no frames of the 3 clips of bbt" in result.stderr
+
+
+def test_data_ground_dry_run(tmp_path: Path) -> None:
+    data = write_release(tmp_path / "data", some_questions(6))
+    (tmp_path / "prices.toml").write_text("[m]\nprompt_usd_per_mtok = 1.0\ncompletion_usd_per_mtok = 2.0\n")
+    with serving(say("<clip>s01e01_seg01_clip_00</clip>")) as (url, server):
+        options = f"--split val --grounding openai:m@{url} --out {tmp_path / 'clips.json'}"
+        ground = ["ground", str(data), *options.split()]
+        forecast = data_command(*ground, "--dry-run", "--prices", tmp_path / "prices.toml")
+        assert forecast.returncode == 0, forecast.stderr
+        assert (server.requests, (tmp_path / "clips.json").exists()) == ([], False)
+        data_command(*ground)
+        num_calls = len(server.requests)
+        again = data_command(*ground, "--dry-run")
+    assert re.search(r"questions +6\npending +6\n", forecast.stdout)
+    assert "Nothing was asked." in forecast.stdout
+    calls, _, prompt, reply, usd = re.search(r"\n ?grounding .*", forecast.stdout)[0].split()[-5:]  # type: ignore[index]
+    assert 0 < num_calls <= int(calls) == 12
+    tokens = [int(count.replace(",", "")) for count in (prompt, reply)]
+    assert tokens[0] > 0
+    assert float(usd) == pytest.approx((tokens[0] + 2 * tokens[1]) / 1e6, abs=1e-4)
+    assert re.search(r"pending +0\n(?:.*\n)grounding .* 0 +0 +0 +0 +0\.0000 *\n", again.stdout)

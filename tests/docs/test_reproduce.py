@@ -125,7 +125,7 @@ def test_reproduce_training(workplace: Path, random_model: Path) -> None:
     write_release(workplace / "plus", some_questions(80), "train")
     instead = {"configs/teams/training-3b.toml": "offline", f"configs/{config.name}": "grpo.toml"}
     lines = section.splitlines()
-    assert [shlex.split(line)[1:3] for line in lines][1:3] == [["data", "ground"], ["data", "export"]]
+    assert [shlex.split(line)[2] for line in lines[1:4]] == ["ground", "ground", "export"]
     for line in lines:
         done = lva(*(instead.get(each, each) for each in shlex.split(line)[1:]), cwd=workplace)
         assert done.returncode == 0, done.stderr
@@ -155,3 +155,4 @@ def test_reproduce_estimates() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert "\n".join(module.table()) in REPRODUCE
+    assert f"about {module.grounding_usd():.0f} dollars for the {module.TRAINING_QUESTIONS:,} of LongTVQA+" in REPRODUCE

@@ -104,6 +104,13 @@ def forecast_cost(
     return (*forecasts, CostForecast(TOTAL, "", master + grounding + _times(larger, actions), usd))
 
 
+def forecast_grounding(question: Question, timeline: Timeline, team_config: TeamConfig) -> CostForecast:
+    """Return the most that locating the first clip of a question may use."""
+    usage = _grounding_usage(question, timeline, team_config, RolloutSettings(max_rounds=1))
+    agent = team_config.grounding
+    return CostForecast("grounding", agent.model, usage, usd_of(agent, usage, team_config))
+
+
 def sum_forecasts(forecasts: Iterable[CostForecast]) -> CostForecast:
     """The sum of some forecasts, under the name of the first. Its ``usd`` is None if one has no price."""
     first, *others = forecasts

@@ -10,12 +10,14 @@ import typer
 from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
+    DryRun,
     Grounding,
     Ids,
     Layout,
     MaxReplyTokens,
     MaxRounds,
     Model,
+    Prices,
     PromptFile,
     Split,
     Subtitles,
@@ -27,8 +29,10 @@ from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_BAD_INPUT, EXIT_FAILED, DataError, UsageError
 
 if TYPE_CHECKING:
+    from longvideoagent.agents.config import TeamConfig
     from longvideoagent.datasets.base import Dataset
     from longvideoagent.datasets.records import Problem
+    from longvideoagent.index.first_clips import FirstClips
 
 app = typer.Typer(
     name="data", no_args_is_help=True, rich_markup_mode=None, help="Read, check, build and generate data sets."
@@ -148,8 +152,10 @@ def ground(
     team: Team = None,
     model: Model = None,
     grounding: Grounding = None,
+    prices: Prices = None,
     max_reply_tokens: MaxReplyTokens = None,
     concurrency: Concurrency = 16,
+    dry_run: DryRun = False,
 ) -> None:
     """Locate the first clip of every question in advance. Run it again to ask only the pending questions."""
     from longvideoagent.agents.build import cache_path, load_team
@@ -164,8 +170,12 @@ def ground(
     _note_problems(data)
     if ids is not None:
         data = select_dataset(data, ids, split)
-    team_config = choose_team(team, DefaultModels(model=model, grounding=grounding)).with_reply_limit(max_reply_tokens)
+    chosen = DefaultModels(model=model, grounding=grounding)
+    team_config = choose_team(team, chosen, prices).with_reply_limit(max_reply_tokens)
     first_clips = FirstClips(out, team_config.grounding.model)
+    if dry_run:
+        _print_grounding_forecast(data, team_config, first_clips)
+        return
     show_warnings()
     agents = load_team(team_config, cache_path())
     with progress_bar() as progress:
@@ -185,6 +195,21 @@ def ground(
     if causes:
         note("run it again to retry those that failed")
         raise typer.Exit(EXIT_FAILED)
+
+
+def _print_grounding_forecast(data: "Dataset", team_config: "TeamConfig", first_clips: "FirstClips") -> None:
+    """Print what the grounding agent may use at most for the pending questions."""
+    from longvideoagent.agents.config import AgentConfig
+    from longvideoagent.cli.console import note_missing_keys, note_old_prices, print_counts, print_forecast
+    from longvideoagent.datasets.first_clips import forecast_grounding_dataset
+
+    offline = AgentConfig()
+    grounding_only = team_config.model_copy(update={"master": offline, "vision": offline})
+    note_old_prices(grounding_only)
+    note_missing_keys(grounding_only)
+    forecast = forecast_grounding_dataset(data, grounding_only, first_clips)
+    print_counts({"questions": len(data.samples), "pending": forecast.num_pending})
+    print_forecast([forecast.cost])
 
 
 @app.command()

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from longvideoagent.agents.base import Team, require_result
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.cost import CostForecast, forecast_grounding, sum_forecasts, usd_of
 from longvideoagent.agents.grounding import NO_CLIP_NAMED
 from longvideoagent.core.rollout import Rollout
-from longvideoagent.core.types import GroundingResult, Question
+from longvideoagent.core.types import GroundingResult, Question, Usage
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
@@ -78,6 +83,29 @@ def is_pending(first_clips: FirstClips, sample: Sample, data: Dataset) -> bool:
     labels = data.clip_labels(sample.video)
     label = first_clips.get(sample.question, labels)
     return label is not None and labels is not None and label not in labels
+
+
+class GroundingForecast(NamedTuple):
+    """The most that ``ground_dataset`` may use."""
+
+    num_pending: int
+    """Questions that it would ask."""
+    cost: CostForecast
+
+
+def forecast_grounding_dataset(data: Dataset, team_config: TeamConfig, first_clips: FirstClips) -> GroundingForecast:
+    """The upper bound of ``ground_dataset``, without asking anything. A video that cannot be read costs nothing."""
+    layout = team_config.read_layout()  # otherwise its file would be read for each question
+    team_config = team_config.model_copy(update={"layout": layout, "layout_file": None, "prompt_file": None})
+    pending = order_by_video([sample for sample in data.samples if is_pending(first_clips, sample, data)])
+    agent = team_config.grounding
+    total = CostForecast("grounding", agent.model, Usage(), usd_of(agent, Usage(), team_config))
+    for name, samples in groupby(pending, lambda sample: sample.video):
+        with suppress(DataError):
+            timeline = data.open_video(name).timeline
+            costs = (forecast_grounding(sample.question, timeline, team_config) for sample in samples)
+            total = sum_forecasts((total, *costs))
+    return GroundingForecast(len(pending), total)
 
 
 def ground_dataset(
