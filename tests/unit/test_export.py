@@ -46,6 +46,18 @@ def test_split_by_video(grounded: tuple[LongTVQA, FirstClips]) -> None:
         split_by_video(data.samples, 1.5, 0)
 
 
+def test_export_without_val(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
+    """All questions are for training; the file of an earlier export does not stay."""
+    data, cache = grounded
+    export_dataset(data, cache, tmp_path, ExportConfig())
+    assert (tmp_path / "val.parquet").is_file()
+    assert export_dataset(data, cache, tmp_path, ExportConfig(val_fraction=0)) == {"train": 24} | NONE_LEFT_OUT
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+    assert pq.read_table(tmp_path / "train.parquet").num_rows == 24
+    with pytest.raises(UsageError, match=r"--val-fraction -0.1: out of range; give 0 or more"):
+        split_by_video(data.samples, -0.1, 0)
+
+
 def test_shuffle_options_reproducible(grounded: tuple[LongTVQA, FirstClips]) -> None:
     data, _ = grounded
     shuffled = [shuffle_options(sample, 1) for sample in data.samples]

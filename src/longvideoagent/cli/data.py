@@ -223,7 +223,7 @@ def export(
     data_set: DataSet = None,
     subtitles: Subtitles = None,
     seed: Seed = 0,
-    val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet.")] = 0.1,
+    val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet; 0: no such file.")] = 0.1,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
     look_tag: Annotated[str, typer.Option(help=LOOK_TAG_HELP)] = PUBLIC_CODE_LOOK_TAG,
     prompt_file: PromptFile = None,
@@ -247,7 +247,7 @@ def export(
     config = ExportConfig(prompt_config.read_layout(), look_tag, settings, seed, val_fraction, skip_missing)
     counts = export_dataset(data, open_first_clips(first_clips), out, config)
     print_counts(counts)
-    if not counts["val"]:
+    if counts.get("val") == 0:
         note("val.parquet is empty: only one video has questions with answers")
 
 

@@ -37,13 +37,14 @@ class ExportConfig:
     seed: int = 0
     """Shuffles options and videos."""
     val_fraction: float = 0.1
+    """Of the videos; 0: all are for training, and val.parquet is not written."""
     skip_missing: bool = False
     """Leave out questions without a clip, instead of raising DataError."""
 
 
 def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: ExportConfig) -> dict[str, int]:
     """Write train.parquet and val.parquet. Options are shuffled by the seed, and the correct one moves along. All
-    questions of a video are in the same file.
+    questions of a video are in the same file. Without videos for val.parquet, an older one is removed.
 
     Returns:
         Counts of the questions in each file and of those left out.
@@ -67,23 +68,27 @@ def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: Ex
     import pyarrow.parquet as pq
 
     splits = split_by_video(grounded, config.val_fraction, config.seed)
+    if not config.val_fraction:
+        del splits["val"]
     rows_by_split = {split: list(build_rows(data, samples, first_clips, config)) for split, samples in splits.items()}
     for split, rows in rows_by_split.items():
         with atomic_path(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
+    if not config.val_fraction:
+        (out / "val.parquet").unlink(missing_ok=True)  # of an earlier export; its videos are in train.parquet now
     counts = {split: len(rows) for split, rows in rows_by_split.items()}
     unanswered = len(grounded) - sum(counts.values())
     return counts | {"left out, without an answer": unanswered, "left out, without a clip": missing}
 
 
 def split_by_video(samples: Sequence[Sample], val_fraction: float, seed: int) -> dict[str, list[Sample]]:
-    """Split samples into train and val so that no video is in both. Val has at least one video if there are two.
-    Raises UsageError for an impossible fraction."""
-    if not 0 < val_fraction < 1:
-        raise UsageError(f"--val-fraction {val_fraction}: out of range; give more than 0 and less than 1")
+    """Split samples into train and val so that no video is in both. Val has at least one video if there are two, unless
+    the fraction is 0. Raises UsageError for an impossible fraction."""
+    if not 0 <= val_fraction < 1:
+        raise UsageError(f"--val-fraction {val_fraction}: out of range; give 0 or more and less than 1")
     videos = sorted({sample.video for sample in samples})
     random.Random(seed).shuffle(videos)
-    num_val = min(len(videos) - 1, max(1, round(len(videos) * val_fraction))) if len(videos) > 1 else 0
+    num_val = min(len(videos) - 1, max(1, round(len(videos) * val_fraction))) if val_fraction and videos else 0
     val_videos = set(videos[:num_val])
     return {
         "train": [sample for sample in samples if sample.video not in val_videos],
