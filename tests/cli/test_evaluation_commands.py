@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.faulty_server import serving
 from tests.fakes.release import question, write_release
 from tests.plugins.cli import lva, refusal
 from tests.plugins.environment import SHARED
-from tests.plugins.runs import eval_config, run
+from tests.plugins.runs import eval_config, reply_as_any_model, run
 
 
 def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
@@ -18,6 +19,7 @@ def test_commands_from_data_to_report(release: Path, tmp_path: Path) -> None:
     done = lva("eval", release, "--run", path, "--agents", "grounding")
     assert "% correct of 12 questions" in done.stdout
     assert "first clip agent · gold boxes not given" in done.stdout
+    assert "from the cache" not in done.stdout
     assert lva("compare", path, path).stdout.count("0 lost") == 1
     assert lva("report", path).returncode == 0
     assert "a1" in lva("replay", path, "3").stdout
@@ -103,3 +105,17 @@ def test_dry_run_checks_the_folder_as_a_run_does(command: str, release: Path, tm
 def test_dry_run_starts_no_run(release: Path, tmp_path: Path) -> None:
     assert lva("eval", release, "--dry-run", cwd=tmp_path).returncode == 0
     assert not (tmp_path / "runs").exists()
+
+
+def test_summary_says_that_replies_are_cached(release: Path, tmp_path: Path) -> None:
+    with serving(reply_as_any_model) as (url, server):
+        words = ["eval", str(release), "--master", f"openai:master@{url}", "--agents", "none", "--run"]
+        first, second = (lva(*words, tmp_path / name) for name in ("first", "second"))
+        num_calls = len(server.requests)
+        third = lva(*words, tmp_path / "third", "--no-cache")
+    assert num_calls > 0
+    assert len(server.requests) == 2 * num_calls
+    for done in (first, third):
+        assert "from the cache" not in done.stdout
+        assert f"master: {num_calls} calls, " in done.stdout
+    assert f"master: {num_calls} replies from the cache, without a call; --no-cache asks again" in second.stdout

@@ -106,6 +106,9 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
     means = summary["per_question"].items()
     counts = [f"{mean['mean']:.2f} {name.replace('_', ' ')}" for name, mean in means if mean]
     console.print(f"per question: {', '.join(counts)}")
+    if cached := _num_cached_replies(summary):
+        replies = "1 reply" if cached == 1 else f"{cached:,} replies"
+        console.print(f"master: {replies} from the cache, without a call; --no-cache asks again", soft_wrap=True)
     for agent, usage in summary["agents"].items():
         if usage["calls"]:
             tokens = f", {usage['prompt_tokens'] + usage['completion_tokens']:,} tokens, {usage['images']:,} images"
@@ -113,6 +116,13 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
             console.print(f"{agent}: {usage['calls']:,} calls{tokens}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
     if summary["calibration"]["ece"] is not None:
         console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
+
+
+def _num_cached_replies(summary: Mapping[str, Any]) -> int:
+    """Rounds for which the master was not called."""
+    rounds = summary["per_question"]["rounds"]
+    num_rounds = round(rounds["mean"] * rounds["num_questions"]) if rounds else 0
+    return max(0, num_rounds - int(summary["agents"]["master"]["calls"]))
 
 
 def _config_line(config: EvalConfig) -> str:
