@@ -24,9 +24,13 @@ def complete_with_retries(
         model = OpenAIModel("m", url)
         retrying = RetryingModel(model, retry_policy, limiter or AdaptiveLimiter())
         try:
-            return await asyncio.gather(*(retrying.complete(HELLO) for _ in range(calls)))
+            # All end before the client is closed: a call that goes on would open another one.
+            results = await asyncio.gather(*(retrying.complete(HELLO) for _ in range(calls)), return_exceptions=True)
         finally:
             await model.close()
+        if failures := [result for result in results if isinstance(result, BaseException)]:
+            raise failures[0]
+        return [result for result in results if isinstance(result, Reply)]
 
     return asyncio.run(call())
 
