@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.agents.team_file import load_prices, load_team_config
+from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES
 from tests.fakes.public_checkout import write_checkout
 from tests.fakes.release import some_questions, write_frames, write_release
 from tests.plugins.cli import lva
@@ -146,6 +147,21 @@ def test_reproduce_standard_errors() -> None:
         p = float(percent) / 100
         errors = [f"{100 * math.sqrt(p * (1 - p) / count):.1f}" for count in (NUM_SAMPLE, NUM_QUESTIONS)]
         assert error in errors, percent
+
+
+def test_reproduce_baseline_stated() -> None:
+    """The limits and counts of the baseline are those of the code."""
+    (reply,) = re.findall(r"the limit of the team, ([\d,]+) for those of the page", REPRODUCE)
+    baselines = {
+        shlex.split(command)[shlex.split(command).index("--team") + 1]
+        for command in COMMANDS
+        if "--baseline subtitles+frames" in command
+    }
+    assert baselines
+    for team in baselines:
+        assert f"{load_team_config(str(ROOT / team)).call_settings('master').max_tokens:,}" == reply, team
+    assert f"the middle frame of up to {MAX_BASELINE_FRAMES} clips" in REPRODUCE
+    assert "have no public wording" not in REPRODUCE
 
 
 def test_reproduce_estimates() -> None:

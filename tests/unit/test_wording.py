@@ -88,7 +88,7 @@ def test_wording_of_the_other_set(layouts: Path) -> None:
 
 def test_wording_without_agents(release: Path) -> None:
     done = dry_run(release, "--protocol", "public-api", "--agents", "none")
-    assert "the wording is ours and not the public code's; it has none for this" in done.stderr
+    assert "the wording is ours and not the public code's; none is imported for a master without agents" in done.stderr
 
 
 def test_wording_warned_once_in_a_grid(release: Path) -> None:

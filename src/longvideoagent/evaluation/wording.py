@@ -52,7 +52,7 @@ class Wording:
             fix = (
                 f"lva layout import writes a layout of {protocol}, for --layout"
                 if has_agents
-                else "it has none for this"
+                else "none is imported for a master without agents"
             )
             yield f"protocol {protocol}, but the wording is {whose} and not the public code's; {fix}"
         elif is_public and self.protocol != protocol:
