@@ -7,6 +7,7 @@ import importlib.util
 import math
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,19 @@ def test_reproduce_training(workplace: Path, random_model: Path) -> None:
         done = lva(*(instead.get(each, each) for each in shlex.split(line)[1:]), cwd=workplace)
         assert done.returncode == 0, done.stderr
     assert re.search(r"rollouts per step +64\n", done.stdout)
+
+
+def test_reproduce_extras_declared() -> None:
+    """The page says how to install, with extras that exist and the one that each of its commands needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (line,) = re.findall(r"^pip install -e '\.\[([\w,]+)\]'$", REPRODUCE, re.MULTILINE)
+    assert set(line.split(",")) <= set(project["optional-dependencies"])
+    for extra, command in (("hub", "data download"), ("parquet", "data export"), ("train", "train")):
+        assert extra in line.split(",")
+        assert re.search(rf"`{extra}` (?:is )?for\s+`lva {command}`", REPRODUCE), extra
+    assert f"Python {project['requires-python'].removeprefix('>=')} or later" in REPRODUCE
+    development = " ".join(project["optional-dependencies"]["dev"])
+    assert all(package in development for package in ("huggingface-hub", "pyarrow"))  # of make demo
 
 
 def test_reproduce_files_named() -> None:
