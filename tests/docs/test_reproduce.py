@@ -12,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.agents.config import REASONING_REPLY_TOKENS, TeamConfig
+from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.team_file import load_prices, load_team_config
+from longvideoagent.core.trace import RolloutSettings
+from longvideoagent.evaluation.config import make_eval_config
+from longvideoagent.evaluation.metrics import Z_95, summarize
 from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES
 from tests.fakes.public_checkout import write_checkout
 from tests.fakes.release import some_questions, write_frames, write_release
@@ -176,6 +181,29 @@ def test_reproduce_baseline_stated() -> None:
         assert f"{load_team_config(str(ROOT / team)).call_settings('master').max_tokens:,}" == reply, team
     assert f"the middle frame of up to {MAX_BASELINE_FRAMES} clips" in REPRODUCE
     assert "have no public wording" not in REPRODUCE
+
+
+def test_reproduce_numbers_of_lva_eval() -> None:
+    """What the page says of the output of lva eval is so: its interval, its columns, its limits."""
+    assert f"95 %, so {Z_95:.2f} standard errors" in REPRODUCE
+    assert set(re.findall(r"`(any|first|window)`", REPRODUCE)) <= set(summarize([], 0)["grounding"])
+    assert "among the clips visited: `any` in the line `grounding:`" in REPRODUCE
+    limits = f"{GROUNDING_SETTINGS.max_tokens:,}, of a model that thinks {REASONING_REPLY_TOKENS:,}"
+    assert f"| {limits}; a protocol changes the master's only |" in REPRODUCE
+
+
+def test_reproduce_rows_with_gold_boxes(workplace: Path) -> None:
+    """Exactly the rows that the page names run with merged gold boxes."""
+    for command in COMMANDS:
+        words = shlex.split(command)
+        protocol = words[words.index("--protocol") + 1] if "--protocol" in words else "ours"
+        agents = words[words.index("--agents") + 1] if "--agents" in words else None
+        baseline = words[words.index("--baseline") + 1] if "--baseline" in words else None
+        switches = [words[words.index("--switch") + 1]] if "--switch" in words else []
+        overrides = {"protocol": protocol, "agents": agents, "baseline": baseline, "switches": switches}
+        config = make_eval_config(workplace / "plus", "val", TeamConfig(), RolloutSettings(), overrides)
+        is_named = "--layout" in words and agents != "grounding" and not switches
+        assert bool(config.gold_inputs) is is_named, command
 
 
 def test_reproduce_estimates() -> None:
