@@ -8,6 +8,7 @@ import math
 import re
 import shlex
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,22 @@ def test_reproduce_extras_declared() -> None:
     assert f"Python {project['requires-python'].removeprefix('>=')} or later" in REPRODUCE
     development = " ".join(project["optional-dependencies"]["dev"])
     assert all(package in development for package in ("huggingface-hub", "pyarrow"))  # of make demo
+
+
+def test_reproduce_files_ignored() -> None:
+    """What the page's commands read and write in the checkout is not committed by accident."""
+    lines = (ROOT / ".gitignore").read_text().splitlines()
+    patterns = [line.strip("/") for line in lines if line and not line.startswith("#")]
+    code = " ".join(" ".join(pair) for pair in re.findall(r"`(lva [^`]+)`|^ *(lva .+)$", REPRODUCE, re.MULTILINE))
+    words = set(shlex.split(code.replace("'", "")))
+    files = {
+        word.partition("/")[0]
+        for word in words
+        if re.search(r"^(?:plus|tvqa|rows|runs/.+)$|\.(?:toml|txt|json)$", word)
+    }
+    files -= {"configs"}
+    assert {"plus", "tvqa", "rows", "runs", "trained.toml", "layout-plus-api.toml", "ids-plus-300.txt"} <= files
+    assert [name for name in sorted(files) if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 def test_reproduce_files_named() -> None:
