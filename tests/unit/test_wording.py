@@ -134,20 +134,6 @@ def test_origin_is_not_part_of_the_prompt_digest(release: Path) -> None:
     assert resolved(release, None)["prompt_sha256"] != resolved(release, {"last_round": "Now!"})["prompt_sha256"]
 
 
-def test_settings_of_a_layout_without_later_fields() -> None:
-    """A run of an older version, whose layout has no texts for tools, has the same settings."""
-    layout = resolved_layout({"last_round": "Now!"})
-    assert layout["last_round"] == "Now!"
-    assert not {"tool_prompt", "tool_prompt_without_vision", "tool_last_round", "protocol", "dataset"} & set(layout)
-    assert resolved_layout({"tool_prompt": "Call. $question"})["tool_prompt"] == "Call. $question"
-    assert resolved_layout({"protocol": "public-api"})["protocol"] == "public-api"
-
-
-def resolved_layout(layout: dict[str, str]) -> dict[str, object]:
-    fields: dict[str, object] = TeamConfig.model_validate({"layout": layout}).model_dump(mode="json")["layout"]
-    return fields
-
-
 def test_run_without_an_origin_resumes(release: Path, tmp_path: Path) -> None:
     """A run of an older version, whose settings have no origin of the layout."""
     team = TeamConfig.model_validate({"layout": {"last_round": "Now!"}})

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from longvideoagent.agents.prompts import default_layout, parse_layout, read_layout, with_prompt
 from longvideoagent.core.actions import PAPER_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
-from longvideoagent.core.layout import LAYOUT_FIELDS, ORIGIN_FIELDS, TOOL_FIELDS, PromptLayout, layout_problem
+from longvideoagent.core.layout import LAYOUT_FIELDS, ORIGIN_FIELDS, PromptLayout, layout_problem
 from longvideoagent.errors import DataError, read_problem
 
 LAYOUT_ERROR = "layout"
@@ -60,13 +60,7 @@ class PromptConfig(BaseModel):
         if layout is None:
             return None
         fields = {name: getattr(layout, name) for name in LAYOUT_FIELDS}
-        # Runs of older versions do not have the later fields; with default values they are the same run.
-        later = (*TOOL_FIELDS, *ORIGIN_FIELDS)
-        return {
-            name: value
-            for name, value in fields.items()
-            if name not in later or value != getattr(default_layout(), name)
-        }
+        return {name: value for name, value in fields.items() if value or name not in ORIGIN_FIELDS}
 
     @property
     def actions_anywhere(self) -> bool:
