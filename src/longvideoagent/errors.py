@@ -38,7 +38,15 @@ class DataError(LongVideoAgentError):
 
 
 class ModelError(LongVideoAgentError):
-    """A model or its server gave no usable reply. A rollout records it as the outcome ``failed``."""
+    """A model or its server gave no usable reply. A rollout records it as the outcome ``failed``.
+
+    A reply that cannot be used is paid for nevertheless: the attributes hold what the failed calls cost
+    (``models.base.charge``).
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
 
 
 class TransientError(ModelError):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from longvideoagent.core.types import Message, Reply
+from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError
-from longvideoagent.models.base import CallSettings, TextCallback
+from longvideoagent.models.base import CallSettings, TextCallback, TokenPrice, failed_usage
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel, RetryPolicy
 from tests.fakes.faulty_server import Fault, as_json, body, completion, events, say, serving, status
@@ -447,3 +447,45 @@ def test_cached_tokens_are_not_a_cut() -> None:
 
     with serving(answer) as (url, _):
         assert asyncio.run(call(url)).warnings == ()
+
+
+# --- what a reply costs that cannot be used -------------------------------------------------------
+
+PRICE = TokenPrice(prompt_usd_per_mtok=1e6, completion_usd_per_mtok=0.0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        message("", "length"),
+        message("", "stop"),
+        message(None, "stop", refusal="no"),
+        message(None, "content_filter"),
+        message(None, "tool_calls", tool_calls=[TOOL_CALL]),
+    ],
+    ids=["cut", "empty", "refused", "filtered", "tool"],
+)
+def test_unusable_reply_is_counted(answer: Fault) -> None:
+    async def call(url: str) -> None:
+        model = OpenAIModel("m", url, price=PRICE)
+        try:
+            await RetryingModel(model, RetryPolicy(max_tries=2, first_wait_s=0.0)).complete(HELLO)
+        finally:
+            await model.close()
+
+    with serving(answer) as (url, server), pytest.raises(ModelError) as error:
+        asyncio.run(call(url))
+    num_replies = len(server.requests)
+    assert failed_usage(error.value) == Usage(0, 7 * num_replies, 3 * num_replies, usd=7.0 * num_replies)
+
+
+def test_unusable_reply_counts_with_the_next_one() -> None:
+    async def call(url: str) -> Reply:
+        model = OpenAIModel("m", url, price=PRICE)
+        try:
+            return await RetryingModel(model, RetryPolicy(max_tries=2, first_wait_s=0.0)).complete(HELLO)
+        finally:
+            await model.close()
+
+    with serving(message("", "stop"), message("a kite")) as (url, _):
+        assert asyncio.run(call(url)).usage == Usage(2, 14, 6, usd=14.0)

@@ -13,11 +13,11 @@ from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, Usage, VisionResult
+from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, VisionResult
 from longvideoagent.errors import ContextOverflowError, ModelError, TransientError
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.models.base import Model
+from longvideoagent.models.base import Model, failed_usage
 
 R = TypeVar("R", Reply, GroundingResult, VisionResult)
 
@@ -109,7 +109,7 @@ async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:
     try:
         result = await work
     except ModelError as error:
-        usage = Usage(calls=1, seconds=time.perf_counter() - started)
+        usage = replace(failed_usage(error), calls=1, seconds=time.perf_counter() - started)
         return AgentFailure(agent, str(error), usage, _stop_reason(error))
     return replace(result, usage=replace(result.usage, seconds=time.perf_counter() - started))
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from longvideoagent.agents.base import Vision
 from longvideoagent.agents.vision import ModelVision
 from longvideoagent.core.rollout import VisionRequest
-from longvideoagent.core.types import VisionResult
+from longvideoagent.core.types import Usage, VisionResult
 from longvideoagent.errors import ImagesRefusedError
 from longvideoagent.log import logger
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.models.base import failed_usage
 
 
 @dataclass
@@ -24,6 +25,7 @@ class FallbackVision:
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """Return what the model, or else the embedded agent, sees. Raises ModelError if the model does not answer."""
+        spent = Usage()
         if not self._is_refused:
             try:
                 return await self.model_vision.look(request, video)
@@ -31,4 +33,6 @@ class FallbackVision:
                 if not self._is_refused:
                     logger.warning("%s. Vision is offline until then: it reads text and colours only", error)
                 self._is_refused = True
-        return await self.offline_vision.look(request, video)
+                spent = failed_usage(error)
+        result = await self.offline_vision.look(request, video)
+        return replace(result, usage=result.usage + spent)

@@ -30,9 +30,10 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
+from longvideoagent.errors import ModelError
 from longvideoagent.media.contact_sheet import contact_sheets
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.models.base import CallSettings, Model
+from longvideoagent.models.base import CallSettings, Model, charge
 
 GROUNDING_SETTINGS = CallSettings(max_tokens=512)
 MAX_CANDIDATES = 3
@@ -95,7 +96,11 @@ class ModelGrounding:
                 chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
                 return await self.model.complete(chat, settings)
 
-            second = await complete_within_context("grounding", complete_again, min_fraction)
+            try:
+                second = await complete_within_context("grounding", complete_again, min_fraction)
+            except ModelError as error:
+                charge(error, usage)
+                raise
             clips, usage = named_clips(second.text, request.timeline, unvisited), usage + second.usage + images
             warnings = tuple(dict.fromkeys((*warnings, *second.warnings)))
         if not clips:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Usage, VisionResult
+from longvideoagent.errors import ModelError
+from longvideoagent.models.base import charge
 
 
 async def look_in_parallel(
@@ -29,6 +31,9 @@ async def look_in_parallel(
             results.append(await task)
             if results[-1].is_found:
                 break
+    except ModelError as error:
+        charge(error, sum((result.usage for result in results), Usage()))
+        raise
     finally:
         for task in looks:
             task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import pydantic.dataclasses
 from pydantic import Field
@@ -13,7 +13,9 @@ from pydantic import Field
 from longvideoagent.core.actions import Tool
 from longvideoagent.core.protocol import has_action, is_inside_reasoning
 from longvideoagent.core.types import Message, Reply, Usage
+from longvideoagent.errors import ModelError
 
+E = TypeVar("E", bound=ModelError)
 TextCallback = Callable[[str], None]
 """Called with the whole reply so far, reasoning included, each time it has grown. A reply that is retried starts
 over."""
@@ -95,6 +97,19 @@ class TokenPrice:
         """The cost of a call or a sum of calls."""
         prompt_usd = usage.prompt_tokens * self.prompt_usd_per_mtok
         return (prompt_usd + usage.completion_tokens * self.completion_usd_per_mtok) / 1e6
+
+
+def charge(error: E, usage: Usage) -> E:
+    """Add the usage of a reply that could not be used to the error that says so; returns the error."""
+    error.prompt_tokens += usage.prompt_tokens
+    error.completion_tokens += usage.completion_tokens
+    error.usd += usage.usd
+    return error
+
+
+def failed_usage(error: ModelError) -> Usage:
+    """What the calls that ended in an error cost, without their number."""
+    return Usage(0, error.prompt_tokens, error.completion_tokens, usd=error.usd)
 
 
 @dataclass(frozen=True, slots=True)

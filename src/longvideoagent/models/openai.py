@@ -39,6 +39,7 @@ from longvideoagent.models.base import (
     ModelOptions,
     TextCallback,
     TokenPrice,
+    charge,
     cut_warning,
     cut_warnings,
 )
@@ -149,11 +150,14 @@ class OpenAIModel:
         body = self.request_body(messages, settings)
         prefix = reasoning_prefix(body.get("prompt", ""))
         completion = await self.send(body, _growth_callback(on_text, settings))
+        usage = self._usage(completion)
         if completion.is_empty and completion.is_cut:  # a retry would be cut again
-            raise ModelError(f"{self.server_url}: {cut_warning(self.name, settings, 'hidden reasoning')}")
+            problem = cut_warning(self.name, settings, "hidden reasoning")
+            raise charge(ModelError(f"{self.server_url}: {problem}"), usage)
         if completion.is_empty:
-            raise TransientError(f"{self.server_url}: an empty reply")
-        check_usage = Usage() if self.images_verified else await self.verify_image_input(body, completion)
+            raise charge(TransientError(f"{self.server_url}: an empty reply"), usage)
+        if not self.images_verified:
+            usage += await self.verify_image_input(body, completion)
         text = _reply_text(completion, settings)
         is_truncated = completion.is_cut or completion.is_filtered
         if settings.stop_at_action and completion.is_stopped:
@@ -161,12 +165,14 @@ class OpenAIModel:
             is_truncated = text != completion.text
         if not prefix and messages[-1]["role"] == "user" and self._began_in_thought(completion):
             prefix = f"<{TEMPLATE_TAG}>\n"
-        usage = Usage(1, completion.prompt_tokens, completion.completion_tokens) + check_usage
-        usage = replace(usage, usd=self.price.usd(usage) if self.price else 0)
         text = prefix + text
         warnings = cut_warnings(self.name, text, settings) if completion.is_cut else ()
         warnings += self._warnings(body, completion, settings)
         return Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+
+    def _usage(self, completion: Completion) -> Usage:
+        usage = Usage(1, completion.prompt_tokens, completion.completion_tokens)
+        return replace(usage, usd=self.price.usd(usage) if self.price else 0)
 
     def _warnings(self, body: Mapping[str, Any], completion: Completion, settings: CallSettings) -> tuple[str, ...]:
         """What the server and the model have done to a prompt or a reply that still can be used."""
@@ -242,11 +248,10 @@ class OpenAIModel:
         usage = Usage()
         if completion.prompt_tokens <= num_text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
             text_only = await self.send({**text_body, "max_tokens": 1})
-            usage = Usage(1, text_only.prompt_tokens, text_only.completion_tokens)
+            usage = self._usage(text_only)
             if text_only.prompt_tokens == completion.prompt_tokens:
-                raise ImagesRefusedError(
-                    f"{self.server_url}: {self.name!r} ignores images; name a model that reads them"
-                )
+                problem = f"{self.server_url}: {self.name!r} ignores images; name a model that reads them"
+                raise charge(ImagesRefusedError(problem), usage + self._usage(completion))
         self.images_verified = True
         return usage
 
@@ -260,7 +265,11 @@ class OpenAIModel:
                 raise ToolsRefusedError(f'{self.server_url}: {completion.error}; set dialect = "tags" of the master')
             adaptation = None if completion.error is None else self._adapter.learn(completion.error, adapted)
             if adaptation is None:
-                self._check(completion, has_tools="tools" in body)
+                try:
+                    self._check(completion, has_tools="tools" in body)
+                except ModelError as error:
+                    charge(error, self._usage(completion))
+                    raise
                 return completion
             logger.log(adaptation.level, "%s: %r %s", self.server_url, self.name, adaptation.message)
 

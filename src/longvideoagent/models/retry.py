@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError, ThrottledError, TransientError, UnreachableError
 from longvideoagent.log import logger
-from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Model, TextCallback
+from longvideoagent.models.base import (
+    DEFAULT_CALL_SETTINGS,
+    CallSettings,
+    Model,
+    TextCallback,
+    charge,
+    failed_usage,
+)
 
 WARN_AFTER_FAILURES = 3
 """Failed tries of one call after which the wait is worth a warning."""
@@ -113,6 +120,7 @@ class RetryingModel:
     ) -> Reply:
         """The reply. Raises ModelError with the last failure and the number of tries."""
         max_tries = self.retry_policy.max_tries
+        spent = Usage()
         for failed_tries in range(max_tries):
             try:
                 async with self.limiter.acquire() as epoch:
@@ -123,17 +131,21 @@ class RetryingModel:
                 if isinstance(error, ThrottledError):
                     self.limiter.on_throttled(epoch)
                 last_error = error
+                spent += failed_usage(error)
                 if failed_tries + 1 == WARN_AFTER_FAILURES and not self._is_warned:
                     self._is_warned = True
                     logger.warning("%s; trying again, %d times in all", error, max_tries)
                 if failed_tries + 1 < max_tries:
                     await asyncio.sleep(self.retry_policy.wait_s(failed_tries + 1, error.retry_after_s))
+            except ModelError as error:
+                charge(error, spent)
+                raise
             else:
                 self.limiter.on_success()
                 self._is_warned = False
                 self._has_replied = True
-                return replace(reply, usage=reply.usage + Usage(calls=failed_tries))
-        raise ModelError(f"{last_error} (after {max_tries} tries)") from last_error
+                return replace(reply, usage=reply.usage + spent + Usage(calls=failed_tries))
+        raise charge(ModelError(f"{last_error} (after {max_tries} tries)"), spent) from last_error
 
     async def close(self) -> None:
         """Close the model; the limiter keeps its width."""
