@@ -113,6 +113,15 @@ def test_run_dir_other_settings(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "config.json").read_text()) == VERSION_1  # a check writes nothing
 
 
+def test_run_dir_other_layout(tmp_path: Path) -> None:
+    """The message names the field of the layout, and not all of its texts."""
+    now = settings(RLConfig.model_validate(CONFIG | {"layout": {"prompt": "Watch.\n" * 99 + "$question"}}), "grpo")
+    (tmp_path / "config.json").write_text(json.dumps({"version": 3, **now}))
+    changed = settings(RLConfig.model_validate(CONFIG | {"layout": {"prompt": "Look.\n" * 99 + "$question"}}), "grpo")
+    with pytest.raises(UsageError, match=r"other settings \(layout\.prompt differs\); choose another out"):
+        RunDir(tmp_path).check(changed)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

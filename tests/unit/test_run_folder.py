@@ -20,11 +20,11 @@ from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.open_videos import order_by_video
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
-from longvideoagent.evaluation.differences import differences
 from longvideoagent.evaluation.replay import open_recorded_video
 from longvideoagent.evaluation.runner import RunLimits
 from longvideoagent.evaluation.store import open_run
 from longvideoagent.fs import atomic_write_text
+from longvideoagent.views.differences import differences
 from tests.fakes.annotations import mlvu, nextqa
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import CLIPS, some_questions, write_release

@@ -14,10 +14,10 @@ import numpy as np
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import DataError
 from longvideoagent.evaluation.config import gold_inputs_of
-from longvideoagent.evaluation.differences import differences
 from longvideoagent.evaluation.evaluate import score_run
 from longvideoagent.evaluation.metrics import Estimate, Interval, accuracy
 from longvideoagent.evaluation.score import SampleScore
+from longvideoagent.views.differences import differences
 from longvideoagent.views.run_folder import read_config, read_samples
 
 NUM_RESAMPLES = 10_000

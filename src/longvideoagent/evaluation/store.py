@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.errors import UsageError
-from longvideoagent.evaluation.differences import differences
 from longvideoagent.fs import atomic_write_text, fsync_dir
+from longvideoagent.views.differences import differences
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES, read_config, sample_to_dict
 from longvideoagent.views.trace_dict import trace_to_line
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text
+from longvideoagent.views.differences import differences
 from longvideoagent.views.run_folder import read_json_lines
 
 CONFIG, MODEL = "config.json", "model"
@@ -86,7 +87,8 @@ class RunDir:
         for name in {**settings, **before}:
             added = _ADDED_SETTINGS.get(name)
             if before.get(name, added) != settings.get(name, added):
-                change = f"{name}: {before.get(name, added)} -> {settings.get(name, added)}"
+                changes = differences({name: before.get(name, added)}, {name: settings.get(name, added)})
+                change = changes[0] if changes else f"{name} differs"
                 raise UsageError(f"{self.path}: holds a run with other settings ({change}); choose another out")
 
     def append(self, name: str, values: Mapping[str, Any]) -> None:
