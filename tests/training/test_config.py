@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.training.config import ALGORITHMS, RLConfig, SftConfig, read_config
 from longvideoagent.training.reward import REWARD_PRESETS
 from tests.plugins.training import ROOT, write_toml
@@ -56,6 +56,15 @@ def test_config_unknown_field_names_nearest(line: str, hint: str, tmp_path: Path
     path.write_text(f'model = "m"\ndata = "d"\nrows = "r"\nout = "o"\n{line}\n')
     with pytest.raises(DataError, match=re.escape(hint)):
         read_config(path, RLConfig)
+
+
+def test_config_models_of_the_agents(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('model = "m"\ndata = "d"\nrows = "r"\nout = "o"\nvision = "ollama:qwen2.5vl"\n')
+    config = read_config(path, RLConfig)
+    assert [agent.model for agent in config.team_config.agents.values()] == ["offline", "offline", "ollama:qwen2.5vl"]
+    with pytest.raises(UsageError, match="nosuch:x: no such model"):
+        _ = config.model_copy(update={"grounding": "nosuch:x"}).team_config
 
 
 SHIPPED = {path.stem: path for path in sorted((ROOT / "configs").glob("*.toml")) if path.stem != "prices"}

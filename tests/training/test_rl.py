@@ -49,6 +49,7 @@ def test_rl_resumes_bit_for_bit(exported: Path, trained_model: Path, tmp_path: P
     (out / "checkpoint-4" / "trainer_state.json").unlink()  # a kill left it incomplete
     (out / "checkpoint-4" / "model.safetensors").write_bytes(b"half")
     assert 'a run with other settings (algorithm: "grpo" -> "dapo")' in lva("train", "dapo", config).stderr
+    assert 'other settings (grounding: null -> "scripted:x"' in lva("train", "grpo", config, "-m", "scripted:x").stderr
     assert lva_process("train", "grpo", config).returncode == 0
     assert (out / "model" / "model.safetensors").read_bytes() == weights
     assert [line["reward"] for line in read_jsonl(out / "metrics.jsonl")] == [line["reward"] for line in metrics]

@@ -127,6 +127,7 @@ def test_sft_learns_and_resumes(run: Path, random_model: Path, tmp_path: Path) -
     }  # fmt: skip
     config = write_toml(tmp_path / "c.toml", fields)
     assert "sequences per step" in lva("train", "sft", config, "--dry-run").stdout
+    assert "sft calls no agent; leave out --model" in lva("train", "sft", config, "-m", "ollama:m").stderr
     done = lva_process("train", "sft", config)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "sft"

@@ -51,6 +51,6 @@ def test_inspect_same_metrics(tmp_path: Path) -> None:
 def test_inspect_closes_connections(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     with serving(say("<answer>a1</answer>")) as (url, server):
-        _, stderr = run_inspect(release, tmp_path, f"master=openai:m@{url}")
+        _, stderr = run_inspect(release, tmp_path, f"model=openai:m@{url}", "grounding=offline")
     assert len(server.requests) == 4
     assert "Unclosed client session" not in stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -94,13 +94,9 @@ class ModelGrounding:
 
             async def complete_again(fraction: float) -> Reply:
                 chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
-                return await self.model.complete(chat, settings)
+                return await _charged(self.model.complete(chat, settings), usage)
 
-            try:
-                second = await complete_within_context("grounding", complete_again, min_fraction)
-            except ModelError as error:
-                charge(error, usage)
-                raise
+            second = await complete_within_context("grounding", complete_again, min_fraction)
             clips, usage = named_clips(second.text, request.timeline, unvisited), usage + second.usage + images
             warnings = tuple(dict.fromkeys((*warnings, *second.warnings)))
         if not clips:
@@ -129,6 +125,15 @@ class ModelGrounding:
             **question_fields(question, layout, prompt),
         )
         return Message(role="user", content=(*sheets, text) if sheets else text)
+
+
+async def _charged(call: Awaitable[Reply], usage: Usage) -> Reply:
+    """The reply; an error holds the usage of the calls before it, too."""
+    try:
+        return await call
+    except ModelError as error:
+        charge(error, usage)
+        raise
 
 
 def named_clips(reply: str, timeline: Timeline, unvisited: Sequence[str]) -> list[NamedClip]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from longvideoagent.cli.options import Grounding, Vision
 from longvideoagent.errors import UsageError, require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -14,6 +15,11 @@ app = typer.Typer(rich_markup_mode=None)
 def train(
     algorithm: Annotated[str, typer.Argument(help="grpo, dapo or sft.")],
     config: Annotated[Path, typer.Argument(help="A TOML file; see docs/training.md.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model of the agents that the trained master calls.")
+    ] = None,
+    grounding: Grounding = None,
+    vision: Vision = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the run and print what it needs.")] = False,
 ) -> None:
     """Train the master (extra train): by reinforcement learning (grpo, dapo), or by supervised fine-tuning on
@@ -30,6 +36,11 @@ def train(
 
     command = TRAIN_COMMANDS[algorithm]
     settings = read_config(config, command.config)
+    agents = {"grounding": grounding or model, "vision": vision or model}
+    if any(agents.values()):
+        if algorithm == SFT:
+            raise UsageError("sft calls no agent; leave out --model, --grounding and --vision")
+        settings = settings.model_copy(update={name: spec for name, spec in agents.items() if spec})
     if dry_run:
         from longvideoagent.training.cost import forecast
 
@@ -39,9 +50,9 @@ def train(
         print_counts(forecast(settings, algorithm))
         return
     with progress_bar() as progress:
-        model = command.train(settings, progress=progress)
+        trained = command.train(settings, progress=progress)
     if is_main_process():
-        note(f"wrote {model} and {write_training_report(settings.out)}")
+        note(f"wrote {trained} and {write_training_report(settings.out)}")
 
 
 @app.command()

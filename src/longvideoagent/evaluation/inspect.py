@@ -1,6 +1,6 @@
 """A task for Inspect, the UK AI Security Institute's evaluation framework (extra ``inspect``).
 
-    inspect eval longvideoagent/longvideo --model none/none -T data=FOLDER -T master=openai:NAME@URL
+    inspect eval longvideoagent/longvideo --model none/none -T data=FOLDER -T model=openai:NAME@URL
 
 The loop, the agents and the scoring are this package's own; Inspect schedules the questions, writes its log and shows
 it. The trace of each question is in the log's metadata.
@@ -19,7 +19,8 @@ from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, Score, Scorer, Targe
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from longvideoagent.agents.build import load_team
-from longvideoagent.agents.team_file import load_team_config
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.default_models import DefaultModels, choose_team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Question
@@ -31,9 +32,10 @@ from longvideoagent.views.trace_dict import trace_to_dict
 
 
 @task
-def longvideo(data: str, split: str = "val", team: str = "offline", master: str | None = None, **settings: Any) -> Task:
-    """All questions of a data set that have a gold option. ``settings`` are ``max_rounds``, ``window``, ``agents``,
-    ``data_set`` and ``subtitles``."""
+def longvideo(data: str, split: str = "val", team: str | None = None, **settings: Any) -> Task:
+    """All questions of a data set that have a gold option. ``settings`` are ``model``, ``master``, ``grounding`` and
+    ``vision``, as the options of ``lva eval``; ``max_rounds``, ``window``, ``agents``, ``data_set`` and ``subtitles``.
+    Without a team and models, the default models are used (LVA_MODEL or ``lva config``)."""
     subtitles = settings.pop("subtitles", None)
     options = DatasetOptions(settings.pop("data_set", None), None if subtitles is None else Path(subtitles))
     dataset = open_dataset(Path(data), split, options)
@@ -49,15 +51,16 @@ def longvideo(data: str, split: str = "val", team: str = "offline", master: str 
         if sample.gold.option_index is not None
     ]
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
+    models = DefaultModels(**{name: settings.pop(name, None) for name in DefaultModels.model_fields})
     rollout_settings = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
-    solver = rollout(dataset, team, master, rollout_settings)
+    solver = rollout(dataset, choose_team(team, models), rollout_settings)
     return Task(MemoryDataset(samples, dataset.name), solver=solver, scorer=option_scorer())
 
 
 @solver
-def rollout(data: Dataset, team: str, master: str | None, settings: RolloutSettings) -> Solver:
+def rollout(data: Dataset, team_config: TeamConfig, settings: RolloutSettings) -> Solver:
     """Runs this package's loop. An agent that is down is an error of that sample, not an answer."""
-    loaded_team = load_team(load_team_config(team).with_models(master=master))
+    loaded_team = load_team(team_config)
     videos = OpenVideos(data)
     num_running = 0
 

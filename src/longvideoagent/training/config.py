@@ -11,8 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts.config import PromptConfig
-from longvideoagent.agents.team_file import parse_toml
+from longvideoagent.agents.team_file import load_team_config, parse_toml
 from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
@@ -174,6 +175,9 @@ class RLConfig(TrainingConfig):
     eval_steps: Count = 50
     team: str = OFFLINE
     """The team whose grounding and vision agents the master calls."""
+    grounding: str | None = None
+    """The model spec of the grounding agent, in place of the team's; likewise ``vision``."""
+    vision: str | None = None
     max_rounds: Count = DEFAULT_MAX_ROUNDS
     window: Count = 1
     questions_per_step: Count = 16
@@ -199,6 +203,11 @@ class RLConfig(TrainingConfig):
     def data_options(self) -> DatasetOptions:
         """How the folder ``data`` is read."""
         return DatasetOptions(self.data_set, self.subtitles)
+
+    @property
+    def team_config(self) -> TeamConfig:
+        """The agents that the master calls. Raises UsageError or DataError for a team or model that does not exist."""
+        return load_team_config(self.team).with_models(grounding=self.grounding, vision=self.vision)
 
     @property
     def settings(self) -> RolloutSettings:

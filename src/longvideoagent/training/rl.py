@@ -41,7 +41,7 @@ def train_rl(config: RLConfig, algorithm: str, progress: Progress = no_progress)
         check_prompts(config.eval_rows, samples.eval, master_format)
     rollouts = MasterRollouts(
         samples.train,
-        load_team(config.team, cache_path()),
+        load_team(config.team_config, cache_path()),
         master_format,
         config.weights,
         max_generation_batches=config.max_generation_batches,

@@ -70,7 +70,7 @@ def open_worker_context(path: str) -> WorkerContext:
     """Read a configuration and open its data set and team. Raises DataError or UsageError if one cannot be used."""
     config = read_config(Path(path), RLConfig)
     data = open_dataset(config.data, config.split, config.data_options)
-    team = load_team(config.team, cache_path())
+    team = load_team(config.team_config, cache_path())
     return WorkerContext(config, config.prompt_format, config.weights, team, cache(data.open_video))
 
 
