@@ -93,6 +93,13 @@ def test_run_dir_version_1_sft(tmp_path: Path) -> None:
     RunDir(tmp_path).check(settings(SftConfig.model_validate(new), "sft"))
 
 
+def test_run_dir_before_texts_for_tools(tmp_path: Path) -> None:
+    now = settings(RLConfig.model_validate({**CONFIG, "layout": {"prompt_end": "!"}}), "grpo")
+    layout = {name: text for name, text in now["layout"].items() if not name.startswith("tool_")}
+    (tmp_path / "config.json").write_text(json.dumps({"version": 3, **now, "layout": layout}))
+    RunDir(tmp_path).check(now)
+
+
 def test_run_dir_before_added_settings(tmp_path: Path) -> None:
     """A run that was begun before some settings existed resumes if they are at what it did."""
     now = settings(RLConfig.model_validate(CONFIG), "grpo")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from longvideoagent.agents.prompts import with_tool_texts
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.views.differences import differences
@@ -138,6 +139,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     settings = {name: value for name, value in config.items() if name not in ("version", "format")}
     for migrate in _MIGRATIONS[version - 1 :]:
         settings = migrate(settings)
+    if isinstance(settings.get("layout"), Mapping):
+        settings["layout"] = with_tool_texts(settings["layout"])
     return settings
 
 

@@ -25,9 +25,8 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from longvideoagent.agents.config import DEFAULT_SETTINGS, TeamConfig
-from longvideoagent.agents.prompts import default_layout
+from longvideoagent.agents.prompts import with_tool_texts
 from longvideoagent.core.actions import AGENT_NAMES
-from longvideoagent.core.layout import TOOL_FIELDS
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
@@ -283,8 +282,7 @@ def _from_version_4(config: dict[str, Any]) -> dict[str, Any]:
             is_provider = ModelSpec.parse(team["grounding"]["model"]).is_provider
             team["grounding"] = {**team["grounding"], "structured_output": False if is_provider else None}
         if team.get("layout"):
-            added = {name: getattr(default_layout(), name) for name in TOOL_FIELDS}
-            team["layout"] = {**added, **team["layout"]}
+            team["layout"] = with_tool_texts(team["layout"])
         return config | {"team": team}
     return config
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from longvideoagent.core.actions import PAPER_LOOK_TAG
 from longvideoagent.core.context import Style, messages
-from longvideoagent.core.layout import LAYOUT_FIELDS, PromptLayout, layout_problem
+from longvideoagent.core.layout import LAYOUT_FIELDS, TOOL_FIELDS, PromptLayout, layout_problem
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Message
@@ -44,6 +44,12 @@ def parse_layout(values: Mapping[str, Any]) -> PromptLayout:
     if problem := layout_problem(layout):
         raise ValueError(problem)
     return layout
+
+
+def with_tool_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a layout that was stored before layouts had texts for masters that call tools, with the
+    default ones."""
+    return {**{name: getattr(default_layout(), name) for name in TOOL_FIELDS}, **values}
 
 
 def read_layout(path: Path) -> PromptLayout:
