@@ -149,7 +149,7 @@ def ask_on_page(page: Page, question: str, *options: str) -> None:
         if page.locator(".option-input").count() <= number:
             page.click("#add-option")
         page.locator(".option-input").nth(number).fill(option)
-    page.click("#ask-button")
+    page.locator("#ask-button").press("Enter")  # a click can miss a button that moves while the page loads
 
 
 def wait_until(page: Page, predicate: str, arg: object = None) -> None:
