@@ -14,12 +14,16 @@ import httpx
 import pytest
 
 from longvideoagent.agents.build import load_team
+from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.core.trace import RolloutSettings
 from longvideoagent.core.types import Question
+from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import Job, JobQueue
 from longvideoagent.server.server import open_library
 from longvideoagent.server.video_cache import VideoCache
+from tests.fakes import faulty_server
+from tests.fakes.faulty_server import say, status
 from tests.plugins.cli import LVA
 from tests.plugins.media import write_video
 from tests.plugins.web_jobs import ANSWER, LINES, LOOK, BrokenVision, SlowVision, scripted_team
@@ -96,6 +100,19 @@ def test_job_queue_limits_concurrency(library: Path, tmp_path: Path) -> None:
         assert server.get(f"/api/jobs/{job_ids[4]}")["queue_position"] == 2
         response = server.client.get(f"/api/jobs/{job_ids[2]}/trace")
         assert (response.status_code, "this job has no result" in response.text) == (404, True)
+
+
+def test_job_shows_retries(library: Path) -> None:
+    replies = (say("<visual_query>x</visual_query>"), status(503), status(503), say("<answer>a1</answer>"))
+    with faulty_server.serving(*replies) as (url, _):
+        config = TeamConfig(master=AgentConfig(model=f"openai:m@{url}"))
+        team = load_team(config, retry_policy=RetryPolicy(max_tries=4, first_wait_s=0.5))
+        with serving(library, {"model": team}) as server:
+            events = server.events(server.ask(server.video("a.mp4"), "Where is the kettle?", options=OPTIONS))
+    jobs = [event.data for event in events if event.name == "job"]
+    stages = [job["stage"] for job in jobs if "HTTP 503" in job["stage"]]
+    assert {stage.rpartition("; ")[2] for stage in stages} == {"try 2 of 4 follows", "try 3 of 4 follows"}
+    assert (jobs[-1]["answer"], jobs[-1]["stage"]) == ("a moon", "")
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])

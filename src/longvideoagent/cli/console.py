@@ -24,7 +24,7 @@ from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Question
+from longvideoagent.core.types import Question, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.log import logger
 from longvideoagent.media.video import Video
@@ -133,6 +133,8 @@ class LiveReply:
 
     status: Status | None
     width: int
+    cost: str = ""
+    """What the rollout has cost so far; shown before the text."""
 
     @property
     def on_text(self) -> Callable[[str], None] | None:
@@ -147,7 +149,8 @@ class LiveReply:
     def _show(self, text: str) -> None:
         if self.status is not None:
             tail = " ".join(without_control_characters(text[-4 * self.width :]).split())
-            self.status.update(Text(tail[-max(20, self.width - 8) :], style="dim italic"))
+            shown = tail[-max(20, self.width - 8 - len(self.cost)) :]
+            self.status.update(Text.assemble((self.cost, "dim"), (shown, "dim italic")))
             self.status.start()
 
 
@@ -175,6 +178,8 @@ class StepPrinter:
         for step in steps[self._printed :]:
             self._print_step(step)
         self._printed = len(steps)
+        if self._live is not None:
+            self._live.cost = f"{cost}  " if (cost := _cost_text(trace.usage)) else ""
 
     def _print_step(self, step: RoundView | ObservationView) -> None:
         if isinstance(step, RoundView):
@@ -198,6 +203,8 @@ class StepPrinter:
         self._console.print(_answer_line(trace), soft_wrap=True)
         for evidence in trace.evidence:
             self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
+        if cost := _cost_text(trace.usage):
+            self._line("cost", f"{cost}, {trace.usage.seconds:.0f} s")
         if trace.hint:
             self._line("hint", trace.hint, "yellow")
         for warning in trace.warnings:
@@ -212,6 +219,12 @@ class StepPrinter:
             line.rstrip()
             self._console.print(Text.assemble("  ", (f"{label:{LABEL_WIDTH}} ", style or "dim"), line), soft_wrap=True)
             label = ""
+
+
+def _cost_text(usage: Usage) -> str:
+    """Tokens, and dollars if a price is known; empty if no model was called."""
+    dollars = f", ${usage.usd:.4f}" if usage.usd else ""
+    return f"{usage.tokens:,} tokens{dollars}" if usage.tokens else ""
 
 
 def _answer_line(trace: Trace) -> Text:

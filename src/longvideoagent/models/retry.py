@@ -7,8 +7,9 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.core.types import Message, Reply, Usage
@@ -27,6 +28,15 @@ WARN_AFTER_FAILURES = 3
 """Failed tries of one call after which the wait is worth a warning."""
 MAX_CONCURRENCY = 64
 """Calls to one server in flight at once, unless the configuration says otherwise."""
+
+
+_on_retry: ContextVar[Callable[[str], None] | None] = ContextVar("on_retry", default=None)
+
+
+def report_retries(on_retry: Callable[[str], None]) -> None:
+    """Call ``on_retry`` with one line before each wait for another try, of calls made by the current task and by those
+    that it starts."""
+    _on_retry.set(on_retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,8 @@ class RetryingModel:
                     self._is_warned = True
                     logger.warning("%s; trying again, %d times in all", error, max_tries)
                 if failed_tries + 1 < max_tries:
+                    if (on_retry := _on_retry.get()) is not None:
+                        on_retry(f"{error}; try {failed_tries + 2} of {max_tries} follows")
                     await asyncio.sleep(self.retry_policy.wait_s(failed_tries + 1, error.retry_after_s))
             except ModelError as error:
                 charge(error, spent)

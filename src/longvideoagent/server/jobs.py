@@ -17,6 +17,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.log import logger
+from longvideoagent.models.retry import report_retries
 from longvideoagent.run import steps
 from longvideoagent.server.job_record import JobRecord, JobState, JobStore
 from longvideoagent.server.library import LibraryVideo, NotFoundError
@@ -195,8 +196,9 @@ class JobQueue:
             job.update(stage=load.stage, fraction=load.fraction)
         video = await load.video()
         job.update(stage="", fraction=None)
+        report_retries(lambda problem: job.update(stage=problem))
         async for trace in steps(job.question, video, self.teams[job.team], job.settings):
-            job.update(trace=trace)
+            job.update(trace=trace, stage="")
 
     async def _save(self, job: Job, record: JobRecord) -> None:
         """Write a record. A job without one is known as long as the server runs."""

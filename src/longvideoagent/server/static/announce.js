@@ -32,8 +32,8 @@ export class JobAnnouncer {
 function sentences(job) {
   const texts = [];
   if (job.state === "queued" && job.queue_position) texts.push(`Queued at position ${job.queue_position}.`);
-  if (job.stage) texts.push(`Preparing: ${job.stage}.`);
   const { trace } = job;
+  if (job.stage) texts.push(withFullStop(trace ? job.stage : `Preparing: ${job.stage}`)); // later it is a retry
   if (trace?.first_grounding) texts.push(`First grounding: ${describeResult(trace.first_grounding)}`);
   trace?.rounds.forEach((round, index) => {
     texts.push(withFullStop(`Round ${index + 1}: ${describeAction(round)}`));

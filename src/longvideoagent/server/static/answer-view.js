@@ -55,9 +55,14 @@ function confidenceBar(confidence) {
 }
 
 function costText({ rounds, usage }) {
-  const { prompt_tokens, completion_tokens, usd, seconds } = usage;
-  const tokens = prompt_tokens + completion_tokens;
-  const parts = [pluralize(rounds.length, "round"), pluralize(tokens, "token"), formatDuration(seconds)];
-  if (usd) parts.push(`$${usd.toFixed(usd < 0.1 ? 4 : 2)}`);
-  return parts.join(" · ");
+  return [pluralize(rounds.length, "round"), ...usageTexts(usage), formatDuration(usage.seconds)].join(" · ");
+}
+
+/**
+ * Tokens, and dollars if a price is known.
+ * @param {import("./api.js").Trace["usage"]} usage
+ */
+export function usageTexts({ prompt_tokens, completion_tokens, usd }) {
+  const tokens = pluralize(prompt_tokens + completion_tokens, "token");
+  return usd ? [tokens, `$${usd.toFixed(usd < 0.1 ? 4 : 2)}`] : [tokens];
 }

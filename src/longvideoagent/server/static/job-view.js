@@ -3,6 +3,7 @@
 import { JobAnnouncer } from "./announce.js";
 import { createJob, eventsUrl, pageUrl, readJob, readJobEvent, RequestError, stopJob, traceUrl } from "./api.js";
 import { Autoscroll } from "./autoscroll.js";
+import { usageTexts } from "./answer-view.js";
 import { copyLink } from "./copy-link.js";
 import { byId, element, scrollToElement, setVisible } from "./dom.js";
 import { formatPercent } from "./format.js";
@@ -58,7 +59,9 @@ function statusText({ state, cause, queue_position, stage, fraction, trace, max_
     return queue_position ? `Waiting: position ${queue_position} in the queue.` : "Waiting in the queue.";
   if (stage) return fraction === null ? `${stage} …` : `${stage}, ${formatPercent(fraction)}`;
   const round = trace?.rounds.length ?? 0;
-  return round ? `Round ${round} of at most ${max_rounds}` : "Locating the first clip";
+  const text = round ? `Round ${round} of at most ${max_rounds}` : "Locating the first clip";
+  const hasCost = trace && trace.usage.prompt_tokens + trace.usage.completion_tokens > 0;
+  return hasCost ? [text, ...usageTexts(trace.usage)].join(" · ") : text;
 }
 
 export class JobView {
