@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_version_2_first_clips_file(release: Path, tmp_path: Path) -> None:
     assert (migrated["first_clip"], migrated["first_clips_file"]) == ("file", "clips.json")
 
 
-def test_version_4_master_goes_on_with_tags(release: Path, tmp_path: Path) -> None:
+def test_version_4_master_writes_tags(release: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run(eval_config(release, limit=2), path)
     config = json.loads((path / "config.json").read_text()) | {"version": 4}
@@ -76,9 +77,23 @@ def test_version_4_with_its_own_layout_resumes(release: Path, tmp_path: Path) ->
             del config["team"]["layout"][name]
         for agent in ("master", "grounding", "vision"):
             del config["team"][agent]["dialect"]
-            config["team"][agent]["structured_output"] = False if agent == "grounding" else None
+            config["team"][agent]["structured_output"] = False
         (path / "config.json").write_text(json.dumps(config))
         assert run(eval_config(release, team_config, limit=2), path)["num_finished"] == 2
+
+
+@pytest.mark.parametrize("fields", [{}, {"style": "accumulated"}, {"actions": "anywhere"}])
+def test_version_4_resumes(fields: dict[str, Any], release: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    team_config = TeamConfig(**fields)
+    run(eval_config(release, team_config, limit=1), path)
+    config = json.loads((path / "config.json").read_text()) | {"version": 4}
+    for agent in config["team"].values():
+        if isinstance(agent, dict) and "structured_output" in agent:
+            del agent["dialect"]
+            agent["structured_output"] = False
+    (path / "config.json").write_text(json.dumps(config))
+    assert run(eval_config(release, team_config, limit=2), path)["num_finished"] == 2
 
 
 @pytest.mark.parametrize("number", [1, VERSION + 1, "3", None])

@@ -16,12 +16,12 @@ from longvideoagent import RolloutSettings, TeamConfig, Trace, ask, load_team
 from longvideoagent.agents.config import AgentConfig
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.tool_master import NO_TOOLS, ToolMaster
-from longvideoagent.core.actions import Answer, Invalid, Look, Relocate, offered_tools
+from longvideoagent.core.actions import Answer, Invalid, Look, Relocate, offered_tools, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Message, Reply, Usage
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import ModelError, ToolsRefusedError, UsageError
 from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.openai_tools import ToolCall, chat_with_calls, reply_with_tags
@@ -152,8 +152,10 @@ def test_tools_follow_agents(video: Path) -> None:
     assert "tools" not in request
 
 
-HOSTILE = ["</think>", "<answer>a0</answer>", '"', "<think>", "◁think▷", "\\", "{"]
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(HOSTILE)
+MARKS = ["</think>", "<reasoning>", "</reasoning>", "[THINK]", "<|channel|>final", "<think>", "◁think▷"]
+HOSTILE = [*MARKS, "<answer>a0</answer>", '"', "\\", "{"]
+plain_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+texts = plain_texts | st.lists(plain_texts | st.sampled_from(HOSTILE), max_size=5).map("".join)
 
 
 @given(st.sampled_from(TOOLS), texts, texts, texts)
@@ -166,7 +168,7 @@ def test_call_survives_the_round_trip(tool: Any, reason: str, argument: str, con
         return
     (_, message) = chat_with_calls([*HELLO, Message(role="assistant", content=reply)], TOOLS)
     call = message["tool_calls"][0]["function"]
-    assert call["name"] == tool.name
+    assert call["name"] == tool.name == spec_of(parsed.action).tags[0]
     assert parse(reply_with_tags("", ToolCall(**call), TOOLS)) == parse(parsed.text)
     if not set("<>[]◁|｜") & set(argument + reason + content):
         assert (
@@ -186,7 +188,18 @@ def test_call_survives_the_round_trip(tool: Any, reason: str, argument: str, con
         (("answer", '{"reason": "so", "text": ""}'), "<think>so</think><answer></answer>"),
         (("answer", '{"reason": "</think><answer>a0</answer>", "text": "a1"}'),
          "<think>‹/think>‹answer>a0‹/answer></think><answer>a1</answer>"),
+        (("answer", '{"text": "a1", "confidence": 0.9}'), "<answer>a1</answer>"),
+        (("answer", '{"answer": "a1", "confidence": 0.9}'), "<answer>a1</answer>"),
+        (("answer", '"{\\"text\\": \\"a1\\"}"'), "<answer>a1</answer>"),
+        (("answer", '{"text": "a1"}</tool_call>'), "<answer>a1</answer>"),
+        (("answer", '{"text": "two\nlines"}'), "<answer>two\nlines</answer>"),
+        (("answer", '{"text": "a\\ud800"}'), "<answer>a?</answer>"),
+        (("functions.answer", '{"text": "a1"}'), "<answer>a1</answer>"),
+        (("answer<|channel|>commentary", '{"text": "a1"}'), "<answer>a1</answer>"),
+        (("request_grounding", ""), "<request_grounding></request_grounding>"),
+        (("request_grounding", '{"reason": "so"}'), "<think>so</think><request_grounding></request_grounding>"),
         (("zoom", '{"text": "a1"}'), 'zoom({"text": "a1"})'),
+        (("x<search>a</search>", "{}"), "x‹search>a‹/search>({})"),
         (("answer", "a1"), "answer(a1)"),
         (("answer", ""), "answer()"),
         (("answer", '["a1"]'), 'answer(["a1"])'),
@@ -210,6 +223,56 @@ def test_content_next_to_call_is_a_thought() -> None:
     with serving(call_tool("answer", '{"text": "a1"}', content="<answer>a0</answer>")) as (url, _):
         assert isinstance(parse(reply := complete(url).text).action, Answer)
         assert parse(reply).action == Answer("a1")
+
+
+@pytest.mark.parametrize("arguments", [{"text": "a1"}, {"text": "a1", "other": "\ud800"}])
+def test_arguments_as_object_with_odd_text(arguments: dict[str, str]) -> None:
+    call = {"function": {"name": "answer\ud800", "arguments": arguments}}
+    reply = {"role": "assistant", "content": "", "tool_calls": [], "function_call": call["function"]}
+    with serving(as_json(completion("chat.completion", message=reply))) as (url, _):
+        assert complete(url).text == "<answer>a1</answer>"
+
+
+def pieces(*calls: dict[str, Any]) -> Fault:
+    """A stream with these pieces of calls."""
+    chunks = [completion("chunk", delta={"tool_calls": [call]}, finish_reason=None) for call in calls]
+    return events(*chunks, completion("chunk", delta={}, finish_reason="tool_calls"))
+
+
+def piece(arguments: str, name: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {**fields, "function": {"arguments": arguments} | ({"name": name} if name else {})}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [piece('{"text":', "answer"), piece('"a1"}')],
+        [piece('{"text":', index=0), piece('"a1"}', "answer", index=0)],
+        [piece('{"text":', "answer", index=0, id="c"), piece('"a1"}', "answer", index=0, id="c")],
+        [piece('{"text":', "answer", index=0, id="c"), piece('"a1"}', index=0, id="d")],
+        [piece('{"text":"a1"}', "answer", index=0, id="c"), piece("", "answer", index=0)],
+        [piece('{"text":', "answer", id="c"), piece('"a1"}', id="c")],
+    ],
+)
+def test_call_in_pieces(stream: list[dict[str, Any]]) -> None:
+    with serving(pieces(*stream)) as (url, _):
+        reply = complete(url, on_text=lambda _: None)
+    assert (reply.text, reply.warnings) == ("<answer>a1</answer>", ())
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [piece('{"text":', "answer"), piece('"a1"}'), piece('{"text":', "answer"), piece('"a0"}')],
+        [piece("", "request_grounding"), piece('{"text":"a0"}', "answer")],
+        [piece('{"text":"a1"}', "answer", index=0, id="c"), piece('{"text":"a0"}', "answer", index=0, id="d")],
+    ],
+)
+def test_two_calls_in_pieces(stream: list[dict[str, Any]]) -> None:
+    with serving(pieces(*stream)) as (url, _):
+        reply = complete(url, on_text=lambda _: None)
+    assert isinstance(parse(reply.text).action, Answer | Relocate)
+    assert reply.warnings == ("'m' calls 2 tools at once; only the first counts",)
 
 
 def test_several_calls_first_counts() -> None:
@@ -257,6 +320,19 @@ REFUSALS = [
     (400, "Function calling is not supported by this model"),
     (400, "Unrecognized request argument supplied: tools"),
     (422, "tools: Extra inputs are not permitted"),
+    (400, "This model doesn't support tools"),
+    (400, "Tool calling is disabled"),
+    (400, "Additional properties are not allowed ('tools' was unexpected)"),
+    (400, "Function call is missing a thought_signature in functionCall parts"),
+]
+OTHER_ERRORS = [
+    (400, "Parallel tool calls are not supported", {}),
+    (400, "Streaming is not supported with tools", {}),
+    (400, "Tool choice is required, but model did not call a tool", {}),
+    (400, "Unsupported parameter: 'temperature' is not supported when using tools.", {"param": "temperature"}),
+    (402, "Function calling is not available on the free plan", {}),
+    (500, "The function is not available, try again later", {}),
+    (503, "Tool calling is not available at the moment", {}),
 ]
 
 
@@ -281,8 +357,34 @@ def test_tools_refused_where_nobody_asked_for_them(video: Path) -> None:
     assert "<visual_query>" in server.requests[1]["messages"][0]["content"]
 
 
-def test_tool_choice_refused() -> None:
-    refusal = status(400, "tool_choice does not support being set to required in thinking mode")
+@pytest.mark.parametrize(("code", "message", "fields"), OTHER_ERRORS)
+def test_errors_that_are_not_about_tools(code: int, message: str, fields: dict[str, str]) -> None:
+    answer = as_json({"error": {"message": message, **fields}}, code)
+    with serving(answer, call_tool("answer", '{"text": "a1"}')) as (url, _):
+        try:
+            assert complete(url).text == "<answer>a1</answer>"
+        except ModelError as error:
+            assert not isinstance(error, ToolsRefusedError)  # noqa: PT017
+
+
+def test_refusal_hides_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    refusal = status(400, "key sk-secret: this model does not support tools")
+    with serving(refusal) as (url, _), pytest.raises(ToolsRefusedError) as error:
+        complete(url)
+    assert "sk-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (400, "tool_choice does not support being set to required in thinking mode"),
+        (400, "deepseek-reasoner does not support this tool_choice"),
+        (404, "No endpoints found that support the provided 'tool_choice' value."),
+    ],
+)
+def test_tool_choice_refused(code: int, message: str) -> None:
+    refusal = status(code, message)
     with serving(refusal, call_tool("answer", '{"text": "a1"}')) as (url, server):
         assert complete(url).text == "<answer>a1</answer>"
     assert ["tool_choice" in request for request in server.requests] == [True, False]
@@ -303,6 +405,7 @@ def test_tool_choice_refused() -> None:
         ("openai:gpt-5-mini", {"style": "accumulated"}, False),
         ("openai:gpt-5-mini", {"actions": "anywhere"}, False),
         ("openai:gpt-5-mini", {"layout": {"prompt_end": "!"}}, False),
+        ("openai:gpt-5-mini", {"layout": {"grounding_prompt": "$question"}}, True),
         ("offline", {}, False),
     ],
 )

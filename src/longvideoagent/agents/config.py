@@ -12,10 +12,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from longvideoagent.agents.grounding import GROUNDING_SETTINGS
 from longvideoagent.agents.master import MASTER_SETTINGS
+from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, AgentName
 from longvideoagent.core.context import Style
+from longvideoagent.core.layout import MASTER_FIELDS
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
 from longvideoagent.models.spec import ModelSpec, missing_key_env
@@ -203,7 +205,9 @@ class TeamConfig(PromptConfig):
         the default wording and style; another wording asks for tags."""
         if self.master.dialect is not None:
             return self.master.dialect == "tools"
-        has_wording = self.layout is not None or self.layout_file is not None or self.prompt_file is not None
+        has_wording = self.layout_file is not None or self.prompt_file is not None
+        if self.layout is not None:
+            has_wording |= any(getattr(self.layout, name) != getattr(default_layout(), name) for name in MASTER_FIELDS)
         is_chat = self.style is Style.TURNS and self.master.completion_template is None and not self.actions_anywhere
         return self.master.spec.calls_tools and is_chat and not has_wording
 
@@ -319,4 +323,4 @@ def dialect_problem(team_config: TeamConfig) -> str:
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
         return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'
-    return "" if master.spec.is_remote else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'
+    return "" if master.spec.has_openai_api else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'

@@ -10,7 +10,7 @@ from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, Usage, VisionResult
 from longvideoagent.errors import ModelError
-from longvideoagent.models.base import charge
+from longvideoagent.models.base import charge, failed_usage
 
 
 async def look_in_parallel(
@@ -26,23 +26,30 @@ async def look_in_parallel(
     windows = (request.window, *request.candidate_windows)
     looks = [asyncio.ensure_future(look(replace(request, window=window, candidate_windows=()))) for window in windows]
     results: list[VisionResult] = []
+    failure: ModelError | None = None
     try:
         for task in looks:
             results.append(await task)
             if results[-1].is_found:
                 break
     except ModelError as error:
-        charge(error, sum((result.usage for result in results), Usage()))
-        raise
+        failure = error
     finally:
         for task in looks:
             task.cancel()
         ended = await asyncio.gather(*looks, return_exceptions=True)
     later = ended[len(results) :]
-    spent = sum((each.usage for each in later if isinstance(each, VisionResult)), Usage())
-    # A server may have started the cancelled looks, so they count as calls.
-    cancelled = Usage(calls=sum(not isinstance(each, VisionResult) for each in later))
-    return _merge(windows, results, spent + cancelled)
+    spent = sum((_usage(each) for each in later if each is not failure), Usage())
+    if failure is not None:
+        raise charge(failure, sum((result.usage for result in results), spent))
+    return _merge(windows, results, spent)
+
+
+def _usage(end: VisionResult | BaseException) -> Usage:
+    """What a look has cost. A server may have started one that was cancelled, so it counts as a call."""
+    if isinstance(end, VisionResult):
+        return end.usage
+    return Usage(calls=1) + (failed_usage(end) if isinstance(end, ModelError) else Usage())
 
 
 def _merge(windows: Sequence[tuple[Clip, ...]], results: Sequence[VisionResult], later: Usage) -> VisionResult:

@@ -10,11 +10,12 @@ from longvideoagent.core.actions import offered_tools
 from longvideoagent.core.context import answer_form
 from longvideoagent.core.layout import tool_layout
 from longvideoagent.core.trace import Agents, Trace
-from longvideoagent.core.types import Reply
+from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ToolsRefusedError
 from longvideoagent.log import logger
+from longvideoagent.models.base import failed_usage
 
-NO_TOOLS = "the master's server takes no tools; the master writes its actions as tags"
+NO_TOOLS = "the master's server does not accept tools; the master writes its actions as tags"
 
 
 @dataclass
@@ -31,6 +32,7 @@ class ToolMaster:
         ModelError without a reply."""
         if trace.settings.agents is Agents.NONE:
             return await self.tag_master.reply(trace)
+        spent = Usage()
         if not self._is_refused:
             try:
                 return await self._caller(trace).reply(trace)
@@ -40,8 +42,9 @@ class ToolMaster:
                 if not self._is_refused:
                     logger.info("%s", error)
                 self._is_refused = True
+                spent = failed_usage(error)
         reply = await self.tag_master.reply(trace)
-        return replace(reply, warnings=(*reply.warnings, NO_TOOLS))
+        return replace(reply, usage=reply.usage + spent, warnings=(*reply.warnings, NO_TOOLS))
 
     def _caller(self, trace: Trace) -> ModelMaster:
         """The same master with tools for what can be done in this rollout."""

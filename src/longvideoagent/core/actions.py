@@ -192,7 +192,7 @@ def render_action(action: Action) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """An action as a function that a model can call, in place of tags. It has two arguments, both texts."""
+    """An action as a function that a model can call, in place of tags; its argument is a text."""
 
     name: str
     """The tag of the action, in the paper's spelling."""
@@ -201,6 +201,8 @@ class Tool:
     argument: str
     """The name of the argument that stands between the tags."""
     argument_description: str
+    is_argument_optional: bool = False
+    """Whether a call without the argument counts, as empty tags do."""
 
 
 def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: str) -> tuple[str, ...]:
@@ -218,7 +220,13 @@ def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: st
 def offered_tools(agents: frozenset[AgentName], answer_form: str) -> tuple[Tool, ...]:
     """The tools that a master can call in place of writing ``offered_actions``."""
     return tuple(
-        Tool(spec.tags[0], spec.effect.capitalize(), spec.argument, _argument_form(spec, answer_form))
+        Tool(
+            spec.tags[0],
+            spec.effect.capitalize(),
+            spec.argument,
+            _argument_form(spec, answer_form),
+            spec.allows_self_closing,
+        )
         for spec in _offered(agents)
     )
 

@@ -97,6 +97,12 @@ LAYOUT_FIELDS = tuple(field.name for field in fields(PromptLayout))
 """The names of the fields of a layout."""
 ORIGIN_FIELDS = ("protocol", "dataset")
 """The fields that name where the texts are from. The others are texts, or say how to write them."""
+MASTER_FIELDS = tuple(
+    name
+    for name in LAYOUT_FIELDS
+    if name not in ("grounding_prompt", "regrounding_prompt", "vision_prompt", "frame_label")
+)
+"""The fields that decide what the master reads."""
 TOOL_FIELDS = ("tool_prompt", "tool_prompt_without_vision", "tool_last_round")
 """The texts for a master that calls tools."""
 TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {

@@ -247,7 +247,11 @@ class OpenAIModel:
             return Usage()
         usage = Usage()
         if completion.prompt_tokens <= num_text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
-            text_only = await self.send({**text_body, "max_tokens": 1})
+            try:
+                text_only = await self.send({**text_body, "max_tokens": 1})
+            except ModelError as error:
+                charge(error, self._usage(completion))
+                raise
             usage = self._usage(text_only)
             if text_only.prompt_tokens == completion.prompt_tokens:
                 problem = f"{self.server_url}: {self.name!r} ignores images; name a model that reads them"
@@ -262,7 +266,7 @@ class OpenAIModel:
             adapted = self._adapter.adapt(body, streams=on_growth is not None)
             completion = await self._exchange(adapted, on_growth)
             if completion.error is not None and "tools" in body and completion.error.is_about_tools:
-                raise ToolsRefusedError(f'{self.server_url}: {completion.error}; set dialect = "tags" of the master')
+                raise ToolsRefusedError(f'{self._error_text(completion.error)}; set dialect = "tags" of the master')
             adaptation = None if completion.error is None else self._adapter.learn(completion.error, adapted)
             if adaptation is None:
                 try:
@@ -323,9 +327,12 @@ class OpenAIModel:
         if completion.why_no_text and not completion.text.strip() and not is_call:
             raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
-    def _model_error(self, error: ServerError) -> ModelError:
+    def _error_text(self, error: ServerError) -> str:
         key = os.environ.get(self.api_key_env, "").strip()  # some servers repeat it
-        message = f"{self.server_url}: {str(error).replace(key, '…') if key else error}"
+        return f"{self.server_url}: {str(error).replace(key, '…') if key else error}"
+
+    def _model_error(self, error: ServerError) -> ModelError:
+        message = self._error_text(error)
         if error.status in (401, 403):
             return ModelError(f"{message}: the key in {self.api_key_env} was refused; export another")
         if error.is_about_images:

@@ -67,13 +67,22 @@ _IMAGES = re.compile(
     r"image input|image_url|support(?:ed)? (?:for )?(?:image|vision)|images? (?:is|are) not|not a multimodal"
     r"|(?:take|accept|read|process) images"
 )
+_TOOL_WORDS = r"(?:tools|tool[ -]?(?:use|calls?|calling)|functions|function[ -]?(?:calls?|calling))"
 _TOOLS = re.compile(
-    r"(?:not |un)support.{0,60}\b(?:tools?|tool[ _-]?(?:use|calls?|calling|choice)|functions?|function[ _-]?calling)\b"
-    r"|\b(?:tools?|functions?)\b.{0,60}(?:(?:not|n't|un) ?(?:be )?(?:support|available|allowed|permitted)|requires?)"
+    rf"(?:not|n't) support (?:the use of )?{_TOOL_WORDS}\b"
+    rf"|(?<!parallel )(?<!with )(?<!using )\b{_TOOL_WORDS}\b\W? (?:is|are) "
+    r"(?:not (?:supported|allowed|enabled|available|permitted)|unsupported|disabled)"
     r"|support tool use|enable-auto-tool-choice|--jinja"  # OpenRouter, vLLM, llama.cpp
-    r"|(?:unknown|unrecognized|unexpected|extra|invalid).{0,60}\btools\b"
+    r"|thought_?signature|reasoning details"  # Gemini 3, which wants more back with a call than a trace holds
+    r"|(?:unknown|unrecognized|unexpected|extra|invalid|unsupported)\b.{0,40}\btools\b"
+    r"|\btools\b.{0,30}(?:extra inputs|unexpected|unrecognized|not permitted)"
 )
-_ALIASES = {"response_format": ("json_schema", "json schema", "response_schema", "structured output", "grammar")}
+_TOOL_STATUSES = (None, 400, 404, 405, 422, 501)
+_TOOLS_AS_FAILURE = re.compile(rf"not support {_TOOL_WORDS}|--jinja")
+"""In an error of status 500 of Ollama and llama.cpp."""
+_ALIASES = {
+    "response_format": ("json_schema", "response_schema", "structured output", "schema", "json mode", "grammar"),
+}
 _REQUIRED_FIELDS = {
     "model",
     "messages",
@@ -123,9 +132,12 @@ class ServerError:
 
     @property
     def is_about_tools(self) -> bool:
-        """Whether the server does not take tools, for this model or at all; llama.cpp says so with status 500."""
-        is_refusal = self.status not in (*RETRIED_STATUSES, 401, 403) and self.param != "tool_choice"
-        return is_refusal and (self.param == "tools" or _TOOLS.search(self.message.lower()) is not None)
+        """Whether the server does not accept tools, for this model or at all."""
+        text = self.message.lower()
+        if self.status == 500:
+            return _TOOLS_AS_FAILURE.search(text) is not None
+        is_other_field = self.param not in ("", "tools")
+        return self.status in _TOOL_STATUSES and not is_other_field and _TOOLS.search(text) is not None
 
     @property
     def is_overflow(self) -> bool:
@@ -164,6 +176,8 @@ class ServerError:
 
     def refused_field(self, body: Mapping[str, Any]) -> str | None:
         """The optional field of the request that the error names, or None. ``a.b`` is field b of field a."""
+        if self.status == 404 and "tool_choice" in body and "tool_choice" in self.message:  # OpenRouter
+            return "tool_choice"
         if self.status not in (400, 422) or self.is_overflow or self._is_too_short_reply:
             return None
         paths = [f"{outer}.{name}" for outer in _NESTED_FIELDS for name in _names(body.get(outer))]

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
-
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.models.openai_errors import MAX_DETAIL_CHARS, ServerError, is_page, page_text, read_error
 from longvideoagent.models.openai_tools import ToolCall
@@ -122,8 +120,7 @@ class _StreamParts:
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
-    calls: dict[int, ToolCall] = field(default_factory=dict)
-    """By their position."""
+    calls: list[_CallPiece] = field(default_factory=list)
     has_choices: bool = False
     error: ServerError | None = None
     last_choice: Mapping[str, Any] = field(default_factory=dict)
@@ -149,20 +146,30 @@ class _StreamParts:
         return bool(new.text or new.reasoning or has_call)
 
     def _add_calls(self, delta: Mapping[str, Any]) -> bool:
-        """Whether the chunk holds pieces of calls. A piece without a position, or with another call's, and with a name
-        of its own begins the next call: some servers send each call whole."""
+        """Whether the chunk holds pieces of calls."""
         pieces = _call_pieces(delta)
-        for index, piece in pieces:
-            at = index if index in self.calls or piece.name else max(self.calls, default=0)
-            begun = self.calls.get(at)
-            if begun is not None and piece.name and begun.arguments:
-                at, begun = max(self.calls) + 1, None
-            self.calls[at] = piece if begun is None else ToolCall(begun.name, begun.arguments + piece.arguments)
+        for piece in pieces:
+            call = self._call_of(piece)
+            if call is None:
+                self.calls.append(piece)
+            else:
+                call.name = call.name or piece.name
+                call.arguments += piece.arguments
         return bool(pieces)
+
+    def _call_of(self, piece: _CallPiece) -> _CallPiece | None:
+        """The call that a piece continues: the one of its id, else of its position, else, without a name, the latest
+        one. None if it begins another one."""
+        same = [call for call in self.calls if piece.id and call.id == piece.id]
+        if not same and piece.index is not None and not (piece.id and piece.name):
+            same = [call for call in self.calls if call.index == piece.index]
+        if not same and piece.index is None and not piece.name:
+            same = self.calls
+        return same[-1] if same else None
 
     def grown(self) -> Completion:
         """What has come, without the end of the reply."""
-        return Completion(self.text, self.reasoning, calls=tuple(self.calls.values()))
+        return Completion(self.text, self.reasoning, calls=tuple(call.call for call in self.calls))
 
     def completion(self) -> Completion:
         """The completion that the chunks make up."""
@@ -173,7 +180,7 @@ class _StreamParts:
             completion,
             is_complete=completion.is_complete and is_ended,
             has_choices=self.has_choices,
-            calls=tuple(self.calls.values()),
+            calls=tuple(call.call for call in self.calls),
             error=self.error,
         )
 
@@ -258,24 +265,43 @@ def _plain(value: object, depth: int = 4) -> str:
     return ""
 
 
-def _call_pieces(message: Mapping[str, Any]) -> list[tuple[int, ToolCall]]:
-    """The calls in a message, or pieces of them in a piece of one, with their positions."""
+@dataclass
+class _CallPiece:
+    """A call in a message, or a piece of one."""
+
+    id: str
+    index: int | None
+    """Its position among the calls, if the server gives it."""
+    name: str
+    arguments: str
+
+    @property
+    def call(self) -> ToolCall:
+        return ToolCall(self.name, self.arguments)
+
+
+def _call_pieces(message: Mapping[str, Any]) -> list[_CallPiece]:
+    """The calls in a message, or pieces of them in a piece of one."""
     entries = message.get("tool_calls")
-    entries = entries if isinstance(entries, list) else [{"function": message.get("function_call")}]
+    if not isinstance(entries, list) or not entries:
+        entries = [{"function": message.get("function_call"), "index": 0}]
     pieces = []
-    for position, entry in enumerate(entries):
+    for entry in entries:
         function = _object(entry, "function")
-        arguments = function.get("arguments")
-        text = arguments if isinstance(arguments, str) else "" if arguments is None else to_json(arguments).decode()
         if function:
-            index = entry.get("index")
-            call = ToolCall(str(function.get("name") or ""), replace_surrogates(text))
-            pieces.append((index if isinstance(index, int) else position, call))
+            index, arguments = entry.get("index"), function.get("arguments")
+            if not isinstance(arguments, str):
+                arguments = "" if arguments is None else json.dumps(arguments)
+            name = replace_surrogates(str(function.get("name") or ""))
+            call_id = str(entry.get("id") or "")
+            pieces.append(
+                _CallPiece(call_id, index if isinstance(index, int) else None, name, replace_surrogates(arguments))
+            )
     return pieces
 
 
 def _calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
-    return tuple(call for _, call in _call_pieces(message))
+    return tuple(piece.call for piece in _call_pieces(message))
 
 
 def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:

@@ -7,6 +7,8 @@ therefore the same whether its master calls tools or writes tags.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,8 @@ from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.types import Message
 
 REASON = "reason"
-"""The argument of every tool that holds the thought: few models write one beside a call."""
+"""The argument of every tool that holds the thought: few models write one next to a call."""
+_JSON = json.JSONDecoder(strict=False)
 _REASON_FORM = "Why, in one or two sentences"
 
 
@@ -83,7 +86,7 @@ def reply_with_tags(text: str, call: ToolCall, tools: Sequence[Tool], *, is_part
     """The reply in tags that a text and a call stand for.
 
     Args:
-        text: What the model wrote beside the call.
+        text: What the model wrote besides the call.
         call: The call. One of a tool that was not offered, or without its argument, is repeated as it is: no action.
         tools: The tools that were offered.
         is_partial: Whether more of the call follows, so that its tag stays open.
@@ -91,28 +94,41 @@ def reply_with_tags(text: str, call: ToolCall, tools: Sequence[Tool], *, is_part
     Returns:
         The reply. Tags inside the arguments are escaped, so that they do not count.
     """
-    tool = next((tool for tool in tools if tool.name == call.name), None)
+    words = re.findall(r"\w+", call.name)  # "functions.answer", "answer<|channel|>commentary"
+    tool = next((tool for tool in tools if tool.name in words), None)
     arguments = _arguments(call.arguments, is_partial=is_partial)
-    before = escape_tags(text) if has_action(text) else parse(text).thought
-    thoughts = [part.strip() for part in (before, escape_tags(arguments.pop(REASON, ""))) if part.strip()]
+    written = escape_tags(text if has_action(text) else parse(text).thought)
+    thoughts = [part.strip() for part in (written, escape_tags(arguments.pop(REASON, ""))) if part.strip()]
     thought = f"<{TEMPLATE_TAG}>" + "\n".join(thoughts) + f"</{TEMPLATE_TAG}>" if thoughts else ""
     argument = None if tool is None else _argument(arguments, tool)
     if tool is not None and argument is not None:
         end = "" if is_partial else f"</{tool.name}>"
         return f"{thought}<{tool.name}>{escape_tags(argument.strip())}{end}"
-    return thought if is_partial else f"{thought}{call.name}({escape_tags(call.arguments)})"
+    return thought if is_partial else thought + escape_tags(f"{call.name}({call.arguments})")
 
 
 def _argument(arguments: Mapping[str, str], tool: Tool) -> str | None:
-    """The argument of a call; the only one counts whatever its name is. None if it is missing."""
-    return arguments.get(tool.argument, next(iter(arguments.values())) if len(arguments) == 1 else None)
+    """The argument of a call, also under the tool's name, or under any name if it is the only one. None if it is
+    missing."""
+    for name in (tool.argument, tool.name):
+        if name in arguments:
+            return arguments[name]
+    if len(arguments) == 1:
+        return next(iter(arguments.values()))
+    return "" if tool.is_argument_optional and not arguments else None
 
 
 def _arguments(text: str, *, is_partial: bool) -> dict[str, str]:
     """The arguments of a call that are texts or numbers; empty if they are not JSON, or not whole but should be."""
     try:
-        value = from_json(text or "{}", allow_partial="trailing-strings" if is_partial else False)
-    except ValueError:
+        value = from_json(text or "{}", allow_partial="trailing-strings") if is_partial else _read_json(text)
+    except (ValueError, RecursionError):
         return {}
     items = value.items() if isinstance(value, dict) else ()
     return {name: replace_surrogates(str(each)) for name, each in items if isinstance(each, str | int | float)}
+
+
+def _read_json(text: str) -> Any:
+    """The value that a text begins with: models leave raw line breaks in it, marks after it, or encode it twice."""
+    value, _ = _JSON.raw_decode(text.strip() or "{}")
+    return _JSON.raw_decode(value.strip())[0] if isinstance(value, str) else value

@@ -137,6 +137,7 @@ class RetryingModel:
                     reply = await self.model.complete(messages, settings, on_text)
             except TransientError as error:
                 if isinstance(error, UnreachableError) and not self._has_replied:
+                    charge(error, spent)
                     raise  # it was never there; an outage is one of a server that has replied
                 if isinstance(error, ThrottledError):
                     self.limiter.on_throttled(epoch)

@@ -46,7 +46,7 @@ class Job:
     state: JobState = JobState.QUEUED
     cause: str = ""
     stage: str = ""
-    """What is being prepared before the first step."""
+    """What is being prepared before the first step, or why a call is tried again."""
     fraction: float | None = None
     """How much of the stage is done, 0 to 1."""
     queue_position: int | None = None

@@ -72,6 +72,7 @@ def prepare_rl(config: RLConfig, algorithm: str) -> Samples:
     """Check all that can be checked without loading the model, and read the samples. Raises DataError or UsageError
     for a run that could not start or resume."""
     RunDir(config.out).check(run_settings(config, algorithm))
+    _ = config.team_config  # a team or model that does not exist is an error before the weights are loaded
     trl_arguments(config, algorithm)
     check_trl_fields("GRPOConfig", config.trl)
     return read_samples(config)

@@ -272,17 +272,19 @@ def _from_version_3(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_version_4(config: dict[str, Any]) -> dict[str, Any]:
-    """Every master acted by tags, grounding sent a schema only if the team asked for it, and layouts had no texts about
+    """Every master acted by tags, a schema was sent only if the team asked for it, and layouts had no texts about
     tools."""
-    with suppress(LookupError, TypeError, AttributeError, UsageError):  # a damaged field is reported with the others
+    with suppress(ValidationError, LookupError, TypeError, AttributeError, UsageError):  # reported with other damage
         team = {**config["team"]}
-        if ModelSpec.parse(team["master"]["model"]).calls_tools:
-            team["master"] = {**team["master"], "dialect": "tags"}
-        if not team["grounding"].get("structured_output"):
-            is_provider = ModelSpec.parse(team["grounding"]["model"]).is_provider
-            team["grounding"] = {**team["grounding"], "structured_output": False if is_provider else None}
+        for name in AGENT_NAMES:
+            team[name] = {**team[name], "structured_output": team[name].get("structured_output") or None}
         if team.get("layout"):
             team["layout"] = with_tool_texts(team["layout"])
+        current = TeamConfig.model_validate(team)
+        if current.calls_tools:
+            team["master"]["dialect"] = "tags"
+        if current.sends_schema and not team["grounding"]["structured_output"]:
+            team["grounding"]["structured_output"] = False
         return config | {"team": team}
     return config
 
