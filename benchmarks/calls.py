@@ -22,6 +22,7 @@ import openai
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import OfflineGrounding, OfflineVision
+from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.core.types import Clip, Message, Question, Subtitle, Timeline
@@ -100,14 +101,17 @@ def measure_ours(url: str, calls: int, concurrency: int) -> Timing:
     return timed(run)
 
 
-def measure_rollouts(url: str, count: int) -> Timing:
-    """Whole rollouts of three rounds."""
+def measure_rollouts(
+    url: str, count: int, name: str = "m", agents: Agents = Agents.NONE, *, calls_tools: bool = False
+) -> Timing:
+    """Whole rollouts of three rounds, by the model of that name."""
 
     async def run() -> None:
-        model = RetryingModel(OpenAIModel("m", url), limiter=AdaptiveLimiter(CONCURRENCY))
-        team = Team("bench", ModelMaster(model), OfflineGrounding(), OfflineVision(), (model,))
+        model = RetryingModel(OpenAIModel(name, url), limiter=AdaptiveLimiter(CONCURRENCY))
+        master = ToolMaster(ModelMaster(model), is_required=True) if calls_tools else ModelMaster(model)
+        team = Team("bench", master, OfflineGrounding(), OfflineVision(), (model,))
         episode = Video(None, TIMELINE, "")  # type: ignore[arg-type]  # vision is not used
-        settings = RolloutSettings(MAX_ROUNDS, agents=Agents.NONE)
+        settings = RolloutSettings(MAX_ROUNDS, agents=agents)
 
         async def one() -> None:
             trace = await finish(QUESTION, episode, team, settings)
@@ -147,6 +151,19 @@ def rollouts_against_bound(url: str, pairs: int = 3) -> str:
     return f"{statistics.median(ratios):.2f}x ({ours_s:.1f} s / max({latency_s:.1f} s latency, {cpu_s:.1f} s CPU))"
 
 
+def tools_against_tags(url: str, pairs: int = 5, count: int = 300) -> str:
+    """CPU time of rollouts by tool calls relative to the same rollouts by tags."""
+
+    def cpu_s(*, calls_tools: bool) -> float:
+        return measure_rollouts(url, count, "caller", Agents.GROUNDING, calls_tools=calls_tools).cpu_s
+
+    cpu_s(calls_tools=True), cpu_s(calls_tools=False)
+    measured = [(cpu_s(calls_tools=True), cpu_s(calls_tools=False)) for _ in range(pairs)]
+    tools_ms, tags_ms = (1000 * statistics.median(column) / count for column in zip(*measured, strict=True))
+    ratio = statistics.median(tools_s / tags_s for tools_s, tags_s in measured)
+    return f"{ratio:.2f}x ({tools_ms:.1f} / {tags_ms:.1f} CPU-ms a rollout)"
+
+
 def memory_growth(url: str) -> str:
     """Growth of the peak resident set over three more rounds of rollouts."""
     measure_rollouts(url, NUM_ROLLOUTS)
@@ -164,6 +181,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
         yield "overhead of a call over the bare client, 64 in flight", call_overhead(url), "≤ 0.5 CPU-ms"
         what = f"{NUM_ROLLOUTS:,} rollouts of {MAX_ROUNDS} rounds, {LATENCY_MS} ms latency, {CONCURRENCY} in flight"
         yield f"{what}, against the larger bound", rollouts_against_bound(url), "≤ 1.5x"
+        yield f"rollouts of {MAX_ROUNDS} rounds by tool calls, against tags", tools_against_tags(url), "≤ 1.1x"
         yield f"memory that {3 * NUM_ROLLOUTS:,} more rollouts add", memory_growth(url), "flat"
 
 

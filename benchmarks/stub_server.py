@@ -1,7 +1,8 @@
 """A chat completions server with a fixed latency, in a process of its own so that its CPU time does not count as the
 client's. Prints its URL: ``stub_server.py LATENCY_MS``.
 
-The model ``m`` answers in its third turn. ``master`` looks, relocates and answers; ``grounding`` names the sixth clip
+The model ``m`` answers in its third turn, ``caller`` relocates before that: by tool calls if the request has tools.
+``master`` looks, relocates and answers; ``grounding`` names the sixth clip
 of its prompt, and the seventh if some were visited; ``vision`` reports a lantern.
 """
 
@@ -21,9 +22,19 @@ _MODEL = re.compile(rb'"model":\s*"(\w+)"')
 _LABEL = re.compile(rb"\[(s\d+e\d+_seg\d+_clip_\d+)\]")
 
 
-def completion(text: str, images: int) -> bytes:
+CALLS = {
+    RELOCATE: ("request_grounding", {"reason": "not yet", "request": "the lantern"}),
+    ANSWER: ("answer", {"reason": "so", "text": "a0"}),
+}
+
+
+def completion(text: str, images: int, *, is_call: bool = False) -> bytes:
     """A completion as long as an ordinary server's."""
-    message = {"role": "assistant", "content": text, "refusal": None}
+    message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None}
+    if is_call:
+        name, arguments = CALLS[text]
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        message |= {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     prompt_tokens = 700 + 1000 * images
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 9, "total_tokens": prompt_tokens + 9}
@@ -42,6 +53,8 @@ def reply_text(body: bytes) -> str:
         return TIMED_LINE
     if turns >= 5:
         return ANSWER
+    if model == b"caller":
+        return RELOCATE
     return TALK if model == b"m" else LOOK if turns == 1 else RELOCATE
 
 
@@ -52,7 +65,8 @@ async def serve(latency_s: float) -> None:
         body = await request.read()
         await asyncio.sleep(latency_s)
         return web.Response(
-            body=completion(reply_text(body), body.count(b'"type":"image_url"')), content_type="application/json"
+            body=completion(reply_text(body), body.count(b'"type":"image_url"'), is_call=b'"tools":' in body),
+            content_type="application/json",
         )
 
     app = web.Application(client_max_size=50_000_000)

@@ -11,6 +11,7 @@ first tag ``search``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from string import Template
 from typing import Literal, get_args
 
@@ -217,6 +218,7 @@ def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: st
     return tuple(lines)
 
 
+@lru_cache(maxsize=64)
 def offered_tools(agents: frozenset[AgentName], answer_form: str) -> tuple[Tool, ...]:
     """The tools that a master can call in place of writing ``offered_actions``."""
     return tuple(

@@ -147,6 +147,7 @@ def fill(template: str, **values: object) -> str:
     return Template(template).safe_substitute(values)
 
 
+@lru_cache(maxsize=16)
 def tool_layout(layout: PromptLayout) -> PromptLayout:
     """The same layout for a master that calls tools: with the texts for such a master in place of those about tags."""
     return replace(

@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from longvideoagent.core.actions import Invalid, Tool, action_argument, spec_of
+from longvideoagent.core.actions import Tool, action_argument, spec_of
 from longvideoagent.core.protocol import escape_tags, has_action, parse
 from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.text import replace_surrogates
@@ -36,7 +37,8 @@ class ToolCall:
     """A JSON object, unless the model made a mistake."""
 
 
-def tool_fields(tools: Sequence[Tool]) -> dict[str, Any]:
+@lru_cache(maxsize=64)
+def tool_fields(tools: tuple[Tool, ...]) -> Mapping[str, Any]:
     """The fields of a request that offer tools, one of which is to be called."""
     return {"tools": [_function(tool) for tool in tools], "tool_choice": "required"}
 
@@ -52,14 +54,13 @@ def _function(tool: Tool) -> dict[str, Any]:
     }
 
 
-def chat_with_calls(messages: Sequence[Message], tools: Sequence[Tool]) -> list[dict[str, Any]]:
+def chat_with_calls(messages: Sequence[Message], tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
     """Messages in which the actions of the assistant are calls, and what follows one is the tool's result."""
-    arguments = {tool.name: tool.argument for tool in tools}
     chat: list[dict[str, Any]] = []
     call_id = ""
     for index, message in enumerate(messages):
         content = message["content"]
-        call = _call_of(str(content), arguments) if message["role"] == "assistant" else None
+        call = _call_of(str(content), tools) if message["role"] == "assistant" else None
         if call is not None:
             call_id = f"call{index:05d}"  # nine letters and digits: Mistral takes no other form
             calls = [{"id": call_id, "type": "function", "function": call}]
@@ -72,14 +73,17 @@ def chat_with_calls(messages: Sequence[Message], tools: Sequence[Tool]) -> list[
     return chat
 
 
-def _call_of(reply: str, arguments: Mapping[str, str]) -> dict[str, str] | None:
-    """The call that a reply in tags stands for; None for a reply without an action that is offered as a tool."""
+@lru_cache(maxsize=1024)
+def _call_of(reply: str, tools: tuple[Tool, ...]) -> Mapping[str, str] | None:
+    """The call that a reply in tags stands for; None for a reply without an action that is offered as a tool. Cached:
+    each request repeats the replies before it."""
     parsed = parse(reply)
     spec = spec_of(parsed.action)
-    if isinstance(parsed.action, Invalid) or spec.tags[0] not in arguments:
+    tool = next((tool for tool in tools if tool.name in spec.tags), None)
+    if tool is None:
         return None
-    values = {REASON: parsed.thought, arguments[spec.tags[0]]: action_argument(parsed.action)}
-    return {"name": spec.tags[0], "arguments": to_json(values).decode()}
+    values = {REASON: parsed.thought, tool.argument: action_argument(parsed.action)}
+    return {"name": tool.name, "arguments": to_json(values).decode()}
 
 
 def reply_with_tags(text: str, call: ToolCall, tools: Sequence[Tool], *, is_partial: bool = False) -> str:
@@ -97,7 +101,7 @@ def reply_with_tags(text: str, call: ToolCall, tools: Sequence[Tool], *, is_part
     words = re.findall(r"\w+", call.name)  # "functions.answer", "answer<|channel|>commentary"
     tool = next((tool for tool in tools if tool.name in words), None)
     arguments = _arguments(call.arguments, is_partial=is_partial)
-    written = escape_tags(text if has_action(text) else parse(text).thought)
+    written = escape_tags(text if has_action(text) else parse(text).thought) if text.strip() else ""
     thoughts = [part.strip() for part in (written, escape_tags(arguments.pop(REASON, ""))) if part.strip()]
     thought = f"<{TEMPLATE_TAG}>" + "\n".join(thoughts) + f"</{TEMPLATE_TAG}>" if thoughts else ""
     argument = None if tool is None else _argument(arguments, tool)
