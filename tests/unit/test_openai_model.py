@@ -8,7 +8,14 @@ import pytest
 from aiohttp import web
 
 from longvideoagent.core.types import Jpeg, Message, Reply, Usage
-from longvideoagent.errors import ContextOverflowError, ModelError, ThrottledError, TransientError, UsageError
+from longvideoagent.errors import (
+    ContextOverflowError,
+    ModelError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+)
 from longvideoagent.models.base import CallSettings, ModelOptions, TextCallback, TokenPrice
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.retry import RetryingModel
@@ -83,7 +90,14 @@ def test_first_model_of_a_server() -> None:
     with serving(say("hi"), models=[{"id": "served"}, {"id": "other"}]) as (url, server):
         assert ask_spec(f"vllm:{url}").text == "hi"
         assert [request["model"] for request in server.requests] == ["served"]
-    with serving(say("hi")) as (url, _), pytest.raises(TransientError, match="lists no models; start the server, or"):
+    with serving(say("hi"), models=[]) as (url, _), pytest.raises(TransientError, match="lists no models; start the"):
+        ask_spec(f"llamacpp:{url}")
+
+
+def test_first_model_of_a_server_without_a_list() -> None:
+    with serving(say("hi")) as (url, _), pytest.raises(ModelError, match=r"/models: .*404.*check the URL"):
+        ask_spec(f"vllm:{url}")
+    with pytest.raises(UnreachableError, match=r"start it with 'llama-server -m FILE\.gguf'"):
         ask_spec(f"llamacpp:{url}")
 
 

@@ -43,7 +43,7 @@ from longvideoagent.models.base import (
     cut_warning,
     cut_warnings,
 )
-from longvideoagent.models.openai_errors import ServerError, is_page, read_error
+from longvideoagent.models.openai_errors import ServerError, header_wait_s, is_page, read_error
 from longvideoagent.models.openai_format import (
     chat_body,
     completion_body,
@@ -51,9 +51,15 @@ from longvideoagent.models.openai_format import (
     num_text_bytes,
     without_images,
 )
-from longvideoagent.models.openai_reply import Completion, GrowthCallback, read_completion, read_stream
+from longvideoagent.models.openai_reply import (
+    Completion,
+    GrowthCallback,
+    growth_callback,
+    read_completion,
+    read_stream,
+    reply_text,
+)
 from longvideoagent.models.openai_request import RequestAdapter
-from longvideoagent.models.openai_tools import reply_with_tags
 from longvideoagent.models.spec import ModelSpec, missing_key
 
 MAX_TEMPLATE_TOKENS = 200
@@ -149,7 +155,7 @@ class OpenAIModel:
         settings = replace(settings, stop_at_action=settings.stop_at_action and not self.reasoning)
         body = self.request_body(messages, settings)
         prefix = reasoning_prefix(body.get("prompt", ""))
-        completion = await self.send(body, _growth_callback(on_text, settings))
+        completion = await self.send(body, growth_callback(on_text, settings.tools))
         usage = self._usage(completion)
         if completion.is_empty and completion.is_cut:  # a retry would be cut again
             problem = cut_warning(self.name, settings, "hidden reasoning")
@@ -158,7 +164,7 @@ class OpenAIModel:
             raise charge(TransientError(f"{self.server_url}: an empty reply"), usage)
         if not self.images_verified:
             usage += await self.verify_image_input(body, completion)
-        text = _reply_text(completion, settings)
+        text = reply_text(completion, settings.tools)
         is_truncated = completion.is_cut or completion.is_filtered
         if settings.stop_at_action and completion.is_stopped:
             text = restore_stop_tag(text)
@@ -198,8 +204,16 @@ class OpenAIModel:
         return completion_body(self.name, self.completion_template, messages, settings)
 
     async def _first_model(self) -> str:
-        """The name of the server's first model. Raises ModelError if the server lists none."""
-        names: list[str] = [entry["id"] for entry in await self.list_models() if isinstance(entry.get("id"), str)]
+        """The name of the server's first model. Raises ModelError if the server is not there, or lists none."""
+        try:
+            entries = await self._get_models()
+        except (openai.APIConnectionError, TimeoutError) as error:
+            raise self._connection_error(error) from error
+        except (openai.OpenAIError, ValueError) as error:
+            raise ModelError(
+                f"{self.server_url}/models: {_cause(error)}; check the URL, which often ends in /v1"
+            ) from error
+        names: list[str] = [entry["id"] for entry in entries if isinstance(entry.get("id"), str)]
         if not names:
             raise TransientError(f"{self.server_url}: lists no models; start the server, or name a model: NAME@URL")
         return names[0]
@@ -207,10 +221,13 @@ class OpenAIModel:
     async def list_models(self) -> list[dict[str, Any]]:
         """What the server says about its models (``GET /models``); empty if it says nothing."""
         try:
-            async with asyncio.timeout(self.timeout_s):
-                answer = await self._connect().get("/models", cast_to=object)
+            return await self._get_models()
         except (openai.OpenAIError, TimeoutError, ValueError):
             return []
+
+    async def _get_models(self) -> list[dict[str, Any]]:
+        async with asyncio.timeout(self.timeout_s):
+            answer = await self._connect().get("/models", cast_to=object)
         data = answer.get("data") if isinstance(answer, dict) else None
         return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
@@ -288,7 +305,7 @@ class OpenAIModel:
         except openai.APIStatusError as error:
             problem = read_error(error.body, error.status_code)
             problem = problem or ServerError(_cause(error), error.status_code, is_http=True)
-            header_s = _retry_after_s(error.response.headers)
+            header_s = header_wait_s(error.response.headers)
             return Completion("", error=problem if header_s is None else replace(problem, retry_after_s=header_s))
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             in_stream = read_error({"error": error.body}) if isinstance(error, openai.APIError) else None
@@ -349,20 +366,6 @@ class OpenAIModel:
         return ModelError(message)
 
 
-def _growth_callback(on_text: TextCallback | None, settings: CallSettings) -> GrowthCallback | None:
-    """What makes the text of a reply out of a growing completion."""
-    if on_text is None:
-        return None
-    return lambda grown: on_text(grown.reasoning + _reply_text(grown, settings, is_partial=True))
-
-
-def _reply_text(completion: Completion, settings: CallSettings, *, is_partial: bool = False) -> str:
-    """The reply in tags: the text, or the first call in its place."""
-    if not completion.calls or not settings.tools:
-        return completion.text
-    return reply_with_tags(completion.text, completion.calls[0], settings.tools, is_partial=is_partial)
-
-
 async def _read_response(stream: openai.AsyncStream[object], on_growth: GrowthCallback) -> Completion:
     """The reply to a request for a stream; some servers send it, or a page, in one piece."""
     content_type = stream.response.headers.get("content-type", "")
@@ -389,11 +392,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return one_line(error) or type(error).__name__
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The Retry-After header in seconds; dates and nonsense count as absent."""
-    try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
-        return None

@@ -276,3 +276,11 @@ def page_text(page: str) -> str:
     page = page[:_MAX_PAGE_CHARS]
     title = re.search(r"<title[^>]{0,99}>([^<]{1,300})", page, re.IGNORECASE)
     return _one_line(title[1] if title else re.sub(r"<[^<>]*+>", " ", page))
+
+
+def header_wait_s(headers: Mapping[str, str]) -> float | None:
+    """The Retry-After header in seconds; dates and nonsense count as absent."""
+    try:
+        return max(0.0, float(headers.get("retry-after", "")))
+    except ValueError:
+        return None

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from longvideoagent.core.actions import Tool
 from longvideoagent.core.text import replace_surrogates
+from longvideoagent.models.base import TextCallback
 from longvideoagent.models.openai_errors import MAX_DETAIL_CHARS, ServerError, is_page, page_text, read_error
-from longvideoagent.models.openai_tools import ToolCall
+from longvideoagent.models.openai_tools import ToolCall, reply_with_tags
 
 MAX_REPLY_CHARS = 1_000_000
 """A server that sends more ignores max_tokens."""
@@ -83,6 +85,20 @@ class Completion:
 
 GrowthCallback = Callable[[Completion], None]
 """Called with a completion as far as it has come, each time it has grown."""
+
+
+def growth_callback(on_text: TextCallback | None, tools: tuple[Tool, ...]) -> GrowthCallback | None:
+    """What makes the text of a reply out of a growing completion."""
+    if on_text is None:
+        return None
+    return lambda grown: on_text(grown.reasoning + reply_text(grown, tools, is_partial=True))
+
+
+def reply_text(completion: Completion, tools: tuple[Tool, ...], *, is_partial: bool = False) -> str:
+    """The reply in tags: the text, or the first call if tools were offered."""
+    if not completion.calls or not tools:
+        return completion.text
+    return reply_with_tags(completion.text, completion.calls[0], tools, is_partial=is_partial)
 
 
 def read_completion(answer: object) -> Completion:
