@@ -302,8 +302,7 @@ def test_stream_disconnect_closes_file(pixel_format: str, mode: str, noise: dict
         try:
             for _ in range(3):
                 with server.client.stream("GET", f"/api/videos/{video}/stream") as response:
-                    next(response.iter_bytes())
-                    assert server.until(still_open, bool)
+                    next(response.iter_bytes())  # the server has opened the file; it may have sent all of it by now
             server.until(still_open, lambda left: not left)
         finally:
             gc.enable()
