@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -30,10 +30,9 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
-from longvideoagent.errors import ModelError
 from longvideoagent.media.contact_sheet import contact_sheets
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.models.base import CallSettings, Model, charge
+from longvideoagent.models.base import CallSettings, Model, with_charge
 
 GROUNDING_SETTINGS = CallSettings(max_tokens=512)
 MAX_CANDIDATES = 3
@@ -94,7 +93,7 @@ class ModelGrounding:
 
             async def complete_again(fraction: float) -> Reply:
                 chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
-                return await _charged(self.model.complete(chat, settings), usage)
+                return await with_charge(self.model.complete(chat, settings), usage)
 
             second = await complete_within_context("grounding", complete_again, min_fraction)
             clips, usage = named_clips(second.text, request.timeline, unvisited), usage + second.usage + images
@@ -125,15 +124,6 @@ class ModelGrounding:
             **question_fields(question, layout, prompt),
         )
         return Message(role="user", content=(*sheets, text) if sheets else text)
-
-
-async def _charged(call: Awaitable[Reply], usage: Usage) -> Reply:
-    """The reply; an error holds the usage of the calls before it, too."""
-    try:
-        return await call
-    except ModelError as error:
-        charge(error, usage)
-        raise
 
 
 def named_clips(reply: str, timeline: Timeline, unvisited: Sequence[str]) -> list[NamedClip]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError
 
 E = TypeVar("E", bound=ModelError)
+T = TypeVar("T")
 TextCallback = Callable[[str], None]
 """Called with the whole reply so far, reasoning included, each time it has grown. A reply that is retried starts
 over."""
@@ -105,6 +106,15 @@ def charge(error: E, usage: Usage) -> E:
     error.completion_tokens += usage.completion_tokens
     error.usd += usage.usd
     return error
+
+
+async def with_charge(call: Awaitable[T], usage: Usage) -> T:
+    """The result of a call that follows others; an error holds their usage, too."""
+    try:
+        return await call
+    except ModelError as error:
+        charge(error, usage)
+        raise
 
 
 def failed_usage(error: ModelError) -> Usage:

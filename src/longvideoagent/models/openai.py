@@ -42,6 +42,7 @@ from longvideoagent.models.base import (
     charge,
     cut_warning,
     cut_warnings,
+    with_charge,
 )
 from longvideoagent.models.openai_errors import ServerError, header_wait_s, is_page, read_error
 from longvideoagent.models.openai_format import (
@@ -264,11 +265,7 @@ class OpenAIModel:
             return Usage()
         usage = Usage()
         if completion.prompt_tokens <= num_text_bytes(text_body) + MAX_TEMPLATE_TOKENS:
-            try:
-                text_only = await self.send({**text_body, "max_tokens": 1})
-            except ModelError as error:
-                charge(error, self._usage(completion))
-                raise
+            text_only = await with_charge(self.send({**text_body, "max_tokens": 1}), self._usage(completion))
             usage = self._usage(text_only)
             if text_only.prompt_tokens == completion.prompt_tokens:
                 problem = f"{self.server_url}: {self.name!r} ignores images; name a model that reads them"

@@ -144,7 +144,7 @@ class _StreamParts:
 
     @property
     def num_chars(self) -> int:
-        return self.grown().num_chars
+        return len(self.text) + len(self.reasoning) + sum(len(call.arguments) for call in self.calls)
 
     def add(self, chunk: object) -> bool:
         """Whether the chunk adds to the text, the reasoning or a call."""
