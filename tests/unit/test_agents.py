@@ -450,6 +450,39 @@ def test_model_without_images_for_all_agents(
     assert "grey" in trace.rounds[0].observation.text
     (warning,) = [record.message for record in caplog.records if record.name == "longvideoagent"]
     assert "Vision is offline until then: it reads text and colours only" in warning
+    assert warning in trace.warnings
+
+
+def test_cut_reply_of_vision_is_reported(short_video: Path) -> None:
+    answers = [
+        say("<visual_query>the wall</visual_query>"),
+        say("0.5 s: the wall is gr", {"finish_reason": "length"}),
+        say("<answer>a1</answer>"),
+    ]
+    with serving(*answers) as (url, _):
+        trace = ask(short_video, "What colour?", ["red", "grey"], model=f"openai:tiny@{url}")
+    assert trace.answer == "grey"
+    (warning,) = trace.warnings
+    assert "a reply of 'tiny' was cut at" in warning
+
+
+@pytest.mark.parametrize(
+    ("reply", "times_s"),
+    [
+        ("At 1 s a sign appears. Around 0:02 it goes.", [1.0, 2.0]),
+        ("A man [0:01] opens the door", [1.0]),
+        ("A man stands there for 1 s", []),
+        ("At 500 s a sign appears", []),
+        ("1 s: a sign. At 2 s it goes", [1.0]),
+    ],
+)
+def test_times_in_sentences_of_vision(reply: str, times_s: list[float], video: VideoReader) -> None:
+    result = asyncio.run(ModelVision(ScriptedModel([reply])).look(VisionRequest(Look("x"), WINDOW), video))
+    if times_s:
+        assert [each.time_s for each in result.evidence] == times_s
+    else:
+        (whole,) = result.evidence
+        assert (whole.start_s, whole.end_s) == (WINDOW[0].start_s, WINDOW[-1].end_s)
 
 
 def test_refused_key_fails_and_names_agent(short_video: Path) -> None:

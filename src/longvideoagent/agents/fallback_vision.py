@@ -21,18 +21,20 @@ class FallbackVision:
 
     model_vision: ModelVision
     offline_vision: Vision
-    _is_refused: bool = field(default=False, init=False)
+    _refusal: str = field(default="", init=False)
+    """Why the model is not used, on one line; empty as long as it is."""
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
         """Return what the model, or else the embedded agent, sees. Raises ModelError if the model does not answer."""
         spent = Usage()
-        if not self._is_refused:
+        if not self._refusal:
             try:
                 return await self.model_vision.look(request, video)
             except ImagesRefusedError as error:
-                if not self._is_refused:
-                    logger.warning("%s. Vision is offline until then: it reads text and colours only", error)
-                self._is_refused = True
+                refusal = f"{error}. Vision is offline until then: it reads text and colours only"
+                if not self._refusal:
+                    logger.warning("%s", refusal)
+                self._refusal = refusal
                 spent = failed_usage(error)
         result = await self.offline_vision.look(request, video)
-        return replace(result, usage=result.usage + spent)
+        return replace(result, usage=result.usage + spent, warnings=(*result.warnings, self._refusal))

@@ -58,7 +58,9 @@ def _merge(windows: Sequence[tuple[Clip, ...]], results: Sequence[VisionResult],
     evidence = tuple(dict.fromkeys(each for result in results for each in result.evidence))
     usage = sum((result.usage for result in results), later)
     boxes = "\n".join(result.boxes for result in results if result.boxes)
-    return VisionResult("\n\n".join(texts), evidence, usage, any(result.is_found for result in results), boxes)
+    warnings = tuple(dict.fromkeys(warning for result in results for warning in result.warnings))
+    is_found = any(result.is_found for result in results)
+    return VisionResult("\n\n".join(texts), evidence, usage, is_found, boxes, warnings)
 
 
 def _title(clips: Sequence[Clip]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.core.context import render_boxes
 from longvideoagent.core.layout import PromptLayout, fill
-from longvideoagent.core.protocol import escape_tags, parse_timed_lines, says_not_shown, without_reasoning
+from longvideoagent.core.protocol import TimedLine, escape_tags, parse_timed_lines, says_not_shown, without_reasoning
 from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.timefmt import MAX_CHARS_READ, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Jpeg, Message, Usage, VisionResult
 from longvideoagent.media.frames import Frame
 from longvideoagent.media.readers.base import VideoReader
@@ -19,6 +21,11 @@ from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Mode
 
 FRAMES = 15
 """Frames of one look (public code's evaluators: 15)."""
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_MOMENT = re.compile(
+    r"(?:\b(?:at|around|about|near|from)\s{1,3}|[(\[])(\d[\d:.]{0,12}\s?(?:s|sec|seconds?)?\b)", re.IGNORECASE
+)
+"""Durations, as in "for 3 s", do not count."""
 MAX_EVIDENCE_CHARS = 200
 """Characters of a description without times, as evidence."""
 MAX_IMAGE_BYTES = 15_000_000
@@ -59,7 +66,7 @@ class ModelVision:
         evidence = tuple(_evidence(description, request.window))
         if is_found and not evidence:
             evidence = (_window_evidence(description, request.window, frames),)
-        return VisionResult(description, evidence, usage, is_found)
+        return VisionResult(description, evidence, usage, is_found, warnings=reply.warnings)
 
     def _frames(self, clips: Sequence[Clip], video: VideoReader) -> list[Frame]:
         """Read frames at the middles of equal parts of the window, or those of ``frame_numbers``; drop every other one
@@ -91,13 +98,22 @@ def _frame_parts(frame: Frame, layout: PromptLayout) -> Iterator[str | Jpeg]:
 
 
 def _evidence(text: str, clips: Sequence[Clip]) -> list[Evidence]:
-    """The lines of a description that begin with a time inside the window."""
+    """The lines of a description that begin with a time inside the window; without any, the sentences that name the
+    time of a frame."""
     evidence = []
-    for time_s, line in parse_timed_lines(text):
+    for time_s, line in parse_timed_lines(text) or _timed_sentences(text):
         clip = next((clip for clip in clips if clip.start_s <= time_s <= clip.end_s), None)
         if clip is not None:
             evidence.append(Evidence(clip.label, time_s, time_s, "frame", time_s, line, clip.video))
     return evidence
+
+
+def _timed_sentences(text: str) -> Iterator[TimedLine]:
+    """The sentences that say at which time something is seen, such as "At 12 s a sign is shown."."""
+    for sentence in _SENTENCE_END.split(text[:MAX_CHARS_READ]):
+        for moment in _MOMENT.findall(sentence):
+            for time_s in times_in_s(moment):
+                yield TimedLine(time_s, sentence.strip())
 
 
 def _window_evidence(text: str, clips: Sequence[Clip], frames: Sequence[Frame]) -> Evidence:

@@ -150,7 +150,8 @@ class Rollout:
             case GroundingRequest(), GroundingResult():
                 self._observe(self._locate(result))
             case VisionRequest(), VisionResult():
-                self._observe(result)
+                self._warn(result.warnings)
+                self._observe(replace(result, warnings=()))
             case request, _:
                 raise ProtocolError(f"{type(request).__name__} cannot take a {type(result).__name__}")
         self._check_budget()

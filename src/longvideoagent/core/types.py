@@ -300,6 +300,8 @@ class VisionResult:
     """False if the frames do not show what the query asks for."""
     boxes: str = ""
     """The gold boxes of the clip as text, in runs that show them."""
+    warnings: tuple[str, ...] = ()
+    """What was left out to get the result, such as the rest of a reply that was cut."""
 
 
 @dataclass(frozen=True, slots=True)
