@@ -46,14 +46,35 @@ def test_spec_round_trip(text: str, spec: ModelSpec) -> None:
     "text",
     [
         "", "gpt-5-mini", "openai", "openai:", "openai:@http://h/v1", "openai:m@", "offline:m", "unknown:m",
-        "openai:m@ftp://h", "openai:http://h/v1", "ollama:", "vllm:", "llamacpp:@http://h/v1",
+        "openai:m@ftp://h", "openai:http://h/v1", "ollama:", "vllm:",
         "openai:m@http://", "openai:m@http://h:99999/v1", "openai:m@http://h h/v1",
     ],
 )  # fmt: skip
 def test_spec_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"no such model; give offline, openai:NAME|not a URL") as caught:
+    forms = r"no such model|not a URL|names no model; give |takes no name; give "
+    with pytest.raises(UsageError, match=forms) as caught:
         ModelSpec.parse(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("opnai:gpt-5-mini", "no such model; did you mean openai:gpt-5-mini?"),
+        ("Ollama:qwen3", "did you mean ollama:qwen3?"),
+        ("anthropic:", "names no model; give anthropic:NAME[@URL], such as anthropic:claude"),
+        ("offline:m", "takes no name; give offline"),
+    ],
+)
+def test_spec_suggested(text: str, advice: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ModelSpec.parse(text)
+    assert advice in str(caught.value)
+
+
+def test_spec_of_a_server_may_leave_the_name_out() -> None:
+    for text in ("llamacpp:@http://h/v1", "llamacpp:http://h/v1"):
+        assert ModelSpec.parse(text) == ModelSpec("llamacpp", "", "http://h/v1")
 
 
 def test_spec_properties_come_from_the_table() -> None:

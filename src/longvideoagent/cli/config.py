@@ -20,6 +20,7 @@ def set_(
     """Store the model of all agents, or of one. LVA_MODEL and the options of a command have precedence."""
     from longvideoagent.models.spec import ModelSpec
 
+    _check_name(name)
     ModelSpec.parse(value)
     _change(name, value)
 
@@ -27,6 +28,7 @@ def set_(
 @app.command()
 def unset(name: Name) -> None:
     """Remove what ``set`` has stored."""
+    _check_name(name)
     _change(name, None)
 
 
@@ -41,10 +43,16 @@ def show() -> None:
     typer.echo(f"from {default_models_source()}" if models else "model = offline, since nothing else is chosen")
 
 
+def _check_name(name: str) -> None:
+    from longvideoagent.agents.default_models import DefaultModels
+
+    if name not in DefaultModels.model_fields:
+        raise UsageError(f"lva config: there is no {name!r} to set; give {', '.join(DefaultModels.model_fields)}")
+
+
 def _change(name: str, value: str | None) -> None:
     from longvideoagent.agents.default_models import (
         MODEL_ENV,
-        DefaultModels,
         default_models_source,
         read_user_config,
         user_config_path,
@@ -52,8 +60,6 @@ def _change(name: str, value: str | None) -> None:
     )
     from longvideoagent.cli.console import note
 
-    if name not in DefaultModels.model_fields:
-        raise UsageError(f"lva config: there is no {name!r} to set; give {', '.join(DefaultModels.model_fields)}")
     write_user_config(read_user_config().model_copy(update={name: value}))
     note(f"wrote {user_config_path()}")
     if default_models_source() == MODEL_ENV:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,15 @@ class ModelSpec:
         prefix, colon, name = text.partition(":")
         row = find_backend(prefix)
         if row is None or row.has_name != bool(colon):
-            raise UsageError(f"{text}: no such model; give {spec_forms()}")
+            raise UsageError(_spec_problem(text, row))
         at = url = ""
         if row.takes_url and name.startswith(URL_STARTS):
             name, url = "", name
         elif row.takes_url:
             name, at, url = name.partition("@")
-        is_named = bool(name) or (row.is_name_optional and not at and bool(url or row.default_url))
+        is_named = bool(name) or (row.is_name_optional and bool(url or row.default_url))
         if row.has_name != is_named or (at and not url):
-            raise UsageError(f"{text}: no such model; give {spec_forms()}")
+            raise UsageError(_spec_problem(text, row))
         if url:
             _check_url(text, url)
         return cls(prefix, name, url)
@@ -115,6 +116,17 @@ class ModelSpec:
     def needs_price(self) -> bool:
         """See ``Backend.needs_price``."""
         return self.row.needs_price
+
+
+def _spec_problem(text: str, row: Backend | None) -> str:
+    """What is wrong with a text that does not name a model, with the form that was probably meant."""
+    prefix, _, name = text.partition(":")
+    if row is not None:
+        example = f", such as {row.prefix}:{row.example}" if row.example and row.has_name else ""
+        return f"{text}: {'names no model' if row.has_name else 'takes no name'}; give {row.form}{example}"
+    meant = get_close_matches(prefix.lower(), [row.prefix for row in BACKENDS], n=1) if name else []
+    suggestion = f"; did you mean {meant[0]}{f':{name}' if name else ''}?" if meant else ""
+    return f"{text}: no such model{suggestion or f'; give {spec_forms()}'}"
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
