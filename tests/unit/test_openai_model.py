@@ -333,7 +333,7 @@ def test_key_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         (status(400, "This model's maximum context length is 10 tokens"), ContextOverflowError, "maximum context"),
         (status(400, "bad image"), ModelError, "bad image"),
         (status(404), ModelError, "is 'm' served there"),
-        (status(403), ModelError, "was refused"),
+        (status(403), ModelError, "check what the key"),
         (drop_mid_body, TransientError, "127.0.0.1"),
         (body(b'{"id": "1", "choices": [{"ind'), TransientError, "cannot be read"),
         (body(b'{"choices": []}'), ModelError, "a reply without choices"),

@@ -187,11 +187,47 @@ def test_error_repeats_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
         status(401, "Incorrect key secret-123"),
         as_json({"error": {"message": "secret-123?", "code": 403}}),
     ):
-        with serving(answer) as (url, _), pytest.raises(ModelError, match="OPENAI_API_KEY was refused") as caught:
+        with serving(answer) as (url, _), pytest.raises(ModelError, match="OPENAI_API_KEY") as caught:
             ask(url)
         assert "secret-123" not in str(caught.value)
-    with serving(status(403, "Country not supported")) as (url, _), pytest.raises(ModelError, match="Country"):
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_key", "advice"),
+    [
+        (status(401), True, "export another"),
+        (as_json([{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}], 400), True,
+         "export another"),  # Gemini
+        (as_json({"error": "Incorrect API key provided: x. Get an API key at https://console.x.ai."}, 400), True,
+         "export another"),  # xAI
+        (status(403, "Your input was flagged by moderation"), False, ""),  # OpenRouter
+        (status(403, "Country, region, or territory not supported"), False, ""),
+        (status(403, "Project p does not have access to model m"), False, "check what the key in OPENAI_API_KEY"),
+        (status(400, "Unsupported value: 'image' is not valid"), False, ""),
+        (as_json({"error": {"message": "pay", "code": "insufficient_quota"}}, 429), False, "add credit"),
+        (status(402, "Insufficient Balance"), False, "add credit"),
+    ],
+)  # fmt: skip
+def test_key_and_account_problems(answer: Fault, is_key: bool, advice: str) -> None:
+    with serving(answer) as (url, _), pytest.raises(ModelError) as caught:
         ask(url)
+    assert ("OPENAI_API_KEY was refused" in str(caught.value)) == is_key
+    assert advice in str(caught.value)
+
+
+def test_url_without_its_path() -> None:
+    with serving(status(404, "page not found")) as (url, _):
+        with pytest.raises(ModelError, match="add /v1 to the URL"):
+            ask(url.removesuffix("/v1"))
+        with pytest.raises(ModelError, match="is 'm' served there"):
+            ask(url)
+
+
+def test_thoughts_that_only_the_total_counts() -> None:
+    reply = completion("x", message={"content": "a kite"})
+    reply["usage"] = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 110}
+    with serving(as_json(reply)) as (url, _):
+        assert ask(url).usage.completion_tokens == 103
 
 
 @pytest.mark.parametrize(

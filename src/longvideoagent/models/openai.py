@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -65,6 +66,7 @@ from longvideoagent.models.spec import ModelSpec, missing_key
 
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
+BARE_URL = "add /v1 to the URL, unless the server has its API elsewhere"
 START_SERVER = "start the server, or fix its URL"
 CONTINUE_REPLY = "use a server with vLLM's continue_final_message, or a preset with a completion template"
 RAISE_CONTEXT = "raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx; llama.cpp: -c)"
@@ -125,6 +127,8 @@ class OpenAIModel:
             return TransientError(f"{self.server_url}: no reply within {self.timeout_s:.0f} s; {fix}")
         kind = UnreachableError if _is_unreached(error) else TransientError
         fix = f"start it with {self.start!r}, or fix its URL" if self.start else START_SERVER
+        if not self._spec.is_on_this_machine:
+            fix = "check the network and the URL"
         return kind(f"{self.server_url}: {_cause(error)}; {fix}")
 
     def _connect(self) -> openai.AsyncOpenAI:
@@ -347,12 +351,17 @@ class OpenAIModel:
 
     def _model_error(self, error: ServerError) -> ModelError:
         message = self._error_text(error)
-        if error.status in (401, 403):
+        if error.is_about_key:
             return ModelError(f"{message}: the key in {self.api_key_env} was refused; export another")
+        if error.status == 403 and not error.is_about_content:
+            return ModelError(f"{message}; check what the key in {self.api_key_env} may use, or export another")
+        if error.is_about_credit:
+            return ModelError(f"{message}; add credit to the account of {self.api_key_env}, or choose another model")
         if error.is_about_images:
             return ImagesRefusedError(f"{message}; name a model that reads images")
         if error.status == 404:
-            return ModelError(f"{message}; is {self.name!r} served there?")
+            is_bare = urlsplit(self.server_url).path in ("", "/")
+            return ModelError(f"{message}; {BARE_URL if is_bare else f'is {self.name!r} served there?'}")
         if error.is_overflow:
             return ContextOverflowError(message)
         if error.status in (400, 422) and "continue_final_message" in error.message:

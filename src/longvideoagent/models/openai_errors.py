@@ -80,6 +80,10 @@ _TOOLS = re.compile(
 _TOOL_STATUSES = (None, 400, 404, 405, 422, 501)
 _TOOLS_AS_FAILURE = re.compile(rf"not support {_TOOL_WORDS}|--jinja")
 """In an error of status 500 of Ollama and llama.cpp."""
+_NO_CALL = re.compile(r"not call (?:a|any|the) (?:tool|function)|tool_use_failed")  # Groq
+_KEY = re.compile(r"api[ _-]?key|credential|authenticat|\btoken\b.{0,40}(?:invalid|expired)|incorrect key")
+_KEY_PROBLEM = re.compile(r"incorrect|invalid|not valid|expired|missing|not provided|pass a valid|unauthorized|wrong")
+_CONTENT = re.compile(r"moderat|flagged|polic(?:y|ies)\b|safety|prohibited|harmful|country|region|territory")
 _ALIASES = {
     "response_format": ("json_schema", "response_schema", "structured output", "schema", "json mode", "grammar"),
 }
@@ -131,6 +135,24 @@ class ServerError:
         return self.status not in RETRIED_STATUSES and _IMAGES.search(self.message.lower()) is not None
 
     @property
+    def is_about_key(self) -> bool:
+        """Whether the server does not accept the key; Gemini and xAI say so with status 400."""
+        text = f"{self.message} {self.code}".lower()
+        if self.status == 401:
+            return True
+        return self.status in (400, 403) and bool(_KEY.search(text)) and bool(_KEY_PROBLEM.search(text))
+
+    @property
+    def is_about_content(self) -> bool:
+        """Whether the server refuses what the request says, or where it comes from, and not who sends it."""
+        return self.status == 403 and _CONTENT.search(self.message.lower()) is not None
+
+    @property
+    def is_about_credit(self) -> bool:
+        """Whether the account has nothing left to pay with."""
+        return self.status == 402 or "insufficient_quota" in self.code
+
+    @property
     def is_about_tools(self) -> bool:
         """Whether the server does not accept tools, for this model or at all."""
         text = self.message.lower()
@@ -180,6 +202,8 @@ class ServerError:
             return "tool_choice"
         if self.status not in (400, 422) or self.is_overflow or self._is_too_short_reply:
             return None
+        if "tool_choice" in body and _NO_CALL.search(f"{self.message} {self.code}".lower()):
+            return "tool_choice"
         paths = [f"{outer}.{name}" for outer in _NESTED_FIELDS for name in _names(body.get(outer))]
         paths += [name for name in _FIRST_FIELDS if name in body]
         paths += [name for name in body if name not in paths and name not in _REQUIRED_FIELDS]

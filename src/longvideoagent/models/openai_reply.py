@@ -323,6 +323,9 @@ def _calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
 def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:
     finish = str(choice.get("finish_reason") or "").lower()
     is_end_of_turn = choice.get("stop_reason", "") is None  # vLLM names the text it stopped at, or null
+    prompt_tokens = _count(usage, "prompt_tokens")
+    # xAI and Gemini count hidden thoughts, which cost as much as words, in the total only.
+    completion_tokens = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - prompt_tokens)
     cached = _count(_object(usage, "prompt_tokens_details"), "cached_tokens")
     cached += _count(usage, "cache_read_input_tokens") + _count(usage, "cache_creation_input_tokens")
     return Completion(
@@ -331,8 +334,8 @@ def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[
         finish in STOP_REASONS and not is_end_of_turn,
         finish in CUT_REASONS,
         is_complete=finish not in BROKEN_REASONS,
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        completion_tokens=_count(usage, "completion_tokens"),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         reasoning_tokens=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
         cached_tokens=cached,
         is_filtered=any(word in finish for word in FILTER_WORDS),
