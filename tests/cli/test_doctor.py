@@ -14,7 +14,7 @@ from longvideoagent.cli.doctor import serving_command
 from longvideoagent.errors import UsageError
 from longvideoagent.models import vllm_serve
 from longvideoagent.models.vllm_serve import ARCHITECTURES, Gpu, serve_command
-from tests.fakes.faulty_server import Fault, hang, say, serving, status
+from tests.fakes.faulty_server import Fault, call_tool, hang, say, serving, status
 from tests.fakes.vllm_arguments import CONFIGS, check_serve, kv_bytes_per_token, num_parameters
 from tests.plugins.cli import lva, refusal
 
@@ -202,6 +202,24 @@ def test_doctor_team_reasoning_and_stops(answer: Fault, reasoning: str, stops: b
     assert (master["server"]["reasoning"], master["server"]["honors_stop"]) == (reasoning, stops)
     assert any("reasoning = true" in remark for remark in master["remarks"]) == bool(reasoning)
     assert any("ignores stop" in remark for remark in master["remarks"]) == (stops is False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "calls_tools", "remarks"),
+    [
+        ([call_tool("answer", '{"text": "a0"}')], True, []),
+        ([say("a0")], False,
+         ['it wrote text in place of a tool call; if it does so in rollouts, set dialect = "tags"']),
+        ([status(400, "tools are not supported"), say(COPIED)], False,
+         ["it does not accept tools; the master writes its actions as tags"]),
+    ],
+)  # fmt: skip
+def test_doctor_team_tries_tools(answers: list[Fault], calls_tools: bool, remarks: list[str], tmp_path: Path) -> None:
+    with serving(*answers) as (url, server):
+        master = check(tmp_path, url, '[master]\nmodel = "openai:m@URL"\ndialect = "tools"')["master"]
+    assert master["server"]["calls_tools"] is calls_tools
+    assert master["remarks"] == remarks
+    assert "tools" in server.requests[0]
 
 
 def test_doctor_team_reasoning_cut(tmp_path: Path) -> None:

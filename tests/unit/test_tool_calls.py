@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from longvideoagent import RolloutSettings, TeamConfig, Trace, ask, load_team
 from longvideoagent.agents.config import AgentConfig
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.tool_master import NO_TOOLS, ToolMaster
+from longvideoagent.agents.tool_master import NO_CALL, NO_TOOLS, ToolMaster
 from longvideoagent.core.actions import Answer, Invalid, Look, Relocate, offered_tools, spec_of
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse
@@ -345,6 +345,20 @@ def test_tools_refused(video: Path, code: int, message: str) -> None:
     assert trace.cause.endswith('set dialect = "tags" of the master')
 
 
+def test_text_in_place_of_a_call_is_reported(video: Path) -> None:
+    trace, _ = run(video, say("It is grey, I think."), call_tool("answer", '{"text": "grey"}'))
+    assert isinstance(trace.rounds[0].action, Invalid)
+    assert (trace.answer, trace.warnings.count(NO_CALL)) == ("grey", 1)
+
+
+@pytest.mark.parametrize("code", ["", "tool_use_failed"])
+def test_model_that_does_not_call_when_it_must(code: str, video: Path) -> None:
+    error = {"message": "Tool choice is required, but model did not call a tool", "code": code}
+    trace, requests = run(video, as_json({"error": error}, 400), call_tool("answer", '{"text": "grey"}'))
+    assert trace.answer == "grey"
+    assert ["tool_choice" in request for request in requests] == [True, False]
+
+
 def test_tools_refused_where_nobody_asked_for_them(video: Path) -> None:
     refusal = status(400, "this model does not support tools")
     with serving(refusal, say("<visual_query>it</visual_query>"), say("<answer>a1</answer>")) as (url, server):
@@ -417,7 +431,12 @@ def test_default_dialect(master: str, fields: dict[str, Any], calls_tools: bool)
 
 @pytest.mark.parametrize(
     ("fields", "problem"),
-    [({"style": "continuation"}, 'needs style "turns"'), ({"master": {"model": "transformers:x"}}, "on a server")],
+    [
+        ({"style": "continuation"}, 'needs style "turns"'),
+        ({"master": {"model": "transformers:x"}}, "on a server"),
+        ({"layout": {"prompt": "$question"}}, "a prompt of its own but no tool_prompt"),
+        ({"vision": {"dialect": "tags"}}, r"\[vision\] has a dialect, which only the master has"),
+    ],
 )
 def test_dialect_that_cannot_work(fields: dict[str, Any], problem: str) -> None:
     master = {"model": "openai:m@http://127.0.0.1:1/v1", "dialect": "tools", **fields.pop("master", {})}

@@ -318,8 +318,15 @@ def missing_keys(team_config: TeamConfig) -> str:
 def dialect_problem(team_config: TeamConfig) -> str:
     """Why the master cannot act by the tool calls that are configured, and how to fix it; empty if it can."""
     master = team_config.master
+    for name in ("grounding", "vision"):
+        if team_config.agents[name].dialect is not None:
+            return f"[{name}] has a dialect, which only the master has; remove it"
     if master.dialect != "tools" or master.spec.is_offline:
         return ""
+    layout = team_config.layout
+    default = default_layout()
+    if layout is not None and layout.prompt != default.prompt and layout.tool_prompt == default.tool_prompt:
+        return 'the layout has a prompt of its own but no tool_prompt, which dialect = "tools" uses; add one'
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
         return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, tokens_per_image, usd_of
-from longvideoagent.core.actions import AgentName
+from longvideoagent.core.actions import AGENT_NAMES, AgentName, offered_tools
 from longvideoagent.core.types import Usage
 from longvideoagent.errors import ModelError, ThrottledError, UsageError
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.probe import IMAGE_PROMPT, TEXT_PROMPT, ServerReport, probe_server
+from longvideoagent.models.probe import IMAGE_PROMPT, IN_REPLY, TEXT_PROMPT, ServerReport, probe_server
 from longvideoagent.models.spec import load_model
 
 REPLY_TOKENS = 256
 """Of a model that does not reason; one that does gets the limit of its configuration, so that its thoughts fit."""
+TOOL_TOKENS = 400
+"""More than the descriptions of the tools take."""
 TEMPLATE_TOKENS = 100
 """More than a chat template adds around one message."""
 
@@ -70,12 +72,17 @@ def _callable_agents(team_config: TeamConfig) -> Mapping[AgentName, AgentConfig]
 
 def _settings(team_config: TeamConfig, name: AgentName) -> CallSettings:
     settings = team_config.call_settings(name)
+    if name == "master" and team_config.calls_tools:
+        settings = replace(settings, tools=offered_tools(frozenset(AGENT_NAMES), "the text"))
     is_short = not team_config.agents[name].reasoning
     return replace(settings, max_tokens=min(settings.max_tokens, REPLY_TOKENS)) if is_short else settings
 
 
 def _max_usage(team_config: TeamConfig, name: AgentName) -> Usage:
-    reply = _settings(team_config, name).max_tokens
+    settings = _settings(team_config, name)
+    reply = settings.max_tokens
+    if settings.tools:  # refused, they take a second request
+        return Usage(2, TOOL_TOKENS + 2 * (len(TEXT_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS), 2 * reply)
     if name != "vision":
         return Usage(1, len(TEXT_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS, reply)
     text = len(IMAGE_PROMPT) // BYTES_PER_TOKEN + TEMPLATE_TOKENS
@@ -106,10 +113,13 @@ async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
 def _remarks(agent: AgentConfig, server: ServerReport) -> tuple[str, ...]:
     """What the reply shows to be amiss, each with its fix."""
     remarks = [server.truncation_warning] if server.truncation_warning else []
-    if server.reasoning and not agent.reasoning:
+    is_separate = agent.spec.may_reason and server.reasoning != IN_REPLY  # then nothing depends on the setting
+    if server.reasoning and not agent.reasoning and not is_separate:
         remarks.append(
             "its reply has reasoning; set reasoning = true, which gives it more reply tokens and no stop texts"
         )
+    if server.calls_tools is False and not server.adaptations:
+        remarks.append('it wrote text in place of a tool call; if it does so in rollouts, set dialect = "tags"')
     if server.honors_stop is False:
         remarks.append("it ignores stop texts: the text after an action costs tokens and is cut")
     if server.accepts_images is None and server.usage.images:

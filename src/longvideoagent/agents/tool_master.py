@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.prompts import default_layout
-from longvideoagent.core.actions import offered_tools
+from longvideoagent.core.actions import Invalid, offered_tools
 from longvideoagent.core.context import answer_form
 from longvideoagent.core.layout import tool_layout
+from longvideoagent.core.protocol import parse
 from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ToolsRefusedError
@@ -16,6 +17,8 @@ from longvideoagent.log import logger
 from longvideoagent.models.base import failed_usage
 
 NO_TOOLS = "the master's server does not accept tools; the master writes its actions as tags"
+
+NO_CALL = 'the master wrote text in place of a tool call; if it does so often, set dialect = "tags" in [master]'
 
 
 @dataclass
@@ -35,7 +38,9 @@ class ToolMaster:
         spent = Usage()
         if not self._is_refused:
             try:
-                return await self._caller(trace).reply(trace)
+                reply = await self._caller(trace).reply(trace)
+                is_call = not isinstance(parse(reply.text, reply.reasoning).action, Invalid)
+                return reply if is_call else replace(reply, warnings=(*reply.warnings, NO_CALL))
             except ToolsRefusedError as error:
                 if self.is_required:
                     raise

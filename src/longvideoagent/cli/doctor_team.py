@@ -77,7 +77,7 @@ def _column(report: AgentReport) -> dict[str, str]:
     state = "fails" if report.error else "works" if server else "not called"
     cells = {"model": report.model.partition("@")[0], "server": report.server_url or NOT_TRIED, "state": state}
     if server is None:
-        names = ("context", "reasoning", "honors stop", "accepts images", "tokens", "dollars", "seconds")
+        names = ("context", "reasoning", "honors stop", "calls tools", "accepts images", "tokens", "dollars", "seconds")
         return cells | dict.fromkeys(names, NOT_TRIED)
     is_text = not server.usage.images
     honors_stop = _yes_no(server.honors_stop) if server.is_stop_sent else "not sent"
@@ -85,6 +85,7 @@ def _column(report: AgentReport) -> dict[str, str]:
         "context": f"{server.max_context_tokens:,}" if server.max_context_tokens else UNKNOWN,
         "reasoning": server.reasoning or "no",
         "honors stop": honors_stop if is_text else NOT_TRIED,
+        "calls tools": NOT_TRIED if server.calls_tools is None else _yes_no(server.calls_tools),
         "accepts images": NOT_TRIED if is_text else _yes_no(server.accepts_images),
         "tokens": f"{server.usage.tokens:,}",
         "dollars": "no price" if report.usd is None else f"{report.usd:.4f}",

@@ -13,12 +13,14 @@ from PIL import Image
 from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.types import Jpeg, Message, Usage
-from longvideoagent.errors import ModelError, TransientError
+from longvideoagent.errors import ModelError, ToolsRefusedError, TransientError
 from longvideoagent.models.base import CallSettings, cut_warning
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.openai_reply import Completion
 
 TEXT_PROMPT = "Copy this line exactly, to its end, and write nothing else: <answer>a0</answer> end of the line"
+TOOL_PROMPT = "Call the tool answer with the text a0."
+REFUSES_TOOLS = "it does not accept tools; the master writes its actions as tags"
 IMAGE_PROMPT = "Which colour fills this image? Reply with one word."
 IMAGE_SIZE_PX = 224
 IMAGE_COLOUR = (200, 30, 30)
@@ -49,25 +51,32 @@ class ServerReport:
     """The message for a reply that was cut inside its reasoning."""
     adaptations: tuple[str, ...] = ()
     """What it refuses, and what is done about it; one line each."""
+    calls_tools: bool | None = None
+    """Whether the model called the tool that it was asked to call; None: no tools were offered."""
 
 
 async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image: bool) -> ServerReport:
     """Send one small text, or an image with a text, and report what came back.
 
     An image takes a second request if its tokens do not prove that it was read. A reasoning model gets no stop
-    texts, as in a rollout.
+    texts, as in a rollout. With ``settings.tools`` it is asked to call one; a server that refuses them gets the text.
 
     Raises:
         ModelError: The server gives no usable reply; the message names the models that it lists if it lacks this one.
     """
-    settings = replace(settings, stop_at_action=not with_image and not model.reasoning)
-    content: str | tuple[str | Jpeg, ...] = (sample_image(), IMAGE_PROMPT) if with_image else TEXT_PROMPT
+    has_tools = bool(settings.tools)
+    settings = replace(settings, stop_at_action=not (with_image or has_tools or model.reasoning))
+    text = TOOL_PROMPT if has_tools else TEXT_PROMPT
+    content: str | tuple[str | Jpeg, ...] = (sample_image(), IMAGE_PROMPT) if with_image else text
     body = model.request_body([Message(role="user", content=content)], settings)
     started = time.perf_counter()
     try:
         completion = await model.send(body)
     except TransientError:
         raise
+    except ToolsRefusedError:
+        report = await probe_server(model, replace(settings, tools=()), with_image=with_image)
+        return replace(report, calls_tools=False, adaptations=(*report.adaptations, REFUSES_TOOLS))
     except ModelError as error:
         raise type(error)(f"{error}{_served_models(await model.list_models(), model.name)}") from error
     if completion.is_empty and not completion.is_cut:
@@ -89,6 +98,7 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
         (model.images_verified or None) if with_image else None,
         cut_warning(model.name, settings, "its reasoning") if is_cut else "",
         model.adaptations,
+        bool(completion.calls) if has_tools else None,
     )
 
 
