@@ -12,7 +12,9 @@ from longvideoagent.agents.config import AgentConfig
 from longvideoagent.errors import UsageError
 from longvideoagent.models.backends import BACKENDS, find_backend, spec_forms
 from longvideoagent.models.base import ModelOptions
+from longvideoagent.models.reachability import missing_local_servers
 from longvideoagent.models.spec import ModelSpec, load_model, missing_key_env
+from tests.fakes.faulty_server import say, serving
 from tests.plugins.cli import lva, lva_process, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +103,23 @@ def test_spec_properties_come_from_the_table() -> None:
 )
 def test_spec_on_this_machine(text: str, is_on_this_machine: bool) -> None:
     assert ModelSpec.parse(text).is_on_this_machine == is_on_this_machine
+
+
+def test_local_server_that_is_not_there() -> None:
+    with serving(say("hello")) as (url, _):
+        specs = [ModelSpec.parse(text) for text in (f"openai:m@{url}", "offline", "openai:m", "openai:m@http://h/v1")]
+        assert missing_local_servers(specs) == []
+    ollama = ModelSpec("ollama", "qwen3", "http://127.0.0.1:9")  # the port of the discard service
+    assert missing_local_servers([ollama, ollama]) == ["http://127.0.0.1:9 is not there; start it with 'ollama serve'"]
+    (line,) = missing_local_servers([*specs, ollama][:1])
+    assert line == f"{url} is not there; start it, or fix its URL"
+
+
+def test_missing_server_is_reported_before_the_video_is_opened(subtitled_video: Path) -> None:
+    done = lva("ask", subtitled_video, "Who?", "-m", "ollama:m@http://127.0.0.1:9/v1")
+    first, *_ = done.stderr.splitlines()
+    assert first == "lva: warning: http://127.0.0.1:9/v1 is not there; start it with 'ollama serve'"
+    assert done.returncode == 1
 
 
 def test_spec_with_password_refused() -> None:

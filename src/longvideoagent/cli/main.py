@@ -128,6 +128,7 @@ def ask(
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.index.open import open_video
+    from longvideoagent.models.reachability import missing_local_servers
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
 
@@ -143,6 +144,9 @@ def ask(
     )
     with console.live_reply(quiet=json) as live:
         loaded_team = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
+        if not dry_run:
+            for problem in missing_local_servers(agent.spec for agent in team_config.agents.values()):
+                console.note(f"warning: {problem}")  # now, since opening the video may take minutes
         with console.progress_bar() as progress:
             opened_video = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
         if loaded_team is None:
