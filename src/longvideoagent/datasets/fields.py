@@ -38,15 +38,19 @@ def as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def read_span(value: object) -> TimeSpan | None:
+def read_span(value: object, *, clips_start: bool = False) -> TimeSpan | None:
     """Start and end in seconds from ``[48.6, 60.0]`` or ``"48.62-60.02"``; None for anything else, such as
-    "NaN-NaN"."""
+    "NaN-NaN". With ``clips_start``, a span that begins before the video, as -0.1 s by rounding, begins at 0."""
     if isinstance(value, str) and (match := _SPAN.fullmatch(value)):
         value = [match[1], match[2]]
     if not isinstance(value, list) or len(value) != 2:
         return None
     start_s, end_s = as_finite(value[0]), as_finite(value[1])
-    if start_s is None or end_s is None or not 0 <= start_s <= end_s <= MAX_TIME_S:
+    if start_s is None or end_s is None:
+        return None
+    if clips_start:
+        start_s = max(0.0, start_s)
+    if not 0 <= start_s <= end_s <= MAX_TIME_S:
         return None
     return TimeSpan(start_s, end_s)
 
@@ -60,8 +64,9 @@ class ValidLines(NamedTuple):
 
 
 def read_line(start: object, end: object, text: object) -> Subtitle | None:
-    """A subtitle line from its times in seconds and its text; None without valid times or without text."""
-    span = read_span([start, end])
+    """A subtitle line from its times in seconds and its text; None without valid times or without text. A line that
+    begins before the video is cut at its start."""
+    span = read_span([start, end], clips_start=True)
     if span is None or not isinstance(text, str) or not text.strip():
         return None
     return Subtitle(*span, " ".join(text.split()))

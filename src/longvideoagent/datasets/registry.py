@@ -5,20 +5,22 @@ To add a data set: write its reader in a file of ``sets/`` and add a row to ``DA
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.longtvqa.read import find_question_files, has_gold_boxes, read_longtvqa
-from longvideoagent.datasets.sets import public_rows, tvqa_long
+from longvideoagent.datasets.sets import lvbench, mlvu, public_rows, tvqa_long
 from longvideoagent.datasets.sets.egoschema import read_egoschema
 from longvideoagent.datasets.sets.longvideobench import read_longvideobench
-from longvideoagent.datasets.sets.lvbench import read_lvbench
-from longvideoagent.datasets.sets.mlvu import read_mlvu
 from longvideoagent.datasets.sets.nextqa import read_nextqa
 from longvideoagent.datasets.sets.videomme import find_videomme, read_videomme
 from longvideoagent.errors import DataError, UsageError
+
+MAX_FOLDERS = 200
+"""Folders that are looked into for a data set, if the one that was given is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ DATASETS: tuple[DatasetFormat, ...] = (
         has_gold_boxes,
     ),
     DatasetFormat(tvqa_long.NAME, tvqa_long.MARKERS, tvqa_long.read_tvqa_long, ("val",)),
+    # Their publishers add tables, which must not be read, and need an extra, to recognise them.
+    DatasetFormat("LongVideoBench", ("lvb_*.json",), _without_subtitles(read_longvideobench), ("val", "test")),
+    DatasetFormat("LVBench", lvbench.MARKERS, _without_subtitles(lvbench.read_lvbench), ("val",)),
+    DatasetFormat("EgoSchema", ("questions.json",), _without_subtitles(read_egoschema), ("subset", "all")),
+    DatasetFormat("MLVU", mlvu.MARKERS, _without_subtitles(mlvu.read_mlvu), ("val", "test"), mlvu.find_mlvu),
     DatasetFormat(
         public_rows.NAME,
         public_rows.MARKERS,
@@ -75,10 +82,6 @@ DATASETS: tuple[DatasetFormat, ...] = (
         ("train", "val"),
         public_rows.find_public_rows,
     ),
-    DatasetFormat("LongVideoBench", ("lvb_*.json",), _without_subtitles(read_longvideobench), ("val", "test")),
-    DatasetFormat("LVBench", ("video_info.meta.jsonl",), _without_subtitles(read_lvbench), ("val",)),
-    DatasetFormat("EgoSchema", ("questions.json",), _without_subtitles(read_egoschema), ("subset", "all")),
-    DatasetFormat("MLVU", ("json/*.json", "MLVU/json/*.json"), _without_subtitles(read_mlvu), ("val",)),
     DatasetFormat(
         "Video-MME",
         ("videomme.json", "*.parquet", "*/*.parquet"),
@@ -113,12 +116,35 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
     for dataset_format in formats:
         if dataset_format.matches(folder):
             return dataset_format.read(folder, split, options)
-    below = (path for path in sorted(folder.iterdir()) if path.is_dir())
-    inner = next((path for path in below if any(row.matches(path) for row in formats)), None)
+    inner = next((path for path in _folders_below(folder) if _is_dataset(path, formats)), None)
     if inner is not None:
         raise DataError(f"{folder}: not a known data set, but {inner} is one; give that folder")
-    known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in formats)
+    rows = sorted(formats, key=lambda row: row.name.lower())
+    known = "; ".join(f"{row.name}: {' or '.join(row.markers)}" for row in rows)
     raise DataError(f"{folder}: not a known data set; give a folder with the files of one ({known})")
+
+
+def _is_dataset(folder: Path, formats: Iterable[DatasetFormat]) -> bool:
+    """Whether a folder holds one of these sets, as far as can be found out."""
+    try:
+        return any(row.matches(folder) for row in formats)
+    except (DataError, UsageError, OSError):
+        return False
+
+
+def _folders_below(folder: Path) -> Iterator[Path]:
+    """The folders one and two levels below, those of one level first; not more than ``MAX_FOLDERS`` of a level."""
+    level = [folder]
+    for _ in range(2):
+        level = list(islice((path for each in level for path in _folders_in(each)), MAX_FOLDERS))
+        yield from level
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
 
 
 def may_have_boxes(folder: Path, split: str, options: DatasetOptions = NO_OPTIONS) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
 from longvideoagent.media.video import Video
 
-VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo")
+VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo", "all_videos")
 SUBTITLE_FOLDERS = ("subtitle", "subtitles")
 ONLY_SPLIT = "val"
 """The name of the split of a set that has only one."""
@@ -35,17 +35,29 @@ class VideoDataset:
     problems: Sequence[Problem]
     subtitle_offsets_s: Mapping[str, float] = field(default_factory=dict)
     """The start of each video on the axis of its JSON subtitles, in seconds."""
+    subtitle_names: Mapping[str, str] = field(default_factory=dict)
+    """The file of each video's subtitles in ``SUBTITLE_FOLDERS``, where its questions name it."""
+    roots: Sequence[str] = (".",)
+    """Where ``VIDEO_FOLDERS`` are searched, as folders inside ``folder``."""
+    video_key: Callable[[Path], str | None] | None = None
+    """Returns the name by which questions know a video file, where that is not its stem; None: its stem."""
 
     @cached_property
     def _video_files(self) -> Mapping[str, Path]:
         """Video files by stem, or by folder and stem where questions name a video with its folder."""
-        files = (path for name in VIDEO_FOLDERS for path in (self.folder / name).rglob("*.*"))
+        files = (path for folder in self._folders(VIDEO_FOLDERS) for path in folder.rglob("*.*"))
         named_folders = {sample.video.rpartition("/")[0] for sample in self.samples}
-        return {
+        videos = [path for path in sorted(files, reverse=True) if path.suffix.lower() in VIDEO_SUFFIXES]
+        by_name = {
             f"{path.parent.name}/{path.stem}" if path.parent.name in named_folders else path.stem: path
-            for path in sorted(files, reverse=True)
-            if path.suffix.lower() in VIDEO_SUFFIXES
+            for path in videos
         }
+        if self.video_key is not None:
+            by_name |= {key: path for path in videos if (key := self.video_key(path)) is not None}
+        return by_name
+
+    def _folders(self, names: Sequence[str]) -> Iterator[Path]:
+        yield from (self.folder / root / name for root in self.roots for name in names)
 
     def video_file(self, video: str) -> Path | None:
         """The file of a video, or None."""
@@ -54,17 +66,19 @@ class VideoDataset:
     def subtitle_file(self, video: str) -> Path | None:
         """The subtitle file of a video, or None."""
         stem = video.rpartition("/")[2]
+        named = self.subtitle_names.get(video)
+        named_files = [] if named is None else [self.folder / name / named for name in SUBTITLE_FOLDERS]
         json_files = [self.folder / "subtitles" / f"{stem}{ending}.json" for ending in ("_en", "")]
         srt_files = [self.folder / name / f"{stem}.srt" for name in SUBTITLE_FOLDERS]
-        return next((path for path in (*json_files, *srt_files) if path.exists()), None)
+        return next(filter(_is_file, (*named_files, *json_files, *srt_files)), None)
 
     def subtitle_files(self) -> Iterator[Path]:
         """All files with subtitles, in their own folders and next to the videos."""
         yield from self.folder.glob("*subtitle*")
         for name in SUBTITLE_FOLDERS:
             yield from (self.folder / name).rglob("*")
-        for name in VIDEO_FOLDERS:
-            yield from (path for path in (self.folder / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        for folder in self._folders(VIDEO_FOLDERS):
+            yield from (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
     def check(self) -> CheckReport:
         """See ``Dataset.check``. The videos are the publishers', so only their presence is checked."""
@@ -75,6 +89,9 @@ class VideoDataset:
             "questions without an answer": sum(sample.gold.option_index is None for sample in self.samples),
             "missing videos": sum(self.video_file(video) is None for video in videos),
         }
+        if self.subtitle_names:
+            named = [video for video in self.subtitle_names if video in videos]
+            counts["missing subtitles"] = sum(self.subtitle_file(video) is None for video in named)
         return CheckReport(counts, (*self.problems, *self._subtitle_problems()))
 
     def count_clips(self, _videos: Collection[str]) -> ClipCounts:
@@ -110,11 +127,19 @@ class VideoDataset:
         """Open a video and split it into clips. Raises DataError if its file is missing."""
         path, subtitles = self.video_file(video), self.subtitle_file(video)
         if path is None:
-            folders = ", ".join(f"{name}/" for name in VIDEO_FOLDERS)
+            folders = ", ".join(f"{root}/{name}/".removeprefix("./") for root in self.roots for name in VIDEO_FOLDERS)
             raise DataError(f"{self.folder}: no video {video!r} in {folders}; get it from its publishers")
         if subtitles is not None and subtitles.suffix == ".json":
             return open_with_json_subtitles(path, subtitles, self.subtitle_offsets_s.get(video, 0.0))
         return open_video(path, subtitles)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file exists. A name out of an annotation may be one that the system refuses."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_video_dataset(name: str, folder: Path, files: Sequence[RecordFile], reader: RecordReader) -> VideoDataset:

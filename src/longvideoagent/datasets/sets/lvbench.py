@@ -1,9 +1,15 @@
-"""LVBench: ``video_info.meta.jsonl``, one line a video, with the options inside the question; ``videos/{key}.*``."""
+"""LVBench: ``video_info.meta.jsonl``, one line a video, with the options inside the question; ``videos/{key}.*``.
+
+The hub has that file in the folder of the set. In the publisher's repository it is in ``data/``, and the script there
+downloads the videos to ``scripts/videos/{shard}/{number}.mp4``, each with a JSON file that holds its address.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.core.types import TimeSpan
@@ -13,6 +19,10 @@ from longvideoagent.datasets.sets.base import ONLY_SPLIT, VideoDataset, check_sp
 from longvideoagent.datasets.sets.json_subtitles import parse_timestamp
 from longvideoagent.datasets.sets.raw_question import RawQuestion, answer_by_letter, strip_letters
 
+MARKERS = ("video_info.meta.jsonl", "data/video_info.meta.jsonl")
+ROOTS = (".", "scripts", "script")
+_YOUTUBE_KEY = re.compile(r"(?:[?&]v=|youtu\.be/|/(?:embed|shorts)/)([\w-]{6,20})")
+_NUMBERED = re.compile(r"\d+")
 _BEFORE_OPTION = re.compile(r"\n(?=\s*\([A-J]\))")
 
 
@@ -25,7 +35,22 @@ def read_lvbench(folder: Path, split: str = ONLY_SPLIT) -> VideoDataset:
         for entry in entries if isinstance(entries, list) else [{}]:
             yield _read_question(entry if isinstance(entry, dict) else {}, record.values.get("key"))
 
-    return read_video_dataset("LVBench", folder, [RecordFile.read(folder / "video_info.meta.jsonl")], read_record)
+    path = next((folder / marker for marker in MARKERS if (folder / marker).is_file()), folder / MARKERS[0])
+    data = read_video_dataset("LVBench", folder, [RecordFile.read(path)], read_record)
+    return replace(data, roots=ROOTS, video_key=_downloaded_key)
+
+
+def _downloaded_key(video: Path) -> str | None:
+    """The key of a video that the publisher's script has downloaded under a number, from the address in the JSON file
+    next to it; None for any other file."""
+    if _NUMBERED.fullmatch(video.stem) is None:
+        return None
+    try:
+        metadata = json.loads(video.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    match = _YOUTUBE_KEY.search(str(metadata.get("url"))) if isinstance(metadata, dict) else None
+    return match[1] if match else None
 
 
 def _read_question(values: dict[str, object], video: object) -> RawQuestion:

@@ -59,7 +59,12 @@ def _read_gold_spans(grounding: object, number: str) -> _GoldSpans:
         return _GoldSpans([], "")
     locations = grounding.get("location") if isinstance(grounding, dict) else None
     values = locations.get(number, []) if isinstance(locations, dict) else None
-    spans = [read_span(value) for value in values] if isinstance(values, list) else [None]
-    if None in spans:
+    if not isinstance(values, list):
         return _GoldSpans([], f"{str(values)[:40]} are not spans in seconds; the question has no times")
-    return _GoldSpans([span for span in spans if span is not None], "")
+    spans = [read_span(value, clips_start=True) for value in values]
+    valid = [span for span in spans if span is not None]
+    invalid = [value for value, span in zip(values, spans, strict=True) if span is None]
+    if not invalid:
+        return _GoldSpans(valid, "")
+    left = f"{len(valid)} others are used" if valid else "the question has no times"
+    return _GoldSpans(valid, f"{len(invalid)} are not spans in seconds, {str(invalid[0])[:40]} first; {left}")
