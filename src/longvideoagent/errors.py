@@ -91,6 +91,22 @@ def read_problem(error: OSError | ValueError) -> str:
     return (error.strerror or one_line(error)) if isinstance(error, OSError) else one_line(error)
 
 
+@contextmanager
+def as_data_error(name: object) -> Iterator[None]:
+    """Raise whatever the block raises as DataError that names the file; errors of this package stay as they are.
+
+    Libraries that parse the files of others raise anything, and one file must not end the work on all others."""
+    try:
+        yield
+    except LongVideoAgentError:
+        raise
+    except OSError as error:
+        raise DataError(f"{name}: {read_problem(error)}; check the file and its permissions") from error
+    except Exception as error:
+        problem = f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
+        raise DataError(f"{name}: {problem}; check or replace the file") from error
+
+
 def require_extra(*modules: str, extra: str) -> None:
     """Raise UsageError, with the command that installs ``extra``, if one of its modules is not installed."""
     require_modules(modules, f"longvideoagent[{extra}]")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.compare import compare
-from longvideoagent.evaluation.replay import find_trace
+from longvideoagent.evaluation.evaluate import score_run
+from longvideoagent.evaluation.replay import find_trace, open_recorded_video
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import truncate_incomplete_line
+from longvideoagent.training.run_dir import is_training_run
+from longvideoagent.views.run_folder import read_scored_traces
+from tests.fakes.release import some_questions, write_frames, write_release
+from tests.plugins.damage import damage_file
 from tests.plugins.runs import Json, eval_config, ids, run
 
 
@@ -139,3 +148,71 @@ def test_trace_line_damaged(damaged: str, message: str, release: Path, tmp_path:
         run(eval_config(release), tmp_path / "run")
     with pytest.raises(DataError, match=message):
         write_report(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with grounding and looks, next to its data."""
+    folder = tmp_path_factory.mktemp("finished")
+    release = write_release(folder / "data", some_questions(4))
+    write_frames(release / "frames", 2)
+    run(eval_config(release, agents="grounding+vision"), folder / "run")
+    return folder / "run"
+
+
+READERS: list[Callable[[Path], object]] = [
+    score_run,
+    write_report,
+    read_scored_traces,
+    is_training_run,
+    lambda run: compare(run.with_name("other"), run),
+    lambda run: find_trace(run, "1"),
+    lambda run: open_recorded_video(run, "1"),
+]
+
+
+@given(data=st.data())
+def test_any_damage_is_one_line(finished_run: Path, data: st.DataObject) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name) / "run"
+        shutil.copytree(finished_run, folder)
+        shutil.copytree(finished_run, folder.with_name("other"))
+        file = data.draw(st.sampled_from(["config.json", "questions.jsonl", "traces.jsonl", "summary.json"]))
+        if data.draw(st.integers(0, 9)):
+            damage_file(folder / file, data)
+        else:
+            (folder / file).unlink()
+        for read in READERS:
+            message = ""
+            try:
+                read(folder)
+            except (DataError, UsageError) as error:
+                message = str(error)
+            assert "\n" not in message
+        assert write_report(folder.with_name("other")).exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "[]", "5", '"x"', "null", '{"version": 1e999}', '{"version": [5]}', "{}"])
+def test_config_of_another_type(text: str, release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(text)
+    with pytest.raises(DataError, match=r"config\.json: (not JSON|version )"):
+        write_report(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"protocol": 5}, {"protocol": {"name": 5}}, {"subtitles_file": 7}, {"wording_warnings": 3}]
+)
+def test_config_optional_field_damaged(changed: Json, release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(DataError, match=rf"config\.json: {next(iter(changed))}.* cannot be read"):
+        write_report(tmp_path / "run")
+
+
+def test_config_protocol_of_another_version(release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol": {"name": "public-later"}}))
+    assert "protocol public-later" in write_report(tmp_path / "run").read_text()

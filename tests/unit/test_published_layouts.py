@@ -91,7 +91,7 @@ def write_lines(folder: Path, lines: list[dict[str, Any]], video: Path, name: st
 
 def test_json_subtitles_open_ends(tmp_path: Path, short_video: Path) -> None:
     longvideobench(tmp_path, starting_timestamp_for_subtitles=20.0)
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"timestamp": [21.0, None], "text": "one"},
         {"start": "00:00:23.000", "line": "two"},
         {"timestamp": [27.0, None], "text": "three"},
@@ -106,7 +106,7 @@ def test_json_subtitles_open_ends(tmp_path: Path, short_video: Path) -> None:
 
 def test_json_subtitles_last_open_end_is_end_of_video(tmp_path: Path, short_video: Path) -> None:
     longvideobench(tmp_path)
-    lines = [{"timestamp": [-0.2, 2.0], "text": "a"}, {"timestamp": [6, None], "text": "b"}]
+    lines: list[dict[str, Any]] = [{"timestamp": [-0.2, 2.0], "text": "a"}, {"timestamp": [6, None], "text": "b"}]
     write_lines(tmp_path, lines, short_video)
     data = open_dataset(tmp_path)
     video = data.open_video("talk")

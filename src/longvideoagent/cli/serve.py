@@ -20,7 +20,7 @@ Teams = Annotated[list[str] | None, typer.Option("--team", help="A team that can
 Host = Annotated[str, typer.Option(help="The address to listen on; one that other machines reach needs --token.")]
 Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
 Token = Annotated[str | None, typer.Option(help="A secret that every request must present.", envvar="LVA_TOKEN")]
-MaxUploadGb = Annotated[float, typer.Option(help="Maximum size of an upload in gigabytes.", min=0.001)]
+MaxUploadGb = Annotated[float, typer.Option(help="Maximum size of an upload in gigabytes.", min=0.001, max=1e6)]
 McpConcurrency = Annotated[
     int, typer.Option("--concurrency", help="Tool calls that use agents at the same time.", min=1)
 ]

@@ -24,7 +24,7 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
 from longvideoagent.datasets.public_rows import InvalidRowError, is_public_row, read_public_row
 from longvideoagent.datasets.records import RecordFile
-from longvideoagent.errors import DataError, ModelError
+from longvideoagent.errors import DataError, ModelError, as_data_error
 from longvideoagent.index.first_clips import FirstClips, PublicEntry
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
@@ -127,7 +127,8 @@ def ground_dataset(
     async def work(videos: OpenVideos) -> None:
         for number, sample in queue:
             try:
-                video = await videos.get(sample.video)
+                with as_data_error(f"{data.folder}: {sample.video}"):
+                    video = await videos.get(sample.video)
                 first_clips.put(sample.question, await _locate_clip(sample.question, video, team))
             except (DataError, ModelError) as error:
                 causes.append(str(error))
@@ -138,7 +139,7 @@ def ground_dataset(
     async def run() -> None:
         videos = OpenVideos(data)
         try:
-            await asyncio.gather(*(work(videos) for _ in range(concurrency)))
+            await asyncio.gather(*(work(videos) for _ in range(min(concurrency, len(pending)))))
         finally:
             await team.close()
             first_clips.write()

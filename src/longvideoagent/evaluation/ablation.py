@@ -27,6 +27,8 @@ _DEFAULTS: Mapping[Axis, Sequence[str]] = {
     "agents": tuple(Agents),
 }
 """The values of the paper's tables."""
+_ROW_FIELDS = {"accuracy", "grounding", "num_finished", "outcomes"}
+"""The fields of a summary that the page reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,9 @@ def _read_rows(path: Path, grid_digest: str) -> dict[str, dict[str, Any]]:
     """The rows of an earlier table of the same grid. A damaged table is replaced, since the runs are all there."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
-    return dict(table["rows"]) if isinstance(table, dict) and table.get("grid_sha256") == grid_digest else {}
+    rows = table.get("rows") if isinstance(table, dict) and table.get("grid_sha256") == grid_digest else None
+    if not isinstance(rows, dict):
+        return {}
+    return {value: row for value, row in rows.items() if isinstance(row, dict) and row.keys() >= _ROW_FIELDS}

@@ -235,9 +235,12 @@ def _server_url(spec: ModelSpec) -> str:
 def _subtitle_digests(data: Dataset) -> Iterator[str]:
     """Name and digest of each file with subtitles or clip lengths."""
     for path in sorted(path for path in data.subtitle_files() if path.is_file()):
-        with path.open("rb") as file:
-            name = path.relative_to(data.folder) if path.is_relative_to(data.folder) else path.name
-            yield f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        name = path.relative_to(data.folder) if path.is_relative_to(data.folder) else path.name
+        try:
+            with path.open("rb") as file:
+                yield f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError:  # it fails the questions of its own video
+            yield f"{name} unreadable"
 
 
 def load_first_clips(config: EvalConfig, samples: Sequence[Sample]) -> FirstClips | None:

@@ -24,7 +24,7 @@ from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Usage
 from longvideoagent.datasets.gold import Sample
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import DataError, UsageError, as_data_error
 from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, resolve, scoring_of
 from longvideoagent.evaluation.metrics import summarize
 from longvideoagent.evaluation.overrides import MAX_BASELINE_FRAMES, EvalOverrides
@@ -182,9 +182,21 @@ def forecast_run(config: EvalConfig, loaded: EvalData | None = None, path: Path 
         update={"layout": overrides.layout, "layout_file": None, "prompt_file": None}
     )
     totals: list[CostForecast] = []
+    unreadable: list[DataError] = []
     for sample in samples:
-        bounds = forecast_cost(sample.question, data.open_video(sample.video), team_config, config.settings)
+        try:
+            with as_data_error(f"{data.folder}: {sample.video}"):
+                video = data.open_video(sample.video)
+        except DataError as error:
+            unreadable.append(error)
+            continue
+        bounds = forecast_cost(sample.question, video, team_config, config.settings)
         totals = [sum_forecasts(pair) for pair in zip(totals, bounds, strict=True)] if totals else list(bounds)
+    if not totals:
+        raise unreadable[0]
+    warnings = overrides.warnings
+    if unreadable:
+        warnings += (f"{len(unreadable)} of {len(samples)} questions would fail and are not counted; {unreadable[0]}",)
     if config.baseline == "subtitles+frames":
         images = len(samples) * MAX_BASELINE_FRAMES
         master = team_config.master
@@ -192,4 +204,4 @@ def forecast_run(config: EvalConfig, loaded: EvalData | None = None, path: Path 
         frames = CostForecast("", "", usage, usd_of(master, usage, team_config))
         totals = [sum_forecasts((row, frames)) if row.agent in ("master", TOTAL) else row for row in totals]
     num_problems = len(data.problems)
-    return RunForecast(len(samples), config.settings.max_rounds, tuple(totals), overrides.warnings, num_problems)
+    return RunForecast(len(samples), config.settings.max_rounds, tuple(totals), warnings, num_problems)

@@ -132,10 +132,11 @@ def describe_protocol(protocol: Mapping[str, Any] | None) -> str:
     without changes. ``protocol`` is as in config.json."""
     if protocol is None:
         return ""
-    preset = PROTOCOLS[protocol["name"]].model_dump(mode="json")
+    label = str(protocol.get("name", "ours"))
+    preset = PROTOCOLS.get(label, PROTOCOLS["ours"]).model_dump(mode="json")
     values = {name: protocol.get(name, preset[name]) for name in SWITCHES}
     changed = [f"{name}={_switch_text(value)}" for name, value in values.items() if value != preset[name]]
-    return " ".join([f"protocol {protocol['name']}", *changed]) if changed or protocol["name"] != "ours" else ""
+    return " ".join([f"protocol {label}", *changed]) if changed or label != "ours" else ""
 
 
 def _switch_text(value: object) -> str:

@@ -239,10 +239,15 @@ def ask_shard(question_ids: list[str], context: ShardContext, stop_signal: Any =
     runner = Runner(overrides, team, sink, context.limits, lambda *_: None)
 
     def ask() -> None:
+        end: _RunnerStop | Exception = ModelError(
+            "the runner of a shard has ended without a result; see the node's log"
+        )
         try:
-            sink.results.put(_RunnerStop(asyncio.run(runner.ask(shard))))
+            end = _RunnerStop(asyncio.run(runner.ask(shard)))
         except (LongVideoAgentError, OSError) as error:
-            sink.results.put(error)
+            end = error
+        finally:
+            sink.results.put(end)  # the worker waits for it
 
     threading.Thread(target=ask, daemon=True).start()
     if stop_signal is not None:

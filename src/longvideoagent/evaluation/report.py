@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from longvideoagent.core.types import Clip
 from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, as_data_error
 from longvideoagent.evaluation.config import gold_inputs_of, scoring_of
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
@@ -180,10 +181,9 @@ class _Questions:
                 times_s |= set(step.frame_times_s[:FRAMES_PER_LOOK])
         if not times_s or self.num_frame_bytes >= MAX_FRAME_BYTES:
             return _Thumbnails({}, 0)
-        try:
+        urls: dict[float, str] = {}
+        with suppress(DataError), as_data_error(sample.video):
             urls = thumbnails(self.data.open_video(sample.video).reader, times_s, FRAME_SIDE_PX) if self.data else {}
-        except DataError:
-            urls = {}
         self.num_frame_bytes += sum(map(len, urls.values()))
         return _Thumbnails(urls, len(times_s) - len(urls))
 

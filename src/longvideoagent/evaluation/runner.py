@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longvideoagent.agents.base import Team
-from longvideoagent.core.outcome import StopReason
+from longvideoagent.core.outcome import Outcome, StopReason
 from longvideoagent.core.trace import Trace
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.open_videos import OpenVideos, order_by_video
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, LongVideoAgentError, as_data_error
 from longvideoagent.evaluation.overrides import EvalOverrides
+from longvideoagent.log import logger
 from longvideoagent.models.retry import RetryPolicy
 from longvideoagent.run import finish
 
@@ -92,7 +93,7 @@ class Runner:
             self._check_limits(trace)
 
     async def _ask(self, sample: Sample) -> Trace:
-        """The finished trace. A video that cannot be read fails only its own question."""
+        """The finished trace. Whatever a question or its video raises fails only that question, and names the video."""
         settings = self._overrides.config.settings
         trace_so_far = Trace(sample.question, settings)
 
@@ -101,15 +102,21 @@ class Runner:
             trace_so_far = trace
 
         try:
-            video = await self._videos.get(sample.video)
-            team = self._overrides.team_for(sample, video, self._team)
-            return await finish(sample.question, video, team, settings, keep)
+            with as_data_error(f"{self._overrides.data.folder}: {sample.video}"):
+                video = await self._videos.get(sample.video)
+            with as_data_error(video.reader.path):
+                team = self._overrides.team_for(sample, video, self._team)
+                return await finish(sample.question, video, team, settings, keep)
         except DataError as error:
+            logger.info("question %s", sample.question.id, exc_info=True)
             return replace(trace_so_far, stop_reason=StopReason.DATA, cause=f"data: {error}")
+        except LongVideoAgentError as error:
+            return replace(trace_so_far, stop_reason=StopReason.MODEL, cause=str(error))
 
     def _check_limits(self, trace: Trace) -> None:
         self._usd += trace.usage.usd
-        self._failures_in_a_row = self._failures_in_a_row + 1 if trace.failure is not None else 0
+        is_failed = trace.outcome is Outcome.FAILED and trace.stop_reason is not StopReason.DATA
+        self._failures_in_a_row = self._failures_in_a_row + 1 if is_failed else 0
         if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             self._stop_cause = f"{self._failures_in_a_row} questions in a row failed, the last with: {trace.cause}"
         if self._limits.max_run_usd is not None and self._usd >= self._limits.max_run_usd:

@@ -160,7 +160,7 @@ def is_training_run(path: Path) -> bool:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not the settings of a training run ({error}); choose another folder") from error
     if not isinstance(config, dict):
         raise DataError(f"{path}: not the settings of a training run (not a JSON object); choose another folder")

@@ -51,7 +51,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: not a run ({CONFIG} is missing); check the path") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not JSON ({error}); start the run again in another folder") from error
     config = _migrate(file, config)
     if fields := _invalid_fields(config):
@@ -187,11 +187,20 @@ _REQUIRED: Mapping[str, type | UnionType] = {
     "gold_boxes": bool,
 }
 """The fields of config.json that are read, and their types."""
+_OPTIONAL: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("data_set", "subtitles_file", "first_clips_file", "ids_file"), str | None),
+    **dict.fromkeys(("protocol", "settings", "team", "versions"), dict | None),
+    **dict.fromkeys(("protocol.name", "protocol.scoring"), str),
+    "protocol.merged_boxes": bool,
+    "wording_warnings": list | None,
+}
+"""Those that older versions did not write."""
 
 
 def _invalid_fields(config: dict[str, Any]) -> list[str]:
     flat = flatten(config)
-    return [name for name, kind in _REQUIRED.items() if not isinstance(flat.get(name, ...), kind)]
+    missing = [name for name, kind in _REQUIRED.items() if not isinstance(flat.get(name, ...), kind)]
+    return missing or [name for name, kind in _OPTIONAL.items() if name in flat and not isinstance(flat[name], kind)]
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
