@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.plugins.browser import ColorScheme, OpenPage, ask_on_page, needs_browser, tab_to
+from tests.plugins.browser import ColorScheme, OpenPage, ask_on_page, needs_browser, tab_to, wait_until
 from tests.plugins.hostile import HOSTILE
 from tests.plugins.web_jobs import scripted_team
 from tests.plugins.web_server import RunningServer, serving
@@ -32,6 +32,54 @@ def test_answer_shown_before_steps(width: int, library: Path, open_page: OpenPag
         assert answer["y"] + answer["height"] <= steps["y"]
         page.click("#question-unfold")
         expect(page.locator("#question")).to_be_visible()
+
+
+IS_HEAD_IN_VIEW = """() => ["#answer h3", "#answer .answer-text"].every(selector => {
+  const box = document.querySelector(selector).getBoundingClientRect();
+  return document.elementFromPoint(box.left + 4, box.top + 4)?.closest("#answer");
+})"""
+
+
+@pytest.mark.parametrize(("width_px", "height_px"), [(1280, 800), (1024, 600), (400, 800), (360, 560), (844, 390)])
+def test_answer_head_in_view_after_ask(width_px: int, height_px: int, library: Path, open_page: OpenPage) -> None:
+    """Wherever the page was scrolled to, and also if the answer card is higher than the window."""
+    question = "Where is the kettle? " + "It is about the kettle that somebody has put somewhere. " * 6
+    with serving(library) as server:
+        for fraction in (0.0, 0.5, 1.0):
+            page = open_page(server, f"/#/videos/{server.video('a.mp4')}", width_px)
+            page.set_viewport_size({"width": width_px, "height": height_px})
+            expect(page.locator("#suggestions button").first).to_be_visible()
+            page.fill("#question", question)
+            page.evaluate("part => scrollTo(0, part * document.documentElement.scrollHeight)", fraction)
+            page.evaluate("document.querySelector('#ask-form').requestSubmit()")
+            expect(page.locator("#answer")).to_be_visible()
+            wait_until(page, IS_HEAD_IN_VIEW)
+
+
+@pytest.mark.parametrize("width_px", [400, 900])
+def test_player_stays_in_view_when_narrow(width_px: int, library: Path, open_page: OpenPage) -> None:
+    with serving(library) as server:
+        job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        server.ended(job)
+        page = open_page(server, f"/#/jobs/{job}", width_px)
+        page.set_viewport_size({"width": width_px, "height": 600})
+        page.locator("#steps .clip-line button").last.click()
+        expect(page.locator("#player")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#steps .clip-line button").last).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("width_px", [1280, 400])
+def test_run_table_fits(width_px: int, run_library: Path, open_page: OpenPage) -> None:
+    with serving(run_library) as server:
+        one, two = server.get("/api/runs")["runs"]
+        for other in ("", f"?with={two['id']}"):
+            page = open_page(server, f"/#/runs/{one['id']}{other}", width_px)
+            expect(page.locator("#run-rows tr").first).to_be_visible()
+            excess_px = (
+                "() => { const box = document.querySelector('.table'); return box.scrollWidth - box.clientWidth; }"
+            )
+            assert width_px < 1280 or page.evaluate(excess_px) <= 0
+            assert not page.evaluate(HAS_OVERFLOW)
 
 
 def test_question_keyboard_only(library: Path, open_page: OpenPage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from longvideoagent.agents.build import load_team
 from tests.plugins.browser import HeldRequests, OpenPage, ask_on_page, needs_browser
 from tests.plugins.web_jobs import ANSWER, LOOK, SlowVision, scripted_team
 from tests.plugins.web_server import serving
@@ -122,6 +123,67 @@ def test_answer_low_confidence(library: Path, open_page: OpenPage) -> None:
         expect(page.locator("#answer .hint")).to_have_text("add -m SPEC")
         expect(page.locator("#answer .confidence")).to_contain_text("0.12")
         expect(page.locator("#status")).to_contain_text("not sure")
+
+
+def test_answer_without_any_confidence(library: Path, open_page: OpenPage) -> None:
+    with serving(library) as server:
+        job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"])
+        finished_job = server.ended(job)
+        guess = finished_job | {"trace": finished_job["trace"] | {"confidence": 0.004, "evidence": []}}
+        page = open_page(server)
+        page.route(f"**/api/jobs/{job}", lambda route: route.fulfill(json=guess))
+        page.goto(f"{server.url}/#/jobs/{job}")
+        expect(page.locator("#answer .outcome")).to_have_text("a guess: nothing in the video supports it")
+        expect(page.locator("#answer")).not_to_contain_text("Confidence")
+        expect(page.locator(".clip.visited").first).to_be_visible()
+        expect(page.locator(".evidence-mark")).to_have_count(0)  # the answer lists no evidence
+        expect(page.locator("#evidence-key")).not_to_be_visible()
+
+
+@pytest.mark.parametrize("has_model", [False, True])
+def test_hint_leads_to_another_team(has_model: bool, library: Path, tmp_path: Path, open_page: OpenPage) -> None:
+    hint = "the offline team saw little. A model answers better: add -m ollama:some-model"
+    others = {"scripted": scripted_team(tmp_path, ANSWER)} if has_model else {}
+    with serving(library, {"offline": load_team()} | others) as server:
+        job = server.ask(server.video("a.mp4"), "Where is the kettle?", options=["roof", "lake"], max_rounds=3)
+        finished_job = server.ended(job)
+        finished_job["trace"] |= {"hint": hint}
+        page = open_page(server)
+        page.route(f"**/api/jobs/{job}", lambda route: route.fulfill(json=finished_job))
+        page.goto(f"{server.url}/#/jobs/{job}")
+        expect(page.locator("#answer .hint")).to_have_text(hint)
+        if not has_model:
+            expect(page.locator("#answer .better-team code")).to_have_text("lva serve -m ollama:some-model")
+            return
+        page.click("#better-team")
+        expect(page.locator("#team")).to_be_focused()
+        expect(page.locator("#team")).to_have_value("scripted")
+        expect(page.locator("#question")).to_have_value("Where is the kettle?")
+
+
+def test_enter_asks(library: Path, open_page: OpenPage) -> None:
+    with serving(library) as server:
+        page = open_page(server, f"/#/videos/{server.video('a.mp4')}")
+        expect(page.locator("#timeline")).to_be_visible()
+        page.locator("#question").press_sequentially("Where is")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("the kettle?")
+        expect(page.locator("#question")).to_have_value("Where is\nthe kettle?")
+        page.click("#add-option")
+        page.keyboard.type("roof")
+        page.keyboard.press("Enter")
+        page.keyboard.type("lake")
+        page.keyboard.press("Enter")
+        expect(page.locator(".option-input")).to_have_count(3)
+        page.keyboard.press("Enter")  # in an empty option
+        expect(page.locator("#answer")).to_contain_text("roof")
+        page.locator("#question-unfold").click()
+        page.locator("#question").fill("Who is torn?")
+        page.locator("#question").press("Enter")
+        expect(page.locator(".trace-head")).to_contain_text("Who is torn?")
+        page.locator("#question-unfold").click()
+        page.locator("#rounds").press("Control+Enter")
+        expect(page.locator("#history li")).to_have_count(3)
 
 
 def test_grounding_candidates_and_window(library: Path, open_page: OpenPage) -> None:

@@ -6,13 +6,16 @@ import { formatDuration, optionLabel, outcomeText, pluralize } from "./format.js
 
 const MAX_VISIBLE_MOMENTS = 5;
 const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
+const MIN_SHOWN_CONFIDENCE = 0.005; // an answer below it is a guess, without a number that rounds to 0.00
+const GUESS = "a guess: nothing in the video supports it";
 
 /**
  * @param {import("./api.js").Trace} trace
  * @param {import("./evidence-view.js").PlaybackContext} playback
+ * @param {((spec: string|null) => Node)|null} betterTeam builds what leads to a better team than that of the hint
  * @returns {Node[]}
  */
-export function showAnswer(trace, playback) {
+export function showAnswer(trace, playback, betterTeam = null) {
   const { answer, option_index, outcome, cause, confidence, evidence, warnings, hint } = trace;
   const title = answer || "No answer";
   const nodes = [
@@ -24,11 +27,12 @@ export function showAnswer(trace, playback) {
       option_index === null ? null : element("span", { class: "option-name" }, optionLabel(option_index)),
       textElement("span", "", title),
     ),
-    textElement("p", `outcome ${outcome}`, [outcomeText(outcome), cause].filter(Boolean).join(". ")),
-    confidence === null ? null : confidenceBar(confidence),
+    textElement("p", `outcome ${outcome}`, [isGuess(trace) ? GUESS : outcomeText(outcome), cause].filter(Boolean).join(". ")),
+    hasConfidence(trace) ? confidenceBar(confidence) : null,
     evidence.length ? element("h4", {}, "Evidence") : element("p", { class: "muted" }, "No evidence is given."),
     ...evidenceLists(playback, evidence, MAX_VISIBLE_MOMENTS),
     hint ? textElement("p", "hint muted", hint) : null,
+    hint && betterTeam ? betterTeam(modelSpec(hint)) : null,
     warnings.length
       ? element("ul", { class: "warnings" }, ...warnings.map((warning) => textElement("li", "", warning)))
       : null,
@@ -40,6 +44,21 @@ export function showAnswer(trace, playback) {
 /** Whether there is an answer with a low confidence. */
 export function isUnsure({ answer, confidence }) {
   return Boolean(answer) && confidence !== null && confidence < MIN_CONFIDENCE;
+}
+
+/** Whether there is an answer without any confidence in it. */
+function isGuess({ answer, outcome, confidence }) {
+  return Boolean(answer) && outcome === "answered" && confidence !== null && confidence < MIN_SHOWN_CONFIDENCE;
+}
+
+/** Whether a confidence says something: there is an answer, and it is not a guess. */
+function hasConfidence(trace) {
+  return Boolean(trace.answer) && trace.confidence !== null && !isGuess(trace);
+}
+
+/** The model spec that a hint names, or null. */
+function modelSpec(hint) {
+  return hint.match(/ -m (\S+)/)?.[1] ?? null;
 }
 
 function confidenceBar(confidence) {

@@ -36,8 +36,10 @@ export function setVisible(target, isVisible) {
   target.hidden = !isVisible;
 }
 
-/** Scroll an element into view; by default only if it is not in view. */
+/** Scroll an element into view; by default only if it is not in view. The start of one that does not fit is shown. */
 export function scrollToElement(target, block = "nearest") {
+  const padding_px = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop) || 0;
+  if (target.getBoundingClientRect().height > innerHeight - padding_px) block = "start";
   const isReducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
   target.scrollIntoView({ block, behavior: isReducedMotion ? "auto" : "smooth" });
 }

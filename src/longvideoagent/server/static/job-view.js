@@ -64,6 +64,10 @@ function statusText({ state, cause, queue_position, stage, fraction, trace, max_
   return hasCost ? [text, ...usageTexts(trace.usage)].join(" · ") : text;
 }
 
+function serveCommand(spec) {
+  return element("code", {}, `lva serve -m ${spec ?? "SPEC"}`);
+}
+
 export class JobView {
   #viewer;
   #form;
@@ -151,8 +155,9 @@ export class JobView {
       this.#form.foldSuggestions();
       this.#form.fold(true);
       this.#begin(job);
+      // The page has its layout for a question only after it shows the route.
+      addEventListener("hashchange", () => this.#scrollToNewest(), { once: true });
       navigateTo(jobHash(job.id));
-      scrollToElement(this.#view.element, "start");
     };
     await this.#errorBanner.guard(start, { onNotFound: (text) => this.#onVideoNotFound(video, text) });
     this.#form.setBusy(false);
@@ -201,7 +206,7 @@ export class JobView {
   #begin(job) {
     this.close();
     this.#id = job.id;
-    this.#view = new TraceView();
+    this.#view = new TraceView({ betterTeam: (spec) => this.#betterTeam(job, spec) });
     this.#progress = new JobProgress(() => this.#stop(job.id));
     this.#announcer = new JobAnnouncer();
     this.#renderedActions = "";
@@ -214,6 +219,26 @@ export class JobView {
     if (!isRunning(job)) return;
     this.#autoscroll.start(this.#view.element);
     this.#listen(job.id);
+  }
+
+  /** After an ask: the card from its start, or its answer if it has one already. */
+  #scrollToNewest() {
+    if (!this.#view) return;
+    if (this.#job.trace?.outcome) scrollToElement(this.#view.newest);
+    else scrollToElement(this.#view.element, "start");
+  }
+
+  /** What leads from a hint to another team: a button, or the command that starts the page with one. */
+  #betterTeam(job, spec) {
+    const { question, options, max_rounds } = job;
+    const team = this.#form.otherTeam(job.team);
+    if (team === null)
+      return element("p", { class: "better-team muted" }, "Start this page with a model: ", serveCommand(spec));
+    const choose = () => {
+      this.#form.fill({ question, options, team, max_rounds });
+      this.#form.focusTeam();
+    };
+    return element("button", { id: "better-team", type: "button", onclick: choose }, "Ask again with another team");
   }
 
   /** @param {import("./api.js").Job} job */

@@ -29,7 +29,15 @@ export class QuestionForm {
       if (draft) onSubmit(draft);
     });
     this.#form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
+      if (event.key !== "Enter" || event.isComposing || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      this.#form.requestSubmit();
+    });
+    this.#question.addEventListener("keydown", (event) => {
+      const isPlain = !(event.shiftKey || event.ctrlKey || event.metaKey || event.altKey);
+      if (event.key !== "Enter" || event.isComposing || !isPlain) return;
+      event.preventDefault();
+      this.#form.requestSubmit();
     });
     byId("add-option").addEventListener("click", () => this.#addOption("").focus());
     this.#team.addEventListener("change", () => this.#showTeamDescription());
@@ -101,8 +109,22 @@ export class QuestionForm {
   }
 
   focus() {
+    this.#focusOn(this.#question);
+  }
+
+  /** Unfold the form with the choice of the team in focus. */
+  focusTeam() {
+    this.#focusOn(this.#team);
+  }
+
+  /** The first team of another name, or null. */
+  otherTeam(name) {
+    return this.#teams.find((team) => team.name !== name)?.name ?? null;
+  }
+
+  #focusOn(control) {
     this.#fold.open = true;
-    this.#question.focus({ preventScroll: true });
+    control.focus({ preventScroll: true });
     scrollToElement(this.#form, "start");
   }
 
@@ -177,13 +199,14 @@ export class QuestionForm {
     });
   }
 
-  /** Enter moves to the next option instead of submitting. */
+  /** Enter moves to the next option; in an empty one, which is the last, it submits. */
   #onEnter(event, input) {
     if (event.key !== "Enter" || event.ctrlKey || event.metaKey || event.isComposing) return;
     event.preventDefault();
     const next = input.closest("li").nextElementSibling?.querySelector("input");
     if (next) next.focus();
     else if (input.value.trim()) this.#addOption("").focus();
+    else this.#form.requestSubmit();
   }
 
   /** Several pasted lines become several options. */

@@ -94,7 +94,7 @@ export class RunTable {
     const isCompared = Boolean(this.#route.other);
     const titles = isCompared
       ? ["A", "B", "Question", "Answer of A", "Answer of B"]
-      : ["Verdict", "Question", "Answer", "Confidence", "Rounds"];
+      : ["Verdict", "Question", "Answer"];
     this.#head.replaceChildren(element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title))));
     const row = (pair) => this.#row(pair, isCompared ? comparedCells(pair) : cells(pair));
     this.#body.replaceChildren(...matching.slice(0, this.#limit).map(row));
@@ -120,15 +120,11 @@ export class RunTable {
 }
 
 function cells({ first }) {
-  const confidence = first.confidence === null ? "–" : first.confidence.toFixed(2);
-  return {
-    before: [verdictCell(first)],
-    after: [
-      answerCell(first),
-      element("td", { class: "number" }, confidence),
-      element("td", { class: "number" }, String(first.num_rounds)),
-    ],
-  };
+  const cell = answerCell(first);
+  const confidence = first.confidence === null ? "" : `confidence ${first.confidence.toFixed(2)}`;
+  const facts = [confidence, pluralize(first.num_rounds, "round")].filter(Boolean).join(" · ");
+  cell.append(element("span", { class: "muted number" }, facts));
+  return { before: [verdictCell(first)], after: [cell] };
 }
 
 function comparedCells({ first, second }) {

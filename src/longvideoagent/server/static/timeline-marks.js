@@ -21,11 +21,11 @@ export function timelineMarks(trace, { isRunning = false, gold = null } = {}) {
   const observations = observationsOf(trace);
   const groundings = observations.filter(({ kind }) => kind === "grounding");
   const clips = [...groundings.map(({ clip }) => clip), ...trace.rounds.map(({ clip }) => clip)];
-  const hasEvidence = trace.outcome && trace.evidence.length;
   return {
     visited: new Set(clips.filter(Boolean)),
     current: isRunning ? (groundings.at(-1)?.clip ?? null) : null,
-    evidence: hasEvidence ? trace.evidence : observations.flatMap(({ evidence }) => evidence ?? []),
+    // Until the answer lists its own, the steps list theirs.
+    evidence: trace.outcome ? trace.evidence : observations.flatMap(({ evidence }) => evidence ?? []),
     frames_s: observations.flatMap(({ frame_times_s }) => frame_times_s),
     gold: span,
   };

@@ -7,7 +7,7 @@ const STEP_S = 5;
 const FINE_STEP_S = 1;
 const MAX_LABELED_CLIPS = 18; // with more clips the bars are too narrow for labels
 const MAX_TICKS = 6;
-const MIN_LAST_TICK_STEPS = 0.7; // in steps; the last tick must not overlap the end label
+const MIN_LAST_TICK_STEPS = 1.1; // in steps; the last tick must not overlap the end label
 const TICK_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 export class Timeline {

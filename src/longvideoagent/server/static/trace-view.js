@@ -12,11 +12,16 @@ export class TraceView {
   #list;
   #title = element("h3", { class: "steps-title muted" }, "Steps");
   #steps;
+  #betterTeam;
   /** The card. */
   element;
 
-  /** @param {{isSecond?: boolean}} [options] the second of two compared runs has no ids */
-  constructor({ isSecond = false } = {}) {
+  /**
+   * @param {{isSecond?: boolean, betterTeam?: ((spec: string|null) => Node)|null}} [options] the second of two compared
+   *   runs has no ids; `betterTeam` builds what leads to a better team than that of the trace
+   */
+  constructor({ isSecond = false, betterTeam = null } = {}) {
+    this.#betterTeam = betterTeam;
     const id = (name) => (isSecond ? null : name);
     this.#list = element("ol", { id: id("steps"), class: "steps", "aria-label": "Steps" });
     this.#answer = element("section", {
@@ -56,7 +61,7 @@ export class TraceView {
     setVisible(this.#answer, Boolean(trace.outcome));
     setVisible(this.#title, !isRunning);
     if (trace.outcome)
-      renderIfChanged(this.#answer, [trace, playback.video], () => showAnswer(trace, playback));
+      renderIfChanged(this.#answer, [trace, playback.video], () => showAnswer(trace, playback, this.#betterTeam));
   }
 
   /** The newest element. */

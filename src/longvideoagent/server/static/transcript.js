@@ -8,6 +8,8 @@ export class Transcript {
   #summary = byId("transcript-summary");
   #list = byId("transcript-lines");
   #follow = byId("transcript-follow");
+  #find = byId("transcript-find");
+  #count = byId("transcript-count");
   #currentLine = byId("current-line");
   #onSeek;
   /** @type {{start_s: number, end_s: number, text: string}[]} */
@@ -18,6 +20,8 @@ export class Transcript {
   constructor(onSeek) {
     this.#onSeek = onSeek;
     this.#box.addEventListener("toggle", () => this.#scrollToCurrent());
+    this.#find.addEventListener("input", () => this.#filter());
+    this.#find.addEventListener("keydown", (event) => this.#onFindKey(event));
   }
 
   /** @param {{start_s: number, end_s: number, text: string}[]} lines */
@@ -28,6 +32,32 @@ export class Transcript {
     setVisible(this.#box, lines.length > 0);
     this.#summary.textContent = `Transcript (${pluralize(lines.length, "line")})`;
     this.#list.replaceChildren(...lines.map((line) => this.#line(line)));
+    this.#find.value = "";
+    this.#filter();
+  }
+
+  /** Show only the lines that contain all words that are searched for. */
+  #filter() {
+    const words = this.#find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let numFound = 0;
+    this.#lines.forEach(({ text }, index) => {
+      const isFound = words.every((word) => text.toLowerCase().includes(word));
+      setVisible(this.#list.children[index], isFound);
+      numFound += isFound;
+    });
+    const count = `${numFound.toLocaleString("en")} of ${pluralize(this.#lines.length, "line")}`;
+    this.#count.textContent = numFound ? count : "No line has these words.";
+    setVisible(this.#count, words.length > 0);
+    if (!words.length) this.#scrollToCurrent();
+  }
+
+  /** Enter seeks to the first line found, Escape ends the search. */
+  #onFindKey(event) {
+    if (event.key === "Enter" && !event.isComposing) this.#list.querySelector("li:not([hidden]) button")?.click();
+    else if (event.key === "Escape" && this.#find.value) this.#find.value = "";
+    else return;
+    event.preventDefault();
+    if (event.key === "Escape") this.#filter();
   }
 
   setTime(time_s) {
@@ -44,7 +74,7 @@ export class Transcript {
   /** Scroll the list, not the page, to the current line. */
   #scrollToCurrent() {
     const line = this.#list.children[this.#current];
-    if (!line || !this.#box.open || !this.#follow.checked) return;
+    if (!line || line.hidden || !this.#box.open || !this.#follow.checked) return;
     this.#list.scrollTop = line.offsetTop - this.#list.clientHeight / 2 + line.offsetHeight / 2;
   }
 

@@ -75,6 +75,9 @@ export class Viewer {
     this.#marks = marks;
     this.#timeline.mark(marks);
     this.#filmstrip.show(this.#videoId, this.#duration_s, marks.frames_s);
+    setVisible(byId("visited-key"), marks.visited.size > 0);
+    setVisible(byId("frame-key"), marks.frames_s.length > 0);
+    setVisible(byId("evidence-key"), marks.evidence.length > 0);
   }
 
   /** Show no video. */
