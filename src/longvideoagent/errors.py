@@ -102,7 +102,7 @@ def as_data_error(name: object) -> Iterator[None]:
         raise
     except OSError as error:
         raise DataError(f"{name}: {read_problem(error)}; check the file and its permissions") from error
-    except Exception as error:
+    except Exception as error:  # nothing less is what such libraries raise; raised again below
         problem = f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
         raise DataError(f"{name}: {problem}; check or replace the file") from error
 
