@@ -132,7 +132,7 @@ def ask(  # noqa: PLR0913 (the main public function)
     question: str,
     options: Sequence[str] = (),
     *,
-    subtitles: str | Path | None = None,
+    subtitles: str | Path | Sequence[str | Path] | None = None,
     team: str | TeamConfig | Team | None = None,
     model: str | None = None,
     master: str | None = None,
@@ -149,7 +149,8 @@ def ask(  # noqa: PLR0913 (the main public function)
         video: A video file, or a folder of numbered JPEG frames.
         question: What you want to know; up to 10,000 characters are read.
         options: Answer choices; empty for an open question.
-        subtitles: A subtitle file. By default, subtitles next to or inside the video are used.
+        subtitles: The subtitles to use: a file, a language or a stream such as ``#2``, or several; see ``open_video``.
+            By default, the best subtitles next to or inside the video are used.
         team: A team's name, a ``TeamConfig`` of models, or a loaded team. None: the models of LVA_MODEL or ``lva
             config``, else the offline team.
         model: The model spec of all agents, such as ``openai:gpt-5-mini``.

@@ -125,6 +125,13 @@ def test_transcribe_extra_not_installed(talk: Path, monkeypatch: pytest.MonkeyPa
         transcribe(talk, "small")
 
 
+def test_sound_without_subtitles_is_reported(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "find_spec", lambda _: None)
+    (warning,) = open_video(talk).warnings
+    assert warning.startswith(f"{talk.name} has sound but no subtitles, so what is said is unknown; ")
+    assert f"pip install 'longvideoagent[asr]' and lva transcribe {talk.name}" in warning
+
+
 def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     lines = [Subtitle(1.5, 2.25, "one"), Subtitle(3.0, 4.0, "two\nlines")]
     write_srt(tmp_path / "a.srt", lines)

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
-from av.subtitles.stream import SubtitleStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.subtitles import find_sidecar, parse_subtitles, read_embedded, read_subtitles
+from longvideoagent.media.subtitles import parse_subtitles, read_subtitles
 from tests.plugins.environment import SHARED
-from tests.plugins.media import write_video
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nMira: Hello\nthere\n\n2\n00:01:00,000 --> 00:01:02,000\n<i>Bye</i>\n"
 
@@ -174,69 +168,6 @@ def test_parse_any_bytes(data: bytes) -> None:
     assert lines
     assert [line.start_s for line in lines] == sorted(line.start_s for line in lines)
     assert all(0 <= line.start_s < line.end_s and line.text for line in lines)
-
-
-def test_sidecar_next_to_video(tmp_path: Path) -> None:
-    video = tmp_path / "talk.mp4"
-    assert find_sidecar(video) is None
-    (tmp_path / "talk.en.vtt").touch()
-    (tmp_path / "talkative.srt").touch()
-    assert find_sidecar(video) == tmp_path / "talk.en.vtt"
-    (tmp_path / "talk.SRT").touch()
-    assert find_sidecar(video) == tmp_path / "talk.SRT"
-
-
-def test_sidecar_next_to_frame_folder(tmp_path: Path) -> None:
-    (tmp_path / "clip.01").mkdir()
-    (tmp_path / "clip.01.srt").touch()
-    assert find_sidecar(tmp_path / "clip.01") == tmp_path / "clip.01.srt"
-
-
-@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "subrip"), (".mp4", "mov_text")])
-def test_embedded_subtitles(suffix: str, codec: str, tmp_path: Path) -> None:
-    plain, path = tmp_path / "plain.mp4", tmp_path / f"with{suffix}"
-    write_video(plain, range(0, 5000, 40))
-    _mux(plain, [(1000, 2500, "Mira: Hello"), (3000, 4000, "Bye")], path, codec)
-    lines, warnings = read_embedded(path)
-    assert [line.text for line in lines] == ["Mira: Hello", "Bye"]
-    assert [line.start_s for line in lines] == pytest.approx([1.0, 3.0], abs=0.05)
-    assert [line.end_s for line in lines] == pytest.approx([2.5, 4.0], abs=0.05)
-    assert warnings == []
-
-
-ASS_HEADER = b"[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\nFormat: Name\nStyle: Default\n[Events]\nFormat: Text\n"
-
-
-def test_embedded_empty_stream_is_skipped(tmp_path: Path) -> None:
-    plain, path = tmp_path / "plain.mp4", tmp_path / "with.mkv"
-    write_video(plain, range(0, 5000, 40))
-    _mux(plain, [(1000, 2500, "Mira: Hello")], path, "subrip", empty_first=True)
-    assert [line.text for line in read_embedded(path)[0]] == ["Mira: Hello"]
-
-
-def _mux(
-    video: Path, cues: Sequence[tuple[int, int, str]], out: Path, codec: str, *, empty_first: bool = False
-) -> None:
-    with av.open(str(video)) as source, av.open(str(out), "w") as container:
-        video_stream = container.add_stream_from_template(source.streams.video[0])
-        if empty_first:
-            empty_stream = container.add_stream(codec)
-            assert isinstance(empty_stream, SubtitleStream)
-            empty_stream.codec_context.subtitle_header = ASS_HEADER
-        subtitle_stream = container.add_stream(codec)
-        subtitle_stream.time_base = Fraction(1, 1000)
-        assert isinstance(subtitle_stream, SubtitleStream)
-        subtitle_stream.codec_context.subtitle_header = ASS_HEADER
-        for video_packet in source.demux(source.streams.video[0]):
-            if video_packet.dts is not None:
-                video_packet.stream = video_stream
-                container.mux(video_packet)
-        for start_ms, end_ms, text in cues:
-            data = text.encode()
-            packet = av.Packet(struct.pack(">H", len(data)) + data if codec == "mov_text" else data)
-            packet.pts = packet.dts = start_ms
-            packet.duration, packet.time_base, packet.stream = end_ms - start_ms, Fraction(1, 1000), subtitle_stream
-            container.mux(packet)
 
 
 @pytest.mark.shared

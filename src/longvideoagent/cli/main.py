@@ -98,7 +98,11 @@ def ask(
         list[str] | None, typer.Option("--option", "-o", help="An answer choice; give one for each.")
     ] = None,
     subtitles: Annotated[
-        Path | None, typer.Option(help="Subtitle file; by default next to or inside the video.")
+        list[str] | None,
+        typer.Option(
+            help="A subtitle file, a language (de) or a stream (#2); several are used together. By default the best "
+            "next to or inside the video."
+        ),
     ] = None,
     frames_per_s: Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)] = 3.0,
     team: Team = None,

@@ -20,7 +20,7 @@ from longvideoagent.errors import DataError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
-from longvideoagent.media.subtitles import find_sidecar
+from longvideoagent.media.subtitles import find_sidecars
 from longvideoagent.views.run_folder import CONFIG, QUESTIONS, TRACES
 
 SUFFIXES = (*VIDEO_SUFFIXES, ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".wmv")
@@ -126,15 +126,15 @@ class Library:
             raise NotFoundError(f"{name!r}: not a video of the library; it has: {names}")
         return item
 
-    def subtitles(self, item: LibraryVideo) -> Path | None:
-        """The uploaded subtitle file of a video, else the one next to it, or None. Raises DataError if the latter is a
-        link out of the library."""
-        sidecar = find_sidecar(item.path)
-        if sidecar is not None and not self._is_inside(sidecar):
-            raise DataError(
-                f"{item.name}: {sidecar.name} next to it is a link out of the library; replace it with a copy"
-            )
-        return self.uploaded_subtitles(item) or sidecar
+    def sidecars(self, item: LibraryVideo) -> list[Path]:
+        """The subtitle files next to a video. Raises DataError if one is a link out of the library."""
+        files = [track.path for track in find_sidecars(item.path).tracks if track.path is not None]
+        for file in files:
+            if not self._is_inside(file):
+                raise DataError(
+                    f"{item.name}: {file.name} next to it is a link out of the library; replace it with a copy"
+                )
+        return files
 
     def uploaded_subtitles(self, item: LibraryVideo) -> Path | None:
         """The subtitle file that was uploaded for a video, or None."""

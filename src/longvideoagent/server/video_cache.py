@@ -91,11 +91,12 @@ class VideoCache:
     def load(self, item: LibraryVideo) -> VideoLoad:
         """Start to open a video, or join a load that exists; a failed load is started again. Raises DataError if the
         video's subtitles are outside of the library."""
-        subtitles = self.library.subtitles(item)
-        fingerprint = (file_fingerprint(item.path), subtitles and file_fingerprint(subtitles))
+        uploaded, sidecars = self.library.uploaded_subtitles(item), self.library.sidecars(item)
+        files = (item.path, *sidecars) if uploaded is None else (item.path, *sidecars, uploaded)
+        fingerprint = tuple(map(file_fingerprint, files))
         load = self._loads.pop(fingerprint, None)
         if load is None or load.has_failed:
-            load = VideoLoad(partial(self._start, item.path, subtitles))
+            load = VideoLoad(partial(self._start, item.path, uploaded))
         self._loads[fingerprint] = load
         self._evict(load)
         return load
