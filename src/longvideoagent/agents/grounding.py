@@ -14,7 +14,7 @@ from longvideoagent.agents.offline.grounding import matching_lines
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.subsample import MIN_FRACTION, complete_within_context
 from longvideoagent.core.context import question_fields, raw_text
-from longvideoagent.core.layout import PromptLayout, fill, template_fields
+from longvideoagent.core.layout import PromptLayout, fill, head_of, template_fields
 from longvideoagent.core.protocol import NamedClip, escape_tags, parse_clips, without_reasoning
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
@@ -112,18 +112,21 @@ class ModelGrounding:
         layout, visited = self.layout or default_layout(), request.trace.visited_labels
         prompt = (layout.regrounding_prompt if visited else "") or layout.grounding_prompt
         names = template_fields(prompt)
-        text = fill(
-            prompt,
-            raw_subtitles=raw_subtitle_block(request.timeline, fraction) if "raw_subtitles" in names else "",
-            current=visited[-1] if visited else "",
-            subtitles=subtitle_block(request.timeline, fraction),
-            visited=_visited_text(request.trace),
-            max_clips=MAX_CANDIDATES,
-            reply_format=JSON_FORM if self.structured_output else TAG_FORM,
-            request=f"\nAsked for now: {escape_tags(request.request)}" if request.request else "",
+        values: dict[str, object] = {
+            "raw_subtitles": raw_subtitle_block(request.timeline, fraction) if "raw_subtitles" in names else "",
+            "current": visited[-1] if visited else "",
+            "subtitles": subtitle_block(request.timeline, fraction),
+            "visited": _visited_text(request.trace),
+            "max_clips": MAX_CANDIDATES,
+            "reply_format": JSON_FORM if self.structured_output else TAG_FORM,
+            "request": f"\nAsked for now: {escape_tags(request.request)}" if request.request else "",
             **question_fields(question, layout, prompt),
-        )
-        return Message(role="user", content=(*sheets, text) if sheets else text)
+        }
+        text = fill(prompt, **values)
+        if sheets:
+            return Message(role="user", content=(*sheets, text))
+        shared = fill(head_of(prompt, "subtitles", "raw_subtitles"), **values)
+        return Message(role="user", content=text, shared_chars=len(shared))
 
 
 def named_clips(reply: str, timeline: Timeline, unvisited: Sequence[str]) -> list[NamedClip]:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from longvideoagent.core.actions import PAPER_LOOK_TAG, Invalid, offered_actions
-from longvideoagent.core.layout import MAX_OPTION_FIELDS, PromptLayout, fill, template_fields
+from longvideoagent.core.layout import MAX_OPTION_FIELDS, PromptLayout, fill, head_of, template_fields
 from longvideoagent.core.protocol import escape_tags, render_lines
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Agents, Round, Trace
@@ -59,6 +59,8 @@ def messages(
     match style:
         case Style.TURNS:
             chat = [Message(role="user", content=prompt)]
+            if trace.settings.agents is Agents.NONE:  # all subtitles, then the question: one call for each question
+                chat[0]["shared_chars"] = len(_prompt_head(trace, layout, look_tag))
             for index, (round_, observation) in enumerate(zip(trace.rounds, observations, strict=True), 1):
                 text = f"{observation}{_last_round_text(trace, index, layout)}"
                 chat += [Message(role="assistant", content=assistant_text(round_)), Message(role="user", content=text)]
@@ -67,7 +69,7 @@ def messages(
             growth = "".join(
                 _join_observation(trace, text, index, layout) for index, text in enumerate(observations, 1)
             )
-            return [Message(role="user", content=f"{prompt}{growth}")]
+            return [Message(role="user", content=f"{prompt}{growth}", shared_chars=len(prompt))]
         case Style.CONTINUATION:
             turn = "".join(
                 f"{assistant_text(round_)}{_join_observation(trace, observation, index, layout)}{layout.before_reply}"
@@ -93,10 +95,20 @@ def _last_round_text(trace: Trace, num_rounds: int, layout: PromptLayout) -> str
 
 def render_first_message(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     """Render the first user message: the prompt with question, options and first clip."""
+    text = _fill_prompt(master_prompt(layout, trace.settings.agents), trace, layout, look_tag)
+    return f"{text}{layout.prompt_end}{_last_round_text(trace, 0, layout)}"
+
+
+def _prompt_head(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
+    """The first user message to the end of the first clip, as it is for every question of this video."""
+    head = head_of(master_prompt(layout, trace.settings.agents), "first_clip")
+    return _fill_prompt(head, trace, layout, look_tag)
+
+
+def _fill_prompt(template: str, trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     question, settings = trace.question, trace.settings
     actions = offered_actions(settings.agents.names, look_tag, answer_form(question))
-    template = master_prompt(layout, settings.agents)
-    text = fill(
+    return fill(
         template,
         max_rounds=settings.max_rounds,
         actions=";\n".join(f"- {action}" for action in actions) + ".",
@@ -104,9 +116,8 @@ def render_first_message(trace: Trace, layout: PromptLayout, look_tag: str) -> s
         answer_form=answer_form(question),
         first_clip=_first_grounding_text(trace, layout),
         history=_history_text(trace),
-        **question_fields(question, layout, template),
+        **question_fields(question, layout, master_prompt(layout, settings.agents)),
     )
-    return f"{text}{layout.prompt_end}{_last_round_text(trace, 0, layout)}"
 
 
 def answer_form(question: Question) -> str:

@@ -142,6 +142,14 @@ def template_fields(template: str) -> frozenset[str]:
     return frozenset(Template(template).get_identifiers())
 
 
+def head_of(template: str, *names: str) -> str:
+    """The template from its start to the end of the last of these fields; empty if it has none of them."""
+    ends = [
+        match.end() for match in Template.pattern.finditer(template) if (match["named"] or match["braced"]) in names
+    ]
+    return template[: max(ends, default=0)]
+
+
 def fill(template: str, **values: object) -> str:
     """Insert values into a template of a layout. A ``$`` that begins no field stays as it is."""
     return Template(template).safe_substitute(values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, TypedDict, assert_never
+from typing import Literal, NamedTuple, NotRequired, TypedDict, assert_never
 
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
@@ -31,6 +31,9 @@ class Message(TypedDict):
 
     role: Literal["user", "assistant"]
     content: str | tuple[str | Jpeg, ...]
+    shared_chars: NotRequired[int]
+    """How many characters of the text, from its start, later prompts repeat, for servers that cache what is marked.
+    Absent: the chat grows, so that all of it is repeated, or nothing is. It is not part of what a model reads."""
 
 
 class TimeSpan(NamedTuple):
