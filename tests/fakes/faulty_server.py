@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes import anthropic_server
+
 Fault = Callable[[web.Request], "asyncio.Future[web.StreamResponse] | Any"]
 
 
@@ -24,11 +26,13 @@ def completion(kind: str, **choice: Any) -> dict[str, Any]:
 
 
 def say(text: str | None, choice: dict[str, Any] | None = None, *, sees: bool = True, **message: Any) -> Fault:
-    """A reply in the requested form: chat or text completion, whole or streamed. ``choice`` and ``message`` hold fields
-    that some servers add; a server with ``sees=False`` silently drops images."""
+    """A reply in the requested form: chat or text completion, whole or streamed, or a message of Anthropic's API.
+    ``choice`` and ``message`` hold fields that some servers add; a server with ``sees=False`` silently drops images."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         fields = json.loads(await request.read())
+        if request.path.endswith("/messages"):
+            return await anthropic_server.reply(anthropic_server.text(text or ""))(request)
         if fields.get("stream"):
             return await _stream(request, text, choice or {}, message)
         if "prompt" in fields:
@@ -146,6 +150,7 @@ class Server:
         self.models: list[dict[str, Any]] | None = None
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.headers: list[Mapping[str, str]] = []
         self.max_concurrency = 0
         self._in_flight = 0
 
@@ -157,6 +162,7 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(json.loads(await request.read()))
         self.keys.append(request.headers.get("Authorization", ""))
+        self.headers.append(request.headers)
         answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
         self._in_flight += 1
         self.max_concurrency = max(self.max_concurrency, self._in_flight)
@@ -181,6 +187,7 @@ def serving(*answers: Fault, models: list[dict[str, Any]] | None = None) -> Iter
         app = web.Application(client_max_size=200_000_000)
         app.router.add_post("/v1/chat/completions", server.handle)
         app.router.add_post("/v1/completions", server.handle)
+        app.router.add_post("/v1/messages", server.handle)
         app.router.add_get("/v1/models", server.list_models)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()

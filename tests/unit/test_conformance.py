@@ -23,6 +23,7 @@ from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Message, Question, Reply, Timeline, VisionResult
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader, open_reader
+from longvideoagent.models.anthropic import AnthropicModel
 from longvideoagent.models.base import CallSettings, Model
 from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.openai import OpenAIModel
@@ -68,6 +69,12 @@ def text_completions(_: Resources) -> Iterator[Model]:
 
 
 @contextmanager
+def messages(_: Resources) -> Iterator[Model]:
+    with serving(say("hi there")) as (url, _server):
+        yield AnthropicModel("m", url)
+
+
+@contextmanager
 def retrying(resources: Resources) -> Iterator[Model]:
     with chat(resources) as model:
         yield RetryingModel(model)
@@ -97,7 +104,7 @@ def vllm(resources: Resources) -> Iterator[Model]:
 
 
 BACK_ENDS: list[Callable[[Resources], AbstractContextManager[Model]]] = [
-    scripted, chat, text_completions, retrying, cached, transformers, vllm,
+    scripted, chat, text_completions, messages, retrying, cached, transformers, vllm,
 ]  # fmt: skip
 SETTINGS = CallSettings(temperature=0.0, max_tokens=12)
 HELLO = [Message(role="user", content="hello")]

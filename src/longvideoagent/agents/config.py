@@ -330,4 +330,4 @@ def dialect_problem(team_config: TeamConfig) -> str:
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
         return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'
-    return "" if master.spec.has_openai_api else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'
+    return "" if master.spec.has_chat_api else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'

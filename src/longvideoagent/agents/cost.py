@@ -194,12 +194,13 @@ def tokens_per_image(agent: AgentConfig, team_config: TeamConfig) -> int:
 
 
 def usd_of(agent: AgentConfig, usage: Usage, team_config: TeamConfig) -> float | None:
-    """The cost of an agent's calls; None if no price is known. Without a price, a model on this machine is free."""
+    """The most that an agent's calls cost; None if no price is known. Without a price, a model on this machine is
+    free."""
     if not agent.spec.needs_price:
         return 0.0
     price = team_config.prices.get(agent.spec.name)
     if price is not None:
-        return price.usd(usage)
+        return price.max_usd(usage)
     return 0.0 if agent.spec.is_on_this_machine else None
 
 

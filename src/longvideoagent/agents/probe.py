@@ -66,8 +66,8 @@ async def probe_team(team_config: TeamConfig) -> tuple[AgentReport, ...]:
 
 
 def _callable_agents(team_config: TeamConfig) -> Mapping[AgentName, AgentConfig]:
-    """The agents whose models run on a server with OpenAI's API."""
-    return {name: agent for name, agent in team_config.agents.items() if agent.spec.has_openai_api}
+    """The agents whose models run on a server with a chat API."""
+    return {name: agent for name, agent in team_config.agents.items() if agent.spec.has_chat_api}
 
 
 def _settings(team_config: TeamConfig, name: AgentName) -> CallSettings:

@@ -6,7 +6,7 @@ entry-point group ``longvideoagent.backends``, as examples/backend_package does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ class Backend:
 
 OFFLINE = "offline"
 OPENAI_LOADER = "longvideoagent.models.openai:load_model"
+ANTHROPIC_LOADER = "longvideoagent.models.anthropic:load_model"
 
 
 def _provider(
@@ -122,7 +123,10 @@ BACKENDS = (
         "gemini-2.5-flash",
         calls_tools=False,
     ),
-    _provider("anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
+    replace(
+        _provider("anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"),
+        loader=ANTHROPIC_LOADER,
+    ),
     _provider("openrouter", "https://openrouter.ai/api/v1", "openai/gpt-5-mini"),
     _provider("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "qwen3-vl-plus"),
     _provider("xai", "https://api.x.ai/v1", "grok-4"),

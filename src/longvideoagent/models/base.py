@@ -93,11 +93,25 @@ class TokenPrice:
     """Where it was read."""
     tokens_per_image: Count | None = None
     """Tokens that the model counts for a frame, for forecasts. None: assumed, as for most models."""
+    cache_read_usd_per_mtok: Annotated[float, Field(ge=0)] | None = None
+    """Per million prompt tokens that the server reads from its prompt cache. None: as other prompt tokens."""
+    cache_write_usd_per_mtok: Annotated[float, Field(ge=0)] | None = None
+    """Per million prompt tokens that the server writes to its prompt cache. None: as other prompt tokens."""
 
-    def usd(self, usage: Usage) -> float:
-        """The cost of a call or a sum of calls."""
+    def usd(self, usage: Usage, *, cache_read_tokens: int = 0, cache_write_tokens: int = 0) -> float:
+        """The cost of a call or a sum of calls; the cached tokens are some of its prompt tokens."""
         prompt_usd = usage.prompt_tokens * self.prompt_usd_per_mtok
+        cached = (
+            (cache_read_tokens, self.cache_read_usd_per_mtok),
+            (cache_write_tokens, self.cache_write_usd_per_mtok),
+        )
+        prompt_usd += sum(count * (usd - self.prompt_usd_per_mtok) for count, usd in cached if usd is not None)
         return (prompt_usd + usage.completion_tokens * self.completion_usd_per_mtok) / 1e6
+
+    def max_usd(self, usage: Usage) -> float:
+        """The most that calls with this usage may cost: all of their prompts may be written to the cache."""
+        is_dearer = (self.cache_write_usd_per_mtok or 0) > self.prompt_usd_per_mtok
+        return self.usd(usage, cache_write_tokens=usage.prompt_tokens if is_dearer else 0)
 
 
 def charge(error: E, usage: Usage) -> E:

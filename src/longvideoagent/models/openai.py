@@ -12,10 +12,10 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpx2
 import openai
 from pydantic_core import to_json
 
@@ -31,7 +31,6 @@ from longvideoagent.errors import (
     TransientError,
     UnreachableError,
     UsageError,
-    one_line,
 )
 from longvideoagent.log import logger
 from longvideoagent.models.base import (
@@ -53,12 +52,14 @@ from longvideoagent.models.openai_format import (
     num_text_bytes,
     without_images,
 )
+from longvideoagent.models.openai_http import cause, is_unreached, read_response
 from longvideoagent.models.openai_reply import (
+    CHAT_COMPLETIONS,
     Completion,
     GrowthCallback,
+    ReplyFormat,
     growth_callback,
     read_completion,
-    read_stream,
     reply_text,
 )
 from longvideoagent.models.openai_request import RequestAdapter
@@ -83,6 +84,7 @@ def load_model(spec: ModelSpec, options: ModelOptions) -> OpenAIModel:
         options.completion_template,
         options.price,
         spec.row.start,
+        spec.backend == "openrouter" and spec.name.startswith("anthropic/"),
     )
 
 
@@ -103,8 +105,11 @@ class OpenAIModel:
     text completions instead of its chat. Only this gives a continued reply of a reasoning model the form that it was
     trained in, since chat templates remove earlier thoughts."""
     price: TokenPrice | None = None
+    reply_format: ClassVar[ReplyFormat] = CHAT_COMPLETIONS
     start: str = ""
     """The command that starts the server, for messages to people; empty if there is none to name."""
+    marks_cache: bool = False
+    """Whether the server caches only marked prompts, as OpenRouter does those for Anthropic's models."""
     _adapter: RequestAdapter = field(default_factory=RequestAdapter, init=False, repr=False)
     images_verified: bool = field(default=False, init=False, repr=False)
     """Whether the model is known to read images."""
@@ -122,14 +127,14 @@ class OpenAIModel:
 
     def _connection_error(self, error: openai.APIConnectionError | TimeoutError) -> TransientError:
         """The error for a connection that cannot be opened, that breaks, or on which nothing comes in time."""
-        if not _is_unreached(error) and isinstance(error, openai.APITimeoutError | TimeoutError):
+        if not is_unreached(error) and isinstance(error, openai.APITimeoutError | TimeoutError):
             fix = "raise timeout_s in the team file if the server is slow"
             return TransientError(f"{self.server_url}: no reply within {self.timeout_s:.0f} s; {fix}")
-        kind = UnreachableError if _is_unreached(error) else TransientError
+        kind = UnreachableError if is_unreached(error) else TransientError
         fix = f"start it with {self.start!r}, or fix its URL" if self.start else START_SERVER
         if not self._spec.is_on_this_machine:
             fix = "check the network and the URL"
-        return kind(f"{self.server_url}: {_cause(error)}; {fix}")
+        return kind(f"{self.server_url}: {cause(error)}; {fix}")
 
     def _connect(self) -> openai.AsyncOpenAI:
         """Create the client, unless there is one. Raises UsageError if its key is missing or damaged."""
@@ -183,7 +188,9 @@ class OpenAIModel:
 
     def _usage(self, completion: Completion) -> Usage:
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens)
-        return replace(usage, usd=self.price.usd(usage) if self.price else 0)
+        read, written = completion.cache_read_tokens, completion.cache_write_tokens
+        usd = self.price.usd(usage, cache_read_tokens=read, cache_write_tokens=written) if self.price else 0
+        return replace(usage, usd=usd)
 
     def _warnings(self, body: Mapping[str, Any], completion: Completion, settings: CallSettings) -> tuple[str, ...]:
         """What the server and the model have done to a prompt or a reply that still can be used."""
@@ -205,7 +212,7 @@ class OpenAIModel:
     def request_body(self, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
         """The body of a request: a chat completion, or a text completion with the template that is written out."""
         if self.completion_template is None:
-            return chat_body(self.name, messages, settings)
+            return chat_body(self.name, messages, settings, marks_cache=self.marks_cache)
         return completion_body(self.name, self.completion_template, messages, settings)
 
     async def _first_model(self) -> str:
@@ -216,7 +223,7 @@ class OpenAIModel:
             raise self._connection_error(error) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ModelError(
-                f"{self.server_url}/models: {_cause(error)}; check the URL, which often ends in /v1"
+                f"{self.server_url}/models: {cause(error)}; check the URL, which often ends in /v1"
             ) from error
         names: list[str] = [entry["id"] for entry in entries if isinstance(entry.get("id"), str)]
         if not names:
@@ -232,7 +239,7 @@ class OpenAIModel:
 
     async def _get_models(self) -> list[dict[str, Any]]:
         async with asyncio.timeout(self.timeout_s):
-            answer = await self._connect().get("/models", cast_to=object)
+            answer = await self._connect().get("/models", cast_to=object, options={"headers": self._headers})
         data = answer.get("data") if isinstance(answer, dict) else None
         return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
@@ -244,6 +251,11 @@ class OpenAIModel:
     def adaptations(self) -> tuple[str, ...]:
         """What the server has refused so far, and what is done about it; one line each."""
         return self._adapter.summary
+
+    @property
+    def _headers(self) -> dict[str, Any]:
+        """Headers of every request, besides those of the client."""
+        return {}
 
     async def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -305,7 +317,7 @@ class OpenAIModel:
             raise self._connection_error(error) from error
         except openai.APIStatusError as error:
             problem = read_error(error.body, error.status_code)
-            problem = problem or ServerError(_cause(error), error.status_code, is_http=True)
+            problem = problem or ServerError(cause(error), error.status_code, is_http=True)
             header_s = header_wait_s(error.response.headers)
             return Completion("", error=problem if header_s is None else replace(problem, retry_after_s=header_s))
         except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -314,19 +326,20 @@ class OpenAIModel:
                 return Completion("", error=in_stream)
             if isinstance(error, json.JSONDecodeError) and is_page(error.doc):
                 return read_completion(error.doc)
-            raise TransientError(f"{self.server_url}: a reply that cannot be read ({_cause(error)})") from error
+            raise TransientError(f"{self.server_url}: a reply that cannot be read ({cause(error)})") from error
 
     async def _request(self, body: Mapping[str, Any], on_growth: GrowthCallback | None) -> Completion:
         # Posted as bytes: the client's typed methods walk through every message once more and build
         # models of every reply, which takes as long as all the rest; and it takes twice as long to write
         # a megabyte of images as JSON.
-        path = "/chat/completions" if "messages" in body else "/completions"
-        content = to_json(body)
+        path = self.reply_format.path if "messages" in body else "/completions"
+        post = partial(
+            self._connect().post, path, cast_to=object, content=to_json(body), options={"headers": self._headers}
+        )
         if "stream" in body:
-            chunks = openai.AsyncStream[object]
-            response = self._connect().post(path, cast_to=object, content=content, stream=True, stream_cls=chunks)
-            return await _read_response(await response, on_growth or (lambda _: None))
-        completion = read_completion(await self._connect().post(path, cast_to=object, content=content))
+            response = await post(stream=True, stream_cls=openai.AsyncStream[object])
+            return await read_response(response, self.reply_format, on_growth or (lambda _: None))
+        completion = self.reply_format.read(await post())
         if on_growth is not None and not completion.is_empty:  # the server refuses to stream
             on_growth(completion)
         return completion
@@ -353,10 +366,10 @@ class OpenAIModel:
         message = self._error_text(error)
         if error.is_about_key:
             return ModelError(f"{message}: the key in {self.api_key_env} was refused; export another")
-        if error.status == 403 and not error.is_about_content:
-            return ModelError(f"{message}; check what the key in {self.api_key_env} may use, or export another")
         if error.is_about_credit:
             return ModelError(f"{message}; add credit to the account of {self.api_key_env}, or choose another model")
+        if error.status == 403 and not error.is_about_content:
+            return ModelError(f"{message}; check what the key in {self.api_key_env} may use, or export another")
         if error.is_about_images:
             return ImagesRefusedError(f"{message}; name a model that reads images")
         if error.status == 404:
@@ -370,31 +383,3 @@ class OpenAIModel:
             kind = ThrottledError if error.status == 429 else TransientError
             return kind(message, error.retry_after_s)
         return ModelError(message)
-
-
-async def _read_response(stream: openai.AsyncStream[object], on_growth: GrowthCallback) -> Completion:
-    """The reply to a request for a stream; some servers send it, or a page, in one piece."""
-    content_type = stream.response.headers.get("content-type", "")
-    if not content_type.startswith(("application/json", "text/html", "text/plain")):
-        return await read_stream(stream, on_growth)
-    try:
-        text = (await stream.response.aread()).decode()
-    except httpx2.RequestError as error:
-        raise openai.APIConnectionError(request=stream.response.request) from error
-    completion = read_completion(json.loads(text) if "json" in content_type else text)
-    if not completion.is_empty:
-        on_growth(completion)
-    return completion
-
-
-def _is_unreached(error: BaseException) -> bool:
-    """Whether no connection could be opened. The client's errors differ by what carries the request."""
-    cause = error.__cause__
-    return cause is not None and ("Connect" in type(cause).__name__ or _is_unreached(cause))
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason, on one line and not too long."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return one_line(error) or type(error).__name__

@@ -73,6 +73,7 @@ _TOOLS = re.compile(
     rf"|(?<!parallel )(?<!with )(?<!using )\b{_TOOL_WORDS}\b\W? (?:is|are) "
     r"(?:not (?:supported|allowed|enabled|available|permitted)|unsupported|disabled)"
     r"|support tool use|enable-auto-tool-choice|--jinja"  # OpenRouter, vLLM, llama.cpp
+    r"|must start with a thinking block"  # Anthropic, of a model with a fixed thinking budget, for the same reason:
     r"|thought_?signature|reasoning details"  # Gemini 3, which wants more back with a call than a trace holds
     r"|(?:unknown|unrecognized|unexpected|extra|invalid|unsupported)\b.{0,40}\btools\b"
     r"|\btools\b.{0,30}(?:extra inputs|unexpected|unrecognized|not permitted)"
@@ -96,7 +97,7 @@ _REQUIRED_FIELDS = {
     "max_completion_tokens",
     "tools",
 }
-_NESTED_FIELDS = ("chat_template_kwargs", "extra_body")
+_NESTED_FIELDS = ("chat_template_kwargs", "extra_body", "output_config")
 """Fields that hold options, which a server can refuse one by one."""
 _FIRST_FIELDS = ("top_p", "top_k", "repetition_penalty", "temperature", "max_tokens", "stop", "stream_options")
 """The order in which fields are left out if an error names several; others follow."""
@@ -150,7 +151,8 @@ class ServerError:
     @property
     def is_about_credit(self) -> bool:
         """Whether the account has nothing left to pay with."""
-        return self.status == 402 or "insufficient_quota" in self.code
+        is_named = "insufficient_quota" in self.code or "billing_error" in self.code  # Anthropic, with status 403 or
+        return self.status == 402 or is_named or "credit balance is too low" in self.message  # with 400
 
     @property
     def is_about_tools(self) -> bool:

@@ -12,6 +12,7 @@ from longvideoagent.models.base import CallSettings
 from longvideoagent.models.chat_template import fill_template
 from longvideoagent.models.openai_reply import Completion
 from longvideoagent.models.openai_tools import chat_with_calls, tool_fields
+from longvideoagent.models.prompt_caching import IMAGE_TYPES, with_cache_marks
 
 MAX_STOP_SEQUENCES = 4
 """OpenAI's API refuses a request with more."""
@@ -21,16 +22,19 @@ MIN_CHECKED_CHARS = 8_000
 """Of a prompt whose count of tokens shows whether it was cut; shorter ones fit any context."""
 
 
-def chat_body(name: str, messages: Sequence[Message], settings: CallSettings) -> dict[str, Any]:
+def chat_body(
+    name: str, messages: Sequence[Message], settings: CallSettings, *, marks_cache: bool = False
+) -> dict[str, Any]:
     """The body of a chat completion. If the last message is the assistant's, vLLM's fields ask for its
-    continuation."""
+    continuation. ``marks_cache`` marks what the server is to keep in its prompt cache."""
     extra = dict(settings.extra_body)
     if messages[-1]["role"] == "assistant":
         extra |= {"continue_final_message": True, "add_generation_prompt": False}
     chat = chat_with_calls(messages, settings.tools) if settings.tools else messages
+    wire = [_wire(message) for message in chat]
     body: dict[str, Any] = {
         "model": name,
-        "messages": [_wire(message) for message in chat],
+        "messages": with_cache_marks(wire) if marks_cache else [_without_hints(message) for message in wire],
         **_common(settings),
         **(tool_fields(settings.tools) if settings.tools else {}),
         **extra,
@@ -68,18 +72,22 @@ def _wire(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"role": message["role"], "content": parts}
 
 
+def _without_hints(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if name != "shared_chars"}
+
+
 def without_images(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """The body of a chat completion with its texts alone; None if it holds no image."""
     messages = body.get("messages", [])
-    if not any(isinstance(message["content"], list) for message in messages):
+    parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
+    if not any(part["type"] in IMAGE_TYPES for part in parts):
         return None
-    texts = [
-        message["content"]
-        if isinstance(message["content"], str)
-        else [part for part in message["content"] if part["type"] == "text"]
+    text_messages = [
+        {**message, "content": [part for part in message["content"] if part["type"] not in IMAGE_TYPES]}
+        if isinstance(message["content"], list)
+        else message
         for message in messages
     ]
-    text_messages = [{"role": message["role"], "content": text} for message, text in zip(messages, texts, strict=True)]
     return {**body, "messages": text_messages}
 
 

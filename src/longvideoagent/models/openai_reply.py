@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -42,6 +42,10 @@ class Completion:
     """Those of ``completion_tokens`` that were thoughts, if the server counts them."""
     cached_tokens: int = 0
     """Prompt tokens that were cached. Some servers do not count them in ``prompt_tokens``."""
+    cache_read_tokens: int = 0
+    """Those of ``prompt_tokens`` that were read from the server's prompt cache, which costs less."""
+    cache_write_tokens: int = 0
+    """Those of ``prompt_tokens`` that were written to it, which costs more at some providers."""
     has_choices: bool = True
     """False for a reply without a single choice."""
     is_filtered: bool = False
@@ -127,6 +131,17 @@ async def read_stream(chunks: AsyncIterable[object], on_growth: GrowthCallback) 
         if parts.num_chars > MAX_REPLY_CHARS:
             break
     return parts.completion()
+
+
+class ReplyFormat(NamedTuple):
+    """Where a chat is posted, and how replies to it are read."""
+
+    path: str
+    read: Callable[[object], Completion]
+    read_stream: Callable[[AsyncIterable[object], GrowthCallback], Awaitable[Completion]]
+
+
+CHAT_COMPLETIONS = ReplyFormat("/chat/completions", read_completion, read_stream)
 
 
 @dataclass
@@ -326,7 +341,8 @@ def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[
     prompt_tokens = _count(usage, "prompt_tokens")
     # xAI and Gemini count hidden thoughts, which cost as much as words, in the total only.
     completion_tokens = max(_count(usage, "completion_tokens"), _count(usage, "total_tokens") - prompt_tokens)
-    cached = _count(_object(usage, "prompt_tokens_details"), "cached_tokens")
+    details = _object(usage, "prompt_tokens_details")
+    cached = _count(details, "cached_tokens")
     cached += _count(usage, "cache_read_input_tokens") + _count(usage, "cache_creation_input_tokens")
     return Completion(
         texts.text,
@@ -338,6 +354,8 @@ def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[
         completion_tokens=completion_tokens,
         reasoning_tokens=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
         cached_tokens=cached,
+        cache_read_tokens=_count(details, "cached_tokens"),
+        cache_write_tokens=_count(details, "cache_write_tokens"),  # OpenRouter
         is_filtered=any(word in finish for word in FILTER_WORDS),
         refusal=" ".join(texts.refusal.split())[:MAX_DETAIL_CHARS],
     )

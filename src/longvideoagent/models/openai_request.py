@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 from longvideoagent.models.openai_errors import ServerError
 
-EXPECTED_FIELDS = ("temperature", "max_tokens", "stop", "response_format", "stream", "stream_options")
+EXPECTED_FIELDS = (
+    *("temperature", "max_tokens", "stop", "response_format", "stream", "stream_options"),
+    *("stop_sequences", "output_config.format"),  # Anthropic's names of stop and response_format
+)
 """Fields that whole kinds of models and servers refuse; nobody needs to be warned of that. Others were asked for."""
 
 

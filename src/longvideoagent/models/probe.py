@@ -24,8 +24,11 @@ REFUSES_TOOLS = "it does not accept tools; the master writes its actions as tags
 IMAGE_PROMPT = "Which colour fills this image? Reply with one word."
 IMAGE_SIZE_PX = 224
 IMAGE_COLOUR = (200, 30, 30)
-CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length")
-"""Where servers give a model's context length in their list of models: vLLM and SGLang, OpenRouter, Groq, LM Studio."""
+CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
+"""Where servers give a model's context length in their list of models: vLLM and SGLang, OpenRouter, Groq, LM Studio,
+Anthropic."""
+STOP_FIELDS = ("stop", "stop_sequences")
+"""Where a request has its stop texts: OpenAI's chat completions, Anthropic's messages."""
 MAX_LISTED_MODELS = 5
 IN_FIELD = "in a field of its own"
 IN_REPLY = f"<{TEMPLATE_TAG}> in the reply"
@@ -86,7 +89,7 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
         usage += await model.verify_image_input(body, completion)
     usage = replace(usage, seconds=time.perf_counter() - started)
     reasoning = _reasoning(completion, reasoning_prefix(body.get("prompt", "")))
-    is_stop_sent = "stop" in body and not model.is_refused("stop")
+    is_stop_sent = any(name in body and not model.is_refused(name) for name in STOP_FIELDS)
     is_cut = completion.is_cut and bool(reasoning) and not _after_thought(completion.text, reasoning)
     return ServerReport(
         completion.text,

@@ -14,7 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from longvideoagent.errors import UsageError, require_modules
-from longvideoagent.models.backends import BACKENDS, OFFLINE, OPENAI_LOADER, Backend, find_backend, spec_forms
+from longvideoagent.models.backends import (
+    ANTHROPIC_LOADER,
+    BACKENDS,
+    OFFLINE,
+    OPENAI_LOADER,
+    Backend,
+    find_backend,
+    spec_forms,
+)
 
 if TYPE_CHECKING:
     from longvideoagent.models.base import Model, ModelOptions
@@ -80,9 +88,10 @@ class ModelSpec:
         return self.row.is_remote or bool(self.url)
 
     @property
-    def has_openai_api(self) -> bool:
-        """Whether its server is called by OpenAI's chat completions."""
-        return self.row.loader == OPENAI_LOADER or (self.backend == "vllm" and bool(self.url))
+    def has_chat_api(self) -> bool:
+        """Whether its server is called by OpenAI's chat completions or Anthropic's messages."""
+        is_server = self.row.loader in (OPENAI_LOADER, ANTHROPIC_LOADER)
+        return is_server or (self.backend == "vllm" and bool(self.url))
 
     @property
     def is_on_this_machine(self) -> bool:
