@@ -197,6 +197,7 @@ def serving(*answers: Fault, models: list[dict[str, Any]] | None = None) -> Iter
         address["loop"] = asyncio.get_running_loop()
         ready.set()
         await stop.wait()
+        await asyncio.sleep(0.02)  # a connection that is being accepted would outlive the server
         await runner.cleanup()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
