@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable
@@ -70,7 +71,7 @@ class Team:
         for model in self.models:
             await model.close()
         if self.cache is not None:
-            self.cache.close()
+            await asyncio.to_thread(self.cache.close)
 
     async def perform(self, request: Request, video: VideoReader) -> Result:
         """Have the right agent perform a request.

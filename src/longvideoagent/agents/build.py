@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def load_team(
 
     Args:
         team_config: ``offline``, a preset, a TOML file or a ``TeamConfig``.
-        cache_file: Keeps replies of servers and what the offline vision saw; None: nothing is kept.
+        cache_file: Keeps replies of servers and what the offline vision saw; None, or a file that cannot be used:
+            nothing is kept.
         on_text: Called with a model master's replies as they grow.
         retry_policy: How often and how long calls to servers are retried.
 
@@ -103,14 +105,11 @@ def _cache_identity(spec: ModelSpec, options: ModelOptions) -> str:
 
 
 def _open_cache(path: Path | None, *, is_needed: bool) -> KeyValueCache | None:
-    """The cache in a file. Raises DataError if it cannot be opened and replies of servers belong into it; the
-    offline agents work without it."""
+    """The cache in a file; None, with a warning if replies of servers belong into it, for one that cannot be used."""
     try:
         return None if path is None else KeyValueCache(path)
     except DataError as error:
-        if is_needed:
-            raise
-        logger.info("%s", error)
+        logger.log(logging.WARNING if is_needed else logging.INFO, "%s. It is not used from now on", error)
         return None
 
 

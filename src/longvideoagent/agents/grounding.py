@@ -93,9 +93,9 @@ class ModelGrounding:
 
             async def complete_again(fraction: float) -> Reply:
                 chat = _repair(self._message(request, sheets, fitted * fraction), reply, unvisited)
-                return await with_charge(self.model.complete(chat, settings), usage)
+                return await self.model.complete(chat, settings)
 
-            second = await complete_within_context("grounding", complete_again, min_fraction)
+            second = await with_charge(complete_within_context("grounding", complete_again, min_fraction), usage)
             clips, usage = named_clips(second.text, request.timeline, unvisited), usage + second.usage + images
             warnings = tuple(dict.fromkeys((*warnings, *second.warnings)))
         if not clips:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import ClipObservation, Reply
+from longvideoagent.core.types import ClipObservation, Reply, Usage
 from longvideoagent.errors import ContextOverflowError
+from longvideoagent.models.base import failed_usage, with_charge
 
 MIN_FRACTION = 1 / 16
 """Of each clip's lines; with fewer, the model knows too little of the video to be useful."""
@@ -18,22 +19,23 @@ async def complete_within_context(
 ) -> Reply:
     """Call ``complete`` with the fraction 1, 1/2, 1/4, … of the subtitles until the prompt fits the context.
 
-    Returns the reply, with a warning if not all subtitles fitted. Raises ContextOverflowError if not even
-    ``min_fraction`` fits.
+    Returns the reply, with a warning if not all subtitles fitted, and with what the tries before it have cost. Raises
+    ContextOverflowError if not even ``min_fraction`` fits.
     """
-    fraction = 1.0
+    fraction, spent = 1.0, Usage()
     while True:
         try:
-            reply = await complete(fraction)
-        except ContextOverflowError:
+            reply = await with_charge(complete(fraction), spent)
+        except ContextOverflowError as error:
             fraction /= 2
             if fraction < min_fraction:
                 raise
+            spent = failed_usage(error)
         else:
             if fraction == 1.0:
                 return reply
             warning = f"only {fraction:.0%} of each clip's subtitles fitted the {agent} model's context"
-            return replace(reply, warnings=(*reply.warnings, warning))
+            return replace(reply, usage=reply.usage + spent, warnings=(*reply.warnings, warning))
 
 
 def subsample_trace(trace: Trace, fraction: float) -> Trace:

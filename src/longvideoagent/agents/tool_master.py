@@ -14,7 +14,7 @@ from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Reply, Usage
 from longvideoagent.errors import ToolsRefusedError
 from longvideoagent.log import logger
-from longvideoagent.models.base import failed_usage
+from longvideoagent.models.base import failed_usage, with_charge
 
 NO_TOOLS = "the master's server does not accept tools; the master writes its actions as tags"
 
@@ -48,7 +48,7 @@ class ToolMaster:
                     logger.info("%s", error)
                 self._is_refused = True
                 spent = failed_usage(error)
-        reply = await self.tag_master.reply(trace)
+        reply = await with_charge(self.tag_master.reply(trace), spent)
         return replace(reply, usage=reply.usage + spent, warnings=(*reply.warnings, NO_TOOLS))
 
     def _caller(self, trace: Trace) -> ModelMaster:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cache
 from importlib import metadata
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longvideoagent.core.types import Clip
-from longvideoagent.errors import DataError
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media import cv, ocr
 
@@ -74,9 +72,9 @@ class DetectionCache:
         if self._store is None or key is None:
             return None
         try:
-            frame_count, rows = json.loads(self._store.get(key) or "")
+            frame_count, rows = json.loads(self._store.try_get(key) or "")
             return Detections(int(frame_count), [Detection(*row) for row in rows])
-        except (DataError, ValueError, TypeError):  # not stored, a damaged row, or an unusable store
+        except (ValueError, TypeError):  # not stored, or a row of another form
             return None
 
     def put(self, key: bytes | None, detections: Detections) -> None:
@@ -84,8 +82,7 @@ class DetectionCache:
         if self._store is None or key is None:
             return
         rows = [astuple(detection) for detection in detections.detections]
-        with suppress(DataError):  # a full disk must not fail the look
-            self._store.put(key, json.dumps([detections.frame_count, rows]))
+        self._store.try_put(key, json.dumps([detections.frame_count, rows]))
 
 
 @cache

@@ -1,17 +1,31 @@
-"""Texts kept by content in one SQLite file, so that nothing is paid for or computed twice."""
+"""Texts kept by content in one SQLite file, so that nothing is paid for or computed twice.
+
+The file is a convenience: ``try_get`` and ``try_put`` warn once about one that cannot be used, and go on without it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import logging
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from longvideoagent.errors import DataError
+from longvideoagent.log import logger
 
-MIGRATIONS = ("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID",)
-"""Statement ``n`` brings a file of version ``n`` to version ``n + 1`` (SQLite's ``user_version``). Files written before
+MIGRATIONS = (
+    ("CREATE TABLE IF NOT EXISTS replies (key BLOB PRIMARY KEY, reply TEXT) WITHOUT ROWID",),
+    (
+        "ALTER TABLE replies ADD COLUMN digest BLOB",
+        "UPDATE replies SET digest = row_digest(key, CAST(reply AS BLOB))",
+    ),
+)
+"""Statements ``n`` bring a file of version ``n`` to version ``n + 1`` (SQLite's ``user_version``). Files written before
 there were versions are of version 0 and have that table already. Append; never edit."""
 
 BUSY_TIMEOUT_S = 30.0
@@ -19,26 +33,85 @@ BUSY_TIMEOUT_S = 30.0
 
 
 class KeyValueCache:
-    """Texts by key in one SQLite file, shared by threads and processes. Its methods raise DataError, naming the file,
-    if it cannot be read or written."""
+    """Texts by key in one SQLite file, shared by threads and processes. Each row has a digest; a row that does not
+    match its own counts as missing. The constructor, ``get`` and ``put`` raise DataError, naming the file, if it cannot
+    be read or written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._state = threading.Lock()
+        self._pending: dict[bytes, str] = {}
+        """Texts that the writer has yet to store."""
+        self._writer: ThreadPoolExecutor | None = None
+        self._is_readable = self._is_writable = True
         self._execute("SELECT 1 FROM replies LIMIT 1")
 
     def get(self, key: bytes) -> str | None:
         """The text stored under a key, or None."""
-        rows = self._execute("SELECT reply FROM replies WHERE key = ?", key)
-        return str(rows[0][0]) if rows else None
+        rows = self._execute("SELECT CAST(reply AS BLOB), digest FROM replies WHERE key = ?", key)
+        if not rows:
+            return None
+        text, digest = rows[0]
+        if not isinstance(text, bytes) or digest != _row_digest(key, text):
+            logger.info("%s: a damaged row is replaced", self._path)
+            return None
+        return text.decode("utf-8", "replace")
 
     def put(self, key: bytes, text: str) -> None:
         """Store a text."""
-        self._execute("INSERT OR REPLACE INTO replies (key, reply) VALUES (?, ?)", key, text)
+        digest = _row_digest(key, text.encode())
+        self._execute("INSERT OR REPLACE INTO replies (key, reply, digest) VALUES (?, ?, ?)", key, text, digest)
+
+    def try_get(self, key: bytes) -> str | None:
+        """The text stored under a key, or about to be; None also if the file cannot be used."""
+        with self._state:
+            pending = self._pending.get(key)
+        if pending is not None or not self._is_readable:
+            return pending
+        try:
+            return self.get(key)
+        except DataError as error:
+            self._is_readable = self._is_writable = self._give_up(error, is_new=self._is_readable)
+            return None
+
+    def try_put(self, key: bytes, text: str) -> None:
+        """Store a text soon, in a thread; ``close`` waits for it. If the file cannot be used, the text is dropped."""
+        with self._state:
+            if not self._is_writable:
+                return
+            self._pending[key] = text
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(1, "cache")
+            self._writer.submit(self._write, key)
+
+    def _write(self, key: bytes) -> None:
+        with self._state:
+            text = self._pending.get(key)
+        try:
+            if text is not None and self._is_writable:
+                self.put(key, text)
+        except DataError as error:
+            self._is_writable = self._give_up(error, is_new=self._is_writable)
+        finally:
+            with self._state:
+                self._pending.pop(key, None)
+
+    def _give_up(self, error: DataError, *, is_new: bool) -> bool:
+        """Warn about the file, unless that has been done. Returns False, the state of a file that cannot be used."""
+        logger.log(logging.WARNING if is_new else logging.DEBUG, "%s. It is not used from now on", error)
+        return False
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Wait for what is being stored, and close the file; the next use opens it again."""
+        with self._state:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.shutdown()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         with self._lock:
             if self._database is not None:
                 self._database.close()
@@ -53,7 +126,7 @@ class KeyValueCache:
                         self._database = self._open()
                     return self._database.execute(statement, values).fetchall()
             except (sqlite3.Error, OSError) as error:
-                self.close()
+                self._disconnect()
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise DataError(
                         f"{self._path}: not a usable reply cache ({error}); move it away, or run without a cache"
@@ -64,6 +137,7 @@ class KeyValueCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
         try:
+            database.create_function("row_digest", 2, _row_digest, deterministic=True)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
             self._migrate(database)
@@ -83,10 +157,14 @@ class KeyValueCache:
                 f"{self._path}: a reply cache of version {version}, and this program reads up to {len(MIGRATIONS)}; "
                 "update longvideoagent, or run without a cache"
             )
-        for statement in MIGRATIONS[version:]:
+        for statement in itertools.chain.from_iterable(MIGRATIONS[version:]):
             database.execute(statement)
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         database.execute("COMMIT")
+
+
+def _row_digest(key: bytes, text: bytes | None) -> bytes:
+    return hashlib.sha256(key + b"\0" + (text or b"")).digest()[:16]
 
 
 def _version(database: sqlite3.Connection) -> int:

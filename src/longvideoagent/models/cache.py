@@ -6,6 +6,7 @@ and empty replies are never stored, because only a model's own replies are.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ KEY_VERSION = 2
 @dataclass(frozen=True)
 class CachedModel:
     """A model whose replies are looked up in a cache before it is called. ``identity`` names the model and its server
-    in the key."""
+    in the key. A cache that cannot be used costs calls and nothing else. Its file is read and written in threads."""
 
     model: Model
     cache: KeyValueCache
@@ -37,9 +38,7 @@ class CachedModel:
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The stored reply, else the model's own, which is then stored."""
-        key = reply_key(self.identity, messages, settings)
-        stored = self.cache.get(key)
-        reply = None if stored is None else _parse_reply(stored)
+        key, reply = await asyncio.to_thread(self._look_up, messages, settings)
         if reply is not None:
             if on_text is not None:
                 on_text(reply.reasoning + reply.text)
@@ -52,13 +51,19 @@ class CachedModel:
         }
         if reply.warnings:
             fields["warnings"] = reply.warnings
-        self.cache.put(key, json.dumps(fields, ensure_ascii=True))
+        self.cache.try_put(key, json.dumps(fields, ensure_ascii=True))  # not awaited: the reply is paid for
         return reply
+
+    def _look_up(self, messages: Sequence[Message], settings: CallSettings) -> tuple[bytes, Reply | None]:
+        """The key of a request, which takes long for images, and the stored reply or None."""
+        key = reply_key(self.identity, messages, settings)
+        stored = self.cache.try_get(key)
+        return key, None if stored is None else _parse_reply(stored)
 
     async def close(self) -> None:
         """Close the model and the cache's file."""
         await self.model.close()
-        self.cache.close()
+        await asyncio.to_thread(self.cache.close)
 
 
 def _parse_reply(stored: str) -> Reply | None:
