@@ -327,3 +327,11 @@ def test_tokens_per_image_is_not_a_setting(release: Path) -> None:
         config = eval_config(release, TeamConfig.model_validate(team))
         settings.append(resolve(config, *load_samples(config))["team"]["prices"])
     assert settings[0] == settings[1] == {"m": {**price, "date": None, "source": None}}
+
+
+def test_prices_of_cached_tokens_are_settings_if_given(release: Path) -> None:
+    """Runs from before there were such prices resume."""
+    price = {"prompt_usd_per_mtok": 1.0, "completion_usd_per_mtok": 1.0, "cache_read_usd_per_mtok": 0.1}
+    team = {"master": {"model": "anthropic:m"}, "prices": {"m": price}}
+    config = eval_config(release, TeamConfig.model_validate(team))
+    assert resolve(config, *load_samples(config))["team"]["prices"] == {"m": {**price, "date": None, "source": None}}

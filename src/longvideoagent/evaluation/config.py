@@ -195,7 +195,7 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "settings": asdict(config.settings),
         "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(
             mode="json",
-            exclude={"prices": {"__all__": {"tokens_per_image"}}},  # for forecasts only
+            exclude={"prices": {name: price.unrecorded_fields for name, price in team_config.used_prices.items()}},
         ),
         "servers": {
             name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote

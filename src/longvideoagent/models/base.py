@@ -108,6 +108,13 @@ class TokenPrice:
         prompt_usd += sum(count * (usd - self.prompt_usd_per_mtok) for count, usd in cached if usd is not None)
         return (prompt_usd + usage.completion_tokens * self.completion_usd_per_mtok) / 1e6
 
+    @property
+    def unrecorded_fields(self) -> set[str]:
+        """Fields that do not belong to a run's settings: one that is for forecasts only, and prices of cached tokens
+        that are not given. Runs from before there were such fields resume."""
+        cached = ("cache_read_usd_per_mtok", "cache_write_usd_per_mtok")
+        return {"tokens_per_image", *(name for name in cached if getattr(self, name) is None)}
+
     def max_usd(self, usage: Usage) -> float:
         """The most that calls with this usage may cost: all of their prompts may be written to the cache."""
         is_dearer = (self.cache_write_usd_per_mtok or 0) > self.prompt_usd_per_mtok
