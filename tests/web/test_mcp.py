@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -13,7 +15,7 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp.types import TextContent
+from mcp.types import ImageContent, TextContent
 
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
@@ -97,6 +99,16 @@ def test_mcp_single_agents(library: Path) -> None:
         seen = await call(client, "look", video="a.mp4", start_s=1, end_s=4, query="the wall")
         assert seen["text"]
         assert all(1 <= evidence["time_s"] <= 4 for evidence in seen["evidence"])
+        result = await client.call_tool("look", {"video": "a.mp4", "start_s": 1, "end_s": 4, "query": "the wall"})
+        text, *images = result.content
+        assert isinstance(text, TextContent)
+        assert json.loads(text.text) == seen
+        assert len(images) == len(seen["picture_times_s"]) > 0
+        for image in images:
+            assert isinstance(image, ImageContent)
+            assert image.mime_type == "image/jpeg"
+            assert base64.b64decode(image.data).startswith(b"\xff\xd8")
+        assert all(0.9 <= time_s <= 4 for time_s in seen["picture_times_s"])
 
     run_check(library, check)
 

@@ -129,6 +129,7 @@ def ask(
     from longvideoagent.agents.build import cache_path, load_team
     from longvideoagent.agents.cost import check_prices, forecast_cost
     from longvideoagent.cli import console
+    from longvideoagent.cli.video_argument import check_video_argument
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.index.open import open_video
@@ -138,6 +139,7 @@ def ask(
 
     if html is not None:
         console.check_page(html)
+    check_video_argument(video, question)
     checked = make_question(question, option or [])
     team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     check_prices(team_config, max_usd)

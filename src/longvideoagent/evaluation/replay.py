@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import assert_never
 
@@ -26,13 +27,25 @@ def find_trace(path: Path, question_id: str) -> Trace:
         if candidate.question.id == question_id:
             trace = candidate
     if trace is None:
-        problem = "it is not finished yet" if question_id in read_samples(path) else "there is no such question"
-        raise DataError(f"{path}: no trace of question {question_id!r}; {problem}")
+        raise DataError(
+            f"{path}: no trace of question {question_id!r}; {_missing_reason(question_id, read_samples(path))}"
+        )
     if trace.stop_reason is StopReason.DATA:
         raise DataError(
             f"{path}: question {question_id!r} failed because of its data ({trace.cause}); fix them and --retry-failed"
         )
     return trace
+
+
+def _missing_reason(question_id: str, ids: Iterable[str]) -> str:
+    """Why a run has no trace of a question, with the ids that were probably meant."""
+    known = list(ids)
+    if question_id in known:
+        return "it is not finished yet"
+    near = get_close_matches(question_id, known, 3) or known[:3]
+    return (
+        f"there is no such question; its {len(known)} ids are like {', '.join(near)}" if near else "it has no questions"
+    )
 
 
 def open_recorded_video(path: Path, question_id: str, data: Path | None = None) -> Video:

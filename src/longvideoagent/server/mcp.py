@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import CallToolResult, TextContent
 from pydantic import Field
 from starlette.types import ASGIApp
 
@@ -30,10 +32,14 @@ from longvideoagent.server.library import Library
 from longvideoagent.server.limits import MAX_ROUNDS
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.summary import summarize_trace
+from longvideoagent.views.trace_view import frame_times
 
 MAX_TRANSCRIPT_LINES = 400
 """Lines that one call of ``get_transcript`` returns."""
 MAX_LOOK_S = 300.0
+MAX_PICTURES = 4
+"""Frames that one call of ``look`` returns."""
+PICTURE_SIDE_PX = 640
 INSTRUCTIONS = (
     "Answers questions about long videos and gives evidence with times. ask_video runs the whole team of agents; "
     "locate_clip, look and get_transcript use its parts. Times are seconds from the start of the video."
@@ -138,13 +144,26 @@ class Tools:
             "candidates": [_clip_to_dict(candidate) for candidate in candidates if candidate is not None],
         }
 
-    async def look(self, video: VideoName, start_s: StartS, end_s: EndS, query: str) -> dict[str, Any]:
-        """Describe what the frames of a span of a video show about a query; shorter spans are seen in more detail."""
+    async def look(
+        self, video: VideoName, start_s: StartS, end_s: EndS, query: str
+    ) -> Annotated[CallToolResult, dict[str, Any]]:
+        """Describe what the frames of a span of a video show about a query, and return some of these frames; shorter
+        spans are seen in more detail."""
         opened_video = await self._open(video)
         clip = _span_clip(opened_video, start_s, end_s)
         result = require_result(await self._perform(VisionRequest(Look(query), (clip,)), opened_video), VisionResult)
-        evidence = [{"time_s": quote.time_s, "text": quote.text} for quote in result.evidence]
-        return {"text": result.text, "is_found": result.is_found, "evidence": evidence}
+        times_s = _picture_times_s(frame_times(result), clip)
+        frames = await asyncio.to_thread(opened_video.reader.frames, times_s, PICTURE_SIDE_PX)
+        pictures = [frame for frame in frames if frame.is_readable()]
+        value = {
+            "text": result.text,
+            "is_found": result.is_found,
+            "evidence": [{"time_s": quote.time_s, "text": quote.text} for quote in result.evidence],
+            "picture_times_s": [round(frame.time_s, 2) for frame in pictures],
+        }
+        images = [Image(data=frame.jpeg(), format="jpeg").to_image_content() for frame in pictures]
+        text = TextContent(type="text", text=json.dumps(value, ensure_ascii=False, indent=2))
+        return CallToolResult(content=[text, *images], structured_content=value)
 
     async def ask_video(
         self,
@@ -172,6 +191,17 @@ class Tools:
 
     async def _open(self, name: str) -> Video:
         return await self._video_cache.video(await asyncio.to_thread(self._library.find_video, name))
+
+
+def _picture_times_s(evidence_s: Sequence[float], clip: Clip) -> list[float]:
+    """Times of the frames to return: those of the evidence, and others spread evenly over the clip."""
+    step_s = (clip.end_s - clip.start_s) / MAX_PICTURES
+    times_s = list(evidence_s[:MAX_PICTURES])
+    for index in range(MAX_PICTURES):
+        start_s = clip.start_s + index * step_s
+        if len(times_s) < MAX_PICTURES and not any(start_s <= time_s < start_s + step_s for time_s in times_s):
+            times_s.append(start_s + step_s / 2)
+    return sorted(times_s)
 
 
 def _clip_to_dict(clip: Clip) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ OPTION_WEIGHT = 0.4
 MAX_QUOTED_LINES = 2
 MAX_CANDIDATES = 4
 """Further clips that are reported."""
+
+logging.getLogger("bm25s").setLevel(
+    logging.WARNING
+)  # it sets DEBUG itself, which any handler of the application prints
 
 _WORD = re.compile(r"\w+")
 

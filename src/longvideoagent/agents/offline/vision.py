@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from longvideoagent.agents.offline.terms import terms
+from longvideoagent.agents.offline.is_shown import is_shown
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
@@ -75,8 +75,7 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
         for detection in detections
     ]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
-    query_terms = set(terms(request.action.query))
-    is_found = not query_terms or any(query_terms & set(terms(detection.text)) for detection in detections)
+    is_found = is_shown(request.action.query, [detection.text for detection in detections])
     text = "\n".join([head, *(lines or ["Nothing was detected."])])
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 

@@ -1,0 +1,43 @@
+"""Whether detections show what a query asks for.
+
+Detections know text, colours, movement and faces, and no objects. A query for one of these kinds is answered by any
+detection of the kind ("what does the sign say?"); its other words have to be found ("a red car" needs "car", which a
+detection of red does not show).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from longvideoagent.agents.offline.terms import terms
+from longvideoagent.media.cv import COLOURS
+
+_QUOTE = "“"
+_QUOTED = re.compile("“(.*?)”")
+_GENERIC = frozenset(
+    terms("show shown visible see seen look picture image frame scene video moment background closely around something")
+    + terms("left right top bottom middle up down")
+)
+"""Words of queries that name nothing, or only a place in the picture."""
+_COLOUR_NAMES = frozenset(terms(" ".join(COLOURS)))
+_KINDS = (
+    (frozenset(terms("text word sign slide title caption subtitle screen read written say letter label name")), _QUOTE),
+    (frozenset(terms("colour color")), ""),
+    (frozenset(terms("move movement motion change cut")), "move"),
+    (frozenset(terms("face person people")), "face"),
+)
+"""Terms of each kind of detection, and what the text of such a detection contains; all have colours."""
+
+
+def is_shown(query: str, detections: Collection[str]) -> bool:
+    """Whether the texts of ``detections`` show what ``query`` asks for."""
+    wanted = set(terms(query)) - _GENERIC
+    if not wanted:
+        return bool(detections)
+    kinds = [(names, mark) for names, mark in _KINDS if names & wanted]
+    named = wanted - _COLOUR_NAMES - {name for names, _ in kinds for name in names}
+    if named:
+        return any(named & set(terms(text)) for each in detections for text in _QUOTED.findall(each))
+    is_kind = all(any(mark in text for text in detections) for _, mark in kinds)
+    return is_kind and wanted & _COLOUR_NAMES <= {term for text in detections for term in terms(text)}

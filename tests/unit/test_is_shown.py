@@ -1,0 +1,36 @@
+"""Whether detections show what a query asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from longvideoagent.agents.offline.is_shown import is_shown
+
+SIGN = "text at the top left: “GRUMPY CRAB” on white above “Hugo” on pink"
+RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face towards the camera"
+
+
+@pytest.mark.parametrize(
+    ("query", "detections", "is_found"),
+    [
+        ("What does the sign say?", [SIGN], True),
+        ("What does the sign say?", [RED], False),
+        ("Does the sign say grumpy crab?", [SIGN], True),
+        ("Does the sign say zebra?", [SIGN], False),
+        ("What word is on Hugo's shirt?", [SIGN], True),
+        ("a red car", [RED], False),
+        ("a red car", [MOVING, FACE], False),
+        ("something red", [RED], True),
+        ("something blue", [RED], False),
+        ("Which colour is the picture?", [RED], True),
+        ("What moves to the left?", [MOVING], True),
+        ("What moves to the left?", [RED], False),
+        ("the left lane", [SIGN], False),
+        ("a person", [FACE], True),
+        ("an elephant", [SIGN, RED, MOVING, FACE], False),
+        ("What is shown?", [RED], True),
+        ("What is shown?", [], False),
+    ],
+)
+def test_is_shown(query: str, detections: list[str], is_found: bool) -> None:
+    assert is_shown(query, detections) is is_found
