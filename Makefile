@@ -12,7 +12,7 @@ COVERAGE ?=
 # Every process that a test starts would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: accuracy bench check clean coverage demo docs lock schema test test-all test-fast test-slow test-verl train-demo web
+.PHONY: accuracy bench check clean coverage demo docs fuzz lock schema test test-all test-fast test-slow test-verl train-demo web
 
 demo: $(READY)
 	$(BIN)/lva demo
@@ -71,6 +71,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/web.py
+
+# Searches for inputs that break the package; says how to try one again.
+MINUTES ?= 10
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 train-demo: $(READY) $(TORCH)
 	$(BIN)/python examples/train_demo.py
