@@ -74,8 +74,9 @@ bench: $(READY)
 
 # Searches for inputs that break the package; says how to try one again.
 MINUTES ?= 10
+FUZZ ?=
 fuzz: $(READY)
-	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(FUZZ)
 
 train-demo: $(READY) $(TORCH)
 	$(BIN)/python examples/train_demo.py
