@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longvideoagent.agents.offline.grounding import locate
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.rollout import GroundingRequest, Rollout
 from longvideoagent.core.types import GroundingResult, Question, Reply, Timeline
+from longvideoagent.index.terms import terms
 from tests.plugins.timelines import make_timeline
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.scoring import match_option
 from longvideoagent.core.timefmt import times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, ClipObservation, Evidence, Subtitle, VisionResult
+from longvideoagent.index.terms import terms
 
 MAX_LINES = 3
 """Subtitle lines of one answer, besides those cited."""

@@ -19,8 +19,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive_terms, option_likelihoods
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.types import Evidence, Question
+from longvideoagent.index.terms import terms
 
 _MOMENT = re.compile(
     r"\b(?P<relation>when|while|as soon as|once|until|after|before"

@@ -13,9 +13,9 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Subtitle, Timeline, Usage
+from longvideoagent.index.terms import terms
 from longvideoagent.media.readers.base import VideoReader
 
 WINDOW_LINES = 3

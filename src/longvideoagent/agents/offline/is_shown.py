@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from longvideoagent.agents.offline.terms import terms
+from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 
 _QUOTE = "“"

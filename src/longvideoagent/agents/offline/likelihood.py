@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.types import Evidence, Question
+from longvideoagent.index.terms import terms
 
 P_QUESTION_TERM = 0.5
 P_OPTION_TERM = 0.45

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import GENERIC_TERMS, EvidenceScorer, Support, probabilities
-from longvideoagent.agents.offline.terms import terms
 from longvideoagent.core.actions import Action, Answer, Look, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, Usage, VisionResult
+from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 
 MIN_SUPPORT = 0.15
