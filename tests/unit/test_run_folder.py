@@ -205,7 +205,7 @@ def test_resume_other_server(release: Path, tmp_path: Path, monkeypatch: pytest.
     with serving(say("<answer>a1</answer>")) as (url, server):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         run(config, tmp_path / "run")
-        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1?key=secret")
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
         with pytest.raises(UsageError, match=rf'servers\.master: "{url}" -> "http://127\.0\.0\.1:9/v1"'):
             run(config, tmp_path / "run")
     assert len(server.requests) == 12

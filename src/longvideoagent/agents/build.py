@@ -76,7 +76,7 @@ def load_team(
         vision = _model_vision(team_config, models["vision"], layout)
         is_shared = models["vision"] is models.get("master")
         team = replace(team, vision=FallbackVision(vision, team.vision) if is_shared else vision)
-    team_name = ", ".join(agent.model for agent in agents.values()) if models else OFFLINE
+    team_name = ", ".join(agent.label for agent in agents.values()) if models else OFFLINE
     offline_agents = frozenset(agents) - models.keys()
     return replace(team, name=team_name, models=tuple(loaded.values()), offline_agents=offline_agents)
 

@@ -20,6 +20,7 @@ from longvideoagent.core.context import Style
 from longvideoagent.core.layout import MASTER_FIELDS
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
+from longvideoagent.models.secrets import render_spec
 from longvideoagent.models.spec import ModelSpec, missing_key_env
 
 T = TypeVar("T", bound=BaseModel)
@@ -122,6 +123,11 @@ class AgentConfig(BaseModel):
             UsageError: It is not a model spec.
         """
         return ModelSpec.parse(self.model)
+
+    @property
+    def label(self) -> str:
+        """The model spec as it may be printed and stored."""
+        return render_spec(self.model)
 
     def settings(self, default: CallSettings) -> CallSettings:
         """How its model is called.
@@ -330,4 +336,4 @@ def dialect_problem(team_config: TeamConfig) -> str:
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
         return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'
-    return "" if master.spec.has_chat_api else f'{master.model}: dialect = "tools" needs a model on a server; {fix}'
+    return "" if master.spec.has_chat_api else f'{master.label}: dialect = "tools" needs a model on a server; {fix}'

@@ -95,7 +95,7 @@ def forecast_cost(
     }
     agents = team_config.agents
     forecasts = [
-        CostForecast(name, agents[name].model, usage, usd_of(agents[name], usage, team_config))
+        CostForecast(name, agents[name].label, usage, usd_of(agents[name], usage, team_config))
         for name, usage in usages.items()
     ]
     larger = Usage(*(max(pair) for pair in zip(astuple(grounding), astuple(look), strict=True)))
@@ -108,7 +108,7 @@ def forecast_grounding(question: Question, timeline: Timeline, team_config: Team
     """Return the most that locating the first clip of a question may use."""
     usage = _grounding_usage(question, timeline, team_config, RolloutSettings(max_rounds=1))
     agent = team_config.grounding
-    return CostForecast("grounding", agent.model, usage, usd_of(agent, usage, team_config))
+    return CostForecast("grounding", agent.label, usage, usd_of(agent, usage, team_config))
 
 
 def sum_forecasts(forecasts: Iterable[CostForecast]) -> CostForecast:

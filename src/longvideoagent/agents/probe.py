@@ -91,7 +91,7 @@ def _max_usage(team_config: TeamConfig, name: AgentName) -> Usage:
 
 async def _probe_agent(team_config: TeamConfig, name: AgentName) -> AgentReport:
     agent = team_config.agents[name]
-    report = AgentReport(name, agent.model)
+    report = AgentReport(name, agent.label)
     if name not in _callable_agents(team_config):
         return replace(report, remarks=() if agent.spec.is_offline else ("not called: it runs without an HTTP server",))
     report = replace(report, server_url=agent.spec.server_url)

@@ -127,7 +127,7 @@ def _num_cached_replies(summary: Mapping[str, Any]) -> int:
 
 def _config_line(config: EvalConfig) -> str:
     settings, team = config.settings, config.team_config
-    models = ", ".join(dict.fromkeys(agent.model for agent in (team.master, team.grounding, team.vision)))
+    models = ", ".join(dict.fromkeys(agent.label for agent in (team.master, team.grounding, team.vision)))
     protocol = describe_protocol(config.protocol.model_dump(mode="json"))
     parts = [
         models,

@@ -172,7 +172,7 @@ def ground(
         data = select_dataset(data, ids, split)
     chosen = DefaultModels(model=model, grounding=grounding)
     team_config = choose_team(team, chosen, prices).with_reply_limit(max_reply_tokens)
-    first_clips = FirstClips(out, team_config.grounding.model)
+    first_clips = FirstClips(out, team_config.grounding.label)
     if dry_run:
         _print_grounding_forecast(data, team_config, first_clips)
         return

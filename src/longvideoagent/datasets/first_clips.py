@@ -99,7 +99,7 @@ def forecast_grounding_dataset(data: Dataset, team_config: TeamConfig, first_cli
     team_config = team_config.model_copy(update={"layout": layout, "layout_file": None, "prompt_file": None})
     pending = order_by_video([sample for sample in data.samples if is_pending(first_clips, sample, data)])
     agent = team_config.grounding
-    total = CostForecast("grounding", agent.model, Usage(), usd_of(agent, Usage(), team_config))
+    total = CostForecast("grounding", agent.label, Usage(), usd_of(agent, Usage(), team_config))
     for name, samples in groupby(pending, lambda sample: sample.video):
         with suppress(DataError):
             timeline = data.open_video(name).timeline

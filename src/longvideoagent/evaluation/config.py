@@ -11,7 +11,6 @@ from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
-from urllib.parse import urlsplit
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout, with_prompt
@@ -28,8 +27,8 @@ from longvideoagent.evaluation.protocols import PROTOCOLS, EvalProtocol, apply_t
 from longvideoagent.evaluation.score import Scoring
 from longvideoagent.evaluation.wording import OUR_WORDING, Wording
 from longvideoagent.index.first_clips import FirstClips
-from longvideoagent.models.spec import ModelSpec
-from longvideoagent.views.run_folder import VERSION, digest, sample_digests, sample_to_dict
+from longvideoagent.models.secrets import render_spec
+from longvideoagent.views.run_folder import VERSION, digest, sample_digests, sample_to_dict, without_secret_fields
 
 OURS = PROTOCOLS["ours"]
 Baseline = Literal["subtitles", "subtitles+frames"]
@@ -193,12 +192,11 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
         "gold_boxes": config.gold_boxes,
         "protocol": None if config.protocol == OURS else config.protocol.model_dump(mode="json"),
         "settings": asdict(config.settings),
-        "team": team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(
-            mode="json",
-            exclude={"prices": {name: price.unrecorded_fields for name, price in team_config.used_prices.items()}},
-        ),
+        "team": _team_fields(team_config),
         "servers": {
-            name: _server_url(agent.spec) for name, agent in team_config.agents.items() if agent.spec.is_remote
+            name: render_spec(agent.spec.server_url)
+            for name, agent in team_config.agents.items()
+            if agent.spec.is_remote
         },
         "wording": config.wording.description,
         "wording_warnings": list(config.wording_warnings(data.name)),
@@ -226,10 +224,13 @@ def _other_texts(layout: PromptLayout) -> dict[str, Any]:
     return {name: text for name, text in asdict(with_prompt(layout, "")).items() if name not in left_out}
 
 
-def _server_url(spec: ModelSpec) -> str:
-    """The URL of a model's server, without credentials or query."""
-    url = urlsplit(spec.server_url)
-    return url._replace(netloc=url.netloc.rpartition("@")[2], query="").geturl()
+def _team_fields(team_config: TeamConfig) -> dict[str, Any]:
+    """The team as plain values, without what may be secret: fields of requests are digests."""
+    fields = team_config.model_copy(update={"prices": team_config.used_prices}).model_dump(
+        mode="json",
+        exclude={"prices": {name: price.unrecorded_fields for name, price in team_config.used_prices.items()}},
+    )
+    return without_secret_fields(fields)
 
 
 def _subtitle_digests(data: Dataset) -> Iterator[str]:

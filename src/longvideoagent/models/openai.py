@@ -63,6 +63,7 @@ from longvideoagent.models.openai_reply import (
     reply_text,
 )
 from longvideoagent.models.openai_request import RequestAdapter
+from longvideoagent.models.secrets import hide_secrets, secret_values, secrets_hidden
 from longvideoagent.models.spec import ModelSpec, missing_key
 
 MAX_TEMPLATE_TOKENS = 200
@@ -136,11 +137,15 @@ class OpenAIModel:
             fix = "check the network and the URL"
         return kind(f"{self.server_url}: {cause(error)}; {fix}")
 
+    @property
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env, "").strip()
+
     def _connect(self) -> openai.AsyncOpenAI:
         """Create the client, unless there is one. Raises UsageError if its key is missing or damaged."""
         if self._client is not None:
             return self._client
-        key = os.environ.get(self.api_key_env, "").strip()
+        key = self._key
         if not key.isascii():
             raise UsageError(f"{self.api_key_env} holds characters that no key has; export it again")
         if not key and self.base_url is None and not os.environ.get("OPENAI_BASE_URL"):
@@ -222,9 +227,8 @@ class OpenAIModel:
         except (openai.APIConnectionError, TimeoutError) as error:
             raise self._connection_error(error) from error
         except (openai.OpenAIError, ValueError) as error:
-            raise ModelError(
-                f"{self.server_url}/models: {cause(error)}; check the URL, which often ends in /v1"
-            ) from error
+            problem = hide_secrets(cause(error), [self._key])
+            raise ModelError(f"{self.server_url}/models: {problem}; check the URL, which often ends in /v1") from error
         names: list[str] = [entry["id"] for entry in entries if isinstance(entry.get("id"), str)]
         if not names:
             raise TransientError(f"{self.server_url}: lists no models; start the server, or name a model: NAME@URL")
@@ -292,6 +296,10 @@ class OpenAIModel:
     async def send(self, body: Mapping[str, Any], on_growth: GrowthCallback | None = None) -> Completion:
         """The server's reply to one request, which may be repeated in the form that the server accepts. Raises
         TransientError if a retry may help, else ModelError."""
+        with secrets_hidden([self._key, *secret_values(body)]):
+            return await self._send(body, on_growth)
+
+    async def _send(self, body: Mapping[str, Any], on_growth: GrowthCallback | None) -> Completion:
         while True:
             adapted = self._adapter.adapt(body, streams=on_growth is not None)
             completion = await self._exchange(adapted, on_growth)
@@ -359,8 +367,7 @@ class OpenAIModel:
             raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
     def _error_text(self, error: ServerError) -> str:
-        key = os.environ.get(self.api_key_env, "").strip()  # some servers repeat it
-        return f"{self.server_url}: {str(error).replace(key, '…') if key else error}"
+        return f"{self.server_url}: {error}"
 
     def _model_error(self, error: ServerError) -> ModelError:
         message = self._error_text(error)

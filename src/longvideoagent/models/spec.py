@@ -23,6 +23,7 @@ from longvideoagent.models.backends import (
     find_backend,
     spec_forms,
 )
+from longvideoagent.models.secrets import render_spec
 
 if TYPE_CHECKING:
     from longvideoagent.models.base import Model, ModelOptions
@@ -53,7 +54,7 @@ class ModelSpec:
         if row.has_name != is_named or (at and not url):
             raise UsageError(_spec_problem(text, row))
         if url:
-            _check_url(text, url)
+            _check_url(text, url, row.key_env)
         return cls(prefix, name, url)
 
     def __str__(self) -> str:
@@ -65,7 +66,9 @@ class ModelSpec:
         """The back end's row of the table. Raises UsageError for an unknown back end."""
         row = find_backend(self.backend)
         if row is None:
-            raise UsageError(f"{self.backend}:{self.name}: no such model; give {spec_forms()}")
+            raise UsageError(
+                f"{render_spec(str(self.backend))}:{render_spec(self.name)}: no such model; give {spec_forms()}"
+            )
         return row
 
     @property
@@ -73,7 +76,7 @@ class ModelSpec:
         """The URL of the model's server: from the spec, the environment or the back end; empty in this process. Raises
         UsageError if the environment holds something else."""
         if not self.url and (url := os.environ.get(self.row.url_env, "")):
-            _check_url(self.row.url_env, url)
+            _check_url(self.row.url_env, url, self.row.key_env)
             return url
         return self.url or self.row.default_url
 
@@ -129,6 +132,7 @@ class ModelSpec:
 
 def _spec_problem(text: str, row: Backend | None) -> str:
     """What is wrong with a text that does not name a model, with the form that was probably meant."""
+    text = render_spec(text)
     prefix, _, name = text.partition(":")
     if row is not None:
         example = f", such as {row.prefix}:{row.example}" if row.example and row.has_name else ""
@@ -167,9 +171,11 @@ def missing_key(spec: ModelSpec, key_env: str) -> str:
     return f"{key_env} is not set; export it{other}"
 
 
-def _check_url(text: str, url: str) -> None:
+def _check_url(text: str, url: str, key_env: str) -> None:
+    """Refuse a URL that is not one, or that has a secret in it, which would be printed and stored with the URL."""
+    shown, shown_url = render_spec(text), render_spec(f"@{url}")[1:]
     if not url.startswith(URL_STARTS):
-        raise UsageError(f"{text}: {url!r} is not a URL; begin it with http:// or https://")
+        raise UsageError(f"{shown}: {shown_url!r} is not a URL; begin it with http:// or https://")
     from urllib.parse import urlsplit  # slow to import, and needed only for a URL
 
     try:
@@ -177,9 +183,10 @@ def _check_url(text: str, url: str) -> None:
         is_url = parts.hostname is not None and (parts.port or 1) > 0 and not re.search(r"\s", url)
     except ValueError:
         is_url = False
-    if is_url and parts.username is not None:  # not repeated here: it is secret
-        raise UsageError(
-            f"{text.partition('@')[0]}: its URL has a user name; leave it out, and put the key into the environment"
-        )
+    fix = f"leave it out, and put the key into the environment variable {key_env}, or one that api_key_env names"
+    if "@" in url.partition("//")[2]:
+        raise UsageError(f"{shown}: its URL has a user name or password; {fix}")
+    if "?" in url or "#" in url:
+        raise UsageError(f"{shown}: its URL has a query, which an address of a server cannot have; {fix}")
     if not is_url:
-        raise UsageError(f"{text}: {url!r} is not a URL; give http://HOST:PORT/v1")
+        raise UsageError(f"{shown}: {shown_url!r} is not a URL; give http://HOST:PORT/v1")

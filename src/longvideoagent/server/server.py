@@ -22,6 +22,7 @@ from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
 from longvideoagent.models.backends import OFFLINE
+from longvideoagent.models.secrets import render_spec
 from longvideoagent.server.access import is_loopback
 from longvideoagent.server.job_record import JOBS_DIR
 from longvideoagent.server.library import SUBTITLES_DIR, UPLOADS_DIR, Library
@@ -79,10 +80,10 @@ def load_teams(
     """
     configs: dict[str, TeamConfig] = {}
     if model is not None:
-        configs[model] = TeamConfig().with_models(model=model)
+        configs[render_spec(model)] = TeamConfig().with_models(model=model)
     elif not names and default_models() != DefaultModels():
         default = choose_team(None, DefaultModels())
-        configs[default.master.model] = default
+        configs[default.master.label] = default
     for name in names or [OFFLINE]:
         configs.setdefault(name, load_team_config(name))
     return {

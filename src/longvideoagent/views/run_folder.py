@@ -31,6 +31,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question
 from longvideoagent.datasets.gold import Gold, Sample
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.models.secrets import render_spec
 from longvideoagent.models.spec import ModelSpec
 from longvideoagent.views.trace_dict import trace_from_dict
 
@@ -38,7 +39,7 @@ CONFIG, QUESTIONS, TRACES = "config.json", "questions.jsonl", "traces.jsonl"
 SUMMARY, REPORT = "summary.json", "report.html"
 
 MIN_VERSION = 2
-VERSION = 5
+VERSION = 6
 """Of config.json. ``_MIGRATIONS`` lead from ``MIN_VERSION`` to it."""
 
 _GOLD = TypeAdapter(Gold)
@@ -298,7 +299,25 @@ def _from_version_4(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-_MIGRATIONS = (_from_version_2, _from_version_3, _from_version_4)
+def _from_version_5(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings held fields of requests and the addresses of servers as they were given, secrets included."""
+    with suppress(LookupError, TypeError, AttributeError):  # a damaged field is reported with the others
+        return config | {"team": without_secret_fields(config["team"])}
+    return config
+
+
+def without_secret_fields(team: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a team with ``extra_body``, which may hold a key, as a digest, and model specs as they may be
+    stored."""
+    changed: dict[str, Any] = {name: {**team[name], "model": render_spec(team[name]["model"])} for name in AGENT_NAMES}
+    for agent in changed.values():
+        if agent.get("extra_body"):
+            text = json.dumps(agent["extra_body"], sort_keys=True)
+            agent["extra_body"] = {"sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+    return {**team, **changed}
+
+
+_MIGRATIONS = (_from_version_2, _from_version_3, _from_version_4, _from_version_5)
 
 
 def _migrate(file: Path, config: Any) -> dict[str, Any]:
