@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.build import load_team
 from longvideoagent.server.app import create_app
+from longvideoagent.server.connections import LimitedProtocol
 from longvideoagent.server.server import listen, open_library
 
 TIMEOUT_S = 300
@@ -92,7 +93,8 @@ class RunningServer:
 def running(app: ASGIApp) -> Iterator[RunningServer]:
     """The application behind a real server on a free port of this machine."""
     listener = listen("127.0.0.1", 0, None, warn=lambda _: None)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    config = uvicorn.Config(app, http=LimitedProtocol, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,10 @@ from longvideoagent.server.access import AccessMiddleware, is_loopback
 from longvideoagent.server.app import create_app
 from longvideoagent.server.routes.page import STATIC
 from longvideoagent.server.server import listen, open_library
+from longvideoagent.server.sessions import MAX_SESSIONS, Sessions, WrongTokens
 from tests.plugins.cli import lva
 from tests.plugins.hostile import HOSTILE
-from tests.plugins.web_server import running, serving
+from tests.plugins.web_server import TIMEOUT_S, RunningServer, running, serving
 
 TOKEN = "correct horse battery"
 
@@ -95,6 +99,104 @@ def test_token_required(tmp_path: Path) -> None:
         assert (form.status_code, 'name="token"' in form.text) == (401, True)
         renamed = server.client.get("/api/health", headers={"Host": "videos.example"})
         assert renamed.status_code == 200  # with a token, any host name is allowed
+
+
+def test_token_session_random_and_forged(tmp_path: Path) -> None:
+    with serving(tmp_path, token=TOKEN) as server:
+        keys = set()
+        for _ in range(2):
+            redirect = httpx.get(server.url, params={"token": TOKEN})
+            (cookie,) = redirect.cookies.jar
+            keys.add(cookie.value)
+            assert cookie.value
+            assert httpx.get(f"{server.url}/api/health", cookies={cookie.name: cookie.value}).status_code == 200
+            forged = {cookie.name: cookie.value[:-1] + ("A" if cookie.value[-1] != "A" else "B")}
+            assert httpx.get(f"{server.url}/api/health", cookies=forged).status_code == 401
+        assert len(keys) == 2
+
+
+def test_sessions_bounded() -> None:
+    sessions = Sessions()
+    first = sessions.start()
+    assert sessions.has(first)
+    later = [sessions.start() for _ in range(MAX_SESSIONS)]
+    assert not sessions.has(first)
+    assert sessions.has(later[0])
+    assert not sessions.has("")
+
+
+def test_wrong_tokens_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer each time, whatever else the address presents at the same time; other addresses do not wait."""
+    delays_s: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        delays_s.append(seconds)
+
+    async def go() -> None:
+        wrong_tokens = WrongTokens()
+        for _ in range(7):
+            assert not await wrong_tokens.check("192.0.2.1", is_right=False)
+        assert await wrong_tokens.check("192.0.2.2", is_right=True)
+        assert delays_s == [0.5, 1, 2, 4, 8, 10, 10]
+        assert await wrong_tokens.check("192.0.2.1", is_right=True)
+        assert not await wrong_tokens.check("192.0.2.1", is_right=False)
+        assert delays_s[-1] == 0.5
+
+    monkeypatch.setattr("longvideoagent.server.sessions.asyncio.sleep", sleep)
+    asyncio.run(go())
+
+
+def test_body_too_large(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    with serving(tmp_path) as server:
+        for content in (b" " * 1_000_001, parts()):
+            response = server.client.post("/api/jobs", content=content)
+            assert (response.status_code, "larger than 1 MB" in response.json()["detail"]) == (413, True)
+        response = server.client.post("/api/jobs", content=b" " * 999_999)
+        assert response.status_code == 422
+        upload = server.client.post("/api/videos", params={"name": "a.mp4"}, content=b"x" * 2_000_000)
+        assert "not a readable video" in upload.json()["detail"]  # it was read to its end
+
+
+def test_body_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longvideoagent.server.bodies.IDLE_TIMEOUT_S", 0.2)
+    with serving(tmp_path) as server, connect(server) as client:
+        client.sendall(b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_headers_never_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longvideoagent.server.connections.HEADERS_TIMEOUT_S", 0.5)
+    with serving(tmp_path) as server:
+        with connect(server) as client:
+            client.sendall(b"GET /api/health HTTP/1.1\r\nHost: local")
+            assert client.recv(100) == b""  # closed
+        with connect(server) as client:  # the same after a complete request
+            client.sendall(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api")
+            received = b""
+            while part := client.recv(1000):
+                received += part
+            assert received.startswith(b"HTTP/1.1 200")
+
+
+def test_connections_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longvideoagent.server.connections.MAX_CONNECTIONS_PER_ADDRESS", 3)
+    with serving(tmp_path) as server:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(connect(server)).sendall(b"GET")
+            with connect(server) as refused:
+                assert refused.recv(100).startswith(b"HTTP/1.1 503")
+        server.until(lambda: httpx.get(f"{server.url}/api/health").status_code, lambda status: status == 200)
+
+
+def connect(server: RunningServer) -> socket.socket:
+    """A plain connection to a server."""
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=TIMEOUT_S)
 
 
 def test_security_headers(tmp_path: Path) -> None:

@@ -246,3 +246,24 @@ def test_server_interrupted_while_job_runs(library: Path) -> None:
             stderr = process.communicate(timeout=TIMEOUT_S)[1]
         assert "Traceback" not in stderr
         assert "ERROR" not in stderr
+
+
+def test_job_renamed_and_deleted(library: Path, tmp_path: Path) -> None:
+    team = replace(scripted_team(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
+    with serving(library, {"offline": load_team(), "slow": team}) as server:
+        video = server.video("a.mp4")
+        job = server.ask(video, "Where is the kettle?")
+        server.ended(job)
+        renamed = server.client.patch(f"/api/jobs/{job}", json={"title": "The kettle"}).json()
+        assert (renamed["title"], renamed["question"]) == ("The kettle", "Where is the kettle?")
+        running = server.ask(video, "Where?", team="slow")
+        refused = server.client.delete(f"/api/jobs/{running}")
+        assert (refused.status_code, "stop it first" in refused.text) == (422, True)
+        assert server.client.delete(f"/api/videos/{video}").status_code == 422
+        server.client.post(f"/api/jobs/{running}/stop")
+        server.ended(running)
+        assert server.client.delete(f"/api/jobs/{running}").status_code == 204
+        assert server.client.delete(f"/api/jobs/{running}").status_code == 404
+    with serving(library) as server:
+        assert [(each["id"], each["title"]) for each in server.get("/api/jobs")["jobs"]] == [(job, "The kettle")]
+        assert server.get(f"/api/jobs/{job}")["answer"]

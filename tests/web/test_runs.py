@@ -82,3 +82,17 @@ def test_run_dataset_outside_library(tmp_path: Path) -> None:
         question = server.get(f"/api/runs/{one['id']}/question", params={"question_id": row["id"]})
         assert (question["video_id"], question["clips"], question["duration_s"]) == (None, [], None)
         assert question["trace"]["rounds"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "questions.jsonl", "traces.jsonl"])
+def test_run_file_links_outside(name: str, library: Path, tmp_path: Path) -> None:
+    secret = tmp_path / name
+    (library / "runs" / "one" / name).rename(secret)
+    with serving(library) as server:
+        (library / "runs" / "one" / name).symlink_to(secret)
+        one, two = server.get("/api/runs")["runs"]
+        assert f"{name} is a link out of the library" in one["error"]
+        assert two["error"] == ""
+        for path in (f"/api/runs/{one['id']}", f"/api/runs/{one['id']}/question?question_id=1"):
+            response = server.client.get(path)
+            assert (response.status_code, "link out of the library" in response.text) == (422, True)

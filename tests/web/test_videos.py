@@ -278,3 +278,53 @@ def test_warnings_without_paths(tmp_path: Path, short_video: Path) -> None:
     with serving(tmp_path) as server:
         (warning,) = [each for each in server.timeline(server.video("a.mp4"))["warnings"] if "a.srt" in each]
         assert str(tmp_path) not in warning
+
+
+def test_upload_renamed_and_deleted(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "own.mp4").write_bytes(short_video.read_bytes() + b"\0" * 9)
+    with serving(tmp_path) as server:
+        content = short_video.read_bytes()
+        video = server.client.post("/api/videos", params={"name": "a.mp4"}, content=content).json()
+        path = f"/api/videos/{video['id']}"
+        server.client.post(f"{path}/subtitles", params={"name": "a.srt"}, content=SRT)
+        renamed = server.client.patch(path, json={"name": "../My talk"}).json()
+        assert (renamed["id"], renamed["name"]) == (video["id"], "My talk.mp4")
+        assert list_names(server) == ["own.mp4", "My talk.mp4"]
+        assert server.client.get(f"{path}/file").content == content
+        subtitles = server.client.patch(f"{path}/subtitles", json={"name": "second.srt"}).json()
+        assert subtitles["uploaded_subtitles"] == "second.srt"
+        assert server.timeline(video["id"])["text_source"] == "second.srt"
+        assert server.client.delete(f"{path}/subtitles").json()["uploaded_subtitles"] is None
+        assert server.client.delete(f"{path}/subtitles").status_code == 404
+        job = server.ask(video["id"], "Where is the kettle?")
+        server.ended(job)
+        assert server.client.delete(path).status_code == 204
+        assert list_names(server) == ["own.mp4"]
+        assert server.client.get(path).status_code == 404
+        assert server.get(f"/api/jobs/{job}")["is_playable"] is False
+        own = f"/api/videos/{server.video('own.mp4')}"
+        for response in (server.client.delete(own), server.client.patch(own, json={"name": "b.mp4"})):
+            assert (response.status_code, "not an upload" in response.text) == (422, True)
+        assert (tmp_path / "own.mp4").exists()
+    with serving(tmp_path) as server:
+        assert list_names(server) == ["own.mp4"]
+
+
+def test_upload_same_content(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "own.mp4").write_bytes(short_video.read_bytes())
+    other = short_video.read_bytes() + b"\0" * 9
+    with serving(tmp_path) as server:
+        first = server.client.post("/api/videos", params={"name": "a.mp4"}, content=other)
+        assert (first.status_code, first.json()["is_new"]) == (201, True)
+        second = server.client.post("/api/videos", params={"name": "b.mp4"}, content=other)
+        assert (second.status_code, second.json()["id"]) == (200, first.json()["id"])
+        assert list_names(server) == ["own.mp4", "a.mp4"]
+        assert len(list((tmp_path / ".longvideoagent" / "uploads").iterdir())) == 1
+
+
+def test_thumbnail(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    with serving(tmp_path) as server:
+        response = server.client.get(f"/api/videos/{server.video('a.mp4')}/thumbnail")
+        assert response.headers["content-type"] == "image/jpeg"
+        assert max(Image.open(BytesIO(response.content)).size) <= 128

@@ -17,6 +17,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from longvideoagent.server.sessions import Sessions, WrongTokens
+
 COOKIE = "lva_session"
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -42,6 +44,7 @@ class AccessMiddleware:
     def __init__(self, app: ASGIApp, token: str | None = None) -> None:
         self._app = app
         self._token_digest = None if token is None else _digest(token)
+        self._sessions, self._wrong_tokens = Sessions(), WrongTokens()
         self.cookie = f"{COOKIE}_{(self._token_digest or '')[:8]}"  # browsers share cookies among the ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,27 +52,27 @@ class AccessMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refuse(scope, Headers(scope=scope))
+        refusal = await self._refuse(scope, Headers(scope=scope))
         await (refusal or self._app)(scope, receive, _with_security_headers(send))
 
-    def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
+    async def _refuse(self, scope: Scope, headers: Headers) -> Response | None:
         """The response to a refused request, or None if the request is allowed."""
         if self._token_digest is None and not is_loopback(_host_name(headers.get("host", ""))):
             return _error(403, "this server answers only to localhost and 127.0.0.1; open it under one of these names")
         if _is_cross_site(scope["method"], headers):
             return _error(403, "this request comes from another site; open the page of this server and ask there")
-        return None if self._token_digest is None else self._check_token(self._token_digest, scope, headers)
+        return None if self._token_digest is None else await self._check_token(self._token_digest, scope, headers)
 
-    def _check_token(self, token_digest: str, scope: Scope, headers: Headers) -> Response | None:
+    async def _check_token(self, token_digest: str, scope: Scope, headers: Headers) -> Response | None:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         if scope["method"] == "GET" and "token" in query:
-            if not _is_equal(_digest(query.pop("token")[0]), token_digest):
+            if not await self._is_token(query.pop("token")[0], token_digest, scope):
                 return _error(401, "wrong token; open the address that the server printed at its start")
-            return self._start_session(token_digest, scope, urlencode(query, doseq=True))
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _is_equal(_digest(credentials.strip()), token_digest):
+            return self._start_session(scope, urlencode(query, doseq=True))
+        if self._sessions.has(cookie_parser(headers.get("cookie", "")).get(self.cookie, "")):
             return None
-        if _is_equal(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""), token_digest):
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and await self._is_token(credentials.strip(), token_digest, scope):
             return None
         if scope["path"] == "/" and "text/html" in headers.get("accept", ""):
             return HTMLResponse(TOKEN_FORM, 401)
@@ -79,12 +82,16 @@ class AccessMiddleware:
         refusal.headers["WWW-Authenticate"] = "Bearer"
         return refusal
 
-    def _start_session(self, token_digest: str, scope: Scope, query: str) -> Response:
+    async def _is_token(self, text: str, token_digest: str, scope: Scope) -> bool:
+        client = scope.get("client")
+        return await self._wrong_tokens.check(client[0] if client else "", _is_equal(_digest(text), token_digest))
+
+    def _start_session(self, scope: Scope, query: str) -> Response:
         """Redirect to the same address without the token, and set the cookie."""
         path = "/" + scope["path"].lstrip("/")  # two slashes would name another host
         redirect = RedirectResponse(path + (f"?{query}" if query else ""), 303)
         is_secure = scope["scheme"] == "https"
-        redirect.set_cookie(self.cookie, token_digest, httponly=True, samesite="strict", secure=is_secure)
+        redirect.set_cookie(self.cookie, self._sessions.start(), httponly=True, samesite="strict", secure=is_secure)
         return redirect
 
 
@@ -115,7 +122,7 @@ def _host_name(host: str) -> str:
 
 
 def _digest(token: str) -> str:
-    """The cookie holds a digest instead of the token; its constant length makes comparisons take constant time."""
+    """Its constant length makes comparisons take constant time."""
     return hashlib.sha256(f"longvideoagent {token}".encode()).hexdigest()
 
 

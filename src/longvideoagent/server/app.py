@@ -21,6 +21,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.server.access import AccessMiddleware
+from longvideoagent.server.bodies import BodyMiddleware
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import JobQueue
 from longvideoagent.server.library import Library, NotFoundError
@@ -63,6 +64,7 @@ def create_app(
     app.version = metadata.version("longvideoagent")
     descriptions = {name: OFFLINE_DESCRIPTION if team.name == OFFLINE else team.name for name, team in teams.items()}
     app.state.app_state = AppState(library, video_cache, job_queue, RunCache(library), descriptions, max_upload_bytes)
+    app.add_middleware(BodyMiddleware)
     app.add_middleware(AccessMiddleware, token=token)
     app.add_exception_handler(LongVideoAgentError, _on_error)
     app.add_exception_handler(OSError, _on_os_error)

@@ -53,6 +53,8 @@ class JobRecord(BaseModel):
     state: Annotated[JobState, Field(strict=False)]
     cause: str
     trace: dict[str, Any] | None
+    title: str = ""
+    """What the job was renamed to; empty: its question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class JobStore:
         folder = self.data_dir / JOBS_DIR
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write_text(folder / f"{job_id}.json", json.dumps(record.model_dump()))
+
+    def delete(self, job_id: str) -> None:
+        """Delete the record of a job in every version. Raises OSError."""
+        for name in (JOBS_DIR, VERSION_1_DIR):
+            (self.data_dir / name / f"{job_id}.json").unlink(missing_ok=True)
 
     def _path(self, job_id: str) -> Path:
         path = self.data_dir / JOBS_DIR / f"{job_id}.json"

@@ -52,6 +52,8 @@ class Job:
     queue_position: int | None = None
     """From 1."""
     trace: Trace | None = None
+    title: str = ""
+    """What it was renamed to; empty: its question."""
     is_stopping: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -88,6 +90,7 @@ class Job:
             "video_id": self.video_id,
             "video_name": self.video_name,
             "question": self.question.text,
+            "title": self.title,
             "state": str(self.state),
             "outcome": None if outcome is None else str(outcome),
             "answer": self.trace.answer if self.trace else "",
@@ -138,6 +141,28 @@ class JobQueue:
         if self.get(job_id).is_active and not self._active[job_id].is_stopping:
             self._active[job_id].is_stopping = True  # cancel once: a second time would interrupt the saving
             self._tasks[job_id].cancel()
+
+    async def rename(self, job_id: str, title: str) -> Job:
+        """Show a job under another title; an empty one shows its question again. Raises NotFoundError."""
+        job = self.get(job_id)
+        job.update(title=title.strip())
+        if not job.is_active:  # or the final record will have it
+            await self._save(job, _to_record(job, job.state, job.cause))
+            if job.id not in self._unsaved:
+                self._saved[job.id] = job.summary()
+        return job
+
+    async def delete(self, job_id: str) -> None:
+        """Delete an ended job. Raises NotFoundError, UsageError if it is active, and OSError."""
+        if self.get(job_id).is_active:
+            raise UsageError("this question is being answered; stop it first")
+        await asyncio.to_thread(self.store.delete, job_id)
+        self._saved.pop(job_id, None)
+        self._unsaved.pop(job_id, None)
+
+    def is_asking(self, video_id: str) -> bool:
+        """Whether a job about this video is active."""
+        return any(job.video_id == video_id for job in self._active.values())
 
     def get(self, job_id: str) -> Job:
         """The job of that id, active or ended. Raises NotFoundError if it is unknown or its record is unreadable."""
@@ -228,6 +253,7 @@ class JobQueue:
             state=record.state,
             cause=record.cause,
             trace=trace,
+            title=record.title,
         )
 
     def _on_done(self, job: Job, task: asyncio.Task[None]) -> None:
@@ -264,4 +290,5 @@ def _to_record(job: Job, state: JobState, cause: str) -> JobRecord:
         state=state,
         cause=cause,
         trace=None if job.trace is None else trace_to_dict(job.trace),
+        title=job.title,
     )

@@ -29,6 +29,8 @@ MAX_NAMES = 50_000
 RESCAN_S = 1.0
 RUN_FILES = {CONFIG, QUESTIONS, TRACES}
 UPLOADS_DIR, SUBTITLES_DIR = "uploads", "subtitles"
+NAME_FILE = ".name"
+"""Next to an uploaded video: the name that it was renamed to."""
 _NUMBERED_JPEG = re.compile(r"\d\.jpe?g$", re.IGNORECASE)
 _ID_LENGTH = 16
 
@@ -110,7 +112,16 @@ class Library:
         """The run of that id. Raises NotFoundError if it does not exist (any more)."""
         if run_id not in self._runs:
             self._scan_if_old()
-        return self._checked(self._runs.get(run_id), "run")
+        item = self._checked(self._runs.get(run_id), "run")
+        self.check_run_files(item)
+        return item
+
+    def check_run_files(self, item: LibraryItem) -> None:
+        """Raises DataError if a file of a run is a link out of the library."""
+        for name in sorted(RUN_FILES):
+            path = item.path / name
+            if path.is_symlink() and not self._is_inside(path):
+                raise DataError(f"{item.name}: {name} is a link out of the library; replace it with a copy")
 
     def video_at(self, path: Path) -> LibraryVideo | None:
         """The video of that path, or None if the library does not have it."""
@@ -156,6 +167,10 @@ class Library:
         item = self._video_item(self.uploads, path, is_upload=True)
         self._videos = {**self._videos, item.id: item}
         return item
+
+    def forget(self, item: LibraryVideo) -> None:
+        """Remove a video that was just deleted."""
+        self._videos = {video_id: each for video_id, each in self._videos.items() if video_id != item.id}
 
     def _checked(self, item: LibraryItemT | None, noun: str) -> LibraryItemT:
         if item is None or not item.path.exists() or not self._is_inside(item.path):
@@ -203,7 +218,7 @@ class Library:
                 )
 
     def _video_item(self, root: Path, path: Path, *, is_upload: bool) -> LibraryVideo:
-        name = _readable(path.name) if is_upload else _name(root, path)
+        name = _upload_name(path) if is_upload else _name(root, path)
         return LibraryVideo(_id(root, path, str(is_upload)), name, path, VideoKind.FILE, _size_bytes(path), is_upload)
 
     def _is_inside(self, path: Path) -> bool:
@@ -228,6 +243,13 @@ def _size_bytes(path: Path) -> int:
 
 def _name(root: Path, path: Path) -> str:
     return _readable(root.name if path == root else path.relative_to(root).as_posix())
+
+
+def _upload_name(path: Path) -> str:
+    try:
+        return (path.parent / NAME_FILE).read_text(encoding="utf-8").strip() or _readable(path.name)
+    except (OSError, ValueError):  # it was not renamed
+        return _readable(path.name)
 
 
 def _readable(name: str) -> str:

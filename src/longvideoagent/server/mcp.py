@@ -28,6 +28,7 @@ from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.media.video import Video
 from longvideoagent.run import finish, make_question
 from longvideoagent.server.access import AccessMiddleware
+from longvideoagent.server.bodies import MAX_JSON_BYTES, BodyMiddleware
 from longvideoagent.server.library import Library
 from longvideoagent.server.limits import MAX_ROUNDS
 from longvideoagent.server.video_cache import VideoCache
@@ -37,6 +38,9 @@ from longvideoagent.views.trace_view import frame_times
 MAX_TRANSCRIPT_LINES = 400
 """Lines that one call of ``get_transcript`` returns."""
 MAX_LOOK_S = 300.0
+SESSION_IDLE_S = 1800.0
+"""How long a session over HTTP without any request is kept."""
+MAX_SESSIONS = 200
 MAX_PICTURES = 4
 """Frames that one call of ``look`` returns."""
 PICTURE_SIDE_PX = 640
@@ -92,7 +96,13 @@ def _with_tool_errors(tool: Callable[P, Awaitable[R]], library: Library) -> Call
 def http_app(server: MCPServer, token: str | None) -> ASGIApp:
     """The server over streamable HTTP at ``/mcp``, with the same access control as the page."""
     settings = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # AccessMiddleware does this
-    return AccessMiddleware(server.streamable_http_app(transport_security=settings), token)
+    app = server.streamable_http_app(
+        transport_security=settings,
+        max_request_body_size=MAX_JSON_BYTES,
+        session_idle_timeout=SESSION_IDLE_S,
+        max_sessions=MAX_SESSIONS,
+    )
+    return AccessMiddleware(BodyMiddleware(app, has_own_limit=lambda _: False), token)
 
 
 class Tools:

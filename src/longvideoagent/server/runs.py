@@ -107,6 +107,7 @@ class RunCache:
 
     def _summary(self, item: LibraryItem) -> dict[str, Any]:
         try:
+            self.library.check_run_files(item)
             with self._lock:
                 fingerprint = _fingerprint(item)
                 if fingerprint not in self._summaries:

@@ -24,11 +24,12 @@ from longvideoagent.fs import PARTIAL
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.secrets import render_spec
 from longvideoagent.server.access import is_loopback
+from longvideoagent.server.connections import LimitedProtocol
 from longvideoagent.server.job_record import JOBS_DIR
 from longvideoagent.server.library import SUBTITLES_DIR, UPLOADS_DIR, Library
 
 DATA_DIR = ".longvideoagent"
-MIN_TOKEN_CHARS = 8
+MIN_TOKEN_CHARS = 16
 ALL_INTERFACES = ("0.0.0.0", "::")
 ABANDONED_UPLOAD_S = 86_400
 SHUTDOWN_TIMEOUT_S = 3
@@ -116,7 +117,9 @@ def run_app(app: ASGIApp, listener: socket.socket, on_ready: Callable[[str], Non
     host, port = listener.getsockname()[:2]
     name = socket.gethostname() if host in ALL_INTERFACES else f"[{host}]" if ":" in host else host
     on_ready(f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else ""))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S)
+    config = uvicorn.Config(
+        app, http=LimitedProtocol, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S
+    )
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # a second Ctrl-C
         _Server(config).run(sockets=[listener])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.errors import DataError, UsageError
@@ -32,9 +34,17 @@ class TooLargeError(UsageError):
     """An upload exceeds the limit or the free disk space."""
 
 
-async def save_video(library: Library, name: str, body: AsyncIterator[bytes], max_upload_bytes: int) -> LibraryVideo:
-    """Write an uploaded video into the library. Raises UsageError if the name does not end like that of a video,
-    TooLargeError if the upload exceeds ``max_upload_bytes`` or the disk, and DataError if it is not a video."""
+class SavedVideo(NamedTuple):
+    """The video of an upload; ``is_new`` is false if the same content was uploaded before; that upload is then kept."""
+
+    video: LibraryVideo
+    is_new: bool
+
+
+async def save_video(library: Library, name: str, body: AsyncIterator[bytes], max_upload_bytes: int) -> SavedVideo:
+    """Write an uploaded video into the library, unless the same content was uploaded before. Raises UsageError if
+    the name does not end like that of a video, TooLargeError if the upload exceeds ``max_upload_bytes`` or the disk,
+    and DataError if it is not a video."""
     name = clean_name(name)
     if Path(name).suffix.lower() not in SUFFIXES:
         raise UsageError(f"{name}: not the name of a video; use one that ends in {', '.join(SUFFIXES)}")
@@ -44,10 +54,13 @@ async def save_video(library: Library, name: str, body: AsyncIterator[bytes], ma
         with ExitStack() as writing:
             partial = writing.enter_context(atomic_path(path))
             await _write(partial, body, max_upload_bytes, "restart the server with a larger --max-upload-gb")
+            equal = await asyncio.to_thread(find_equal, library, partial)
+            if equal is not None:
+                return SavedVideo(equal, is_new=False)
             await asyncio.to_thread(_check_video, partial, name)
             await asyncio.to_thread(writing.pop_all().close)  # fsync of a large file takes long
         undo.pop_all()
-    return library.add_upload(path)
+    return SavedVideo(library.add_upload(path), is_new=True)
 
 
 async def save_subtitles(library: Library, item: LibraryVideo, name: str, body: AsyncIterator[bytes]) -> None:
@@ -63,6 +76,23 @@ async def save_subtitles(library: Library, item: LibraryVideo, name: str, body: 
     for other in path.parent.iterdir():
         if other != path and PARTIAL not in other.name:
             other.unlink(missing_ok=True)
+
+
+def find_equal(library: Library, path: Path) -> LibraryVideo | None:
+    """The uploaded video with the same content as a file, or None. Files of the library's folder do not count: whoever
+    put them there may change or remove them."""
+    size_bytes = path.stat().st_size
+    for item in library.videos():
+        if item.is_upload and item.size_bytes == size_bytes and item.path != path and _is_equal(item.path, path):
+            return item
+    return None
+
+
+def _is_equal(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # deleted or unreadable: not a copy that could be used
+        return False
 
 
 def clean_name(name: str) -> str:

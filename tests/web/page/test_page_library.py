@@ -148,3 +148,50 @@ def test_route_not_found(library: Path, open_page: OpenPage) -> None:
         expect(page.locator("#not-found")).to_contain_text("a.mp4 is no longer in the library")
         expect(page.locator(".video-item")).to_have_count(0)
         expect(page.locator("#question")).to_be_disabled()
+
+
+def test_upload_renamed_recognised_and_deleted(tmp_path: Path, library: Path, open_page: OpenPage) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with serving(empty) as server:
+        page = open_page(server)
+        page.set_input_files("#upload-input", [library / "a.mp4", library / "a.srt"])
+        expect(page.locator("#subtitle-name")).to_have_text("a.srt")
+        expect(page.locator(".video-item .thumbnail img")).to_be_visible()
+        page.locator(".video-item").get_by_text("Rename").click()
+        page.locator("dialog input").fill("My talk")
+        page.keyboard.press("Enter")
+        expect(page.locator("#video-name")).to_have_text("My talk.mp4")
+        page.set_input_files("#upload-input", library / "a.mp4")
+        expect(page.locator("#toasts")).to_contain_text("This video was uploaded before, as My talk.mp4")
+        page.click("#subtitle-rename")
+        page.locator("dialog input").fill("second")
+        page.locator("dialog .primary").click()
+        expect(page.locator("#subtitle-name")).to_have_text("second.srt")
+        expect(page.locator("#video-facts")).to_contain_text("second.srt")
+        page.click("#subtitle-delete")
+        page.locator("dialog .primary").click()
+        expect(page.locator("#subtitle-own")).not_to_be_visible()
+        page.locator(".video-item").get_by_text("Delete").click()
+        page.locator("dialog").get_by_text("Cancel").click()
+        expect(page.locator(".video-item")).to_have_count(1)
+        page.locator(".video-item").get_by_text("Delete").click()
+        page.locator("dialog .primary").click()
+        expect(page.locator(".video-item")).to_have_count(0)
+
+
+def test_question_renamed_and_deleted(library: Path, open_page: OpenPage) -> None:
+    with serving(library) as server:
+        job = server.ask(server.video("a.mp4"), "Where is the kettle?")
+        server.ended(job)
+        page = open_page(server, f"/#/jobs/{job}")
+        page.click("#rename-job")
+        page.locator("dialog input").fill("Kettle")
+        page.keyboard.press("Enter")
+        expect(page.locator("#history .name")).to_have_text("Kettle")
+        expect(page.locator(".trace-head h2")).to_have_text("Where is the kettle?")
+        page.click("#delete-job")
+        page.locator("dialog .primary").click()
+        expect(page.locator("#history li")).to_have_count(0)
+        expect(page.locator("#video-name")).to_have_text("a.mp4")
+        assert server.get("/api/jobs") == {"jobs": []}

@@ -17,7 +17,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.run import MAX_QUESTION_CHARS, make_question
 from longvideoagent.server.jobs import Job
 from longvideoagent.server.library import Library, NotFoundError
-from longvideoagent.server.limits import MAX_OPTIONS, MAX_ROUNDS
+from longvideoagent.server.limits import MAX_NAME_CHARS, MAX_OPTIONS, MAX_ROUNDS
 from longvideoagent.server.state import app_state
 from longvideoagent.server.trace_response import trace_fields
 from longvideoagent.views.html.page import render_page
@@ -46,6 +46,14 @@ class JobRequest(BaseModel):
     team: str | None = None
     """Default: the server's first team."""
     max_rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = DEFAULT_MAX_ROUNDS
+
+
+class JobTitle(BaseModel):
+    """The title under which a job is listed; empty: its question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 
 
 @router.get("/teams")
@@ -94,6 +102,19 @@ async def list_jobs(request: Request, limit: Annotated[int, Query(ge=1, le=10_00
 async def get_job(request: Request, path_job: PathJob) -> dict[str, Any]:
     """One job with its trace so far."""
     return _job_to_dict(path_job, app_state(request).library)
+
+
+@router.patch("/jobs/{job}")
+async def rename_job(request: Request, job: str, fields: JobTitle) -> dict[str, Any]:
+    """Change the title of a job; its question stays."""
+    state = app_state(request)
+    return _job_to_dict(await state.job_queue.rename(job, fields.title), state.library)
+
+
+@router.delete("/jobs/{job}", status_code=204)
+async def delete_job(request: Request, job: str) -> None:
+    """Delete an ended job with its trace."""
+    await app_state(request).job_queue.delete(job)
 
 
 @router.get("/jobs/{job}/events", response_class=EventSourceResponse)

@@ -7,14 +7,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
+from longvideoagent.errors import UsageError
 from longvideoagent.media.subtitles import subtitle_text
 from longvideoagent.server.library import Library, LibraryVideo, NotFoundError, VideoKind
+from longvideoagent.server.limits import MAX_NAME_CHARS
 from longvideoagent.server.playback.plan import open_cached, playback_mode, stream, stream_start
 from longvideoagent.server.playback.response import start_response
 from longvideoagent.server.runs import clips_to_dicts
 from longvideoagent.server.state import app_state
 from longvideoagent.server.suggestions import suggestions
+from longvideoagent.server.uploaded_files import delete_subtitles, delete_video, rename_subtitles, rename_video
 from longvideoagent.server.uploads import save_subtitles, save_video
 
 router = APIRouter(prefix="/api", tags=["videos"])
@@ -25,8 +29,19 @@ SidePx = Annotated[int, Query(ge=16, le=1920, description="The longer side in pi
 MEDIA_TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4"}
 OTHER_MEDIA_TYPE = "application/octet-stream"
 FRAME_HEADERS = {"Cache-Control": "private, max-age=3600"}
+THUMBNAIL_TIME_S = 60.0
+"""At most; a frame near the start of a long video is decoded sooner."""
+THUMBNAIL_SIDE_PX = 128
 TIMELINE_WAIT_S = 0.25
 """How long a timeline request waits before it replies 202; most videos are ready sooner."""
+
+
+class NewName(BaseModel):
+    """A new name of an upload."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
 
 
 def media_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
@@ -41,12 +56,31 @@ def list_videos(request: Request) -> dict[str, Any]:
     return {"videos": [_item_to_dict(library, item) for item in library.videos()], "is_truncated": library.is_truncated}
 
 
-@router.post("/videos", status_code=201)
-async def upload_video(request: Request, name: FileName) -> dict[str, Any]:
-    """Upload a video; the body is the file."""
+@router.post("/videos", status_code=201, responses={200: {"description": "The same content was uploaded before."}})
+async def upload_video(request: Request, response: Response, name: FileName) -> dict[str, Any]:
+    """Upload a video; the body is the file. If the same content was uploaded before, it is not kept again: the status
+    is 200, and the reply is the earlier upload."""
     state = app_state(request)
-    item = await save_video(state.library, name, request.stream(), state.max_upload_bytes)
-    return _item_to_dict(state.library, item)
+    saved = await save_video(state.library, name, request.stream(), state.max_upload_bytes)
+    response.status_code = 201 if saved.is_new else 200
+    return {**_item_to_dict(state.library, saved.video), "is_new": saved.is_new}
+
+
+@router.patch("/videos/{video}")
+def rename_upload(request: Request, video: str, fields: NewName) -> dict[str, Any]:
+    """Rename an uploaded video; its id stays."""
+    library = app_state(request).library
+    return _item_to_dict(library, rename_video(library, library.get_video(video), fields.name))
+
+
+@router.delete("/videos/{video}", status_code=204)
+async def delete_upload(request: Request, video: str) -> None:
+    """Delete an uploaded video with its uploaded subtitles. The questions about it stay and can be read."""
+    state = app_state(request)
+    item = await asyncio.to_thread(state.library.get_video, video)
+    if state.job_queue.is_asking(item.id):
+        raise UsageError(f"{item.name}: a question about it is being answered; stop it first")
+    await asyncio.to_thread(delete_video, state.library, item)
 
 
 @router.get("/videos/{video}")
@@ -72,6 +106,24 @@ async def upload_subtitles(request: Request, video: str, name: FileName) -> dict
     library = app_state(request).library
     item = await asyncio.to_thread(library.get_video, video)
     await save_subtitles(library, item, name, request.stream())
+    return _item_to_dict(library, item)
+
+
+@router.patch("/videos/{video}/subtitles")
+def rename_uploaded_subtitles(request: Request, video: str, fields: NewName) -> dict[str, Any]:
+    """Rename the uploaded subtitle file of a video."""
+    library = app_state(request).library
+    item = library.get_video(video)
+    rename_subtitles(library, item, fields.name)
+    return _item_to_dict(library, item)
+
+
+@router.delete("/videos/{video}/subtitles")
+def delete_uploaded_subtitles(request: Request, video: str) -> dict[str, Any]:
+    """Delete the uploaded subtitle file of a video; those next to it or in it are used again."""
+    library = app_state(request).library
+    item = library.get_video(video)
+    delete_subtitles(library, item)
     return _item_to_dict(library, item)
 
 
@@ -144,12 +196,25 @@ def get_frame(request: Request, video: str, time_s: TimeS, side_px: SidePx = 320
     return Response(frames[0].jpeg(), media_type="image/jpeg", headers=FRAME_HEADERS)
 
 
+@router.get("/videos/{video}/thumbnail", response_class=Response, responses=media_responses("image/jpeg"))
+def get_thumbnail(request: Request, video: str) -> Response:
+    """A small frame from the first tenth of the video, as JPEG."""
+    item = app_state(request).library.get_video(video)
+    reader = open_cached(item.path)
+    frames = reader.frames([min(THUMBNAIL_TIME_S, reader.duration_s / 10)], THUMBNAIL_SIDE_PX)
+    if not frames or not frames[0].is_readable():
+        raise NotFoundError(f"{item.name}: no frame of it can be read")
+    return Response(frames[0].jpeg(), media_type="image/jpeg", headers=FRAME_HEADERS)
+
+
 def _item_to_dict(library: Library, item: LibraryVideo) -> dict[str, Any]:
+    subtitles = library.uploaded_subtitles(item)
     return {
         "id": item.id,
         "name": item.name,
         "size_bytes": item.size_bytes,
         "kind": str(item.kind),
         "is_upload": item.is_upload,
-        "has_uploaded_subtitles": library.uploaded_subtitles(item) is not None,
+        "has_uploaded_subtitles": subtitles is not None,
+        "uploaded_subtitles": subtitles.name if subtitles is not None else None,
     }

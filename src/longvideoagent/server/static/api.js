@@ -19,13 +19,13 @@
  *   outcome: string|null, cause: string, warnings: string[], evidence: Evidence[], usage: Usage,
  *   first_grounding: Observation|null, rounds: Round[]}} Trace
  * @typedef {{id: string, name: string, size_bytes: number|null, kind: "file"|"frames", is_upload: boolean,
- *   has_uploaded_subtitles: boolean}} Video
+ *   has_uploaded_subtitles: boolean, uploaded_subtitles: string|null}} Video
  * @typedef {Video & {duration_s: number, width_px: number, height_px: number,
  *   playback_mode: "direct"|"remux"|"transcode"}} OpenVideo
  * @typedef {{question: string, options: string[]}} Suggestion
  * @typedef {{duration_s: number, text_source: string, warnings: string[], clips: Clip[],
  *   subtitles: {start_s: number, end_s: number, text: string}[], suggestions: Suggestion[]}} TimelineFacts
- * @typedef {{id: string, video_id: string, video_name: string, question: string, state: string, outcome: string|null,
+ * @typedef {{id: string, video_id: string, video_name: string, question: string, title: string, state: string, outcome: string|null,
  *   answer: string, created_at: string}} JobSummary
  * @typedef {JobSummary & {queue_position: number|null, stage: string, fraction: number|null, team: string,
  *   max_rounds: number, options: string[], is_playable: boolean, cause?: string, trace: Trace|null}} Job
@@ -81,10 +81,14 @@ async function getJson(path, options) {
   return (await request(path, options)).json();
 }
 
-async function postJson(path, body) {
+async function sendJson(method, path, body) {
   const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return (await request(path, { method, headers, body: JSON.stringify(body) })).json();
 }
+
+const postJson = (path, body) => sendJson("POST", path, body);
+const patchJson = (path, body) => sendJson("PATCH", path, body);
+const remove = (path) => request(path, { method: "DELETE" });
 
 const encode = encodeURIComponent;
 const withViews = (record) => ({ ...record, trace: traceWithViews(record) });
@@ -102,6 +106,12 @@ export const createJob = async (job) => withViews(await postJson("api/jobs", job
 /** @param {MessageEvent} event of `eventsUrl` @returns {Job} */
 export const readJobEvent = (event) => withViews(JSON.parse(event.data));
 export const stopJob = (id) => postJson(`api/jobs/${encode(id)}/stop`, {});
+export const renameJob = async (id, title) => withViews(await patchJson(`api/jobs/${encode(id)}`, { title }));
+export const deleteJob = (id) => remove(`api/jobs/${encode(id)}`);
+export const renameVideo = (id, name) => patchJson(`api/videos/${encode(id)}`, { name });
+export const deleteVideo = (id) => remove(`api/videos/${encode(id)}`);
+export const renameSubtitles = (id, name) => patchJson(`api/videos/${encode(id)}/subtitles`, { name });
+export const deleteSubtitles = (id) => remove(`api/videos/${encode(id)}/subtitles`);
 export const readRuns = async () => (await getJson("api/runs")).runs;
 export const readRun = (id) => getJson(`api/runs/${encode(id)}`);
 export const readRunQuestion = async (id, question) =>
@@ -113,6 +123,7 @@ export const streamUrl = (id, start_s) => `api/videos/${encode(id)}/stream?start
 export const subtitlesUrl = (id) => `api/videos/${encode(id)}/subtitles.vtt`;
 export const frameUrl = (id, time_s, side_px = 320) =>
   `api/videos/${encode(id)}/frame?time_s=${time_s}&side_px=${side_px}`;
+export const thumbnailUrl = (id) => `api/videos/${encode(id)}/thumbnail`;
 export const eventsUrl = (id) => `api/jobs/${encode(id)}/events`;
 export const traceUrl = (id) => `api/jobs/${encode(id)}/trace`;
 export const pageUrl = (id) => `api/jobs/${encode(id)}/page`;

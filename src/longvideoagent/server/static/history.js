@@ -38,10 +38,18 @@ export class History {
   update(job) {
     const index = this.#jobs.findIndex(({ id }) => id === job.id);
     const old = this.#jobs[index];
-    if (old && old.state === job.state && old.outcome === job.outcome && old.answer === job.answer) return;
+    if (old && old.state === job.state && old.outcome === job.outcome && old.answer === job.answer && old.title === job.title)
+      return;
     this.#updates += 1;
     if (old) this.#jobs[index] = job;
     else this.#jobs.unshift(job);
+    this.#render();
+  }
+
+  /** Remove a job that was deleted. */
+  remove(id) {
+    this.#updates += 1;
+    this.#jobs = this.#jobs.filter((job) => job.id !== id);
     this.#render();
   }
 
@@ -57,7 +65,7 @@ export class History {
     const link = element(
       "a",
       { href: jobHash(job.id), "aria-current": job.id === this.#chosen ? "true" : null },
-      textElement("span", "name", job.question),
+      textElement("span", "name", job.title || job.question),
       textElement("span", `result ${job.outcome ?? job.state}`, result),
       element(
         "span",

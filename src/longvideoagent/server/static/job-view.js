@@ -1,13 +1,25 @@
 /** One question on the page, from the queue to its answer. */
 
 import { JobAnnouncer } from "./announce.js";
-import { createJob, eventsUrl, pageUrl, readJob, readJobEvent, RequestError, stopJob, traceUrl } from "./api.js";
+import {
+  createJob,
+  deleteJob,
+  eventsUrl,
+  pageUrl,
+  readJob,
+  readJobEvent,
+  renameJob,
+  RequestError,
+  stopJob,
+  traceUrl,
+} from "./api.js";
 import { Autoscroll } from "./autoscroll.js";
 import { usageTexts } from "./answer-view.js";
 import { copyLink } from "./copy-link.js";
+import { askText, confirmDelete } from "./dialogs.js";
 import { byId, element, scrollToElement, setVisible } from "./dom.js";
 import { formatPercent } from "./format.js";
-import { jobHash, navigateTo } from "./routes.js";
+import { jobHash, navigateTo, videoHash } from "./routes.js";
 import { timelineMarks } from "./timeline-marks.js";
 import { TraceView } from "./trace-view.js";
 
@@ -264,7 +276,7 @@ export class JobView {
     this.#announcer.announceNew(job);
     this.#renderActions(job);
     this.#autoscroll.follow(this.#view.newest);
-    document.title = `${question} · LongVideoAgent`;
+    document.title = `${job.title || question} · LongVideoAgent`;
   }
 
   #listen(id) {
@@ -323,6 +335,27 @@ export class JobView {
       element("button", { id: "ask-again", type: "button", onclick: askAgain }, "Ask again with …"),
       copyLink(jobHash(job.id)),
       ...(job.trace?.outcome ? [json, ...page] : []),
+      element("button", { id: "rename-job", type: "button", onclick: () => this.#rename(job.id) }, "Rename"),
+      element("button", { id: "delete-job", type: "button", onclick: () => this.#delete(job) }, "Delete"),
     );
+  }
+
+  async #rename(id) {
+    const title = await askText("Rename the question in the list", this.#job.title || this.#job.question);
+    if (title === null) return;
+    await this.#errorBanner.guard(async () => {
+      const job = await renameJob(id, title === this.#job.question ? "" : title);
+      if (this.#id === id) this.#update(job);
+    });
+  }
+
+  async #delete(job) {
+    const text = `“${job.title || job.question}” and its answer are deleted from the server.`;
+    if (!(await confirmDelete("Delete this question?", text))) return;
+    await this.#errorBanner.guard(async () => {
+      await deleteJob(job.id);
+      this.#history.remove(job.id);
+      navigateTo(job.is_playable ? videoHash(job.video_id) : "#/");
+    });
   }
 }

@@ -1,6 +1,15 @@
 /** The list of videos: choose one, add subtitles to one. */
 
-import { readVideos, sendSubtitles } from "./api.js";
+import {
+  deleteSubtitles,
+  deleteVideo,
+  readVideos,
+  renameSubtitles,
+  renameVideo,
+  sendSubtitles,
+  thumbnailUrl,
+} from "./api.js";
+import { askText, confirmDelete } from "./dialogs.js";
 import { byId, element, setVisible, textElement } from "./dom.js";
 import { formatBytes } from "./format.js";
 import { videoHash } from "./routes.js";
@@ -27,6 +36,8 @@ export class Library {
       if (file) this.addSubtitlesToChosen(file);
       this.#subtitles.value = "";
     });
+    byId("subtitle-rename").addEventListener("click", () => this.#renameSubtitles());
+    byId("subtitle-delete").addEventListener("click", () => this.#deleteSubtitles());
   }
 
   get videos() {
@@ -40,8 +51,10 @@ export class Library {
     if (this.#isLoaded && JSON.stringify(videos) === JSON.stringify(this.#videos)) return;
     this.#isLoaded = true;
     const name = this.nameOf(this.#chosen);
+    const isRenamed = name !== null && videos.some((video) => video.id === this.#chosen && video.name !== name);
     this.#videos = videos;
     this.#render();
+    if (isRenamed) this.#hooks.onSubtitles(this.#chosen);
     if (name !== null && this.nameOf(this.#chosen) === null) this.#hooks.onMissing(this.#chosen, name);
   }
 
@@ -80,7 +93,9 @@ export class Library {
     this.#list.replaceChildren(...this.#videos.map((video) => this.#item(video)));
     setVisible(byId("no-videos"), this.#videos.length === 0);
     setVisible(byId("subtitle-box"), Boolean(chosen));
-    const hasOwn = chosen?.has_uploaded_subtitles;
+    const hasOwn = Boolean(chosen?.has_uploaded_subtitles);
+    setVisible(byId("subtitle-own"), hasOwn);
+    byId("subtitle-name").textContent = chosen?.uploaded_subtitles ?? "";
     byId("subtitle-label").textContent = hasOwn ? "Replace its subtitle file…" : "Add a subtitle file…";
   }
 
@@ -92,11 +107,68 @@ export class Library {
     const link = element(
       "a",
       { href: videoHash(video.id), "aria-current": isChosen ? "true" : null },
-      fileName(video.name),
-      element("span", { class: "muted" }, facts.join(" · ")),
+      thumbnail(video),
+      element("span", {}, fileName(video.name), element("span", { class: "muted" }, facts.join(" · "))),
     );
-    return element("li", { class: "video-item", "data-id": video.id }, link);
+    const changes = isChosen && video.is_upload ? this.#uploadActions(video) : null;
+    return element("li", { class: "video-item", "data-id": video.id }, link, changes);
   }
+
+  #uploadActions(video) {
+    const button = (label, work) =>
+      element("button", { type: "button", class: "plain", "aria-label": `${label} ${video.name}`, onclick: work }, label);
+    return element(
+      "p",
+      { class: "item-actions" },
+      button("Rename", () => this.#rename(video)),
+      button("Delete", () => this.#delete(video)),
+    );
+  }
+
+  async #rename(video) {
+    const name = await askText("Rename the video", video.name);
+    if (!name || name === video.name) return;
+    await this.#change(() => renameVideo(video.id, name));
+  }
+
+  async #delete(video) {
+    const text = "It is deleted from the server. The answers about it stay.";
+    if (!(await confirmDelete(`Delete ${video.name}?`, text))) return;
+    await this.#change(() => deleteVideo(video.id));
+  }
+
+  async #renameSubtitles() {
+    const id = this.#chosen;
+    const old = this.#videos.find((video) => video.id === id)?.uploaded_subtitles;
+    const name = old ? await askText("Rename the subtitle file", old) : null;
+    if (!name || name === old) return;
+    await this.#change(() => renameSubtitles(id, name));
+    this.#hooks.onSubtitles(id);
+  }
+
+  async #deleteSubtitles() {
+    const id = this.#chosen;
+    const name = this.#videos.find((video) => video.id === id)?.uploaded_subtitles;
+    const text = "Subtitles next to the video or in it are used again.";
+    if (!name || !(await confirmDelete(`Delete ${name}?`, text))) return;
+    await this.#change(() => deleteSubtitles(id));
+    this.#hooks.onSubtitles(id);
+  }
+
+  /** Change something on the server, and load the list. */
+  async #change(work) {
+    await this.#hooks.guard(async () => {
+      await work();
+      await this.load();
+    });
+  }
+}
+
+/** A small frame of a video, or its place if none can be read. */
+function thumbnail({ id }) {
+  const image = element("img", { src: thumbnailUrl(id), alt: "", loading: "lazy", width: 64, height: 36 });
+  image.addEventListener("error", () => image.replaceWith(element("span", { class: "no-image" })));
+  return element("span", { class: "thumbnail" }, image);
 }
 
 /** A path that may wrap after each folder, not within names. */

@@ -198,7 +198,9 @@ function setupUpload() {
   new Upload({
     onStart: startUpload,
     onVideo: async (video, subtitles) => {
-      toasts.add(`${video.name} was added.`);
+      toasts.add(
+        video.is_new ? `${video.name} was added.` : `This video was uploaded before, as ${video.name}; it was opened.`,
+      );
       if (subtitles) await library.uploadSubtitles(video.id, video.name, subtitles);
       await errorBanner.guard(() => library.load());
       openedByPage.add(video.id);
