@@ -36,12 +36,13 @@ def unset(name: Name) -> None:
 def show() -> None:
     """Print the models that commands use where nothing chooses others, and where they are set."""
     from longvideoagent.agents.default_models import default_models, default_models_source
+    from longvideoagent.cli.terminal import write_line
     from longvideoagent.models.secrets import render_spec
 
     models = default_models().model_dump(exclude_none=True)
     for name, spec in models.items():
-        typer.echo(f"{name} = {render_spec(spec)}")
-    typer.echo(f"from {default_models_source()}" if models else "model = offline, since nothing else is chosen")
+        write_line(f"{name} = {render_spec(spec)}")
+    write_line(f"from {default_models_source()}" if models else "model = offline, since nothing else is chosen")
 
 
 def _check_name(name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich import progress as rich_progress
-from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.table import Table
@@ -20,6 +18,7 @@ from rich.text import Text
 
 from longvideoagent.agents.config import TeamConfig, missing_keys
 from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, CostForecast, old_prices
+from longvideoagent.cli.terminal import TerminalConsole, printable, stderr_console, stdout_console, write_json
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.timefmt import format_timestamp
@@ -36,16 +35,15 @@ MAX_OBSERVATION_LINES = 6
 MAX_CHARS = 2000
 """Of one question, option, thought or action; the JSON form has all of it."""
 LABEL_WIDTH = 8
-UNWRAPPED_WIDTH = 10_000
 _ACTION_STYLES = {spec.name: spec.terminal_style for spec in ACTIONS}
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A progress bar on stderr, one line for each stage; a note if it is interrupted."""
-    console = Console(stderr=True)
+    console = stderr_console()
     bar = rich_progress.Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -68,14 +66,9 @@ def progress_bar() -> Iterator[Progress]:
         raise
 
 
-def stdout_console(*, quiet: bool = False) -> Console:
-    """The console that commands print to. It wraps lines for a terminal only: a pipe or file gets them whole."""
-    return Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else UNWRAPPED_WIDTH)
-
-
 def note(text: str) -> None:
     """Print one line on stderr."""
-    sys.stderr.write(f"lva: {' '.join(without_control_characters(text).split())}\n")
+    sys.stderr.write(f"lva: {' '.join(printable(text).split())}\n")
 
 
 def note_old_prices(team_config: TeamConfig) -> None:
@@ -105,12 +98,12 @@ def show_warnings() -> None:
     logger.addHandler(_NOTES)
 
 
-def print_video(video: Video, console: Console) -> None:
+def print_video(video: Video, console: TerminalConsole) -> None:
     """Print a video's name, length, number of clips and source of text; its warnings go to stderr."""
     timeline = video.timeline
     clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
     summary = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {video.text_source}"
-    console.print(Text(f"{video.reader.path.name} · {summary}", style="dim"))
+    console.print(Text(printable(f"{video.reader.path.name} · {summary}"), style="dim"))
     for warning in video.warnings:
         note(f"warning: {warning}")
 
@@ -119,7 +112,7 @@ def print_video(video: Video, console: Console) -> None:
 def live_reply(*, quiet: bool = False) -> Iterator[LiveReply]:
     """Show the reply that a model generates on one transient line of stderr if that is a terminal; print warnings."""
     show_warnings()
-    console = Console(stderr=True)
+    console = stderr_console()
     live = LiveReply(console.status("", spinner="dots") if console.is_terminal and not quiet else None, console.width)
     try:
         yield live
@@ -148,7 +141,7 @@ class LiveReply:
 
     def _show(self, text: str) -> None:
         if self.status is not None:
-            tail = " ".join(without_control_characters(text[-4 * self.width :]).split())
+            tail = " ".join(printable(text[-4 * self.width :]).split())
             shown = tail[-max(20, self.width - 8 - len(self.cost)) :]
             self.status.update(Text.assemble((self.cost, "dim"), (shown, "dim italic")))
             self.status.start()
@@ -213,7 +206,7 @@ class StepPrinter:
 
     def _line(self, label: str, text: str, style: str = "") -> None:
         """Print a label and its text, wrapped to the width with a hanging indent."""
-        for line in Text(without_control_characters(text), style=style).wrap(
+        for line in Text(printable(text), style=style).wrap(
             self._console, max(20, self._console.width - LABEL_WIDTH - 3)
         ):
             line.rstrip()
@@ -229,14 +222,14 @@ def _cost_text(usage: Usage) -> str:
 
 def _answer_line(trace: Trace) -> Text:
     if not trace.answer:
-        return Text(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}", style="bold red")
+        return Text(printable(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}"), style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
     remark = "" if trace.confidence is None else f"  (confidence {trace.confidence:.2f})"
     if trace.outcome is Outcome.SPENT:
         remark += f"  answered at the end of its budget: {trace.cause}"
     if trace.evidence == ():
         remark += "  nothing in the video supports it"
-    return Text.assemble((f"= {label}{without_control_characters(trace.answer)}", "bold green"), (remark, "dim"))
+    return Text.assemble((f"= {label}{printable(trace.answer)}", "bold green"), (remark, "dim"))
 
 
 def print_counts(counts: Mapping[str, int]) -> None:
@@ -255,7 +248,7 @@ def print_forecast(forecasts: Sequence[CostForecast]) -> None:
     add_usage_columns(table)
     for row in forecasts:
         style = "bold" if row is forecasts[-1] else ""
-        table.add_row(row.agent, without_control_characters(row.model), *usage_cells(row), style=style)
+        table.add_row(row.agent, printable(row.model), *usage_cells(row), style=style)
     print_forecast_table(table)
 
 
@@ -282,14 +275,9 @@ def print_forecast_table(table: Table) -> None:
     console.print(Text(f"{assumed} {excluded} Nothing was asked.", style="dim"))
 
 
-def without_control_characters(text: str) -> str:
-    """The text without control characters, which a terminal would obey; it may come from a video or a model."""
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
 def print_json(trace: Trace) -> None:
     """Print the trace as one JSON object on one line of stdout."""
-    sys.stdout.write(json.dumps(trace_to_dict(trace), ensure_ascii=False) + "\n")
+    write_json(trace_to_dict(trace))
 
 
 def check_page(path: Path, option: str = "--html") -> None:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,10 +17,9 @@ from longvideoagent.cli.console import (
     print_forecast,
     print_forecast_table,
     show_warnings,
-    stdout_console,
     usage_cells,
-    without_control_characters,
 )
+from longvideoagent.cli.terminal import TerminalConsole, printable, stderr_console, stdout_console
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
@@ -41,8 +39,8 @@ def run_progress() -> Iterator[OnProgress]:
     """A progress line on stderr: questions done, accuracy so far, cost, time left. Without a terminal, a line every
     ``LOG_INTERVAL_S``. Logged warnings are printed as notes."""
     show_warnings()
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    console = stderr_console()
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("", total=None)
     drawn_s = started_s = time.monotonic()
@@ -56,7 +54,7 @@ def run_progress() -> Iterator[OnProgress]:
         drawn_s = time.monotonic()
         bar.update(task, description=_summary_line(scores))
         if not console.is_terminal and drawn_s - started_s >= LOG_INTERVAL_S:
-            console.print(f"{len(scores)}/{total} {_summary_line(scores)}", soft_wrap=True, highlight=False)
+            console.print(f"{len(scores)}/{total} {_summary_line(scores)}", soft_wrap=True)
 
     with bar:
         yield on_progress
@@ -98,7 +96,7 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
     outcomes = {**summary["outcomes"], "invalid answers": summary["invalid_answers"]}
     console.print(", ".join(f"{name} {number:,}" for name, number in outcomes.items() if number), soft_wrap=True)
     for cause, number in summary["failures"].items():
-        console.print(Text(f"{number:,} failed: {cause}", style="red"), soft_wrap=True)
+        console.print(Text(printable(f"{number:,} failed: {cause}"), style="red"), soft_wrap=True)
     _print_groups(console, summary["by_kind"])
     grounding = [f"{name} {percent(estimate)}" for name, estimate in summary["grounding"].items() if estimate]
     if grounding:
@@ -145,11 +143,13 @@ def _config_line(config: EvalConfig) -> str:
     return " · ".join(parts)
 
 
-def _print_groups(console: Console, groups: Mapping[str, Any]) -> None:
+def _print_groups(console: TerminalConsole, groups: Mapping[str, Any]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, estimate in groups.items():
         if estimate:
-            table.add_row(name, percent(estimate), f"n={estimate['num_questions']:,}", _bar(estimate["mean"]))
+            table.add_row(
+                Text(printable(name)), percent(estimate), f"n={estimate['num_questions']:,}", _bar(estimate["mean"])
+            )
     console.print(table)
 
 
@@ -176,7 +176,9 @@ def print_comparison(comparison: Comparison) -> None:
     for flip in comparison.flips[:MAX_FLIPS]:
         sign, style = ("+", "green") if flip.is_gain else ("-", "red")
         question = flip.sample.question
-        console.print(Text.assemble((f"{sign} {question.id} ", style), question.text), soft_wrap=True)
+        console.print(
+            Text.assemble((printable(f"{sign} {question.id} "), style), printable(question.text)), soft_wrap=True
+        )
     if len(comparison.flips) > MAX_FLIPS:
         console.print(Text(f"… {len(comparison.flips) - MAX_FLIPS} more", style="dim"))
 
@@ -201,7 +203,7 @@ def print_grid_forecast(forecasts: Mapping[str, RunForecast], axis: str) -> None
     totals = {value: forecast.by_agent[-1] for value, forecast in forecasts.items()}
     for value, forecast in forecasts.items():
         counts = (f"{forecast.num_questions:,}", f"{forecast.max_rounds:,}")
-        table.add_row(without_control_characters(value), *counts, *usage_cells(totals[value]))
+        table.add_row(Text(printable(value)), *counts, *usage_cells(totals[value]))
     num_questions = sum(forecast.num_questions for forecast in forecasts.values())
     table.add_row(TOTAL, f"{num_questions:,}", "", *usage_cells(sum_forecasts(totals.values())), style="bold")
     print_forecast_table(table)
@@ -216,5 +218,5 @@ def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
         calls = sum(usage["calls"] for usage in summary["agents"].values())
         estimate, grounding = summary["accuracy"], summary["grounding"]["window"]
         bar = _bar(estimate["mean"] if estimate else 0)
-        table.add_row(value, percent(estimate), percent(grounding), f"{calls:,}", bar)
+        table.add_row(Text(printable(value)), percent(estimate), percent(grounding), f"{calls:,}", bar)
     stdout_console().print(table)

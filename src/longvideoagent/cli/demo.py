@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.text import Text
+
 from longvideoagent.agents.build import load_team
-from longvideoagent.cli.console import StepPrinter, print_video, progress_bar, stdout_console
+from longvideoagent.cli.console import StepPrinter, print_video, progress_bar
+from longvideoagent.cli.terminal import stdout_console
 from longvideoagent.core.scoring import score
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
@@ -28,7 +31,8 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
     traces: list[Trace] = []
     num_correct = 0
     for sample in episode.samples:
-        console.print(f"\n[bold]Question {len(traces) + 1} of {len(episode.samples)}[/bold], kind {sample.kind}")
+        title = f"\nQuestion {len(traces) + 1} of {len(episode.samples)}"
+        console.print(Text.assemble((title, "bold"), f", kind {sample.kind}"))
         printer = StepPrinter(sample.question)
         trace = answer(sample.question, video, team, on_step=printer)
         printer.finish(trace)

@@ -16,7 +16,7 @@ from rich.text import Text
 from longvideoagent.agents.default_models import default_models, default_models_source
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.team_file import load_team_config
-from longvideoagent.cli.console import stdout_console
+from longvideoagent.cli.terminal import stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command

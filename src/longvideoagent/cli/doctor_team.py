@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.probe import AgentReport, ProbeForecast, forecast_probe, probe_team
-from longvideoagent.cli.console import note, note_missing_keys, stdout_console, without_control_characters
+from longvideoagent.cli.console import note, note_missing_keys
+from longvideoagent.cli.terminal import printable, stdout_console, write_json
 
 UNKNOWN = "?"
 NOT_TRIED = "–"
@@ -28,18 +26,14 @@ def check_team(team_config: TeamConfig, *, dry_run: bool, as_json: bool) -> bool
     if dry_run:
         note_missing_keys(team_config)
         if as_json:
-            _print_json(asdict(forecast))
+            write_json(asdict(forecast))
         return True
     reports = asyncio.run(probe_team(team_config))
     if as_json:
-        _print_json({report.agent: asdict(report) for report in reports})
+        write_json({report.agent: asdict(report) for report in reports})
     else:
         _print_reports(reports)
     return not any(report.error for report in reports)
-
-
-def _print_json(record: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _forecast_line(forecast: ProbeForecast) -> str:
@@ -60,14 +54,14 @@ def _print_reports(reports: Sequence[AgentReport]) -> None:
         table.add_column(report.agent, overflow="fold")
     columns = [_column(report) for report in reports]
     for name in columns[0]:
-        table.add_row(name, *(without_control_characters(column[name]) for column in columns))
+        table.add_row(name, *(printable(column[name]) for column in columns))
     console = stdout_console()
     console.print(table)
     for report in reports:
         lines = [(report.error, "✗", "bold red")] if report.error else []
         lines += [(remark, "!", "yellow") for remark in report.remarks]
         for text, symbol, style in lines:
-            message = without_control_characters(text)
+            message = printable(text)
             console.print(Text.assemble((f"{symbol} ", style), f"{report.agent}: ", message), soft_wrap=True)
 
 

@@ -238,6 +238,7 @@ def doctor(
     """
     from longvideoagent.cli.console import note
     from longvideoagent.cli.doctor import print_findings, serving_command
+    from longvideoagent.cli.terminal import write_line
 
     has_team = bool(team or model or master or grounding or vision)
     if (json or dry_run or max_reply_tokens) and not has_team:
@@ -259,7 +260,7 @@ def doctor(
         serve = serving_command(preset, gpu_memory_gib)
         for line in serve.notes:
             note(line)
-        typer.echo(serve.command)
+        write_line(serve.command)
         return
     if not print_findings():
         raise typer.Exit(EXIT_FAILED)

@@ -17,11 +17,15 @@ def layout_to_toml(layout: PromptLayout, comment: str = "") -> str:
 
 
 def _toml_text(text: str) -> str:
-    escaped = re.sub(r'[\\"\x00-\x09\x0b-\x1f\x7f]', lambda match: _toml_escape(match[0]), text)
+    """A basic string. Characters that are not shown are escaped: TOML allows some that a terminal would obey."""
+    escaped = re.sub(r"[^ !#-\[\]-~\n]", lambda match: _toml_escape(match[0]), text)
     if "\n" not in text:
         return f'"{escaped}"'
     return f'"""\n{escaped}"""'  # TOML leaves out the line break after the opening quotes
 
 
 def _toml_escape(character: str) -> str:
-    return f"\\{character}" if character in '\\"' else f"\\u{ord(character):04x}"
+    if character in '\\"':
+        return f"\\{character}"
+    code = ord(character)
+    return character if character.isprintable() else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
