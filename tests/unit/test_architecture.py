@@ -137,6 +137,14 @@ def test_errors_handled_in_one_place() -> None:
             assert "SystemExit" not in text, path
 
 
+def test_media_opened_for_reading_in_one_place() -> None:
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("av.open", "av.container.open"):
+                mode = ast.unparse(node.args[1]) if len(node.args) > 1 else None
+                assert mode == "'w'" or path == SOURCE / "media" / "container.py", path
+
+
 def test_import_loads_nothing_heavy() -> None:
     heavy = ("longvideoagent.core.trace", "av", "cv2", "numpy", "PIL", "rapidocr", "bm25s", "jinja2", "openai")
     code = f"import sys, longvideoagent.cli.main; print([name for name in {heavy} if name in sys.modules])"

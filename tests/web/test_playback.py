@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from longvideoagent.errors import DataError
+from longvideoagent.media import container
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
-from longvideoagent.server.playback import plan
-from longvideoagent.server.playback.plan import check_safe_container, open_cached
+from longvideoagent.server.playback.plan import open_cached
 from longvideoagent.server.playback.response import MAX_OPEN_STREAMS
 from tests.plugins.media import EVERY_40_MS, brightness, shade, write_video
 from tests.plugins.web_server import RunningServer, serving
@@ -326,9 +326,9 @@ def test_stream_many_paused(noise: dict[str, Path]) -> None:
 
 def test_video_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(tmp_path / "a.mp4", range(0, 400, 40))
-    monkeypatch.setattr(plan, "MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(container, "MAX_FILM_PIXELS", 64 * 48 - 1)
     with pytest.raises(DataError, match="64x48 pixels are too many"):
-        check_safe_container(tmp_path / "a.mp4")
+        open_cached(tmp_path / "a.mp4")
 
 
 def test_reader_cached_until_file_changes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from io import BytesIO
 
@@ -14,10 +15,15 @@ from longvideoagent.errors import DataError
 Pixels = NDArray[np.uint8]
 """RGB, shape (height_px, width_px, 3)."""
 
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limits here are lower
 JPEG_QUALITY = 85
 START_OF_IMAGE, END_OF_IMAGE = b"\xff\xd8", b"\xff\xd9"
 MAX_TRAILER_BYTES = 1024
 """Bytes that some writers add after the end of the image."""
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""What a stored frame may be; other formats can run programs or read other files."""
+MAX_JPEG_PIXELS, MAX_OTHER_PIXELS = 4096 * 4096, 4096 * 2304
+"""Of a stored frame. A large JPEG is scaled down while it is decoded."""
 MAX_SIDE_PX = 768
 """Frames are scaled down to this longer side (published vision models tile at about this size)."""
 
@@ -55,7 +61,11 @@ class Frame:
         """The pixels, scaled down to ``max_side_px``. Raises DataError if the stored bytes are not an image."""
         if self._rgb is None:
             try:
-                with Image.open(BytesIO(self._jpeg or b"")) as image:
+                with Image.open(BytesIO(self._jpeg or b""), formats=FORMATS) as image:
+                    max_pixels = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_OTHER_PIXELS
+                    if image.width * image.height > max_pixels:
+                        size = f"{image.width}x{image.height}"
+                        raise DataError(f"{self._name}: {size} pixels are too many; make it smaller")
                     image.draft("RGB", (self._max_side_px, self._max_side_px))
                     image.thumbnail((self._max_side_px, self._max_side_px), Image.Resampling.BOX)
                     self._rgb = np.asarray(image.convert("RGB"))

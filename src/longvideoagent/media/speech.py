@@ -11,12 +11,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, one_line, require_extra
-from longvideoagent.media.container import has_audio
+from longvideoagent.media.container import has_audio, open_container
+from longvideoagent.media.sound import sound_blocks
 from longvideoagent.progress import Progress, no_progress
 
-VERSION = 1
+STAGE = "transcribing the speech"
+SAMPLE_RATE_HZ = 16_000
+"""That of Whisper."""
+VERSION = 2
 """Raise it when the same weights would give another transcript, as after a change of the settings below."""
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """Download sizes of faster-whisper's models."""
@@ -51,14 +58,17 @@ def transcribe(
     if not has_audio(path):
         return []
     weights = _weights_folder(model, allow_download)
+    with open_container(path) as container:
+        length_s = (container.duration or 0) / av.time_base
     subtitles = []
     try:
-        segments, info = _load(weights).transcribe(str(path), vad_filter=True)
-        for segment in segments:
-            text = " ".join(segment.text.split())
-            if text:
-                subtitles.append(Subtitle(round(segment.start, 3), round(segment.end, 3), text))
-            progress("transcribing the speech", min(1.0, segment.end / info.duration))
+        for start_s, samples in sound_blocks(path, SAMPLE_RATE_HZ):
+            segments, info = _load(weights).transcribe(samples.astype(np.float32) / 32768, vad_filter=True)
+            for segment in segments:
+                text = " ".join(segment.text.split())
+                if text:
+                    subtitles.append(Subtitle(round(start_s + segment.start, 3), round(start_s + segment.end, 3), text))
+                progress(STAGE, min(1.0, (start_s + segment.end) / max(length_s, start_s + info.duration)))
     except (OSError, ValueError, RuntimeError, IndexError) as error:
         reason = one_line(error, 200)
         raise DataError(f"{path}: its sound cannot be transcribed ({reason}); give subtitles instead") from error

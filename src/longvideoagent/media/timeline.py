@@ -10,12 +10,10 @@ import bisect
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
-import av.error
 import numpy as np
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline, TimeSpan
-from longvideoagent.media.container import open_container, origin_s
+from longvideoagent.media.sound import decode_sound
 
 CLIP_S = 60.0
 """Target length (TVQA's clips are about a minute)."""
@@ -23,7 +21,9 @@ MAX_SHIFT_FRACTION = 0.4
 """A cut is at most this fraction of CLIP_S away from its target, unless a cue covers all of that range."""
 MAX_CUE_S = 30.0
 """A longer cue is not an utterance (but a credit shown throughout, for example) and does not prevent a cut."""
-LOUDNESS_STEP_S = 0.5
+MAX_CLIPS = 10_000
+"""A longer video has longer clips."""
+LOUDNESS_STEP_S, SOUND_HZ = 0.5, 8000
 
 
 def build_timeline(
@@ -37,8 +37,9 @@ def build_timeline(
     ``subtitles`` must be in order of time. ``silence`` has the spans without sound, used where there are no subtitles.
     """
     speech = _merge([TimeSpan(cue.start_s, cue.end_s) for cue in subtitles if cue.end_s - cue.start_s <= MAX_CUE_S])
+    clip_s = max(CLIP_S, duration_s / MAX_CLIPS)
     cuts = [0.0]
-    while (clips_left := round((duration_s - cuts[-1]) / CLIP_S)) >= 2:
+    while (clips_left := round((duration_s - cuts[-1]) / clip_s)) >= 2:
         target_s = cuts[-1] + (duration_s - cuts[-1]) / clips_left
         cut_s = _next_cut(target_s, speech, keyframes_s, silence)
         if cut_s >= duration_s:  # speech without a pause up to the end of the video
@@ -143,22 +144,7 @@ def _loudness(path: Path) -> dict[int, float]:
     totals: dict[int, list[float]] = {}
     if path.is_dir():
         return {}
-    with open_container(path) as container:
-        if not container.streams.audio:
-            return {}
-        first_s = origin_s(container)
-        resamplers: dict[tuple[str, str, int], av.AudioResampler] = {}
-        try:
-            for frame in container.decode(container.streams.audio[0]):
-                if frame.time is None:
-                    continue
-                step = int((frame.time - first_s) / LOUDNESS_STEP_S)
-                audio_format = frame.format.name, frame.layout.name, frame.sample_rate  # may change within a file
-                if audio_format not in resamplers:
-                    resamplers[audio_format] = av.AudioResampler(format="s16", layout="mono", rate=8000)
-                for part in resamplers[audio_format].resample(frame):
-                    level = float(np.abs(part.to_ndarray()[0, ::4].astype(np.int32)).mean()) / 32768
-                    totals.setdefault(step, []).append(level)
-        except av.error.FFmpegError:
-            pass  # damaged sound ends the search for silence only
+    for sound in decode_sound(path, SOUND_HZ):
+        level = float(np.abs(sound.samples[::4].astype(np.int32)).mean()) / 32768
+        totals.setdefault(int(sound.start_s / LOUDNESS_STEP_S), []).append(level)
     return {step: sum(levels) / len(levels) for step, levels in totals.items()}

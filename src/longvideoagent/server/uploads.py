@@ -20,7 +20,6 @@ from longvideoagent.media.subtitles import MAX_FILE_BYTES as MAX_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
 from longvideoagent.server.library import SUFFIXES, Library, LibraryVideo
-from longvideoagent.server.playback.plan import check_safe_container
 
 MIN_FREE_BYTES = 500_000_000
 """Disk space that an upload leaves free."""
@@ -132,7 +131,6 @@ def _check_free_space(path: Path, next_bytes: int) -> None:
 
 def _check_video(path: Path, name: str) -> None:
     try:
-        check_safe_container(path)
         VideoFileReader(path).duration_s  # noqa: B018 (reads all packets, and raises if there are no frames)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error

@@ -16,7 +16,6 @@ from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 from longvideoagent.server.library import Library, LibraryVideo
-from longvideoagent.server.playback.plan import check_safe_container
 
 MAX_VIDEOS = 16
 MAX_LOADS = 2
@@ -121,6 +120,5 @@ class VideoCache:
 
     def _open(self, path: Path, subtitles: Path | None, progress: Progress) -> Video:
         progress("opening the video", 0.0)
-        check_safe_container(path)
         video = open_video(path, subtitles, progress)
         return replace(video, warnings=tuple(map(self.library.redact_paths, video.warnings)))

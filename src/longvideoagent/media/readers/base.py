@@ -14,6 +14,7 @@ from typing import Protocol
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.media.packet_index import check_length
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
 
@@ -66,12 +67,14 @@ def open_reader(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Vi
         The reader of its frames.
 
     Raises:
-        DataError: It does not exist, is a URL, or has no frames.
+        DataError: It does not exist, is a URL, has no frames, or its frames are numbered for more than a week.
     """
     path = Path(os.path.expanduser(path))  # noqa: PTH111 (Path's own raises on an unknown ~user)
     if path.is_dir():
-        return FrameFolderReader(path, frames_per_s)
-    if re.match(r"[a-z]+:/", str(path)):
+        folder = FrameFolderReader(path, frames_per_s)
+        check_length(path, folder.duration_s)
+        return folder
+    if re.match(r"[a-z]+:/", str(path)) and not path.exists():
         raise DataError(f"{path}: URLs are not supported; download the video and give the file")
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")

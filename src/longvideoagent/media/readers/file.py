@@ -1,33 +1,38 @@
 """Frames by time from any video file that PyAV reads.
 
-Frame durations in the file are not trusted, and the end is where the packets end, because the headers of truncated
-files are wrong.
+The clock is that of the packet index: frame durations and headers are not trusted, and timestamps only as long as they
+go on.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-import av
 import av.error
-import numpy as np
 from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container, origin_s, packets
-from longvideoagent.media.frames import MAX_SIDE_PX, Frame, Pixels
+from longvideoagent.media.container import ffmpeg_errors, find_video, open_container, origin_s
+from longvideoagent.media.decoding import (
+    LARGE_FRAME_BYTES,
+    Display,
+    FrameClock,
+    TimedFrame,
+    decode_frames,
+    seek_row,
+)
+from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.media.packet_index import PacketIndex, PacketTimes, read_packet_index
 
-
-class _PacketTimes(NamedTuple):
-    keyframes_s: tuple[float, ...]
-    end_s: float
+INDEXED_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+"""Containers with an index of their keyframes."""
+_HALF_TICK_S = 1e-4
+"""Tolerance when comparing a wanted time with a frame's, because container clocks round to their own ticks."""
 
 
 class VideoFileReader:
@@ -35,166 +40,209 @@ class VideoFileReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.warnings: list[str] = []
-        self._packets: _PacketTimes | None = None
+        self._index: PacketIndex | None = None
         """None until all packets have been read."""
-        if not path.is_file():
-            raise DataError(f"{path}: not a regular file; give a video file or a folder of JPEG frames")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty (0 bytes); copy or download it again")
-        container, _ = self._open()
-        container.close()
+        self._display = Display()
+        with ffmpeg_errors(path), open_container(path) as container:
+            find_video(container, path)
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
-        container = open_container(self.path)
-        stream = next((s for s in container.streams.video if not s.disposition & s.disposition.attached_pic), None)
-        if stream is None:
-            container.close()
-            raise DataError(f"{self.path}: no video stream; give a file that has one")
-        stream.thread_type = "AUTO"
-        return container, stream
-
-    def _read_packets(self) -> _PacketTimes:
-        """Read all packets once, without decoding them, for the keyframe times and the true end."""
-        if self._packets is not None:
-            return self._packets
-        keyframes: list[float] = []
-        count = 0
-        end_s = 0.0
-        container, stream = self._open()
-        with container:
-            first_s = origin_s(container)
-            per_frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
-            for packet in packets(container, stream):
-                count += 1
-                if packet.pts is None or packet.time_base is None:
-                    continue
-                time_s = float(packet.pts * packet.time_base) - first_s
-                end_s = max(end_s, time_s + per_frame_s)
-                if packet.is_keyframe:
-                    keyframes.append(time_s)
-            header_s = (container.duration or 0) / av.time_base
-            if stream.frames > count:  # avi gives its length in frames
-                header_s = max(header_s, stream.frames * per_frame_s)
-        if end_s <= 0:
-            raise DataError(f"{self.path}: no frames in its video stream; the file is truncated, copy it again")
-        if header_s - end_s > max(2.0, 0.02 * header_s):
-            self.warnings.append(
-                f"{self.path.name}: frames end at {end_s:.1f} s although the file says {header_s:.1f} s; "
-                "the rest was ignored"
-            )
-        self._packets = _PacketTimes(tuple(sorted(keyframes)), end_s)
-        return self._packets
+    def _read_index(self) -> PacketIndex:
+        if self._index is None:
+            self._index = read_packet_index(self.path)
+        return self._index
 
     @property
     def duration_s(self) -> float:
-        """Seconds to the end of the last frame that exists."""
-        return self._read_packets().end_s
+        """Seconds to the end of the last frame that exists, or of the sound after it."""
+        return self._read_index().end_s
 
     @property
     def keyframes_s(self) -> Sequence[float]:
         """Times of keyframes in seconds, ascending."""
-        return self._read_packets().keyframes_s
+        return self._read_index().keyframes_s
 
-    @cached_property
-    def _seek_points_s(self) -> Sequence[float]:
-        """Keyframe times from the container's index, if it has one, which avoids reading all packets."""
-        if self._packets is not None:
-            return self._packets.keyframes_s
-        container, stream = self._open()
-        with container:
-            index, base, first_s = stream.index_entries, stream.time_base, origin_s(container)
-            if base is not None and len(index) > 1:
-                return sorted(float(e.timestamp * base) - first_s for e in index if e.is_keyframe)
-        return self.keyframes_s
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was ignored or repaired; empty until the duration is known."""
+        return self._index.warnings if self._index is not None else ()
 
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """Return the frames shown at these times; see ``VideoReader.frames``."""
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
         if not wanted:
             return []
-        container, stream = self._open()
-        with container:
-            shown = dict(zip(wanted, self._fetch(container, stream, wanted, max_side_px), strict=True))
+        with ffmpeg_errors(self.path), self._open() as source:
+            shown = dict(zip(wanted, _fetch(source, wanted, max_side_px), strict=True))
         return [shown[max(0.0, time_s)] for time_s in times_s]
 
-    def _fetch(
-        self, container: InputContainer, stream: VideoStream, wanted: Sequence[float], max_side_px: int
-    ) -> Iterator[Frame]:
-        """Yield one frame for each of the ascending times: seek to the keyframe before, decode forward, stop at the
-        first frame after the time."""
-        first_s = origin_s(container)
-        points = self._seek_points_s
-        decoder = _decode(container, stream)
-        shown: VideoFrame | None = None
-        ahead: VideoFrame | None = next(decoder, None)
-        decoded: VideoFrame | None = None
-        frame: Frame | None = None
-        for time_s in wanted:
-            until_s = time_s + first_s + _HALF_TICK_S
-            after = bisect.bisect_right(points, time_s + _HALF_TICK_S)
-            if after and ahead is not None and points[after - 1] + first_s > (ahead.time or 0.0) + _HALF_TICK_S:
-                shown = None
-                ahead, decoder = _seek(container, stream, [first_s + p for p in points[:after]], until_s)
-            while ahead is not None and (shown is None or (ahead.time or 0.0) <= until_s):
-                shown, ahead = ahead, next(decoder, None)
-            if shown is None:
-                raise DataError(f"{self.path}: no frame could be decoded near {time_s:.1f} s; copy it again")
-            if frame is None or decoded is not shown:  # several times may show one frame
-                decoded = shown
-                frame = Frame(max(0.0, (shown.time or 0.0) - first_s), rgb=to_rgb(shown, stream, max_side_px))
-            yield frame
+    def _open(self) -> _Source:
+        if self._index is None:
+            points_s = _stored_keyframes(self.path)
+            if points_s is not None:
+                return _Source(self.path, points_s, self._display)
+        index = self._read_index()
+        if index.video is None:
+            return _Source(self.path, index.keyframes_s, self._display)
+        return _TabledSource(self.path, index.video, self._display)
 
 
-_HALF_TICK_S = 1e-4
-"""Tolerance when comparing a wanted time with a frame's, because container clocks round to their own ticks."""
+def _stored_keyframes(path: Path) -> Sequence[float] | None:
+    """Keyframe times from the container's index, if it has one, which avoids reading all packets."""
+    with open_container(path) as container:
+        stream, first_s = find_video(container, path), origin_s(container)
+        entries, base = stream.index_entries, stream.time_base
+        if container.format.name not in INDEXED_FORMATS or base is None or len(entries) < 2:
+            return None
+        return sorted(float(entry.timestamp * base) - first_s for entry in entries if entry.is_keyframe)
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield decoded frames that have a time, in display order; damaged packets are skipped."""
-    for packet in packets(container, stream):
+class _Source:
+    """A file that is being decoded, whose timestamps are right."""
+
+    def __init__(self, path: Path, points_s: Sequence[float], display: Display) -> None:
+        self.path, self._display = path, display
+        self.points_s = points_s
+        """Times, ascending, from which on frames are right if decoding starts there."""
+        self._stack = ExitStack()
+        self._container, self._stream = self._reopen()
+
+    def __enter__(self) -> _Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _reopen(self) -> tuple[InputContainer, VideoStream]:
+        self._stack.close()
+        container = self._stack.enter_context(open_container(self.path))
+        return container, find_video(container, self.path)
+
+    def from_start(self) -> Iterator[TimedFrame]:
+        """Yield all frames of a container that was just opened."""
+        return decode_frames(self._container, self._stream, self._clock())
+
+    def seek(self, point: int, until_s: float) -> Iterator[TimedFrame]:
+        """Yield the frames from the last point up to this one that yields a frame not after ``until_s``.
+
+        Nearly always that is the point itself. But an index may hold decoding times, which are earlier than
+        presentation times, and damaged stretches may yield nothing, so it steps back in growing strides, at the end to
+        the start of the file.
+        """
+        stride, index = 1, point
+        while index >= 0:
+            frames = self._from_point(index)
+            if (ahead := next(frames, None)) is not None and ahead.time_s <= until_s:
+                return chain(iter((ahead,)), frames)
+            index, stride = (max(0, index - stride), stride * 2) if index else (-1, 1)
+        self._container, self._stream = self._reopen()
+        return self.from_start()
+
+    def rewind(self) -> bool:
+        """Open the file again to read it from the start without seeking, if a seek may have led astray."""
+        return False
+
+    def _clock(self) -> FrameClock:
+        return FrameClock(self._stream, origin_s(self._container), self._display)
+
+    def _from_point(self, index: int) -> Iterator[TimedFrame]:
+        """Yield the frames from a point on; none if the container cannot go there."""
+        base = self._stream.time_base
+        assert base is not None  # a stream that has decoded a frame has a clock
+        target = round((self.points_s[index] + origin_s(self._container)) / base)
         try:
-            frames = packet.decode()
+            self._container.seek(target, stream=self._stream, backward=True)
         except av.error.FFmpegError:
-            continue
-        for frame in frames:
-            if isinstance(frame, VideoFrame) and frame.pts is not None:
-                yield frame
+            return iter(())
+        return decode_frames(self._container, self._stream, self._clock())
 
 
-class _Position(NamedTuple):
-    next_frame: VideoFrame | None
-    decoder: Iterator[VideoFrame]
-    """Yields the frames after ``next_frame``."""
+class _TabledSource(_Source):
+    """A file that is being decoded, whose times are in a table."""
+
+    def __init__(self, path: Path, times: PacketTimes, display: Display) -> None:
+        self._times, self._points = times, times.points()
+        super().__init__(path, [point.time_s for point in self._points], display)
+
+    def rewind(self) -> bool:
+        """True once: some containers end after a seek where their clock starts again."""
+        if not self.points_s:
+            return False
+        self.points_s = ()
+        self._container, self._stream = self._reopen()
+        return True
+
+    def _clock(self) -> FrameClock:
+        return FrameClock(self._stream, 0.0, self._display, self._times)
+
+    def _from_point(self, index: int) -> Iterator[TimedFrame]:
+        if not seek_row(self._container, self._stream, self._times, self._points[index].row):
+            return iter(())
+        clock = FrameClock(self._stream, 0.0, self._display, self._times, row=None)
+        return decode_frames(self._container, self._stream, clock)
 
 
-def _seek(container: InputContainer, stream: VideoStream, points_s: Sequence[float], until_s: float) -> _Position:
-    """Start decoding at the last seek point that yields a frame not after ``until_s``.
+class _HeldFrame:
+    """A decoded frame that may be needed; a large one is scaled down at once, which frees its memory."""
 
-    Nearly always that is the last point. But an index may hold decoding times, which are earlier than presentation
-    times, and damaged stretches may yield nothing, so it steps back in growing strides.
-    """
-    base = stream.time_base
-    assert base is not None  # a stream that has decoded a frame has a clock
-    stride, index = 1, len(points_s) - 1
-    while True:
-        container.seek(round(points_s[max(index, 0)] / base), stream=stream, backward=True)
-        decoder = _decode(container, stream)
-        ahead = next(decoder, None)
-        if index <= 0 or (ahead is not None and (ahead.time or 0.0) <= until_s):
-            return _Position(ahead, decoder)
-        index, stride = index - stride, stride * 2
+    def __init__(self, timed: TimedFrame, max_side_px: int) -> None:
+        self.time_s = timed.time_s
+        self._timed: TimedFrame | None = timed
+        self._max_side_px = max_side_px
+        self._frame: Frame | None = None
+        if timed.num_bytes > LARGE_FRAME_BYTES:
+            self.frame()
+
+    def frame(self) -> Frame:
+        """The frame, scaled down; the same object each time."""
+        if self._timed is not None:
+            self._frame = Frame(max(0.0, self.time_s), rgb=self._timed.rgb(self._max_side_px))
+            self._timed = None
+        assert self._frame is not None
+        return self._frame
 
 
-def to_rgb(frame: VideoFrame, stream: VideoStream, max_side_px: int) -> Pixels:
-    """Return the pixels of a frame, scaled down to ``max_side_px`` with square pixels, rotated as players do."""
-    aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-    width, height = frame.width * aspect, float(frame.height)
-    scale = min(1.0, max_side_px / max(width, height))
-    shape = frame.reformat(
-        width=max(2, round(width * scale)),
-        height=max(2, round(height * scale)),
-        format="rgb24",
-        interpolation=Interpolation.AREA,
-    )
-    return np.rot90(shape.to_ndarray(), k=round(frame.rotation / 90) % 4)
+class _Playhead:
+    """Decodes a source forward: the frame that is shown, and the one after it."""
+
+    def __init__(self, source: _Source, max_side_px: int) -> None:
+        self._source, self._max_side_px = source, max_side_px
+        self._start(source.from_start())
+
+    def _start(self, frames: Iterator[TimedFrame]) -> None:
+        self._frames = frames
+        self.shown: _HeldFrame | None = None
+        self.ahead = self._next()
+
+    def _next(self) -> _HeldFrame | None:
+        timed = next(self._frames, None)
+        return _HeldFrame(timed, self._max_side_px) if timed is not None else None
+
+    def move_to(self, time_s: float) -> _HeldFrame | None:
+        """The frame shown at a time that is not before the last one: seek to the keyframe before, decode forward, stop
+        at the first frame after the time. None if there is no frame at all."""
+        until_s = time_s + _HALF_TICK_S
+        point = bisect.bisect_right(self._source.points_s, until_s) - 1
+        if self.ahead is not None and self._is_before(self.ahead, point):
+            self._start(self._source.seek(point, until_s))
+        self._decode(until_s)
+        if self.ahead is None and (self.shown is None or self._is_before(self.shown, point)) and self._source.rewind():
+            self._start(self._source.from_start())
+            self._decode(until_s)
+        return self.shown
+
+    def _is_before(self, frame: _HeldFrame, point: int) -> bool:
+        return point >= 0 and self._source.points_s[point] > frame.time_s + _HALF_TICK_S
+
+    def _decode(self, until_s: float) -> None:
+        while self.ahead is not None and (self.shown is None or self.ahead.time_s <= until_s):
+            self.shown, self.ahead = self.ahead, self._next()
+
+
+def _fetch(source: _Source, wanted: Sequence[float], max_side_px: int) -> Iterator[Frame]:
+    """Yield one frame for each of the ascending times."""
+    playhead = _Playhead(source, max_side_px)
+    for time_s in wanted:
+        shown = playhead.move_to(time_s)
+        if shown is None:
+            raise DataError(f"{source.path}: no frame could be decoded near {time_s:.1f} s; copy it again")
+        yield shown.frame()

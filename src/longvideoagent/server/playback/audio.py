@@ -11,7 +11,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from longvideoagent.server.playback.demux import MAX_GAP_S, codec_name, decode_audio, is_near, mux, shift
+from longvideoagent.media.decoding import decode_audio
+from longvideoagent.server.playback.demux import MAX_GAP_S, codec_name, is_near, mux, shift
 
 MAX_RATE_HZ = 48_000
 AAC_RATES_HZ = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, MAX_RATE_HZ)

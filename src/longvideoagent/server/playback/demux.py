@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import av
 import av.error
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container, packets
+from longvideoagent.media.container import find_audio, find_video, open_container, origin_s, packets
+from longvideoagent.media.decoding import AudioClock, Display, FrameClock, TimedFrame, seek_row
+from longvideoagent.media.packet_index import read_packet_index
 
 TICK_S = 0.002
 """Tolerance when times are compared: containers round them to their own ticks."""
@@ -26,35 +26,43 @@ MAX_GAP_S = 7200.0
 between them do not fit into 31 bits."""
 
 
-class Streams(NamedTuple):
-    """The streams of a container that are played."""
+class Source:
+    """A video that is read packet by packet from a second on, until its stack is closed.
 
-    video: VideoStream
-    audio: AudioStream | None
+    Raises DataError if it cannot be opened or read.
+    """
 
+    def __init__(self, stack: ExitStack, path: Path, start_s: float = 0.0) -> None:
+        index = read_packet_index(path)
+        self._path, self._stack, self._times = path, stack, index.video
+        self._open()
+        first_s = origin_s(self._container) if index.video is None else 0.0
+        row: int | None = None
+        if start_s <= 0 or not self._seek(start_s + first_s):
+            row = 0
+            if start_s > 0:  # even a seek to 0 may not lead to the start of a container whose index starts later
+                self._open()
+        self.start_s = start_s + first_s
+        """The start on the clock of the packets."""
+        self.frame_clock = FrameClock(self.video, first_s, Display(), index.video, row)
+        self._audio_clock = AudioClock(index.audio, row) if index.audio is not None else None
 
-class Source(NamedTuple):
-    """An open container and its streams."""
+    def packets(self) -> Iterator[Packet[Any]]:
+        """The packets of the first video and the first audio stream."""
+        for packet in packets(self._container, *(stream for stream in (self.video, self.audio) if stream is not None)):
+            is_audio = isinstance(packet.stream, AudioStream)
+            if not is_audio or not packet.size or self._audio_clock is None or self._audio_clock.stamp(packet):
+                yield packet
 
-    container: InputContainer
-    streams: Streams
+    def _open(self) -> None:
+        self._container = self._stack.enter_context(open_container(self._path))
+        self.video, self.audio = find_video(self._container, self._path), find_audio(self._container)
 
-
-def open_source(stack: ExitStack, path: Path) -> Source:
-    """Open a video until the stack is closed. Raises DataError like ``find_streams``."""
-    container = stack.enter_context(open_container(path))
-    return Source(container, find_streams(container))
-
-
-def find_streams(container: InputContainer) -> Streams:
-    """The first video stream that is not a cover image, and the first audio stream. Raises DataError if there is no
-    video stream."""
-    known = (s for s in container.streams.video if s.codec_context is not None)
-    video = next((s for s in known if not s.disposition & s.disposition.attached_pic), None)
-    if video is None:
-        raise DataError(f"{container.name}: no video stream in it; give a file that has one")
-    audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    return Streams(video, audio)
+    def _seek(self, time_s: float) -> bool:
+        if self._times is None:
+            return seek(self._container, self.video, time_s)
+        points = [point for point in self._times.points() if point.time_s <= time_s + TICK_S]
+        return bool(points) and seek_row(self._container, self.video, self._times, points[-1].row)
 
 
 def codec_name(stream: VideoStream | AudioStream) -> str:
@@ -62,28 +70,12 @@ def codec_name(stream: VideoStream | AudioStream) -> str:
     return str(stream.codec_context.codec.canonical_name)
 
 
-def decode_frames(packet: Packet[Any]) -> list[VideoFrame]:
-    """The video frames of a packet that have a time; none if it is damaged."""
-    try:
-        return [frame for frame in packet.decode() if isinstance(frame, VideoFrame) and frame.pts is not None]
-    except av.error.FFmpegError:
-        return []
-
-
-def decode_audio(packet: Packet[AudioStream]) -> list[AudioFrame]:
-    """The audio frames of a packet; none if it is damaged."""
-    try:
-        return packet.decode()
-    except av.error.FFmpegError:
-        return []
-
-
-def first_frame(path: Path) -> VideoFrame:
-    """Raises DataError if no frame can be decoded."""
+def first_frame(path: Path) -> TimedFrame:
+    """The first frame of a video. Raises DataError if none can be decoded."""
     with ExitStack() as stack:
-        container, streams = open_source(stack, path)
-        for packet in packets(container, streams.video):
-            for frame in decode_frames(packet):
+        source = Source(stack, path)
+        for packet in source.packets():
+            for frame in source.frame_clock.decode(packet) if packet.stream is source.video else ():
                 return frame
     raise DataError(f"{path}: no frame in it can be decoded; copy it again")
 

@@ -14,27 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from longvideoagent.media.container import origin_s, packets
+from longvideoagent.media.decoding import FrameClock, TimedFrame
 from longvideoagent.media.frames import Pixels
 from longvideoagent.media.readers.base import VideoReader
-from longvideoagent.media.readers.file import to_rgb
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.server.playback.audio import AudioWriter
 from longvideoagent.server.playback.demux import (
     MAX_GAP_S,
     TICK_S,
-    decode_frames,
+    Source,
     first_frame,
     is_near,
     mux,
-    open_source,
-    seek,
     shift,
 )
 
@@ -46,8 +44,12 @@ GOP_S = 2
 CLOCK_HZ = 90_000
 """Ticks per second of transcoded video."""
 MAX_SILENCE_S = 0.1
+MAX_WAIT_S = 3.0
+"""How far sound may be ahead of the second frame: the sound may go on for long after the last one."""
 MAX_UNTIMED = 32
 """Packets that wait for one with a decoding time."""
+MAX_STRETCH = 0.03
+"""By how much a frame may be stretched, as a fraction, instead of getting black bars."""
 ENCODER_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26"}
 # Without delay_moov each track would start at 0, so that late audio would be early.
 MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov", "frag_duration": "500000"}
@@ -55,16 +57,17 @@ MUXER_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_m
 
 def remux(path: Path, start_s: float) -> Iterator[bytes]:
     """The video from a keyframe on, its video track copied. Raises DataError if it cannot be opened."""
-    return _stream(path, start_s, _VideoCopier)
+    return _stream(path, start_s, lambda output, source: _VideoCopier(output, source.video, source.start_s))
 
 
 def transcode(path: Path, start_s: float) -> Iterator[bytes]:
     """The video from a second on, encoded again; starts with the frame that is shown at that second. Raises DataError
     if it cannot be opened or no frame can be decoded."""
 
-    def create_writer(output: OutputContainer, video: VideoStream, from_s: float) -> _VideoTranscoder:
-        first = to_rgb(first_frame(path), video, MAX_SIDE_PX)
-        return _VideoTranscoder(_Encoder(output, first, video.average_rate or FALLBACK_FPS), video, from_s)
+    def create_writer(output: OutputContainer, source: Source) -> _VideoTranscoder:
+        first = first_frame(path).rgb(MAX_SIDE_PX)
+        encoder = _Encoder(output, first, source.video.average_rate or FALLBACK_FPS)
+        return _VideoTranscoder(encoder, source.frame_clock, start_s)
 
     return _stream(path, start_s, create_writer)
 
@@ -135,6 +138,9 @@ class _VideoCopier:
         for timed in self._take_timed():
             self._copy(timed)
 
+    def flush(self) -> None:
+        """Nothing waits for a later frame."""
+
     def end(self) -> None:
         """All has been written."""
 
@@ -178,7 +184,7 @@ class _Encoder:
         self._stream = stream
 
     def add(self, rgb: Pixels, time_s: float) -> None:
-        frame = VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
+        frame = VideoFrame.from_ndarray(_padded(rgb, self._stream.width / self._stream.height), format="rgb24")
         frame = frame.reformat(width=self._stream.width, height=self._stream.height, format="yuv420p")
         frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
         mux(self._output, self._stream.encode(frame))
@@ -190,60 +196,70 @@ class _Encoder:
 class _VideoTranscoder:
     """Encodes a video track again, from the frame that is shown at some second."""
 
-    def __init__(self, encoder: _Encoder, source: VideoStream, start_s: float) -> None:
-        self._encoder, self._source, self._start_s = encoder, source, start_s
-        self._first: VideoFrame | None = None
+    def __init__(self, encoder: _Encoder, clock: FrameClock, start_s: float) -> None:
+        self._encoder, self._clock, self._start_s = encoder, clock, start_s
+        self._first: TimedFrame | None = None
         """The latest frame that is not after the start, until a later one follows."""
         self._next_s = 0.0
 
     def add(self, packet: Packet[Any]) -> None:
-        for frame in decode_frames(packet):
-            time_s = frame.time - self._start_s
+        for frame in self._clock.decode(packet):
+            time_s = frame.time_s - self._start_s
             if time_s <= TICK_S:
                 self._first = frame
             else:
-                self._encode_first()
+                self.flush()
                 self._encode(frame, time_s)
 
-    def end(self) -> None:
-        self._encode_first()
-        self._encoder.end()
-
-    def _encode_first(self) -> None:
+    def flush(self) -> None:
+        """Write the first frame now: a later one may be far away."""
         first, self._first = self._first, None
         if first is not None:
             self._encode(first, 0.0)
 
-    def _encode(self, frame: VideoFrame, time_s: float) -> None:
+    def end(self) -> None:
+        self.flush()
+        self._encoder.end()
+
+    def _encode(self, frame: TimedFrame, time_s: float) -> None:
         if 0 <= time_s - self._next_s <= MAX_GAP_S:
             self._next_s = time_s + 1 / MAX_FPS - TICK_S
-            self._encoder.add(to_rgb(frame, self._source, MAX_SIDE_PX), time_s)
+            self._encoder.add(frame.rgb(MAX_SIDE_PX), time_s)
 
 
-_CreateWriter = Callable[[OutputContainer, VideoStream, float], "_VideoCopier | _VideoTranscoder"]
+_CreateWriter = Callable[[OutputContainer, Source], "_VideoCopier | _VideoTranscoder"]
 
 
 def _stream(path: Path, start_s: float, create_writer: _CreateWriter) -> Iterator[bytes]:
     with ExitStack() as stack:
-        container, streams = open_source(stack, path)
-        from_s = start_s + origin_s(container)
-        if start_s > 0 and not seek(container, streams.video, from_s):
-            container, streams = open_source(stack, path)
+        source = Source(stack, path, start_s)
         buffer = _OutputBuffer()
         output = stack.enter_context(av.open(buffer, "w", format="mp4", options=MUXER_OPTIONS))
-        video_writer = create_writer(output, streams.video, from_s)
-        audio_writer = AudioWriter(output, streams.audio, from_s) if streams.audio is not None else None
-        for packet in packets(container, *(stream for stream in streams if stream is not None)):
+        video_writer = create_writer(output, source)
+        audio_writer = AudioWriter(output, source.audio, source.start_s) if source.audio is not None else None
+        for packet in source.packets():
             if not isinstance(packet.stream, AudioStream):
                 video_writer.add(packet)
             elif audio_writer is not None:
                 audio_writer.add(packet)
+                if packet.pts is not None and packet.pts * packet.time_base > source.start_s + MAX_WAIT_S:
+                    video_writer.flush()
             yield from buffer.chunks()
         video_writer.end()
         if audio_writer is not None:
             audio_writer.end()
         output.close()
         yield buffer.take()
+
+
+def _padded(rgb: Pixels, aspect: float) -> Pixels:
+    """A copy with black bars, if the aspect ratio differs from that of the frames before."""
+    height_px, width_px = rgb.shape[:2]
+    missing_px = round(height_px * aspect) - width_px, round(width_px / aspect) - height_px
+    if max(missing_px) <= MAX_STRETCH * max(height_px, width_px):
+        return rgb.copy()
+    x_px, y_px = (max(0, each) // 2 for each in missing_px)
+    return np.pad(rgb, ((y_px, y_px), (x_px, x_px), (0, 0)))
 
 
 def _even(side_px: float) -> int:

@@ -12,22 +12,15 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-import av
 import av.error
-from av.container import InputContainer
-from av.video.stream import VideoStream
 
-from longvideoagent.errors import DataError
-from longvideoagent.media.container import open_container, packets
+from longvideoagent.media.container import find_audio, find_video, open_container
+from longvideoagent.media.packet_index import read_packet_index
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
-from longvideoagent.server.playback.demux import TICK_S, codec_name, decode_frames, find_streams
+from longvideoagent.server.playback.demux import TICK_S, codec_name, first_frame
 from longvideoagent.server.playback.fmp4 import encode_frame_folder, remux, transcode
 
-SAFE_FORMATS = "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,m4v,dv,mxf,nut,ivf"
-"""FFmpeg's names of containers that hold their frames themselves. FFmpeg judges by content: a text file named .mp4
-may be a playlist of other files or URLs."""
-MAX_PIXELS = 8192 * 8192
 MAX_LEAD_S = 0.4
 """How long before a second the stream that shows it may start."""
 MAX_READERS = 16
@@ -52,26 +45,9 @@ class PlaybackMode(StrEnum):
     """Its video track is encoded again."""
 
 
-def check_safe_container(path: Path) -> None:
-    """Raises DataError for an image, for a playlist, and for frames too large to decode. An unreadable file passes:
-    opening it gives the better message. Call this before anything else opens a file from users."""
-    if path.is_dir():
-        return
-    try:
-        container = av.open(str(path), metadata_errors="replace", options={"format_whitelist": SAFE_FORMATS})
-    except av.error.ArgumentError as error:
-        raise DataError(f"{path}: not a video but an image, a playlist, or damaged; give a video file") from error
-    except (av.error.FFmpegError, OSError, ValueError):
-        return
-    with container:
-        for stream in container.streams.video:
-            if stream.codec_context is not None and stream.width * stream.height > MAX_PIXELS:
-                raise DataError(f"{path}: {stream.width}x{stream.height} pixels are too many; make it smaller")
-
-
 def open_cached(path: Path) -> VideoReader:
     """The reader of a video, cached with its index as long as the file stays unchanged. Raises DataError if the video
-    cannot be read or its container is not safe."""
+    cannot be read."""
     return _open_cached(path, file_fingerprint(path))
 
 
@@ -82,13 +58,11 @@ def playback_mode(path: Path) -> PlaybackMode:
 
 @lru_cache(MAX_READERS)
 def _open_cached(path: Path, _: Fingerprint) -> VideoReader:
-    check_safe_container(path)
     return open_reader(path)
 
 
 @lru_cache(MAX_MODES)
 def _mode_cached(path: Path, _: Fingerprint) -> PlaybackMode:
-    check_safe_container(path)
     return choose_mode(path)
 
 
@@ -96,22 +70,24 @@ def choose_mode(path: Path) -> PlaybackMode:
     """The cheapest mode that browsers support, by container and codecs. Raises DataError if the file is unreadable."""
     if path.is_dir():
         return PlaybackMode.TRANSCODE
+    if read_packet_index(path).video is not None:  # a browser would show it by its own timestamps
+        return PlaybackMode.TRANSCODE
     with open_container(path) as container:
-        video, audio = find_streams(container)
+        video, audio = find_video(container, path), find_audio(container)
         format_names = set(container.format.name.split(","))
         video_codec, audio_codec = codec_name(video), codec_name(audio) if audio is not None else None
         has_playable_pixels = video_codec != "h264" or video.codec_context.pix_fmt in PLAYABLE_PIXEL_FORMATS
         brand = container.metadata.get("major_brand", "").strip()
         is_mp4 = "mp4" in format_names and brand != QUICKTIME
         is_webm = "webm" in format_names and path.suffix.lower() == ".webm"
-        if is_mp4 and has_playable_pixels and video_codec in MP4_VIDEO and audio_codec in {None, *MP4_AUDIO}:
-            return PlaybackMode.DIRECT
-        if is_webm and video_codec in WEBM_VIDEO and audio_codec in {None, *WEBM_AUDIO}:
-            return PlaybackMode.DIRECT
         has_header = bool(video.codec_context.extradata)
-        if video_codec == "h264" and has_playable_pixels and not _is_rotated(container, video) and has_header:
-            return PlaybackMode.REMUX
-        return PlaybackMode.TRANSCODE
+    if is_mp4 and has_playable_pixels and video_codec in MP4_VIDEO and audio_codec in {None, *MP4_AUDIO}:
+        return PlaybackMode.DIRECT
+    if is_webm and video_codec in WEBM_VIDEO and audio_codec in {None, *WEBM_AUDIO}:
+        return PlaybackMode.DIRECT
+    if video_codec == "h264" and has_playable_pixels and has_header and first_frame(path).matrix is None:
+        return PlaybackMode.REMUX
+    return PlaybackMode.TRANSCODE
 
 
 def stream_start(video: VideoReader, mode: PlaybackMode, time_s: float) -> float:
@@ -144,11 +120,3 @@ def stream(video: VideoReader, mode: PlaybackMode, start_s: float) -> Generator[
             yield from transcode(video.path, start_s)
     except av.error.FFmpegError:
         return
-
-
-def _is_rotated(container: InputContainer, video: VideoStream) -> bool:
-    """Whether players have to rotate the frames, by the first frame."""
-    frames = (frame for packet in packets(container, video) for frame in decode_frames(packet))
-    frame = next(frames, None)
-    container.seek(0)
-    return frame is not None and frame.rotation % 360 != 0

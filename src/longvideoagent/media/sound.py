@@ -1,0 +1,94 @@
+"""The decoded sound of a video, on the clock of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from numpy.typing import NDArray
+
+from longvideoagent.media.clock import MAX_GAP_S
+from longvideoagent.media.container import ffmpeg_errors, find_audio, has_video, open_container, origin_s, packets
+from longvideoagent.media.decoding import AudioClock, decode_audio
+from longvideoagent.media.packet_index import read_packet_index
+
+Samples = NDArray[np.int16]
+"""Mono, shape (samples,)."""
+
+
+MIN_FILLED_S, MAX_FILLED_S = 0.2, 30.0
+"""Pauses in a stream that become silence."""
+MAX_BLOCK_S = 4 * 3600.0
+
+
+class Sound(NamedTuple):
+    """A piece of sound."""
+
+    start_s: float
+    """Seconds from the start of the video; never before the piece before."""
+    samples: Samples
+
+
+def decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
+    """Yield the first audio stream of a file, mixed to one channel. What is damaged is left out.
+
+    Raises DataError if the file cannot be opened.
+    """
+    with ffmpeg_errors(path), open_container(path) as container:
+        audio = find_audio(container)
+        if audio is None:
+            return
+        times = read_packet_index(path).audio if has_video(container) else None
+        first_s = origin_s(container) if times is None else 0.0
+        clock = AudioClock(times) if times is not None else None
+        resampler = _Resampler(rate_hz)
+        last_s = 0.0
+        for packet in packets(container, audio):
+            if clock is not None and packet.size and not clock.stamp(packet):
+                continue
+            for frame in decode_audio(packet):
+                start_s = (frame.time or 0.0) - first_s
+                if frame.time is None or not last_s - 1.0 <= start_s <= last_s + MAX_GAP_S:
+                    continue
+                last_s = max(last_s, start_s)
+                for samples in resampler.add(frame):
+                    yield Sound(max(0.0, start_s), samples)
+
+
+def sound_blocks(path: Path, rate_hz: int) -> Iterator[Sound]:
+    """Yield the sound of a file in long pieces; see ``decode_sound``. A pause in the stream is filled with silence, or,
+    if it is long, ends a piece."""
+    parts: list[Samples] = []
+    start_s, num_samples = 0.0, 0
+    for sound in decode_sound(path, rate_hz):
+        gap_s = sound.start_s - start_s - num_samples / rate_hz
+        if parts and (gap_s > MAX_FILLED_S or num_samples > MAX_BLOCK_S * rate_hz):
+            yield Sound(start_s, np.concatenate(parts))
+            parts, num_samples = [], 0
+        if not parts:
+            start_s = sound.start_s
+        elif gap_s > MIN_FILLED_S:
+            parts.append(np.zeros(round(gap_s * rate_hz), np.int16))
+            num_samples += len(parts[-1])
+        parts.append(sound.samples)
+        num_samples += len(sound.samples)
+    if parts:
+        yield Sound(start_s, np.concatenate(parts))
+
+
+class _Resampler:
+    """Converts sound whose format may change within a file."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._by_format: dict[tuple[str, str, int], av.AudioResampler] = {}
+
+    def add(self, frame: AudioFrame) -> list[Samples]:
+        audio_format = frame.format.name, frame.layout.name, frame.sample_rate
+        if audio_format not in self._by_format:
+            self._by_format[audio_format] = av.AudioResampler(format="s16", layout="mono", rate=self._rate_hz)
+        return [part.to_ndarray()[0] for part in self._by_format[audio_format].resample(frame)]
