@@ -95,7 +95,7 @@ def test_data_sample_ids(synthetic_dataset: Path, tmp_path: Path) -> None:
         assert (done.returncode, re.findall(r"\d+", done.stdout)) == (0, ["3", str(12)]), done.stderr
     text = (tmp_path / "first.txt").read_text()
     assert text == (tmp_path / "second.txt").read_text()
-    assert re.match(r"# 3 of \d+: LongTVQA_plus val, seed 0, by kind, in proportion\n", text)
+    assert re.match(r"# 3 of \d+: synthetic val, seed 0, by kind, in proportion\n", text)
     done = data_command(*arguments, "--count", "13", "--out", tmp_path / "third.txt")
     assert (done.returncode, done.stderr) == (
         0,

@@ -11,6 +11,7 @@ import pytest
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
+from longvideoagent.datasets.longtvqa.subset import write_subset
 from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
 from longvideoagent.datasets.synthetic.generate import (
     SyntheticConfig,
@@ -150,3 +151,13 @@ def test_answer_independent_of_question_words(many_samples: list[Sample]) -> Non
         scores = [sum(scores_of[word][option] for word in words) for option in sample.question.options]
         choices.append(scores.index(max(scores)))
     assert abs(accuracy(samples, choices) - 0.2) < 0.03
+
+
+def test_synthetic_dataset_name(synthetic_dataset: Path, tmp_path: Path) -> None:
+    """A generated set does not call itself by the name of the set whose layout it has, and neither do its subsets."""
+    data = read_longtvqa(synthetic_dataset, "train")
+    assert data.name == "synthetic"
+    write_subset(data, data.samples[:2], tmp_path / "part")
+    assert read_longtvqa(tmp_path / "part", "train").name == "synthetic"
+    with pytest.raises(UsageError, match="holds another data set"):
+        generate_dataset(tmp_path / "part", SyntheticConfig(2))

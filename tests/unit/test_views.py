@@ -4,6 +4,7 @@ import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -25,7 +26,7 @@ from longvideoagent.core.types import (
 from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.video import Video
-from longvideoagent.views.html.page import render_page
+from longvideoagent.views.html.page import PageContext, Verdict, media_url, render_page, write_page
 from longvideoagent.views.summary import SUMMARY_FIELDS, summarize_trace
 from longvideoagent.views.trace_dict import (
     TRACE_VERSION,
@@ -34,7 +35,7 @@ from longvideoagent.views.trace_dict import (
     trace_to_dict,
     trace_to_line,
 )
-from longvideoagent.views.trace_view import FRAMES_PER_LOOK, frame_times, view_trace
+from longvideoagent.views.trace_view import FRAMES_PER_LOOK, frame_times, shown_seconds, view_trace
 from tests.fakes.release import CLIPS, write_frames
 from tests.plugins.hostile import HOSTILE
 from tests.plugins.old_formats import trace_in_version_0
@@ -111,6 +112,38 @@ def test_page_is_self_contained(short_video: Path, tmp_path: Path) -> None:
     assert all(source.startswith("data:image/jpeg;base64,") for source in images)
     assert not any(tag in ("link", "iframe", "script", "object") for tag, _ in tags)
     assert all(attributes.get("alt") for tag, attributes in tags if tag == "img")
+
+
+def test_page_player(short_video: Path, tmp_path: Path) -> None:
+    """A page that is written next to a video, or below its folder, plays it, and says whether the answer is right."""
+    path, trace = hostile_trace(tmp_path, short_video)
+    context = PageContext(("What <b>this</b> is.",), [Verdict(is_correct=False, answer="a1 no", start_s=1.5, end_s=3)])
+    (tmp_path / "pages").mkdir()
+    for folder in (tmp_path, tmp_path / "pages"):
+        write_page(folder / "page.html", "t", open_video(path), [trace], context)
+        text = (folder / "page.html").read_text()
+        tags = Tags(text).tags
+        (source,) = [attributes["src"] or "" for tag, attributes in tags if tag == "video"]
+        assert (folder / unquote(source)).resolve() == path.resolve()
+        times_s = [float(attributes["data-time-s"] or "nan") for tag, attributes in tags if tag == "button"]
+        assert 1.5 in times_s
+        assert {each.time_s for each in trace.evidence} <= set(times_s)
+        assert "What &lt;b&gt;this" in text
+        assert "✗ Wrong" in text
+        assert text.count("<script>") == 1
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "frames", "missing.mp4"])
+def test_page_without_player(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"")
+    (tmp_path / "frames").mkdir()
+    assert media_url(tmp_path / name, tmp_path) is None
+
+
+def test_shown_seconds_add_up() -> None:
+    view = view_trace(full_trace())
+    parts = [round(step.seconds, 2) for step in view.steps]
+    assert shown_seconds(view, 2) == round(sum(parts), 2)
 
 
 def test_page_failed_trace(short_video: Path) -> None:

@@ -119,7 +119,7 @@ def sample(
 ) -> None:
     """Draw a random sample of a data set: a smaller set, or a file of question ids for lva eval --ids."""
     from longvideoagent.cli.console import note, print_counts
-    from longvideoagent.datasets.longtvqa.read import LongTVQA
+    from longvideoagent.datasets.longtvqa.read import LongTVQA, set_name
     from longvideoagent.datasets.longtvqa.subset import write_subset
     from longvideoagent.datasets.registry import open_dataset
     from longvideoagent.datasets.sampling import IDS_SUFFIX, GroupBy, describe_shortage, draw_samples, write_ids
@@ -132,7 +132,7 @@ def sample(
     if out.suffix == IDS_SUFFIX:
         how = f"{group_by}, in proportion" if proportional else group_by
         write_ids(out, drawn, f"{len(drawn)} of {len(data.samples)}: {data.name} {split}, seed {seed}, by {how}")
-    elif isinstance(data, LongTVQA) and data.name.startswith("LongTVQA"):
+    elif isinstance(data, LongTVQA) and set_name(data.questions_file).startswith("LongTVQA"):
         write_subset(data, drawn, out)
     else:
         raise UsageError(f"--out {out}: only a set in the layout of LongTVQA can be written; give FILE.txt for its ids")

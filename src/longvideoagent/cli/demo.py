@@ -16,7 +16,19 @@ from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.synthetic.episode import generate_episode
 from longvideoagent.index.open import open_video
 from longvideoagent.run import answer
-from longvideoagent.views.html.page import write_page
+from longvideoagent.views.html.page import PageContext, Verdict, write_page
+
+INTRODUCTION = (
+    "lva demo generated this episode: drawn people talk in a few places, a minute in each, and the questions about it "
+    "have known answers.",
+    "Three agents answered, without a language model. The grounding agent searches the subtitles for the clip that the "
+    "question is about. The vision agent looks at frames of that clip: it reads text and sees colours, movement and "
+    "faces. The master reads what both report, asks them for more, and answers when one option has enough evidence.",
+    "Below each question: the answer, whether it is right, the evidence with its times, and all steps. A click on a "
+    "time plays the video from there. Ask your own video with lva ask VIDEO QUESTION; add -m SPEC for a model in place "
+    "of these agents.",
+)
+"""What the page is and who the agents are."""
 
 
 def run_demo(folder: Path, seed: int, minutes: int) -> bool:
@@ -36,17 +48,25 @@ def run_demo(folder: Path, seed: int, minutes: int) -> bool:
         printer = StepPrinter(sample.question)
         trace = answer(sample.question, video, team, on_step=printer)
         printer.finish(trace)
-        console.print(_verdict(sample, trace))
-        num_correct += score(trace, sample.gold.option_index).correct
+        verdict = _verdict(sample, trace)
+        console.print(_verdict_text(sample, verdict))
+        num_correct += verdict.is_correct
         traces.append(trace)
     page = folder / "demo.html"
-    write_page(page, "Four questions about a sample episode", video, traces)
+    verdicts = [_verdict(sample, trace) for sample, trace in zip(episode.samples, traces, strict=True)]
+    title = f"{len(traces)} questions about a sample episode, {num_correct} answered correctly"
+    write_page(page, title, video, traces, PageContext(INTRODUCTION, verdicts))
     console.print(f"\n{num_correct} of {len(traces)} answers are correct. Traces with frames: {page}")
     return num_correct == len(traces)
 
 
-def _verdict(sample: Sample, trace: Trace) -> str:
+def _verdict(sample: Sample, trace: Trace) -> Verdict:
     gold = sample.gold
-    verdict = "correct" if score(trace, gold.option_index).correct else "WRONG"
-    span = f"{format_timestamp(gold.start_s or 0)} to {format_timestamp(gold.end_s or 0)}"
-    return f"  {verdict}: the answer is a{gold.option_index} {gold.answer}, {span} ({gold.clip})"
+    is_correct = score(trace, gold.option_index).correct
+    return Verdict(is_correct, f"a{gold.option_index} {gold.answer}", gold.start_s, gold.end_s)
+
+
+def _verdict_text(sample: Sample, verdict: Verdict) -> str:
+    span = f"{format_timestamp(verdict.start_s or 0)} to {format_timestamp(verdict.end_s or 0)}"
+    shown = "correct" if verdict.is_correct else "WRONG"
+    return f"  {shown}: the answer is {verdict.answer}, {span} ({sample.gold.clip})"

@@ -30,7 +30,7 @@ from longvideoagent.fs import atomic_write_text
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.views.html.page import render, thumbnails
 from longvideoagent.views.run_folder import REPORT, read_config, read_samples, read_traces
-from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, view_trace
+from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, shown_seconds, view_trace
 
 MAX_FRAME_BYTES = 12_000_000
 FRAME_SIDE_PX = 200
@@ -145,7 +145,7 @@ class _Questions:
             "rounds": [self._round(sample, round_, frames.urls) for round_ in view.rounds],
             "tokens": view.usage.tokens,
             "usd": round(view.usage.usd, 6),
-            "seconds": round(view.usage.seconds, 2),
+            "seconds": shown_seconds(view, 2),
         }
 
     def _round(self, sample: Sample, round_: RoundView, frame_urls: Mapping[float, str]) -> dict[str, Any]:

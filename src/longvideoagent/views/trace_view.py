@@ -97,6 +97,11 @@ class TraceView:
         return frozenset(shown | {each.time_s for each in self.evidence if each.kind == "frame"})
 
 
+def shown_seconds(view: TraceView, digits: int) -> float:
+    """The seconds of all steps, each rounded as it is shown, so that what a reader sees adds up to this."""
+    return round(sum(round(step.seconds, digits) for step in view.steps), digits)
+
+
 def view_trace(trace: Trace) -> TraceView:
     """The view of a trace, finished or not."""
     return TraceView(

@@ -245,12 +245,19 @@ class ReleaseFiles(NamedTuple):
     videos_by_episode: Mapping[str, Path] | None = None
 
 
+SYNTHETIC_CONFIG_FILES = ("synthetic.json", "made.json")
+"""A file of one of these names says that ``lva data synth`` generated the set in its folder."""
+SYNTHETIC_NAME = "synthetic"
+
+
 @gc_paused()
 def read_longtvqa(folder: Path, split: str = "val", options: DatasetOptions = NO_OPTIONS) -> LongTVQA:
     """Read one split. Raises DataError if the folder has no such split or a file is cut short."""
     questions = find_questions(folder, split, options)
     name, problems = set_name(questions), list[Problem]()
     texts = read_texts(folder, name, problems, options.subtitles)
+    if any((folder / file).is_file() for file in SYNTHETIC_CONFIG_FILES):
+        name = SYNTHETIC_NAME  # the layout of its files is that of LongTVQA+, and nothing else of it
     return assemble(folder, split, ReleaseFiles(name, RecordFile.read(questions), texts), options, problems)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.episode_videos import link_folder
-from longvideoagent.datasets.longtvqa.read import LongTVQA
+from longvideoagent.datasets.longtvqa.read import SYNTHETIC_CONFIG_FILES, SYNTHETIC_NAME, LongTVQA, set_name
 from longvideoagent.datasets.longtvqa.texts import TIMED_LINES
 from longvideoagent.datasets.longtvqa.write import join_records, to_json, write_json, write_text
 from longvideoagent.datasets.records import RecordFile
@@ -30,7 +30,7 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
         clip: data.episodes.known_durations_s[clip] for clip in clips if clip in data.episodes.known_durations_s
     }
     members_of: dict[Path, Mapping[str, object]] = {
-        out / f"{data.name}_subtitle_clip_level.json": {
+        out / f"{set_name(data.questions_file)}_subtitle_clip_level.json": {
             clip: data.raw_texts[clip] for clip in clips if clip in data.raw_texts
         },
         out / "clip_durations.json": known_durations_s,
@@ -40,6 +40,8 @@ def write_subset(data: LongTVQA, samples: Sequence[Sample], out: Path) -> None:
     merged = {path: _merge_members(path, members) for path, members in members_of.items() if members}
     for path, members in merged.items():
         write_json(path, members)
+    if data.name == SYNTHETIC_NAME:  # it stays one, and lva data synth does not take its folder for its own
+        write_json(out / SYNTHETIC_CONFIG_FILES[0], {"subset_of": data.folder.name})
     for folder in (*data.frames.roots, data.folder / "videos"):
         if folder.is_dir():
             link_folder(out / folder.name, folder)

@@ -6,11 +6,13 @@ and never run.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -21,18 +23,59 @@ from longvideoagent.core.types import Clip, Jpeg
 from longvideoagent.fs import atomic_write_text
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.video import Video
-from longvideoagent.views.trace_view import TraceView, view_trace
+from longvideoagent.views.trace_view import TraceView, shown_seconds, view_trace
 
 THUMBNAIL_PX = 320
 
 
-def write_page(path: Path, title: str, video: Video, traces: Sequence[Trace]) -> None:
-    """Write one page with all traces about one video. Raises OSError where it cannot be written."""
-    atomic_write_text(path, render_page(title, video, traces))
+PLAYABLE_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov")
+"""Video files that browsers play, if their codecs are usual."""
 
 
-def render_page(title: str, video: Video, traces: Sequence[Trace]) -> str:
+class Verdict(NamedTuple):
+    """Whether an answer is correct, and the gold answer with its seconds in the video."""
+
+    is_correct: bool
+    answer: str
+    start_s: float | None
+    end_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """What a page has besides the traces."""
+
+    introduction: Sequence[str] = ()
+    """Paragraphs before the first trace."""
+    verdicts: Sequence[Verdict] = ()
+    """Of the traces in order; empty: no gold answer is known."""
+    media_url: str | None = None
+    """Where the page finds the video to play it, relative to the page."""
+
+
+def write_page(
+    path: Path, title: str, video: Video, traces: Sequence[Trace], context: PageContext = PageContext()
+) -> None:
+    """Write one page with all traces about one video, and a player if browsers can play the video's file. Raises
+    OSError where it cannot be written."""
+    if context.media_url is None:
+        context = replace(context, media_url=media_url(video.reader.path, path.parent))
+    atomic_write_text(path, render_page(title, video, traces, context))
+
+
+def media_url(video: Path, folder: Path) -> str | None:
+    """The URL of a video file for a page in ``folder``, or None if browsers do not play such a file."""
+    if video.suffix.lower() not in PLAYABLE_SUFFIXES or not video.is_file():
+        return None
+    try:
+        return quote(os.path.relpath(video.resolve(), folder.resolve()).replace(os.sep, "/"))
+    except ValueError:  # on another drive
+        return None
+
+
+def render_page(title: str, video: Video, traces: Sequence[Trace], context: PageContext = PageContext()) -> str:
     """The page as text."""
+    verdicts: Sequence[Verdict | None] = context.verdicts or [None] * len(traces)
     views = [view_trace(trace) for trace in traces]
     times_s = {time_s for view in views for time_s in view.frame_times_s}
     timelines = [_draw_timeline(view, trace, video) for view, trace in zip(views, traces, strict=True)]
@@ -43,7 +86,10 @@ def render_page(title: str, video: Video, traces: Sequence[Trace]) -> str:
         video=video.reader.path.name,
         timeline=video.timeline,
         text_source=video.text_source,
-        traces=list(zip(views, timelines, strict=True)),
+        traces=list(zip(views, timelines, verdicts, strict=True)),
+        introduction=context.introduction,
+        media_url=context.media_url,
+        shown_seconds=shown_seconds,
         thumbnails=thumbnails(video.reader, times_s, THUMBNAIL_PX),
     )
 
