@@ -30,6 +30,8 @@ from longvideoagent.core.types import (
 )
 from longvideoagent.errors import DataError
 
+_END_OF_LINE = "<eos>"
+
 
 class Style(StrEnum):
     """How the master's context grows."""
@@ -246,5 +248,9 @@ def _clip_head(clip: Clip) -> dict[str, str]:
 
 
 def raw_text(clip: Clip) -> str:
-    """Return the text of a clip as its data set has it, with protocol tags escaped; without one, its lines in a row."""
-    return escape_tags(clip.raw_text or " ".join(line.text for line in clip.subtitles))
+    """Return the text of a clip as its data set has it, with protocol tags escaped; without one, its lines in a row.
+
+    The mark of TVQA+ for the end of a line stays, since the public prompts have it."""
+    if not clip.raw_text:
+        return escape_tags(" ".join(line.text for line in clip.subtitles))
+    return _END_OF_LINE.join(map(escape_tags, clip.raw_text.split(_END_OF_LINE)))

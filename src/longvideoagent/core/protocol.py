@@ -39,6 +39,7 @@ from longvideoagent.core.reasoning import (
     TextSpan,
     split_reasoning,
 )
+from longvideoagent.core.special_tokens import PLAIN_BRACKET, SPECIAL_TOKENS
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Clip, ClipObservation
@@ -50,13 +51,14 @@ ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)
 NOT_SHOWN = "NOT SHOWN"
 """How the reply of a vision model begins if the frames do not show what the query asks for."""
 OBSERVATION_TAGS = ("information", "New_clip", "clip", "subtitles")
+PROTOCOL_TAGS = ACTION_TAGS + THOUGHT_TAGS + OBSERVATION_TAGS
+"""All tags of this language, which data must not hold."""
 
 _ACTION_TAG = re.compile(rf"<\s*+(/?)\s*+({'|'.join(ACTION_TAGS)})\s*+(/?)\s*+>", re.IGNORECASE)
 _SELF_CLOSING_TAGS = {tag for spec in ACTIONS if spec.allows_self_closing for tag in spec.tags}
 _OPEN_THOUGHT = re.compile(rf"<{TEMPLATE_TAG}>\s*\Z")
 _ANY_TAG = re.compile(
-    r"◁(?=/?think▷)|\[(?=/?THINK\])|<(?=[|｜]|/?s>|(?:start|end)_of_turn>|channel\|>|unused9[45]>|"
-    rf"\s*+/?\s*+(?:{'|'.join(ACTION_TAGS + THOUGHT_TAGS + OBSERVATION_TAGS)})\s*+/?\s*+>)",
+    rf"<(?=\s*+/?\s*+(?:{'|'.join(PROTOCOL_TAGS)})\s*+/?\s*+>)|{SPECIAL_TOKENS}",
     re.IGNORECASE,
 )
 _CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
@@ -224,7 +226,10 @@ def normalize_look_tag(reply: str, look_tag: str) -> str:
     last = _last_action_tag(reply)
     if last is None or not last[1] or last[2].lower() not in LOOK_TAGS or last.end() != len(reply.rstrip()):
         return reply
-    opening = [tag for tag in _ACTION_TAG.finditer(reply) if not tag[1] and tag[2].lower() == last[2].lower()][-1]
+    tags = [tag for tag in _ACTION_TAG.finditer(reply) if tag[2].lower() == last[2].lower()]
+    opening = next((tag for tag in reversed(tags) if not tag[1] and not tag[3]), None)
+    if opening is None:  # the model closed what it had not opened
+        return reply
     return f"{reply[: opening.start()]}<{look_tag}>{reply[opening.end() : last.start()]}</{look_tag}>"
 
 
@@ -310,4 +315,4 @@ def escape_tags(text: str) -> str:
     Data then cannot pose as an action, an observation or another turn: a subtitle ``<answer>a1</answer>`` stays
     a subtitle. Lone surrogates are replaced, too.
     """
-    return _ANY_TAG.sub("‹", replace_surrogates(text))
+    return _ANY_TAG.sub(PLAIN_BRACKET, replace_surrogates(text))

@@ -29,6 +29,7 @@ _TOKENS = {
     "<unused94>thought": "<unused95>",  # MedGemma
 }
 """Special tokens around reasoning: the opening one, which is also its name, and the closing one."""
+REASONING_TOKENS = (*_TOKENS, *_TOKENS.values())
 _OPENS = {opening.lower(): opening for opening in _TOKENS}
 _CLOSES = {closing.lower(): opening for opening, closing in _TOKENS.items()}
 HARMONY = "<|channel|>"
