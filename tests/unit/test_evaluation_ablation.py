@@ -162,3 +162,36 @@ def test_ablation_none_without_foreign_wording(release: Path, tmp_path: Path) ->
     done = lva("ablate", "agents", release, *arguments)
     assert done.returncode == 0, done.stderr
     assert "agents none runs in the default wording: the layout has no prompt_without_agents" in done.stderr
+
+
+def test_ablation_repeats_warnings_of_its_runs(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some_questions(4))
+    arguments: list[str | Path] = [
+        release,
+        "--run",
+        tmp_path / "grid",
+        "--value",
+        "none",
+        "--value",
+        "grounding+vision",
+    ]
+    for _ in range(2):  # the second time all questions are there
+        done = lva("ablate", "agents", *arguments, "--first-clip", "gold")
+        assert "agents grounding+vision: AGENTS GET GOLD: the first clip is the gold clip" in done.stdout
+        page = (tmp_path / "grid" / "ablation.html").read_text()
+        assert "AGENTS GET GOLD: the first clip is the gold clip" in page
+    assert lva("ablate", "agents", *arguments[:3], "--value", "none").stdout.count("AGENTS") == 0
+
+
+def test_ablation_with_a_damaged_run(tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", some_questions(4))
+    arguments: list[str | Path] = ["ablate", "rounds", release, "--run", tmp_path / "grid"]
+    values = ["--value", "1", "--value", "2", "--value", "3"]
+    assert lva(*arguments, *values).returncode == 0
+    (tmp_path / "grid" / "rounds-2" / "config.json").write_text("{broken")
+    done = lva(*arguments, *values)
+    assert done.returncode == 1
+    assert "rounds 2: " in done.stderr
+    assert "config.json: not JSON" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:3]] == ["1", "3"]
+    assert lva(*arguments, "--value", "2").returncode == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -36,6 +37,22 @@ def test_rows_have_the_prompt_of_the_rollout(grounded: tuple[LongTVQA, FirstClip
         assert row["agent_name"] == "longvideoagent"
 
 
+@pytest.mark.parametrize("content", [b"not a table", None])
+def test_export_keeps_val_of_others(
+    content: bytes | None, grounded: tuple[LongTVQA, FirstClips], tmp_path: Path
+) -> None:
+    data, cache = grounded
+    if content is None:
+        pq.write_table(pa.table({"question": ["mine"]}), tmp_path / "val.parquet")
+    else:
+        (tmp_path / "val.parquet").write_bytes(content)
+    before = (tmp_path / "val.parquet").read_bytes()
+    with pytest.raises(UsageError, match=r"val\.parquet: was not written by lva data export; move it away"):
+        export_dataset(data, cache, tmp_path, ExportConfig(val_fraction=0))
+    assert (tmp_path / "val.parquet").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["val.parquet"]
+
+
 def test_split_by_video(grounded: tuple[LongTVQA, FirstClips]) -> None:
     data, _ = grounded
     for seed in range(5):
@@ -46,12 +63,15 @@ def test_split_by_video(grounded: tuple[LongTVQA, FirstClips]) -> None:
         split_by_video(data.samples, 1.5, 0)
 
 
-def test_export_without_val(grounded: tuple[LongTVQA, FirstClips], tmp_path: Path) -> None:
+def test_export_without_val(
+    grounded: tuple[LongTVQA, FirstClips], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """All questions are for training; the file of an earlier export does not stay."""
     data, cache = grounded
     export_dataset(data, cache, tmp_path, ExportConfig())
     assert (tmp_path / "val.parquet").is_file()
     assert export_dataset(data, cache, tmp_path, ExportConfig(val_fraction=0)) == {"train": 24} | NONE_LEFT_OUT
+    assert f"{tmp_path / 'val.parquet'}: of an earlier export, removed" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
     assert pq.read_table(tmp_path / "train.parquet").num_rows == 24
     with pytest.raises(UsageError, match=r"--val-fraction -0.1: out of range; give 0 or more"):

@@ -209,8 +209,8 @@ def print_grid_forecast(forecasts: Mapping[str, RunForecast], axis: str) -> None
     print_forecast_table(table)
 
 
-def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
-    """One line for each run of an ablation, with its bar."""
+def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str, warnings: Sequence[str] = ()) -> None:
+    """One line for each run of an ablation, with its bar, and what holds for their numbers."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in (axis, "accuracy", "grounding", "calls", ""):
         table.add_column(name)
@@ -219,4 +219,7 @@ def print_grid(summaries: Mapping[str, Mapping[str, Any]], axis: str) -> None:
         estimate, grounding = summary["accuracy"], summary["grounding"]["window"]
         bar = _bar(estimate["mean"] if estimate else 0)
         table.add_row(Text(printable(value)), percent(estimate), percent(grounding), f"{calls:,}", bar)
-    stdout_console().print(table)
+    console = stdout_console()
+    console.print(table)
+    for warning in warnings:
+        console.print(Text(printable(warning), style="yellow"), soft_wrap=True)

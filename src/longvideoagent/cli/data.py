@@ -232,12 +232,13 @@ def export(
 ) -> None:
     """Write train.parquet and val.parquet for reinforcement learning (extra parquet)."""
     from longvideoagent.agents.prompts.config import PromptConfig
-    from longvideoagent.cli.console import note, print_counts
+    from longvideoagent.cli.console import note, print_counts, show_warnings
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.datasets.export import ExportConfig, export_dataset
     from longvideoagent.datasets.first_clips import open_first_clips
     from longvideoagent.datasets.registry import open_dataset
 
+    show_warnings()
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: unknown; give {' or '.join(LOOK_TAGS)}")
     data = open_dataset(folder, split, data_options(data_set, subtitles))

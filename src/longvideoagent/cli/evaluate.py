@@ -255,7 +255,7 @@ def _print_grid_result(result: "GridResult", axis: str, folder: Path) -> None:
     from longvideoagent.evaluation.ablation import PAGE
 
     if result.summaries:
-        print_grid(result.summaries, axis)
+        print_grid(result.summaries, axis, result.warnings)
         note(f"wrote {folder / PAGE}")
     if result.stop_cause:
         note(f"{result.stop_cause}; the same command resumes")

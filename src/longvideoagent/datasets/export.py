@@ -18,9 +18,11 @@ from longvideoagent.core.types import GroundingResult, Timeline
 from longvideoagent.datasets.base import Dataset
 from longvideoagent.datasets.first_clips import is_pending
 from longvideoagent.datasets.gold import Sample
+from longvideoagent.datasets.records import parquet_columns
 from longvideoagent.errors import DataError, UsageError, require_extra
 from longvideoagent.fs import atomic_path
 from longvideoagent.index.first_clips import FirstClips
+from longvideoagent.log import logger
 
 AGENT_NAME = "longvideoagent"
 """The agent loop that verl runs for a row."""
@@ -44,7 +46,8 @@ class ExportConfig:
 
 def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: ExportConfig) -> dict[str, int]:
     """Write train.parquet and val.parquet. Options are shuffled by the seed, and the correct one moves along. All
-    questions of a video are in the same file. Without videos for val.parquet, an older one is removed.
+    questions of a video are in the same file. Without videos for val.parquet, one of an earlier export is removed, with
+    a warning.
 
     Returns:
         Counts of the questions in each file and of those left out.
@@ -52,9 +55,12 @@ def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: Ex
     Raises:
         DataError: If a question has no stored clip and ``skip_missing`` is off, if no question is left, or if a
             video does not have the stored clip. Nothing is written then.
-        UsageError: Without the extra.
+        UsageError: Without the extra, and for a val.parquet of others that would have to be removed.
     """
     require_extra("pyarrow", extra="parquet")
+    old_val = out / "val.parquet"
+    if not config.val_fraction and old_val.exists() and not _is_export(old_val):
+        raise UsageError(f"{old_val}: was not written by lva data export; move it away, or choose another --out")
     grounded = [sample for sample in data.samples if not is_pending(first_clips, sample, data)]
     missing = len(data.samples) - len(grounded)
     if missing and not (grounded and config.skip_missing):
@@ -74,11 +80,20 @@ def export_dataset(data: Dataset, first_clips: FirstClips, out: Path, config: Ex
     for split, rows in rows_by_split.items():
         with atomic_path(out / f"{split}.parquet") as partial:
             pq.write_table(pa.Table.from_pylist(rows, _schema()), partial)
-    if not config.val_fraction:
-        (out / "val.parquet").unlink(missing_ok=True)  # of an earlier export; its videos are in train.parquet now
+    if not config.val_fraction and old_val.exists():
+        old_val.unlink()
+        logger.warning("%s: of an earlier export, removed; its videos may be in train.parquet now", old_val)
     counts = {split: len(rows) for split, rows in rows_by_split.items()}
     unanswered = len(grounded) - sum(counts.values())
     return counts | {"left out, without an answer": unanswered, "left out, without a clip": missing}
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a table has the columns of an export."""
+    try:
+        return parquet_columns(path) >= set(_schema().names)
+    except DataError:
+        return False
 
 
 def split_by_video(samples: Sequence[Sample], val_fraction: float, seed: int) -> dict[str, list[Sample]]:

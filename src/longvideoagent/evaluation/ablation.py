@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, assert_never
 from urllib.parse import quote
 
 from longvideoagent.core.trace import Agents, RolloutSettings
-from longvideoagent.errors import UsageError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.evaluation.config import EvalConfig, EvalData, load_samples, resolve, without_unused
 from longvideoagent.evaluation.evaluate import OnProgress, RunForecast, RunOptions, forecast_run, run_evaluation
 from longvideoagent.evaluation.metrics import Z_95
@@ -54,7 +55,9 @@ class GridResult:
     summaries: dict[str, dict[str, Any]]
     """Of each value whose run reached its end."""
     stop_cause: str
-    """Why the grid stopped early; empty if it did not."""
+    """Why the grid stopped early, or which of its runs cannot be used; empty if all reached their end."""
+    warnings: tuple[str, ...] = ()
+    """What is to be shown next to the numbers, each with the values that it holds for."""
 
 
 def _layout_of(config: EvalConfig) -> tuple[object, ...]:
@@ -124,28 +127,59 @@ def _load_runs(grid: Grid) -> Iterator[_GridRun]:
 
 def run_grid(grid: Grid, folder: Path, options: RunOptions, on_progress: OnProgress) -> GridResult:
     """Run, or resume, each configuration of a grid in a folder of its own, and write the table and its plot, which keep
-    the values of earlier commands of the same grid. Raises the errors of ``run_evaluation``."""
+    the values of earlier commands of the same grid. A damaged run does not keep the others from theirs. Raises the
+    errors of ``run_evaluation`` if no value has a result."""
     summaries: dict[str, dict[str, Any]] = {}
-    stop_cause = ""
+    values_by_warning: dict[str, list[str]] = {}
+    stop_causes: list[str] = []
     for value, config, loaded in _load_runs(grid):
-        result = run_evaluation(config, _run_path(folder, grid.axis, value), options, on_progress, loaded)
+        started: list[str] = []
+        watched = replace(options, on_warning=partial(_forward, options, started))
+        try:
+            result = run_evaluation(config, _run_path(folder, grid.axis, value), watched, on_progress, loaded)
+        except DataError as error:
+            if not summaries and len(grid.configs) == len(stop_causes) + 1:
+                raise
+            stop_causes.append(f"{grid.axis} {value}: {error}")
+            continue
         if result.stop_cause:
-            stop_cause = f"{grid.axis} {value} stopped early: {result.stop_cause}"
+            stop_causes.append(f"{grid.axis} {value} stopped early: {result.stop_cause}")
             break
         summaries[value] = result.summary
+        gold = (f"AGENTS GET GOLD: {description}" for description in config.gold_inputs)
+        for warning in (*gold, *(f"wording: {each}" for each in result.wording_warnings), *started):
+            values_by_warning.setdefault(warning, []).append(value)
+    warnings = tuple(
+        warning if len(values) == len(summaries) else f"{grid.axis} {', '.join(values)}: {warning}"
+        for warning, values in values_by_warning.items()
+    )
     if summaries:
-        _write_table(grid, folder, summaries)
-    return GridResult(summaries, stop_cause)
+        _write_table(grid, folder, summaries, warnings)
+    return GridResult(summaries, "; ".join(stop_causes), warnings)
 
 
-def _write_table(grid: Grid, folder: Path, summaries: dict[str, dict[str, Any]]) -> None:
+def _forward(options: RunOptions, started: list[str], text: str) -> None:
+    """Keep a warning that a run prints before it asks, and print it."""
+    started.append(text)
+    options.on_warning(text)
+
+
+def _write_table(grid: Grid, folder: Path, summaries: dict[str, dict[str, Any]], warnings: Sequence[str]) -> None:
     grid_digest = _grid_digest(grid)
     known = _read_rows(folder / TABLE, grid_digest) | summaries
     rows = {value: known[value] for value in dict.fromkeys([*_DEFAULTS.get(grid.axis, ()), *known]) if value in known}
     table = {"axis": grid.axis, "grid_sha256": grid_digest, "rows": rows}
     atomic_write_text(folder / TABLE, json.dumps(table, indent=1) + "\n")
     title = f"{grid.base.data.name}: {grid.axis}"
-    page = render("longvideoagent.evaluation", "ablation.html.j2", title=title, axis=grid.axis, rows=rows, z=Z_95)
+    page = render(
+        "longvideoagent.evaluation",
+        "ablation.html.j2",
+        title=title,
+        axis=grid.axis,
+        rows=rows,
+        z=Z_95,
+        warnings=warnings,
+    )
     atomic_write_text(folder / PAGE, page)
 
 
