@@ -16,7 +16,7 @@ from longvideoagent.core.types import Clip, Question
 from longvideoagent.datasets.base import Dataset, DatasetOptions
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.registry import open_dataset
-from longvideoagent.errors import DataError, UsageError
+from longvideoagent.errors import DataError, UsageError, as_data_error
 from longvideoagent.evaluation.config import scoring_of
 from longvideoagent.evaluation.score import SampleScore, score_sample
 from longvideoagent.media.video import Video
@@ -134,7 +134,8 @@ class RunCache:
         if not folder.is_relative_to(self.library.root.resolve()):
             return None
         try:
-            return _open_video(folder, config["split"], DatasetOptions.from_record(config), name)
+            with as_data_error(name):
+                return _open_video(folder, config["split"], DatasetOptions.from_record(config), name)
         except (DataError, UsageError):
             return None
 

@@ -47,7 +47,7 @@ from longvideoagent.datasets.longtvqa.texts import (
     read_texts,
 )
 from longvideoagent.datasets.records import Problem, Record, RecordFile, gc_paused
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, as_data_error
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES, VideoReader, open_reader
 from longvideoagent.media.readers.clip_folders import ClipFoldersReader
 from longvideoagent.media.readers.frame_folder import has_frames
@@ -143,7 +143,8 @@ class LongTVQA:
         timeline = self.timeline(video)
         path = self.episode_video(video)
         if path is not None:
-            reader: VideoReader = open_reader(path)
+            with as_data_error(path):
+                reader: VideoReader = open_reader(path)
         else:
             root = next(iter(self.frames.roots), None)
             reader = ClipFoldersReader(root, timeline, self.frames.by_clip)

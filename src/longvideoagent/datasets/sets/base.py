@@ -13,7 +13,7 @@ from longvideoagent.datasets.gold import Box, Sample
 from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.datasets.sets.json_subtitles import open_with_json_subtitles, read_json_subtitles
 from longvideoagent.datasets.sets.raw_question import RecordReader, read_raw_questions
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, as_data_error
 from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
@@ -112,10 +112,8 @@ class VideoDataset:
         for video in dict.fromkeys(sample.video for sample in self.samples):
             if path := self.subtitle_file(video):
                 try:
-                    if path.suffix == ".json":
-                        yield from read_json_subtitles(path).problems
-                    else:
-                        yield from (Problem(path, 0, "", message) for message in read_subtitles(path)[1])
+                    with as_data_error(path):
+                        yield from _subtitle_file_problems(path)
                 except DataError as error:
                     yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
 
@@ -129,9 +127,16 @@ class VideoDataset:
         if path is None:
             folders = ", ".join(f"{root}/{name}/".removeprefix("./") for root in self.roots for name in VIDEO_FOLDERS)
             raise DataError(f"{self.folder}: no video {video!r} in {folders}; get it from its publishers")
-        if subtitles is not None and subtitles.suffix == ".json":
-            return open_with_json_subtitles(path, subtitles, self.subtitle_offsets_s.get(video, 0.0))
-        return open_video(path, subtitles)
+        with as_data_error(path if subtitles is None else f"{path}, {subtitles}"):
+            if subtitles is not None and subtitles.suffix == ".json":
+                return open_with_json_subtitles(path, subtitles, self.subtitle_offsets_s.get(video, 0.0))
+            return open_video(path, subtitles)
+
+
+def _subtitle_file_problems(path: Path) -> Sequence[Problem]:
+    if path.suffix == ".json":
+        return read_json_subtitles(path).problems
+    return [Problem(path, 0, "", message) for message in read_subtitles(path)[1]]
 
 
 def _is_file(path: Path) -> bool:
