@@ -328,3 +328,26 @@ def test_thumbnail(tmp_path: Path, short_video: Path) -> None:
         response = server.client.get(f"/api/videos/{server.video('a.mp4')}/thumbnail")
         assert response.headers["content-type"] == "image/jpeg"
         assert max(Image.open(BytesIO(response.content)).size) <= 128
+
+
+@pytest.mark.parametrize(
+    ("lines", "questions"),
+    [
+        (("Mira: Otto, the kettle is on the roof.", "Otto: Ask Lena, she knows."), ["Mira say", "Otto say", "Lena?"]),
+        (("so we turn to Fourier now", "as Fourier showed"), ["What is said about Fourier?"]),
+        (("so we turn left now",), []),
+    ],
+)
+def test_suggestions_of_lines(lines: tuple[str, ...], questions: list[str], tmp_path: Path, short_video: Path) -> None:
+    """Only what the lines answer is suggested."""
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    cues = [f"{i + 1}\n00:00:0{3 * i},000 --> 00:00:0{3 * i + 2},000\n{line}\n" for i, line in enumerate(lines)]
+    (tmp_path / "a.srt").write_text("\n".join(cues))
+    with serving(tmp_path) as server:
+        video = server.video("a.mp4")
+        suggested = [each["question"] for each in server.timeline(video)["suggestions"]]
+        assert all(part in " ".join(suggested) for part in questions)
+        assert len(suggested) <= len(questions) + 1
+        for question in suggested:
+            job = server.ended(server.ask(video, question))
+            assert (job["outcome"], job["trace"]["confidence"] > 0.3) == ("answered", True), job["trace"]["answer"]

@@ -1,4 +1,9 @@
-"""Suggested questions: those of a generated sample, else questions that fit any video."""
+"""Suggested questions: those of a generated sample, else questions that the lines of a video answer.
+
+Only questions that every team answers well are suggested, the offline one included: those about what a person says and
+what is said about something, about the text on screen where the lines come from there, and about colours if there are
+no lines.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from longvideoagent.core.types import Timeline
+from longvideoagent.media.video import Video
 
 MAX_SUGGESTIONS = 6
 MAX_SAMPLE_BYTES = 5_000_000
-GENERIC_QUESTIONS = ("Which colours are shown at the beginning?", "What text can be read on the screen?")
+SCREEN_QUESTION = "What text can be read on the screen?"
+COLOUR_QUESTION = "Which colours are shown at the beginning?"
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
 """A capitalized word inside a sentence, which is probably a name."""
 _SPEAKER = re.compile(r"^([A-Z][a-z]{2,}): ")
 
 
-def suggestions(video: Path, timeline: Timeline) -> list[dict[str, Any]]:
-    """Questions with their options; the options may be empty."""
-    return _sample_questions(video.with_suffix(".json")) or _timeline_questions(timeline)
+def suggestions(path: Path, video: Video) -> list[dict[str, Any]]:
+    """Questions about an opened video with their options; the options may be empty, and so may the list."""
+    return _sample_questions(path.with_suffix(".json")) or _line_questions(video)
 
 
 def _sample_questions(path: Path) -> list[dict[str, Any]]:
@@ -38,12 +44,13 @@ def _sample_questions(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _timeline_questions(timeline: Timeline) -> list[dict[str, Any]]:
-    """Questions about the most frequent speakers and names, and about the frames."""
-    lines = [line.text for line in timeline.subtitles]
+def _line_questions(video: Video) -> list[dict[str, Any]]:
+    """Questions about the most frequent speakers and names of the lines; about the picture if there are no lines."""
+    lines = [line.text for line in video.timeline.subtitles]
     speakers = Counter(match[1] for line in lines if (match := _SPEAKER.match(line)))
-    names = Counter(name for line in lines for name in _NAME.findall(line))
+    names = Counter(name for line in lines for name in set(_NAME.findall(_SPEAKER.sub("", line))))
     texts = [f"What does {name} say?" for name, _ in speakers.most_common(2)]
-    num_names = MAX_SUGGESTIONS - len(GENERIC_QUESTIONS) - len(texts)
-    texts += [f"What is said about {name}?" for name, _ in names.most_common(num_names)]
-    return [{"question": text, "options": []} for text in (*texts, *GENERIC_QUESTIONS)]
+    texts += [SCREEN_QUESTION] if lines and video.text_source == "the screen" else []
+    texts += [f"What is said about {name}?" for name, _ in names.most_common()]
+    texts += [] if lines else [COLOUR_QUESTION]
+    return [{"question": text, "options": []} for text in texts[:MAX_SUGGESTIONS]]

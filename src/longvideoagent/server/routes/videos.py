@@ -147,7 +147,7 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
             "subtitles": [
                 {"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles
             ],
-            "suggestions": await asyncio.to_thread(suggestions, item.path, timeline),
+            "suggestions": await asyncio.to_thread(suggestions, item.path, opened_video),
         }
     )
 

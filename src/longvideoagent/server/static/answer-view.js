@@ -7,7 +7,6 @@ import { formatDuration, optionLabel, outcomeText, pluralize } from "./format.js
 const MAX_VISIBLE_MOMENTS = 5;
 const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
 const MIN_SHOWN_CONFIDENCE = 0.005; // an answer below it is a guess, without a number that rounds to 0.00
-const GUESS = "a guess: nothing in the video supports it";
 
 /**
  * @param {import("./api.js").Trace} trace
@@ -27,7 +26,7 @@ export function showAnswer(trace, playback, betterTeam = null) {
       option_index === null ? null : element("span", { class: "option-name" }, optionLabel(option_index)),
       textElement("span", "", title),
     ),
-    textElement("p", `outcome ${outcome}`, [isGuess(trace) ? GUESS : outcomeText(outcome), cause].filter(Boolean).join(". ")),
+    textElement("p", `outcome ${outcome}`, [isGuess(trace) ? guessText(evidence) : outcomeText(outcome), cause].filter(Boolean).join(". ")),
     hasConfidence(trace) ? confidenceBar(confidence) : null,
     evidence.length ? element("h4", {}, "Evidence") : element("p", { class: "muted" }, "No evidence is given."),
     ...evidenceLists(playback, evidence, MAX_VISIBLE_MOMENTS),
@@ -49,6 +48,10 @@ export function isUnsure({ answer, confidence }) {
 /** Whether there is an answer without any confidence in it. */
 function isGuess({ answer, outcome, confidence }) {
   return Boolean(answer) && outcome === "answered" && confidence !== null && confidence < MIN_SHOWN_CONFIDENCE;
+}
+
+function guessText(evidence) {
+  return evidence.length ? "a guess" : "a guess: nothing in the video supports it";
 }
 
 /** Whether a confidence says something: there is an answer, and it is not a guess. */
