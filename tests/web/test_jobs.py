@@ -267,3 +267,24 @@ def test_job_renamed_and_deleted(library: Path, tmp_path: Path) -> None:
     with serving(library) as server:
         assert [(each["id"], each["title"]) for each in server.get("/api/jobs")["jobs"]] == [(job, "The kettle")]
         assert server.get(f"/api/jobs/{job}")["answer"]
+
+
+def test_jobs_of_two_servers(library: Path, tmp_path: Path) -> None:
+    team = replace(scripted_team(tmp_path, LOOK, LOOK, ANSWER), vision=SlowVision(600))
+    with serving(library) as first:
+        with serving(library, {"slow": team}) as second:
+            running = second.ask(second.video("a.mp4"), "Where?")
+            job = first.until(lambda: first.client.get(f"/api/jobs/{running}"), lambda reply: reply.status_code == 200)
+            assert job.json()["state"] == "running"
+            refused = first.client.post(f"/api/jobs/{running}/stop")
+            assert (refused.status_code, "stop it there" in refused.text) == (422, True)
+            ended = first.ask(first.video("a.mp4"), "Where is the kettle?")
+            answer = first.ended(ended)["answer"]
+            jobs = second.until(lambda: second.get("/api/jobs")["jobs"], lambda jobs: jobs[0]["state"] == "finished")
+            assert [(each["id"], each["answer"]) for each in jobs] == [(ended, answer), (running, "")]
+            second.client.post(f"/api/jobs/{running}/stop")
+            events = first.events(running)
+            assert (events[-2].data["state"], events[-1].name) == ("stopped", "end")
+            first.client.delete(f"/api/jobs/{ended}")
+            second.until(lambda: second.get("/api/jobs")["jobs"], lambda jobs: len(jobs) == 1)
+        assert first.get(f"/api/jobs/{running}")["cause"] == ""

@@ -9,7 +9,8 @@ A record of an older version is migrated when it is read; a record of a newer on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longvideoagent.errors import DataError, one_line
 from longvideoagent.fs import atomic_write_text
+from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
 
 RECORD_VERSION: Literal[2] = 2
 JOBS_DIR = "jobs"
@@ -55,6 +57,9 @@ class JobRecord(BaseModel):
     trace: dict[str, Any] | None
     title: str = ""
     """What the job was renamed to; empty: its question."""
+    server: str = ""
+    """The id of the server that runs the job, see ``server_lock``; empty when it has ended. ``state`` and ``cause`` are
+    those of a job whose server was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,14 @@ class JobStore:
 
     data_dir: Path
 
-    def ids(self) -> Iterator[str]:
-        """The ids of all records, in order."""
-        paths = (path for name in (JOBS_DIR, VERSION_1_DIR) for path in (self.data_dir / name).glob("*.json"))
-        yield from sorted({path.stem for path in paths})
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """The fingerprints of all records by the ids of their jobs, in order."""
+        paths = (path for name in (VERSION_1_DIR, JOBS_DIR) for path in (self.data_dir / name).glob("*.json"))
+        found: dict[str, Fingerprint] = {}
+        for path in paths:
+            with suppress(OSError):  # deleted meanwhile
+                found[path.stem] = file_fingerprint(path)
+        return dict(sorted(found.items()))
 
     def read(self, job_id: str) -> JobRecord:
         """The record of a job, migrated to the current version. Raises DataError if it cannot be read."""

@@ -6,7 +6,9 @@ Everything runs in the server's event loop; computations run in threads. Records
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,12 +21,16 @@ from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.log import logger
 from longvideoagent.models.retry import report_retries
 from longvideoagent.run import steps
+from longvideoagent.server.fingerprint import Fingerprint
 from longvideoagent.server.job_record import JobRecord, JobState, JobStore
 from longvideoagent.server.library import LibraryVideo, NotFoundError
+from longvideoagent.server.server_lock import ServerLock
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 
 MAX_QUEUED = 200
+REFRESH_S = 1.0
+"""How often the records of other servers are looked for."""
 PROGRESS_POLL_S = 0.3
 """How often the progress of opening a video is read."""
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
@@ -54,6 +60,8 @@ class Job:
     trace: Trace | None = None
     title: str = ""
     """What it was renamed to; empty: its question."""
+    is_elsewhere: bool = False
+    """Whether another server of this library runs it."""
     is_stopping: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -112,14 +120,35 @@ class JobQueue:
     """Summaries of the records, by id; the traces stay on disk."""
     _unsaved: dict[str, Job] = field(default_factory=dict)
     """Ended jobs whose record could not be written."""
+    _fingerprints: dict[str, Fingerprint] = field(default_factory=dict)
+    """Of the records that were read, by job id."""
+    _refreshed_at_s: float = -math.inf
+    """On the monotonic clock."""
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.concurrency)
-        for job_id in self.store.ids():
+        self._lock = ServerLock(self.store.data_dir)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Read the records that are new or changed: other servers of the same library write some, too."""
+        if time.monotonic() - self._refreshed_at_s < REFRESH_S:
+            return
+        found = self.store.fingerprints()
+        for job_id in self._fingerprints.keys() - found.keys():
+            self._saved.pop(job_id, None)
+        for job_id, fingerprint in found.items():
+            is_elsewhere = self._saved.get(job_id, {}).get("state") in ACTIVE  # its server may end without a word
+            is_known = fingerprint == self._fingerprints.get(job_id) and not is_elsewhere
+            if is_known or job_id in self._active or job_id in self._unsaved:
+                continue
             try:
                 self._saved[job_id] = self._load(job_id).summary()
             except DataError as error:
+                self._saved.pop(job_id, None)
                 logger.warning("%s (this job is not shown)", error)
+        self._fingerprints = found
+        self._refreshed_at_s = time.monotonic()
 
     def submit(self, item: LibraryVideo, question: Question, team: str, settings: RolloutSettings) -> Job:
         """Put a question into the queue. Raises UsageError if the queue is full or the team is unknown."""
@@ -137,14 +166,20 @@ class JobQueue:
         return job
 
     def stop(self, job_id: str) -> None:
-        """Stop a job if it is active; its trace so far is kept. Raises NotFoundError if it is unknown."""
+        """Stop a job if it is active; its trace so far is kept. Raises NotFoundError if it is unknown, and UsageError
+        if another server runs it."""
+        if self.get(job_id).is_elsewhere:
+            raise UsageError("another server of this library answers this question; stop it there")
         if self.get(job_id).is_active and not self._active[job_id].is_stopping:
             self._active[job_id].is_stopping = True  # cancel once: a second time would interrupt the saving
             self._tasks[job_id].cancel()
 
     async def rename(self, job_id: str, title: str) -> Job:
-        """Show a job under another title; an empty one shows its question again. Raises NotFoundError."""
+        """Show a job under another title; an empty one shows its question again. Raises NotFoundError, and UsageError
+        if another server runs it."""
         job = self.get(job_id)
+        if job.is_elsewhere:
+            raise UsageError("another server of this library answers this question; rename it when it has ended")
         job.update(title=title.strip())
         if not job.is_active:  # or the final record will have it
             await self._save(job, _to_record(job, job.state, job.cause))
@@ -162,13 +197,17 @@ class JobQueue:
 
     def is_asking(self, video_id: str) -> bool:
         """Whether a job about this video is active."""
-        return any(job.video_id == video_id for job in self._active.values())
+        self._refresh()
+        summaries = (*(job.summary() for job in self._active.values()), *self._saved.values())
+        return any(summary["video_id"] == video_id and summary["state"] in ACTIVE for summary in summaries)
 
     def get(self, job_id: str) -> Job:
         """The job of that id, active or ended. Raises NotFoundError if it is unknown or its record is unreadable."""
         job = self._active.get(job_id) or self._unsaved.get(job_id)
         if job is not None:
             return job
+        if job_id not in self._saved:
+            self._refresh()
         if job_id not in self._saved:
             raise NotFoundError("no job has this id; reload the list")
         try:
@@ -178,6 +217,7 @@ class JobQueue:
 
     def summaries(self, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` jobs, newest first."""
+        self._refresh()
         current = (job.summary() for job in (*self._active.values(), *self._unsaved.values()))
         newest_first = sorted(
             (*self._saved.values(), *current), key=lambda summary: (summary["created_at"], summary["id"]), reverse=True
@@ -196,10 +236,22 @@ class JobQueue:
         await asyncio.gather(*tasks, return_exceptions=True)
         for team in self.teams.values():
             await team.close()
+        self._lock.close()
+
+    async def watch(self, job: Job) -> AsyncIterator[Job]:
+        """Yield a job now and after each change, until it ends; a job of another server whenever its record may have
+        changed."""
+        async for _ in job.changes() if not job.is_elsewhere else _now():
+            yield job
+        while job.is_elsewhere:
+            await asyncio.sleep(REFRESH_S)
+            job = self.get(job.id)
+            yield job
 
     async def _run(self, job: Job, item: LibraryVideo) -> None:
         """From the queue to the final record. The record written at the start counts if the server is killed."""
-        first_save = asyncio.create_task(self._save(job, _to_record(job, JobState.STOPPED, _KILLED)))
+        first_record = _to_record(job, JobState.STOPPED, _KILLED).model_copy(update={"server": self._lock.id})
+        first_save = asyncio.create_task(self._save(job, first_record))
         try:
             async with self._slots:  # before anything else is awaited, so that jobs run in the order of submission
                 await asyncio.shield(first_save)
@@ -242,7 +294,7 @@ class JobQueue:
             trace = None if record.trace is None else trace_from_dict(record.trace)
         except ValueError as error:
             raise DataError(f"job {job_id}: its trace cannot be read ({error})") from error
-        return Job(
+        job = Job(
             id=job_id,
             video_id=record.video_id,
             video_name=record.video_name,
@@ -255,6 +307,9 @@ class JobQueue:
             trace=trace,
             title=record.title,
         )
+        if record.server not in ("", self._lock.id) and self._lock.is_running(record.server):
+            job.state, job.cause, job.is_elsewhere = JobState.RUNNING, "", True
+        return job
 
     def _on_done(self, job: Job, task: asyncio.Task[None]) -> None:
         """Move a job out of the active ones. An error of the program is logged and ends the job as failed."""
@@ -276,6 +331,10 @@ class JobQueue:
         for position, job in enumerate(queued, 1):
             if job.queue_position != position:
                 job.update(queue_position=position)
+
+
+async def _now() -> AsyncIterator[None]:
+    yield
 
 
 def _to_record(job: Job, state: JobState, cause: str) -> JobRecord:

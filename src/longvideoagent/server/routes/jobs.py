@@ -120,9 +120,9 @@ async def delete_job(request: Request, job: str) -> None:
 @router.get("/jobs/{job}/events", response_class=EventSourceResponse)
 async def watch_job(request: Request, path_job: PathJob) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events: ``job`` with the whole job, now and after each change; ``end`` when it has ended."""
-    library = app_state(request).library
-    async for _ in path_job.changes():
-        yield ServerSentEvent(event="job", data=_job_to_dict(path_job, library))
+    state = app_state(request)
+    async for job in state.job_queue.watch(path_job):
+        yield ServerSentEvent(event="job", data=_job_to_dict(job, state.library))
     yield ServerSentEvent(event="end", raw_data="null")
 
 
