@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -85,6 +86,27 @@ def test_stream_not_asked_for(content_type: str) -> None:
     answer = events(piece("a "), piece("kite", "stop"), content_type=content_type)
     with serving(answer) as (url, _):
         assert ask(url).text == "a kite"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("content_type", ["application/json", "text/html"])
+def test_response_too_large(content_type: str, streams: bool) -> None:
+    """The rest is not read, and the request is not repeated."""
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                await response.write(b" " * 1_000_000)
+        return response
+
+    with (
+        serving(endless) as (url, _),
+        pytest.raises(ModelError, match="a reply of more than 8 MB") as caught,
+    ):
+        ask(url, on_text=(lambda _: None) if streams else None)
+    assert not isinstance(caught.value, TransientError)
 
 
 def test_whole_reply_to_request_for_stream() -> None:

@@ -52,7 +52,7 @@ from longvideoagent.models.openai_format import (
     num_text_bytes,
     without_images,
 )
-from longvideoagent.models.openai_http import cause, is_unreached, read_response
+from longvideoagent.models.openai_http import bound_response, cause, is_unreached, read_response, too_large
 from longvideoagent.models.openai_reply import (
     CHAT_COMPLETIONS,
     Completion,
@@ -155,7 +155,7 @@ class OpenAIModel:
             base_url=self.base_url,
             timeout=self.timeout_s,
             max_retries=0,
-            http_client=openai.DefaultAioHttpClient(),
+            http_client=openai.DefaultAioHttpClient(event_hooks={"response": [bound_response]}),
         )
         return self._client
 
@@ -322,7 +322,7 @@ class OpenAIModel:
             async with asyncio.timeout(self.timeout_s):
                 return await self._request(body, on_growth)
         except (openai.APIConnectionError, TimeoutError) as error:
-            raise self._connection_error(error) from error
+            raise too_large(error) or self._connection_error(error) from error
         except openai.APIStatusError as error:
             problem = read_error(error.body, error.status_code)
             problem = problem or ServerError(cause(error), error.status_code, is_http=True)

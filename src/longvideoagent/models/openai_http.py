@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
 import httpx2
 import openai
 
-from longvideoagent.errors import one_line
+from longvideoagent.errors import ModelError, one_line
 from longvideoagent.models.openai_reply import Completion, GrowthCallback, ReplyFormat
 
 
@@ -26,6 +27,44 @@ async def read_response(
     if not completion.is_empty:
         on_growth(completion)
     return completion
+
+
+MAX_RESPONSE_BYTES = 8_000_000
+"""Of a response that is not a stream; the text of a stream is bounded by ``MAX_REPLY_CHARS``."""
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    """The bytes of a response, which raises ModelError in place of those that are too many."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, host: str) -> None:
+        self._stream, self._host = stream, host
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        num_bytes = 0
+        async for part in self._stream:
+            num_bytes += len(part)
+            if num_bytes > MAX_RESPONSE_BYTES:
+                size = f"{MAX_RESPONSE_BYTES / 1e6:g} MB"
+                raise ModelError(f"{self._host}: a reply of more than {size}; it ignores max_tokens, or is not a model")
+            yield part
+
+    async def aclose(self) -> None:
+        """See httpx."""
+        await self._stream.aclose()
+
+
+async def bound_response(response: httpx2.Response) -> None:
+    """An event hook of the client: limit the size of a response that is read as a whole."""
+    is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
+    if not is_stream and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _BoundedStream(response.stream, response.request.url.host)
+
+
+def too_large(error: BaseException | None) -> ModelError | None:
+    """The error of a response that is too large, if it caused this error, else None."""
+    while error is not None and not isinstance(error, ModelError):
+        error = error.__cause__
+    return error
 
 
 def is_unreached(error: BaseException) -> bool:
