@@ -94,7 +94,7 @@ def answer(
         question: What is asked.
         video: An opened video; it can be used for any number of questions.
         team: The agents; closed at the end, and usable again.
-        settings: Limits of the loop; the default is five rounds.
+        settings: Limits of the loop; the default is five rounds, with timeline tools if the team's master knows them.
         on_step: Called with the trace after each step.
 
     Returns:
@@ -108,13 +108,15 @@ def answer(
         >>> answer(Question("Who is late?"), video, load_team()).answer  # doctest: +SKIP
     """
 
+    limits = settings or RolloutSettings(timeline_tools=team.timeline_tools)
+
     async def report(trace: Trace) -> None:
         if on_step is not None:
             on_step(trace)
 
     async def run() -> Trace:
         try:
-            return await finish(question, video, team, settings or RolloutSettings(), report)
+            return await finish(question, video, team, limits, report)
         finally:
             await team.close()
 

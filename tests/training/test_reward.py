@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.protocol import ACTION_TAGS
-from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import (
     AgentFailure,
@@ -22,6 +22,7 @@ from longvideoagent.core.types import (
     Timeline,
     VisionResult,
 )
+from longvideoagent.index.query import query_timeline
 from longvideoagent.training.reward import REWARD_PRESETS, RewardWeights, reward
 
 GOLD = 1
@@ -44,6 +45,8 @@ def make_trace(
                 rollout.receive(GroundingResult(f"c{len(rollout.trace.visited_labels)}"))
             case VisionRequest():
                 rollout.receive(VisionResult(text))
+            case TimelineRequest(query, timeline):
+                rollout.receive(query_timeline(query, timeline))
             case _:
                 assert_never(request)
     return rollout.trace

@@ -10,7 +10,7 @@ import pytest
 
 from longvideoagent.agents.prompts import master_messages
 from longvideoagent.core.context import Style
-from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, VisionRequest
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest, VisionRequest
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import (
     Clip,
@@ -23,6 +23,7 @@ from longvideoagent.core.types import (
     VisionResult,
 )
 from longvideoagent.errors import ModelError
+from longvideoagent.index.query import query_timeline
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.training.tokens import PromptFormat, TokenRecord, TokenSequence, truncate_observation
 from tests.plugins.models import needs_torch
@@ -84,6 +85,8 @@ def roll_out(
                 contexts.append(tokenizer.decode(ids))
                 reply = tokenizer(left.pop(0), add_special_tokens=False)["input_ids"]
                 rollout.receive(record.add_reply(reply, [-0.5] * len(reply)))
+            case TimelineRequest(query, timeline):
+                rollout.receive(query_timeline(query, timeline))
             case _:
                 assert_never(request)
     return rollout.trace, contexts

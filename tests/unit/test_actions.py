@@ -46,7 +46,7 @@ def test_action_by_name_and_text(action: Action) -> None:
 
 
 def test_action_name_unknown() -> None:
-    with pytest.raises(ValueError, match="look, relocate, answer, invalid"):
+    with pytest.raises(ValueError, match="look, relocate, answer, query_timeline, invalid"):
         action_named("nothing", "x")
 
 

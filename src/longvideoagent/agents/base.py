@@ -12,15 +12,16 @@ from typing import Protocol, TypeVar, assert_never
 from longvideoagent.agents.parallel import look_in_parallel
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
-from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, VisionRequest
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, TimelineRequest, VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, VisionResult
+from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, TimelineResult, VisionResult
 from longvideoagent.errors import ContextOverflowError, ModelError, TransientError
+from longvideoagent.index.query import query_timeline
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import Model, failed_usage
 
-R = TypeVar("R", Reply, GroundingResult, VisionResult)
+R = TypeVar("R", Reply, GroundingResult, VisionResult, TimelineResult)
 
 
 class Master(Protocol):
@@ -60,6 +61,8 @@ class Team:
     """The models behind the agents, each once."""
     offline_agents: frozenset[AgentName] = frozenset()
     """The agents that are embedded and call no model."""
+    timeline_tools: bool = False
+    """Whether its master knows how to query the timeline; the released checkpoints do not."""
     cache: KeyValueCache | None = None
     """Results of earlier runs, on disk; None to keep nothing."""
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
@@ -93,6 +96,8 @@ class Team:
                 return await _timed("grounding", self.grounding.locate(request, video))
             case VisionRequest():
                 return await _timed("vision", look_in_parallel(request, lambda each: self.vision.look(each, video)))
+            case TimelineRequest(query, timeline):
+                return await asyncio.to_thread(query_timeline, query, timeline)
             case _:
                 assert_never(request)
 

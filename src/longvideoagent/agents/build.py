@@ -78,7 +78,13 @@ def load_team(
         team = replace(team, vision=FallbackVision(vision, team.vision) if is_shared else vision)
     team_name = ", ".join(agent.label for agent in agents.values()) if models else OFFLINE
     offline_agents = frozenset(agents) - models.keys()
-    return replace(team, name=team_name, models=tuple(loaded.values()), offline_agents=offline_agents)
+    return replace(
+        team,
+        name=team_name,
+        models=tuple(loaded.values()),
+        offline_agents=offline_agents,
+        timeline_tools=team_config.knows_timeline_tools,
+    )
 
 
 def connect_model(

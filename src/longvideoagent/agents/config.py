@@ -15,7 +15,7 @@ from longvideoagent.agents.master import MASTER_SETTINGS
 from longvideoagent.agents.prompts import default_layout
 from longvideoagent.agents.prompts.config import PromptConfig
 from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
-from longvideoagent.core.actions import AGENT_NAMES, AgentName
+from longvideoagent.core.actions import AGENT_NAMES, PAPER_LOOK_TAG, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import MASTER_FIELDS
 from longvideoagent.models.backends import OFFLINE
@@ -211,11 +211,17 @@ class TeamConfig(PromptConfig):
         the default wording and style; another wording asks for tags."""
         if self.master.dialect is not None:
             return self.master.dialect == "tools"
+        return self.master.spec.calls_tools and self.knows_timeline_tools
+
+    @property
+    def knows_timeline_tools(self) -> bool:
+        """Whether the master is prompted in the default wording and style, which offers all actions: the released
+        checkpoints and prompts of other people know those of the paper."""
         has_wording = self.layout_file is not None or self.prompt_file is not None
         if self.layout is not None:
             has_wording |= any(getattr(self.layout, name) != getattr(default_layout(), name) for name in MASTER_FIELDS)
         is_chat = self.style is Style.TURNS and self.master.completion_template is None and not self.actions_anywhere
-        return self.master.spec.calls_tools and is_chat and not has_wording
+        return is_chat and not has_wording and self.look_tag == PAPER_LOOK_TAG
 
     @property
     def sends_schema(self) -> bool:

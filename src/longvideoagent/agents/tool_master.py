@@ -53,7 +53,8 @@ class ToolMaster:
 
     def _caller(self, trace: Trace) -> ModelMaster:
         """The same master with tools for what can be done in this rollout."""
-        tools = offered_tools(trace.settings.agents.names, answer_form(trace.question))
-        settings = replace(self.tag_master.settings, tools=tools, stop_at_action=False)
+        settings, form = trace.settings, answer_form(trace.question)
+        tools = offered_tools(settings.agents.names, form, has_timeline_tools=settings.timeline_tools)
+        call_settings = replace(self.tag_master.settings, tools=tools, stop_at_action=False)
         layout = tool_layout(self.tag_master.layout or default_layout())
-        return replace(self.tag_master, layout=layout, settings=settings)
+        return replace(self.tag_master, layout=layout, settings=call_settings)

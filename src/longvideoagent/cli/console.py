@@ -27,11 +27,13 @@ from longvideoagent.core.types import Question, Usage
 from longvideoagent.errors import UsageError
 from longvideoagent.log import logger
 from longvideoagent.media.video import Video
+from longvideoagent.models.reachability import missing_local_servers
 from longvideoagent.progress import Progress
 from longvideoagent.views.trace_dict import trace_to_dict
 from longvideoagent.views.trace_view import ObservationView, RoundView, view_trace
 
 MAX_OBSERVATION_LINES = 6
+MAX_EVIDENCE_LINES = 12
 MAX_CHARS = 2000
 """Of one question, option, thought or action; the JSON form has all of it."""
 LABEL_WIDTH = 8
@@ -78,6 +80,12 @@ def note_old_prices(team_config: TeamConfig) -> None:
     """Print a line for each price of the team's models that is months old."""
     for sentence in old_prices(team_config, datetime.now(UTC).date()):
         note(sentence)
+
+
+def note_missing_servers(team_config: TeamConfig) -> None:
+    """Warn of servers on this machine that are not there."""
+    for problem in missing_local_servers(agent.spec for agent in team_config.agents.values()):
+        note(f"warning: {problem}")
 
 
 def note_missing_keys(team_config: TeamConfig) -> None:
@@ -181,14 +189,15 @@ class StepPrinter:
         if isinstance(step, RoundView):
             if step.thought:
                 self._line("thinks", step.thought[:MAX_CHARS], "dim italic")
-            self._line(step.action, step.argument[:MAX_CHARS], _ACTION_STYLES[step.action])
+            self._line(step.action.partition("_")[0], step.argument[:MAX_CHARS], _ACTION_STYLES[step.action])
         elif step.clip is not None:
             start, end = format_timestamp(step.clip.start_s), format_timestamp(step.clip.end_s)
             self._line("located", f"{step.clip.label}, {start} to {end}: {step.reason}", "blue")
-        elif step.kind == "vision":
+        elif step.kind in ("vision", "timeline"):
             lines = step.text.splitlines()
+            name = "saw" if step.kind == "vision" else "timeline"
             for number, line in enumerate(lines[:MAX_OBSERVATION_LINES]):
-                self._line("" if number else "saw", line)
+                self._line("" if number else name, line)
             if len(lines) > MAX_OBSERVATION_LINES:
                 self._line("", f"… {len(lines) - MAX_OBSERVATION_LINES} more", "dim")
         else:
@@ -197,8 +206,10 @@ class StepPrinter:
     def finish(self, trace: Trace) -> None:
         """Print the answer and its evidence; on stderr, the warnings of the rollout."""
         self._console.print(_answer_line(trace), soft_wrap=True)
-        for evidence in trace.evidence:
+        for evidence in trace.evidence[:MAX_EVIDENCE_LINES]:
             self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
+        if len(trace.evidence) > MAX_EVIDENCE_LINES:
+            self._line("", f"… {len(trace.evidence) - MAX_EVIDENCE_LINES} more; --json has all", "dim")
         if cost := _cost_text(trace.usage):
             self._line("cost", f"{cost}, {trace.usage.seconds:.0f} s")
         if trace.hint:

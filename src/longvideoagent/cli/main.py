@@ -4,6 +4,7 @@ Heavy modules are imported inside the commands, so that ``lva --help`` stays fas
 with commands do not postpone annotations (``from __future__``): typer would evaluate the text of each one twice.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -133,7 +134,6 @@ def ask(
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.index.open import open_video
-    from longvideoagent.models.reachability import missing_local_servers
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
 
@@ -151,8 +151,7 @@ def ask(
     with console.live_reply(quiet=json) as live:
         loaded_team = None if dry_run else load_team(team_config, None if no_cache else cache_path(), live.on_text)
         if not dry_run:
-            for problem in missing_local_servers(agent.spec for agent in team_config.agents.values()):
-                console.note(f"warning: {problem}")  # now, since opening the video may take minutes
+            console.note_missing_servers(team_config)  # now, since opening the video may take minutes
         with console.progress_bar() as progress:
             opened_video = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
         if loaded_team is None:
@@ -160,7 +159,8 @@ def ask(
             console.print_forecast(forecast_cost(checked.question, opened_video, team_config, settings))
             return
         printer = console.StepPrinter(checked.question, opened_video, live, quiet=json)
-        trace = answer(checked.question, opened_video, loaded_team, settings, printer)
+        with_tools = replace(settings, timeline_tools=loaded_team.timeline_tools)
+        trace = answer(checked.question, opened_video, loaded_team, with_tools, printer)
     if json:
         console.print_json(trace)
     else:

@@ -38,6 +38,13 @@ class Relocate:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryTimeline:
+    """Ask the timeline about the whole video: what is said or shown where, how often, and in which order."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """End the loop. An empty text abstains."""
 
@@ -51,7 +58,7 @@ class Invalid:
     reason: str
 
 
-Action = Look | Relocate | Answer | Invalid
+Action = Look | Relocate | Answer | QueryTimeline | Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class ActionSpec:
     """What stands between the tags, as the master's prompt describes it; a ``string.Template`` with ``answer_form``."""
     effect: str = ""
     """What the action does, as the master's prompt describes it."""
+    needs_timeline_tools: bool = False
+    """Whether it is offered only where the rollout has timeline tools; the released checkpoints do not know it."""
 
 
 ACTIONS: tuple[ActionSpec, ...] = (
@@ -134,6 +143,25 @@ ACTIONS: tuple[ActionSpec, ...] = (
         is_final=True,
         argument_form="$answer_form",
         effect="ends the task",
+    ),
+    ActionSpec(
+        name="query_timeline",
+        type=QueryTimeline,
+        argument="query",
+        label="Query the timeline",
+        icon="≡",
+        terminal_style="blue",
+        count_name="timeline_queries",
+        tags=("query_timeline",),
+        requires_text=True,
+        argument_form=(
+            "find WORDS | count WORDS | first WORDS | last WORDS | order WORDS ; WORDS | before WORDS | after WORDS | "
+            "at 7:29 | between 5:00 5:30 | speakers | screen_texts | overview | length"
+        ),
+        effect=(
+            "searches all lines of the video exactly and at once; WORDS may end in 'by NAME', for lines of that speaker"
+        ),
+        needs_timeline_tools=True,
     ),
     ActionSpec(
         name="invalid",
@@ -206,20 +234,24 @@ class Tool:
     """Whether a call without the argument counts, as empty tags do."""
 
 
-def offered_actions(agents: frozenset[AgentName], look_tag: str, answer_form: str) -> tuple[str, ...]:
-    """The lines with which a prompt offers the actions that these agents can perform.
+def offered_actions(
+    agents: frozenset[AgentName], look_tag: str, answer_form: str, *, has_timeline_tools: bool = False
+) -> tuple[str, ...]:
+    """The lines with which a prompt offers the actions that these agents, and the timeline tools, can perform.
 
     ``look_tag`` is the spelling of the tag of ``look``; ``answer_form`` says what an answer looks like.
     """
     lines = []
-    for spec in _offered(agents):
+    for spec in _offered(agents, has_timeline_tools):
         tag = look_tag if look_tag in spec.tags else spec.tags[0]
         lines.append(f"<{tag}>{_argument_form(spec, answer_form)}</{tag}> {spec.effect}")
     return tuple(lines)
 
 
 @lru_cache(maxsize=64)
-def offered_tools(agents: frozenset[AgentName], answer_form: str) -> tuple[Tool, ...]:
+def offered_tools(
+    agents: frozenset[AgentName], answer_form: str, *, has_timeline_tools: bool = False
+) -> tuple[Tool, ...]:
     """The tools that a master can call in place of writing ``offered_actions``."""
     return tuple(
         Tool(
@@ -229,12 +261,13 @@ def offered_tools(agents: frozenset[AgentName], answer_form: str) -> tuple[Tool,
             _argument_form(spec, answer_form),
             spec.allows_self_closing,
         )
-        for spec in _offered(agents)
+        for spec in _offered(agents, has_timeline_tools)
     )
 
 
-def _offered(agents: frozenset[AgentName]) -> list[ActionSpec]:
-    return [spec for spec in ACTIONS if spec.tags and (spec.agent is None or spec.agent in agents)]
+def _offered(agents: frozenset[AgentName], has_timeline_tools: bool) -> list[ActionSpec]:
+    performed = (spec for spec in ACTIONS if spec.tags and (spec.agent is None or spec.agent in agents))
+    return [spec for spec in performed if has_timeline_tools or not spec.needs_timeline_tools]
 
 
 def _argument_form(spec: ActionSpec, answer_form: str) -> str:

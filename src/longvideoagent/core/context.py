@@ -26,6 +26,7 @@ from longvideoagent.core.types import (
     Observation,
     Question,
     SystemNotice,
+    TimelineResult,
     VisionResult,
 )
 from longvideoagent.errors import DataError
@@ -109,13 +110,14 @@ def _prompt_head(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
 
 def _fill_prompt(template: str, trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     question, settings = trace.question, trace.settings
-    actions = offered_actions(settings.agents.names, look_tag, answer_form(question))
+    form, has_tools = answer_form(question), settings.timeline_tools
+    actions = offered_actions(settings.agents.names, look_tag, form, has_timeline_tools=has_tools)
     return fill(
         template,
         max_rounds=settings.max_rounds,
         actions=";\n".join(f"- {action}" for action in actions) + ".",
         look_tag=look_tag,
-        answer_form=answer_form(question),
+        answer_form=form,
         first_clip=_first_grounding_text(trace, layout),
         history=_history_text(trace),
         **question_fields(question, layout, master_prompt(layout, settings.agents)),
@@ -207,7 +209,7 @@ def render_observation(observation: Observation, layout: PromptLayout, label: st
             return _fill_located(layout.new_clip, observation, layout)
         case VisionResult(text=text, boxes=boxes):
             return fill(layout.vision_result, seen=escape_tags(text), boxes=render_boxes(boxes, layout, label))
-        case SystemNotice(text=text):
+        case SystemNotice(text=text) | TimelineResult(text=text):
             return fill(layout.notice, text=escape_tags(text))
         case _:
             assert_never(observation)

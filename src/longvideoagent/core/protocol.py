@@ -46,8 +46,10 @@ from longvideoagent.core.types import Clip, ClipObservation
 
 ANSWER_TAG = spec_of(Answer).tags[0]
 ACTION_TAGS = tuple(tag for spec in ACTIONS for tag in spec.tags)
-ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)
-"""Where a server may stop a master that does not reason."""
+MAX_STOP_TEXTS = 4
+"""OpenAI's servers take no more."""
+ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)[:MAX_STOP_TEXTS]
+"""Where a server may stop a master that does not reason: the ends of the paper's actions."""
 NOT_SHOWN = "NOT SHOWN"
 """How the reply of a vision model begins if the frames do not show what the query asks for."""
 OBSERVATION_TAGS = ("information", "New_clip", "clip", "subtitles")

@@ -10,6 +10,7 @@ START      GroundingResult, a label of the video   ASK; observation: the clip an
 START      GroundingResult, anything else          ASK; observation: a notice
 ASK        Reply that looks                        LOOK; a notice without a clip or a vision agent
 ASK        Reply that relocates                    GROUND; a notice without a grounding agent
+ASK        Reply that queries the timeline         QUERY; a notice without timeline tools
 ASK        Reply that answers                      DONE answered; DONE abstained if the answer is empty
 ASK        Reply without an action                 ASK; observation: a notice
 ASK, last  Reply that answers                      DONE answered; DONE spent, with that answer, if a
@@ -17,6 +18,7 @@ ASK, last  Reply that answers                      DONE answered; DONE spent, wi
 ASK, last  Reply that does not answer              DONE spent
 LOOK       VisionResult                            ASK; observation: the result
 GROUND     GroundingResult, a clip not visited     ASK; observation: the new clip
+QUERY      TimelineResult                          ASK; observation: the result
 GROUND     GroundingResult, anything else          ASK; observation: a notice; the current clip stays
 any        AgentFailure                            DONE failed
 any        a budget does not allow the request     ASK, last; a notice instead of the action
@@ -32,7 +34,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from longvideoagent.core.actions import Action, AgentName, Answer, Invalid, Look, Relocate
+from longvideoagent.core.actions import Action, AgentName, Answer, Invalid, Look, QueryTimeline, Relocate
 from longvideoagent.core.budget import can_afford, tightest_budget
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.protocol import parse
@@ -49,6 +51,7 @@ from longvideoagent.core.types import (
     Result,
     SystemNotice,
     Timeline,
+    TimelineResult,
     Usage,
     VisionResult,
 )
@@ -85,7 +88,15 @@ class VisionRequest:
     """The gold boxes of the window as text, in runs that show them."""
 
 
-Request = MasterRequest | GroundingRequest | VisionRequest
+@dataclass(frozen=True, slots=True)
+class TimelineRequest:
+    """The lines of ``timeline`` must be searched; no model is called, and it costs nothing."""
+
+    query: str
+    timeline: Timeline
+
+
+Request = MasterRequest | GroundingRequest | VisionRequest | TimelineRequest
 
 
 class Rollout:
@@ -152,6 +163,8 @@ class Rollout:
             case VisionRequest(), VisionResult():
                 self._warn(result.warnings)
                 self._observe(replace(result, warnings=()))
+            case TimelineRequest(), TimelineResult():
+                self._observe(result)
             case request, _:
                 raise ProtocolError(f"{type(request).__name__} cannot take a {type(result).__name__}")
         self._check_budget()
@@ -173,7 +186,7 @@ class Rollout:
             match self._request_for(parsed.action):
                 case SystemNotice() as notice:
                     self._observe(notice)
-                case MasterRequest() | GroundingRequest() | VisionRequest() as request:
+                case MasterRequest() | GroundingRequest() | VisionRequest() | TimelineRequest() as request:
                     self._request = request
                 case unexpected:
                     assert_never(unexpected)
@@ -192,6 +205,10 @@ class Rollout:
                 if not settings.has_grounding:
                     return SystemNotice("There is no grounding agent in this run. All subtitles are above.")
                 return GroundingRequest(request, self._timeline, self._trace)
+            case QueryTimeline(query):
+                if not settings.timeline_tools:
+                    return SystemNotice("There are no timeline tools in this run.")
+                return TimelineRequest(query, self._timeline)
             case Invalid(reason):
                 return SystemNotice(f"No valid action: {reason}. This round is spent.")
             case Answer():
@@ -231,7 +248,7 @@ class Rollout:
         if trace.rounds:
             last = replace(trace.rounds[-1], observation=observation)
             self._trace = replace(trace, rounds=(*trace.rounds[:-1], last))
-        elif not isinstance(observation, VisionResult):
+        elif isinstance(observation, ClipObservation | SystemNotice):
             self._trace = replace(trace, first_grounding=observation)
         self._request = MasterRequest(self._trace)
 
@@ -240,7 +257,8 @@ class Rollout:
         if self._request is None or self._trace.must_answer:
             return
         calls = 1 + len(self._request.candidate_windows) if isinstance(self._request, VisionRequest) else 1
-        if can_afford(self._trace, agent_of(self._request), calls):
+        agent = agent_of(self._request)
+        if agent is None or can_afford(self._trace, agent, calls):  # a query is free, and its result is budgeted next
             return
         self._trace = replace(self._trace, must_answer=True)
         if isinstance(self._request, MasterRequest):
@@ -261,8 +279,8 @@ class Rollout:
         self._request = None
 
 
-def agent_of(request: Request) -> AgentName:
-    """The agent that performs a request."""
+def agent_of(request: Request) -> AgentName | None:
+    """The agent that performs a request; None for a query of the timeline."""
     match request:
         case MasterRequest():
             return "master"
@@ -270,6 +288,8 @@ def agent_of(request: Request) -> AgentName:
             return "grounding"
         case VisionRequest():
             return "vision"
+        case TimelineRequest():
+            return None
         case _:
             assert_never(request)
 

@@ -22,7 +22,6 @@ from longvideoagent.core.types import (
     Reply,
     SystemNotice,
     Usage,
-    VisionResult,
     observation_agent,
 )
 
@@ -87,6 +86,8 @@ class RolloutSettings:
     """US dollars, of all agents together, by the prices given for their models."""
     parallel_looks: int = 1
     """Windows that vision looks at in one look, at the same time."""
+    timeline_tools: bool = False
+    """Whether the master can query the timeline, which the paper's cannot."""
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "window", "max_calls", "max_tokens", "parallel_looks"):
@@ -200,7 +201,7 @@ class Trace:
         """What the answer is based on: what the master cites, else all that the other agents returned."""
         if self.answer_round and self.answer_round.reply.evidence is not None:
             return self.answer_round.reply.evidence
-        results = [each for each in self.observations if isinstance(each, ClipObservation | VisionResult)]
+        results = [each for each in self.observations if not isinstance(each, SystemNotice)]
         return tuple(dict.fromkeys(evidence for result in results for evidence in result.evidence))
 
     @property

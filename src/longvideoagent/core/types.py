@@ -308,6 +308,21 @@ class VisionResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TimelineResult:
+    """What a query of the timeline found. Also an observation."""
+
+    text: str
+    """For a master that is a model: a summary, and the lines that were found, each with its time."""
+    value: str = ""
+    """The answer in a few words, such as ``10 times``, ``4:15`` or ``Felix``; empty if the query has none."""
+    evidence: tuple[Evidence, ...] = ()
+    """Every occurrence, in order of time."""
+    is_found: bool = True
+    """False if nothing was found, or the query cannot be read."""
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentFailure:
     """An agent that cannot be used. Never an answer."""
 
@@ -323,7 +338,7 @@ class AgentFailure:
         return f"{self.agent}: {self.cause}"
 
 
-Result = Reply | GroundingResult | VisionResult | AgentFailure
+Result = Reply | GroundingResult | VisionResult | TimelineResult | AgentFailure
 
 
 # --- observations: what an action results in ------------------------------------------------------
@@ -352,14 +367,17 @@ class SystemNotice:
     """The result of the grounding agent, without its usage, if the notice is about it."""
 
 
-Observation = ClipObservation | VisionResult | SystemNotice
+Observation = ClipObservation | VisionResult | TimelineResult | SystemNotice
 
 
-def observation_agent(observation: Observation) -> AgentName:
-    """The agent whose usage an observation records. A notice without a result used no agent and costs nothing."""
+def observation_agent(observation: Observation) -> AgentName | None:
+    """The agent whose usage an observation records; None for the timeline, which is not an agent. A notice without a
+    result used no agent and costs nothing."""
     match observation:
         case VisionResult():
             return "vision"
+        case TimelineResult():
+            return None
         case ClipObservation() | SystemNotice():
             return "grounding"
         case _:

@@ -52,7 +52,8 @@ def longvideo(data: str, split: str = "val", team: str | None = None, **settings
     ]
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
     models = DefaultModels(**{name: settings.pop(name, None) for name in DefaultModels.model_fields})
-    rollout_settings = RolloutSettings(agents=agents, **{name: int(value) for name, value in settings.items()})
+    limits: dict[str, Any] = {name: int(value) for name, value in settings.items()}
+    rollout_settings = RolloutSettings(agents=agents, **limits)
     solver = rollout(dataset, choose_team(team, models), rollout_settings)
     return Task(MemoryDataset(samples, dataset.name), solver=solver, scorer=option_scorer())
 

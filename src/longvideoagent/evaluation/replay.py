@@ -11,7 +11,16 @@ from typing import assert_never
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import ClipObservation, GroundingResult, Result, SystemNotice, Timeline, VisionResult
+from longvideoagent.core.types import (
+    ClipObservation,
+    GroundingResult,
+    Observation,
+    Result,
+    SystemNotice,
+    Timeline,
+    TimelineResult,
+    VisionResult,
+)
 from longvideoagent.datasets.base import DatasetOptions
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError, ProtocolError
@@ -92,11 +101,11 @@ def _results(recorded_trace: Trace) -> Iterator[Result]:
 
 
 def _agent_results(
-    observation: ClipObservation | VisionResult | SystemNotice,
-) -> Iterator[GroundingResult | VisionResult]:
+    observation: Observation,
+) -> Iterator[GroundingResult | VisionResult | TimelineResult]:
     """The result behind an observation; a notice of the loop itself has none."""
     match observation:
-        case VisionResult():
+        case VisionResult() | TimelineResult():
             yield observation
         case ClipObservation(clip=clip, reason=reason, evidence=evidence, usage=usage, candidates=candidates):
             yield GroundingResult(clip.label, reason, evidence, usage, candidates)

@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -274,7 +274,9 @@ class JobQueue:
         video = await load.video()
         job.update(stage="", fraction=None)
         report_retries(lambda problem: job.update(stage=problem))
-        async for trace in steps(job.question, video, self.teams[job.team], job.settings):
+        team = self.teams[job.team]
+        settings = replace(job.settings, timeline_tools=team.timeline_tools)
+        async for trace in steps(job.question, video, team, settings):
             job.update(trace=trace, stage="")
 
     async def _save(self, job: Job, record: JobRecord) -> None:

@@ -192,7 +192,8 @@ class Tools:
             await ctx.report_progress(len(trace.rounds), max_rounds)
 
         async with self._slots:
-            trace = await finish(asked_question, opened_video, self._team, RolloutSettings(max_rounds), report)
+            settings = RolloutSettings(max_rounds, timeline_tools=self._team.timeline_tools)
+            trace = await finish(asked_question, opened_video, self._team, settings, report)
         return summarize_trace(trace)
 
     async def _perform(self, request: GroundingRequest | VisionRequest, opened_video: Video) -> Result:

@@ -29,6 +29,7 @@ from longvideoagent.core.types import (
     Reply,
     Subtitle,
     SystemNotice,
+    TimelineResult,
     Usage,
     VisionResult,
 )
@@ -270,7 +271,7 @@ def observation_lines(observation: Observation | None) -> Sequence[str]:
     match observation:
         case ClipObservation():
             return [line.text for clip in observation.window for line in clip.subtitles]
-        case VisionResult() | SystemNotice():
+        case VisionResult() | TimelineResult() | SystemNotice():
             return observation.text.splitlines()
         case None:
             return []
@@ -287,7 +288,7 @@ def truncate_observation(observation: ObservationT, count: int) -> ObservationT:
     match observation:
         case ClipObservation():
             return replace(observation, window=tuple(_truncate_clips(observation.window, count, mark)))
-        case VisionResult() | SystemNotice():
+        case VisionResult() | TimelineResult() | SystemNotice():
             return replace(observation, text="\n".join([*observation.text.splitlines()[:count], mark]))
         case None:
             return observation

@@ -33,6 +33,7 @@ from longvideoagent.core.types import (
     Reply,
     Subtitle,
     SystemNotice,
+    TimelineResult,
     Usage,
     VisionResult,
 )
@@ -83,6 +84,18 @@ class VisionResultDict(TypedDict):
 
 
 @_strict
+class TimelineResultDict(TypedDict):
+    """What a query of the timeline found; ``value`` is the answer in a few words, if the query has one."""
+
+    kind: Literal["timeline"]
+    text: str
+    value: str
+    is_found: bool
+    evidence: tuple[Evidence, ...]
+    usage: Usage
+
+
+@_strict
 class SystemNoticeDict(TypedDict):
     """A message of the loop to the master, with the grounding result that it is about, or null."""
 
@@ -93,7 +106,9 @@ class SystemNoticeDict(TypedDict):
 
 
 GroundingDict = Annotated[ClipObservationDict | SystemNoticeDict, Field(discriminator="kind")]
-ObservationDict = Annotated[ClipObservationDict | VisionResultDict | SystemNoticeDict, Field(discriminator="kind")]
+ObservationDict = Annotated[
+    ClipObservationDict | VisionResultDict | TimelineResultDict | SystemNoticeDict, Field(discriminator="kind")
+]
 
 
 @_strict
@@ -264,6 +279,15 @@ def _observation_to_dict(observation: Observation) -> ObservationDict:
             "evidence": observation.evidence,
             "usage": observation.usage,
         }
+    if isinstance(observation, TimelineResult):
+        return {
+            "kind": "timeline",
+            "text": observation.text,
+            "value": observation.value,
+            "is_found": observation.is_found,
+            "evidence": observation.evidence,
+            "usage": observation.usage,
+        }
     return _grounding_to_dict(observation)
 
 
@@ -306,6 +330,8 @@ def _observation_from_dict(record: ObservationDict) -> Observation:
         return VisionResult(
             record["text"], record["evidence"], record["usage"], record["is_found"], record.get("boxes", "")
         )
+    if record["kind"] == "timeline":
+        return TimelineResult(record["text"], record["value"], record["evidence"], record["is_found"], record["usage"])
     return _grounding_from_dict(record)
 
 

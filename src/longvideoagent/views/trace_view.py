@@ -17,6 +17,7 @@ from longvideoagent.core.types import (
     Observation,
     Question,
     SystemNotice,
+    TimelineResult,
     Usage,
     VisionResult,
 )
@@ -28,7 +29,7 @@ FRAMES_PER_LOOK = 4
 class ObservationView:
     """What an agent or the loop returned to the master."""
 
-    kind: Literal["grounding", "vision", "notice"]
+    kind: Literal["grounding", "vision", "timeline", "notice"]
     title: str
     text: str
     """As the master reads it, without tags."""
@@ -156,6 +157,14 @@ def view_observation(observation: Observation) -> ObservationView:
                 seconds=observation.usage.seconds,
                 evidence=observation.evidence,
                 frame_times_s=frame_times(observation),
+            )
+        case TimelineResult():
+            return ObservationView(
+                kind="timeline",
+                title="The timeline has",
+                text=observation.text,
+                seconds=observation.usage.seconds,
+                evidence=observation.evidence,
             )
         case SystemNotice():
             return ObservationView(

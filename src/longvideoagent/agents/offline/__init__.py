@@ -19,4 +19,4 @@ __all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 def offline_team(cache: KeyValueCache | None = None) -> Team:
     """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``."""
     agents = OfflineMaster(), OfflineGrounding(), OfflineVision(cache)
-    return Team("offline", *agents, offline_agents=frozenset(AGENT_NAMES), cache=cache)
+    return Team("offline", *agents, offline_agents=frozenset(AGENT_NAMES), timeline_tools=True, cache=cache)

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import GENERIC_TERMS, EvidenceScorer, Support, probabilities
-from longvideoagent.core.actions import Action, Answer, Look, Relocate, render_action
+from longvideoagent.agents.offline.timeline_answer import next_query, timeline_answer
+from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
@@ -59,6 +60,11 @@ class OfflineMaster:
 
 def decide(trace: Trace) -> Reply:
     """The synchronous form of ``OfflineMaster.reply``."""
+    if query := next_query(trace):
+        return _reply("The question is about the whole video; I query its timeline.", QueryTimeline(escape_tags(query)))
+    if (found := timeline_answer(trace)) is not None:
+        thought = f"The timeline has it in {len(found.evidence)} places."
+        return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
     scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
     if trace.question.options:
         return _choose_option(trace, scorer)

@@ -10,6 +10,8 @@
  *   window: (Clip & {subtitles: Line[]})[],
  *   candidates: {label: string, reason: string}[], reason: string, evidence: Evidence[], usage: Usage}
  *   | {kind: "vision", title: string, frame_times_s: number[], text: string, evidence: Evidence[], usage: Usage}
+ *   | {kind: "timeline", title: string, frame_times_s: number[], text: string, value: string, evidence: Evidence[],
+ *      usage: Usage}
  *   | {kind: "notice", title: string, frame_times_s: number[], text: string, usage: Usage}} Observation
  * @typedef {{name: string, label: string, icon: string, agent: string|null, is_final: boolean,
  *   is_error: boolean}} Action

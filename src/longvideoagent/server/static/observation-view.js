@@ -17,6 +17,7 @@ const MAX_VISIBLE_FRAMES = 0; // their frames are shown above them
 export function showObservation(playback, observation) {
   if (observation.kind === "grounding") return showGrounding(playback, observation);
   if (observation.kind === "vision") return showVision(playback, observation);
+  if (observation.kind === "timeline") return showTimeline(playback, observation);
   return [textElement("p", "observation-text", observation.text)];
 }
 
@@ -93,6 +94,15 @@ function showVision(playback, observation) {
     ...evidenceLists(playback, evidence, MAX_VISIBLE_FRAMES),
   ];
   return nodes.filter(Boolean);
+}
+
+function showTimeline(playback, { title, text, evidence }) {
+  const summary = evidence.length ? text.split("\n", 1)[0] : text;
+  return [
+    element("p", { class: "muted" }, title),
+    textElement("p", "observation-text", summary),
+    ...evidenceLists(playback, evidence, MAX_VISIBLE_QUOTES),
+  ];
 }
 
 function paragraphs(lines) {

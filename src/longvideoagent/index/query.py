@@ -1,0 +1,320 @@
+"""Queries over all lines of a video: exact, without a model, each with its occurrences as evidence.
+
+====================  ==========================================================================
+query                 result
+====================  ==========================================================================
+find WORDS            the lines with these words
+count WORDS           how often they occur
+first WORDS, last …   their first or last line; without words, of the video
+order WORDS ; WORDS   which comes first, by their first occurrences
+before WORDS, after … the lines around their first occurrence
+at TIME               what is said at that time
+between TIME TIME     the lines of a span
+speakers              who speaks, with lines and time of speech
+screen_texts          the texts on screen
+overview              lines spread evenly over the video, the most telling of each part
+length                the length of the video
+====================  ==========================================================================
+
+WORDS match a line that has all of them, in any inflection; "in quotes" they must stand there as they are. ``by NAME``
+at their end keeps the lines of a speaker. TIME is ``7:29``, ``1:02:15`` or ``449 s``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from longvideoagent.core.timefmt import format_timestamp, times_in_s
+from longvideoagent.core.types import Clip, Evidence, Subtitle, Timeline, TimelineResult
+from longvideoagent.index.speakers import split_speaker
+from longvideoagent.index.terms import terms
+
+MAX_QUERY_CHARS = 500
+MAX_LINES_SHOWN = 20
+"""Lines in the text of a result; its evidence has all of them."""
+OVERVIEW_PARTS = 8
+LINES_AROUND = 3
+"""Lines shown before or after an event."""
+MAX_NEAR_S = 10.0
+"""How far the line nearest to a time may be if none is spoken at it."""
+HELP = (
+    "write one of: find WORDS, count WORDS, first WORDS, last WORDS, order WORDS ; WORDS, before WORDS, after WORDS, "
+    "at 7:29, between 5:00 5:30, speakers, screen_texts, overview, length"
+)
+_BY = re.compile(r"(?:\A|\s+)by\s+(\S.{0,60})\Z", re.IGNORECASE)
+_QUOTED = re.compile(r"\A[\"“'](.{1,300})[\"”']\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A line that matches, with its clip."""
+
+    clip: Clip
+    line: Subtitle
+    count: int = 1
+    """How often the words occur in it."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """The line as evidence."""
+        return Evidence.from_subtitle(self.clip, self.line)
+
+
+def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
+    """Perform a query in the grammar at the top of this file.
+
+    Args:
+        query: The query, as a master writes it.
+        timeline: The lines of the video.
+
+    Returns:
+        What was found. A query that cannot be read gives a result that says so and repeats the grammar; nothing is
+        raised.
+    """
+    name, _, rest = " ".join(query.split())[:MAX_QUERY_CHARS].partition(" ")
+    perform = _QUERIES.get(name.lower().strip(":"))
+    if perform is None:
+        return TimelineResult(f"{name!r} is not a query; {HELP}", is_found=False)
+    return perform(rest.strip(), timeline)
+
+
+def occurrences(words: str, timeline: Timeline) -> list[Occurrence]:
+    """The lines with these words, in order of time; all lines for empty ones."""
+    by = _BY.search(words)
+    speaker = by[1].casefold() if by and _has_speaker(by[1], timeline) else ""
+    wanted = words[: by.start()] if by and speaker else words
+    quoted = _QUOTED.match(wanted.strip())
+    phrase = " ".join(quoted[1].casefold().split()) if quoted else ""
+    wanted_terms = () if phrase else tuple(dict.fromkeys(terms(wanted)))
+    if wanted.strip() and not phrase and not wanted_terms:  # only stop words
+        phrase = " ".join(wanted.casefold().split())
+    found = []
+    for clip in timeline.clips:
+        for line in clip.subtitles:
+            spoken = split_speaker(line.text)
+            if speaker and spoken.speaker.casefold() != speaker:
+                continue
+            count = _count(spoken.words, phrase, wanted_terms)
+            if count:
+                found.append(Occurrence(clip, line, count))
+    return found
+
+
+def _count(text: str, phrase: str, wanted: Sequence[str]) -> int:
+    """How often a line has the phrase, or all terms at once; 1 if nothing is wanted."""
+    if phrase:
+        return len(re.findall(rf"(?<!\w){re.escape(phrase)}(?!\w)", " ".join(text.casefold().split())))
+    present = terms(text)
+    return min((present.count(term) for term in wanted), default=1)
+
+
+def _has_speaker(name: str, timeline: Timeline) -> bool:
+    return any(
+        split_speaker(line.text).speaker.casefold() == name.casefold()
+        for clip in timeline.clips
+        for line in clip.subtitles
+    )
+
+
+def _result(value: str, found: Sequence[Occurrence], summary: str) -> TimelineResult:
+    lines = [f"[{format_timestamp(each.line.start_s)}] {each.line.text}" for each in found[:MAX_LINES_SHOWN]]
+    if len(found) > MAX_LINES_SHOWN:
+        lines.append(f"and {len(found) - MAX_LINES_SHOWN} more lines")
+    return TimelineResult("\n".join([summary, *lines]), value, tuple(each.evidence for each in found))
+
+
+def _nothing(words: str, timeline: Timeline) -> TimelineResult:
+    num_lines = sum(len(clip.subtitles) for clip in timeline.clips)
+    return TimelineResult(f"none of the {num_lines} lines of the video has {words!r}", is_found=False)
+
+
+def _find(words: str, timeline: Timeline) -> TimelineResult:
+    found = occurrences(words, timeline)
+    if not found or not words:
+        return _nothing(words, timeline)
+    return _result(_quoted(found[0]) if len(found) == 1 else "", found, _num_lines(found))
+
+
+def _count_words(words: str, timeline: Timeline) -> TimelineResult:
+    found = occurrences(words, timeline)
+    if not found or not words:
+        return replace(_nothing(words, timeline), value="0 times" if words else "")
+    total = sum(each.count for each in found)
+    return _result("once" if total == 1 else f"{total} times", found, f"{total} times in {_num_lines(found)}")
+
+
+def _first(words: str, timeline: Timeline) -> TimelineResult:
+    found = occurrences(words, timeline)
+    return _one(found[:1], len(found), words, timeline)
+
+
+def _last(words: str, timeline: Timeline) -> TimelineResult:
+    found = occurrences(words, timeline)
+    return _one(found[-1:], len(found), words, timeline)
+
+
+def _one(found: Sequence[Occurrence], total: int, words: str, timeline: Timeline) -> TimelineResult:
+    if not found:
+        return _nothing(words, timeline)
+    time_s = found[0].line.start_s
+    return _result(f"at {format_timestamp(time_s)}", found, f"one of {total} lines that match")
+
+
+def _order(words: str, timeline: Timeline) -> TimelineResult:
+    parts = [part.strip() for part in re.split(r"\s*[;|]\s*", words) if part.strip()]
+    first = {part: found[0] for part in parts if (found := occurrences(part, timeline))}
+    missing = [part for part in parts if part not in first]
+    if len(first) < 2:
+        return _nothing(" ; ".join(missing or parts), timeline)
+    ordered = sorted(first, key=lambda part: first[part].line.start_s)
+    unknown = f"; not found: {', '.join(missing)}" if missing else ""
+    summary = ", then ".join(f"{part} at {format_timestamp(first[part].line.start_s)}" for part in ordered)
+    value = f"{', '.join(ordered)}{f' ({unknown[2:]})' if unknown else ''}"
+    return _result(value, [first[part] for part in ordered], f"first occurrences: {summary}{unknown}")
+
+
+def _neighbours(words: str, timeline: Timeline, step: int) -> TimelineResult:
+    found = occurrences(words, timeline)
+    if not found or not words:
+        return _nothing(words, timeline)
+    every = occurrences("", timeline)
+    place = next(index for index, each in enumerate(every) if each.line == found[0].line)
+    near = every[place + 1 : place + 1 + LINES_AROUND] if step > 0 else every[max(0, place - LINES_AROUND) : place]
+    if not near:
+        return TimelineResult("no line comes " + ("after" if step > 0 else "before") + " it", is_found=False)
+    nearest = near[0] if step > 0 else near[-1]
+    when = f"{'after' if step > 0 else 'before'} {format_timestamp(found[0].line.start_s)}"
+    return _result(_quoted(nearest), near, f"lines {when}, where {words!r} first occurs")
+
+
+def _before(words: str, timeline: Timeline) -> TimelineResult:
+    return _neighbours(words, timeline, -1)
+
+
+def _after(words: str, timeline: Timeline) -> TimelineResult:
+    return _neighbours(words, timeline, 1)
+
+
+def _at(text: str, timeline: Timeline) -> TimelineResult:
+    times = times_in_s(text)
+    if not times:
+        return TimelineResult(f"at {text!r}: not a time; write at 7:29", is_found=False)
+    if times[0] > timeline.duration_s:
+        return _outside(times[0], timeline)
+    every = occurrences("", timeline)
+    found = [each for each in every if each.line.start_s <= times[0] + 1 and times[0] < each.line.end_s + 1]
+    if not found:
+        near = min(every, key=lambda each: _distance_s(each.line, times[0]), default=None)
+        if near is None or _distance_s(near.line, times[0]) > MAX_NEAR_S:
+            return TimelineResult(f"no line is spoken or shown at {format_timestamp(times[0])}", is_found=False)
+        found = [near]
+    return _result(" ".join(map(_quoted, found[:LINES_AROUND])), found, f"at {format_timestamp(times[0])}")
+
+
+def _distance_s(line: Subtitle, time_s: float) -> float:
+    return max(line.start_s - time_s, time_s - line.end_s, 0.0)
+
+
+def _between(text: str, timeline: Timeline) -> TimelineResult:
+    times = times_in_s(text)
+    if len(times) != 2:
+        return TimelineResult(f"between {text!r}: give two times; write between 5:00 5:30", is_found=False)
+    start_s, end_s = sorted(times)
+    if start_s > timeline.duration_s:
+        return _outside(start_s, timeline)
+    found = [each for each in occurrences("", timeline) if each.line.start_s < end_s and each.line.end_s > start_s]
+    span = f"{format_timestamp(start_s)} to {format_timestamp(end_s)}"
+    if not found:
+        return TimelineResult(f"no line is spoken or shown from {span}", is_found=False)
+    return _result(" ".join(map(_quoted, found[:LINES_AROUND])), found, f"{_num_lines(found)} from {span}")
+
+
+def _outside(time_s: float, timeline: Timeline) -> TimelineResult:
+    end = format_timestamp(timeline.duration_s)
+    return TimelineResult(f"{format_timestamp(time_s)} is after the end of the video, {end}", is_found=False)
+
+
+def _speakers(_: str, timeline: Timeline) -> TimelineResult:
+    lines: dict[str, list[Occurrence]] = {}
+    for each in occurrences("", timeline):
+        if name := split_speaker(each.line.text).speaker:
+            lines.setdefault(name, []).append(each)
+    if not lines:
+        return TimelineResult("no line names its speaker", is_found=False)
+    ranked = sorted(lines, key=lambda name: -len(lines[name]))
+    rows = []
+    for name in ranked:
+        seconds = sum(each.line.end_s - each.line.start_s for each in lines[name])
+        first = format_timestamp(lines[name][0].line.start_s)
+        rows.append(f"{name}: {len(lines[name])} lines, {seconds:.0f} s of speech, first at {first}")
+    top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
+    value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
+    evidence = tuple(each.evidence for name in top for each in lines[name])
+    return TimelineResult("\n".join([f"{len(ranked)} speakers, by lines", *rows[:MAX_LINES_SHOWN]]), value, evidence)
+
+
+def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
+    shown = [each for each in occurrences("", timeline) if each.line.source == "screen"]
+    first = list({each.line.text.casefold(): each for each in reversed(shown)}.values())[::-1]
+    first.sort(key=lambda each: each.line.start_s)
+    if not first:
+        return TimelineResult("no text on screen is known; a look can read some", is_found=False)
+    return _result(", ".join(each.line.text for each in first), first, f"{len(first)} texts on screen")
+
+
+def _overview(_: str, timeline: Timeline) -> TimelineResult:
+    every = occurrences("", timeline)
+    if not every:
+        return TimelineResult("the video has no lines", is_found=False)
+    line_terms = [set(terms(split_speaker(each.line.text).words)) for each in every]
+    frequency: dict[str, int] = {}
+    for present in line_terms:
+        for term in present:
+            frequency[term] = frequency.get(term, 0) + 1
+    # Words that come back, but not everywhere, say what a part is about.
+    weight = {term: np.log(len(every) / count) * min(count, 3) for term, count in frequency.items()}
+    parts = np.linspace(0, len(every), min(OVERVIEW_PARTS, len(every)) + 1).round().astype(int)
+    chosen = [
+        max(range(start, end), key=lambda index: sum(weight[term] for term in line_terms[index]))
+        for start, end in pairwise(parts)
+    ]
+    found = [every[index] for index in chosen]
+    return _result(" ".join(map(_quoted, found)), found, f"{len(found)} of {len(every)} lines, one of each part")
+
+
+def _length(_: str, timeline: Timeline) -> TimelineResult:
+    value = format_timestamp(timeline.duration_s)
+    end = timeline.clips[-1]
+    seconds = timeline.duration_s
+    evidence = Evidence(end.label, seconds, seconds, "frame", seconds, f"the video ends at {value}", end.video)
+    return TimelineResult(f"the video is {value} long, in {len(timeline.clips)} clips", value, (evidence,))
+
+
+def _quoted(each: Occurrence) -> str:
+    return f"“{each.line.text}” ({format_timestamp(each.line.start_s)})"
+
+
+def _num_lines(found: Sequence[Occurrence]) -> str:
+    return "1 line" if len(found) == 1 else f"{len(found)} lines"
+
+
+_QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
+    "find": _find,
+    "count": _count_words,
+    "first": _first,
+    "last": _last,
+    "order": _order,
+    "before": _before,
+    "after": _after,
+    "at": _at,
+    "between": _between,
+    "speakers": _speakers,
+    "screen_texts": _screen_texts,
+    "overview": _overview,
+    "length": _length,
+}
