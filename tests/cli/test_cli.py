@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -74,7 +75,8 @@ def test_ask_html_self_contained(episode: SyntheticEpisode, tmp_path: Path) -> N
     assert done.returncode == 0
     text = page.read_text()
     assert "data:image/jpeg;base64," in text
-    assert not re.search(r"(?:src|href)=\"(?!data:)", text)
+    (video,) = re.findall(r"(?:src|href)=\"(?!data:)([^\"]*)\"", text)  # all but the player's file is inside
+    assert (page.parent / unquote(video)).resolve() == episode.video.resolve()
 
 
 def test_python_api_same_answer(episode: SyntheticEpisode) -> None:
