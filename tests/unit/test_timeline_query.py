@@ -214,6 +214,8 @@ def test_question_kind(question: str, query: str) -> None:
         "How often is the red box shown?",
         "When is the box moved?",
         "What is on the table?",
+        "Who is the first to speak after Penny shuts the door?",
+        "How many times does Arthur say hello when he comes in?",
         "",
         "what " * 200,
     ],

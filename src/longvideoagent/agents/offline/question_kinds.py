@@ -41,13 +41,15 @@ class TimelineQuestion:
     """Whether the answer is the line itself, and not when."""
 
 
+_AT_A_MOMENT = re.compile(r"\b(?:after|before|while|until|as soon as)\b|(?<!^)\bwhen\b", re.IGNORECASE)
+"""Such a question asks for one moment, not for the whole video."""
 _Make = Callable[[re.Match[str]], TimelineQuestion | None]
 
 
 def timeline_question(text: str) -> TimelineQuestion | None:
     """The query that a question asks for, or None if it has no kind that the timeline answers."""
     question = " ".join(text.split()).rstrip("?!. ")
-    if len(question) > MAX_QUESTION_CHARS:
+    if len(question) > MAX_QUESTION_CHARS or _AT_A_MOMENT.search(question):
         return None
     for pattern, make in _KINDS:
         match = pattern.search(question)
