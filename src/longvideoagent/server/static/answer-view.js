@@ -76,8 +76,15 @@ function confidenceBar(confidence) {
   );
 }
 
-function costText({ rounds, usage }) {
-  return [pluralize(rounds.length, "round"), ...usageTexts(usage), formatDuration(usage.seconds)].join(" · ");
+function costText(trace) {
+  const { rounds, usage } = trace;
+  return [pluralize(rounds.length, "round"), ...usageTexts(usage), formatDuration(shownSeconds(trace))].join(" · ");
+}
+
+/** The seconds of all steps, each rounded as its card shows it, so that what a reader sees adds up to this. */
+function shownSeconds({ first_grounding, rounds }) {
+  const steps_s = rounds.map(({ reply, observation }) => reply.usage.seconds + (observation?.usage.seconds ?? 0));
+  return [first_grounding?.usage.seconds ?? 0, ...steps_s].reduce((sum, step_s) => sum + Number(step_s.toFixed(1)), 0);
 }
 
 /**
