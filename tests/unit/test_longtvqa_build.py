@@ -144,7 +144,7 @@ def test_build_unreadable_subtitles(tmp_path: Path) -> None:
     report = build_longtvqa(BuildInputs({"val": questions}, folder), tmp_path / "out")
     assert {(problem.path.stem, problem.message.split(";")[0]) for problem in report.problems} == {
         (CLIPS[0], "binary data, not subtitle text"), ("notes", "not the name of a clip"),
-        (CLIPS[2], "1 subtitle cues have times that cannot be read and were added to the cue before"),
+        (CLIPS[2], "1 subtitle cue has times that cannot be read and was placed between the cues around it"),
     }  # fmt: skip
     duplicate = tmp_path / "twice.json"
     rows = [{"vid_name": CLIPS[1], "sub": [{"start": 0, "end": 1, "text": text}]} for text in ("First.", "Second.")]

@@ -3,8 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.subtitles import parse_subtitles, read_subtitles
@@ -109,7 +107,7 @@ def test_cues_out_of_order_are_sorted_with_a_warning() -> None:
 def test_cue_end_before_start_gets_a_length() -> None:
     text = "1\n00:00:10,000 --> 00:00:05,000\nA\n\n2\n00:00:11,000 --> 00:00:12,000\nB\n"
     assert parsed_cues(text) == [(10.0, 11.0, "A"), (11.0, 12.0, "B")]
-    assert "1 subtitle cues ended before they started" in warnings_of(text)
+    assert "1 subtitle cue ended before it started" in warnings_of(text)
 
 
 def test_cues_without_blank_lines_or_numbers() -> None:
@@ -148,26 +146,6 @@ def test_error_names_the_file(tmp_path: Path) -> None:
     for path in (tmp_path / "a.srt", tmp_path / "none.srt", tmp_path):
         with pytest.raises(DataError, match=str(path)):
             read_subtitles(path)
-
-
-fragments = st.sampled_from(
-    [b"WEBVTT", b"\n", b"\n\n", b"00:00:01,000", b"00:01.000", b" --> ", b"1", b"[Events]", b"Dialogue: ",
-     b"Format: ", b"0,0:00:01.00,0:00:02.00,Default,,0,0,0,,x", b"{\\an8}", b"<v ", b">", b"\xff\xfe",
-     b"\xef\xbb\xbf", b"\x00", b"\xe4", b"{1}{2}", b"NOTE", b"99999:99:99,999", b"&#x110000;", b"&#0;",
-     b"[Script Info]\n", b"mm:", b"<SAMI>", b"<tt>"]
-)  # fmt: skip
-
-
-@settings(max_examples=400)
-@given(st.one_of(st.binary(max_size=300), st.lists(fragments, max_size=25).map(b"".join)))
-def test_parse_any_bytes(data: bytes) -> None:
-    try:
-        lines, _ = parse_subtitles(data)
-    except DataError:
-        return
-    assert lines
-    assert [line.start_s for line in lines] == sorted(line.start_s for line in lines)
-    assert all(0 <= line.start_s < line.end_s and line.text for line in lines)
 
 
 @pytest.mark.shared

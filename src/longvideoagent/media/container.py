@@ -142,6 +142,14 @@ def has_audio(path: Path) -> bool:
         return find_audio(container) is not None
 
 
+def average_frames_per_s(path: Path) -> float | None:
+    """The average frame rate of a video file; None if it has no video or states none. Raises DataError if FFmpeg cannot
+    read it."""
+    with open_container(path) as container:
+        rates = (stream.average_rate for stream in container.streams.video)
+        return next((float(rate) for rate in rates if rate), None)
+
+
 def origin_s(container: InputContainer) -> float:
     """The first timestamp in seconds, which players show as 0."""
     return (container.start_time or 0) / av.time_base

@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-from charset_normalizer import from_bytes
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.letter_statistics import guess_encoding
 
-from longvideoagent.errors import DataError
-
-BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 SAMPLE_BYTES = 4000
-MIN_HIGH_BYTES = 60
-"""With fewer, a statistical guess is unreliable, and Chinese is the most likely."""
-_HIGH_RUN = re.compile(rb"[\x80-\xff]{2,}")
-_GBK_PAIR = re.compile(rb"[\xb0-\xf7][\xa1-\xfe]|[\xa1-\xa3][\xa1-\xfe]")
+_NOT_TEXT_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
+_PROGRAM_STREAM = b"\x00\x00\x01\xba"
 
 
 class DecodedText(NamedTuple):
-    """The text of a file, and warnings if its encoding was guessed."""
+    """The text of a file, and how it was decoded."""
 
     text: str
+    encoding: str
+    is_guess: bool
+    """Whether the encoding was chosen by the letters of the text."""
     warnings: list[str]
+    """What was replaced."""
 
 
-def decode_text(data: bytes) -> DecodedText:
-    """Decode the bytes of a file. Raises DataError for binary data.
+def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
+    """Decode the bytes of a file.
 
-    Tried in turn: a byte order mark, UTF-16 without one, UTF-8, UTF-8 with a few invalid characters, and the legacy
-    encodings: Latin text is decoded as Windows-1252, other scripts as the most likely encoding of their bytes.
+    Tried in turn: a byte order mark, UTF-16 without one, UTF-8, ISO 2022-JP, UTF-8 with a few invalid characters, and
+    the legacy encoding under which the text reads most like a language.
+
+    Args:
+        data: The bytes.
+        encoding: The encoding, as Python names it; None: recognised.
+
+    Returns:
+        The text without a byte order mark. Bytes that the encoding does not have are replaced and counted.
+
+    Raises:
+        DataError: The data are not text.
+        UsageError: ``encoding`` does not exist.
     """
-    for mark, encoding in BYTE_ORDER_MARKS:
+    if encoding is not None:
+        return _decode(data, check_encoding(encoding))
+    for mark, name in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return DecodedText(data[len(mark) :].decode(encoding, errors="replace"), [])
-    encoding_16 = _bare_utf_16(data[:SAMPLE_BYTES])
-    if encoding_16:
-        return DecodedText(data.decode(encoding_16, errors="replace"), [])
+            return _decode(data, name)
     sample = data[:SAMPLE_BYTES]
-    if sample.count(0) or sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
-        raise DataError("binary data, not subtitle text; give an .srt, .vtt or .ass file")
-    text = data.decode("utf-8", errors="replace")
+    if encoding_16 := _bare_utf_16(sample):
+        return _decode(data, encoding_16)
+    if sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
+        kind = (
+            "pictures of subtitles (VobSub)" if data.startswith(_PROGRAM_STREAM) else "binary data, not subtitle text"
+        )
+        raise DataError(f"{kind}; give a text file such as .srt, .vtt or .ass")
+    if b"\x1b$" in data and data.isascii():
+        return _decode(data, "iso2022_jp_ext", is_guess=True)
+    try:
+        return DecodedText(data.decode("utf-8"), "utf-8", is_guess=False, warnings=[])
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", errors="replace")
     num_invalid = text.count("\ufffd")
-    if not num_invalid:
-        return DecodedText(text, [])
     num_valid = sum(character >= "\x80" for character in text) - num_invalid
     if num_valid > 3 * num_invalid:
-        warning = f"{num_invalid} characters of the subtitles are invalid UTF-8 and were replaced"
-        return DecodedText(text, [warning])
-    encoding = _legacy_encoding(data)
-    warning = f"the subtitles are not UTF-8 and were read as {encoding}"
-    return DecodedText(data.decode(encoding, errors="replace"), [warning])
+        return _decode(data, "utf-8")
+    return _decode(data, guess_encoding(data), is_guess=True)
+
+
+def check_encoding(name: str) -> str:
+    """The name, if Python has a text encoding of it. Raises UsageError otherwise."""
+    normalized = name.strip().lower().replace("-", "_")
+    try:
+        "".encode(normalized)
+    except (LookupError, ValueError):  # ValueError: a name with a NUL, and the encoding that only raises
+        known = False
+    else:
+        known = normalized not in _NOT_TEXT_ENCODINGS
+    if not known:
+        raise UsageError(f"encoding {name!r}: not known; use a name such as utf-8, cp1250, cp1251, big5 or shift_jis")
+    return normalized
+
+
+def _decode(data: bytes, encoding: str, *, is_guess: bool = False) -> DecodedText:
+    text = data.decode(encoding, errors="replace").removeprefix("\ufeff")
+    num_invalid = text.count("\ufffd")
+    name = "UTF-8" if encoding.startswith("utf_8") or encoding == "utf-8" else encoding
+    plural = "s of the subtitles are" if num_invalid != 1 else " of the subtitles is"
+    replaced = "were" if num_invalid != 1 else "was"
+    warning = f"{num_invalid} character{plural} invalid {name} and {replaced} replaced"
+    return DecodedText(text, encoding, is_guess, [warning] if num_invalid else [])
 
 
 def _bare_utf_16(sample: bytes) -> str:
@@ -58,22 +103,3 @@ def _bare_utf_16(sample: bytes) -> str:
     if max(shares) < 0.15 or min(shares) > 0.05:
         return ""
     return "utf-16-be" if shares[0] > shares[1] else "utf-16-le"
-
-
-def _legacy_encoding(data: bytes) -> str:
-    """Guess by runs: accented letters of Latin text stand alone between ASCII ones, letters of other scripts do not."""
-    high = sum(byte >= 0x80 for byte in data)
-    if sum(len(run) for run in _HIGH_RUN.findall(data)) < high / 2:
-        return "cp1252"
-    if high < MIN_HIGH_BYTES and 2 * len(_GBK_PAIR.findall(data)) >= 0.7 * high and _decodes(data, "gb18030"):
-        return "gb18030"
-    best = from_bytes(b"\n".join(line for line in data.split(b"\n") if not line.isascii())).best()
-    return best.encoding if best is not None else "cp1252"
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True

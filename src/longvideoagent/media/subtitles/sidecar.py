@@ -38,6 +38,8 @@ def find_sidecars(video: Path) -> Sidecars:
     for file in files:
         if file == video or not (file.stem == name or file.stem.startswith(f"{name}.")):
             continue
+        if file.suffix.lower() == ".sub" and file.with_suffix(".idx").exists():
+            continue  # not MicroDVD, but the pictures to that index
         track = _track(file, file.stem[len(name) :])
         if file.suffix.lower() in SUFFIXES and track is not None:
             tracks.setdefault(file.stem, track)

@@ -1,0 +1,143 @@
+"""Find the lines of times in the lines of an SRT or WebVTT file, and the numbers and names before them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+from longvideoagent.media.subtitles.cue import counted
+from longvideoagent.media.subtitles.timestamps import (
+    ARROW_HEADS,
+    TimingLine,
+    frame_rate,
+    has_arrow,
+    parse_timing_line,
+)
+
+_USUAL = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")
+"""The line of times of nearly all files. The tolerant grammar takes ten times as long."""
+
+
+class Timing(NamedTuple):
+    """A line of times, by its index."""
+
+    line_index: int
+    start_s: float | None
+    end_s: float | None
+    trailing: str = ""
+    """What follows the times."""
+
+
+class FoundTimings(NamedTuple):
+    """All lines of times of a file, and what had to be assumed about them."""
+
+    timings: list[Timing]
+    warnings: list[str]
+
+
+class _Label(Enum):
+    """What the line before a line of times looks like."""
+
+    NONE = auto()
+    NUMBER = auto()
+    NUMBER_AFTER_TEXT = auto()
+    """Without a blank line before it."""
+    NAME = auto()
+    """Any other line after a blank one."""
+
+
+def find_timings(text: str, lines: Sequence[str], *, is_webvtt: bool) -> FoundTimings:
+    """Find all lines of times in the lines of a text; one that could be text as well counts only where a cue may
+    begin."""
+    heads = [head for head in ARROW_HEADS if head in text]
+    candidates = (index for index, line in enumerate(lines) if any(head in line for head in heads))
+    if heads == [">"]:
+        candidates = (index for index, line in enumerate(lines) if ">" in line)  # several times as fast
+    timings: list[Timing] = []
+    unusual: list[tuple[int, TimingLine]] = []
+    for index in candidates:
+        match = _USUAL.fullmatch(lines[index])
+        if match is not None:
+            hours, minutes, seconds, ms, end_hours, end_minutes, end_seconds, end_ms = map(int, match.groups())
+            start_ms = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
+            end_ms += ((end_hours * 60 + end_minutes) * 60 + end_seconds) * 1000
+            timings.append(Timing(index, start_ms / 1000, end_ms / 1000))
+        elif timing := parse_timing_line(lines[index]):
+            unusual.append((index, timing))
+    if not unusual:
+        return FoundTimings(timings, [])
+    has_usual = bool(timings) or any(timing.is_canonical for _, timing in unusual)
+    kept = [
+        (index, timing)
+        for index, timing in unusual
+        if timing.is_canonical or _may_begin_cue(lines, index, timing, is_webvtt=is_webvtt, has_usual=has_usual)
+    ]
+    clocks = [clock for _, timing in kept for clock in (timing.start, timing.end) if clock is not None]
+    rate = frame_rate(clocks)
+    for index, timing in kept:
+        start_s, end_s = (clock and clock.at(rate) for clock in (timing.start, timing.end))
+        timings.append(Timing(index, start_s, end_s, timing.trailing))
+    num_frames = sum(clock.has_frames for clock in clocks)
+    warnings = counted(num_frames, "time has", "times have")
+    return FoundTimings(
+        sorted(timings), [f"{warning} frames, which were read as {rate} per second" for warning in warnings]
+    )
+
+
+def _may_begin_cue(lines: Sequence[str], index: int, timing: TimingLine, *, is_webvtt: bool, has_usual: bool) -> bool:
+    """Whether a line of unusual form stands where lines of times do."""
+    before = lines[index - 1].strip() if index else ""
+    if before.isdecimal():
+        return timing.is_readable or "-->" in lines[index] or any(map(str.isdecimal, lines[index]))
+    is_after_gap = not before
+    if is_webvtt and before and not has_arrow(before):
+        is_after_gap = index == 1 or not lines[index - 2].strip()
+    if not is_after_gap:
+        return False
+    if timing.is_readable:
+        start = timing.start
+        return not has_usual or (start is not None and (start.has_fraction or start.has_frames))
+    return ":" in lines[index] and any(map(str.isdecimal, lines[index])) and len(lines[index].split()) <= 4
+
+
+def count_labels(lines: Sequence[str], timings: Sequence[Timing], *, is_webvtt: bool) -> list[int]:
+    """For each line of times the number of lines before it, 0 or 1, that number or name its cue.
+
+    A number is a label if most cues of the file have one and it is in its place, or if it continues the count; else it
+    is the last line of the cue before. A name is one in WebVTT, or if most cues have one.
+    """
+    labels = [_label(lines, timing.line_index) for timing in timings]
+    num_numbers = sum(label in (_Label.NUMBER, _Label.NUMBER_AFTER_TEXT) for label in labels)
+    are_numbered = 2 * num_numbers > len(labels)
+    are_named = is_webvtt or 2 * labels.count(_Label.NAME) > len(labels)
+    are_glued = labels.count(_Label.NUMBER_AFTER_TEXT) > labels.count(_Label.NUMBER)
+    counts: list[int] = []
+    number = 0
+    for label, timing in zip(labels, timings, strict=True):
+        if label is _Label.NONE or (label is _Label.NAME and not are_named):
+            counts.append(0)
+            continue
+        is_label = label is _Label.NAME
+        if label is not _Label.NAME:
+            found = int(lines[timing.line_index - 1].strip()[:18])
+            is_expected = found == number + 1
+            is_first = not counts
+            if label is _Label.NUMBER:
+                is_label = are_numbered or is_webvtt or is_expected or is_first
+            else:
+                is_label = are_numbered and (is_expected or are_glued)
+            number = found if is_label else number
+        counts.append(int(is_label))
+    return counts
+
+
+def _label(lines: Sequence[str], index: int) -> _Label:
+    before = lines[index - 1].strip() if index else ""
+    if not before or has_arrow(before) or before.startswith(("WEBVTT", "X-TIMESTAMP-MAP")):
+        return _Label.NONE
+    is_after_gap = index == 1 or not lines[index - 2].strip()
+    if before.isdecimal():
+        return _Label.NUMBER if is_after_gap else _Label.NUMBER_AFTER_TEXT
+    return _Label.NAME if is_after_gap else _Label.NONE

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from longvideoagent.media.subtitles import parse_subtitles
+from longvideoagent.media.text_encoding import decode_text
+
+SAMPLES = {
+    "hr": "Već smo čuli tu priču.\nKaži mi što želiš, čovječe.\nNećeš valjda otići bez kaputa?\nĐak je došao kući.",
+    "pl": "Myślę, że już późno.\nNie chcę o tym mówić, kochanie.\nGdzie są moje klucze?\nZróbmy to jeszcze dziś.",
+    "cs": "Řekni mi, co se děje.\nTo přece není možné.\nUž jsem tě hledal všude.\nKde máš ty peníze, příteli?",
+    "hu": "Nem tudom, mit csináljak.\nHol van a bőröndöm?\nKöszönöm, hogy eljöttél ide.\nTűnj innen, de gyorsan!",
+    "ro": "Nu ştiu ce să fac acum.\nUnde îţi este maşina?\nVino aici şi spune-mi tot.\nAm fost în oraş ieri.",
+    "tr": "Bugün hava çok güzel değil mi?\nSana bir şey söylemek istiyorum.\nKapıyı açık bırakma.\nİşte oğlum geldi.",
+    "lt": "Aš nežinau, ką daryti.\nKur yra mano raktai?\nŠiandien labai šalta, ar ne?\nPalauk manęs čia, gerai?",
+    "lv": "Es nezinu, ko darīt.\nKur ir manas atslēgas?\nŠodien ir ļoti auksts.\nViņš vēl nav atnācis mājās.",
+    "de": "Ich weiß nicht, wo er ist.\nDie Tür ist offen geblieben.\nKönnen wir später reden?\nDas hört sich schön an.",
+    "fr": "Où est-ce qu’il est passé ?\nJe sais ce que ça veut dire.\nIl était là hier, très tôt.\nÇa m’a coûté cher.",
+    "es": "¿Dónde está mi hermano?\nNo sé qué decirte, señor.\nMañana será otro día.\n¡Qué lástima, se acabó!",
+    "pt": "Não sei o que dizer.\nOnde está o meu irmão?\nVocê já falou com a mãe dele?\nAmanhã é outro dia, então.",
+    "is": "Ég veit það ekki, því miður.\nHvar er bróðir minn núna?\nÞetta er ekki rétt hjá þér.\nÁ morgun kemur hún.",
+    "ru": "Где мой брат?\nЯ не знаю, что сказать.\nЗавтра будет новый день.",
+    "uk": "Де мій брат?\nЯ не знаю, що сказати їй.\nЗавтра буде інший день.",
+    "el": "Πού είναι ο αδελφός μου;\nΔεν ξέρω τι να πω.\nΑύριο θα είναι καλύτερα.",
+    "he": "איפה אחי?\nאני לא יודע מה להגיד.\nמחר יהיה יום חדש.",
+    "ar": "أين أخي الآن؟\nلا أعرف ماذا أقول لك.\nغدا سيكون يوما جديدا.",
+    "th": "พี่ชายของฉันอยู่ที่ไหน\nฉันไม่รู้จะพูดอะไร\nพรุ่งนี้จะเป็นวันใหม่",
+    "ja": "兄はどこにいますか。\n何を言えばいいのか分からない。\n明日は新しい日です。",
+    "ko": "내 동생은 어디에 있어요?\n무슨 말을 해야 할지 모르겠어요.\n내일은 새로운 날입니다.",
+    "zh": "我弟弟在哪里？\n我不知道该说什么。\n明天是新的一天。",
+    "zh-Hant": "我弟弟在哪裡？\n我不知道該說什麼。\n明天是新的一天。",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [
+        *((language, encoding) for language in ("hr", "pl", "cs", "hu") for encoding in ("cp1250", "iso8859_2")),
+        *((language, "mac_latin2") for language in ("pl", "cs", "hu")), ("hr", "mac_croatian"),
+        ("ro", "cp1250"), ("tr", "cp1254"), ("tr", "mac_turkish"), ("lt", "cp1257"), ("lv", "cp1257"),
+        *((language, encoding) for language in ("de", "fr", "es", "pt") for encoding in ("cp1252", "mac_roman")),
+        ("is", "cp1252"), ("ru", "cp1251"), ("ru", "koi8_r"), ("ru", "cp866"), ("ru", "mac_cyrillic"),
+        ("ru", "iso8859_5"), ("uk", "cp1251"), ("uk", "koi8_u"), ("el", "cp1253"), ("el", "iso8859_7"),
+        ("he", "cp1255"), ("ar", "cp1256"), ("th", "cp874"), ("ja", "euc_jp"), ("ja", "cp932"), ("ja", "iso2022_jp"),
+        ("ko", "euc_kr"), ("ko", "cp949"), ("zh", "gb18030"), ("zh", "gbk"), ("zh-Hant", "big5"),
+    ],
+)  # fmt: skip
+def test_legacy_encodings(language: str, encoding: str) -> None:
+    text = SAMPLES[language]
+    assert decode_text(text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks(mark: str) -> None:
+    text = SAMPLES["hr"]
+    assert decode_text(text.encode(mark)) == (text, decode_text(text.encode(mark)).encoding, False, [])
+
+
+def test_warning_shows_a_line_that_depends_on_the_guess() -> None:
+    lines = ["Good morning.", *SAMPLES["hr"].split("\n")]
+    blocks = [f"{n}\n00:00:{n:02},000 --> 00:00:{n:02},900\n{line}\n" for n, line in enumerate(lines, 1)]
+    warnings = parse_subtitles("\n".join(blocks).encode("cp1250")).warnings
+    assert len(warnings) == 1
+    assert "were read as cp1250" in warnings[0]
+    assert "Već smo čuli tu priču." in warnings[0]
+    assert "--encoding" in warnings[0]
+
+
+def test_bytes_that_a_given_encoding_lacks_are_counted() -> None:
+    assert decode_text(b"one \xff\xfe two", "ascii").warnings == [
+        "2 characters of the subtitles are invalid ascii and were replaced"
+    ]
