@@ -24,6 +24,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
 from longvideoagent.index.open import open_video
+from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
@@ -134,7 +135,7 @@ def ask(  # noqa: PLR0913 (the main public function)
     question: str,
     options: Sequence[str] = (),
     *,
-    subtitles: str | Path | Sequence[str | Path] | None = None,
+    subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None = None,
     team: str | TeamConfig | Team | None = None,
     model: str | None = None,
     master: str | None = None,

@@ -185,6 +185,7 @@ def test_demo_folder_not_writable(tmp_path: Path) -> None:
 
 def test_ask_invalid_arguments(short_video: Path, tmp_path: Path) -> None:
     assert "nowhere.srt" in refusal("ask", short_video, "What?", "--subtitles", tmp_path / "nowhere.srt")
+    assert "'latin-99': not known; use" in refusal("ask", short_video, "What?", "--encoding", "latin-99")
     assert "question is empty" in refusal("ask", short_video, "  ")
     assert "option is empty" in refusal("ask", short_video, "What?", "-o", "a", "-o", " ")
     assert "not a frame rate" in refusal("ask", folder_of_frames(tmp_path), "What?", "--frames-per-s", "inf")

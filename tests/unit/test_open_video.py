@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.errors import DataError
+from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.open import open_video
+from longvideoagent.media.subtitles import SubtitleOptions
 
 CUE = "1\n00:00:01,000 --> 00:00:02,000\nMira: Hello\n"
 LATE = "1\n01:00:00,000 --> 01:00:01,000\nlate\n"
@@ -45,3 +46,12 @@ def test_text_source_nowhere(video_file: Path) -> None:
 def test_subtitle_file_missing_is_an_error(name: str, video_file: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="subtitle file"):
         open_video(video_file, tmp_path / name)
+
+
+def test_subtitle_encoding_given(video_file: Path) -> None:
+    video_file.with_suffix(".srt").write_bytes(CUE.replace("Hello", "Řeka").encode("mac_latin2"))
+    options = SubtitleOptions(encoding="mac_latin2")
+    video = open_video(video_file, options)
+    assert (video.timeline.subtitles[0].text, video.warnings) == ("Mira: Řeka", ())
+    with pytest.raises(UsageError, match="latin-99"):
+        open_video(video_file, SubtitleOptions(encoding="latin-99"))

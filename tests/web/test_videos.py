@@ -174,6 +174,15 @@ def test_upload_subtitles(tmp_path: Path, short_video: Path) -> None:
         assert "moon" in server.timeline(video)["subtitles"][0]["text"]
 
 
+def test_subtitles_vtt_is_escaped(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    text = "File --&gt; Open {now} if a &lt; b &amp;amp; c"
+    (tmp_path / "a.srt").write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{text}\n")
+    with serving(tmp_path) as server:
+        vtt = server.client.get(f"/api/videos/{server.video('a.mp4')}/subtitles.vtt").text
+    assert vtt == f"WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.000\n{text}\n"
+
+
 def test_timeline_fields(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     (tmp_path / "a.srt").write_text(SRT + SRT.replace("1\n", "2\n", 1).replace(":01,", ":05,").replace(":03,", ":07,"))

@@ -105,6 +105,9 @@ def ask(
             "next to or inside the video."
         ),
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of subtitle files, such as cp1250; by default recognised.")
+    ] = None,
     frames_per_s: Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)] = 3.0,
     team: Team = None,
     model: Model = None,
@@ -134,6 +137,7 @@ def ask(
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
     from longvideoagent.index.open import open_video
+    from longvideoagent.media.subtitles import SubtitleOptions
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
 
@@ -153,7 +157,8 @@ def ask(
         if not dry_run:
             console.note_missing_servers(team_config)  # now, since opening the video may take minutes
         with console.progress_bar() as progress:
-            opened_video = open_video(video, subtitles, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
+            tracks = SubtitleOptions(subtitles or (), encoding)
+            opened_video = open_video(video, tracks, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
         if loaded_team is None:
             console.note_missing_keys(team_config)
             console.print_forecast(forecast_cost(checked.question, opened_video, team_config, settings))
@@ -161,10 +166,7 @@ def ask(
         printer = console.StepPrinter(checked.question, opened_video, live, quiet=json)
         with_tools = replace(settings, timeline_tools=loaded_team.timeline_tools)
         trace = answer(checked.question, opened_video, loaded_team, with_tools, printer)
-    if json:
-        console.print_json(trace)
-    else:
-        printer.finish(trace)
+    (console.print_json if json else printer.finish)(trace)
     if html is not None:
         write_page(html, f"A question about {opened_video.reader.path.name}", opened_video, [trace])
         console.note(f"wrote {html}")

@@ -13,7 +13,7 @@ from longvideoagent.media.container import has_audio
 from longvideoagent.media.ocr import read_video_text
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.media.subtitles import ChosenSubtitles, ParsedSubtitles, choose_subtitles
+from longvideoagent.media.subtitles import ChosenSubtitles, ParsedSubtitles, SubtitleOptions, choose_subtitles
 from longvideoagent.media.timeline import build_timeline, find_silence
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
@@ -21,7 +21,7 @@ from longvideoagent.progress import Progress, no_progress
 
 def open_video(
     path: str | Path,
-    subtitles: str | Path | Sequence[str | Path] | None = None,
+    subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None = None,
     progress: Progress = no_progress,
     *,
     frames_per_s: float = TVQA_FRAMES_PER_S,
@@ -35,7 +35,7 @@ def open_video(
     Args:
         path: A video file, or a folder of numbered JPEG frames.
         subtitles: The subtitles to use, or several to use together: a file, a language such as ``de``, or ``#2`` for
-            the second subtitle stream; see ``choose_subtitles``.
+            the second subtitle stream; see ``choose_subtitles``. ``SubtitleOptions`` name the encoding of files, too.
         progress: Called with a stage and its fraction, 0 to 1.
         frames_per_s: The rate of a folder of frames, in frames per second (TVQA: 3).
         warnings: Warnings to begin those of the video with.
@@ -45,7 +45,7 @@ def open_video(
 
     Raises:
         DataError: The video cannot be read, or a file of ``subtitles`` does not exist.
-        UsageError: The video has no such stream or language.
+        UsageError: The video has no such stream or language, or Python no such encoding.
 
     Example:
         >>> video = open_video("talk.mp4", "talk.srt")  # doctest: +SKIP
@@ -53,8 +53,9 @@ def open_video(
     """
     reader = open_reader(path, frames_per_s)
     duration_s = reader.duration_s
-    wanted = [subtitles] if isinstance(subtitles, str | Path) else list(subtitles or ())
-    text = choose_subtitles(reader.path, wanted, duration_s, progress)
+    if not isinstance(subtitles, SubtitleOptions):
+        subtitles = SubtitleOptions((subtitles,) if isinstance(subtitles, str | Path) else tuple(subtitles or ()))
+    text = choose_subtitles(reader.path, subtitles.tracks, duration_s, progress, subtitles.encoding)
     if not text.subtitles and reader.path.is_file() and has_audio(reader.path):
         spoken = _transcribe(reader.path, progress)
         text = ChosenSubtitles(spoken.subtitles, "the speech", (*text.warnings, *spoken.warnings))

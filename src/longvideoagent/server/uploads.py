@@ -142,4 +142,4 @@ def _check_subtitles(path: Path, name: str) -> None:
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
     if not lines:
-        raise DataError(f"{name}: no subtitles in it; use an .srt, .vtt or .ass file")
+        raise DataError(f"{name}: no subtitles in it; use a file that ends in {', '.join(SUBTITLE_SUFFIXES)}")

@@ -17,6 +17,7 @@ from longvideoagent.media.subtitles.read import read_subtitles
 from longvideoagent.media.subtitles.repair import ParsedSubtitles
 from longvideoagent.media.subtitles.sidecar import Sidecars, find_sidecars
 from longvideoagent.media.subtitles.tracks import NAMED_DEFAULT, Track, sort_read_tracks
+from longvideoagent.media.text_encoding import check_encoding
 from longvideoagent.progress import Progress, no_progress
 
 
@@ -32,7 +33,11 @@ class ChosenSubtitles:
 
 
 def choose_subtitles(
-    video: Path, wanted: Sequence[str | Path] = (), end_s: float = float("inf"), progress: Progress = no_progress
+    video: Path,
+    wanted: Sequence[str | Path] = (),
+    end_s: float = float("inf"),
+    progress: Progress = no_progress,
+    encoding: str | None = None,
 ) -> ChosenSubtitles:
     """Read the subtitles of a video.
 
@@ -43,6 +48,7 @@ def choose_subtitles(
             before those with fewer than half the lines, and the user's language before others; pictures come last.
         end_s: The end of the video; lines that start later are dropped, with a warning.
         progress: Called while text is read off pictures.
+        encoding: The encoding of subtitle files, as Python names it; None: recognised.
 
     Returns:
         The lines in order of time. Without ``wanted`` a track that cannot be read is passed over with a warning, and so
@@ -50,13 +56,15 @@ def choose_subtitles(
 
     Raises:
         DataError: The video cannot be opened, or a file that is wanted does not exist.
-        UsageError: The video has no stream of that number, or no track in that language.
+        UsageError: The video has no stream of that number, or no track in that language, or there is no such encoding.
     """
+    if encoding is not None:
+        check_encoding(encoding)
     sidecars, streams = find_sidecars(video), find_streams(video)
     if not any(track.has_text for track in (*sidecars.tracks, *streams)):
         captions = find_captions(video)
         streams += [] if captions is None else [captions]
-    reader = _TrackReader(video, end_s, progress)
+    reader = _TrackReader(video, end_s, progress, encoding)
     if wanted:
         chosen = [_named(str(name), video, sidecars, streams) for name in wanted]
         reader.read(chosen)
@@ -125,11 +133,12 @@ def _named(name: str, video: Path, sidecars: Sidecars, streams: list[Track]) -> 
 class _TrackReader:
     """Reads tracks, each once, and collects what was repaired or ignored."""
 
-    def __init__(self, video: Path, end_s: float, progress: Progress) -> None:
+    def __init__(self, video: Path, end_s: float, progress: Progress, encoding: str | None) -> None:
         self.warnings: list[str] = []
         self._video = video
         self._end_s = end_s
         self._progress = progress
+        self._encoding = encoding
         self._subtitles: dict[Track, list[Subtitle]] = {}
 
     def subtitles(self, track: Track) -> list[Subtitle]:
@@ -143,7 +152,7 @@ class _TrackReader:
         for track in tracks:
             try:
                 if track.path is not None:
-                    parsed = read_subtitles(track.path)
+                    parsed = read_subtitles(track.path, self._encoding, self._video)
                 elif track.has_pictures:
                     parsed = read_picture_stream(self._video, track.index, self._progress)
                 elif track.has_captions:

@@ -7,7 +7,7 @@ guessed again inside of them. What is repaired or ignored is reported, never sil
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -82,8 +82,8 @@ _LINE_FORMATS: tuple[tuple[re.Pattern[str], _Format], ...] = (
 class SubtitleOptions:
     """Which subtitles of a video are read, and how."""
 
-    file: str | Path | None = None
-    """A file that is preferred to all other text; None: one next to the video, or inside it."""
+    tracks: Sequence[str | Path] = ()
+    """Files, languages such as ``de``, or streams such as ``#2``, read together; empty: the best."""
     encoding: str | None = None
     """The encoding of subtitle files, as Python names it; None: recognised."""
 

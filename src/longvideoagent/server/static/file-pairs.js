@@ -1,6 +1,6 @@
 /** Pairs videos with subtitle files that were added together: pure functions of file names. */
 
-const SUBTITLE_NAME = /\.(srt|vtt|ass|ssa)$/i;
+const SUBTITLE_NAME = /\.(srt|vtt|ass|ssa|ttml|dfxp|itt|sbv|smi|sub|lrc)$/i;
 
 const stem = (name) => name.replace(/\.[^.]*$/, "").toLowerCase();
 /** talk.srt belongs to talk.mp4, and so does talk.en.srt. */
