@@ -10,6 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
+from longvideoagent.cli.chapters import app as chapters_app
 from longvideoagent.cli.config import app as config_app
 from longvideoagent.cli.data import app as data_app
 from longvideoagent.cli.evaluate import app as eval_app
@@ -46,6 +47,7 @@ app = typer.Typer(
 
 app.add_typer(data_app)
 app.add_typer(eval_app)
+app.add_typer(chapters_app)
 app.add_typer(config_app, name="config", help="Choose the models that commands use by default.")
 app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
