@@ -212,6 +212,9 @@ def test_doctor_team_reasoning_and_stops(answer: Fault, reasoning: str, stops: b
          ['it wrote text in place of a tool call; if it does so in rollouts, set dialect = "tags"']),
         ([status(400, "tools are not supported"), say(COPIED)], False,
          ["it does not accept tools; the master writes its actions as tags"]),
+        ([status(400, "temperature is not supported"), say("a0")], False,
+         ['it wrote text in place of a tool call; if it does so in rollouts, set dialect = "tags"',
+          "it refuses temperature, which is left out"]),
     ],
 )  # fmt: skip
 def test_doctor_team_tries_tools(answers: list[Fault], calls_tools: bool, remarks: list[str], tmp_path: Path) -> None:
@@ -220,6 +223,13 @@ def test_doctor_team_tries_tools(answers: list[Fault], calls_tools: bool, remark
     assert master["server"]["calls_tools"] is calls_tools
     assert master["remarks"] == remarks
     assert "tools" in server.requests[0]
+
+
+def test_doctor_team_without_a_name(tmp_path: Path) -> None:
+    with serving(say(COPIED), models=[{"id": "served", "max_model_len": 4096}]) as (url, server):
+        master = check(tmp_path, url, '[master]\nmodel = "vllm:URL"')["master"]
+    assert master["server"]["max_context_tokens"] == 4096
+    assert [request["model"] for request in server.requests] == ["served"]
 
 
 def test_doctor_team_reasoning_cut(tmp_path: Path) -> None:

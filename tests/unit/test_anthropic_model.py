@@ -237,6 +237,10 @@ def test_refusal(streams: bool) -> None:
         pytest.raises(ModelError, match=r"the model refuses \(It asks for harm.\); ask in other words"),
     ):
         ask(url, on_text=(lambda _: None) if streams else None)
+    half = reply(text("half an"), stop_reason="refusal", stop_details=details)
+    with serving(half) as (url, _), pytest.raises(ModelError, match="It asks for harm") as caught:
+        ask(url, on_text=(lambda _: None) if streams else None)
+    assert caught.value.completion_tokens == 3
     with serving(reply(text("half an"), stop_reason="refusal")) as (url, _):
         assert "its content filter has cut a reply" in ask(url).warnings[0]
 

@@ -42,6 +42,15 @@ def test_hint_of_abstention_and_guess(talk: Path) -> None:
     assert not abstained.answer
 
 
+def test_hint_of_options_that_tie(tmp_path: Path) -> None:
+    write_video(tmp_path / "talk.mp4", range(0, 10_000, 2500))
+    (tmp_path / "talk.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nthe lake or the roof\n")
+    trace = ask(tmp_path / "talk.mp4", "What does Mira like?", ["the lake", "the roof"])
+    assert "I guess" in trace.rounds[-1].reply.text
+    assert trace.evidence
+    assert trace.hint
+
+
 def test_hint_says_how_much_was_searched(talk: Path) -> None:
     trace = ask(talk, "How do zebras sleep?", settings=RolloutSettings(max_rounds=2))
     assert "it looked at 1 of 5 clips" in trace.hint

@@ -82,6 +82,8 @@ def test_mcp_ask_video(library: Path) -> None:
         assert answer["evidence"][0]["text"] == LINES[0]
         assert progress_values == sorted(progress_values)
         assert progress_values
+        guess = await call(client, "ask_video", video="a.mp4", question="How do zebras sleep?")
+        assert "it knows no objects" in guess["hint"]
 
     run_check(library, check)
 

@@ -9,8 +9,8 @@ from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.models.backends import BACKENDS
 
-MIN_CONFIDENCE = 0.3
-"""An answer of the offline master with less confidence is a guess; the page shows it as not sure, too."""
+MAX_GUESS_CONFIDENCE = 0.5
+"""An answer of the offline master with no more confidence may be a guess: one of two options that tie has this much."""
 DEFAULT_EXAMPLE = "ollama"
 """The back end that a hint names if no provider's key is in the environment; it needs none."""
 OFFLINE_LIMITS = "the offline team reads subtitles, screen text and colours; it knows no objects, actions or plots"
@@ -30,7 +30,7 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     """
     if "master" not in team.offline_agents or trace.outcome is Outcome.FAILED:
         return ""
-    is_guess = not trace.answer or not trace.evidence or (trace.confidence or 0.0) < MIN_CONFIDENCE
+    is_guess = not trace.answer or not trace.evidence or (trace.confidence or 0.0) <= MAX_GUESS_CONFIDENCE
     if not is_guess:
         return ""
     num_read = len({clip.label for located in trace.groundings for clip in located.window})

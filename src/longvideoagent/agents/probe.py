@@ -13,7 +13,7 @@ from longvideoagent.core.types import Usage
 from longvideoagent.errors import ModelError, ThrottledError, UsageError
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.openai import OpenAIModel
-from longvideoagent.models.probe import IMAGE_PROMPT, IN_REPLY, TEXT_PROMPT, ServerReport, probe_server
+from longvideoagent.models.probe import IMAGE_PROMPT, IN_REPLY, REFUSES_TOOLS, TEXT_PROMPT, ServerReport, probe_server
 from longvideoagent.models.spec import load_model
 
 REPLY_TOKENS = 256
@@ -118,7 +118,7 @@ def _remarks(agent: AgentConfig, server: ServerReport) -> tuple[str, ...]:
         remarks.append(
             "its reply has reasoning; set reasoning = true, which gives it more reply tokens and no stop texts"
         )
-    if server.calls_tools is False and not server.adaptations:
+    if server.calls_tools is False and REFUSES_TOOLS not in server.adaptations:
         remarks.append('it wrote text in place of a tool call; if it does so in rollouts, set dialect = "tags"')
     if server.honors_stop is False:
         remarks.append("it ignores stop texts: the text after an action costs tokens and is cut")

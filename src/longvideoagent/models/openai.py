@@ -71,6 +71,7 @@ MAX_TEMPLATE_TOKENS = 200
 BARE_URL = "add /v1 to the URL, unless the server has its API elsewhere"
 START_SERVER = "start the server, or fix its URL"
 CONTINUE_REPLY = "use a server with vLLM's continue_final_message, or a preset with a completion template"
+FIT_CONTEXT = "raise the server's context length, name a model with a longer one, or lower max_frames of [vision]"
 RAISE_CONTEXT = "raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx; llama.cpp: -c)"
 
 
@@ -166,7 +167,7 @@ class OpenAIModel:
         on_text: TextCallback | None = None,
     ) -> Reply:
         """The reply to one request. Raises TransientError if a retry may help, else ModelError."""
-        self.name = self.name or await self._first_model()
+        await self.find_name()
         settings = replace(settings, stop_at_action=settings.stop_at_action and not self.reasoning)
         body = self.request_body(messages, settings)
         prefix = reasoning_prefix(body.get("prompt", ""))
@@ -220,8 +221,12 @@ class OpenAIModel:
             return chat_body(self.name, messages, settings, marks_cache=self.marks_cache)
         return completion_body(self.name, self.completion_template, messages, settings)
 
+    async def find_name(self) -> None:
+        """Take the name of the server's first model if none is given. Raises ModelError if the server is not there, or
+        lists none."""
+        self.name = self.name or await self._first_model()
+
     async def _first_model(self) -> str:
-        """The name of the server's first model. Raises ModelError if the server is not there, or lists none."""
         try:
             entries = await self._get_models()
         except (openai.APIConnectionError, TimeoutError) as error:
@@ -363,7 +368,8 @@ class OpenAIModel:
         if not completion.is_complete:
             raise TransientError(f"{self.server_url}: the reply breaks off")
         is_call = has_tools and bool(completion.calls)
-        if completion.why_no_text and not completion.text.strip() and not is_call:
+        is_usable = is_call or bool(completion.text.strip())
+        if completion.why_no_text and (completion.refusal or not is_usable):  # the words before a refusal do not count
             raise ModelError(f"{self.server_url}: {completion.why_no_text}")
 
     def _error_text(self, error: ServerError) -> str:
@@ -383,7 +389,7 @@ class OpenAIModel:
             is_bare = urlsplit(self.server_url).path in ("", "/")
             return ModelError(f"{message}; {BARE_URL if is_bare else f'is {self.name!r} served there?'}")
         if error.is_overflow:
-            return ContextOverflowError(message)
+            return ContextOverflowError(f"{message}; {FIT_CONTEXT}")
         if error.status in (400, 422) and "continue_final_message" in error.message:
             return ModelError(f"{message}; {CONTINUE_REPLY}")
         if error.is_transient:

@@ -67,6 +67,7 @@ async def probe_server(model: OpenAIModel, settings: CallSettings, *, with_image
     Raises:
         ModelError: The server gives no usable reply; the message names the models that it lists if it lacks this one.
     """
+    await model.find_name()
     has_tools = bool(settings.tools)
     settings = replace(settings, stop_at_action=not (with_image or has_tools or model.reasoning))
     text = TOOL_PROMPT if has_tools else TEXT_PROMPT

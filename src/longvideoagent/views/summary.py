@@ -19,6 +19,7 @@ SUMMARY_FIELDS = (
     "evidence",
     "usage",
     "warnings",
+    "hint",
 )
 
 
