@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
@@ -156,6 +158,24 @@ def test_cues_all_unreadable_are_refused() -> None:
 
 def test_lines_before_the_first_cue_are_reported() -> None:
     assert "2 lines before the first cue were ignored" in warnings_of(f"An introduction\nof two lines\n\n{TIMES}one\n")
+
+
+words = st.sampled_from(["a", "<i>", "&amp;", "1", "42", "{x}", "->", "-->", "é", "\\N", "."])
+bodies = st.lists(words, min_size=1, max_size=6).map(" ".join)
+
+
+@given(st.lists(st.lists(bodies, min_size=1, max_size=3).map("\n".join), min_size=1, max_size=5))
+def test_usual_form_is_read_like_the_tolerant_one(texts: list[str]) -> None:
+    blocks = [f"{n}\n00:00:{n:02},000 --> 00:00:{n:02},500\n{text}\n" for n, text in enumerate(texts, 1)]
+    usual, unusual = "\n".join(blocks), "\n\n".join(blocks)
+    assert outcome(usual) == outcome(unusual)
+
+
+def outcome(text: str) -> object:
+    try:
+        return parse_subtitles(text.encode())
+    except DataError as error:
+        return str(error)
 
 
 ASS = (

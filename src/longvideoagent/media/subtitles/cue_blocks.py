@@ -91,7 +91,11 @@ def _read_webvtt(preface: Sequence[str], blocks: Sequence[_Block]) -> Iterator[C
     first_map = parse_timestamp_map(preface)
     offset_s = 0.0
     for (_, start_s, end_s, _), lines in blocks:
-        text, header = take_apart(lines)
-        yield moved(Cue(start_s, end_s, "\n".join(text)), offset_s)
+        marked = "\n".join(lines).rstrip("\n")
+        header: list[str] = []
+        if "\n\n" in marked or "WEBVTT" in marked:
+            text, header = take_apart(lines)
+            marked = "\n".join(text)
+        yield moved(Cue(start_s, end_s, marked), offset_s)
         if header:
             offset_s = segment_offset_s(parse_timestamp_map(header), first_map)

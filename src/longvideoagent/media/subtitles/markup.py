@@ -94,7 +94,7 @@ def _without_overrides(marked: str) -> str:
 
 
 def _without_tags(marked: str) -> str:
-    closed = {match["name"] for match in _TAG.finditer(marked) if match["close"]}
+    is_closed: dict[str, bool] = {}  # of the few names that may be those of types
 
     def text_of(match: re.Match[str]) -> str:
         name, rest = match["name"], match["rest"]
@@ -104,9 +104,11 @@ def _without_tags(marked: str) -> str:
             return ""
         if name in "vV" and rest and rest.strip():
             return f"{' '.join(rest.split())[:_MAX_NAME_CHARS]}: "
-        follows_word = match.start() > 0 and marked[match.start() - 1].isalnum()
-        is_text = follows_word and len(name) == 1 and name.isupper() and name not in closed  # Set<S>
-        return match[0] if is_text else ""
+        if len(name) == 1 and name.isupper() and marked[max(0, match.start() - 1) : match.start()].isalnum():  # Set<S>
+            if name not in is_closed:
+                is_closed[name] = f"</{name}" in marked
+            return "" if is_closed[name] else match[0]
+        return ""
 
     return _TAG.sub(text_of, marked)
 

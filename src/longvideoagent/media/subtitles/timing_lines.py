@@ -16,7 +16,10 @@ from longvideoagent.media.subtitles.timestamps import (
     parse_timing_line,
 )
 
-_USUAL = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")
+_USUAL = re.compile(
+    r"(?:(\d{2,4}):)?(\d\d):(\d\d)[,.](\d{3})[ \t]{1,9}-->[ \t]{1,9}"
+    r"(?:(\d{2,4}):)?(\d\d):(\d\d)[,.](\d{3})((?:[ \t].*)?)"
+)
 """The line of times of nearly all files. The tolerant grammar takes ten times as long."""
 
 
@@ -58,12 +61,13 @@ def find_timings(text: str, lines: Sequence[str], *, is_webvtt: bool) -> FoundTi
     timings: list[Timing] = []
     unusual: list[tuple[int, TimingLine]] = []
     for index in candidates:
-        match = _USUAL.fullmatch(lines[index])
+        match = _USUAL.fullmatch(lines[index]) if "-->" in lines[index] else None
         if match is not None:
-            hours, minutes, seconds, ms, end_hours, end_minutes, end_seconds, end_ms = map(int, match.groups())
+            *numbers, trailing = match.groups(default="0")
+            hours, minutes, seconds, ms, end_hours, end_minutes, end_seconds, end_ms = map(int, numbers)
             start_ms = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
             end_ms += ((end_hours * 60 + end_minutes) * 60 + end_seconds) * 1000
-            timings.append(Timing(index, start_ms / 1000, end_ms / 1000))
+            timings.append(Timing(index, start_ms / 1000, end_ms / 1000, trailing))
         elif timing := parse_timing_line(lines[index]):
             unusual.append((index, timing))
     if not unusual:
