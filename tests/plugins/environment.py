@@ -63,6 +63,12 @@ def _one_core() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _isolation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read media files in this process, also after a test of a command that turned isolation on."""
+    monkeypatch.setenv("LVA_ISOLATE", "0")
+
+
+@pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 

@@ -16,6 +16,7 @@ from longvideoagent.cli.options import (
     GoldBoxes,
     Grounding,
     Ids,
+    Isolate,
     Layout,
     LeakFree,
     Limit,
@@ -88,6 +89,7 @@ def evaluate(
         bool, typer.Option("--retry-failed", help="Ask only the questions that failed, again.")
     ] = False,
     ray: Annotated[str | None, typer.Option(help="Ask on a Ray cluster: auto or ADDRESS (extra ray).")] = None,
+    _isolate: Isolate = False,
     dry_run: DryRun = False,
 ) -> None:
     """Ask all questions of a data set and measure the answers. The same command resumes a stopped run."""

@@ -18,6 +18,7 @@ from longvideoagent.cli.layout import app as layout_app
 from longvideoagent.cli.options import (
     DryRun,
     Grounding,
+    Isolate,
     Layout,
     Master,
     MaxReplyTokens,
@@ -127,6 +128,7 @@ def ask(
     max_usd: Annotated[float | None, typer.Option(help="Maximum cost in dollars, by the team's prices.")] = None,
     window: Window = 1,
     parallel_looks: ParallelLooks = 1,
+    _isolate: Isolate = False,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write the trace with frames to this file.")] = None,

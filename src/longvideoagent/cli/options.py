@@ -35,6 +35,37 @@ Window = Annotated[int, typer.Option(help="Number of neighbouring clips in one l
 ParallelLooks = Annotated[int, typer.Option(help="Number of candidate clips to look at in parallel.", min=1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the maximum cost; ask nothing.")]
 
+
+def _isolate(is_wanted: bool) -> bool:
+    if is_wanted:
+        from longvideoagent.media.isolation import enable
+
+        enable()
+    return is_wanted
+
+
+def _isolate_unless(is_wanted: bool) -> bool:
+    from longvideoagent.media.isolation import disable
+
+    if not is_wanted:
+        disable()
+    return _isolate(is_wanted)
+
+
+Isolate = Annotated[
+    bool,
+    typer.Option("--isolate", help="Read videos in child processes with limits of memory and time.", callback=_isolate),
+]
+"""Its callback does what it says; also LVA_ISOLATE=1."""
+IsolateByDefault = Annotated[
+    bool,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Read videos in child processes with limits of memory and time.",
+        callback=_isolate_unless,
+    ),
+]
+
 Split = Annotated[str, typer.Option(help="The split to read.")]
 DataSet = Annotated[str | None, typer.Option(help="The set to read if the folder has several, such as longtvqa-plus.")]
 Subtitles = Annotated[

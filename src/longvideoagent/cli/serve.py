@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, MaxReplyTokens, Model, NoCache
+from longvideoagent.cli.options import Concurrency, IsolateByDefault, MaxReplyTokens, Model, NoCache
 from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -41,6 +41,7 @@ def serve(
     max_upload_gb: MaxUploadGb = 8.0,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
+    _isolate: IsolateByDefault = True,
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
     require_extra("fastapi", "uvicorn", extra="web")
@@ -73,6 +74,7 @@ def mcp(
     concurrency: McpConcurrency = 2,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
+    _isolate: IsolateByDefault = True,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""
     require_extra("mcp", "uvicorn", extra="web")

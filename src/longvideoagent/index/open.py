@@ -8,10 +8,10 @@ from pathlib import Path
 
 from longvideoagent.errors import DataError
 from longvideoagent.index.speech import transcribe
-from longvideoagent.media import speech
+from longvideoagent.media import isolation, speech
 from longvideoagent.media.container import has_audio
 from longvideoagent.media.ocr import read_video_text
-from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 from longvideoagent.media.subtitles import ChosenSubtitles, ParsedSubtitles, SubtitleOptions, choose_subtitles
 from longvideoagent.media.timeline import build_timeline, find_silence
@@ -51,11 +51,20 @@ def open_video(
         >>> video = open_video("talk.mp4", "talk.srt")  # doctest: +SKIP
         >>> video.timeline.duration_s, video.text_source  # doctest: +SKIP
     """
-    reader = open_reader(path, frames_per_s)
+    with isolation.reporting(progress):
+        return _open(open_reader(path, frames_per_s), subtitles, progress, warnings)
+
+
+def _open(
+    reader: VideoReader,
+    subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None,
+    progress: Progress,
+    warnings: Sequence[str],
+) -> Video:
     duration_s = reader.duration_s
     if not isinstance(subtitles, SubtitleOptions):
         subtitles = SubtitleOptions((subtitles,) if isinstance(subtitles, str | Path) else tuple(subtitles or ()))
-    text = choose_subtitles(reader.path, subtitles.tracks, duration_s, progress, subtitles.encoding)
+    text = isolation.READING.run(_choose_subtitles, reader.path, subtitles, duration_s)
     if not text.subtitles and reader.path.is_file() and has_audio(reader.path):
         spoken = _transcribe(reader.path, progress)
         text = ChosenSubtitles(spoken.subtitles, "the speech", (*text.warnings, *spoken.warnings))
@@ -65,6 +74,11 @@ def open_video(
     timeline = build_timeline(duration_s, text.subtitles, reader.keyframes_s, silence)
     source = text.source if text.subtitles else "nowhere"
     return Video(reader, timeline, source, (*warnings, *reader.warnings, *text.warnings))
+
+
+def _choose_subtitles(path: Path, options: SubtitleOptions, end_s: float) -> ChosenSubtitles:
+    """``choose_subtitles``, which may open the video, without an argument that cannot be sent to a child process."""
+    return choose_subtitles(path, options.tracks, end_s, isolation.report, options.encoding)
 
 
 def _transcribe(path: Path, progress: Progress) -> ParsedSubtitles:

@@ -20,6 +20,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
+from longvideoagent.media.isolation import READING
 
 FORMATS = (
     "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,vvc,m4v,obu,av1,vc1,mjpeg,dv,mxf,nut,ivf,gxf,"
@@ -138,6 +139,10 @@ def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]
 
 def has_audio(path: Path) -> bool:
     """Whether the file has an audio stream that can be decoded. Raises DataError if FFmpeg cannot read it."""
+    return READING.run(_has_audio, path)
+
+
+def _has_audio(path: Path) -> bool:
     with open_container(path) as container:
         return find_audio(container) is not None
 

@@ -30,6 +30,7 @@ from longvideoagent.media.clock import (
     typical_step,
 )
 from longvideoagent.media.container import ffmpeg_errors, find_audio, find_video, open_container, origin_s, packets
+from longvideoagent.media.isolation import STAGE, report
 
 MAX_DURATION_S = 7 * 86_400.0
 """A week: 10,000 clips."""
@@ -49,6 +50,7 @@ GENERATE_PTS = 0x1
 """FFmpeg's flag that makes up times of display."""
 MIN_FRAME_S = 0.001
 MAX_INDICES = 32
+REPORT_PACKETS = 4096
 _NO_TIME = -(1 << 63)
 
 
@@ -173,8 +175,11 @@ def _frame_s(rate: Fraction | None) -> float:
 def _scan(container: InputContainer, video: VideoStream, header: _Header) -> _Scan:
     """Read all packets for the timestamps of those of the video stream."""
     pts, dts, keyframes = array("q"), array("q"), bytearray()
+    size_bytes = max(1, container.size)
     for packet in packets(container, video):
         if packet.size:
+            if not len(pts) % REPORT_PACKETS:
+                report(STAGE, min(1.0, (packet.pos or 0) / size_bytes))
             pts.append(_NO_TIME if packet.pts is None else packet.pts)
             dts.append(_NO_TIME if packet.dts is None else packet.dts)
             keyframes.append(packet.is_keyframe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from longvideoagent.media.clock import MAX_GAP_S
 from longvideoagent.media.container import ffmpeg_errors, find_audio, has_video, open_container, origin_s, packets
 from longvideoagent.media.decoding import AudioClock, decode_audio
+from longvideoagent.media.isolation import READING, report
 from longvideoagent.media.packet_index import read_packet_index
 
 Samples = NDArray[np.int16]
@@ -23,6 +25,8 @@ Samples = NDArray[np.int16]
 MIN_FILLED_S, MAX_FILLED_S = 0.2, 30.0
 """Pauses in a stream that become silence."""
 MAX_BLOCK_S = 4 * 3600.0
+BATCH_SIZE = 512
+STAGE = "listening"
 
 
 class Sound(NamedTuple):
@@ -31,6 +35,8 @@ class Sound(NamedTuple):
     start_s: float
     """Seconds from the start of the video; never before the piece before."""
     samples: Samples
+    position: int = 0
+    """Bytes of the file before it."""
 
 
 def decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
@@ -38,6 +44,30 @@ def decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
 
     Raises DataError if the file cannot be opened.
     """
+    for batch in READING.iterate(_sound_batches, path, rate_hz):
+        yield from batch
+
+
+def sound_length_s(path: Path) -> float:
+    """How long the file is by its header, 0 if that is not known. Raises DataError if it cannot be opened."""
+    return READING.run(_header_length_s, path)
+
+
+def _header_length_s(path: Path) -> float:
+    with open_container(path) as container:
+        return (container.duration or 0) / av.time_base
+
+
+def _sound_batches(path: Path, rate_hz: int) -> Iterator[list[Sound]]:
+    """Yield the sound in lists of ``BATCH_SIZE``: a child process is asked for each."""
+    size_bytes = max(1, path.stat().st_size)
+    sounds = _decode_sound(path, rate_hz)
+    while batch := list(islice(sounds, BATCH_SIZE)):
+        report(STAGE, min(1.0, batch[-1].position / size_bytes))
+        yield batch
+
+
+def _decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
     with ffmpeg_errors(path), open_container(path) as container:
         audio = find_audio(container)
         if audio is None:
@@ -56,7 +86,7 @@ def decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
                     continue
                 last_s = max(last_s, start_s)
                 for samples in resampler.add(frame):
-                    yield Sound(max(0.0, start_s), samples)
+                    yield Sound(max(0.0, start_s), samples, packet.pos or 0)
 
 
 def sound_blocks(path: Path, rate_hz: int) -> Iterator[Sound]:

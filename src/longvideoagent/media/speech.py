@@ -11,13 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, one_line, require_extra
-from longvideoagent.media.container import has_audio, open_container
-from longvideoagent.media.sound import sound_blocks
+from longvideoagent.media.container import has_audio
+from longvideoagent.media.sound import sound_blocks, sound_length_s
 from longvideoagent.progress import Progress, no_progress
 
 STAGE = "transcribing the speech"
@@ -58,11 +57,10 @@ def transcribe(
     if not has_audio(path):
         return []
     weights = _weights_folder(model, allow_download)
-    with open_container(path) as container:
-        length_s = (container.duration or 0) / av.time_base
+    length_s = sound_length_s(path)
     subtitles = []
     try:
-        for start_s, samples in sound_blocks(path, SAMPLE_RATE_HZ):
+        for start_s, samples, _ in sound_blocks(path, SAMPLE_RATE_HZ):
             segments, info = _load(weights).transcribe(samples.astype(np.float32) / 32768, vad_filter=True)
             for segment in segments:
                 text = " ".join(segment.text.split())

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from longvideoagent.agents.base import Team
 from longvideoagent.errors import LongVideoAgentError
+from longvideoagent.media import isolation
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.bodies import BodyMiddleware
@@ -57,6 +58,7 @@ def create_app(
         yield
         await job_queue.close()
         video_cache.close()
+        isolation.close()
 
     app = FastAPI(
         title="longvideoagent", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import PARTIAL, atomic_path
-from longvideoagent.media.readers.file import VideoFileReader
+from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.subtitles import MAX_FILE_BYTES as MAX_SUBTITLE_BYTES
 from longvideoagent.media.subtitles import SUFFIXES as SUBTITLE_SUFFIXES
 from longvideoagent.media.subtitles import read_subtitles
@@ -131,7 +131,7 @@ def _check_free_space(path: Path, next_bytes: int) -> None:
 
 def _check_video(path: Path, name: str) -> None:
     try:
-        VideoFileReader(path).duration_s  # noqa: B018 (reads all packets, and raises if there are no frames)
+        open_reader(path).duration_s  # noqa: B018 (reads all packets, and raises if there are no frames)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
 

@@ -14,9 +14,11 @@ from typing import Protocol
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.frames import MAX_SIDE_PX, Frame
+from longvideoagent.media.isolation import is_enabled
 from longvideoagent.media.packet_index import check_length
 from longvideoagent.media.readers.file import VideoFileReader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
+from longvideoagent.media.readers.isolated import IsolatedReader
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 """Suffixes of the video files of data sets."""
@@ -78,4 +80,4 @@ def open_reader(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Vi
         raise DataError(f"{path}: URLs are not supported; download the video and give the file")
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
-    return VideoFileReader(path)
+    return IsolatedReader(path) if is_enabled() else VideoFileReader(path)

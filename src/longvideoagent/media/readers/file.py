@@ -71,9 +71,19 @@ class VideoFileReader:
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
         if not wanted:
             return []
-        with ffmpeg_errors(self.path), self._open() as source:
-            shown = dict(zip(wanted, _fetch(source, wanted, max_side_px), strict=True))
+        shown = dict(zip(wanted, self.iter_frames(wanted, max_side_px), strict=True))
         return [shown[max(0.0, time_s)] for time_s in times_s]
+
+    def iter_frames(self, wanted: Sequence[float], max_side_px: int) -> Iterator[Frame]:
+        """Yield the frame shown at each of these times, which ascend from 0 or later. Raises DataError."""
+        with ffmpeg_errors(self.path), self._open() as source:
+            playhead = _Playhead(source, max_side_px)
+            for time_s in wanted:
+                shown = playhead.move_to(time_s)
+                if shown is None:
+                    problem = f"no frame could be decoded near {time_s:.1f} s"
+                    raise DataError(f"{self.path}: {problem}; copy it again, or convert it if its frames are huge")
+                yield shown.frame()
 
     def _open(self) -> _Source:
         if self._index is None:
@@ -236,13 +246,3 @@ class _Playhead:
     def _decode(self, until_s: float) -> None:
         while self.ahead is not None and (self.shown is None or self.ahead.time_s <= until_s):
             self.shown, self.ahead = self.ahead, self._next()
-
-
-def _fetch(source: _Source, wanted: Sequence[float], max_side_px: int) -> Iterator[Frame]:
-    """Yield one frame for each of the ascending times."""
-    playhead = _Playhead(source, max_side_px)
-    for time_s in wanted:
-        shown = playhead.move_to(time_s)
-        if shown is None:
-            raise DataError(f"{source.path}: no frame could be decoded near {time_s:.1f} s; copy it again")
-        yield shown.frame()

@@ -7,7 +7,7 @@ Audio that browsers cannot play is always transcoded.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import av.error
 
 from longvideoagent.media.container import find_audio, find_video, open_container
+from longvideoagent.media.isolation import STREAMING
 from longvideoagent.media.packet_index import read_packet_index
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
@@ -63,7 +64,11 @@ def _open_cached(path: Path, _: Fingerprint) -> VideoReader:
 
 @lru_cache(MAX_MODES)
 def _mode_cached(path: Path, _: Fingerprint) -> PlaybackMode:
-    return choose_mode(path)
+    return PlaybackMode(STREAMING.run(_mode_name, path))
+
+
+def _mode_name(path: Path) -> str:
+    return str(choose_mode(path))
 
 
 def choose_mode(path: Path) -> PlaybackMode:
@@ -111,12 +116,15 @@ def stream(video: VideoReader, mode: PlaybackMode, start_s: float) -> Generator[
     empty while much is read. The video track is copied if the stream starts at a keyframe, and transcoded otherwise.
     The stream ends early if the file is damaged. Raises DataError at the first chunk if there is nothing to show."""
     start_s = max(0.0, min(start_s, video.duration_s - MIN_STREAM_S))
+    if video.path.is_dir():
+        yield from encode_frame_folder(video, start_s)
+    else:
+        is_copied = mode is PlaybackMode.REMUX and start_s - _keyframe_before(video, start_s) <= TICK_S
+        yield from STREAMING.iterate(_stream_file, video.path, start_s, is_copied=is_copied)
+
+
+def _stream_file(path: Path, start_s: float, *, is_copied: bool) -> Iterator[bytes]:
     try:
-        if video.path.is_dir():
-            yield from encode_frame_folder(video, start_s)
-        elif mode is PlaybackMode.REMUX and start_s - _keyframe_before(video, start_s) <= TICK_S:
-            yield from remux(video.path, start_s)
-        else:
-            yield from transcode(video.path, start_s)
+        yield from remux(path, start_s) if is_copied else transcode(path, start_s)
     except av.error.FFmpegError:
         return
