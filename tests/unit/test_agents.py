@@ -166,6 +166,11 @@ def test_grounding_without_label_by_retrieval(second: str, video: VideoReader) -
         ("around 130 seconds, or at 0:05", ["c03", "c01"]),
         ("<think>c01? 0:05?</think>c02", ["c02"]),
         ("Label: `c01`", ["c01"]),
+        ("C03", ["c03"]),
+        ("<clip>C02</clip> the museum", ["c02"]),
+        ("Clip 3: outside", ["c03"]),
+        ("**Clip 02**, or clip #1", ["c02", "c01"]),
+        ("c2", ["c02"]),
     ],
 )
 def test_grounding_reply_forms(reply: str, labels: list[str], video: VideoReader) -> None:

@@ -131,18 +131,30 @@ class ModelGrounding:
 
 def named_clips(reply: str, timeline: Timeline, unvisited: Sequence[str]) -> list[NamedClip]:
     """The clips of a reply that exist and are not visited yet, in any form that leaves no doubt: the forms of
-    ``parse_clips``, else up to three labels anywhere, else up to three times."""
+    ``parse_clips``, else up to three labels or numbers of clips anywhere, else up to three times."""
     named = [clip for clip in parse_clips(reply) if clip.label in unvisited]
     if named:
         return named
     mentions: dict[str, str] = {}
     for line in without_reasoning(reply).splitlines():
-        words = re.findall(r"[\w.-]*\w", line)
-        for label in [word for word in words if word in unvisited] or _clips_at(line, timeline, unvisited):
+        for label in _labels_in(line, unvisited) or _clips_at(line, timeline, unvisited):
             mentions.setdefault(label, line.strip(" \t-*•`"))
     if len(mentions) > MAX_CANDIDATES:
         return []
     return [NamedClip(label, reason[:MAX_SUMMARY_CHARS]) for label, reason in mentions.items()]
+
+
+def _labels_in(line: str, unvisited: Sequence[str]) -> list[str]:
+    """The labels that a line names: as they are, else in another case, else by the number of the clip."""
+    words = re.findall(r"[\w.-]*\w", line)
+    folded = {label.casefold(): label for label in unvisited}
+    numbered = {int(match[1]): label for label in unvisited if (match := re.fullmatch(r"c(\d{1,6})", label))}
+    numbers = [int(number) for number in re.findall(r"\b(?:clip #?|c)(\d{1,6})\b", line, re.IGNORECASE)]
+    return (
+        [word for word in words if word in unvisited]
+        or [folded[word.casefold()] for word in words if word.casefold() in folded]
+        or [numbered[number] for number in numbers if number in numbered]
+    )
 
 
 def _clips_at(text: str, timeline: Timeline, unvisited: Sequence[str]) -> list[str]:
