@@ -50,6 +50,25 @@ def test_legacy_encodings(language: str, encoding: str) -> None:
     assert decode_text(text.encode(encoding)).text == text
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("He is so naïve about it.", "cp1252"),
+        ("It’s late… I don’t know.", "cp1252"),
+        ("I don’t think it’s here, we’re late.", "mac_roman"),
+        ("Copyright © 2003, at 25° in Zürich", "cp1252"),
+        ("Señor, São Paulo", "cp1252"),
+        ("Neće da izađe.", "cp1250"),
+        ("Teşekkürler, iyi akşamlar.", "cp1254"),
+        ("Hello there.\n" * 300 + "Über all that\n", "cp1252"),
+        ("こんにちは", "euc_jp"),
+        ("안녕하세요", "euc_kr"),
+    ],
+)
+def test_legacy_encodings_of_little_text(text: str, encoding: str) -> None:
+    assert decode_text(text.encode(encoding)).text == text
+
+
 @pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32"])
 def test_byte_order_marks(mark: str) -> None:
     text = SAMPLES["hr"]

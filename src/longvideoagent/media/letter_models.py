@@ -98,9 +98,7 @@ LATIN = (
     Language(
         _CENTRAL, 0.11, "áíčéžšýťúľóňôďäĺŕ", "qwx", _words("je to sa a na v že si som nie čo do tak by za ale ako mi")
     ),
-    Language(
-        _CENTRAL, 0.115, "áéöóőíüúű", "qwx", _words("a nem az hogy és van egy ez ha is mi meg de csak én jó már el")
-    ),
+    Language(_CENTRAL, 0.115, "áéöóőíüúű", "qwx", _words("a nem az hogy és van egy ez ha is mi meg de ő én jó már el")),
     # Slovene; Croatian, Bosnian and Serbian
     Language(
         (*_CENTRAL, "mac_croatian"), 0.031, "čšž", "qwxy", _words("je in ne da se sem na to si za v kaj bi ti so ni pa")

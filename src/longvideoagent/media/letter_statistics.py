@@ -26,13 +26,18 @@ _LOG_MISPLACED = math.log(1e-3)
 """Of a capital after a small letter, a sign after a letter, or two scripts in a word."""
 _LOG_RARE = math.log(0.05)
 _LOG_TYPOGRAPHY = math.log(0.004)
+_LOG_SIGN = math.log(5e-4)
 _LOG_WORD = 2.0
 """A word that is in most sentences of a language speaks for it."""
+_LOG_WESTERN = 1.0
+"""The languages of Western Europe are the likeliest, if nothing else decides."""
 _LOG_ENCODING = 1.5
 """Each encoding of a language is less likely by this than the one before it."""
 _OTHERS_SHARE = 0.35
 """Of the characters of ``Language.others``."""
 _TYPOGRAPHY = frozenset("“”‘’„‚…–—«»¿¡♪´·•。，、？！：；（）「」『』《》〜～・ ")
+_SIGNS = frozenset("©®™°€£§½¼¾²³")
+_NOT_TEXT = re.compile(rb"-->|^(?:Dialogue|Comment|Style|Format):|^[\[{<]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -43,6 +48,8 @@ class _Counts(NamedTuple):
     others: Counter[str]
     """Characters beyond ASCII, in lower case."""
     words: Counter[str]
+    lone_letters: Counter[str]
+    """Words of one Latin letter beyond ASCII."""
     num_misplaced: int
 
 
@@ -62,16 +69,18 @@ def guess_encoding(data: bytes) -> str:
 
 
 def _sample(data: bytes) -> bytes:
-    """The first lines that are not ASCII."""
-    lines: list[bytes] = []
-    num_bytes = 0
+    """The first lines with characters beyond ASCII, and about as much of the text without any."""
+    lines: dict[bool, list[bytes]] = {True: [], False: []}
+    num_bytes = {True: 0, False: 0}
     for line in data.splitlines():
-        if not line.isascii():
-            lines.append(line)
-            num_bytes += len(line)
-        if num_bytes > MAX_SAMPLE_BYTES:
+        is_ascii = line.isascii()
+        if num_bytes[is_ascii] < MAX_SAMPLE_BYTES // 2 and not (is_ascii and _NOT_TEXT.search(line)):
+            part = line.rpartition(b",,")[2]  # without the fields of ASS
+            lines[is_ascii].append(part)
+            num_bytes[is_ascii] += len(part)
+        if num_bytes[False] >= MAX_SAMPLE_BYTES // 2:
             break
-    return b"\n".join(lines)[:MAX_SAMPLE_BYTES]
+    return b"\n".join([*lines[False], *lines[True]])[:MAX_SAMPLE_BYTES]
 
 
 def _count(text: str) -> _Counts:
@@ -80,13 +89,17 @@ def _count(text: str) -> _Counts:
     ascii_letters = Counter({letter: letters[letter] for letter in "abcdefghijklmnopqrstuvwxyz"})
     others = Counter({character: num for character, num in letters.items() if not character.isascii()})
     num_misplaced = sum(map(_is_misplaced, text, text[1:]))
-    return _Counts(ascii_letters, others, Counter(_WORD.findall(lowered)), num_misplaced)
+    words = Counter(_WORD.findall(lowered))
+    lone_letters = Counter({word: num for word, num in words.items() if len(word) == 1 and "\x7f" < word < "Ͱ"})
+    return _Counts(ascii_letters, others, words, lone_letters, num_misplaced)
 
 
 def _is_misplaced(before: str, character: str) -> bool:
     """Whether a character, of two of which one is beyond ASCII, hardly follows the other."""
-    if (before.isascii() and character.isascii()) or not before.isalpha():
+    if (before.isascii() and character.isascii()) or not before.isalnum():
         return False
+    if before.isdecimal():
+        return character.isalpha() and character < "Ͱ"
     if character.isalpha():
         return (before.islower() and character.isupper()) or (before < "Ͱ") != (character < "Ͱ")
     return unicodedata.category(character) in ("So", "Sm", "Sc", "No", "Sk", "Lo")
@@ -97,6 +110,8 @@ def _log_likelihood(counts: _Counts, language: Language) -> float:
     total = counts.ascii_letters.total() * math.log(1 - language.share) + counts.num_misplaced * _LOG_MISPLACED
     total += sum(counts.ascii_letters[letter] for letter in language.rare) * _LOG_RARE
     total += sum(counts.words[word] for word in language.words) * _LOG_WORD
+    total += sum(num for word, num in counts.lone_letters.items() if word not in language.words) * _LOG_RARE
+    total += _LOG_WESTERN if language.encodings[0] == "cp1252" else 0.0
     for character, num in counts.others.items():
         log = logs.get(character)
         total += num * (_other_log(character, language.others) if log is None else log)
@@ -115,6 +130,8 @@ def _other_log(character: str, level: CharacterLevel | None) -> float:
     """The logarithm of the probability of a character that is not among the letters of a language."""
     if character in _TYPOGRAPHY:
         return _LOG_TYPOGRAPHY
+    if character in _SIGNS:
+        return _LOG_SIGN
     if character == "\ufffd" or unicodedata.category(character).startswith("C"):
         return _LOG_INVALID
     if level is not None:
