@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from longvideoagent.errors import DataError, LongVideoAgentError, ModelError, ProtocolError, UsageError
     from longvideoagent.index.open import open_video
     from longvideoagent.media.readers.base import VideoReader, open_reader
-    from longvideoagent.media.subtitles import SubtitleOptions
+    from longvideoagent.media.subtitles.read import SubtitleOptions
     from longvideoagent.media.video import Video
     from longvideoagent.run import answer, ask, steps
     from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
@@ -75,7 +75,7 @@ _MODULES = {
     "errors": ("DataError", "LongVideoAgentError", "ModelError", "ProtocolError", "UsageError"),
     "index.open": ("open_video",),
     "media.readers.base": ("VideoReader", "open_reader"),
-    "media.subtitles": ("SubtitleOptions",),
+    "media.subtitles.read": ("SubtitleOptions",),
     "media.video": ("Video",),
     "run": ("answer", "ask", "steps"),
     "views.trace_dict": ("trace_from_dict", "trace_to_dict"),
