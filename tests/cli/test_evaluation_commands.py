@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,13 @@ def test_summary_says_that_replies_are_cached(release: Path, tmp_path: Path) -> 
         assert "from the cache" not in done.stdout
         assert f"master: {num_calls} calls, " in done.stdout
     assert f"master: {num_calls} replies from the cache, without a call; --no-cache asks again" in second.stdout
+
+
+def test_summary_shows_small_costs(release: Path, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text("[master]\nprompt_usd_per_mtok = 100\ncompletion_usd_per_mtok = 100\n")
+    with serving(reply_as_any_model) as (url, _):
+        model = ["--master", f"openai:master@{url}", "--agents", "none"]
+        done = lva("eval", release, *model, "--limit", "1", "--prices", prices, "--run", tmp_path / "run")
+    (cost,) = re.findall(r"^master: .*, \$([\d.]+),", done.stdout, re.MULTILINE)
+    assert 0 < float(cost) < 0.005

@@ -65,7 +65,7 @@ def _summary_line(scores: Collection[SampleScore]) -> str:
     estimate = to_dict(accuracy(scores))
     parts = [f"{percent(estimate)} correct" if estimate else "", f"{usage.calls:,} calls"]
     parts += [f"{usage.tokens:,} tokens"] if usage.tokens else []
-    parts += [f"${usage.usd:.2f}"] if usage.usd else []
+    parts += [f"${usage.usd:.4f}"] if usage.usd else []
     return " · ".join(part for part in parts if part)
 
 
@@ -110,7 +110,7 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
     for agent, usage in summary["agents"].items():
         if usage["calls"]:
             tokens = f", {usage['prompt_tokens'] + usage['completion_tokens']:,} tokens, {usage['images']:,} images"
-            cost = f", ${usage['usd']:.2f}" if usage["usd"] else ""
+            cost = f", ${usage['usd']:.4f}" if usage["usd"] else ""
             console.print(f"{agent}: {usage['calls']:,} calls{tokens}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
     if summary["calibration"]["ece"] is not None:
         console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
