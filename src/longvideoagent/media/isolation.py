@@ -167,6 +167,8 @@ class _Worker:
         )
         self._replies: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.is_busy = False
+        self.latest_path: Path | None = None
+        """It knows the packets of this file."""
         self.num_open = 0
         """Iterators that are used."""
         self.abandoned: list[int] = []
@@ -269,7 +271,7 @@ class WorkerPool:
         if the child does not survive it."""
         if not is_enabled():
             return function(path, *args, **kwargs)
-        with self._worker() as worker:
+        with self._worker(None, path) as worker:
             result: T = worker.request(path, Message(Kind.CALL, (function, (path, *args), kwargs))).content
         return result
 
@@ -280,7 +282,7 @@ class WorkerPool:
         if not is_enabled():
             yield from function(path, *args, **kwargs)
             return
-        with self._worker() as worker:
+        with self._worker(None, path) as worker:
             number = worker.request(path, Message(Kind.START, (function, (path, *args), kwargs))).content
             worker.num_open += 1
         try:
@@ -311,13 +313,13 @@ class WorkerPool:
             self._workers.clear()
 
     @contextmanager
-    def _worker(self, wanted: _Worker | None = None, path: Path = Path()) -> Iterator[_Worker]:
-        """A child for one request: ``wanted``, or the one with the fewest open iterators. Raises DataError if
-        ``wanted`` has ended."""
+    def _worker(self, wanted: _Worker | None, path: Path) -> Iterator[_Worker]:
+        """A child for one request about a file: ``wanted``, or the one that had the latest about this file, or the one
+        with the fewest open iterators. Raises DataError if ``wanted`` has ended."""
         with self._changed:
             while (worker := self._idle(wanted, path)) is None:
                 self._changed.wait()
-            worker.is_busy = True
+            worker.is_busy, worker.latest_path = True, path
         try:
             worker.close_abandoned(path)
             yield worker
@@ -334,8 +336,9 @@ class WorkerPool:
             if wanted not in self._workers:
                 raise DataError(f"{path}: the process that read it has ended; try again")
             return None if wanted.is_busy else wanted
-        idle = sorted((worker for worker in self._workers if not worker.is_busy), key=lambda each: each.num_open)
-        if idle and (not idle[0].num_open or len(self._workers) >= self._max_workers):
+        idle = [worker for worker in self._workers if not worker.is_busy]
+        idle.sort(key=lambda each: (each.latest_path != path, each.num_open))
+        if idle and (idle[0].latest_path == path or not idle[0].num_open or len(self._workers) >= self._max_workers):
             return idle[0]
         if len(self._workers) >= self._max_workers:
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av.error
@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from longvideoagent.errors import DataError
+from longvideoagent.media.clock import MAX_GAP_S
 from longvideoagent.media.container import ffmpeg_errors, find_video, open_container, origin_s
 from longvideoagent.media.decoding import (
     LARGE_FRAME_BYTES,
@@ -97,13 +98,15 @@ class VideoFileReader:
 
 
 def _stored_keyframes(path: Path) -> Sequence[float] | None:
-    """Keyframe times from the container's index, if it has one, which avoids reading all packets."""
+    """Keyframe times from the container's index, which avoids reading all packets. None if it has no index, or one that
+    cannot be believed."""
     with open_container(path) as container:
         stream, first_s = find_video(container, path), origin_s(container)
         entries, base = stream.index_entries, stream.time_base
         if container.format.name not in INDEXED_FORMATS or base is None or len(entries) < 2:
             return None
-        return sorted(float(entry.timestamp * base) - first_s for entry in entries if entry.is_keyframe)
+        points_s = sorted(float(entry.timestamp * base) - first_s for entry in entries if entry.is_keyframe)
+    return points_s if all(after - before <= MAX_GAP_S for before, after in pairwise((0.0, *points_s))) else None
 
 
 class _Source:

@@ -53,7 +53,7 @@ class IsolatedReader:
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
         if not wanted:
             return []
-        frames = READING.iterate(read_frames, self.path, wanted, max_side_px)
+        frames = READING.iterate(read_frames, self.path, wanted, max_side_px, has_index="_info" in self.__dict__)
         shown = dict(zip(wanted, frames, strict=True))
         return [shown[max(0.0, time_s)] for time_s in times_s]
 
@@ -69,9 +69,13 @@ def read_info(path: Path) -> ReaderInfo:
     return ReaderInfo(reader.duration_s, tuple(reader.keyframes_s), tuple(reader.warnings))
 
 
-def read_frames(path: Path, wanted: Sequence[float], max_side_px: int) -> Iterator[Frame]:
-    """Yield a frame for each of the ascending times."""
-    return _reader(path).iter_frames(wanted, max_side_px)
+def read_frames(path: Path, wanted: Sequence[float], max_side_px: int, *, has_index: bool) -> Iterator[Frame]:
+    """Yield a frame for each of the ascending times. ``has_index``: they are times on the clock of the packet index,
+    which another child may have read."""
+    reader = _reader(path)
+    if has_index:
+        reader.duration_s  # noqa: B018 (reads all packets, unless this child knows them)
+    return reader.iter_frames(wanted, max_side_px)
 
 
 def _reader(path: Path) -> VideoFileReader:
