@@ -5,7 +5,7 @@ import { evidenceLists } from "./evidence-view.js";
 import { formatDuration, optionLabel, outcomeText, pluralize } from "./format.js";
 
 const MAX_VISIBLE_MOMENTS = 5;
-const MIN_CONFIDENCE = 0.3; // an answer below it is shown as not sure
+const MAX_GUESS_CONFIDENCE = 0.5; // of an answer that is shown as not sure, as in agents/hint.py
 const MIN_SHOWN_CONFIDENCE = 0.005; // an answer below it is a guess, without a number that rounds to 0.00
 
 /**
@@ -42,7 +42,7 @@ export function showAnswer(trace, playback, betterTeam = null) {
 
 /** Whether there is an answer with a low confidence. */
 export function isUnsure({ answer, confidence }) {
-  return Boolean(answer) && confidence !== null && confidence < MIN_CONFIDENCE;
+  return Boolean(answer) && confidence !== null && confidence <= MAX_GUESS_CONFIDENCE;
 }
 
 /** Whether there is an answer without any confidence in it. */

@@ -129,6 +129,7 @@ async function onVideoNotFound(id, text) {
 
 /** A route that the user chose ends the messages about uploaded files. @param {import("./routes.js").Route} route */
 function followRoute(route) {
+  if (!isLoaded) return; // load ends with the route that is then in the address
   if (!(route.view === "video" && openedByPage.delete(route.id))) errorBanner.clear(ABOUT.files);
   showRoute(route);
 }
