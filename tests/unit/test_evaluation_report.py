@@ -113,3 +113,10 @@ def test_report_out_is_a_page(release: Path, tmp_path: Path) -> None:
     assert (done.returncode, (tmp_path / "thesis.tex").read_text()) == (2, "mine")
     assert "let --out end in .html" in done.stderr
     assert lva("report", tmp_path / "run", "--out", tmp_path / "pages" / "run.html").returncode == 0
+
+
+def test_report_of_half_a_character(release: Path, tmp_path: Path) -> None:
+    run(eval_config(release), tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"dataset": "half \ud800 a character"}))
+    assert "half ? a character" in write_report(tmp_path / "run").read_text()

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, Jpeg
@@ -95,12 +96,13 @@ def render_page(title: str, video: Video, traces: Sequence[Trace], context: Page
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """A page from a template of the package ``package``, with the shared style. All values are escaped."""
+    """A page from a template of the package ``package``, with the shared style. All values are escaped; halves of
+    characters, which JSON files may hold and no file can, are replaced."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["timestamp"] = format_timestamp
     style = resources.files("longvideoagent.views.html").joinpath("style.css").read_text(encoding="utf-8")
     text = resources.files(package).joinpath(template).read_text(encoding="utf-8")
-    return environment.from_string(text).render(style=Markup(style), **values)
+    return replace_surrogates(environment.from_string(text).render(style=Markup(style), **values))
 
 
 def thumbnails(video: VideoReader, times_s: Collection[float], side_px: int) -> dict[float, str]:
