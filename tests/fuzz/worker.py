@@ -69,7 +69,7 @@ def serve(connection: Connection) -> None:
 
 def fault_of(target: Target, seed: int) -> str:
     """What is wrong with the input of that seed; empty if nothing is."""
-    start_s = time.process_time()
+    start_s, peak_before = time.process_time(), _peak_bytes()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         try:
             target(random.Random(seed), Path(folder))
@@ -78,7 +78,12 @@ def fault_of(target: Target, seed: int) -> str:
                 return f"not one line: {str(error)[:500]!r}"
         except Exception:  # noqa: BLE001 (any other error is what is searched for)
             return traceback.format_exc(limit=-6)
-    seconds, peak = time.process_time() - start_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seconds, peak = time.process_time() - start_s, _peak_bytes()
     if seconds > MAX_SECONDS:
         return f"{seconds:.0f} s of the processor"
-    return f"{peak / 1e6:.0f} MB of memory" if peak > MAX_BYTES else ""
+    return f"{peak / 1e6:.0f} MB of memory" if peak > max(MAX_BYTES, peak_before) else ""
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had; it begins with that of the process that started it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
