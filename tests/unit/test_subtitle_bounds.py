@@ -104,3 +104,10 @@ def test_number_of_cues_limit_is_reported(block: str) -> None:
     lines, warnings = parse_subtitles(text.encode())
     assert len(lines) == MAX_CUES
     assert "3 cues after the first 100000 were ignored" in warnings
+
+
+def test_line_of_lyrics_with_endless_times() -> None:
+    data = b"[00:01.00]" * 40_000 + b"la" * 100_000
+    lines = parse_subtitles(data).subtitles
+    assert len(lines) == 1  # the same words at the same time
+    assert len(lines[0].text) <= 2000

@@ -20,6 +20,8 @@ TMPLAYER_LINE = re.compile(r"^\d{1,2}:\d\d:\d\d[:=](?!\d\d[ \t,-])", re.MULTILIN
 LRC_LINE = re.compile(r"^[ \t]{0,9}\[\d{1,4}:\d\d(?:[.:,]\d{1,3}){0,2}\]", re.MULTILINE)
 FILM_FRAMES_PER_S = 24000 / 1001
 """The rate of most films, for MicroDVD files that have none."""
+MAX_LRC_STAMPS = 100
+"""Of one line; what follows is its text. No verse is sung more often."""
 MAX_LRC_S = 10.0
 """A line of lyrics is shown until the next; this long at most."""
 
@@ -139,9 +141,10 @@ def _scaled(cue: Cue, units_per_s: float) -> Cue:
 def _read_lrc_line(line: str) -> list[Cue]:
     starts_s: list[float] = []
     position = 0
-    while match := _LRC_STAMP.match(line, position):
+    while len(starts_s) < MAX_LRC_STAMPS and (match := _LRC_STAMP.match(line, position)):
         whole, _, hundredths = match[1].rpartition(":")  # mm:ss:hh, if there are three numbers
         clock = parse_clock(f"{whole}.{hundredths}" if match[1].count(":") == 2 and "." not in match[1] else match[1])
         starts_s += [clock.seconds] if clock else []
         position = match.end()
-    return [Cue(start_s, None, line[position:]) for start_s in starts_s]
+    text = line[position : position + MAX_MARKED_CHARS]
+    return [Cue(start_s, None, text) for start_s in starts_s]
