@@ -195,6 +195,7 @@ class HeldRequests:
     """Requests of a page for ``pattern``, whose replies wait for ``release``."""
 
     def __init__(self, page: Page, pattern: str) -> None:
+        self._page = page
         self._routes: list[Route] | None = []
         page.route(pattern, self._hold)
 
@@ -205,7 +206,12 @@ class HeldRequests:
             self._routes.append(route)
 
     def release(self, **response: Any) -> None:
-        """Answer the requests that wait with ``response``; without one, and later requests, from the server."""
+        """Answer the requests that wait with ``response``; without one, and later requests, from the server. Waits for
+        the first request, which the page may not have made yet."""
+        for _ in range(3_000):
+            if self._routes:
+                break
+            self._page.wait_for_timeout(20)
         routes, self._routes = self._routes or [], None
         for route in routes:
             route.fulfill(**response) if response else route.continue_()
