@@ -89,3 +89,26 @@ def test_bytes_that_a_given_encoding_lacks_are_counted() -> None:
     assert decode_text(b"one \xff\xfe two", "ascii").warnings == [
         "2 characters of the subtitles are invalid ascii and were replaced"
     ]
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "shift_jis", "iso-8859-2"])
+def test_encoding_that_xml_declares(encoding: str) -> None:
+    words = {"windows-1251": "Да", "shift_jis": "はい", "iso-8859-2": "źle"}[encoding]
+    data = f'<?xml version="1.0" encoding="{encoding}"?><tt>{words}</tt>'.encode(encoding)
+    assert words in decode_text(data).text
+
+
+@pytest.mark.parametrize("name", ["nonsense", "utf-8", "idna"])
+def test_declared_encoding_that_does_not_fit(name: str) -> None:
+    data = f'<?xml version="1.0" encoding="{name}"?><tt>Привет, как дела?</tt>'.encode("cp1251")
+    assert "Привет" in decode_text(data).text
+
+
+def test_mostly_utf_8() -> None:
+    text = decode_text("été naïve café".encode() + b" d\xe9j\xe0 vu").text
+    assert text.startswith("été naïve café d")
+    assert decode_text("hello wör".encode() + b"\xc3").text.startswith("hello wör")
+
+
+def test_korean_escapes() -> None:
+    assert decode_text("안녕하세요".encode("iso2022_kr")).text == "안녕하세요"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from longvideoagent.errors import DataError, UsageError
@@ -15,6 +16,9 @@ BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 SAMPLE_BYTES = 4000
+_TAG = re.compile(rb"<[^<>]{0,300}>|&[A-Za-z]{1,8};")
+"""Its letters are not those of the text."""
+_XML_ENCODING = re.compile(rb"\s{0,99}<\?xml[^<>]{1,99}?encoding=[\"']([A-Za-z0-9_.:-]{1,40})[\"']")
 _NOT_TEXT_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _PROGRAM_STREAM = b"\x00\x00\x01\xba"
 
@@ -55,22 +59,38 @@ def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
     sample = data[:SAMPLE_BYTES]
     if encoding_16 := _bare_utf_16(sample):
         return _decode(data, encoding_16)
+    if b"\x1b$" in data and data.isascii():
+        return _decode(data, "iso2022_kr" if b"\x1b$)C" in data else "iso2022_jp_ext", is_guess=True)
     if sum(byte < 9 or 13 < byte < 27 for byte in sample) > len(sample) // 20:
         kind = (
             "pictures of subtitles (VobSub)" if data.startswith(_PROGRAM_STREAM) else "binary data, not subtitle text"
         )
         raise DataError(f"{kind}; give a text file such as .srt, .vtt or .ass")
-    if b"\x1b$" in data and data.isascii():
-        return _decode(data, "iso2022_jp_ext", is_guess=True)
     try:
         return DecodedText(data.decode("utf-8"), "utf-8", is_guess=False, warnings=[])
     except UnicodeDecodeError:
         text = data.decode("utf-8", errors="replace")
     num_invalid = text.count("\ufffd")
     num_valid = sum(character >= "\x80" for character in text) - num_invalid
-    if num_valid > 3 * num_invalid:
+    is_cut = num_invalid == 1 and text.endswith("\ufffd")  # inside the last character
+    # Whole sequences of UTF-8 hardly occur by chance in another encoding.
+    if is_cut or num_valid > max(1, num_invalid):
         return _decode(data, "utf-8")
-    return _decode(data, guess_encoding(data), is_guess=True)
+    declared = _declared_encoding(data)
+    return _decode(data, declared or guess_encoding(_TAG.sub(b" ", data)), is_guess=not declared)
+
+
+def _declared_encoding(data: bytes) -> str:
+    """The encoding that an XML declaration names, if Python has it and it fits; else empty."""
+    match = _XML_ENCODING.match(data)
+    if match is None:
+        return ""
+    try:
+        name = check_encoding(match[1].decode("ascii"))
+        data.decode(name)
+    except (UsageError, UnicodeDecodeError):
+        return ""
+    return name
 
 
 def check_encoding(name: str) -> str:
