@@ -302,3 +302,47 @@ def test_encoding_given(tmp_path: Path) -> None:
     for name in ("latin-99", "rot13", "punycode", ""):
         with pytest.raises(UsageError, match="encoding"):
             read_subtitles(path, encoding=name)
+
+
+CUE = "1\n00:00:01,000 --> 00:00:02,000\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("if a<b and b>c", "if a<b and b>c"),
+        ("x <i and j> y", "x <i and j> y"),
+        ("a <b/c> d", "a <b/c> d"),
+        ('<b class="x">bold</b> <i >it</i > <c.red>c</c> <font color=red>f</font>', "bold it c f"),
+        ("<i/>kept", "kept"),
+    ],
+)
+def test_letters_between_signs_are_not_tags(text: str, read: str) -> None:
+    assert [line.text for line in parse_subtitles(f"{CUE}{text}\n".encode()).subtitles] == [read]
+
+
+def test_text_on_the_line_of_times() -> None:
+    (line,) = parse_subtitles(b"1\n00:00:01,000 --> 00:00:02,000 More: text\n").subtitles
+    assert line.text == "More: text"
+
+
+def test_line_ends_that_were_doubled() -> None:
+    data = f"{CUE}Hello\n\n2\n00:00:03,000 --> 00:00:04,000\nBye\n".replace("\n", "\r\r\n").encode()
+    assert [line.text for line in parse_subtitles(data).subtitles] == ["Hello", "Bye"]
+
+
+def test_microdvd_style_is_not_spoken() -> None:
+    lines = parse_subtitles(b"{1}{1}25\n{25}{50}Hello\n{DEFAULT}{}{C:1}\n{75}{100}Bye\n").subtitles
+    assert [line.text for line in lines] == ["Hello", "Bye"]
+
+
+def segment(ticks: int, *cues: str) -> str:
+    header = f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{ticks}\n\n"
+    return header + "".join(f"00:00:01.000 --> 00:00:03.000\n{cue}\n\n" for cue in cues)
+
+
+def test_empty_segments_of_a_stream() -> None:
+    first = parse_subtitles((segment(900_000) + segment(1_440_000, "b")).encode()).subtitles
+    assert [(line.start_s, line.text) for line in first] == [(7.0, "b")]
+    middle = parse_subtitles((segment(900_000, "a") + segment(1_440_000) + segment(1_980_000, "b")).encode()).subtitles
+    assert [(line.start_s, line.text) for line in middle] == [(1.0, "a"), (13.0, "b")]

@@ -294,3 +294,19 @@ def test_closed_captions_in_a_stream_of_their_own(pictures: Path, tmp_path: Path
     samples = [(40 * number, 40 * number + 40, box(b"cdat", coded(pair))) for number, pair in enumerate(pairs)]
     mux_samples(pictures, b"c608", samples, tmp_path / "film.mp4")
     assert texts(tmp_path / "film.mp4") == rows
+
+
+@pytest.mark.parametrize(
+    ("video", "sidecar"), [("Film.mp4", "film.SRT"), ("Caf\u00e9.mp4", "Cafe\u0301.en.srt"), ("a.B.mp4", "A.b.en.srt")]
+)
+def test_name_in_other_case_or_accents(video: str, sidecar: str, film: Path) -> None:
+    video_path = film.rename(film.with_name(video))
+    (film.parent / sidecar).write_text(srt("Hello"))
+    assert texts(video_path) == ["Hello"]
+
+
+def test_region_of_a_language(film: Path) -> None:
+    for code in ("zh-Hans", "zh-TW"):
+        film.with_suffix(f".{code}.srt").write_text(srt(code))
+    assert texts(film, "zh-TW") == ["zh-TW"]
+    assert texts(film, "zh-hans") == ["zh-Hans"]

@@ -122,7 +122,7 @@ def _named(name: str, video: Path, sidecars: Sidecars, streams: list[Track]) -> 
         raise DataError(f"{name}: no such subtitle file; check the path or leave it out")
     tracks = sorted(
         (track for track in (*sidecars.tracks, *streams) if track.language == language),
-        key=lambda track: track.group,
+        key=lambda track: (name.casefold() not in track.name.casefold(), track.group),  # zh-TW before zh-CN
     )
     if not tracks:
         names = ", ".join(track.name for track in (*sidecars.tracks, *streams)) or "no subtitles"

@@ -23,7 +23,7 @@ from longvideoagent.media.subtitles.webvtt import (
     take_apart,
 )
 
-_SETTING = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,20}:\S{0,100}")
+_SETTING = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,20}:\S{1,100}")
 """``align:start``, ``X1:100``."""
 
 
@@ -89,7 +89,7 @@ def _read_srt_block(block: _Block) -> Cue:
 
 def _read_webvtt(preface: Sequence[str], blocks: Sequence[_Block]) -> Iterator[Cue]:
     first_map = parse_timestamp_map(preface)
-    offset_s = 0.0
+    offset_s = segment_offset_s(parse_timestamp_map(preface[::-1]), first_map)  # of the latest of empty segments
     for (_, start_s, end_s, _), lines in blocks:
         marked = "\n".join(lines).rstrip("\n")
         header: list[str] = []
@@ -98,4 +98,4 @@ def _read_webvtt(preface: Sequence[str], blocks: Sequence[_Block]) -> Iterator[C
             marked = "\n".join(text)
         yield moved(Cue(start_s, end_s, marked), offset_s)
         if header:
-            offset_s = segment_offset_s(parse_timestamp_map(header), first_map)
+            offset_s = segment_offset_s(parse_timestamp_map(header[::-1]), first_map)

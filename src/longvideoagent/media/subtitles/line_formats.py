@@ -26,6 +26,7 @@ MAX_LRC_S = 10.0
 """A line of lyrics is shown until the next; this long at most."""
 
 _MICRODVD = re.compile(r"\{([^{}\n]{0,12})\}\{([^{}\n]{0,12})\}")
+_DEFAULT_STYLE = re.compile(r"^[ \t]*\{DEFAULT\}[^\n]*$", re.IGNORECASE | re.MULTILINE)
 _CODE = re.compile(r"\{[yYfFsScCPoH]:[^{}]{0,100}\}")
 _NUMBER = re.compile(r"[ \t]*-?\d{1,9}[ \t]*")
 _OFFSET_MS = re.compile(r"[+-]?\d{1,9}")
@@ -45,6 +46,7 @@ class _Lines(NamedTuple):
 def read_microdvd(text: str, video: Path | None = None) -> ReadCues:
     """Cues timed in frames. The rate is that of a first cue which is only a number, else that of the video, else that
     of most films."""
+    text = _DEFAULT_STYLE.sub("", text)
     cues, warnings, num_beyond_limit = _read_lines(text, lambda line: _read_pair(line, _MICRODVD))
     stated = cues[0].text.strip().replace(",", ".") if (cues[0].start_s or 0) <= 1 else ""
     if _RATE.fullmatch(stated) and float(stated) > 0:

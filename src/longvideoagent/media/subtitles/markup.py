@@ -11,8 +11,8 @@ import re
 import unicodedata
 
 _TAG = re.compile(
-    r"<(?P<close>/?)(?P<name>i|b|u|s|c|v|em|strong|strike|font|ruby|rt|rp|rb|lang|span)"
-    r"(?:\.[^\s<>]*)?(?P<rest>[\s/][^<>]*)?>"
+    r"<(?P<close>/?)(?:(?P<name>v|font|ruby|rt|rp|rb|lang|span)(?:\.[^\s<>]*)?(?P<rest>[\s/][^<>]*)?"
+    r"|(?P<short>i|b|u|s|c|em|strong|strike)(?:\.[^\s<>]*)?\s{0,9}(?:[A-Za-z-]{1,30}=[^<>]*)?/?)>"
     r"|<(?P<clock>(?:\d{1,9}:){1,2}\d{1,2}(?:[.,]\d{1,6})?)>"
     r"|<(?P<line>/?br[ \t]{0,9}/?)>",
     re.IGNORECASE,
@@ -97,7 +97,7 @@ def _without_tags(marked: str) -> str:
     is_closed: dict[str, bool] = {}  # of the few names that may be those of types
 
     def text_of(match: re.Match[str]) -> str:
-        name, rest = match["name"], match["rest"]
+        name, rest = match["name"] or match["short"], match["rest"]
         if match["line"]:
             return "\n"
         if name is None or match["close"]:

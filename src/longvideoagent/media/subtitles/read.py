@@ -123,7 +123,13 @@ def parse_subtitles(data: bytes, encoding: str | None = None, video: Path | None
         size = f"{MAX_FILE_BYTES / 1e6:g} MB"
         raise DataError(f"larger than {size}, which is not a subtitle file; check the path")
     decoded = decode_text(data, encoding)
-    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\0").replace("\0", "\ufffd")
+    text = (
+        decoded.text.replace("\r\r\n", "\n")
+        .replace("\r\n", "\n")
+        .replace("\r", "\n")
+        .rstrip("\0")
+        .replace("\0", "\ufffd")
+    )
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
     chosen = _recognise(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def find_sidecars(video: Path) -> Sidecars:
     """Find the subtitle files next to a video or a folder of frames: of the same name, or with languages and marks
     behind it, as Plex, Jellyfin and Bazarr write them (``film.en.forced.srt``, ``film.default.pt-BR.sdh.vtt``)."""
     video = video.absolute() if video.name else video.resolve()  # "." has no name
-    name = video.name if video.is_dir() else video.stem
+    name = _comparable(video.name if video.is_dir() else video.stem)
     try:
         files = sorted(file for file in video.parent.iterdir() if file.suffix.lower() in (*SUFFIXES, *PICTURE_SUFFIXES))
     except OSError:  # a folder without permission to list it
@@ -36,16 +37,22 @@ def find_sidecars(video: Path) -> Sidecars:
     unread = []
     files.sort(key=lambda file: (*SUFFIXES, *PICTURE_SUFFIXES).index(file.suffix.lower()))
     for file in files:
-        if file == video or not (file.stem == name or file.stem.startswith(f"{name}.")):
+        stem = _comparable(file.stem)
+        if file == video or not (stem == name or stem.startswith(f"{name}.")):
             continue
         if file.suffix.lower() == ".sub" and file.with_suffix(".idx").exists():
             continue  # not MicroDVD, but the pictures to that index
-        track = _track(file, file.stem[len(name) :])
+        track = _track(file, stem[len(name) :])
         if file.suffix.lower() in SUFFIXES and track is not None:
             tracks.setdefault(file.stem, track)
         elif file.stem not in tracks:
             unread.append(file)
     return Sidecars(sorted(tracks.values(), key=lambda track: track.name), unread)
+
+
+def _comparable(name: str) -> str:
+    """A name whatever its case and however its accents are written, which systems change as they copy."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _track(file: Path, marks: str) -> Track | None:
