@@ -346,3 +346,18 @@ def test_empty_segments_of_a_stream() -> None:
     assert [(line.start_s, line.text) for line in first] == [(7.0, "b")]
     middle = parse_subtitles((segment(900_000, "a") + segment(1_440_000) + segment(1_980_000, "b")).encode()).subtitles
     assert [(line.start_s, line.text) for line in middle] == [(1.0, "a"), (13.0, "b")]
+
+
+@pytest.mark.parametrize("separator", ["", "-", "--", "–"])
+def test_arrow_that_is_lost(separator: str) -> None:
+    cues = "1\n00:00:01,000 --> 00:00:02,000\na\n\n2\n00:00:05,000 {0} 00:00:06,000\nb 10:00 11:30\n"
+    found = parse_subtitles(cues.format(separator).encode()).subtitles
+    assert [(line.start_s, line.end_s, line.text) for line in found] == [(1.0, 2.0, "a"), (5.0, 6.0, "b 10:00 11:30")]
+    alone = parse_subtitles(f"1\n00:00:05,000 {separator} 00:00:06,000\nb\n".encode()).subtitles
+    assert [(line.start_s, line.text) for line in alone] == [(5.0, "b")]
+
+
+def test_text_that_whisper_prints() -> None:
+    data = b"[00:00.000 --> 00:02.000]  Hello there\n[00:02.000 --> 00:04.500]  How are you\n"
+    found = parse_subtitles(data).subtitles
+    assert [(line.start_s, line.text) for line in found] == [(0.0, "Hello there"), (2.0, "How are you")]

@@ -16,8 +16,6 @@ BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 SAMPLE_BYTES = 4000
-_TAG = re.compile(rb"<[^<>]{0,300}>|&[A-Za-z]{1,8};")
-"""Its letters are not those of the text."""
 _XML_ENCODING = re.compile(rb"\s{0,99}<\?xml[^<>]{1,99}?encoding=[\"']([A-Za-z0-9_.:-]{1,40})[\"']")
 _NOT_TEXT_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _PROGRAM_STREAM = b"\x00\x00\x01\xba"
@@ -77,7 +75,7 @@ def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
     if is_cut or num_valid > max(1, num_invalid):
         return _decode(data, "utf-8")
     declared = _declared_encoding(data)
-    return _decode(data, declared or guess_encoding(_TAG.sub(b" ", data)), is_guess=not declared)
+    return _decode(data, declared or guess_encoding(data), is_guess=not declared)
 
 
 def _declared_encoding(data: bytes) -> str:

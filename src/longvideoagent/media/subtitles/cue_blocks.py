@@ -23,6 +23,13 @@ from longvideoagent.media.subtitles.webvtt import (
     take_apart,
 )
 
+_CLOCK = r"((?:\d{1,3}:)?\d{1,2}:\d\d[,.]\d{3})"
+WITHOUT_ARROW = re.compile(
+    rf"^[ \t]{{0,9}}{_CLOCK}[ \t]{{1,9}}[-–]{{0,3}}[ \t]{{0,9}}{_CLOCK}[ \t]{{0,9}}$", re.MULTILINE
+)
+"""A line of nothing but two exact times, whose arrow is lost: nobody says such a line."""
+_IN_BRACKETS = re.compile(rf"^\[{_CLOCK} --> {_CLOCK}\][ \t]{{0,9}}", re.MULTILINE)
+"""How Whisper prints a cue, with its text on the same line."""
 _SETTING = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,20}:\S{1,100}")
 """``align:start``, ``X1:100``."""
 
@@ -44,6 +51,7 @@ def read_cue_blocks(text: str) -> ReadCues:
     """Read SRT or WebVTT, with or without its signature. Raises DataError if there is no line of times."""
     if usual := read_usual_srt(text):
         return ReadCues(usual, [])
+    text = WITHOUT_ARROW.sub(r"\1 --> \2", _IN_BRACKETS.sub(r"\1 --> \2\n", text))
     is_signed = is_signature(text[:100].partition("\n")[0])
     if is_signed and text.count("WEBVTT") > 1:
         text = separate_segments(text)

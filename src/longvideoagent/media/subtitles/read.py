@@ -24,7 +24,7 @@ from longvideoagent.media.subtitles.cue import (
     Reader,
     counted,
 )
-from longvideoagent.media.subtitles.cue_blocks import read_cue_blocks
+from longvideoagent.media.subtitles.cue_blocks import WITHOUT_ARROW, read_cue_blocks
 from longvideoagent.media.subtitles.line_formats import (
     LRC_LINE,
     MICRODVD_LINE,
@@ -153,6 +153,8 @@ def _recognise(text: str) -> _Format:
         counts = [sum(1 for _ in pattern.finditer(part)) for pattern, _ in _LINE_FORMATS]
         if any(counts):
             return _LINE_FORMATS[counts.index(max(counts))][1]
+    if WITHOUT_ARROW.search(text):
+        return _BLOCKS
     raise DataError("no subtitles in a known format; give an .srt, .vtt, .ass or .ttml file")
 
 
