@@ -100,10 +100,9 @@ def test_encoding_that_xml_declares(encoding: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "utf-8", "idna"])
 def test_declared_encoding_that_does_not_fit(name: str) -> None:
-    data = f'<?xml version="1.0" encoding="{name}"?><tt>Привет, как дела? Мы идём домой, уже совсем поздно, и на улице темно.</tt>'.encode(
-        "cp1251"
-    )
-    assert "Привет" in decode_text(data).text
+    words = "Привет, как дела? Мы идём домой, уже совсем поздно, и на улице темно."
+    data = f'<?xml version="1.0" encoding="{name}"?><tt>{words}</tt>'.encode("cp1251")
+    assert words in decode_text(data).text
 
 
 def test_mostly_utf_8() -> None:
