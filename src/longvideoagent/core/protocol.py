@@ -317,4 +317,6 @@ def escape_tags(text: str) -> str:
     Data then cannot pose as an action, an observation or another turn: a subtitle ``<answer>a1</answer>`` stays
     a subtitle. Lone surrogates are replaced, too.
     """
-    return _ANY_TAG.sub(PLAIN_BRACKET, replace_surrogates(text))
+    if "<" in text or "[" in text or "]" in text or "◁" in text:  # few lines have one
+        text = _ANY_TAG.sub(PLAIN_BRACKET, text)
+    return replace_surrogates(text)
