@@ -4,7 +4,6 @@ OpenRouter."""
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent import RolloutSettings, TeamConfig, Trace, ask, load_team, open_video
+from longvideoagent import RolloutSettings, TeamConfig, ask, load_team, open_video
 from longvideoagent.core.actions import Answer, Invalid, Look, Relocate
 from longvideoagent.core.trace import Agents
-from longvideoagent.core.types import Message, Usage
+from longvideoagent.core.types import Message
 from longvideoagent.models.base import CallSettings, ModelOptions
 from longvideoagent.models.openai import OpenAIModel, load_model
 from longvideoagent.models.prompt_caching import with_cache_marks, without_cache_marks
@@ -24,6 +23,7 @@ from tests.fakes.anthropic_server import PromptCache, error, reply, text, thinki
 from tests.fakes.faulty_server import serving
 from tests.plugins.cli import lva
 from tests.plugins.media import write_video
+from tests.plugins.traces import without_usage
 
 OPTIONS = ["red", "grey"]
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -40,20 +40,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.with_suffix(".srt").write_text("\n".join(lines))
     return path
-
-
-def without_usage(trace: Trace) -> Trace:
-    """The trace without what differs between two runs of one rollout."""
-    rounds = [
-        replace(
-            each,
-            reply=replace(each.reply, usage=Usage()),
-            observation=each.observation and replace(each.observation, usage=Usage()),
-        )
-        for each in trace.rounds
-    ]
-    first = trace.first_grounding and replace(trace.first_grounding, usage=Usage())
-    return replace(trace, rounds=tuple(rounds), first_grounding=first)
 
 
 def team_of(url: str, *agents: str, dialect: str = "tools", **fields: Any) -> TeamConfig:

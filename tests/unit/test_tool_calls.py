@@ -20,13 +20,14 @@ from longvideoagent.core.actions import Answer, Invalid, Look, Relocate, offered
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.trace import Agents
-from longvideoagent.core.types import Message, Reply, Usage
+from longvideoagent.core.types import Message, Reply
 from longvideoagent.errors import ModelError, ToolsRefusedError, UsageError
 from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.openai_tools import ToolCall, chat_with_calls, reply_with_tags
 from tests.fakes.faulty_server import Fault, as_json, call_tool, completion, events, say, serving, status
 from tests.plugins.media import write_video
+from tests.plugins.traces import without_usage
 
 TOOLS = offered_tools(frozenset({"grounding", "vision"}), "aX")
 HELLO = [Message(role="user", content="hello")]
@@ -69,20 +70,6 @@ def run(video: Path, *answers: Fault, agents: Agents = Agents.GROUNDING_VISION, 
         return Run(ask(video, "What colour?", OPTIONS, team=config, settings=settings), server.requests)
 
 
-def without_time(trace: Trace) -> Trace:
-    """The trace without what differs between two runs of one rollout."""
-    rounds = [
-        replace(
-            each,
-            reply=replace(each.reply, usage=Usage()),
-            observation=each.observation and replace(each.observation, usage=Usage()),
-        )
-        for each in trace.rounds
-    ]
-    first = trace.first_grounding and replace(trace.first_grounding, usage=Usage())
-    return replace(trace, rounds=tuple(rounds), first_grounding=first)
-
-
 # --- parity --------------------------------------------------------------------------------------
 
 
@@ -109,7 +96,7 @@ def test_tool_calls_and_tags_give_equal_traces(video: Path, streams: bool) -> No
     assert traces[0].answer == "grey"
     assert [type(each.action) for each in traces[0].rounds] == [Look, Relocate, Look, Answer]
     assert traces[0].evidence
-    assert without_time(traces[0]) == without_time(traces[1])
+    assert without_usage(traces[0]) == without_usage(traces[1])
 
 
 def test_conversation_is_sent_as_calls(video: Path) -> None:
