@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +22,7 @@ from longvideoagent.evaluation.replay import find_trace, open_recorded_video
 from longvideoagent.evaluation.report import write_report
 from longvideoagent.evaluation.store import truncate_incomplete_line
 from longvideoagent.training.run_dir import is_training_run
-from longvideoagent.views.run_folder import read_scored_traces
+from longvideoagent.views.run_folder import flatten, read_scored_traces
 from tests.fakes.release import some_questions, write_frames, write_release
 from tests.plugins.damage import damage_file
 from tests.plugins.runs import Json, eval_config, ids, run
@@ -190,6 +193,23 @@ def test_any_damage_is_one_line(finished_run: Path, data: st.DataObject) -> None
                 message = str(error)
             assert "\n" not in message
         assert write_report(folder.with_name("other")).exists()
+
+
+@pytest.mark.parametrize("value", [..., 5, []], ids=["missing", "number", "list"])
+def test_each_setting_lost_or_of_another_type(value: object, finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = path.read_text()
+    for name in sorted(flatten(json.loads(config))):
+        damaged = json.loads(config)
+        *parents, last = name.split(".")
+        group = reduce(operator.getitem, parents, damaged)
+        group.pop(last)
+        if value is not ...:
+            group[last] = value
+        path.write_text(json.dumps(damaged))
+        with suppress(DataError):
+            write_report(tmp_path / "run")
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, "[]", "5", '"x"', "null", '{"version": 1e999}', '{"version": [5]}', "{}"])
