@@ -7,7 +7,7 @@ guessed again inside of them. What is repaired or ignored is reported, never sil
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +50,7 @@ _HEAD_CHARS = 4_000
 _SAMPLE_LINES_CHARS = 100_000
 """Beginning of a file whose lines of times are counted to choose its format."""
 _MAX_SHOWN_CHARS = 60
+_CUES_TESTED_TOGETHER = 50
 
 
 class _Format(NamedTuple):
@@ -162,9 +163,9 @@ def _plain_cues(found: ReadCues, text_of: Callable[[str], str]) -> list[Cue]:
     """The cues that have text, without markup and within the bounds; adds what was cut to the warnings."""
     cues: list[Cue] = []
     num_cut = 0
-    for cue in found.cues:
+    for cue, is_plain_cue in zip(found.cues, _are_plain(found.cues), strict=True):
         marked = cue.text
-        if is_plain(marked) and len(marked) <= MAX_CUE_CHARS:
+        if is_plain_cue:
             cues.append(cue)
             continue
         text = "\n".join(plain_lines(text_of(marked[:MAX_MARKED_CHARS])))
@@ -182,6 +183,15 @@ def _plain_cues(found: ReadCues, text_of: Callable[[str], str]) -> list[Cue]:
         )
     )
     return cues
+
+
+def _are_plain(cues: list[Cue]) -> Iterator[bool]:
+    """Whether each cue can stay as it is. Cues are tested together first, which takes a third of the time."""
+    for first in range(0, len(cues), _CUES_TESTED_TOGETHER):
+        texts = [cue.text for cue in cues[first : first + _CUES_TESTED_TOGETHER]]
+        are_plain = is_plain("\n".join(texts))
+        for text in texts:
+            yield (are_plain or is_plain(text)) and len(text) <= MAX_CUE_CHARS
 
 
 def _encoding_warnings(decoded: DecodedText, parsed: ParsedSubtitles) -> list[str]:

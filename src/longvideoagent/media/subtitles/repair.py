@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -46,11 +47,11 @@ def repair_cues(cues: Sequence[Cue]) -> ParsedSubtitles:
         "subtitle cue has times that cannot be read and was placed between the cues around it",
         "subtitle cues have times that cannot be read and were placed between the cues around them",
     )
-    starts_s = [_start_s(cue) for cue in placed]
+    starts_s = [cue.start_s or 0.0 for cue in placed]
     if starts_s != sorted(starts_s):
         placed = sorted(placed, key=_start_s)
         warnings.append("subtitle cues were out of order and were sorted")
-    num_negative = next((index for index, cue in enumerate(placed) if _start_s(cue) >= 0), len(placed))
+    num_negative = bisect_left(placed, 0.0, key=_start_s)
     warnings += counted(
         num_negative,
         "subtitle cue starts before the video and was moved to its start",
@@ -99,7 +100,7 @@ def _with_ends(cues: list[Cue], warnings: list[str]) -> ParsedSubtitles:
             num_backward += end_s is not None
             gap_s = _start_s(cues[index + 1]) - start_s if index + 1 < len(cues) else REPAIRED_S
             end_s = start_s + (min(REPAIRED_S, gap_s) if gap_s > 0 else REPAIRED_S)
-        subtitles.append(Subtitle(start_s, end_s, " ".join(text.split("\n")) if "\n" in text else text))
+        subtitles.append(Subtitle(start_s, end_s, text.replace("\n", " ")))
     warnings += counted(
         num_open, "subtitle cue has no end and was given one", "subtitle cues have no end and were given one"
     )
@@ -112,4 +113,4 @@ def _with_ends(cues: list[Cue], warnings: list[str]) -> ParsedSubtitles:
 
 
 def _start_s(cue: Cue) -> float:
-    return 0.0 if cue.start_s is None else cue.start_s
+    return cue.start_s or 0.0

@@ -105,8 +105,9 @@ def _unroll(cues: Sequence[Cue], habits: _Habits) -> MergedCues:
 
 def _find_habits(cues: Sequence[Cue]) -> _Habits:
     num_rolling = num_growing = 0
-    starts_s, ends_s = [_start_s(cue) for cue in cues], [_end_s(cue) + MAX_GAP_S for cue in cues]
-    touching = [start_s <= end_s for start_s, end_s in zip(starts_s[1:], ends_s, strict=False)]
+    starts_s = [cue.start_s or 0.0 for cue in cues]
+    ends_s = [start_s if cue.end_s is None else cue.end_s for start_s, cue in zip(starts_s, cues, strict=True)]
+    touching = [start_s <= end_s + MAX_GAP_S for start_s, end_s in zip(starts_s[1:], ends_s, strict=False)]
     for index in compress(range(len(cues)), touching):
         previous, text = cues[index].text, cues[index + 1].text
         if text != previous:
@@ -140,7 +141,7 @@ def _extended(cue: Cue, other: Cue) -> Cue:
 
 
 def _start_s(cue: Cue) -> float:
-    return 0.0 if cue.start_s is None else cue.start_s
+    return cue.start_s or 0.0
 
 
 def _end_s(cue: Cue) -> float:
