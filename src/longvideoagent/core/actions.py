@@ -94,6 +94,8 @@ class ActionSpec:
     """Whether ``<tag/>`` stands for empty tags."""
     argument_form: str = ""
     """What stands between the tags, as the master's prompt describes it; a ``string.Template`` with ``answer_form``."""
+    timeline_argument_form: str = ""
+    """The same in a rollout with timeline tools; empty if it does not differ."""
     effect: str = ""
     """What the action does, as the master's prompt describes it."""
     needs_timeline_tools: bool = False
@@ -114,6 +116,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         cost_key="look_cost",
         requires_text=True,
         argument_form="what to look for",
+        timeline_argument_form="what to look for, or 0:40-0:50: what to look for, which looks at that span",
         effect="asks the vision agent about the current clip",
     ),
     ActionSpec(
@@ -244,7 +247,7 @@ def offered_actions(
     lines = []
     for spec in _offered(agents, has_timeline_tools):
         tag = look_tag if look_tag in spec.tags else spec.tags[0]
-        lines.append(f"<{tag}>{_argument_form(spec, answer_form)}</{tag}> {spec.effect}")
+        lines.append(f"<{tag}>{_argument_form(spec, answer_form, has_timeline_tools)}</{tag}> {spec.effect}")
     return tuple(lines)
 
 
@@ -258,7 +261,7 @@ def offered_tools(
             spec.tags[0],
             spec.effect.capitalize(),
             spec.argument,
-            _argument_form(spec, answer_form),
+            _argument_form(spec, answer_form, has_timeline_tools),
             spec.allows_self_closing,
         )
         for spec in _offered(agents, has_timeline_tools)
@@ -270,5 +273,6 @@ def _offered(agents: frozenset[AgentName], has_timeline_tools: bool) -> list[Act
     return [spec for spec in performed if has_timeline_tools or not spec.needs_timeline_tools]
 
 
-def _argument_form(spec: ActionSpec, answer_form: str) -> str:
-    return Template(spec.argument_form).substitute(answer_form=answer_form)
+def _argument_form(spec: ActionSpec, answer_form: str, has_timeline_tools: bool) -> str:
+    form = (has_timeline_tools and spec.timeline_argument_form) or spec.argument_form
+    return Template(form).substitute(answer_form=answer_form)

@@ -8,7 +8,8 @@ state      result                                  next
 =========  ======================================  ====================================================
 START      GroundingResult, a label of the video   ASK; observation: the clip and its subtitles
 START      GroundingResult, anything else          ASK; observation: a notice
-ASK        Reply that looks                        LOOK; a notice without a clip or a vision agent
+ASK        Reply that looks                        LOOK; a notice without a clip or a vision agent,
+                                                   or at a span outside the video
 ASK        Reply that relocates                    GROUND; a notice without a grounding agent
 ASK        Reply that queries the timeline         QUERY; a notice without timeline tools
 ASK        Reply that answers                      DONE answered; DONE abstained if the answer is empty
@@ -36,9 +37,11 @@ from typing import assert_never
 
 from longvideoagent.core.actions import Action, AgentName, Answer, Invalid, Look, QueryTimeline, Relocate
 from longvideoagent.core.budget import can_afford, tightest_budget
+from longvideoagent.core.look_span import SpanQuery, cut_clips, describe_span, read_time_s, split_span
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.scoring import match_option
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings, Round, Trace
 from longvideoagent.core.types import (
     AgentFailure,
@@ -193,14 +196,10 @@ class Rollout:
 
     def _request_for(self, action: Action) -> Request | SystemNotice:
         """The request that an action becomes, or a notice why it cannot become one."""
-        settings, current = self._trace.settings, self._trace.current_observation
+        settings = self._trace.settings
         match action:
             case Look():
-                if not settings.has_vision:
-                    return SystemNotice("There is no vision agent in this run. Answer or relocate.")
-                if current is None:
-                    return SystemNotice("No clip is located yet, so there is nothing to look at.")
-                return VisionRequest(action, current.window, self._candidate_windows(current))
+                return self._look_request(action)
             case Relocate(request):
                 if not settings.has_grounding:
                     return SystemNotice("There is no grounding agent in this run. All subtitles are above.")
@@ -215,6 +214,20 @@ class Rollout:
                 raise ProtocolError("an answer ends the rollout and becomes no request")
             case _:
                 assert_never(action)
+
+    def _look_request(self, look: Look) -> VisionRequest | SystemNotice:
+        settings, current = self._trace.settings, self._trace.current_observation
+        if not settings.has_vision:
+            return SystemNotice("There is no vision agent in this run. Answer or relocate.")
+        span, text = split_span(look.query) if settings.timeline_tools else SpanQuery(None, look.query)
+        if span is not None:
+            window = cut_clips(self._timeline.clips, span)
+            end = format_timestamp(self._timeline.duration_s)
+            missing = f"Nothing can be seen from {describe_span(span)}: the video ends at {end}."
+            return VisionRequest(Look(text), window) if window else SystemNotice(missing)
+        if current is None:
+            return SystemNotice("No clip is located yet, so there is nothing to look at.")
+        return VisionRequest(look, current.window, self._candidate_windows(current))
 
     def _answer(self, text: str) -> None:
         option_index = match_option(text, self._trace.question.options)
@@ -233,7 +246,7 @@ class Rollout:
     def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
         self._warn(result.warnings)
         trace = self._trace
-        clip = self._timeline.find_clip(result.label) if result.label is not None else None
+        clip = self._find_clip(result.label) if result.label is not None else None
         if clip is None or clip.label in trace.visited_labels:
             return SystemNotice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
         window = self._timeline.window(clip, trace.settings.window)
@@ -242,6 +255,13 @@ class Rollout:
             each for each in result.candidates if each.label not in past and self._timeline.find_clip(each.label)
         )
         return ClipObservation(clip, window, result.reason, result.evidence, result.usage, candidates)
+
+    def _find_clip(self, label: str) -> Clip | None:
+        """The clip of a label, or of a time in its place where the rollout has timeline tools."""
+        clip = self._timeline.find_clip(label)
+        if clip is None and self._trace.settings.timeline_tools and (time_s := read_time_s(label)) is not None:
+            return self._timeline.clip_at(time_s) if time_s < self._timeline.duration_s else None
+        return clip
 
     def _observe(self, observation: Observation) -> None:
         trace = self._trace

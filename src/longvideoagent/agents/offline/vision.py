@@ -29,6 +29,8 @@ VERSION = 1
 """Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
 FRAMES_PER_CLIP = 15
 """Frames sampled in each clip (public code: 12 to 15)."""
+MAX_FRAMES = 120
+"""Frames of one look that are spread evenly, however many clips its span has."""
 CLOSER_STEP_S = 1.0
 CLOSER_REACH_S = 6.0
 MAX_CLOSER_FRAMES = 36
@@ -89,9 +91,10 @@ def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader)
 def sample_times_s(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[float]:
     """Times spread evenly over each clip, and one per second around each of ``close_to_s`` inside a clip."""
     times: set[float] = set()
+    num_frames = max(1, min(FRAMES_PER_CLIP, MAX_FRAMES // len(clips)))
     for clip in clips:
-        step_s = (clip.end_s - clip.start_s) / FRAMES_PER_CLIP
-        times |= {round(clip.start_s + (index + 0.5) * step_s, 2) for index in range(FRAMES_PER_CLIP)}
+        step_s = (clip.end_s - clip.start_s) / num_frames
+        times |= {round(clip.start_s + (index + 0.5) * step_s, 2) for index in range(num_frames)}
         nearby = [t for t in close_to_s if clip.start_s - CLOSER_REACH_S <= t <= clip.end_s + CLOSER_REACH_S]
         closer = {
             round(time_s + offset, 2)
