@@ -133,3 +133,20 @@ def test_cut_off_document_is_read_until_there() -> None:
 def test_refused_documents(text: str) -> None:
     with pytest.raises(DataError, match=";"):
         parse_subtitles(text.encode())
+
+
+def lyrics(*starts_s: float) -> str:
+    lines = "".join(f"<p begin='{start}' end='{start + 2}'>at {start:g}</p>" for start in starts_s)
+    return f"<tt><body><div begin='20.0' end='44.0'>{lines}</div></body></tt>"
+
+
+@pytest.mark.parametrize("outside_s", [5.0, 18.0, 50.0])
+def test_line_of_lyrics_outside_of_its_part(outside_s: float) -> None:
+    starts_s = [20.0, 24.0, 28.0, 32.0, 36.0, 40.0, outside_s]
+    found = [(line.start_s, line.end_s, line.text) for line in parse_subtitles(lyrics(*starts_s).encode()).subtitles]
+    assert found == [(start, start + 2, f"at {start:g}") for start in sorted(starts_s)]
+
+
+def test_times_from_the_element_around_with_one_beyond_its_end() -> None:
+    found = [line.start_s for line in parse_subtitles(lyrics(0.0, 4.0, 8.0, 12.0, 30.0).encode()).subtitles]
+    assert found[:4] == [20.0, 24.0, 28.0, 32.0]

@@ -196,19 +196,20 @@ def read_ttml(text: str) -> ReadCues:
 
 
 def _has_absolute_times(elements: list[_Element]) -> bool:
-    """Whether times of inner elements count from the start of the document: all lie within the element around them if
-    they do, and some would lie after its end if they did not."""
-    is_certain = False
+    """Whether times of inner elements count from the start of the document: more of them lie within the element around
+    them only if they do, or begin with it, than lie within it only if they do not."""
+    num_absolute = num_relative = 0
     for element in elements:
         anchor, begin_s = element.anchor, element.begin_s
-        if anchor is None or anchor.begin_s is None or begin_s is None:
+        if anchor is None or not anchor.begin_s or begin_s is None:
             continue
-        end_s = anchor.end_s
-        if begin_s < anchor.begin_s - _EPSILON_S or (end_s is not None and begin_s > end_s + _EPSILON_S):
-            return False
-        is_equal = anchor.begin_s > 0 and abs(begin_s - anchor.begin_s) < _EPSILON_S
-        is_certain |= is_equal or (anchor.begin_s > 0 and end_s is not None and begin_s >= end_s - anchor.begin_s)
-    return is_certain
+        end_s = float("inf") if anchor.end_s is None else anchor.end_s
+        is_inside = anchor.begin_s - _EPSILON_S <= begin_s <= end_s + _EPSILON_S
+        is_inside_later = begin_s < end_s - anchor.begin_s
+        is_equal = abs(begin_s - anchor.begin_s) < _EPSILON_S
+        num_absolute += is_inside and (is_equal or not is_inside_later)
+        num_relative += is_inside_later and not is_inside
+    return num_absolute > num_relative
 
 
 def _resolve(element: _Element, *, is_absolute: bool) -> None:
@@ -221,7 +222,8 @@ def _resolve(element: _Element, *, is_absolute: bool) -> None:
     element.start_s = reference_s if element.begin_s is None else origin_s + element.begin_s
     stops_s = [] if element.end_s is None else [origin_s + element.end_s]
     stops_s += [] if element.duration_s is None else [element.start_s + element.duration_s]
-    stops_s += [] if parent is None or parent.stop_s is None else [parent.stop_s]
+    if parent and parent.stop_s is not None and not (is_absolute and element.start_s >= parent.stop_s):
+        stops_s.append(parent.stop_s)  # but a line of lyrics outside of its part keeps its own end
     element.stop_s = min(stops_s, default=None)
     if parent:
         parent.cursor_s = element.start_s if element.stop_s is None else element.stop_s
