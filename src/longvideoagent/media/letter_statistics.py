@@ -38,6 +38,10 @@ _OTHERS_SHARE = 0.35
 _TYPOGRAPHY = frozenset("“”‘’„‚…–—«»¿¡♪´·•。，、？！：；（）「」『』《》〜～・ ")
 _SIGNS = frozenset("©®™°€£§½¼¾²³")
 _NOT_TEXT = re.compile(rb"-->|^(?:Dialogue|Comment|Style|Format):|^[\[{<]")
+_HEAD = re.compile(rb"<(head|style)\b.{0,9999}?</\1>|<!--.{0,9999}?-->", re.IGNORECASE | re.DOTALL)
+_HEAD_BYTES, _MAX_HEADS = 40_000, 4
+_MARKUP = re.compile(rb"</?[A-Za-z][\x20-\x3b\x3d\x3f-\x7e]{0,200}>|&[A-Za-z]{2,6};|\{\\[\x20-\x7a]{1,99}\}")
+"""Tags, entities and overrides, whose letters are not of a language."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -72,10 +76,11 @@ def _sample(data: bytes) -> bytes:
     """The first lines with characters beyond ASCII, and about as much of the text without any."""
     lines: dict[bool, list[bytes]] = {True: [], False: []}
     num_bytes = {True: 0, False: 0}
+    data = _HEAD.sub(b"", data[:_HEAD_BYTES], count=_MAX_HEADS) + data[_HEAD_BYTES:]
     for line in data.splitlines():
         is_ascii = line.isascii()
         if num_bytes[is_ascii] < MAX_SAMPLE_BYTES // 2 and not (is_ascii and _NOT_TEXT.search(line)):
-            part = line.rpartition(b",,")[2]  # without the fields of ASS
+            part = _MARKUP.sub(b" ", line.rpartition(b",,")[2])  # without the fields of ASS
             lines[is_ascii].append(part)
             num_bytes[is_ascii] += len(part)
         if num_bytes[False] >= MAX_SAMPLE_BYTES // 2:
