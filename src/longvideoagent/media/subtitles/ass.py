@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from longvideoagent.errors import DataError
-from longvideoagent.media.subtitles.cue import MAX_CUES, Cue, ReadCues
+from longvideoagent.media.subtitles.cue import MAX_CUES, MAX_MARKED_CHARS, Cue, ReadCues, counted
+from longvideoagent.media.subtitles.cut_off import CUT_OFF
 from longvideoagent.media.subtitles.timestamps import parse_clock
 
 _SIGN = re.compile(
@@ -14,6 +15,11 @@ _SIGN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _USUAL_TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d)\.(\d\d)")
+_SECTION = re.compile(
+    r"\s{0,9}\[(?:Script Info|Events|V4\+? Styles\+?|Fonts|Graphics|Aegisub[^\]]{0,40})\]\s{0,99}", re.IGNORECASE
+)
+_OTHER_KINDS = {"comment", "style", "format", "picture", "sound", "movie", "command"}
+"""Names of fields that are not shown as text."""
 DEFAULT_FIELDS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 
 
@@ -23,28 +29,70 @@ def is_ass(head: str) -> bool:
 
 
 def read_ass(text: str) -> ReadCues:
-    """The events that are dialogue, with their overrides. Raises DataError if there are none."""
-    fields: tuple[str, ...] = DEFAULT_FIELDS
-    is_events = True
-    cues: list[Cue] = []
-    num_events = 0
-    for line in text.split("\n"):
-        kind, _, rest = line.partition(":")
-        match kind.strip().lower():
-            case "dialogue":
-                num_events += 1
-                if num_events <= MAX_CUES:
-                    cues.append(_read_event(rest, fields))
-            case "format" if is_events:
-                names = tuple(name.strip().lower() for name in rest.split(","))
-                fields = names if {"start", "end", "text"} <= set(names) else DEFAULT_FIELDS
-            case section if section.startswith("["):
-                is_events = section.startswith("[events]")
-            case _:
-                pass  # comments, and the fields of other sections
-    if not cues:
+    """Read the events that are dialogue, with overrides; a line without a field's name continues the event before it.
+
+    Raises DataError if there are none.
+    """
+    events = _Events()
+    lines = text.split("\n")
+    is_cut = lines[-1] != "" and "dialogue".startswith(lines[-1].lower())
+    for line in lines[: len(lines) - is_cut]:
+        events.add(line)
+    is_cut = is_cut or (lines[-1] != "" and events.drop_cut())
+    if not events.cues and not is_cut:
         raise DataError("no line of dialogue in it; check that the file is complete")
-    return ReadCues(cues, [], num_events - len(cues))
+    warnings = counted(
+        events.num_continued,
+        "line without a field's name was read as the rest of the event before it",
+        "lines without a field's name were read as the rest of the events before them",
+    )
+    return ReadCues(events.cues, [*warnings, *[CUT_OFF] * is_cut], max(0, events.num_events - MAX_CUES))
+
+
+class _Events:
+    """Collects the events of dialogue line by line."""
+
+    def __init__(self) -> None:
+        self.cues: list[Cue] = []
+        self.num_events = 0
+        self.num_continued = 0
+        self._fields: tuple[str, ...] = DEFAULT_FIELDS
+        self._is_events = True
+        self._is_open = False
+        """Whether the latest line with a name is dialogue."""
+        self._is_incomplete = False
+        """Whether the latest line is an event with too few fields."""
+
+    def add(self, line: str) -> None:
+        kind, _, rest = line.partition(":")
+        kind = kind.strip().lower()
+        self._is_incomplete &= not kind  # not so after any further line but a blank one
+        if kind == "dialogue":
+            self.num_events += 1
+            self._is_open = True
+            if self.num_events <= MAX_CUES:
+                self._is_incomplete = rest.count(",") < len(self._fields) - 1
+                self.cues.append(_read_event(rest, self._fields))
+        elif kind == "format" and self._is_events:
+            names = tuple(name.strip().lower() for name in rest.split(","))
+            self._fields = names if {"start", "end", "text"} <= set(names) else DEFAULT_FIELDS
+        elif _SECTION.fullmatch(line):
+            self._is_events, self._is_open = kind.startswith("[events]"), False
+        elif kind in _OTHER_KINDS:
+            self._is_open = False
+        elif self._is_open and kind and not line.startswith((";", "!:")):
+            self._continue(line)
+
+    def drop_cut(self) -> bool:
+        """Leave out a last event whose text is missing. Returns whether there was one."""
+        if self._is_incomplete:
+            self.cues.pop()
+        return self._is_incomplete
+
+    def _continue(self, line: str) -> None:
+        self.num_continued += 1
+        if self.num_events <= MAX_CUES and len(self.cues[-1].text) < MAX_MARKED_CHARS:
+            self.cues[-1] = self.cues[-1]._replace(text=f"{self.cues[-1].text}\n{line}")
 
 
 def _read_event(rest: str, fields: tuple[str, ...]) -> Cue:

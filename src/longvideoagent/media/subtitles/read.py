@@ -40,7 +40,7 @@ from longvideoagent.media.subtitles.markup import ass_text, is_plain, plain_line
 from longvideoagent.media.subtitles.repair import ParsedSubtitles, repair_cues
 from longvideoagent.media.subtitles.sami import is_sami, read_sami
 from longvideoagent.media.subtitles.sbv import SBV_LINE, read_sbv, sbv_text
-from longvideoagent.media.subtitles.timestamps import TIMING_LINE
+from longvideoagent.media.subtitles.timestamps import TIMING_LINE, narrow_times
 from longvideoagent.media.subtitles.ttml import is_ttml, read_ttml
 from longvideoagent.media.subtitles.webvtt import is_signature
 from longvideoagent.media.text_encoding import DecodedText, decode_text
@@ -133,6 +133,7 @@ def parse_subtitles(data: bytes, encoding: str | None = None, video: Path | None
     )
     if not text.strip():
         raise DataError("the subtitle file is empty; leave it out or export it again")
+    text = narrow_times(text)
     chosen = _recognise(text)
     found = read_microdvd(text, video) if chosen.read is read_microdvd else chosen.read(text)
     cues = _plain_cues(found, chosen.text)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from longvideoagent.errors import DataError
 from longvideoagent.media.subtitles.cue import MAX_CUES, Cue, ReadCues, counted
+from longvideoagent.media.subtitles.cut_off import CUT_OFF, num_cut_lines
 from longvideoagent.media.subtitles.markup import tagged_text
 from longvideoagent.media.subtitles.timestamps import parse_clock
 
@@ -29,14 +30,16 @@ def read_sbv(text: str) -> ReadCues:
     timings = [timing for index in range(len(lines)) if (timing := _timing(lines, index))]
     if not timings:
         raise DataError("no cue in it; check that the file is complete")
-    ends = [*(timing.line_index for timing in timings[1:]), len(lines)]
+    num_cut = num_cut_lines(lines, timings[-1].line_index + 1, None)
+    ends = [*(timing.line_index for timing in timings[1:]), len(lines) - num_cut]
     cues = [
         Cue(timing.start_s, timing.end_s, "\n".join(lines[timing.line_index + 1 : end]))
         for timing, end in zip(timings[:MAX_CUES], ends, strict=False)
     ]
     preface = [line for line in lines[: timings[0].line_index] if line.strip() and not line.lstrip().startswith("[")]
     warnings = counted(len(preface), "line before the first cue was ignored", "lines before the first cue were ignored")
-    return ReadCues(cues, warnings, len(timings) - len(cues))
+    is_cut = num_cut > 0 or (timings[-1].start_s is None and timings[-1].line_index == len(lines) - 1)
+    return ReadCues(cues, [*warnings, *[CUT_OFF] * is_cut], len(timings) - len(cues))
 
 
 def sbv_text(marked: str) -> str:

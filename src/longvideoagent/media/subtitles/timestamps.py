@@ -24,9 +24,21 @@ TIMING_LINE = re.compile(
 """The beginning of a line that may give the times of a cue."""
 _TIME = re.compile(
     r"[ \t]*(?P<sign>[-−–]?)[ \t]*"
-    r"(?P<first>\d{1,9})(?P<rest>(?:[ \t]{0,3}[:.,;：][ \t]{0,3}\d{1,9}){1,3})(?=[ \t]|$)"
+    r"(?P<first>\d{1,9})(?P<rest>(?:[ \t]{0,3}[:.,;][ \t]{0,3}\d{1,9}){1,3})(?=[ \t]|$)"
 )
-_PART = re.compile(r"([:.,;：])[ \t]*(\d+)")
+_PART = re.compile(r"([:.,;])[ \t]*(\d+)")
+_WIDE = re.compile(r"[０-９：．，；]")
+_WIDE_TIME = r"\d{1,4}(?:[ \t]{0,3}[:.,;：．，；][ \t]{0,3}\d{1,9}){1,3}"
+_WIDE_TIMES = re.compile(
+    rf"^[ \t]{{0,9}}(?:Dialogue:[^,\n]{{0,20}},{_WIDE_TIME},{_WIDE_TIME}(?=,)"
+    rf"|(?:\[{_WIDE_TIME}\])+"
+    rf"|[-−–]?{_WIDE_TIME}[ \t]{{0,9}}(?:{_ARROW.pattern})(?:[ \t]{{0,9}}{_WIDE_TIME})?"
+    rf"|{_WIDE_TIME}[ \t]{{0,9}}[,，][ \t]{{0,9}}{_WIDE_TIME}[ \t]{{0,9}}$"
+    rf"|\d{{1,2}}[:：]\d\d[:：]\d\d[:：=])",
+    re.MULTILINE,
+)
+"""The times at the beginning of a line, in any format that has digits and colons."""
+_NARROW = str.maketrans("０１２３４５６７８９：．，；", "0123456789:.,;")
 
 
 class Clock(NamedTuple):
@@ -60,8 +72,17 @@ class TimingLine(NamedTuple):
 
 def parse_clock(text: str) -> Clock | None:
     """A time that is the whole text, or None."""
+    text = text if text.isascii() else text.translate(_NARROW)
     match = _TIME.match(text)
     return _clock(match) if match and not text[match.end() :].strip() else None
+
+
+def narrow_times(text: str) -> str:
+    """The text, with the digits and signs of ASCII in times that are written with full-width ones, as Chinese and
+    Japanese keyboards type them. What is said stays as it is."""
+    if not _WIDE.search(text):
+        return text
+    return _WIDE_TIMES.sub(lambda match: match[0].translate(_NARROW), text)
 
 
 def has_arrow(line: str) -> bool:

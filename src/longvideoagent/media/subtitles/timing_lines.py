@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum, auto
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from longvideoagent.media.subtitles.cue import counted
@@ -23,6 +24,10 @@ _USUAL = re.compile(
 """The line of times of nearly all files. The tolerant grammar takes ten times as long."""
 
 
+MAX_GAP_LINES = 3
+"""Between the number of a cue and its times, where line ends were multiplied."""
+
+
 class Timing(NamedTuple):
     """A line of times, by its index."""
 
@@ -38,6 +43,13 @@ class FoundTimings(NamedTuple):
 
     timings: list[Timing]
     warnings: list[str]
+
+
+class FoundNumbers(NamedTuple):
+    """The lines of a file in which the number of a cue stands directly before its times, and the lines of times."""
+
+    lines: list[str]
+    timings: list[Timing]
 
 
 class _Label(Enum):
@@ -104,6 +116,37 @@ def _may_begin_cue(lines: Sequence[str], index: int, timing: TimingLine, *, is_w
         start = timing.start
         return not has_usual or (start is not None and (start.has_fraction or start.has_frames))
     return ":" in lines[index] and any(map(str.isdecimal, lines[index])) and len(lines[index].split()) <= 4
+
+
+def is_usual(line: str) -> bool:
+    """Whether a line of times has the form of nearly all files."""
+    return _USUAL.fullmatch(line) is not None
+
+
+def join_numbers(lines: list[str], timings: Sequence[Timing]) -> FoundNumbers:
+    """Remove the blank lines between the numbers of cues and their lines of times, in a file that has them in most
+    cues, as where every line end was doubled. Other files stay as they are."""
+    gaps = [_gap_after_number(lines, timing.line_index) for timing in timings]
+    numbers = [int(lines[gap.start - 1].strip()[:18]) for gap in gaps if gap]
+    num_counted = sum(later == number + 1 for number, later in pairwise(numbers))
+    if not gaps[0] or 2 * len(numbers) <= len(timings) or 2 * num_counted < len(numbers) - 1:
+        return FoundNumbers(lines, list(timings))
+    removed = {index for gap in gaps for index in gap}
+    kept = [line for index, line in enumerate(lines) if index not in removed]
+    removed_before = [0, *accumulate(map(len, gaps))][1:]
+    moved = [
+        timing._replace(line_index=timing.line_index - num) for timing, num in zip(timings, removed_before, strict=True)
+    ]
+    return FoundNumbers(kept, moved)
+
+
+def _gap_after_number(lines: Sequence[str], index: int) -> range:
+    """The blank lines between a number and the line of times of this index; empty if there is no such number."""
+    before = index - 1
+    while before > max(0, index - MAX_GAP_LINES - 1) and not lines[before].strip():
+        before -= 1
+    is_number = before >= 0 and lines[before].strip().isdecimal() and (before == 0 or not lines[before - 1].strip())
+    return range(before + 1, index) if is_number else range(0)
 
 
 def count_labels(lines: Sequence[str], timings: Sequence[Timing], *, is_webvtt: bool) -> list[int]:
