@@ -57,7 +57,16 @@ async def call_error(client: Client, tool: str, **arguments: Any) -> str:
 def test_mcp_tool_list(library: Path) -> None:
     async def check(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"ask_video", "locate_clip", "look", "list_videos", "get_transcript"}
+        assert set(tools) == {
+            "ask_video",
+            "locate_clip",
+            "look",
+            "list_videos",
+            "get_transcript",
+            "search",
+            "query_timeline",
+            "chapters",
+        }
         assert all(tool.description for tool in tools.values())
         assert set(tools["ask_video"].input_schema["required"]) == {"video", "question"}
         assert "ctx" not in tools["ask_video"].input_schema["properties"]
@@ -115,6 +124,21 @@ def test_mcp_single_agents(library: Path) -> None:
     run_check(library, check)
 
 
+def test_mcp_lines_of_whole_video(library: Path) -> None:
+    async def check(client: Client) -> None:
+        found = await call(client, "search", video="a.mp4", words="lamps")
+        assert (found["num_lines"], found["lines"][0]["text"], found["lines"][0]["start_s"]) == (1, LINES[1], 3.0)
+        assert (await call(client, "search", video="a.mp4", words="the", start_s=5.5))["num_lines"] == 1
+        result = await call(client, "query_timeline", video="a.mp4", query="count the by Mira")
+        assert (result["value"], [each["start_s"] for each in result["occurrences"]]) == ("3 times", [0.0, 6.0])
+        assert not (await call(client, "query_timeline", video="a.mp4", query="zebras"))["is_found"]
+        (chapter,) = await call(client, "chapters", video="a.mp4")
+        assert chapter["start_s"] == 0
+        assert {line["text"] for line in chapter["key_lines"]} <= set(LINES)
+
+    run_check(library, check)
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "message"),
     [
@@ -125,12 +149,22 @@ def test_mcp_single_agents(library: Path) -> None:
         ("look", {"video": "a.mp4", "start_s": 5, "end_s": 5, "query": "x"}, "not a span of this video"),
         ("look", {"video": "a.mp4", "start_s": 50, "end_s": 60, "query": "x"}, "not a span of this video"),
         ("look", {"video": "a.mp4", "start_s": 0, "end_s": 9e9, "query": "x"}, "too long for one look"),
-        ("look", {"video": "a.mp4", "start_s": -1, "end_s": 5, "query": "x"}, "start_s"),
+        ("look", {"video": "a.mp4", "start_s": -1, "end_s": 5, "query": "x"}, "start_s: input should be greater"),
+        ("look", {"video": "a.mp4", "start_s": "?", "end_s": None}, "query: field required; correct this"),
+        ("look", {"start_s": "?", "end_s": None}, ", and 1 more; correct this"),
+        ("look", {"video": "a.mp4", "start_s": 1, "end_s": 4, "query": "x", "fps": 3}, "fps: not an argument of this"),
+        ("list_videos", {"folder": "/"}, "folder: not an argument of this tool; it has none"),
+        ("watch", {}, "'watch': not a tool; use one of ask_video"),
+        ("search", {"video": "a.mp4", "words": " "}, "words: there are none to search for"),
+        ("search", {"video": "a.mp4", "words": "x" * 501}, "words: string should have at most 500"),
+        ("search", {"video": "a.mp4", "words": "x", "start_s": 50}, "not a span of this video"),
     ],
 )
 def test_mcp_arguments_invalid(tool: str, arguments: dict[str, Any], message: str, library: Path) -> None:
     async def check(client: Client) -> None:
-        assert message in await call_error(client, tool, **arguments)
+        error = await call_error(client, tool, **arguments)
+        assert message in error
+        assert "\n" not in error
 
     run_check(library, check)
 

@@ -130,7 +130,7 @@ def _title(part: Sequence[Subtitle], weights: dict[str, float]) -> str:
         for word in _WORD.findall(split_speaker(line.text).words):
             for term in terms(word):
                 written.setdefault(term, word)
-    best = sorted(weights, key=lambda term: (-weights[term], list(weights).index(term)))
+    best = sorted(weights, key=lambda term: -weights[term])
     words = dict.fromkeys(written[term] for term in best if term in written)
     title = " · ".join(list(words)[:TITLE_WORDS])
     return title[:1].upper() + title[1:]

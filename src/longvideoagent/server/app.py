@@ -26,7 +26,7 @@ from longvideoagent.server.bodies import BodyMiddleware
 from longvideoagent.server.job_record import JobStore
 from longvideoagent.server.jobs import JobQueue
 from longvideoagent.server.library import Library, NotFoundError
-from longvideoagent.server.routes import jobs, page, runs, videos
+from longvideoagent.server.routes import jobs, page, runs, timeline, videos
 from longvideoagent.server.runs import RunCache
 from longvideoagent.server.state import AppState, app_state
 from longvideoagent.server.uploads import TooLargeError
@@ -72,7 +72,7 @@ def create_app(
     app.add_exception_handler(OSError, _on_os_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    for routes in (page, videos, jobs, runs):
+    for routes in (page, videos, timeline, jobs, runs):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=page.STATIC))
     return app

@@ -25,12 +25,15 @@ from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
 from longvideoagent.errors import LongVideoAgentError, UsageError
+from longvideoagent.index.query import HELP, MAX_QUERY_CHARS
 from longvideoagent.media.video import Video
 from longvideoagent.run import finish, make_question
 from longvideoagent.server.access import AccessMiddleware
 from longvideoagent.server.bodies import MAX_JSON_BYTES, BodyMiddleware
 from longvideoagent.server.library import Library
 from longvideoagent.server.limits import MAX_ROUNDS
+from longvideoagent.server.mcp_errors import OneLineErrorServer
+from longvideoagent.server.timeline_response import chapters_to_dicts, check_span, perform_query, search_lines
 from longvideoagent.server.video_cache import VideoCache
 from longvideoagent.views.summary import summarize_trace
 from longvideoagent.views.trace_view import frame_times
@@ -46,7 +49,8 @@ MAX_PICTURES = 4
 PICTURE_SIDE_PX = 640
 INSTRUCTIONS = (
     "Answers questions about long videos and gives evidence with times. ask_video runs the whole team of agents; "
-    "locate_clip, look and get_transcript use its parts. Times are seconds from the start of the video."
+    "locate_clip and look use its parts; search, query_timeline, chapters and get_transcript read all lines of a video "
+    "exactly and at once. Times are seconds from the start of the video."
 )
 
 P = ParamSpec("P")
@@ -55,6 +59,17 @@ VideoName = Annotated[str, Field(description="A name or an id from list_videos."
 StartS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Start of the span, in seconds.")]
 EndS = Annotated[float, Field(ge=0, allow_inf_nan=False, description="End of the span, in seconds.")]
 Options = Annotated[list[str] | None, Field(description="Answer options; leave out for an open question.")]
+Words = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_QUERY_CHARS,
+        description='Words in any inflection, or a phrase "in quotes"; "by NAME" at the end keeps one speaker.',
+    ),
+]
+TimelineQuery = Annotated[
+    str, Field(min_length=1, max_length=MAX_QUERY_CHARS, description=f"One query: {HELP.removeprefix('write ')}.")
+]
 MaxRounds = Annotated[int, Field(ge=1, le=MAX_ROUNDS, description="Maximum number of the master agent's replies.")]
 
 
@@ -70,10 +85,19 @@ def create_server(library: Library, team: Team, concurrency: int = 2) -> MCPServ
         await team.close()
 
     version = metadata.version("longvideoagent")
-    server = MCPServer(
+    server = OneLineErrorServer(
         "longvideoagent", version=version, instructions=INSTRUCTIONS, lifespan=lifespan, log_level="WARNING"
     )
-    for tool in (tools.ask_video, tools.locate_clip, tools.look, tools.list_videos, tools.get_transcript):
+    for tool in (
+        tools.ask_video,
+        tools.locate_clip,
+        tools.look,
+        tools.list_videos,
+        tools.get_transcript,
+        tools.search,
+        tools.query_timeline,
+        tools.chapters,
+    ):
         server.add_tool(_with_tool_errors(tool, library))
     return server
 
@@ -122,8 +146,7 @@ class Tools:
     async def get_transcript(self, video: VideoName, start_s: StartS = 0.0, end_s: EndS | None = None) -> str:
         """Get the subtitles, the speech or the text on screen within a span of a video, one line each with its time."""
         opened_video = await self._open(video)
-        last_s = opened_video.timeline.duration_s if end_s is None else end_s
-        _check_span(opened_video, start_s, last_s)
+        _, last_s = check_span(opened_video.timeline, start_s, end_s)
         lines = _lines_between(opened_video.timeline, start_s, last_s)
         texts = [
             f"[{line.start_s:.1f} s, {format_timestamp(line.start_s)}] {line.text}"
@@ -136,6 +159,25 @@ class Tools:
         return (
             "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s (text from {opened_video.text_source})"
         )
+
+    async def search(
+        self, video: VideoName, words: Words, start_s: StartS = 0.0, end_s: EndS | None = None
+    ) -> dict[str, Any]:
+        """Find the lines of a video that have all of the words, with their times: subtitles, speech, and text on
+        screen. Exact and without a model."""
+        timeline = (await self._open(video)).timeline
+        return await asyncio.to_thread(search_lines, timeline, words, start_s, end_s)
+
+    async def query_timeline(self, video: VideoName, query: TimelineQuery) -> dict[str, Any]:
+        """Answer how often, first or last, in which order, who, at or between times, exactly and without a model:
+        every occurrence with its time."""
+        timeline = (await self._open(video)).timeline
+        return await asyncio.to_thread(perform_query, timeline, query)
+
+    async def chapters(self, video: VideoName) -> list[dict[str, Any]]:
+        """List the parts of a video: their times, the words that distinguish each, and the lines that say most of
+        it."""
+        return await asyncio.to_thread(chapters_to_dicts, (await self._open(video)).timeline)
 
     async def locate_clip(self, video: VideoName, request: str, options: Options = None) -> dict[str, Any]:
         """Find the clip of a video that a question or a description is about, by its subtitles."""
@@ -223,16 +265,9 @@ def _lines_between(timeline: Timeline, start_s: float, end_s: float) -> list[Sub
     return [line for line in timeline.subtitles if line.end_s > start_s and line.start_s <= end_s]
 
 
-def _check_span(opened_video: Video, start_s: float, end_s: float) -> None:
-    """Raises UsageError if the span is outside of the video."""
-    duration_s = opened_video.timeline.duration_s
-    if not start_s < end_s or start_s >= duration_s:
-        raise UsageError(f"{start_s:g} to {end_s:g} s: not a span of this video, which has {duration_s:.1f} s")
-
-
 def _span_clip(opened_video: Video, start_s: float, end_s: float) -> Clip:
     """The span as a clip. Raises UsageError if it is outside of the video or too long."""
-    _check_span(opened_video, start_s, end_s)
+    check_span(opened_video.timeline, start_s, end_s)
     if end_s - start_s > MAX_LOOK_S:
         raise UsageError(f"{end_s - start_s:g} s: too long for one look; use {MAX_LOOK_S:g} s or less")
     end_s = min(end_s, opened_video.timeline.duration_s)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from longvideoagent.errors import UsageError
@@ -15,9 +15,7 @@ from longvideoagent.server.library import Library, LibraryVideo, NotFoundError, 
 from longvideoagent.server.limits import MAX_NAME_CHARS
 from longvideoagent.server.playback.plan import open_cached, playback_mode, stream, stream_start
 from longvideoagent.server.playback.response import start_response
-from longvideoagent.server.runs import clips_to_dicts
 from longvideoagent.server.state import app_state
-from longvideoagent.server.suggestions import suggestions
 from longvideoagent.server.uploaded_files import delete_subtitles, delete_video, rename_subtitles, rename_video
 from longvideoagent.server.uploads import save_subtitles, save_video
 
@@ -32,8 +30,6 @@ FRAME_HEADERS = {"Cache-Control": "private, max-age=3600"}
 THUMBNAIL_TIME_S = 60.0
 """At most; a frame near the start of a long video is decoded sooner."""
 THUMBNAIL_SIDE_PX = 128
-TIMELINE_WAIT_S = 0.25
-"""How long a timeline request waits before it replies 202; most videos are ready sooner."""
 
 
 class NewName(BaseModel):
@@ -125,31 +121,6 @@ def delete_uploaded_subtitles(request: Request, video: str) -> dict[str, Any]:
     item = library.get_video(video)
     delete_subtitles(library, item)
     return _item_to_dict(library, item)
-
-
-@router.get("/videos/{video}/timeline", responses={202: {"description": "It is not ready yet."}})
-async def get_timeline(request: Request, video: str) -> JSONResponse:
-    """Clips, subtitle lines and suggested questions. The first request may have to wait, for minutes if text is read
-    off the screen; until then the status is 202, with the stage and the fraction of it that is done."""
-    state = app_state(request)
-    item = await asyncio.to_thread(state.library.get_video, video)
-    load = state.video_cache.load(item)
-    if not await load.is_done_within(TIMELINE_WAIT_S):
-        return JSONResponse({"stage": load.stage, "fraction": load.fraction}, 202)
-    opened_video = await load.video()
-    timeline = opened_video.timeline
-    return JSONResponse(
-        {
-            "duration_s": timeline.duration_s,
-            "text_source": opened_video.text_source,
-            "warnings": list(opened_video.warnings),
-            "clips": clips_to_dicts(timeline.clips),
-            "subtitles": [
-                {"start_s": line.start_s, "end_s": line.end_s, "text": line.text} for line in timeline.subtitles
-            ],
-            "suggestions": await asyncio.to_thread(suggestions, item.path, opened_video),
-        }
-    )
 
 
 @router.get("/videos/{video}/file", response_class=FileResponse, responses=media_responses("video/*", OTHER_MEDIA_TYPE))

@@ -1,0 +1,60 @@
+"""What is known about a video over HTTP: its lines, a search over them, its chapters."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.core.types import Subtitle
+from longvideoagent.media.subtitles import subtitle_text
+from tests.plugins.media import write_video
+from tests.plugins.web_jobs import LINES
+from tests.plugins.web_server import serving
+
+
+def test_search_lines(library: Path) -> None:
+    with serving(library) as server:
+        path = f"/api/videos/{server.video('a.mp4')}/search"
+        found = server.get(path, params={"words": "lamps torn"})
+        (line,) = found["lines"]
+        assert (found["num_lines"], found["num_occurrences"]) == (1, 1)
+        assert (line["text"], line["start_s"], line["source"]) == (LINES[1], 3.0, "subtitle")
+        assert server.get(path, params={"words": "by Mira"})["num_lines"] == 2
+        assert server.get(path, params={"words": "by Mira", "start_s": 5})["num_lines"] == 1
+        assert server.get(path, params={"words": "zebra"}) == {"num_lines": 0, "num_occurrences": 0, "lines": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "words: Field required"),
+        ("?words=", "words: String should have at least 1"),
+        ("?words=%20", "words: there are none to search for"),
+        (f"?words={'x' * 501}", "words: String should have at most 500"),
+        ("?words=x&start_s=50", "not a span of this video"),
+        ("?words=x&start_s=3&end_s=2", "not a span of this video"),
+        ("?words=x&end_s=nan", "end_s: Input should be a finite number"),
+    ],
+)
+def test_search_invalid(query: str, message: str, library: Path) -> None:
+    with serving(library) as server:
+        response = server.client.get(f"/api/videos/{server.video('a.mp4')}/search{query}")
+        assert response.status_code == 422
+        assert message in response.json()["detail"]
+        assert "\n" not in response.json()["detail"]
+
+
+def test_chapters(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", range(0, 240_000, 1000))
+    topics = ("the boat sails to the harbour", "the baker bakes bread in the oven")
+    cues = [Subtitle(5.0 * number, 5.0 * number + 4, topics[number // 24]) for number in range(48)]
+    (tmp_path / "a.srt").write_text(subtitle_text(cues, "srt"))
+    with serving(tmp_path) as server:
+        chapters = server.get(f"/api/videos/{server.video('a.mp4')}/chapters")["chapters"]
+        assert [chapter["start_s"] for chapter in chapters] == pytest.approx([0, 120], abs=20)
+        assert all(one["end_s"] == following["start_s"] for one, following in pairwise(chapters))
+        assert "boat" in chapters[0]["title"].lower()
+        assert {line["text"] for line in chapters[1]["key_lines"]} == {topics[1]}
+        assert server.client.get("/api/videos/unknown/chapters").status_code == 404
