@@ -46,6 +46,14 @@ def test_report_is_self_contained_and_escaped(tmp_path: Path) -> None:
     assert [each["answer"] for each in shown_traces] == [shown, "A saw"]
 
 
+def test_report_says_that_an_answer_is_not_sure(tmp_path: Path) -> None:
+    unknown = {f"a{index}": word for index, word in enumerate(("standing", "lying", "never", "sitting", "walking"))}
+    records = [question(1, q="How do zebras sleep ?", **unknown), question(2)]
+    run(eval_config(write_release(tmp_path / "data", records)), tmp_path / "run")
+    unsure, sure = embedded_traces(write_report(tmp_path / "run").read_text())
+    assert (unsure["remark"], sure["remark"]) == ("not sure", "answered")
+
+
 def test_report_shows_frames(tmp_path: Path) -> None:
     release = write_release(tmp_path / "data", some_questions(4))
     write_frames(release / "frames")

@@ -85,6 +85,18 @@ def failed_trace() -> Trace:
     return rollout.trace
 
 
+@pytest.mark.parametrize(
+    ("confidence", "remark"),
+    [(None, "answered"), (0.8, "answered"), (0.5, "not sure"), (0.0, "a guess: nothing in the video supports it")],
+)
+def test_remark_of_answer(confidence: float | None, remark: str) -> None:
+    rollout = Rollout(Question("What?"), make_timeline(["Mira: Hello."]))
+    rollout.receive(GroundingResult("c01"))
+    rollout.receive(Reply("<answer>a rope</answer>", confidence=confidence))
+    assert view_trace(rollout.trace).remark == remark
+    assert view_trace(failed_trace()).remark == "failed"
+
+
 class Tags(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -39,9 +39,6 @@ MAX_CHARS = 2000
 LABEL_WIDTH = 8
 _ACTION_STYLES = {spec.name: spec.terminal_style for spec in ACTIONS}
 
-MIN_SHOWN_CONFIDENCE = 0.005
-"""An answer below it is called a guess: its confidence would be shown as 0.00."""
-
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
@@ -238,9 +235,10 @@ def _answer_line(trace: Trace) -> Text:
     if not trace.answer:
         return Text(printable(f"{trace.outcome}{': ' + trace.cause if trace.cause else ''}"), style="bold red")
     label = "" if trace.option_index is None else f"a{trace.option_index} "
-    is_guess = trace.confidence is not None and trace.confidence < MIN_SHOWN_CONFIDENCE
+    view = view_trace(trace)
     remark = "" if trace.confidence is None else f"  (confidence {trace.confidence:.2f})"
-    remark = "  a guess" if is_guess else remark
+    if view.is_unsure:
+        remark = "  a guess" if view.is_guess else f"  not sure{remark[1:]}"
     if trace.outcome is Outcome.SPENT:
         remark += f"  answered at the end of its budget: {trace.cause}"
     if trace.evidence == ():

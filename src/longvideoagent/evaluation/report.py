@@ -30,7 +30,14 @@ from longvideoagent.fs import atomic_write_text
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.views.html.page import render, thumbnails
 from longvideoagent.views.run_folder import REPORT, read_config, read_samples, read_traces
-from longvideoagent.views.trace_view import ObservationView, RoundView, TraceView, shown_seconds, view_trace
+from longvideoagent.views.trace_view import (
+    MIN_SHOWN_CONFIDENCE,
+    ObservationView,
+    RoundView,
+    TraceView,
+    shown_seconds,
+    view_trace,
+)
 
 MAX_FRAME_BYTES = 12_000_000
 FRAME_SIDE_PX = 200
@@ -60,6 +67,7 @@ def write_report(
         gold_inputs=gold_inputs_of(config),
         summary=summary,
         z=Z_95,
+        min_shown_confidence=MIN_SHOWN_CONFIDENCE,
         rows=_script([questions.row(name) for name in finished]),
         clips=_script(questions.clips),
         traces=[questions.traces[name] for name in finished],
@@ -128,6 +136,7 @@ class _Questions:
             "span": [sample.gold.clip, sample.gold.start_s, sample.gold.end_s],
             "answer": view.answer,
             "option_index": view.option_index,
+            "remark": view.remark,
             "cause": view.cause,
             "warnings": view.warnings,
             "missing_frames": frames.num_missing,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from longvideoagent.agents.hint import MAX_GUESS_CONFIDENCE
 from longvideoagent.core.actions import action_argument, spec_of
+from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import render_located
 from longvideoagent.core.trace import Round, Trace
 from longvideoagent.core.types import (
@@ -23,6 +25,8 @@ from longvideoagent.core.types import (
 )
 
 FRAMES_PER_LOOK = 4
+MIN_SHOWN_CONFIDENCE = 0.005
+"""An answer below it is called a guess: its confidence would be shown as 0.00."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,25 @@ class TraceView:
             yield round_
             if round_.observation is not None:
                 yield round_.observation
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether there is an answer without any confidence in it."""
+        return bool(self.answer) and self.confidence is not None and self.confidence < MIN_SHOWN_CONFIDENCE
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether there is an answer that may be a guess."""
+        return bool(self.answer) and self.confidence is not None and self.confidence <= MAX_GUESS_CONFIDENCE
+
+    @property
+    def remark(self) -> str:
+        """The outcome, or that an answer is not sure: as the page says it."""
+        if self.outcome != Outcome.ANSWERED or not self.is_unsure:
+            return self.outcome
+        if self.is_guess:
+            return "a guess" if self.evidence else "a guess: nothing in the video supports it"
+        return "not sure"
 
     @property
     def frame_times_s(self) -> frozenset[float]:
