@@ -80,11 +80,35 @@ def texts(video: Path, *wanted: str | Path) -> list[str]:
         (["talk.English.srt", "talk.German.srt"], "talk.English.srt"),
         (["talk.en.forced.srt"], "talk.en.forced.srt"),
         (["talkative.srt"], ""),
+        (["talk_en.srt"], "talk_en.srt"),
+        (["talk-German.srt", "talk-en.srt"], "talk-en.srt"),
+        (["talk.mp4.de.srt", "talk.mp4.en.srt"], "talk.mp4.en.srt"),
+        (["talk.mp4.srt", "talk.en.srt"], "talk.mp4.srt"),
+        (["talk.en.ai.srt", "talk.de.srt"], "talk.en.ai.srt"),
+        (["talk.en.ai.srt", "talk.en.sdh.srt"], "talk.en.sdh.srt"),
+        (["talk.en-orig.vtt", "talk.en.vtt"], "talk.en.vtt"),
+        (["talk.en-orig.vtt", "talk.en.auto.vtt"], "talk.en-orig.vtt"),
+        (["talk.de-en.vtt", "talk.de.vtt"], "talk.de.vtt"),
+        (["talk.Director's Commentary.en.srt", "talk.Long Version.en.srt"], "talk.Long Version.en.srt"),
+        (["talk.Director's Commentary.en.srt"], "talk.Director's Commentary.en.srt"),
+        (["talk.Long Version.en.srt", "talk.de.srt"], "talk.de.srt"),
+        (["talk.This Is It.srt"], ""),
+        (["talk-2.srt"], ""),
+        (["Subs/talk.en.srt"], "Subs/talk.en.srt"),
+        (["subtitles/2_English.srt", "subtitles/3_German.srt"], "subtitles/2_English.srt"),
+        (
+            ["Subs/talk/2_English.srt", "Subs/talk/3_English (SDH).srt", "Subs/talk/4_ger.srt"],
+            "Subs/talk/2_English.srt",
+        ),
+        (["Subs/2_English.srt", "talk.srt"], "talk.srt"),
+        (["Subs/talk.srt", "talk.srt"], "talk.srt"),
+        (["Subs/English [Forced].srt", "Subs/German.srt"], "Subs/German.srt"),
     ],
 )
 def test_best_file_next_to_video(files: list[str], best: str, film: Path) -> None:
     video = film.rename(film.with_name("talk.mp4"))
     for name in files:
+        (video.parent / name).parent.mkdir(parents=True, exist_ok=True)
         header = "WEBVTT\n\n" if name.endswith(".vtt") else ""
         (video.parent / name).write_text(header + srt(f"from {name}", "and more").replace(",", "." if header else ","))
     chosen = choose_subtitles(video)
@@ -107,6 +131,32 @@ def test_files_that_are_not_read_are_named(film: Path) -> None:
     chosen = choose_subtitles(film)
     assert chosen.subtitles == []
     assert [warning.split(",")[0] for warning in chosen.warnings] == ["film.extended.srt", "film.sup"]
+
+
+def test_files_of_other_videos(film: Path) -> None:
+    for name in ("film-en.mp4", "film.part2.mkv"):
+        (film.parent / name).touch()
+    (film.parent / "Subs").mkdir()
+    for name in ("film-en.srt", "film.part2.en.srt", "Subs/2_English.srt", "Subs/film.part2.srt", "Subs/film.de.srt"):
+        (film.parent / name).write_text(srt(name))
+    chosen = choose_subtitles(film)
+    assert chosen.source == "Subs/film.de.srt"
+    assert [warning.split(",")[0] for warning in chosen.warnings] == ["Subs/2_English.srt"]
+    assert [track.name for track in find_sidecars(film.parent / "film-en.mp4").tracks] == ["film-en.srt"]
+
+
+def test_many_files_that_are_not_read_are_counted(film: Path) -> None:
+    for number in range(8):
+        (film.parent / f"film.take{number}.srt").write_text(srt("x"))
+    warnings = choose_subtitles(film).warnings
+    assert len(warnings) == 6
+    assert warnings[-1].startswith("3 more subtitle files")
+
+
+def test_manual_track_is_not_short_next_to_automatic_words(film: Path) -> None:
+    film.with_suffix(".en.srt").write_text(srt("One sentence of many words"))
+    film.with_suffix(".en-orig.srt").write_text(srt("One", "sentence", "of", "many", "words"))
+    assert texts(film) == ["One sentence of many words"]
 
 
 def test_file_that_cannot_be_read_leaves_the_place_to_others(film: Path) -> None:

@@ -20,6 +20,9 @@ from longvideoagent.media.subtitles.tracks import NAMED_DEFAULT, Track, sort_rea
 from longvideoagent.media.text_encoding import check_encoding
 from longvideoagent.progress import Progress, no_progress
 
+MAX_NAMED_FILES = 5
+"""Of those next to a video that are not read; more are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenSubtitles:
@@ -73,7 +76,7 @@ def choose_subtitles(
             lines = sorted((line for track in read for line in reader.subtitles(track)), key=lambda line: line.start_s)
             return ChosenSubtitles(lines, ", ".join(_title(track) for track in read), tuple(reader.warnings))
     tracks = [*sidecars.tracks, *streams]
-    unread = [f"{path.name}, next to the video, was not read; give it with --subtitles" for path in sidecars.unread]
+    unread = _unread_warnings(sidecars.unread)
     for group in _groups(tracks):
         reader.read(group)
         ranked = sort_read_tracks(group, [len(reader.subtitles(track)) for track in group])
@@ -84,6 +87,15 @@ def choose_subtitles(
                 warnings.append(f"{_title(best)}: marked as forced or commentary, so it may lack most of what is said")
             return ChosenSubtitles(reader.subtitles(best), _title(best), tuple(warnings))
     return ChosenSubtitles([], "", (*reader.warnings, *unread))
+
+
+def _unread_warnings(names: Sequence[str]) -> list[str]:
+    """Warnings that name files next to the video that were not read, the first of many."""
+    warnings = [
+        f"{name}, next to the video, was not read; give it with --subtitles" for name in names[:MAX_NAMED_FILES]
+    ]
+    num_more = len(names) - len(warnings)
+    return [*warnings, f"{num_more} more subtitle files next to the video were not read"] if num_more else warnings
 
 
 def _groups(tracks: Sequence[Track]) -> Iterator[list[Track]]:
@@ -122,7 +134,8 @@ def _named(name: str, video: Path, sidecars: Sidecars, streams: list[Track]) -> 
         raise DataError(f"{name}: no such subtitle file; check the path or leave it out")
     tracks = sorted(
         (track for track in (*sidecars.tracks, *streams) if track.language == language),
-        key=lambda track: (name.casefold() not in track.name.casefold(), track.group),  # zh-TW before zh-CN
+        # zh-TW before zh-CN
+        key=lambda track: (name.casefold() not in track.name.casefold(), track.group, track.origin),
     )
     if not tracks:
         names = ", ".join(track.name for track in (*sidecars.tracks, *streams)) or "no subtitles"

@@ -36,6 +36,12 @@ def language_code(text: str) -> str:
     return first if is_code and first != "und" else ""
 
 
+def is_known_language(text: str) -> bool:
+    """Whether a text is a name or code of a common language, which may have a region or script behind it."""
+    name = text.strip().lower()
+    return name in _CODES or name.replace("_", "-").partition("-")[0] in _CODES
+
+
 def system_language() -> str:
     """The two letters of the user's language; English if the environment names none."""
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):

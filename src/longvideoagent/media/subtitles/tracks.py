@@ -13,6 +13,8 @@ MIN_SHARE_OF_LINES = 0.5
 NAMED_DEFAULT, LIKELY, OTHER, CAPTIONS = range(4)
 """Ranks of tracks: a file that is named for the video or as default; other files, which somebody has put there, and
 default streams; other streams; closed captions in the pictures."""
+MANUAL, ORIGINAL, AUTOMATIC = range(3)
+"""Origins of tracks: people; a machine that writes down the language that is spoken; another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Track:
     has_captions: bool = False
     """Whether it is CEA-608, in a stream of its own or between the pictures of a video stream."""
 
+    origin: int = MANUAL
+    """``ORIGINAL`` or ``AUTOMATIC`` if its name says that a machine made it."""
+
     @property
     def has_text(self) -> bool:
         """Whether it is a file or a stream of the whole text."""
@@ -52,19 +57,26 @@ def sort_read_tracks(tracks: Sequence[Track], num_lines: Sequence[int]) -> list[
 
     Args:
         tracks: The tracks.
-        num_lines: The number of lines of each. One with clearly fewer than the longest comes last; then count the
-            user's language, texts without descriptions of sounds, and files before streams.
+        num_lines: The number of lines of each. One with clearly fewer than the longest of those that people made comes
+            last; then count the user's language, people before machines, texts without descriptions of sounds, and
+            files before streams.
 
     Returns:
         Those that have lines.
     """
-    language, longest = system_language(), max(num_lines, default=0)
+    counted = [each for each in zip(tracks, num_lines, strict=True) if each[1]]
+    language = system_language()
+    best_origin = min((track.origin for track, _ in counted), default=MANUAL)  # a machine's lines are often shorter
+    longest = max((count for track, count in counted if track.origin == best_origin), default=0)
 
-    def key(counted: tuple[Track, int]) -> tuple[bool, bool, bool, bool, int, str]:
+    def key(counted: tuple[Track, int]) -> tuple[bool, bool, int, bool, bool, int, int, str]:
         track, count = counted
         is_short = count < MIN_SHARE_OF_LINES * longest
         is_foreign = track.language not in ("", language)
-        return is_short, is_foreign, track.is_hearing_impaired, track.path is None, track.number, track.name
+        is_file = track.path is not None
+        depth = track.name.count("/") if is_file else 0
+        return (
+            is_short, is_foreign, track.origin, track.is_hearing_impaired, not is_file, track.number, depth, track.name,
+        )  # fmt: skip
 
-    counted = [each for each in zip(tracks, num_lines, strict=True) if each[1]]
     return [track for track, _ in sorted(counted, key=key)]
