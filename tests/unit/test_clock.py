@@ -61,7 +61,8 @@ def test_joined_files_go_on(suffix: str, codec: str, count: int, bf: str, tmp_pa
     for part, frame in enumerate(frames):
         assert frame.time_s == pytest.approx(part * single_s + 2.02, abs=0.06)
         assert min(abs(brightness(frame.rgb()) - each) for each in near) < 8
-    assert any(f"start again {count - 1} times" in warning for warning in reader.warnings)
+    times = "once" if count == 2 else f"{count - 1} times"
+    assert any(f"start again {times}, " in warning for warning in reader.warnings)
 
 
 @pytest.mark.parametrize("by_s", [10 * HOUR, 2 * HOUR, 600, 20, -1, -5, -HOUR])
@@ -100,6 +101,25 @@ def test_clock_jumps_forward_for_good(suffix: str, tmp_path: Path) -> None:
 
     remux(tmp_path / "s.mp4", tmp_path / f"a.{suffix}", later)
     check_frames(tmp_path / f"a.{suffix}", list(range(150)))
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "flv"])
+@pytest.mark.parametrize("bf", ["0", "1", "3"])
+def test_jumps_are_counted_once(suffix: str, bf: str, tmp_path: Path) -> None:
+    write_film(tmp_path / "s.mp4", bf=bf)
+
+    def later(number: int, packet: av.Packet[av.VideoStream]) -> None:
+        by_s = 10 * HOUR * ((number >= 50) + (number >= 101))
+        assert packet.pts is not None
+        assert packet.dts is not None
+        packet.pts += round(by_s / packet.time_base)
+        packet.dts += round(by_s / packet.time_base)
+
+    remux(tmp_path / "s.mp4", tmp_path / f"a.{suffix}", later)
+    reader = open_reader(tmp_path / f"a.{suffix}")
+    assert reader.duration_s == pytest.approx(6.0, abs=0.1)
+    (warning,) = reader.warnings
+    assert "jump or start again 2 times, first at 2.0 s" in warning
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mp4", "mkv"])

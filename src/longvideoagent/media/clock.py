@@ -42,7 +42,8 @@ class Continued(NamedTuple):
     times_s: list[float]
     """Of each packet, when it is shown, in seconds from the start."""
     jumps_s: list[float]
-    """Times at which timestamps were not believed, or start again."""
+    """Times at which timestamps were not believed, or start again; one for the packets that frames shown in another
+    order than stored share."""
 
 
 def typical_step(times_s: NDArray[np.float64]) -> float:
@@ -84,7 +85,7 @@ def continue_clock(stamps: Sequence[Stamp]) -> Continued:
     clock = _Clock(stamps)
     for index, stamp in enumerate(stamps):
         clock.add(index, stamp)
-    return Continued(clock.times_s, sorted(clock.jumps.values()))
+    return Continued(clock.times_s, sorted(clock.jumps_s()))
 
 
 class _Track:
@@ -121,7 +122,10 @@ class _Gap(NamedTuple):
 class _Clock:
     def __init__(self, stamps: Sequence[Stamp]) -> None:
         self.times_s: list[float] = []
-        self.jumps: dict[int, float] = {}
+        self._starts: dict[int, float] = {}
+        """Times of the packets at which the clock starts again or returns."""
+        self._delayed: dict[int, float] = {}
+        """Times of packets whose two timestamps contradict each other."""
         self._end_s = 0.0
         """Where all packets so far end."""
         self._offsets_s = [0.0]
@@ -143,12 +147,26 @@ class _Clock:
             time_s = self._believe(index, track, stamp, expected_s)
         shown_s = time_s + track.delay_of(stamp)
         if stamp.pts_s is not None and stamp.dts_s is not None and abs(stamp.pts_s - stamp.dts_s) > track.max_delay_s:
-            self.jumps[index] = shown_s
+            self._delayed[index] = shown_s
         self.times_s.append(shown_s)
         if track.gap is not None:
             track.gap.indices.append(index)
         track.next_s = max(time_s, expected_s - track.back_s) + track.step_s
         self._end_s = max(self._end_s, shown_s + track.step_s)
+
+    def jumps_s(self) -> list[float]:
+        """The time of each jump. Where frames are shown in another order than they are stored, or a container derives
+        the order of decoding, the timestamps of several packets contradict each other at one jump."""
+        times_s: list[float] = []
+        latest, is_counted_start = -SOON - 1, False
+        for index in sorted(self._starts.keys() | self._delayed.keys()):
+            is_start = index in self._starts
+            is_same = index - latest <= SOON and not (is_start and is_counted_start)
+            if not is_same:
+                times_s.append(self._starts.get(index, self._delayed.get(index, 0.0)))
+                is_counted_start = False
+            latest, is_counted_start = index, is_counted_start or is_start
+        return times_s
 
     def _believe(self, index: int, track: _Track, stamp: Stamp, expected_s: float) -> float:
         """The time of a packet: by the clock so far, by an earlier one, or by a new one."""
@@ -171,7 +189,7 @@ class _Clock:
             return latest_s
         track.offset_s = self._end_s - raw_s - track.delay_of(stamp)
         self._offsets_s.append(track.offset_s)
-        self.jumps[index] = self._end_s
+        self._starts[index] = self._end_s
         return raw_s + track.offset_s
 
     def _returns(self, track: _Track, raw_s: float) -> bool:
@@ -185,7 +203,7 @@ class _Clock:
             return False
         for number, index in enumerate(gap.indices):
             self.times_s[index] = gap.next_s + number * track.step_s
-        self.jumps[gap.indices[0]] = gap.next_s
+        self._starts[gap.indices[0]] = gap.next_s
         track.next_s, track.gap = expected_s, None
         self._end_s = max(gap.end_s, expected_s)
         return True

@@ -312,11 +312,9 @@ def _continued_index(path: Path, header: _Header, *, is_counted: bool) -> Packet
     keyframes_s = sorted(video_times.times_s[row] for row in video_times.keyframe_rows)
     warnings = _missing_warnings(path, header, len(shown_s), end_s, max(end_s, _read_tails(path, header).end_s))
     if continued.jumps_s:
-        count = len(continued.jumps_s)
-        warnings += (
-            f"{path.name}: its timestamps jump or start again {count} times, first at {continued.jumps_s[0]:.1f} s; "
-            "time was counted on",
-        )
+        count, first_s = len(continued.jumps_s), continued.jumps_s[0]
+        when = f"once, at {first_s:.1f} s" if count == 1 else f"{count} times, first at {first_s:.1f} s"
+        warnings += (f"{path.name}: its timestamps jump or start again {when}; time was counted on",)
     return PacketIndex(tuple(keyframes_s), end_s, warnings, video_times, audio_times)
 
 
