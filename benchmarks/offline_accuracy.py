@@ -21,7 +21,7 @@ from rich.progress import track
 from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.cli.console_evaluation import percent
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.synthetic.episode import KINDS, generate_episode
+from longvideoagent.datasets.synthetic.episode import MOMENT_KINDS, generate_episode
 from longvideoagent.evaluation.metrics import estimate, to_dict
 
 Scores = list[tuple[str, float]]
@@ -52,10 +52,10 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scores = measure(Path(folder), range(chosen.first_seed, chosen.first_seed + chosen.seeds), chosen.minutes)
-    print("| agents | " + " | ".join((*KINDS, "all")) + " |")
-    print("|---|" + "---|" * (len(KINDS) + 1))
+    print("| agents | " + " | ".join((*MOMENT_KINDS, "all")) + " |")
+    print("|---|" + "---|" * (len(MOMENT_KINDS) + 1))
     for agents in Agents:
-        cells = [scores[agents, kind] for kind in KINDS]
+        cells = [scores[agents, kind] for kind in MOMENT_KINDS]
         cells.append(list(chain(*cells)))
         print(f"| {agents} | " + " | ".join(percent(to_dict(estimate(cell))) for cell in cells) + " |")
 

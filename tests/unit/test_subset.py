@@ -21,7 +21,7 @@ from longvideoagent.datasets.sampling import (
     select_samples,
     write_ids,
 )
-from longvideoagent.datasets.synthetic.episode import KINDS
+from longvideoagent.datasets.synthetic.episode import MOMENT_KINDS
 from longvideoagent.errors import DataError, UsageError
 from tests.fakes.release import CLIPS, TEXTS, write_frames, write_release
 
@@ -29,7 +29,7 @@ from tests.fakes.release import CLIPS, TEXTS, write_frames, write_release
 def test_subset_reproducible(synthetic_dataset: Path, tmp_path: Path) -> None:
     data = read_longtvqa(synthetic_dataset, "train")
     drawn = draw_samples(data.samples, 2, 1, GroupBy.KIND)
-    assert Counter(sample.kind for sample in drawn) == dict.fromkeys(KINDS, 2)
+    assert Counter(sample.kind for sample in drawn) == dict.fromkeys(MOMENT_KINDS, 2)
     assert draw_samples(data.samples, 2, 1, GroupBy.KIND) == drawn
     assert draw_samples(data.samples, 2, 2, GroupBy.KIND) != drawn
     assert len(draw_samples(data.samples, 5, 0, GroupBy.VIDEO)) == 10

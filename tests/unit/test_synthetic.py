@@ -10,7 +10,7 @@ import pytest
 
 from longvideoagent import RolloutSettings, answer, load_team, open_video, score
 from longvideoagent.core.trace import Agents
-from longvideoagent.datasets.synthetic.episode import KINDS, SyntheticEpisode, generate_episode
+from longvideoagent.datasets.synthetic.episode import MOMENT_KINDS, SyntheticEpisode, generate_episode
 from longvideoagent.datasets.synthetic.scenario import COLOUR_RGB, generate_scenes
 from longvideoagent.media.cv import colour_fractions
 from longvideoagent.media.readers.base import open_reader
@@ -45,8 +45,8 @@ def test_episode_video_and_subtitles(episode: SyntheticEpisode) -> None:
 
 def test_questions_kinds_and_gold(episode: SyntheticEpisode) -> None:
     timeline = open_video(episode.video).timeline
-    assert {sample.kind for sample in episode.samples} == set(KINDS)
-    assert len({sample.question.id for sample in episode.samples}) == 2 * len(KINDS)
+    assert {sample.kind for sample in episode.samples} == set(MOMENT_KINDS)
+    assert len({sample.question.id for sample in episode.samples}) == 2 * len(MOMENT_KINDS)
     for sample in episode.samples:
         assert len(set(sample.question.options)) == 5
         gold = sample.gold

@@ -12,7 +12,7 @@ import pytest
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.longtvqa.subset import write_subset
-from longvideoagent.datasets.synthetic.episode import KINDS, write_questions
+from longvideoagent.datasets.synthetic.episode import MOMENT_KINDS, write_questions
 from longvideoagent.datasets.synthetic.generate import (
     SyntheticConfig,
     balance_answers,
@@ -28,7 +28,7 @@ def test_synthetic_dataset_layout(synthetic_dataset: Path) -> None:
     val, train = read_longtvqa(synthetic_dataset, "val"), read_longtvqa(synthetic_dataset, "train")
     for data in (val, train):
         assert data.check().problems == ()
-        assert {sample.kind for sample in data.samples} == set(KINDS)
+        assert {sample.kind for sample in data.samples} == set(MOMENT_KINDS)
     assert (len(train.samples), len(val.samples)) == (24, 12)
     assert not set(train.videos) & set(val.videos)
     sample = next(sample for sample in val.samples if sample.kind == "pixels")

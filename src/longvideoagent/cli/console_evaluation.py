@@ -24,7 +24,7 @@ from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
 from longvideoagent.evaluation.evaluate import OnProgress, RunForecast
-from longvideoagent.evaluation.metrics import Z_95, accuracy, to_dict
+from longvideoagent.evaluation.metrics import CONFIDENT, Z_95, accuracy, to_dict
 from longvideoagent.evaluation.protocols import describe_protocol
 from longvideoagent.evaluation.score import SampleScore
 
@@ -98,6 +98,7 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
     for cause, number in summary["failures"].items():
         console.print(Text(printable(f"{number:,} failed: {cause}"), style="red"), soft_wrap=True)
     _print_groups(console, summary["by_kind"])
+    _print_open_ended(console, summary)
     grounding = [f"{name} {percent(estimate)}" for name, estimate in summary["grounding"].items() if estimate]
     if grounding:
         console.print(f"grounding: {', '.join(grounding)}", soft_wrap=True)
@@ -113,7 +114,23 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
             cost = f", ${usage['usd']:.4f}" if usage["usd"] else ""
             console.print(f"{agent}: {usage['calls']:,} calls{tokens}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
     if summary["calibration"]["ece"] is not None:
-        console.print(f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %")
+        errors = summary["confident_errors"]
+        console.print(
+            f"calibration error of the confidence: {100 * summary['calibration']['ece']:.1f} %"
+            f"; wrong with confidence over {CONFIDENT:g}: {100 * errors['mean'] if errors else 0:.1f} % of questions"
+        )
+
+
+def _print_open_ended(console: TerminalConsole, summary: Mapping[str, Any]) -> None:
+    """The accuracy of each form and the metrics of open-ended answers, if there are any."""
+    if summary["by_form"]["open_ended"] is None:
+        return
+    forms = [
+        f"{name.replace('_', ' ')} {percent(estimate)}" for name, estimate in summary["by_form"].items() if estimate
+    ]
+    console.print(f"correct by form: {', '.join(forms)}", soft_wrap=True)
+    means = [f"{name} {percent(estimate)}" for name, estimate in summary["open_ended"].items() if estimate]
+    console.print(f"open-ended: {', '.join(means)}", soft_wrap=True)
 
 
 def _num_cached_replies(summary: Mapping[str, Any]) -> int:
@@ -171,6 +188,9 @@ def print_comparison(comparison: Comparison) -> None:
     gain = f"{100 * comparison.gain:+.1f} points, 95 % {interval}, p = {comparison.p_value:.3g} by video"
     console.print(Text(gain, style="bold"), soft_wrap=True)
     console.print(f"McNemar p = {comparison.p_value_mcnemar:.3g}, if questions about one video were independent")
+    for form, group in comparison.by_form.items():
+        before, after = percent(to_dict(group.first)), percent(to_dict(group.second))
+        console.print(f"{group.num_common:,} {form}: {before} → {after}", soft_wrap=True)
     gained = sum(flip.is_gain for flip in comparison.flips)
     console.print(f"{gained:,} questions gained, {len(comparison.flips) - gained:,} lost")
     for flip in comparison.flips[:MAX_FLIPS]:

@@ -38,6 +38,9 @@ app = typer.Typer(
     name="data", no_args_is_help=True, rich_markup_mode=None, help="Read, check, build and generate data sets."
 )
 
+KIND_HELP = "moment (dialogue, pixels, both, before_after), whole-video, or a kind of these; repeat it."
+FORMS = ("multiple-choice", "open-ended", "both")
+WORDINGS = ("all", "dev", "held-out")
 LOOK_TAG_HELP = f"The look tag in the prompt: {' or '.join(LOOK_TAGS)}."
 MAX_CAUSES = 5
 """Causes of failures that are printed; each question may have its own."""
@@ -85,18 +88,35 @@ def synth(
     episodes: Annotated[int, typer.Option(help="How many episodes, 1 to 1000.")] = 5,
     minutes: Annotated[int, typer.Option(help="Length of an episode, 5 to 25.")] = 20,
     seed: Seed = 0,
-    kind: Annotated[list[str] | None, typer.Option(help="dialogue, pixels, both or before_after; repeat it.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help=KIND_HELP)] = None,
     questions_per_kind: Annotated[int, typer.Option(help="Questions of each kind about an episode.", min=1)] = 3,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the episodes, the last ones, for split val.")] = 0.2,
+    form: Annotated[str, typer.Option(help="multiple-choice, open-ended, or both: each question twice.")] = FORMS[0],
+    wordings: Annotated[
+        str, typer.Option(help="Of questions about the whole video: all, dev, or held-out, a third by a hash.")
+    ] = WORDINGS[0],
     frames: Annotated[bool, typer.Option("--frames", help="Also write the frames of every clip as JPEG.")] = False,
 ) -> None:
     """Generate a synthetic data set in the layout of LongTVQA+."""
     from longvideoagent.cli.console import print_counts, progress_bar
-    from longvideoagent.datasets.synthetic.episode import KINDS
-    from longvideoagent.datasets.synthetic.generate import SyntheticConfig, extract_frames, generate_dataset
+    from longvideoagent.datasets.synthetic.generate import (
+        expand_kinds,
+        extract_frames,
+        generate_dataset,
+        make_config,
+    )
 
     with progress_bar() as progress:
-        config = SyntheticConfig(episodes, minutes, seed, tuple(kind or KINDS), questions_per_kind, val_fraction)
+        config = make_config(
+            episodes=episodes,
+            minutes=minutes,
+            seed=seed,
+            kinds=expand_kinds(kind or ["moment"]),
+            questions_per_kind=questions_per_kind,
+            val_fraction=val_fraction,
+            form=form,
+            wordings=wordings,
+        )
         counts = generate_dataset(out, config, progress)
         if frames:
             counts["clips with frames"] = extract_frames(out, progress)

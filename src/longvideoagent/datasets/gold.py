@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Question, TimeSpan
 
 QUESTION_WORDS = ("what", "who", "whose", "where", "when", "why", "how", "which")
@@ -22,6 +24,32 @@ class Box:
     label: str
 
 
+OpenMetric = Literal["exact_match", "time", "set_f1", "order"]
+OPEN_METRICS: tuple[OpenMetric, ...] = get_args(OpenMetric)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference answer of an open-ended question, and the metric that compares an answer with it."""
+
+    metric: OpenMetric
+    values: tuple[str, ...] = ()
+    """``exact_match``: the right values, each as good as the others; ``set_f1`` and ``order``: all items."""
+    wrong: tuple[str, ...] = ()
+    """Values that are known to be wrong, so that an answer that names several is not correct by chance."""
+    time_s: float | None = None
+    """``time``: the time, or the duration, in seconds."""
+    tolerance_s: float = 0.0
+    """``time``: how far an answer may be from it."""
+
+    @property
+    def text(self) -> str:
+        """For people: the first of the right values, all items, or the time."""
+        if self.metric == "time":
+            return format_timestamp(self.time_s or 0.0)
+        return self.values[0] if self.metric == "exact_match" else ", ".join(self.values)
+
+
 @dataclass(frozen=True, slots=True)
 class Gold:
     """The correct option, and where in the video it can be seen if the data set states it."""
@@ -37,6 +65,13 @@ class Gold:
     """The text of the answer, for open-ended questions."""
     more_spans: tuple[TimeSpan, ...] = ()
     """Further spans that show the answer as well as the first one."""
+    reference: Reference | None = None
+    """By which an answer to the question without options is scored; None if it cannot be."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer can be scored."""
+        return self.option_index is not None or self.reference is not None
 
     @property
     def spans(self) -> tuple[TimeSpan, ...]:

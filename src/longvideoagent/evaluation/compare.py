@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs on the questions that both have finished and that have a gold option."""
+    """Two runs on the questions that both have finished and that have a gold option or a reference."""
 
     settings: tuple[str, ...]
     """Fields that differ, versions included, as ``name: first -> second``."""
@@ -52,6 +52,16 @@ class Comparison:
     p_value_mcnemar: float
     """McNemar's exact test, two-sided: the same with questions swapped one by one, as if they were independent."""
     flips: tuple[Flip, ...]
+    by_form: Mapping[str, FormComparison]
+    """Of the questions with options and of the open-ended ones, where the runs have both."""
+
+
+class FormComparison(NamedTuple):
+    """Two runs on the questions of one form."""
+
+    num_common: int
+    first: Estimate | None
+    second: Estimate | None
 
 
 class VideoGain(NamedTuple):
@@ -87,7 +97,23 @@ def compare(first: Path, second: Path) -> Comparison:
         p_value=sign_flip(video_gain.gain for video_gain in gains),
         p_value_mcnemar=mcnemar(gained, len(flips) - gained),
         flips=tuple(flips),
+        by_form=_compare_forms(pairs),
     )
+
+
+def _compare_forms(pairs: Sequence[_Pair]) -> dict[str, FormComparison]:
+    groups = {
+        form: [pair for pair in pairs if pair.first.is_open_ended == is_open]
+        for form, is_open in (("multiple choice", False), ("open-ended", True))
+    }
+    if not all(groups.values()):
+        return {}
+    return {
+        form: FormComparison(
+            len(group), accuracy(pair.first for pair in group), accuracy(pair.second for pair in group)
+        )
+        for form, group in groups.items()
+    }
 
 
 def _gold_inputs(run: Path, config: dict[str, Any]) -> Iterable[str]:
@@ -95,7 +121,7 @@ def _gold_inputs(run: Path, config: dict[str, Any]) -> Iterable[str]:
 
 
 def _pairs(first: Path, second: Path) -> list[_Pair]:
-    """The scores of questions with a gold option that both runs have finished."""
+    """The scores of questions with gold that both runs have finished."""
     first_samples, second_samples = read_samples(first), read_samples(second)
     first_scores, second_scores = (_scores_with_gold(path) for path in (first, second))
     common = [name for name in first_scores if name in second_scores]
@@ -104,7 +130,8 @@ def _pairs(first: Path, second: Path) -> list[_Pair]:
     for name in common:
         if first_samples[name].question != second_samples[name].question:
             raise DataError(f"{first} and {second} differ in the text of question {name}; compare runs of one data set")
-        if first_samples[name].gold.option_index != second_samples[name].gold.option_index:
+        golds = (first_samples[name].gold, second_samples[name].gold)
+        if len({(gold.option_index, gold.reference) for gold in golds}) > 1:
             raise DataError(f"{first} and {second} differ in the gold answer of question {name}; check the data")
     return [_Pair(first_scores[name], second_scores[name]) for name in common]
 

@@ -301,16 +301,19 @@ def make_eval_config(
     limit = () if name == OURS.name or reply_tokens is None else (f"max_reply_tokens={reply_tokens}",)
     protocol = make_protocol(name, (*limit, *given.pop("switches", ())))
     leak_free = given.pop("leak_free", False)
-    run_settings = apply_to_settings(protocol, replace(settings, agents=Agents(agents)))
+    given |= {"protocol": protocol, "wording": Wording.of(team_config)}
+    team_config = apply_to_team(protocol, team_config)
+    has_tools = protocol.timeline_tools and team_config.knows_timeline_tools and agents != Agents.NONE
+    run_settings = replace(settings, agents=Agents(agents), timeline_tools=has_tools)
+    run_settings = apply_to_settings(protocol, run_settings)
     if baseline is not None:
         _check_baseline(baseline, settings, overrides)
-        run_settings = replace(run_settings, agents=Agents.NONE, max_rounds=1)
+        run_settings = replace(run_settings, agents=Agents.NONE, max_rounds=1, timeline_tools=False)
     given |= _parse_first_clip(given.get("first_clip", FirstClipSource.AGENT))
     if protocol.merged_boxes and run_settings.has_vision:
         options = given.get("data_options", NO_OPTIONS)
         given["gold_boxes"] = given.get("gold_boxes", False) or may_have_boxes(data, split, options)
-    given |= {"protocol": protocol, "wording": Wording.of(team_config)}
-    config = EvalConfig(data, split, apply_to_team(protocol, team_config), run_settings, **given)
+    config = EvalConfig(data, split, team_config, run_settings, **given)
     _check_agents(config)
     if leak_free and config.gold_inputs:
         problem = config.gold_inputs[0]
@@ -380,7 +383,7 @@ def without_unused(config: EvalConfig) -> EvalConfig:
             config,
             first_clip=FirstClipSource.AGENT,
             first_clips_file=None,
-            settings=replace(config.settings, window=1),
+            settings=replace(config.settings, window=1, timeline_tools=False),
         )
     if not config.settings.has_vision:
         config = replace(config, gold_boxes=False, settings=replace(config.settings, parallel_looks=1))

@@ -53,8 +53,9 @@ def longvideo(data: str, split: str = "val", team: str | None = None, **settings
     agents = Agents(settings.pop("agents", Agents.GROUNDING_VISION))
     models = DefaultModels(**{name: settings.pop(name, None) for name in DefaultModels.model_fields})
     limits: dict[str, Any] = {name: int(value) for name, value in settings.items()}
-    rollout_settings = RolloutSettings(agents=agents, **limits)
-    solver = rollout(dataset, choose_team(team, models), rollout_settings)
+    team_config = choose_team(team, models)
+    has_tools = team_config.knows_timeline_tools and agents is not Agents.NONE
+    solver = rollout(dataset, team_config, RolloutSettings(agents=agents, timeline_tools=has_tools, **limits))
     return Task(MemoryDataset(samples, dataset.name), solver=solver, scorer=option_scorer())
 
 

@@ -22,6 +22,8 @@ MAX_CAUSES = 5
 """Causes of failures in a summary; each question may have its own."""
 Z_95 = 1.959964
 NUM_BINS = 10
+CONFIDENT = 0.5
+"""An answer with a higher confidence is shown as one to rely on."""
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 
 
@@ -72,8 +74,8 @@ def estimate(values: Iterable[tuple[str, float]]) -> Estimate | None:
 
 
 def accuracy(scores: Iterable[SampleScore]) -> Estimate | None:
-    """The fraction of correct answers among questions with a gold option. No outcome is left out: a question without an
-    answer is not correct, and an answer given when a budget was spent counts like any other."""
+    """The fraction of correct answers among questions with a gold option or a reference. No outcome is left out: a
+    question without an answer is not correct, and an answer given when a budget was spent counts like any other."""
     return estimate((score.video, float(score.correct)) for score in scores if score.has_gold)
 
 
@@ -89,6 +91,12 @@ def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
         "accuracy": to_dict(accuracy(scores)),
         "accuracy_answered": to_dict(accuracy(answered)),
         "accuracy_not_failed": to_dict(accuracy(score for score in scores if score.outcome is not Outcome.FAILED)),
+        "confident_errors": to_dict(confident_errors(scores)),
+        "by_form": {
+            form: to_dict(accuracy(score for score in scores if score.is_open_ended == is_open))
+            for form, is_open in (("multiple_choice", False), ("open_ended", True))
+        },
+        "open_ended": _open_ended(scores),
         "by_question_word": accuracy_by(scores, lambda score: score.question_word),
         "by_kind": accuracy_by(scores, lambda score: score.kind),
         "grounding": {name: to_dict(_mean_grounding(scores, name)) for name in _GROUNDING},
@@ -101,6 +109,31 @@ def summarize(scores: Sequence[SampleScore], total: int) -> dict[str, Any]:
     }
 
 
+def confident_errors(scores: Iterable[SampleScore]) -> Estimate | None:
+    """The fraction of questions that were answered wrongly with a confidence over ``CONFIDENT``."""
+    return estimate(
+        (score.video, float(_is_confident(score) and not score.correct)) for score in scores if score.has_gold
+    )
+
+
+def _is_confident(score: SampleScore) -> bool:
+    return score.outcome is Outcome.ANSWERED and score.confidence is not None and score.confidence > CONFIDENT
+
+
+def _open_ended(scores: Iterable[SampleScore]) -> dict[str, Any]:
+    """The mean of each metric over the open-ended questions that have it."""
+    values: dict[str, list[tuple[str, float]]] = {name: [] for name in OPEN_MEANS}
+    for score in scores:
+        if (open_score := score.open_score) is None:
+            continue
+        values[open_score.metric].append((score.video, open_score.value))
+        for name, value in (("set_precision", open_score.precision), ("set_recall", open_score.recall)):
+            if value is not None:
+                values[name].append((score.video, value))
+    return {name: to_dict(estimate(each)) for name, each in values.items()}
+
+
+OPEN_MEANS = ("exact_match", "time", "set_f1", "set_precision", "set_recall", "order")
 _GROUNDING = ("first", "last", "any", "window", "iou", "coverage")
 _ACTION_COUNTS = tuple(spec.count_name for spec in ACTIONS if spec.type is not Answer)
 """Answers are counted by ``outcomes``."""

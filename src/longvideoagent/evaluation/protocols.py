@@ -60,6 +60,8 @@ class EvalProtocol(BaseModel):
     """What names an option: any usual form, only ``a0`` to ``a4`` (``exact``), or the first number of the answer."""
     merged_boxes: StrictBool = False
     """Whether looks get the gold boxes of all questions of the split about the clip. A leak."""
+    timeline_tools: StrictBool = True
+    """Whether a master that knows the action may query the timeline. The paper's has three actions."""
 
 
 _LOCAL_EVALUATOR = EvalProtocol(
@@ -72,6 +74,7 @@ _LOCAL_EVALUATOR = EvalProtocol(
     question_first=True,
     scoring="exact",
     merged_boxes=True,
+    timeline_tools=False,
 )
 PROTOCOLS: Mapping[str, EvalProtocol] = MappingProxyType(
     {
@@ -92,6 +95,7 @@ PROTOCOLS: Mapping[str, EvalProtocol] = MappingProxyType(
                 frame_numbers=(1, 180, 15),
                 question_first=True,
                 scoring="first_number",
+                timeline_tools=False,
             ),
         )
     }

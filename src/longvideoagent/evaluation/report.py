@@ -24,6 +24,7 @@ from longvideoagent.errors import DataError, UsageError, as_data_error
 from longvideoagent.evaluation.config import gold_inputs_of, scoring_of
 from longvideoagent.evaluation.evaluate import write_summary
 from longvideoagent.evaluation.metrics import Z_95
+from longvideoagent.evaluation.open_ended import OpenScore
 from longvideoagent.evaluation.protocols import describe_protocol
 from longvideoagent.evaluation.score import SampleScore, Scoring, score_sample
 from longvideoagent.fs import atomic_write_text
@@ -124,6 +125,8 @@ class _Questions:
             "correct": score.correct if score.has_gold else None,
             "confidence": score.confidence,
             "num_rounds": score.num_rounds,
+            "form": "open-ended" if score.is_open_ended else "multiple choice",
+            "open_score": None if score.open_score is None else _open_score(score.open_score),
         }
 
     def _trace(self, view: TraceView) -> dict[str, Any]:
@@ -195,6 +198,13 @@ class _Questions:
             urls = thumbnails(self.data.open_video(sample.video).reader, times_s, FRAME_SIDE_PX) if self.data else {}
         self.num_frame_bytes += sum(map(len, urls.values()))
         return _Thumbnails(urls, len(times_s) - len(urls))
+
+
+def _open_score(score: OpenScore) -> str:
+    """A score in words, as ``set_f1 0.67 (precision 1.00, recall 0.50)``."""
+    if score.precision is None or score.recall is None:
+        return f"{score.metric} {score.value:.2f}"
+    return f"{score.metric} {score.value:.2f} (precision {score.precision:.2f}, recall {score.recall:.2f})"
 
 
 def _clip_lines(clip: Clip) -> list[Any]:

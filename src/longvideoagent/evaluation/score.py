@@ -17,6 +17,7 @@ from longvideoagent.core.scoring import score
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, ClipObservation, TimeSpan, Usage
 from longvideoagent.datasets.gold import QUESTION_WORDS, Gold, Sample
+from longvideoagent.evaluation.open_ended import OpenScore, score_open
 
 _QUESTION_WORD = re.compile(rf"\b({'|'.join(QUESTION_WORDS)})\b", re.IGNORECASE)
 
@@ -49,7 +50,7 @@ class SampleScore:
     """what, who, …; or other."""
     outcome: Outcome
     has_gold: bool
-    """Whether there is a gold option to compare with."""
+    """Whether there is a gold option, or the reference of an open-ended question, to compare with."""
     correct: bool
     is_invalid: bool
     """Answered with a text that names no option."""
@@ -63,6 +64,10 @@ class SampleScore:
     """By agent."""
     cause: str = ""
     """Why it failed; empty if it did not."""
+    is_open_ended: bool = False
+    """Whether the question has no options."""
+    open_score: OpenScore | None = None
+    """Of an open-ended question with a reference."""
 
     @property
     def total_usage(self) -> Usage:
@@ -82,15 +87,16 @@ def score_sample(sample: Sample, trace: Trace, scoring: Scoring = "option") -> S
     question_word = _QUESTION_WORD.search(sample.question.text)
     score_ = score(trace, sample.gold.option_index)
     actions = Counter(spec_of(round_.action).count_name for round_ in trace.rounds)
-    has_options = bool(sample.question.options)
+    has_options, reference = bool(sample.question.options), sample.gold.reference
+    open_score = None if has_options or reference is None else score_open(trace.answer, reference)
     return SampleScore(
         id=sample.question.id,
         video=sample.video,
         kind=sample.kind,
         question_word=question_word[1].lower() if question_word else "other",
         outcome=trace.outcome or Outcome.SPENT,
-        has_gold=sample.gold.option_index is not None,
-        correct=score_.correct,
+        has_gold=(sample.gold.option_index is not None) if has_options else open_score is not None,
+        correct=score_.correct if open_score is None else open_score.correct,
         is_invalid=score_.answered and has_options and trace.option_index is None,
         confidence=_confidence(trace),
         grounding=_score_grounding(sample.gold, trace) if trace.settings.has_grounding else GroundingScore(),
@@ -98,6 +104,8 @@ def score_sample(sample: Sample, trace: Trace, scoring: Scoring = "option") -> S
         actions={spec.count_name: actions[spec.count_name] for spec in ACTIONS},
         usage={agent: trace.usage_of(agent) for agent in AGENT_NAMES},
         cause=trace.cause if trace.outcome is Outcome.FAILED else "",
+        is_open_ended=not has_options,
+        open_score=open_score,
     )
 
 

@@ -150,7 +150,8 @@ def sample_to_dict(sample: Sample) -> dict[str, Any]:
     """A line of questions.jsonl: a question with its gold answer."""
     question = sample.question
     fields = {"id": question.id, "text": question.text, "options": question.options}
-    return {"question": fields, "video": sample.video, "kind": sample.kind, "gold": asdict(sample.gold)}
+    gold = {name: value for name, value in asdict(sample.gold).items() if name != "reference" or value is not None}
+    return {"question": fields, "video": sample.video, "kind": sample.kind, "gold": gold}
 
 
 def _sample_from_dict(record: Mapping[str, Any]) -> Sample:

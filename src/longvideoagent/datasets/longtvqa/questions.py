@@ -1,25 +1,28 @@
 """Questions and gold answers of LongTVQA and TVQA, checked record by record.
 
 Fields are those of the data set cards (qid, q, a0..a4, answer, ts, episode_name, occur_clip, bbox) and TVQA's own
-(answer_idx, vid_name).
+(answer_idx, vid_name). Generated sets have two more, ``reference`` and ``scope``: with a reference, a question may be
+open-ended, without options; scope ``video`` says that it is about the whole episode, and not about one clip.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from longvideoagent.core.types import Question, TimeSpan
 from longvideoagent.datasets.fields import as_finite, as_text, read_span
-from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Sample
+from longvideoagent.datasets.gold import QUESTION_WORDS, Box, Gold, Reference, Sample
 from longvideoagent.datasets.longtvqa.clips import ClipName, Episodes
+from longvideoagent.datasets.longtvqa.reference import read_reference
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
 
 OPTIONS = tuple(f"a{index}" for index in range(5))
 MIN_OPTIONS = 2
+WHOLE_VIDEO_SCOPE = "video"
 NO_TIMES = "NaN-NaN"
 """How TVQA writes that a question has no times."""
 TOLERANCE_S = 0.5
@@ -109,7 +112,7 @@ class _QuestionReader:
         except _UnusableError as error:
             self.add_problem(error.args[0], f"{error.args[1]}; the record is left out")
             return None
-        correct_option = self.answer(question)
+        correct_option = self.answer(question) if question.options else None
         if correct_option is not None and question.options.count(question.options[correct_option]) > 1:
             self.add_problem(
                 "options",
@@ -130,10 +133,11 @@ class _QuestionReader:
         text, qid = values.get("q"), values.get("qid")
         names = [name for name in OPTIONS if name in values]
         options = [as_text(values[name]) for name in names]
+        is_open = not names and self.reference() is not None
         if not isinstance(text, str) or not text.strip():
             raise _UnusableError("q", "no question")
         is_gapless = tuple(names) == OPTIONS[: len(names)]  # else the answer would name another option
-        if not is_gapless or len(options) < MIN_OPTIONS or not all(options):
+        if not is_open and (not is_gapless or len(options) < MIN_OPTIONS or not all(options)):
             empty = [name for name in OPTIONS[: max(MIN_OPTIONS, len(names))] if not as_text(values.get(name))]
             raise _UnusableError(empty[0], "the option is missing or empty")
         if qid is None or isinstance(qid, dict | list) or not str(qid).strip():
@@ -149,11 +153,22 @@ class _QuestionReader:
             raise _UnusableError(field, f"{label} has neither subtitles nor a length here")
         return _OccurClip(label, name)
 
+    def reference(self) -> Reference | None:
+        """By which an open-ended answer is scored, or None."""
+        return read_reference(self.record.values.get("reference"))
+
     def gold(self, correct_option: int | None, clip: str) -> Gold:
+        reference = self.reference()
+        if reference is None and self.record.values.get("reference") is not None:
+            self.add_problem("reference", "not a metric with its values; fix it, open-ended answers are not scored")
+        answer = reference.text if reference is not None and correct_option is None else ""
+        gold = Gold(correct_option, clip, answer=answer, reference=reference)
+        if self.record.values.get("scope") == WHOLE_VIDEO_SCOPE:
+            return replace(gold, clip=None)
         span, clip_start_s = self.span(clip), self.episodes.starts_s[clip]
         if span is None:
-            return Gold(correct_option, clip)
-        return Gold(correct_option, clip, clip_start_s + span.start_s, clip_start_s + span.end_s)
+            return gold
+        return replace(gold, start_s=clip_start_s + span.start_s, end_s=clip_start_s + span.end_s)
 
     def answer(self, question: Question) -> int | None:
         """The index of the correct option; None if answers are not published."""

@@ -120,7 +120,9 @@ class LongTVQA:
 
     def _parsed_boxes(self, sample: Sample) -> ParsedBoxes:
         value = self.records[sample.question.id].values.get("bbox")
-        clip = sample.gold.clip or ""
+        clip = sample.gold.clip
+        if clip is None:
+            return ParsedBoxes((), {})
         return read_boxes(value, self.episodes.starts_s[clip], self.episodes.max_length_s(clip))
 
     def clip_labels(self, video: str) -> Sequence[str]:
@@ -173,7 +175,7 @@ class LongTVQA:
             "questions": len(self.samples),
             "episodes": len(self.videos),
             "clips": len(clips),
-            "questions without an answer": sum(sample.gold.option_index is None for sample in self.samples),
+            "questions without an answer": sum(not sample.gold.is_known for sample in self.samples),
             "questions without times": sum(sample.gold.start_s is None for sample in self.samples),
             "questions with an ambiguous answer": by_field["options"],
             "answers out of range": by_field["answer"] + by_field["answer_idx"],

@@ -37,33 +37,49 @@ class _FrameState(NamedTuple):
     prop_left_px: int
     speaking_slot: int
     """The slot of the figure with an open mouth, or -1."""
+    has_flash: bool
 
 
 def render_video(scenes: Sequence[Scene], path: Path, progress: Progress = no_progress) -> None:
-    """Write the scenes as an h264 mp4 of 640 x 360 at 5 frames a second. Each scene starts with a keyframe."""
+    """Write the scenes as an h264 mp4 of 640 x 360 at 5 frames a second, and one more at the end of each flash. Each
+    scene starts with a keyframe."""
+    has_flash = any(scene.flash for scene in scenes)
+    ticks_per_s = 2 * FRAMES_PER_S if has_flash else FRAMES_PER_S
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_S, options=_CODEC_OPTIONS)
+        stream = container.add_stream("libx264", rate=ticks_per_s, options=_CODEC_OPTIONS)
         stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, FRAMES_PER_S)
+        stream.codec_context.time_base = Fraction(1, ticks_per_s)
         stream.gop_size = 10 * FRAMES_PER_S
         for scene in scenes:
             frames: dict[_FrameState, av.VideoFrame] = {}
-            for number in range(round(scene.start_s * FRAMES_PER_S), round(scene.end_s * FRAMES_PER_S)):
-                state = _state(scene, number / FRAMES_PER_S)
+            for number in _frame_ticks(scene, ticks_per_s):
+                state = _state(scene, number / ticks_per_s)
                 if state not in frames:
                     rgb = av.VideoFrame.from_ndarray(_draw_frame(scene, state), format="rgb24")
                     frames[state] = rgb.reformat(format="yuv420p")
                 frame = frames[state]
                 frame.pts = number
-                frame.time_base = Fraction(1, FRAMES_PER_S)
+                frame.time_base = Fraction(1, ticks_per_s)
                 container.mux(stream.encode(frame))
             progress("rendering the video", scene.end_s / scenes[-1].end_s)
         container.mux(stream.encode())
 
 
+def _frame_ticks(scene: Scene, ticks_per_s: int) -> list[int]:
+    """The times of a scene's frames, in ticks."""
+    step = ticks_per_s // FRAMES_PER_S
+    ticks = set(range(round(scene.start_s * ticks_per_s), round(scene.end_s * ticks_per_s), step))
+    return sorted(ticks | ({round(scene.flash.end_s * ticks_per_s)} if scene.flash else set()))
+
+
 def sign_box() -> BoxPx:
     """The box of the sign."""
     return 180, 12, 280, 54
+
+
+def flash_box() -> BoxPx:
+    """The box of a word that flashes up."""
+    return 482, 16, 148, 46
 
 
 def shirt_box(figure: Figure) -> BoxPx:
@@ -86,7 +102,8 @@ def _prop_left(scene: Scene, time_s: float) -> int:
 def _state(scene: Scene, time_s: float) -> _FrameState:
     speaking = next((line.speaker for line in scene.lines if line.start_s <= time_s < line.end_s), None)
     slot = scene.figure(speaking).slot if speaking and int(time_s * FRAMES_PER_S) % 2 else -1
-    return _FrameState(int(time_s >= scene.sign_change_s), _prop_left(scene, time_s), slot)
+    has_flash = scene.flash is not None and scene.flash.start_s - 1e-6 <= time_s < scene.flash.end_s - 1e-6
+    return _FrameState(int(time_s >= scene.sign_change_s), _prop_left(scene, time_s), slot, has_flash)
 
 
 def _draw_frame(scene: Scene, state: _FrameState) -> Pixels:
@@ -95,11 +112,19 @@ def _draw_frame(scene: Scene, state: _FrameState) -> Pixels:
     left, top, width, height = sign_box()
     draw.rectangle((left, top, left + width, top + height), fill=(250, 250, 245), outline=(60, 50, 40), width=3)
     _draw_text(draw, (left + width // 2, top + height // 2), scene.signs[state.sign_index], 26, (20, 20, 20))
+    if scene.flash is not None and state.has_flash:
+        _draw_flash(draw, scene.flash.word)
     for figure in scene.figures:
         _draw_figure(draw, figure, figure.slot == state.speaking_slot)
     left = state.prop_left_px
     draw.rectangle((left, FLOOR_PX, left + PROP_PX, FLOOR_PX + PROP_PX), fill=COLOUR_RGB[scene.prop_colour])
     return np.asarray(image, dtype=np.uint8)
+
+
+def _draw_flash(draw: ImageDraw.ImageDraw, word: str) -> None:
+    left, top, width, height = flash_box()
+    draw.rectangle((left, top, left + width, top + height), fill=(20, 20, 20))
+    _draw_text(draw, (left + width // 2, top + height // 2), word, 26, (255, 255, 255))
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,7 @@ so a line has to be located in its scene, and a shirt has to be seen in it.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longvideoagent.core.types import Subtitle, TimeSpan
 
@@ -77,6 +77,14 @@ REASONS = (
     ("taxi", "got lost"),
     ("bicycle", "had a flat tyre"),
 )
+FLASH_WORDS = _split_words(
+    """
+    COMET FJORD GEYSER IGLOO LAGOON METEOR NEBULA OASIS PRAIRIE QUARRY SAVANNA TUNDRA VOLCANO CANYON
+    DELTA GLACIER REEF SWAMP CLIFF DUNE CRATER VALLEY MEADOW BASIN SUMMIT
+    """
+)
+FLASH_S = 0.3
+"""How long a word flashes up."""
 SMALL_TALK = (
     "What a day this has been.",
     "I did not sleep very well.",
@@ -121,6 +129,24 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Flash:
+    """A word that is shown for ``FLASH_S``."""
+
+    word: str
+    start_s: float
+
+    @property
+    def end_s(self) -> float:
+        """When it is gone."""
+        return self.start_s + FLASH_S
+
+    @property
+    def span(self) -> TimeSpan:
+        """From its start to its end."""
+        return TimeSpan(self.start_s, self.end_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """A minute at one place. ``signs`` change from the first to the second at ``sign_change_s``; the prop, a box of
     ``prop_colour``, crosses the floor from ``prop_start_s`` on."""
@@ -139,6 +165,7 @@ class Scene:
     prop_start_s: float
     prop_goes_right: bool
     lines: tuple[Line, ...]
+    flash: Flash | None = None
 
     @property
     def end_s(self) -> float:
@@ -203,6 +230,17 @@ def generate_scenes(seed: int, scene_count: int) -> tuple[Scene, ...]:
             )
         )
     return tuple(scenes)
+
+
+def add_flashes(scenes: tuple[Scene, ...], seed: int) -> tuple[Scene, ...]:
+    """The scenes with a word that flashes up in each, somewhere between its first and last 10 seconds."""
+    rng = random.Random(seed + 2_000_003)
+    words = rng.sample(FLASH_WORDS, len(scenes))
+    offsets_s = [round(rng.uniform(10.0, SCENE_S - 10.0) * 5) / 5 for _ in scenes]  # when a frame begins
+    return tuple(
+        replace(scene, flash=Flash(word, scene.start_s + offset_s))
+        for scene, word, offset_s in zip(scenes, words, offsets_s, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
