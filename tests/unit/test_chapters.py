@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from longvideoagent.core.types import Clip, Subtitle, Timeline
 from longvideoagent.index.chapters import MAX_CHAPTERS, MIN_CHAPTER_S, find_chapters
 from longvideoagent.media.subtitles import parse_subtitles
-from longvideoagent.views.chapters import FORMS, chapters_text
+from longvideoagent.views.chapters import chapters_text
+from longvideoagent.views.forms import Form
 from tests.plugins.cli import lva, refusal
 from tests.plugins.media import write_video
 
@@ -63,19 +64,21 @@ def test_chapters_cover_any_video(texts: list[tuple[float, str]], duration_s: fl
 
 def test_forms() -> None:
     chapters = find_chapters(talk_of_three_topics())
-    texts = {form: chapters_text(chapters, form) for form in FORMS}
-    assert texts["text"].splitlines()[0].strip().startswith("0:00  ")
-    assert len(texts["text"].splitlines()) == 3
-    assert texts["markdown"].count("\n- ") == 6
-    assert texts["vtt"].startswith("WEBVTT\n")
-    assert [line.text for line in parse_subtitles(texts["vtt"].encode()).subtitles] == [each.title for each in chapters]
-    assert [row["title"] for row in json.loads(texts["json"])["chapters"]] == [each.title for each in chapters]
+    texts = {form: chapters_text(chapters, form) for form in Form}
+    assert texts[Form.TEXT].splitlines()[0].strip().startswith("0:00  ")
+    assert len(texts[Form.TEXT].splitlines()) == 3
+    assert texts[Form.MARKDOWN].count("\n- ") == 6
+    assert texts[Form.VTT].startswith("WEBVTT\n")
+    assert [line.text for line in parse_subtitles(texts[Form.VTT].encode()).subtitles] == [
+        each.title for each in chapters
+    ]
+    assert [row["title"] for row in json.loads(texts[Form.JSON])["chapters"]] == [each.title for each in chapters]
     assert all(text.endswith("\n") for text in texts.values())
 
 
 def test_markdown_of_hostile_lines() -> None:
     lines = [Subtitle(n * 5.0, n * 5.0 + 2, "<script>x</script> [a](javascript:b) # *c*") for n in range(9)]
-    text = chapters_text(find_chapters(timeline(*lines, duration_s=60.0)), "markdown")
+    text = chapters_text(find_chapters(timeline(*lines, duration_s=60.0)), Form.MARKDOWN)
     assert "\\<script\\>" in text
     assert "\\[a\\](javascript:b)" in text
 

@@ -1,51 +1,123 @@
-"""``lva chapters``: the parts of a video, and what each is about."""
+"""``lva chapters`` and ``lva summary``: the parts of a video, and what each is about."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longvideoagent.cli.options import MaxReplyTokens, Model, NoCache, Prices, chosen_team
 from longvideoagent.errors import UsageError
+from longvideoagent.views.forms import Form, SummaryForm
+
+if TYPE_CHECKING:
+    from longvideoagent.agents.config import TeamConfig
+    from longvideoagent.agents.summary import Summary
+    from longvideoagent.core.types import Timeline
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-
-class Form(StrEnum):
-    """How chapters are written."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    VTT = "vtt"
-    JSON = "json"
+VideoPath = Annotated[Path, typer.Argument(help="A video file, or a folder of numbered JPEG frames.")]
+Tracks = Annotated[
+    list[str] | None, typer.Option(help="A subtitle file, a language (de) or a stream (#2), as for lva ask.")
+]
+Out = Annotated[Path | None, typer.Option(help="The file to write; by default the result is printed.")]
 
 
 @app.command()
 def chapters(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of numbered JPEG frames.")],
-    subtitles: Annotated[
-        list[str] | None, typer.Option(help="A subtitle file, a language (de) or a stream (#2), as for lva ask.")
-    ] = None,
+    video: VideoPath,
+    subtitles: Tracks = None,
     form: Annotated[
         Form, typer.Option(help="text: a line each; markdown: with their key lines; vtt: for players; json.")
     ] = Form.TEXT,
-    out: Annotated[Path | None, typer.Option(help="The file to write; by default they are printed.")] = None,
+    out: Out = None,
 ) -> None:
     """Cut a video into chapters by what its lines are about, without a model."""
-    from longvideoagent.cli.console import note, progress_bar
-    from longvideoagent.cli.terminal import write_line
-    from longvideoagent.fs import atomic_write_text
     from longvideoagent.index.chapters import find_chapters
-    from longvideoagent.index.open import open_video
     from longvideoagent.views.chapters import chapters_text
 
-    if out is not None and out.exists():
-        raise UsageError(f"{out}: exists already; delete it or choose another --out")
+    _check_out(out)
+    _write(chapters_text(find_chapters(_open_timeline(video, subtitles)), form), out)
+
+
+@app.command()
+def summary(
+    video: VideoPath,
+    subtitles: Tracks = None,
+    model: Model = None,
+    prices: Prices = None,
+    max_reply_tokens: MaxReplyTokens = None,
+    no_cache: NoCache = False,
+    form: Annotated[SummaryForm, typer.Option(help="text, markdown or json.")] = SummaryForm.TEXT,
+    out: Out = None,
+) -> None:
+    """Sum up a video, chapter by chapter.
+
+    With a model, it writes a few sentences on each chapter and on the whole; without one, the lines that say most of
+    each chapter are shown.
+    """
+    from longvideoagent.agents.summary import outline
+    from longvideoagent.cli.console import cost_text, note, note_missing_servers
+    from longvideoagent.core.context import Style
+    from longvideoagent.views.chapters import summary_text
+
+    _check_out(out)
+    team_config = chosen_team(None, (model, None, None, None), prices, max_reply_tokens)
+    if team_config.style is Style.RAW:
+        raise UsageError(f"{team_config.master.label} completes the paper's prompts only; give a chat model with -m")
+    note_missing_servers(team_config)
+    timeline = _open_timeline(video, subtitles)
+    if not timeline.subtitles:
+        raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; give --subtitles FILE")
+    is_offline = team_config.master.spec.is_offline
+    written = outline(timeline) if is_offline else _written_by_model(timeline, team_config, use_cache=not no_cache)
+    for warning in written.warnings:
+        note(f"warning: {warning}")
+    _write(summary_text(written, form), out)
+    if cost := cost_text(written.usage):
+        note(f"{written.usage.calls} requests, {cost}")
+
+
+def _written_by_model(timeline: "Timeline", team_config: "TeamConfig", *, use_cache: bool) -> "Summary":
+    import asyncio
+
+    from longvideoagent.agents.build import cache_path, load_team
+    from longvideoagent.agents.summary import summarize
+    from longvideoagent.cli.console import progress_bar
+
+    team = load_team(team_config, cache_path() if use_cache else None)
+
+    async def run() -> "Summary":
+        try:
+            with progress_bar() as progress:
+                return await summarize(timeline, team.models[0], team_config.call_settings("master"), progress)
+        finally:
+            await team.close()
+
+    return asyncio.run(run())
+
+
+def _open_timeline(video: Path, subtitles: list[str] | None) -> "Timeline":
+    from longvideoagent.cli.console import note, progress_bar
+    from longvideoagent.index.open import open_video
+
     with progress_bar() as progress:
         opened_video = open_video(video, subtitles, progress)
     for warning in opened_video.warnings:
         note(f"warning: {warning}")
-    text = chapters_text(find_chapters(opened_video.timeline), form.value)
+    return opened_video.timeline
+
+
+def _check_out(out: Path | None) -> None:
+    if out is not None and out.exists():
+        raise UsageError(f"{out}: exists already; delete it or choose another --out")
+
+
+def _write(text: str, out: Path | None) -> None:
+    from longvideoagent.cli.console import note
+    from longvideoagent.cli.terminal import write_line
+    from longvideoagent.fs import atomic_write_text
+
     if out is None:
         for line in text.splitlines():
             write_line(line)

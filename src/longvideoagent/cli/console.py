@@ -180,7 +180,7 @@ class StepPrinter:
             self._print_step(step)
         self._printed = len(steps)
         if self._live is not None:
-            self._live.cost = f"{cost}  " if (cost := _cost_text(trace.usage)) else ""
+            self._live.cost = f"{cost}  " if (cost := cost_text(trace.usage)) else ""
 
     def _print_step(self, step: RoundView | ObservationView) -> None:
         if isinstance(step, RoundView):
@@ -207,7 +207,7 @@ class StepPrinter:
             self._line(f"  {format_timestamp(evidence.time_s)}", f"{evidence.kind:8} {evidence.text}")
         if len(trace.evidence) > MAX_EVIDENCE_LINES:
             self._line("", f"… {len(trace.evidence) - MAX_EVIDENCE_LINES} more; --json has all", "dim")
-        if cost := _cost_text(trace.usage):
+        if cost := cost_text(trace.usage):
             self._line("cost", f"{cost}, {trace.usage.seconds:.0f} s")
         if trace.hint:
             self._line("hint", trace.hint, "yellow")
@@ -225,7 +225,7 @@ class StepPrinter:
             label = ""
 
 
-def _cost_text(usage: Usage) -> str:
+def cost_text(usage: Usage) -> str:
     """Tokens, and dollars if a price is known; empty if no model was called."""
     dollars = f", ${usage.usd:.4f}" if usage.usd else ""
     return f"{usage.tokens:,} tokens{dollars}" if usage.tokens else ""

@@ -1,45 +1,86 @@
-"""Chapters as text, as Markdown with their key lines, as WebVTT for players, and as JSON."""
+"""Chapters and summaries as text, as Markdown, as WebVTT for players, and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from longvideoagent.agents.summary import ChapterSummary, Summary
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Subtitle
 from longvideoagent.index.chapters import Chapter
 from longvideoagent.media.subtitles import subtitle_text
+from longvideoagent.views.forms import Form, SummaryForm
 
-FORMS = ("text", "markdown", "vtt", "json")
 UNTITLED = "Untitled"
 
 
-def chapters_text(chapters: Sequence[Chapter], form: str) -> str:
+def chapters_text(chapters: Sequence[Chapter], form: Form) -> str:
     """Write chapters.
 
     Args:
         chapters: The chapters, in order of time.
-        form: One of ``FORMS``.
+        form: How to write them.
 
     Returns:
         The text, which ends with a line break. Times in JSON are seconds.
     """
-    if form == "json":
-        rows = [asdict(chapter) for chapter in chapters]
-        return json.dumps({"chapters": rows}, indent=1) + "\n"
-    if form == "vtt":
-        cues = [Subtitle(each.start_s, each.end_s, each.title or UNTITLED) for each in chapters]
-        return subtitle_text(cues, "vtt")
-    if form == "markdown":
-        return "\n".join(_markdown(chapter) for chapter in chapters)
-    return "".join(f"{format_timestamp(each.start_s):>8}  {each.title or UNTITLED}\n" for each in chapters)
+    match form:
+        case Form.JSON:
+            return json.dumps({"chapters": [asdict(chapter) for chapter in chapters]}, indent=1) + "\n"
+        case Form.VTT:
+            cues = [Subtitle(each.start_s, each.end_s, each.title or UNTITLED) for each in chapters]
+            return subtitle_text(cues, "vtt")
+        case Form.MARKDOWN:
+            return "\n".join(_markdown(ChapterSummary(chapter)) for chapter in chapters)
+        case Form.TEXT:
+            return "".join(f"{_title(each)}\n" for each in chapters)
 
 
-def _markdown(chapter: Chapter) -> str:
+def summary_text(summary: Summary, form: SummaryForm) -> str:
+    """Write a summary.
+
+    Args:
+        summary: The summary.
+        form: How to write it.
+
+    Returns:
+        The text, which ends with a line break. Times in JSON are seconds.
+    """
+    match form:
+        case SummaryForm.JSON:
+            rows = [asdict(each.chapter) | {"text": each.text} for each in summary.chapters]
+            fields = {"text": summary.text, "duration_s": summary.duration_s, "chapters": rows}
+            return json.dumps(fields | {"warnings": summary.warnings, "usage": asdict(summary.usage)}, indent=1) + "\n"
+        case SummaryForm.MARKDOWN:
+            whole = [f"{_escaped(summary.text)}\n"] if summary.text else []
+            return "\n".join([*whole, *map(_markdown, summary.chapters)])
+        case SummaryForm.TEXT:
+            return "\n".join(_text_parts(summary))
+
+
+def _text_parts(summary: Summary) -> Iterator[str]:
+    if summary.text:
+        yield f"{summary.text}\n"
+    for each in summary.chapters:
+        lines = [each.text] if each.text else [_line(line) for line in each.chapter.key_lines]
+        yield "".join([f"{_title(each.chapter)}\n", *(f"{'':10}{line}\n" for line in lines)])
+
+
+def _title(chapter: Chapter) -> str:
+    return f"{format_timestamp(chapter.start_s):>8}  {chapter.title or UNTITLED}"
+
+
+def _line(line: Subtitle) -> str:
+    return f"{format_timestamp(line.start_s)} {line.text}"
+
+
+def _markdown(summary: ChapterSummary) -> str:
+    chapter = summary.chapter
     heading = f"## {format_timestamp(chapter.start_s)} {_escaped(chapter.title or UNTITLED)}"
-    lines = [f"- {format_timestamp(line.start_s)} {_escaped(line.text)}" for line in chapter.key_lines]
-    return "\n".join([heading, "", *lines, ""])
+    lines = [f"- {_escaped(_line(line))}" for line in chapter.key_lines]
+    return "\n".join([heading, "", *([_escaped(summary.text)] if summary.text else lines), ""])
 
 
 def _escaped(text: str) -> str:
