@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.agents.offline.vision import MAX_FRAMES, sample_times_s
 from longvideoagent.core.actions import AgentName, Look, offered_actions, offered_tools
-from longvideoagent.core.look_span import cut_clips, read_time_s, split_span
+from longvideoagent.core.look_span import cut_clips, split_span
 from longvideoagent.core.rollout import MasterRequest, Rollout, VisionRequest
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings
@@ -78,13 +78,6 @@ def test_spans_as_players_show_them(start_s: int, length_s: int) -> None:
     assert split_span(f"{start}-{end}: a boat") == (TimeSpan(start_s, start_s + length_s), "a boat")
 
 
-@pytest.mark.parametrize(
-    ("text", "time_s"), [("1:15", 75.0), ("at 75 s", 75.0), ("1:02:15", 3735.0), ("75", None), ("c01", None)]
-)
-def test_read_time(text: str, time_s: float | None) -> None:
-    assert read_time_s(text) == time_s
-
-
 def test_look_at_a_span_sees_only_the_span() -> None:
     request = looked("0:50-1:10: the sign").request
     assert isinstance(request, VisionRequest)
@@ -119,13 +112,6 @@ def test_look_past_the_end_costs_the_round() -> None:
 def test_without_timeline_tools_a_time_is_part_of_the_query() -> None:
     request = looked("2:10-2:20: the sign", settings=RolloutSettings()).request
     assert request == VisionRequest(Look("2:10-2:20: the sign"), (TIMELINE.clips[0],))
-
-
-@pytest.mark.parametrize(("label", "clip"), [("1:15", "c02"), ("at 130 s", "c03"), ("9:00", None)])
-def test_grounding_names_a_time(label: str, clip: str | None) -> None:
-    observation = rollout(label).trace.current_observation
-    assert (observation.clip.label if observation else None) == clip
-    assert rollout(label, RolloutSettings()).trace.current_observation is None
 
 
 def test_only_timeline_tools_offer_spans() -> None:

@@ -78,12 +78,6 @@ def cut_clips(clips: Sequence[Clip], span: TimeSpan) -> tuple[Clip, ...]:
     return tuple(parts)
 
 
-def read_time_s(text: str) -> float | None:
-    """The time that is all of a text, in seconds, or None: what a grounding model may name in place of a clip."""
-    match = re.fullmatch(rf"(?:at\s+)?({_TIME}){_UNIT}", text.strip()[:MAX_QUERY_CHARS_READ], re.IGNORECASE)
-    return None if match is None else _seconds(match[1])
-
-
 def describe_span(span: TimeSpan) -> str:
     """The span for a person, such as ``0:40 to 0:50``."""
     return f"{format_timestamp(span.start_s)} to {format_timestamp(span.end_s)}"

@@ -37,7 +37,7 @@ from typing import assert_never
 
 from longvideoagent.core.actions import Action, AgentName, Answer, Invalid, Look, QueryTimeline, Relocate
 from longvideoagent.core.budget import can_afford, tightest_budget
-from longvideoagent.core.look_span import SpanQuery, cut_clips, describe_span, read_time_s, split_span
+from longvideoagent.core.look_span import SpanQuery, cut_clips, describe_span, split_span
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.protocol import parse
 from longvideoagent.core.scoring import match_option
@@ -246,7 +246,7 @@ class Rollout:
     def _locate(self, result: GroundingResult) -> ClipObservation | SystemNotice:
         self._warn(result.warnings)
         trace = self._trace
-        clip = self._find_clip(result.label) if result.label is not None else None
+        clip = self._timeline.find_clip(result.label) if result.label is not None else None
         if clip is None or clip.label in trace.visited_labels:
             return SystemNotice(_why_not_located(result, trace), result.usage, replace(result, usage=Usage()))
         window = self._timeline.window(clip, trace.settings.window)
@@ -255,13 +255,6 @@ class Rollout:
             each for each in result.candidates if each.label not in past and self._timeline.find_clip(each.label)
         )
         return ClipObservation(clip, window, result.reason, result.evidence, result.usage, candidates)
-
-    def _find_clip(self, label: str) -> Clip | None:
-        """The clip of a label, or of a time in its place where the rollout has timeline tools."""
-        clip = self._timeline.find_clip(label)
-        if clip is None and self._trace.settings.timeline_tools and (time_s := read_time_s(label)) is not None:
-            return self._timeline.clip_at(time_s) if time_s < self._timeline.duration_s else None
-        return clip
 
     def _observe(self, observation: Observation) -> None:
         trace = self._trace

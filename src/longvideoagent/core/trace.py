@@ -87,8 +87,7 @@ class RolloutSettings:
     parallel_looks: int = 1
     """Windows that vision looks at in one look, at the same time."""
     timeline_tools: bool = False
-    """Whether the master can query the timeline and look at any span, and grounding may name a time in place of a clip,
-    which the paper's cannot."""
+    """Whether the master can query the timeline and look at any span, which the paper's cannot."""
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "window", "max_calls", "max_tokens", "parallel_looks"):
