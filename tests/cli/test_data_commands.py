@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from longvideoagent.datasets.sampling import read_ids
+from longvideoagent.evaluation.replay import open_recorded_video
+from tests.fakes.annotations import egoschema
 from tests.fakes.faulty_server import say, serving
 from tests.fakes.release import question, some_questions, write_release
-from tests.plugins.cli import LVA, Completed, lva
+from tests.plugins.cli import LVA, Completed, lva, refusal
 
 
 def data_command(*arguments: str | Path) -> Completed:
@@ -61,6 +63,39 @@ def test_data_set_and_subtitles_options(tmp_path: Path) -> None:
         result = lva(*arguments, *options)
         assert result.returncode == 0, result.stderr
     assert (tmp_path / "part" / "LongTVQA_val.jsonl").exists()
+
+
+def test_encoding_option(tmp_path: Path, short_video: Path) -> None:
+    folder = tmp_path / "set"
+    (folder / "videos").mkdir(parents=True)
+    egoschema(folder)
+    (folder / "videos" / "talk.mp4").write_bytes(short_video.read_bytes())
+    (folder / "videos" / "talk.srt").write_bytes("1\n00:00:01,000 --> 00:00:02,000\nЋлутэ: red\n".encode("cp1251"))
+    options = ("--split", "subset", "--encoding", "cp1250")
+    for arguments in (
+        ("data", "check", folder),
+        ("data", "ground", folder, "--out", tmp_path / "c.json"),
+        (
+            "data",
+            "export",
+            folder,
+            "--first-clips",
+            tmp_path / "c.json",
+            "--out",
+            tmp_path / "rl",
+            "--val-fraction",
+            "0",
+        ),
+        ("eval", folder, "--run", tmp_path / "run"),
+    ):
+        result = lva(*arguments, *options)
+        assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["encoding"] == "cp1250"
+    assert open_recorded_video(tmp_path / "run", "talk").timeline.subtitles[0].text.startswith("Žëóňý")
+    assert 'encoding: "cp1250" -> null' in refusal("eval", folder, "--run", tmp_path / "run", "--split", "subset")
+    assert "encoding 'cp12'" in refusal("data", "check", folder, "--split", "subset", "--encoding", "cp12")
+    release = write_release(tmp_path / "d")
+    assert "only for subtitle files of videos" in refusal("data", "check", release, "--encoding", "cp1250")
 
 
 def test_data_ground_export_egoschema(tmp_path: Path, short_video: Path) -> None:

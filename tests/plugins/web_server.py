@@ -108,8 +108,10 @@ def running(app: ASGIApp) -> Iterator[RunningServer]:
 
 
 @contextmanager
-def serving(library: Path, teams: Mapping[str, Team] | None = None, **kwargs: Any) -> Iterator[RunningServer]:
-    """A server of a library; ``kwargs`` are those of ``create_app``."""
-    app = create_app(open_library(library, None), teams or {"offline": load_team()}, **kwargs)
+def serving(
+    library: Path, teams: Mapping[str, Team] | None = None, *, encoding: str | None = None, **kwargs: Any
+) -> Iterator[RunningServer]:
+    """A server of a library with subtitle files in ``encoding``; ``kwargs`` are those of ``create_app``."""
+    app = create_app(open_library(library, None, encoding), teams or {"offline": load_team()}, **kwargs)
     with running(app) as server:
         yield server

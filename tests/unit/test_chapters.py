@@ -88,6 +88,10 @@ def test_command(tmp_path: Path) -> None:
     write_video(path, range(0, 9_000, 500))
     path.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nMira: A lantern\n")
     assert lva("chapters", path).stdout == "    0:00  Lantern\n"
+    path.with_suffix(".srt").write_bytes("1\n00:00:01,000 --> 00:00:02,000\nMira: A žlutý lantern\n".encode("cp1250"))
+    assert "Žlutý" in lva("chapters", path, "--encoding", "cp1250").stdout
+    assert "Ћlutэ" in lva("chapters", path, "--encoding", "cp1251").stdout
+    assert "encoding 'cp12'" in refusal("chapters", path, "--encoding", "cp12")
     done = lva("chapters", path, "--form", "vtt", "--out", tmp_path / "c.vtt")
     assert done.returncode == 0
     assert (tmp_path / "c.vtt").read_text().startswith("WEBVTT")

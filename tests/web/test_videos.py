@@ -174,6 +174,20 @@ def test_upload_subtitles(tmp_path: Path, short_video: Path) -> None:
         assert "moon" in server.timeline(video)["subtitles"][0]["text"]
 
 
+def test_encoding_of_subtitle_files(tmp_path: Path, short_video: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
+    content = SRT.replace("kettle", "ќџ").encode("cp1251")
+    (tmp_path / "a.srt").write_bytes(content)
+    for encoding, word in (("cp1251", "ќџ"), ("cp1250", "ťź")):
+        with serving(tmp_path, encoding=encoding) as server:
+            video = server.video("a.mp4")
+            assert word in server.timeline(video)["subtitles"][0]["text"]
+            server.client.post(f"/api/videos/{video}/subtitles", params={"name": "b.srt"}, content=content)
+            assert word in server.timeline(video)["subtitles"][0]["text"]
+    with pytest.raises(UsageError, match="encoding 'cp12'"), serving(tmp_path, encoding="cp12"):
+        pass
+
+
 def test_subtitles_vtt_is_escaped(tmp_path: Path, short_video: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(short_video.read_bytes())
     text = "File --&gt; Open {now} if a &lt; b &amp;amp; c"

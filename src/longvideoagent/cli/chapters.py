@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import MaxReplyTokens, Model, NoCache, Prices, chosen_team
+from longvideoagent.cli.options import Encoding, MaxReplyTokens, Model, NoCache, Prices, chosen_team
 from longvideoagent.errors import UsageError
 from longvideoagent.views.forms import Form, SummaryForm
 
@@ -27,6 +27,7 @@ Out = Annotated[Path | None, typer.Option(help="The file to write; by default th
 def chapters(
     video: VideoPath,
     subtitles: Tracks = None,
+    encoding: Encoding = None,
     form: Annotated[
         Form, typer.Option(help="text: a line each; markdown: with their key lines; vtt: for players; json.")
     ] = Form.TEXT,
@@ -37,13 +38,14 @@ def chapters(
     from longvideoagent.views.chapters import chapters_text
 
     _check_out(out)
-    _write(chapters_text(find_chapters(_open_timeline(video, subtitles)), form), out)
+    _write(chapters_text(find_chapters(_open_timeline(video, subtitles, encoding)), form), out)
 
 
 @app.command()
 def summary(
     video: VideoPath,
     subtitles: Tracks = None,
+    encoding: Encoding = None,
     model: Model = None,
     prices: Prices = None,
     max_reply_tokens: MaxReplyTokens = None,
@@ -66,7 +68,7 @@ def summary(
     if team_config.style is Style.RAW:
         raise UsageError(f"{team_config.master.label} completes the paper's prompts only; give a chat model with -m")
     note_missing_servers(team_config)
-    timeline = _open_timeline(video, subtitles)
+    timeline = _open_timeline(video, subtitles, encoding)
     if not timeline.subtitles:
         raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; give --subtitles FILE")
     is_offline = team_config.master.spec.is_offline
@@ -97,12 +99,13 @@ def _written_by_model(timeline: "Timeline", team_config: "TeamConfig", *, use_ca
     return asyncio.run(run())
 
 
-def _open_timeline(video: Path, subtitles: list[str] | None) -> "Timeline":
+def _open_timeline(video: Path, subtitles: list[str] | None, encoding: str | None) -> "Timeline":
     from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.index.open import open_video
+    from longvideoagent.media.subtitles import SubtitleOptions
 
     with progress_bar() as progress:
-        opened_video = open_video(video, subtitles, progress)
+        opened_video = open_video(video, SubtitleOptions(subtitles or (), encoding), progress)
     for warning in opened_video.warnings:
         note(f"warning: {warning}")
     return opened_video.timeline

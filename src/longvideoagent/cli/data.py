@@ -11,6 +11,7 @@ from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
     DryRun,
+    Encoding,
     Grounding,
     Ids,
     Layout,
@@ -50,12 +51,18 @@ Seed = Annotated[int, typer.Option(help="The random seed; the same seed gives th
 
 
 @app.command()
-def check(folder: Folder, split: Split = "val", data_set: DataSet = None, subtitles: Subtitles = None) -> None:
+def check(
+    folder: Folder,
+    split: Split = "val",
+    data_set: DataSet = None,
+    subtitles: Subtitles = None,
+    encoding: Encoding = None,
+) -> None:
     """Count the parts of a data set and list its problems by file and line; status 2 if there are any."""
     from longvideoagent.cli.console import print_counts
     from longvideoagent.datasets.registry import open_dataset
 
-    report = open_dataset(folder, split, data_options(data_set, subtitles)).check()
+    report = open_dataset(folder, split, data_options(data_set, subtitles, encoding)).check()
     print_counts(report.counts)
     _exit_on_problems(report.problems)
 
@@ -65,6 +72,7 @@ def build(
     questions: Annotated[list[Path], typer.Option(help="A file of TVQA or TVQA+ questions; repeat it for each split.")],
     subtitles: Annotated[Path, typer.Option(help="A folder of {clip}.srt or .vtt, or preprocessed JSON.")],
     out: Out,
+    encoding: Encoding = None,
     durations: Annotated[Path | None, typer.Option(help="Seconds of each clip, as one JSON object.")] = None,
     frames: Annotated[Path | None, typer.Option(help="A folder of {clip}/{00001}.jpg; linked, not copied.")] = None,
     video: Annotated[bool, typer.Option("--video", help="Also write one mp4 an episode from the frames.")] = False,
@@ -76,7 +84,7 @@ def build(
     if video and frames is None:
         raise UsageError("--video: needs --frames, the folder of the clips' frames")
     with progress_bar() as progress:
-        inputs = BuildInputs(files_by_split(questions), subtitles, durations, frames)
+        inputs = BuildInputs(files_by_split(questions), subtitles, durations, frames, encoding)
         report = build_longtvqa(inputs, out, with_videos=video, progress=progress)
     print_counts(report.counts)
     _exit_on_problems(report.problems)
@@ -168,6 +176,7 @@ def ground(
     split: Split = "train",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
+    encoding: Encoding = None,
     ids: Ids = None,
     team: Team = None,
     model: Model = None,
@@ -186,7 +195,7 @@ def ground(
     from longvideoagent.datasets.sampling import select_dataset
     from longvideoagent.index.first_clips import FirstClips
 
-    data = open_dataset(folder, split, data_options(data_set, subtitles))
+    data = open_dataset(folder, split, data_options(data_set, subtitles, encoding))
     _note_problems(data)
     if ids is not None:
         data = select_dataset(data, ids, split)
@@ -242,6 +251,7 @@ def export(
     split: Split = "train",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
+    encoding: Encoding = None,
     seed: Seed = 0,
     val_fraction: Annotated[float, typer.Option(help="Fraction of the videos for val.parquet; 0: no such file.")] = 0.1,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -261,7 +271,7 @@ def export(
     show_warnings()
     if look_tag not in LOOK_TAGS:
         raise UsageError(f"--look-tag {look_tag}: unknown; give {' or '.join(LOOK_TAGS)}")
-    data = open_dataset(folder, split, data_options(data_set, subtitles))
+    data = open_dataset(folder, split, data_options(data_set, subtitles, encoding))
     _note_problems(data)
     prompt_config = PromptConfig(prompt_file=prompt_file, layout_file=layout)
     settings = RolloutSettings(max_rounds)

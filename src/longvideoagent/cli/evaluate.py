@@ -12,6 +12,7 @@ from longvideoagent.cli.options import (
     Concurrency,
     DataSet,
     DryRun,
+    Encoding,
     FirstClip,
     GoldBoxes,
     Grounding,
@@ -58,6 +59,7 @@ def evaluate(
     split: Split = "val",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
+    encoding: Encoding = None,
     team: Team = None,
     model: Model = None,
     master: Master = None,
@@ -104,7 +106,7 @@ def evaluate(
     team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
-        "data_options": data_options(data_set, subtitles),
+        "data_options": data_options(data_set, subtitles, encoding),
         "agents": agents,
         "baseline": baseline,
         "first_clip": first_clip,
@@ -177,6 +179,7 @@ def ablate(
     split: Split = "val",
     data_set: DataSet = None,
     subtitles: Subtitles = None,
+    encoding: Encoding = None,
     team: Team = None,
     model: Model = None,
     master: Master = None,
@@ -218,7 +221,7 @@ def ablate(
     team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
-        "data_options": data_options(data_set, subtitles),
+        "data_options": data_options(data_set, subtitles, encoding),
         "agents": agents,
         "first_clip": first_clip,
         "gold_boxes": gold_boxes,

@@ -17,6 +17,7 @@ from longvideoagent.cli.evaluate import app as eval_app
 from longvideoagent.cli.layout import app as layout_app
 from longvideoagent.cli.options import (
     DryRun,
+    Encoding,
     Grounding,
     Isolate,
     Layout,
@@ -108,9 +109,7 @@ def ask(
             "next to or inside the video."
         ),
     ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="The encoding of subtitle files, such as cp1250; by default recognised.")
-    ] = None,
+    encoding: Encoding = None,
     frames_per_s: Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)] = 3.0,
     team: Team = None,
     model: Model = None,

@@ -71,6 +71,9 @@ DataSet = Annotated[str | None, typer.Option(help="The set to read if the folder
 Subtitles = Annotated[
     Path | None, typer.Option(help="The subtitles by clip or by episode, if they have another name or place.")
 ]
+Encoding = Annotated[
+    str | None, typer.Option(help="The encoding of subtitle files, such as cp1250; by default recognised.")
+]
 AgentsOption = Annotated[str | None, typer.Option("--agents", help="none, grounding, or else grounding+vision.")]
 FirstClip = Annotated[str, typer.Option(help="agent, random, gold or file=FILE.")]
 GoldBoxes = Annotated[bool, typer.Option("--gold-boxes", help="Give the gold boxes to vision with each look.")]
@@ -86,11 +89,11 @@ Ids = Annotated[Path | None, typer.Option(help="Ask only the questions with the 
 Concurrency = Annotated[int, typer.Option(help="Questions in flight at the same time.", min=1)]
 
 
-def data_options(data_set: str | None, subtitles: Path | None) -> "DatasetOptions":
+def data_options(data_set: str | None, subtitles: Path | None, encoding: str | None = None) -> "DatasetOptions":
     """How the folder of a data set is read."""
     from longvideoagent.datasets.base import DatasetOptions
 
-    return DatasetOptions(data_set, subtitles)
+    return DatasetOptions(data_set, subtitles, encoding)
 
 
 def chosen_team(

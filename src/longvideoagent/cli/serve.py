@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, IsolateByDefault, MaxReplyTokens, Model, NoCache
+from longvideoagent.cli.options import Concurrency, Encoding, IsolateByDefault, MaxReplyTokens, Model, NoCache
 from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -41,6 +41,7 @@ def serve(
     max_upload_gb: MaxUploadGb = 8.0,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
+    encoding: Encoding = None,
     _isolate: IsolateByDefault = True,
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
@@ -51,7 +52,7 @@ def serve(
 
     show_warnings()
     application = create_app(
-        open_library(library, data_dir),
+        open_library(library, data_dir, encoding),
         load_teams(team or (), max_reply_tokens, model=model, is_cached=not no_cache),
         concurrency=concurrency,
         max_upload_bytes=round(max_upload_gb * 1e9),
@@ -74,6 +75,7 @@ def mcp(
     concurrency: McpConcurrency = 2,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
+    encoding: Encoding = None,
     _isolate: IsolateByDefault = True,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""
@@ -84,7 +86,7 @@ def mcp(
 
     show_warnings()
     teams = load_teams([team] if team else (), max_reply_tokens, model=model, is_cached=not no_cache)
-    server = create_server(open_library(library, data_dir), next(iter(teams.values())), concurrency)
+    server = create_server(open_library(library, data_dir, encoding), next(iter(teams.values())), concurrency)
     if not http:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C would wait for a thread that waits for input
         server.run()

@@ -21,18 +21,21 @@ class DatasetOptions:
     """Which set to read if the folder has several, such as ``longtvqa-plus``; upper case and _ do not matter."""
     subtitles: Path | None = None
     """The file of subtitles by clip or by episode, wherever it is; None: found by its name."""
+    encoding: str | None = None
+    """The encoding of the subtitle files of videos, as Python names it; None: recognised."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> DatasetOptions:
         """The options of a run's configuration."""
         subtitles = record.get("subtitles_file")
-        return cls(record.get("data_set"), None if subtitles is None else Path(subtitles))
+        return cls(record.get("data_set"), None if subtitles is None else Path(subtitles), record.get("encoding"))
 
     def to_record(self) -> dict[str, str | None]:
         """The options as fields of a run's configuration."""
         return {
             "data_set": self.data_set,
             "subtitles_file": None if self.subtitles is None else str(self.subtitles.resolve()),
+            "encoding": self.encoding,
         }
 
     def selects(self, name: str) -> bool:

@@ -6,18 +6,20 @@ To add a data set: write its reader in a file of ``sets/`` and add a row to ``DA
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from longvideoagent.datasets.base import NO_OPTIONS, Dataset, DatasetOptions
 from longvideoagent.datasets.longtvqa.read import find_question_files, has_gold_boxes, read_longtvqa
 from longvideoagent.datasets.sets import lvbench, mlvu, public_rows, tvqa_long
+from longvideoagent.datasets.sets.base import VideoDataset
 from longvideoagent.datasets.sets.egoschema import read_egoschema
 from longvideoagent.datasets.sets.longvideobench import read_longvideobench
 from longvideoagent.datasets.sets.nextqa import read_nextqa
 from longvideoagent.datasets.sets.videomme import find_videomme, read_videomme
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.text_encoding import check_encoding
 
 MAX_FOLDERS = 200
 """Folders that are looked into for a data set, if the one that was given is not one."""
@@ -48,13 +50,26 @@ class DatasetFormat:
         return any(any(folder.glob(marker)) for marker in self.markers)
 
 
-def _without_subtitles(read: Callable[[Path, str], Dataset]) -> Callable[[Path, str, DatasetOptions], Dataset]:
-    """A reader that refuses ``--subtitles``, since its set has a subtitle file for each video."""
+def _of_videos(read: Callable[[Path, str], VideoDataset]) -> Callable[[Path, str, DatasetOptions], Dataset]:
+    """A reader that refuses ``--subtitles``, since its set has a subtitle file for each video, whose encoding may be
+    given."""
 
     def read_set(folder: Path, split: str, options: DatasetOptions) -> Dataset:
         if options.subtitles is not None:
             raise UsageError(f"--subtitles {options.subtitles}: only for sets of clips such as LongTVQA; leave it out")
-        return read(folder, split)
+        encoding = None if options.encoding is None else check_encoding(options.encoding)
+        return replace(read(folder, split), encoding=encoding)
+
+    return read_set
+
+
+def _of_clips(read: Callable[[Path, str, DatasetOptions], Dataset]) -> Callable[[Path, str, DatasetOptions], Dataset]:
+    """A reader that refuses ``--encoding``, since the texts of its set are in JSON."""
+
+    def read_set(folder: Path, split: str, options: DatasetOptions) -> Dataset:
+        if options.encoding is not None:
+            raise UsageError(f"--encoding {options.encoding}: only for subtitle files of videos; leave it out")
+        return read(folder, split, options)
 
     return read_set
 
@@ -63,33 +78,33 @@ DATASETS: tuple[DatasetFormat, ...] = (
     DatasetFormat(
         "LongTVQA",
         ("LongTVQA*",),
-        read_longtvqa,
+        _of_clips(read_longtvqa),
         ("train", "val", "test"),
         find_question_files,
         ("LongTVQA_plus",),
         has_gold_boxes,
     ),
-    DatasetFormat(tvqa_long.NAME, tvqa_long.MARKERS, tvqa_long.read_tvqa_long, ("val",)),
+    DatasetFormat(tvqa_long.NAME, tvqa_long.MARKERS, _of_clips(tvqa_long.read_tvqa_long), ("val",)),
     # Their publishers add tables, which must not be read, and need an extra, to recognise them.
-    DatasetFormat("LongVideoBench", ("lvb_*.json",), _without_subtitles(read_longvideobench), ("val", "test")),
-    DatasetFormat("LVBench", lvbench.MARKERS, _without_subtitles(lvbench.read_lvbench), ("val",)),
-    DatasetFormat("EgoSchema", ("questions.json",), _without_subtitles(read_egoschema), ("subset", "all")),
-    DatasetFormat("MLVU", mlvu.MARKERS, _without_subtitles(mlvu.read_mlvu), ("val", "test"), mlvu.find_mlvu),
+    DatasetFormat("LongVideoBench", ("lvb_*.json",), _of_videos(read_longvideobench), ("val", "test")),
+    DatasetFormat("LVBench", lvbench.MARKERS, _of_videos(lvbench.read_lvbench), ("val",)),
+    DatasetFormat("EgoSchema", ("questions.json",), _of_videos(read_egoschema), ("subset", "all")),
+    DatasetFormat("MLVU", mlvu.MARKERS, _of_videos(mlvu.read_mlvu), ("val", "test"), mlvu.find_mlvu),
     DatasetFormat(
         public_rows.NAME,
         public_rows.MARKERS,
-        public_rows.read_public_rows,
+        _of_clips(public_rows.read_public_rows),
         ("train", "val"),
         public_rows.find_public_rows,
     ),
     DatasetFormat(
         "Video-MME",
         ("videomme.json", "*.parquet", "*/*.parquet"),
-        _without_subtitles(read_videomme),
+        _of_videos(read_videomme),
         ("short", "medium", "long", "all"),
         find_videomme,
     ),
-    DatasetFormat("NExT-QA", ("*.csv",), _without_subtitles(read_nextqa), (), more_names=("NExT-GQA",)),
+    DatasetFormat("NExT-QA", ("*.csv",), _of_videos(read_nextqa), (), more_names=("NExT-GQA",)),
 )
 """The first row that matches a folder reads it, so a more specific marker comes before a general one."""
 
@@ -100,7 +115,7 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
     Args:
         folder: The folder of the data set.
         split: A name of a split, see ``DatasetFormat.splits``.
-        options: Which of several sets in the folder to read, and a file of subtitles.
+        options: Which of several sets in the folder to read, a file of subtitles, and the encoding of those of videos.
 
     Raises:
         DataError: If the folder holds no known data set, or not that split.

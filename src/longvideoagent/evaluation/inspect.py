@@ -34,10 +34,12 @@ from longvideoagent.views.trace_dict import trace_to_dict
 @task
 def longvideo(data: str, split: str = "val", team: str | None = None, **settings: Any) -> Task:
     """All questions of a data set that have a gold option. ``settings`` are ``model``, ``master``, ``grounding`` and
-    ``vision``, as the options of ``lva eval``; ``max_rounds``, ``window``, ``agents``, ``data_set`` and ``subtitles``.
-    Without a team and models, the default models are used (LVA_MODEL or ``lva config``)."""
+    ``vision``, as the options of ``lva eval``; ``max_rounds``, ``window``, ``agents``, ``data_set``, ``subtitles``
+    and ``encoding``. Without a team and models, the default models are used (LVA_MODEL or ``lva config``)."""
     subtitles = settings.pop("subtitles", None)
-    options = DatasetOptions(settings.pop("data_set", None), None if subtitles is None else Path(subtitles))
+    options = DatasetOptions(
+        settings.pop("data_set", None), None if subtitles is None else Path(subtitles), settings.pop("encoding", None)
+    )
     dataset = open_dataset(Path(data), split, options)
     samples = [
         InspectSample(

@@ -75,6 +75,8 @@ class Library:
 
     root: Path
     data_dir: Path
+    encoding: str | None = None
+    """The encoding of subtitle files, as Python names it; None: recognised."""
     is_truncated: bool = False
     """Whether the folder holds more files than are scanned."""
     _videos: dict[str, LibraryVideo] = field(default_factory=dict)

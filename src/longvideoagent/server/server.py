@@ -21,6 +21,7 @@ from longvideoagent.agents.default_models import DefaultModels, choose_team, def
 from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.errors import UsageError
 from longvideoagent.fs import PARTIAL
+from longvideoagent.media.text_encoding import check_encoding
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.secrets import render_spec
 from longvideoagent.server.access import is_loopback
@@ -36,9 +37,11 @@ SHUTDOWN_TIMEOUT_S = 3
 """How long open connections may continue after the server is stopped."""
 
 
-def open_library(root: Path, data_dir: Path | None) -> Library:
+def open_library(root: Path, data_dir: Path | None, encoding: str | None = None) -> Library:
     """The library in a folder. Raises UsageError if the folder does not exist, or the data directory (default:
-    ``.longvideoagent`` in the folder) cannot be written to."""
+    ``.longvideoagent`` in the folder) cannot be written to, or Python has no such ``encoding`` of subtitle files."""
+    if encoding is not None:
+        check_encoding(encoding)
     if not root.is_dir():
         raise UsageError(f"{root}: not a folder; create it, or give the one that holds your videos")
     data_dir = data_dir or root / DATA_DIR
@@ -51,7 +54,7 @@ def open_library(root: Path, data_dir: Path | None) -> Library:
         raise UsageError(
             f"{data_dir}: cannot be written to ({error.strerror}); give another folder with --data-dir"
         ) from error
-    return Library(root.absolute(), data_dir.absolute())
+    return Library(root.absolute(), data_dir.absolute(), encoding)
 
 
 def _remove_abandoned_uploads(uploads: Path) -> None:

@@ -71,7 +71,7 @@ async def save_subtitles(library: Library, item: LibraryVideo, name: str, body: 
         raise UsageError(f"{name}: not a subtitle file; use one that ends in {', '.join(SUBTITLE_SUFFIXES)}")
     with atomic_path(path) as partial:
         await _write(partial, body, MAX_SUBTITLE_BYTES, "use a smaller file")
-        await asyncio.to_thread(_check_subtitles, partial, name)
+        await asyncio.to_thread(_check_subtitles, partial, name, library.encoding)
     for other in path.parent.iterdir():
         if other != path and PARTIAL not in other.name:
             other.unlink(missing_ok=True)
@@ -136,9 +136,9 @@ def _check_video(path: Path, name: str) -> None:
         raise DataError(str(error).replace(str(path), name)) from error
 
 
-def _check_subtitles(path: Path, name: str) -> None:
+def _check_subtitles(path: Path, name: str, encoding: str | None) -> None:
     try:
-        lines, _ = read_subtitles(path)
+        lines, _ = read_subtitles(path, encoding)
     except DataError as error:
         raise DataError(str(error).replace(str(path), name)) from error
     if not lines:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
 from longvideoagent.index.open import open_video
+from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
 from longvideoagent.server.fingerprint import Fingerprint, file_fingerprint
@@ -120,5 +121,6 @@ class VideoCache:
 
     def _open(self, path: Path, subtitles: Path | None, progress: Progress) -> Video:
         progress("opening the video", 0.0)
-        video = open_video(path, subtitles, progress)
+        files = () if subtitles is None else (subtitles,)
+        video = open_video(path, SubtitleOptions(files, self.library.encoding), progress)
         return replace(video, warnings=tuple(map(self.library.redact_paths, video.warnings)))

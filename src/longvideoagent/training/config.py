@@ -170,6 +170,8 @@ class RLConfig(TrainingConfig):
     """Which set to read if the folder has several, such as ``longtvqa-plus``."""
     subtitles: Path | None = None
     """The subtitles by clip or by episode, if they have another name or place."""
+    encoding: str | None = None
+    """The encoding of the subtitle files of videos, as Python names it; None: recognised."""
     eval_rows: Path | None = None
     """Rows of other videos (val.parquet), evaluated before the first step, every ``eval_steps`` and after the last."""
     eval_steps: Count = 50
@@ -202,7 +204,7 @@ class RLConfig(TrainingConfig):
     @property
     def data_options(self) -> DatasetOptions:
         """How the folder ``data`` is read."""
-        return DatasetOptions(self.data_set, self.subtitles)
+        return DatasetOptions(self.data_set, self.subtitles, self.encoding)
 
     @property
     def team_config(self) -> TeamConfig:

@@ -190,7 +190,7 @@ _REQUIRED: Mapping[str, type | UnionType] = {
 }
 """The fields of config.json that are read, and their types."""
 _OPTIONAL: Mapping[str, type | UnionType] = {
-    **dict.fromkeys(("data_set", "subtitles_file", "first_clips_file", "ids_file"), str | None),
+    **dict.fromkeys(("data_set", "subtitles_file", "encoding", "first_clips_file", "ids_file"), str | None),
     **dict.fromkeys(("protocol", "settings", "team", "versions"), dict | None),
     **dict.fromkeys(("protocol.name", "protocol.scoring"), str),
     "protocol.merged_boxes": bool,

@@ -32,6 +32,7 @@ from longvideoagent.datasets.longtvqa.write import (
 )
 from longvideoagent.datasets.records import Problem, Record, RecordFile
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.media.text_encoding import check_encoding
 from longvideoagent.progress import Progress, no_progress
 
 MANIFEST = "manifest.json"
@@ -53,6 +54,8 @@ class BuildInputs:
     """Seconds by clip. A missing length is counted from the frames, else the reader assumes one."""
     frames: Path | None = None
     """A folder of {clip}/{00001}.jpg, or of such folders; linked into the set."""
+    encoding: str | None = None
+    """The encoding of the files in a folder of subtitles, as Python names it; None: recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,12 @@ def build_longtvqa(
     """
     problems: list[Problem] = []
     fingerprint = {"version": VERSION, "inputs_sha256": _digest_inputs(inputs)}
+    if inputs.encoding is not None:
+        fingerprint["encoding"] = check_encoding(inputs.encoding)
     _claim_folder(out, fingerprint)
     if inputs.frames is not None:
         link_folder(out / "frames", inputs.frames)
-    lines = read_clip_lines(inputs.subtitles, problems)
+    lines = read_clip_lines(inputs.subtitles, problems, inputs.encoding)
     episodes = _group_clips(inputs, lines, problems)
     for episode in episodes.clips:
         problems += missing_clip_problems(inputs.subtitles, episodes, episode)

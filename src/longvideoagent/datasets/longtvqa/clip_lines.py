@@ -16,18 +16,18 @@ from longvideoagent.errors import DataError
 from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
 
 
-def read_clip_lines(path: Path, problems: list[Problem]) -> ClipLines:
+def read_clip_lines(path: Path, problems: list[Problem], encoding: str | None = None) -> ClipLines:
     """The lines of each clip, timed from its start: from a folder of {clip}.srt or the like, or from TVQA's
-    preprocessed JSON, {vid_name, sub: [{start, end, text}]} as a list or as lines. Raises DataError if there are
-    none."""
-    entries = _from_folder(path, problems) if path.is_dir() else _from_json(RecordFile.read(path), problems)
+    preprocessed JSON, {vid_name, sub: [{start, end, text}]} as a list or as lines. ``encoding`` is that of
+    the files of a folder, as Python names it; None: recognised. Raises DataError if there are no lines."""
+    entries = _from_folder(path, problems, encoding) if path.is_dir() else _from_json(RecordFile.read(path), problems)
     lines = dict(entries)
     if not lines:
         raise DataError(f"{path}: no subtitles of clips; give a folder of {{clip}}.srt or TVQA's preprocessed JSON")
     return lines
 
 
-def _from_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, list[Subtitle]]]:
+def _from_folder(folder: Path, problems: list[Problem], encoding: str | None) -> Iterator[tuple[str, list[Subtitle]]]:
     files: dict[str, Path] = {}
     for path in subtitle_files(folder):
         if ClipName.parse(path.stem) is None:
@@ -39,7 +39,7 @@ def _from_folder(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, l
         lines: list[Subtitle] = []
         if path.stat().st_size:  # clips without speech have empty files
             try:
-                lines, repairs = read_subtitles(path)
+                lines, repairs = read_subtitles(path, encoding)
                 problems += (Problem(path, 0, "", message) for message in repairs)
             except DataError as error:
                 message = str(error).removeprefix(f"{path}: ")

@@ -16,7 +16,7 @@ from longvideoagent.datasets.sets.raw_question import RecordReader, read_raw_que
 from longvideoagent.errors import DataError, as_data_error
 from longvideoagent.index.open import open_video
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
-from longvideoagent.media.subtitles import SUFFIXES, read_subtitles
+from longvideoagent.media.subtitles import SUFFIXES, SubtitleOptions, read_subtitles
 from longvideoagent.media.video import Video
 
 VIDEO_FOLDERS = ("videos", "data", "video", "NExTVideo", "all_videos")
@@ -41,6 +41,8 @@ class VideoDataset:
     """Where ``VIDEO_FOLDERS`` are searched, as folders inside ``folder``."""
     video_key: Callable[[Path], str | None] | None = None
     """Returns the name by which questions know a video file, where that is not its stem; None: its stem."""
+    encoding: str | None = None
+    """The encoding of subtitle files, as Python names it; None: recognised."""
 
     @cached_property
     def _video_files(self) -> Mapping[str, Path]:
@@ -113,7 +115,7 @@ class VideoDataset:
             if path := self.subtitle_file(video):
                 try:
                     with as_data_error(path):
-                        yield from _subtitle_file_problems(path)
+                        yield from _subtitle_file_problems(path, self.encoding)
                 except DataError as error:
                     yield Problem(path, 0, "", str(error).removeprefix(str(path)).partition(": ")[2])
 
@@ -130,13 +132,14 @@ class VideoDataset:
         with as_data_error(path if subtitles is None else f"{path}, {subtitles}"):
             if subtitles is not None and subtitles.suffix == ".json":
                 return open_with_json_subtitles(path, subtitles, self.subtitle_offsets_s.get(video, 0.0))
-            return open_video(path, subtitles)
+            files = () if subtitles is None else (subtitles,)
+            return open_video(path, SubtitleOptions(files, self.encoding))
 
 
-def _subtitle_file_problems(path: Path) -> Sequence[Problem]:
+def _subtitle_file_problems(path: Path, encoding: str | None) -> Sequence[Problem]:
     if path.suffix == ".json":
         return read_json_subtitles(path).problems
-    return [Problem(path, 0, "", message) for message in read_subtitles(path)[1]]
+    return [Problem(path, 0, "", message) for message in read_subtitles(path, encoding)[1]]
 
 
 def _is_file(path: Path) -> bool:
