@@ -6,7 +6,6 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +39,7 @@ def talk_of_three_topics() -> Timeline:
 
 def test_chapters_begin_where_the_words_change() -> None:
     chapters = find_chapters(talk_of_three_topics())
-    assert [chapter.start_s for chapter in chapters] == pytest.approx([0.0, 180.5, 360.5], abs=20.0)
+    assert [chapter.start_s for chapter in chapters] == [0.0, 180.5, 360.5]
     assert chapters[-1].end_s == 540.0
     for chapter, words in zip(chapters, TOPICS, strict=True):
         assert set(chapter.title.lower().split(" · ")) <= set(words)

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longvideoagent.core.types import Subtitle
-from longvideoagent.media.subtitles import subtitle_text
-from tests.plugins.media import write_video
-from tests.plugins.web_jobs import LINES
+from tests.plugins.web_jobs import LINES, TOPICS
 from tests.plugins.web_server import serving
 
 
@@ -46,15 +43,11 @@ def test_search_invalid(query: str, message: str, library: Path) -> None:
         assert "\n" not in response.json()["detail"]
 
 
-def test_chapters(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mp4", range(0, 240_000, 1000))
-    topics = ("the boat sails to the harbour", "the baker bakes bread in the oven")
-    cues = [Subtitle(5.0 * number, 5.0 * number + 4, topics[number // 24]) for number in range(48)]
-    (tmp_path / "a.srt").write_text(subtitle_text(cues, "srt"))
-    with serving(tmp_path) as server:
-        chapters = server.get(f"/api/videos/{server.video('a.mp4')}/chapters")["chapters"]
-        assert [chapter["start_s"] for chapter in chapters] == pytest.approx([0, 120], abs=20)
+def test_chapters(talk_library: Path) -> None:
+    with serving(talk_library) as server:
+        chapters = server.get(f"/api/videos/{server.video('talk.mp4')}/chapters")["chapters"]
+        assert [chapter["start_s"] for chapter in chapters] == [0, 120]
         assert all(one["end_s"] == following["start_s"] for one, following in pairwise(chapters))
         assert "boat" in chapters[0]["title"].lower()
-        assert {line["text"] for line in chapters[1]["key_lines"]} == {topics[1]}
+        assert {line["text"] for line in chapters[1]["key_lines"]} == {TOPICS[1]}
         assert server.client.get("/api/videos/unknown/chapters").status_code == 404

@@ -105,13 +105,14 @@ def _depth(similarity: Sequence[float], place: int) -> float:
 
 
 def _nearest_start_s(lines: Sequence[Subtitle], time_s: float) -> float:
-    """The start of the line before which most time passes, within a block of a time; the time itself without lines."""
+    """The start of the line before which most time passes, within a block of a time, and of several the nearest; the
+    time itself without lines."""
     pauses = [
-        (line.start_s - before.end_s, line.start_s)
+        (line.start_s - before.end_s, -abs(line.start_s - time_s), line.start_s)
         for before, line in pairwise(lines)
         if abs(line.start_s - time_s) <= BLOCK_S
     ]
-    return max(pauses, default=(0.0, time_s))[1]
+    return max(pauses, default=(0.0, 0.0, time_s))[2]
 
 
 def _term_weights(parts: Sequence[Sequence[Subtitle]]) -> list[dict[str, float]]:

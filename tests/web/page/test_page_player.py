@@ -109,20 +109,3 @@ def test_real_footage_mouse_only(tmp_path: Path, open_page: OpenPage) -> None:
         page.locator("#answer [data-time-s]").first.click()
         time_s = float(page.locator("#answer [data-time-s]").first.get_attribute("data-time-s") or "nan")
         wait_until_shown(page, time_s)
-
-
-def test_transcript_search(library: Path, open_page: OpenPage) -> None:
-    with serving(library) as server:
-        page = open_page(server, f"/#/videos/{server.video('a.mp4')}")
-        page.locator("#transcript-summary").click()
-        lines = page.locator("#transcript-lines li:visible")
-        expect(lines).to_have_count(3)
-        page.fill("#transcript-find", "TORN lamp")
-        expect(lines).to_have_count(1)
-        expect(page.locator("#transcript-count")).to_have_text("1 of 3 lines")
-        page.keyboard.press("Enter")
-        wait_until_shown(page, 3)
-        page.fill("#transcript-find", "no such words")
-        expect(page.locator("#transcript-count")).to_have_text("No line has these words.")
-        page.keyboard.press("Escape")
-        expect(lines).to_have_count(3)

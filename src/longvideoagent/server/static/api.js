@@ -26,7 +26,8 @@
  *   playback_mode: "direct"|"remux"|"transcode"}} OpenVideo
  * @typedef {{question: string, options: string[]}} Suggestion
  * @typedef {{duration_s: number, text_source: string, warnings: string[], clips: Clip[],
- *   subtitles: {start_s: number, end_s: number, text: string}[], suggestions: Suggestion[]}} TimelineFacts
+ *   subtitles: Line[], suggestions: Suggestion[]}} TimelineFacts
+ * @typedef {{start_s: number, end_s: number, title: string, key_lines: {start_s: number, text: string}[]}} Chapter
  * @typedef {{id: string, video_id: string, video_name: string, question: string, title: string, state: string, outcome: string|null,
  *   answer: string, created_at: string}} JobSummary
  * @typedef {JobSummary & {queue_position: number|null, stage: string, fraction: number|null, team: string,
@@ -102,6 +103,9 @@ export const readLimits = () => getJson("api/limits");
 export const readTeams = async () => (await getJson("api/teams")).teams;
 export const readVideos = () => getJson("api/videos");
 export const readVideo = (id, signal) => getJson(`api/videos/${encode(id)}`, { signal });
+/** @returns {Promise<Chapter[]>} */
+export const readChapters = async (id, signal) =>
+  (await getJson(`api/videos/${encode(id)}/chapters`, { signal })).chapters;
 export const readJobs = async () => (await getJson("api/jobs")).jobs;
 export const readJob = async (id) => withViews(await getJson(`api/jobs/${encode(id)}`));
 export const createJob = async (job) => withViews(await postJson("api/jobs", job));

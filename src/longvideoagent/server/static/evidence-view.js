@@ -49,25 +49,26 @@ export function frameButton(playback, time_s) {
  * @returns {Node[]}
  */
 export function evidenceLists(playback, evidence, maxVisible) {
-  const items = groupByMoment(evidence).map((moment) => evidenceItem(playback, moment));
-  const list = (children) => element("ul", { class: "evidence" }, ...children);
-  const visible = items.slice(0, maxVisible);
-  const folded = items.slice(maxVisible);
+  const moments = groupByMoment(evidence);
+  const list = (shown) =>
+    element("ul", { class: "evidence" }, ...shown.map((moment) => evidenceItem(playback, moment)));
+  const visible = moments.slice(0, maxVisible);
+  const folded = moments.slice(maxVisible);
   const lists = visible.length ? [list(visible)] : [];
-  if (folded.length)
-    lists.push(
-      element(
-        "details",
-        {},
-        element(
-          "summary",
-          {},
-          visible.length ? `${folded.length} more` : `Evidence: ${pluralize(items.length, "moment")}`,
-        ),
-        list(folded),
-      ),
-    );
+  const title = visible.length ? `Show all ${moments.length}` : `Evidence: ${pluralize(moments.length, "moment")}`;
+  if (folded.length) lists.push(foldedList(title, visible.length > 0, () => list(folded)));
   return lists;
+}
+
+/** Details that are built when they are opened first: there may be thousands of moments. */
+function foldedList(title, hasMore, build) {
+  const summary = element("summary", {}, title);
+  const details = element("details", {}, summary);
+  details.addEventListener("toggle", () => {
+    if (details.open && details.lastElementChild === summary) details.append(build());
+    if (hasMore) summary.textContent = details.open ? "Show fewer" : title;
+  });
+  return details;
 }
 
 /** Evidence of the same kind, clip and time is one moment: one frame may support several statements. */

@@ -8,6 +8,9 @@ const FINE_STEP_S = 1;
 const MAX_LABELED_CLIPS = 18; // with more clips the bars are too narrow for labels
 const MAX_TICKS = 6;
 const MIN_LAST_TICK_STEPS = 1.1; // in steps; the last tick must not overlap the end label
+const MAX_SPREAD_EVIDENCE = 30; // with more, the marks are narrower
+const MARK_STEP_PERCENT = 0.25; // marks that are closer are one
+const SNAP_PX = 6; // a click so close to a mark seeks to its time
 const TICK_STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 
 export class Timeline {
@@ -21,6 +24,10 @@ export class Timeline {
   #playhead = element("span", { class: "playhead" });
   #pointer = element("span", { class: "pointer-time", hidden: true });
   #marks = element("span", { class: "marks" });
+  #matches = element("span", { class: "marks" });
+  /** Times that a click near them seeks to. */
+  #evidence_s = [];
+  #matches_s = [];
 
   /**
    * @param {HTMLElement} bar an element with the role slider
@@ -39,14 +46,21 @@ export class Timeline {
     bar.addEventListener("pointerleave", () => setVisible(this.#pointer, false));
   }
 
-  /** @param {{duration_s: number, clips: import("./api.js").Clip[]}} timeline */
-  show({ duration_s, clips }) {
+  /**
+   * @param {{duration_s: number, clips: import("./api.js").Clip[],
+   *   screenTexts: {start_s: number, end_s: number}[]}} timeline
+   */
+  show({ duration_s, clips, screenTexts }) {
     this.#duration_s = duration_s;
     this.#clips = clips;
     const shared = commonPrefixLength(clips.map(({ label }) => label));
     this.#bar.classList.toggle("crowded", clips.length > MAX_LABELED_CLIPS);
     this.#bar.replaceChildren(
       ...clips.map((clip) => this.#clip(clip, clip.label.slice(shared))),
+      ...this.#merged(screenTexts).map(({ start_s, end_s }) =>
+        this.#place(element("span", { class: "screen-text" }), start_s, end_s),
+      ),
+      this.#matches,
       this.#marks,
       this.#playhead,
       this.#pointer,
@@ -64,12 +78,24 @@ export class Timeline {
       bar.classList.toggle("current", label === current);
       bar.title = `${label}, ${spanText}${visited.has(label) ? ", visited" : ""}`;
     }
+    this.#evidence_s = evidence.map(({ time_s }) => time_s);
+    this.#bar.classList.toggle("dense", evidence.length > MAX_SPREAD_EVIDENCE);
     const marks = [
       ...frames_s.map((time_s) => this.#place(element("span", { class: "frame-mark" }), time_s)),
-      ...evidence.map((each) => this.#place(element("span", { class: "evidence-mark" }), each.time_s)),
+      ...this.#spread(this.#evidence_s).map((time_s) =>
+        this.#place(element("span", { class: "evidence-mark" }), time_s),
+      ),
     ];
     if (gold) marks.push(this.#place(element("span", { class: "gold-mark" }), gold.start_s, gold.end_s));
     this.#marks.replaceChildren(...marks);
+  }
+
+  /** Mark the lines that a search has found. @param {number[]} times_s @param {number} current index, or -1 */
+  markMatches(times_s, current) {
+    this.#matches_s = times_s;
+    const marks = this.#spread(times_s).map((time_s) => this.#place(element("span", { class: "match-mark" }), time_s));
+    if (current >= 0) marks.push(this.#place(element("span", { class: "match-mark current" }), times_s[current]));
+    this.#matches.replaceChildren(...marks);
   }
 
   setTime(time_s) {
@@ -92,10 +118,35 @@ export class Timeline {
 
   /** Position an element at a time; a span also sets its width. */
   #place(placed, start_s, end_s = null) {
-    const percent = (time_s) => (this.#duration_s ? Math.min(100, (100 * time_s) / this.#duration_s) : 0);
-    placed.style.left = `${percent(start_s)}%`;
-    if (end_s !== null) placed.style.width = `${percent(end_s) - percent(start_s)}%`;
+    placed.style.left = `${this.#percent(start_s)}%`;
+    if (end_s !== null) placed.style.width = `${this.#percent(end_s) - this.#percent(start_s)}%`;
     return placed;
+  }
+
+  #percent(time_s) {
+    return this.#duration_s ? Math.min(100, (100 * time_s) / this.#duration_s) : 0;
+  }
+
+  /** Of times that share a place on the bar, the first: there may be thousands. */
+  #spread(times_s) {
+    const places = new Map();
+    for (const time_s of times_s) {
+      const place = Math.round(this.#percent(time_s) / MARK_STEP_PERCENT);
+      if (!places.has(place)) places.set(place, time_s);
+    }
+    return [...places.values()];
+  }
+
+  /** Spans in order, joined where no gap between them can be seen. */
+  #merged(spans) {
+    const gap_s = (this.#duration_s * MARK_STEP_PERCENT) / 100;
+    const joined = [];
+    for (const { start_s, end_s } of spans) {
+      const last = joined.at(-1);
+      if (last && start_s <= last.end_s + gap_s) last.end_s = Math.max(last.end_s, end_s);
+      else joined.push({ start_s, end_s });
+    }
+    return joined;
   }
 
   #showTicks() {
@@ -117,6 +168,15 @@ export class Timeline {
     return fraction * this.#duration_s;
   }
 
+  /** The time of the mark that is close to the pointer, or that of the pointer. */
+  #seekTimeAt(event) {
+    const time_s = this.#timeAt(event);
+    const distance_s = (mark_s) => Math.abs(mark_s - time_s);
+    const snap_s = (SNAP_PX * this.#duration_s) / this.#bar.getBoundingClientRect().width;
+    const near = [...this.#evidence_s, ...this.#matches_s].filter((mark_s) => distance_s(mark_s) <= snap_s);
+    return near.sort((first, second) => distance_s(first) - distance_s(second))[0] ?? time_s;
+  }
+
   #onPointerDown(event) {
     if (event.button !== 0) return;
     this.#bar.setPointerCapture(event.pointerId);
@@ -136,7 +196,7 @@ export class Timeline {
   #onPointerUp(event) {
     if (!this.#bar.hasPointerCapture(event.pointerId)) return;
     this.#bar.releasePointerCapture(event.pointerId);
-    this.#onSeek(this.#timeAt(event));
+    this.#onSeek(this.#seekTimeAt(event));
   }
 
   #onKeyDown(event) {

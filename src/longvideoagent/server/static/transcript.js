@@ -2,62 +2,48 @@
 
 import { byId, element, setVisible, textElement } from "./dom.js";
 import { formatTimestamp, pluralize } from "./format.js";
+import { TranscriptSearch } from "./transcript-search.js";
+
+/** @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line */
 
 export class Transcript {
   #box = byId("transcript");
   #summary = byId("transcript-summary");
   #list = byId("transcript-lines");
   #follow = byId("transcript-follow");
-  #find = byId("transcript-find");
-  #count = byId("transcript-count");
   #currentLine = byId("current-line");
+  #search;
   #onSeek;
-  /** @type {{start_s: number, end_s: number, text: string}[]} */
+  /** @type {Line[]} */
   #lines = [];
+  /** Of each line, what the search marks in it; "" for nothing. @type {string[]} */
+  #marked = [];
   #current = -1;
 
-  /** @param {(time_s: number) => void} onSeek */
-  constructor(onSeek) {
+  /** @param {{onSeek: (time_s: number) => void, onMatches: (times_s: number[], current: number) => void}} hooks */
+  constructor({ onSeek, onMatches }) {
     this.#onSeek = onSeek;
     this.#box.addEventListener("toggle", () => this.#scrollToCurrent());
-    this.#find.addEventListener("input", () => this.#filter());
-    this.#find.addEventListener("keydown", (event) => this.#onFindKey(event));
+    this.#search = new TranscriptSearch({
+      onFound: (spans) => this.#showFound(spans),
+      onCurrent: (index) => this.#showMatch(index),
+      onMatches,
+    });
   }
 
-  /** @param {{start_s: number, end_s: number, text: string}[]} lines */
+  /** @param {Line[]} lines */
   show(lines) {
     this.#lines = lines;
+    this.#marked = lines.map(() => "");
     this.#current = -1;
     this.#currentLine.textContent = "";
     setVisible(this.#box, lines.length > 0);
-    this.#summary.textContent = `Transcript (${pluralize(lines.length, "line")})`;
+    const numOnScreen = lines.filter(isOnScreen).length;
+    const onScreen = numOnScreen && numOnScreen < lines.length ? `, ${numOnScreen.toLocaleString("en")} on screen` : "";
+    const title = numOnScreen && !onScreen ? "Text on screen" : "Transcript";
+    this.#summary.textContent = `${title} (${pluralize(lines.length, "line")}${onScreen})`;
     this.#list.replaceChildren(...lines.map((line) => this.#line(line)));
-    this.#find.value = "";
-    this.#filter();
-  }
-
-  /** Show only the lines that contain all words that are searched for. */
-  #filter() {
-    const words = this.#find.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let numFound = 0;
-    this.#lines.forEach(({ text }, index) => {
-      const isFound = words.every((word) => text.toLowerCase().includes(word));
-      setVisible(this.#list.children[index], isFound);
-      numFound += isFound;
-    });
-    const count = `${numFound.toLocaleString("en")} of ${pluralize(this.#lines.length, "line")}`;
-    this.#count.textContent = numFound ? count : "No line has these words.";
-    setVisible(this.#count, words.length > 0);
-    if (!words.length) this.#scrollToCurrent();
-  }
-
-  /** Enter seeks to the first line found, Escape ends the search. */
-  #onFindKey(event) {
-    if (event.key === "Enter" && !event.isComposing) this.#list.querySelector("li:not([hidden]) button")?.click();
-    else if (event.key === "Escape" && this.#find.value) this.#find.value = "";
-    else return;
-    event.preventDefault();
-    if (event.key === "Escape") this.#filter();
+    this.#search.setLines(lines);
   }
 
   setTime(time_s) {
@@ -71,21 +57,70 @@ export class Transcript {
     this.#scrollToCurrent();
   }
 
-  /** Scroll the list, not the page, to the current line. */
+  /** Show only the lines that were found, with what was found in them. @param {([number, number][]|null)[]} spans */
+  #showFound(spans) {
+    const isSearch = spans.length > 0;
+    if (isSearch) this.#box.open = true;
+    this.#lines.forEach(({ text }, index) => {
+      const item = this.#list.children[index];
+      const found = isSearch ? spans[index] : [];
+      setVisible(item, found !== null);
+      item.removeAttribute("data-match");
+      const key = found?.length ? JSON.stringify(found) : "";
+      if (!found || this.#marked[index] === key) return;
+      this.#marked[index] = key;
+      item.querySelector(".text").replaceChildren(...highlighted(text, found));
+    });
+    if (!isSearch) this.#scrollToCurrent();
+  }
+
+  /** Seek to a line that was found. */
+  #showMatch(index) {
+    this.#list.querySelector("[data-match]")?.removeAttribute("data-match");
+    const item = this.#list.children[index];
+    item.setAttribute("data-match", "current");
+    this.#onSeek(this.#lines[index].start_s);
+    this.#scrollTo(item);
+  }
+
   #scrollToCurrent() {
     const line = this.#list.children[this.#current];
-    if (!line || line.hidden || !this.#box.open || !this.#follow.checked) return;
+    if (line && !line.hidden && this.#box.open && this.#follow.checked) this.#scrollTo(line);
+  }
+
+  /** Scroll the list, not the page. */
+  #scrollTo(line) {
     this.#list.scrollTop = line.offsetTop - this.#list.clientHeight / 2 + line.offsetHeight / 2;
   }
 
-  #line({ start_s, text }) {
-    const seek = () => this.#onSeek(start_s);
+  #line(line) {
+    const seek = () => this.#onSeek(line.start_s);
     const button = element(
       "button",
-      { type: "button", "data-time-s": start_s, onclick: seek },
-      element("span", { class: "time" }, formatTimestamp(start_s)),
-      textElement("span", "", text),
+      { type: "button", "data-time-s": line.start_s, onclick: seek },
+      element("span", { class: "time" }, formatTimestamp(line.start_s)),
+      element(
+        "span",
+        {},
+        textElement("span", "text", line.text),
+        isOnScreen(line) ? element("span", { class: "on-screen" }, "on screen") : null,
+      ),
     );
-    return element("li", {}, button);
+    return element("li", { "data-source": line.source }, button);
   }
+}
+
+function isOnScreen({ source }) {
+  return source === "screen";
+}
+
+/** A text with spans of it marked. */
+function highlighted(text, spans) {
+  const nodes = [];
+  let end = 0;
+  for (const [start, next] of spans) {
+    nodes.push(text.slice(end, start), element("mark", {}, text.slice(start, next)));
+    end = next;
+  }
+  return [...nodes, text.slice(end)].filter(Boolean);
 }

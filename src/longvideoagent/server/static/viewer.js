@@ -1,6 +1,7 @@
 /** One video: player, timeline, inspected frames and transcript with one shared time. */
 
-import { readTimeline, readVideo, RequestError } from "./api.js";
+import { readChapters, readTimeline, readVideo, RequestError } from "./api.js";
+import { Chapters } from "./chapters.js";
 import { byId, element, scrollToElement, setVisible } from "./dom.js";
 import { Filmstrip } from "./filmstrip.js";
 import { formatPercent, formatTimestamp, pluralize } from "./format.js";
@@ -22,6 +23,7 @@ export class Viewer {
   #timeline;
   #filmstrip;
   #transcript;
+  #chapters;
   #opening = new AbortController();
   #videoId = null;
   /** The id of the video in the player; differs from `#videoId` while that one is being read. */
@@ -47,7 +49,9 @@ export class Viewer {
     const timelineHooks = { onSeek: (time_s) => this.#player.seek(time_s), onPlay: () => this.#player.playOrPause() };
     this.#timeline = new Timeline(byId("timeline"), byId("timeline-ticks"), timelineHooks);
     this.#filmstrip = new Filmstrip(byId("filmstrip"), onSeek);
-    this.#transcript = new Transcript(onSeek);
+    const onMatches = (times_s, current) => this.#markMatches(times_s, current);
+    this.#transcript = new Transcript({ onSeek, onMatches });
+    this.#chapters = new Chapters({ onSeek: timelineHooks.onSeek, onSeekFromList: onSeek });
   }
 
   get videoId() {
@@ -109,6 +113,7 @@ export class Viewer {
         this.#facts.textContent += `, ${clips}. ${textSourceText(timeline.text_source)}`;
         this.#hooks.onSuggestions(timeline.suggestions);
         this.#hooks.onTimeline();
+        if (timeline.subtitles.length) this.#showChapters(await readChapters(id, signal));
       },
     );
   }
@@ -148,6 +153,7 @@ export class Viewer {
     this.#hooks.onVideo(id);
     this.#marks = NO_MARKS;
     this.#transcript.show([]);
+    this.#showChapters([]);
     this.#showWarnings([]);
     this.#hooks.onSuggestions([]);
     this.#showTimeline({ duration_s: 0, clips: [] });
@@ -192,14 +198,26 @@ export class Viewer {
     this.#hooks.onOpened();
   }
 
-  #showTimeline({ duration_s, clips }) {
+  #showTimeline({ duration_s, clips, subtitles = [] }) {
     this.#duration_s = duration_s;
     this.#clips = clips;
+    const screenTexts = subtitles.filter(({ source }) => source === "screen");
+    setVisible(byId("screen-key"), screenTexts.length > 0);
     setVisible(this.#timelineProgress, false);
     setVisible(byId("timeline-box"), duration_s > 0);
-    this.#timeline.show({ duration_s, clips });
+    this.#timeline.show({ duration_s, clips, screenTexts });
     this.mark(this.#marks);
     this.#setTime(this.#videoId ? this.#player.timeS() : 0);
+  }
+
+  #showChapters(chapters) {
+    this.#chapters.show(chapters);
+    this.#chapters.setTime(this.#player.timeS());
+  }
+
+  #markMatches(times_s, current) {
+    this.#timeline.markMatches(times_s, current);
+    setVisible(byId("match-key"), times_s.length > 0);
   }
 
   #showTimelineProgress(stage, fraction) {
@@ -218,6 +236,7 @@ export class Viewer {
   #setTime(time_s) {
     this.#timeline.setTime(time_s);
     this.#transcript.setTime(time_s);
+    this.#chapters.setTime(time_s);
   }
 }
 
