@@ -10,6 +10,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.agents.config import TeamConfig, dialect_problem, missing_keys
 from longvideoagent.agents.fallback_vision import FallbackVision
 from longvideoagent.agents.grounding import ModelGrounding
+from longvideoagent.agents.json_master import JsonMaster
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
 from longvideoagent.agents.team_file import load_team_config
@@ -126,7 +127,7 @@ def cache_path() -> Path:
 
 def _model_master(
     team_config: TeamConfig, model: Model, layout: PromptLayout, on_text: TextCallback | None
-) -> ModelMaster | ToolMaster:
+) -> ModelMaster | ToolMaster | JsonMaster:
     master = ModelMaster(
         model,
         team_config.style,
@@ -135,6 +136,8 @@ def _model_master(
         team_config.call_settings("master"),
         on_text,
     )
+    if team_config.master.dialect == "json":
+        return JsonMaster(master)
     is_required = team_config.master.dialect is not None
     return ToolMaster(master, is_required) if team_config.calls_tools else master
 

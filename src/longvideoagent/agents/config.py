@@ -85,8 +85,9 @@ class AgentConfig(BaseModel):
     """Calls that may begin in one minute."""
     max_context_tokens: Annotated[int | None, Field(ge=1)] = None
     """The context length to serve the model with, or to run it with in this process."""
-    dialect: Literal["tags", "tools"] | None = None
-    """How the master acts: by tags in its reply, or by native tool calls. None: see ``TeamConfig.calls_tools``."""
+    dialect: Literal["tags", "tools", "json"] | None = None
+    """How the master acts: by tags in its reply, by native tool calls, or by a JSON object under a schema. None: see
+    ``TeamConfig.calls_tools``."""
     structured_output: bool | None = None
     """Whether a JSON schema that allows only existing labels is sent along (grounding). None: to a provider."""
     max_frames: Annotated[int, Field(ge=1)] = FRAMES
@@ -328,18 +329,20 @@ def missing_keys(team_config: TeamConfig) -> str:
 
 
 def dialect_problem(team_config: TeamConfig) -> str:
-    """Why the master cannot act by the tool calls that are configured, and how to fix it; empty if it can."""
+    """Why the master cannot act in the dialect that is configured, and how to fix it; empty if it can."""
     master = team_config.master
     for name in ("grounding", "vision"):
         if team_config.agents[name].dialect is not None:
             return f"[{name}] has a dialect, which only the master has; remove it"
-    if master.dialect != "tools" or master.spec.is_offline:
+    if master.dialect in (None, "tags") or master.spec.is_offline:
         return ""
+    setting = f'dialect = "{master.dialect}"'
     layout = team_config.layout
     default = default_layout()
     if layout is not None and layout.prompt != default.prompt and layout.tool_prompt == default.tool_prompt:
-        return 'the layout has a prompt of its own but no tool_prompt, which dialect = "tools" uses; add one'
+        return f"the layout has a prompt of its own but no tool_prompt, which {setting} uses; add one"
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
-        return f'dialect = "tools" needs style "turns", no completion_template and actions after reasoning; {fix}'
-    return "" if master.spec.has_chat_api else f'{master.label}: dialect = "tools" needs a model on a server; {fix}'
+        return f'{setting} needs style "turns", no completion_template and actions after reasoning; {fix}'
+    is_served = master.spec.has_chat_api or master.dialect == "json"
+    return "" if is_served else f"{master.label}: {setting} needs a model on a server; {fix}"

@@ -60,7 +60,7 @@ def chat_with_calls(messages: Sequence[Message], tools: tuple[Tool, ...]) -> lis
     call_id = ""
     for index, message in enumerate(messages):
         content = message["content"]
-        call = _call_of(str(content), tools) if message["role"] == "assistant" else None
+        call = call_of(str(content), tools) if message["role"] == "assistant" else None
         if call is not None:
             call_id = f"call{index:05d}"  # nine letters and digits: Mistral takes no other form
             calls = [{"id": call_id, "type": "function", "function": call}]
@@ -74,7 +74,7 @@ def chat_with_calls(messages: Sequence[Message], tools: tuple[Tool, ...]) -> lis
 
 
 @lru_cache(maxsize=1024)
-def _call_of(reply: str, tools: tuple[Tool, ...]) -> Mapping[str, str] | None:
+def call_of(reply: str, tools: tuple[Tool, ...]) -> Mapping[str, str] | None:
     """The call that a reply in tags stands for; None for a reply without an action that is offered as a tool. Cached:
     each request repeats the replies before it."""
     parsed = parse(reply)
