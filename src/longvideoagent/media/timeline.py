@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def build_timeline(
 
     ``subtitles`` must be in order of time. ``silence`` has the spans without sound, used where there are no subtitles.
     """
+    return timeline_of_cuts(find_cuts(duration_s, subtitles, keyframes_s, silence), subtitles)
+
+
+def find_cuts(
+    duration_s: float,
+    subtitles: Sequence[Subtitle] = (),
+    keyframes_s: Sequence[float] = (),
+    silence: Sequence[TimeSpan] = (),
+) -> tuple[float, ...]:
+    """The starts of the clips of ``build_timeline``, and the end of the last one."""
     speech = _merge([TimeSpan(cue.start_s, cue.end_s) for cue in subtitles if cue.end_s - cue.start_s <= MAX_CUE_S])
     clip_s = max(CLIP_S, duration_s / MAX_CLIPS)
     cuts = [0.0]
@@ -45,12 +56,19 @@ def build_timeline(
         if cut_s >= duration_s:  # speech without a pause up to the end of the video
             break
         cuts.append(cut_s)
-    digits = max(2, len(str(len(cuts))))
+    return (*cuts, duration_s)
+
+
+def timeline_of_cuts(cuts_s: Sequence[float], subtitles: Sequence[Subtitle]) -> Timeline:
+    """The clips between these cuts, which ascend from 0 to the end of the video, with the subtitles that start in each;
+    these are in order of time."""
+    num_clips = len(cuts_s) - 1
+    digits = max(2, len(str(num_clips)))
     starts = [cue.start_s for cue in subtitles]
     clips = []
-    for number, (start_s, end_s) in enumerate(zip(cuts, [*cuts[1:], duration_s], strict=True), start=1):
+    for number, (start_s, end_s) in enumerate(pairwise(cuts_s), start=1):
         first = bisect.bisect_left(starts, start_s) if number > 1 else 0
-        last = bisect.bisect_left(starts, end_s) if number < len(cuts) else len(starts)
+        last = bisect.bisect_left(starts, end_s) if number < num_clips else len(starts)
         clips.append(Clip(f"c{number:0{digits}}", start_s, end_s, tuple(subtitles[first:last])))
     return Timeline(tuple(clips))
 

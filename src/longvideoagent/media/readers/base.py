@@ -81,3 +81,9 @@ def open_reader(path: str | Path, frames_per_s: float = TVQA_FRAMES_PER_S) -> Vi
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     return IsolatedReader(path) if is_enabled() else VideoFileReader(path)
+
+
+def needs_packet_times(reader: VideoReader) -> bool:
+    """Whether a reader finds frames by the times of all packets, which it reads when its duration is first needed,
+    because the file's own timestamps cannot be used."""
+    return isinstance(reader, VideoFileReader | IsolatedReader) and reader.needs_packet_times

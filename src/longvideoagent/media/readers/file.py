@@ -67,6 +67,11 @@ class VideoFileReader:
         """What was ignored or repaired; empty until the duration is known."""
         return self._index.warnings if self._index is not None else ()
 
+    @property
+    def needs_packet_times(self) -> bool:
+        """Whether frames are found by the times of all packets, because the file's own timestamps cannot be used."""
+        return self._read_index().video is not None
+
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """Return the frames shown at these times; see ``VideoReader.frames``."""
         wanted = sorted({max(0.0, time_s) for time_s in times_s})

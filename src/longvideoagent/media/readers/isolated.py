@@ -20,6 +20,7 @@ class ReaderInfo(NamedTuple):
     duration_s: float
     keyframes_s: tuple[float, ...]
     warnings: tuple[str, ...]
+    needs_packet_times: bool
 
 
 class IsolatedReader:
@@ -48,6 +49,11 @@ class IsolatedReader:
         """What was ignored or repaired; empty until the duration is known."""
         return self._info.warnings if "_info" in self.__dict__ else ()
 
+    @property
+    def needs_packet_times(self) -> bool:
+        """See ``VideoFileReader``."""
+        return self._info.needs_packet_times
+
     def frames(self, times_s: Sequence[float], max_side_px: int = MAX_SIDE_PX) -> list[Frame]:
         """Return the frames shown at these times; see ``VideoReader.frames``."""
         wanted = sorted({max(0.0, time_s) for time_s in times_s})
@@ -66,7 +72,7 @@ def check_file(path: Path) -> None:
 def read_info(path: Path) -> ReaderInfo:
     """Read all packets."""
     reader = _reader(path)
-    return ReaderInfo(reader.duration_s, tuple(reader.keyframes_s), tuple(reader.warnings))
+    return ReaderInfo(reader.duration_s, tuple(reader.keyframes_s), tuple(reader.warnings), reader.needs_packet_times)
 
 
 def read_frames(path: Path, wanted: Sequence[float], max_side_px: int, *, has_index: bool) -> Iterator[Frame]:
