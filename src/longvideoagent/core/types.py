@@ -115,6 +115,8 @@ class Timeline:
 
     clips: tuple[Clip, ...]
     """The clips in order of time; at least one."""
+    unread: str = ""
+    """How much of the text of the video was read, for people; empty if all of it was."""
 
     def __post_init__(self) -> None:
         if not self.clips:

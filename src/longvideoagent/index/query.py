@@ -22,17 +22,17 @@ at their end keeps the lines of a speaker. TIME is ``7:29``, ``1:02:15`` or ``44
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
-from longvideoagent.core.types import Clip, Evidence, Subtitle, Timeline, TimelineResult
-from longvideoagent.index.speakers import split_speaker
-from longvideoagent.index.terms import terms
+from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
+from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
 
 MAX_QUERY_CHARS = 500
 MAX_LINES_SHOWN = 20
@@ -46,23 +46,6 @@ HELP = (
     "write one of: find WORDS, count WORDS, first WORDS, last WORDS, order WORDS ; WORDS, before WORDS, after WORDS, "
     "at 7:29, between 5:00 5:30, speakers, screen_texts, overview, length"
 )
-_BY = re.compile(r"(?:\A|\s+)by\s+(\S.{0,60})\Z", re.IGNORECASE)
-_QUOTED = re.compile(r"\A[\"“'](.{1,300})[\"”']\Z", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """A line that matches, with its clip."""
-
-    clip: Clip
-    line: Subtitle
-    count: int = 1
-    """How often the words occur in it."""
-
-    @property
-    def evidence(self) -> Evidence:
-        """The line as evidence."""
-        return Evidence.from_subtitle(self.clip, self.line)
 
 
 def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
@@ -77,48 +60,20 @@ def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
         raised.
     """
     name, _, rest = " ".join(query.split())[:MAX_QUERY_CHARS].partition(" ")
-    perform = _QUERIES.get(name.lower().strip(":"))
+    name = name.lower().strip(":")
+    perform = _QUERIES.get(name)
     if perform is None:
         return TimelineResult(f"{name!r} is not a query; {HELP}", is_found=False)
-    return perform(rest.strip(), timeline)
+    result = perform(rest.strip(), timeline)
+    return _as_partial(result, name, timeline) if timeline.unread and name != "length" else result
 
 
-def occurrences(words: str, timeline: Timeline) -> list[Occurrence]:
-    """The lines with these words, in order of time; all lines for empty ones."""
-    by = _BY.search(words)
-    speaker = by[1].casefold() if by and _has_speaker(by[1], timeline) else ""
-    wanted = words[: by.start()] if by and speaker else words
-    quoted = _QUOTED.match(wanted.strip())
-    phrase = " ".join(quoted[1].casefold().split()) if quoted else ""
-    wanted_terms = () if phrase else tuple(dict.fromkeys(terms(wanted)))
-    if wanted.strip() and not phrase and not wanted_terms:  # only stop words
-        phrase = " ".join(wanted.casefold().split())
-    found = []
-    for clip in timeline.clips:
-        for line in clip.subtitles:
-            spoken = split_speaker(line.text)
-            if speaker and spoken.speaker.casefold() != speaker:
-                continue
-            count = _count(spoken.words, phrase, wanted_terms)
-            if count:
-                found.append(Occurrence(clip, line, count))
-    return found
-
-
-def _count(text: str, phrase: str, wanted: Sequence[str]) -> int:
-    """How often a line has the phrase, or all terms at once; 1 if nothing is wanted."""
-    if phrase:
-        return len(re.findall(rf"(?<!\w){re.escape(phrase)}(?!\w)", " ".join(text.casefold().split())))
-    present = terms(text)
-    return min((present.count(term) for term in wanted), default=1)
-
-
-def _has_speaker(name: str, timeline: Timeline) -> bool:
-    return any(
-        split_speaker(line.text).speaker.casefold() == name.casefold()
-        for clip in timeline.clips
-        for line in clip.subtitles
-    )
+def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> TimelineResult:
+    """The result for a video whose text was read in part: what was counted is a lower bound."""
+    value = result.value
+    if name == "count":
+        value = f"at least {value}" if result.is_found else ""
+    return replace(result, value=value, text=f"{result.text}\n{timeline.unread}, so there may be more")
 
 
 def _result(value: str, found: Sequence[Occurrence], summary: str) -> TimelineResult:
@@ -240,10 +195,7 @@ def _outside(time_s: float, timeline: Timeline) -> TimelineResult:
 
 
 def _speakers(_: str, timeline: Timeline) -> TimelineResult:
-    lines: dict[str, list[Occurrence]] = {}
-    for each in occurrences("", timeline):
-        if name := split_speaker(each.line.text).speaker:
-            lines.setdefault(name, []).append(each)
+    lines = timeline_lines(timeline).by_speaker
     if not lines:
         return TimelineResult("no line names its speaker", is_found=False)
     ranked = sorted(lines, key=lambda name: -len(lines[name]))
@@ -268,21 +220,18 @@ def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
 
 
 def _overview(_: str, timeline: Timeline) -> TimelineResult:
-    every = occurrences("", timeline)
+    lines = timeline_lines(timeline)
+    every = lines.occurrences
     if not every:
         return TimelineResult("the video has no lines", is_found=False)
-    line_terms = [set(terms(split_speaker(each.line.text).words)) for each in every]
-    frequency: dict[str, int] = {}
-    for present in line_terms:
-        for term in present:
-            frequency[term] = frequency.get(term, 0) + 1
     # Words that come back, but not everywhere, say what a part is about.
-    weight = {term: np.log(len(every) / count) * min(count, 3) for term, count in frequency.items()}
+    weight = [0.0] * len(every)
+    for places in lines.by_term.values():
+        of_term = math.log(len(every) / len(places)) * min(len(places), 3)
+        for place in places:
+            weight[place] += of_term
     parts = np.linspace(0, len(every), min(OVERVIEW_PARTS, len(every)) + 1).round().astype(int)
-    chosen = [
-        max(range(start, end), key=lambda index: sum(weight[term] for term in line_terms[index]))
-        for start, end in pairwise(parts)
-    ]
+    chosen = [max(range(start, end), key=weight.__getitem__) for start, end in pairwise(parts)]
     found = [every[index] for index in chosen]
     return _result(" ".join(map(_quoted, found)), found, f"{len(found)} of {len(every)} lines, one of each part")
 

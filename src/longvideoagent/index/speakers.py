@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _SPEAKER = re.compile(r"[\[(]?([^\s:\[\]()][^:\[\]()]{0,30}?)[\])]?\s*:\s+(?=\S)")
@@ -17,6 +18,7 @@ class SpokenLine(NamedTuple):
     words: str
 
 
+@lru_cache(maxsize=20_000)
 def split_speaker(text: str) -> SpokenLine:
     """Split a line into speaker and words. A text before a colon is a name if it has up to three words, each with a
     capital letter, in scripts that have them."""

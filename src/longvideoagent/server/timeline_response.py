@@ -7,7 +7,8 @@ from typing import Any
 from longvideoagent.core.types import Timeline
 from longvideoagent.errors import UsageError
 from longvideoagent.index.chapters import find_chapters
-from longvideoagent.index.query import occurrences, query_timeline
+from longvideoagent.index.lines import occurrences
+from longvideoagent.index.query import query_timeline
 
 MAX_LINES = 500
 """Lines that one search returns."""
