@@ -23,7 +23,7 @@ from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import UsageError
-from longvideoagent.index.open import open_video
+from longvideoagent.index.open import open_for_question
 from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
@@ -178,7 +178,7 @@ def ask(  # noqa: PLR0913 (the main public function)
     checked, warnings = make_question(question, options)
     models = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
     loaded_team = _load_team(team, models)
-    return answer(checked, open_video(video, subtitles, progress, warnings=warnings), loaded_team, settings)
+    return answer(checked, open_for_question(video, subtitles, progress, warnings=warnings), loaded_team, settings)
 
 
 def _load_team(team: str | TeamConfig | Team | None, models: DefaultModels) -> Team:

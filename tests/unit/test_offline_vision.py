@@ -20,7 +20,7 @@ from longvideoagent.datasets.synthetic.episode import SyntheticEpisode
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.cv import COLOURS, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Pixels
-from longvideoagent.media.ocr import read_screen, read_video_text
+from longvideoagent.media.ocr import read_screen
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 
@@ -96,16 +96,6 @@ def test_screen_text() -> None:
     assert piece.left < 0.5 < piece.right
 
 
-def test_video_text_spans(tmp_path: Path) -> None:
-    shares: list[float] = []
-    lines = read_video_text(
-        video_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"]), lambda _, fraction: shares.append(fraction)
-    )
-    assert [(line.text, line.source) for line in lines] == [("HARBOR", "screen"), ("CASTLE", "screen")]
-    assert lines[0].end_s == pytest.approx(10.0, abs=4.1)
-    assert shares[-1] == 1.0
-
-
 def test_look_text_with_times(tmp_path: Path) -> None:
     video = video_of_signs(tmp_path / "f", ["HARBOR", "CASTLE"])
     result = look(VisionRequest(Look("the sign"), (Clip("c01", 0.0, 20.0),)), video)
@@ -150,12 +140,6 @@ def test_look_concurrent(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda video: look(request, video).text, videos))
     assert together == [look(request, video).text for video in videos]
-
-
-def test_video_text_broken_frame(tmp_path: Path) -> None:
-    video = video_of_signs(tmp_path / "f", ["HARBOR"])
-    (tmp_path / "f" / "00001.jpg").write_bytes(b"\xff\xd8 broken")
-    assert [line.text for line in read_video_text(video)] == ["HARBOR"]
 
 
 def test_sample_times_near_named_time() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -105,10 +104,6 @@ def whisper(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def transcripts(cache: Path) -> list[Path]:
-    return list(cache.rglob("speech/*"))
-
-
 # --- without weights or without the extra -----------------------------------------------------------
 
 
@@ -141,15 +136,12 @@ def test_write_srt_is_atomic_and_never_overwrites(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.srt"]
 
 
-def test_transcript_version_1_migrated(talk: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transcript_kept_by_model(talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech, "require_installed", lambda: None)
-    monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [Subtitle(1.5, 2.25, "one")])
-    assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]
-    (stored,) = transcripts(cache)
-    record = json.loads(stored.read_text())
-    stored.write_text(json.dumps({"count": record["count"], "lines": record["subtitles"]}))
+    monkeypatch.setattr(speech, "transcribe", lambda _, model, **__: [Subtitle(1.5, 2.25, model)])
+    assert [transcribe(talk, model)[0].text for model in ("small", "tiny")] == ["small", "tiny"]
     monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [])
-    assert transcribe(talk, "small") == [Subtitle(1.5, 2.25, "one")]
+    assert [transcribe(talk, model)[0].text for model in ("small", "tiny")] == ["small", "tiny"]
 
 
 # --- with a model ------------------------------------------------------------------------------------
@@ -179,34 +171,21 @@ def test_transcribe_texts_and_times(talk: Path, whisper: str) -> None:
 
 
 @needs_whisper
-def test_transcript_kept_by_content(talk: Path, whisper: str, cache: Path, tmp_path: Path) -> None:
+def test_transcript_kept_by_content(talk: Path, whisper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = transcribe(talk, whisper)
-    (stored,) = transcripts(cache)
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(talk.read_bytes())
-    before = stored.stat().st_mtime_ns
+    monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [])
     assert transcribe(copy, whisper) == lines
-    assert transcripts(cache) == [stored]
-    assert stored.stat().st_mtime_ns == before
 
 
 @needs_whisper
-@pytest.mark.parametrize("broken", ["", "[]", '{"count": 0, "lines": []}', '{"count": 2, "lines": [{"start_s": 1}]}'])
-def test_transcript_empty_or_damaged_is_made_again(broken: str, talk: Path, whisper: str, cache: Path) -> None:
-    lines = transcribe(talk, whisper)
-    (stored,) = transcripts(cache)
-    content = stored.read_text()
-    stored.write_text(broken)
-    assert transcribe(talk, whisper) == lines
-    assert stored.read_text() == content
-
-
-@needs_whisper
-def test_transcript_without_speech_is_not_kept(whisper: str, cache: Path, tmp_path: Path) -> None:
+def test_transcript_without_speech_is_kept(whisper: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tone = (0.2 * np.sin(np.arange(RATE * 5) * 0.3)).astype(np.float32)
     write_talk(tmp_path / "tone.mp4", tone)
     assert transcribe(tmp_path / "tone.mp4", whisper) == []
-    assert transcripts(cache) == []
+    monkeypatch.setattr(speech, "transcribe", lambda *_, **__: [Subtitle(1.5, 2.25, "again")])
+    assert transcribe(tmp_path / "tone.mp4", whisper) == []
 
 
 @needs_whisper

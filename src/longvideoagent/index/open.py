@@ -1,20 +1,21 @@
-"""Opening a video for questions: find its text, cut it into clips."""
+"""Opening a video for questions: find its text, cut it into clips. What is in its index is not read again."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from longvideoagent.errors import DataError
-from longvideoagent.index.speech import transcribe
-from longvideoagent.media import isolation, speech
-from longvideoagent.media.container import has_audio
-from longvideoagent.media.ocr import read_video_text
+from longvideoagent.errors import DataError, read_problem
+from longvideoagent.index.build import IndexBuilder
+from longvideoagent.index.screen_text import FIRST_FRAMES, USUAL_FRAMES, Coverage
+from longvideoagent.index.video_index import VideoIndex
+from longvideoagent.media import isolation
 from longvideoagent.media.readers.base import VideoReader, open_reader
-from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S
-from longvideoagent.media.subtitles import ChosenSubtitles, ParsedSubtitles, SubtitleOptions, choose_subtitles
-from longvideoagent.media.timeline import build_timeline, find_silence
+from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
+from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
 
@@ -51,42 +52,81 @@ def open_video(
         >>> video = open_video("talk.mp4", "talk.srt")  # doctest: +SKIP
         >>> video.timeline.duration_s, video.text_source  # doctest: +SKIP
     """
-    with isolation.reporting(progress):
-        return _open(open_reader(path, frames_per_s), subtitles, progress, warnings)
+    options = _options(subtitles)
+    return index_video(open_reader(path, frames_per_s), options, progress, warnings, USUAL_FRAMES).video
 
 
-def _open(
-    reader: VideoReader,
-    subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None,
-    progress: Progress,
-    warnings: Sequence[str],
+def open_for_question(
+    path: str | Path,
+    subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None = None,
+    progress: Progress = no_progress,
+    *,
+    frames_per_s: float = TVQA_FRAMES_PER_S,
+    warnings: Sequence[str] = (),
 ) -> Video:
-    duration_s = reader.duration_s
-    if not isinstance(subtitles, SubtitleOptions):
-        subtitles = SubtitleOptions((subtitles,) if isinstance(subtitles, str | Path) else tuple(subtitles or ()))
-    text = isolation.READING.run(_choose_subtitles, reader.path, subtitles, duration_s)
-    if not text.subtitles and reader.path.is_file() and has_audio(reader.path):
-        spoken = _transcribe(reader.path, progress)
-        text = ChosenSubtitles(spoken.subtitles, "the speech", (*text.warnings, *spoken.warnings))
-    silence = [] if text.subtitles else find_silence(reader.path)
-    if not text.subtitles:
-        text = ChosenSubtitles(read_video_text(reader, progress), "the screen", text.warnings)
-    timeline = build_timeline(duration_s, text.subtitles, reader.keyframes_s, silence)
-    source = text.source if text.subtitles else "nowhere"
-    return Video(reader, timeline, source, (*warnings, *reader.warnings, *text.warnings))
+    """As ``open_video``, but waits for less: of the text on screen only a first pass is read, unless more is known
+    already. ``timeline.unread`` and a warning then say what was read."""
+    options = _options(subtitles)
+    return index_video(open_reader(path, frames_per_s), options, progress, warnings, FIRST_FRAMES).video
 
 
-def _choose_subtitles(path: Path, options: SubtitleOptions, end_s: float) -> ChosenSubtitles:
-    """``choose_subtitles``, which may open the video, without an argument that cannot be sent to a child process."""
-    return choose_subtitles(path, options.tracks, end_s, isolation.report, options.encoding)
+class IndexedVideo(NamedTuple):
+    """A video that can be asked about, and what its index has."""
+
+    video: Video
+    coverage: Coverage | None
+    """How much of the text on screen was read; None if the text is from elsewhere."""
+    problem: str
+    """Why the index is not used, for people; empty if it is."""
 
 
-def _transcribe(path: Path, progress: Progress) -> ParsedSubtitles:
-    """The speech, or a warning if it cannot be transcribed."""
-    if not speech.is_installed():
-        commands = f"pip install 'longvideoagent[asr]' and lva transcribe {shlex.quote(path.name)}"
-        return ParsedSubtitles([], [f"{path.name} has sound but no subtitles, so what is said is unknown; {commands}"])
+def index_video(
+    reader: VideoReader,
+    options: SubtitleOptions,
+    progress: Progress = no_progress,
+    warnings: Sequence[str] = (),
+    max_frames: int | None = None,
+) -> IndexedVideo:
+    """Open a video, and add to its index what that takes.
+
+    Args:
+        reader: Reads the video.
+        options: Which subtitles are read.
+        progress: Called with a stage and its fraction.
+        warnings: Warnings to begin those of the video with.
+        max_frames: Frames to be sampled for the text on screen, if there is no other text; None: all.
+
+    Returns:
+        The video. It is the same without a usable index, which is one warning more.
+
+    Raises:
+        DataError: The video, or a subtitle file of ``options``, cannot be read.
+        UsageError: The video has no such stream or language, or Python no such encoding.
+    """
+    with isolation.reporting(progress), open_index(reader) as index:
+        builder = IndexBuilder(reader, index, options, progress)
+        text = builder.text(max_frames)
+        timeline = builder.timeline(text)
+    found = [*builder.warnings, *([index.problem] if index.problem else [])]
+    coverage = builder.coverage
+    if coverage is not None and not coverage.is_complete:
+        unread = f"the text on screen was read in {coverage.text}"
+        found.append(f"{unread}; lva index {shlex.quote(reader.path.name)} reads the rest")
+        timeline = replace(timeline, unread=unread)
+    source = text.source if text.lines else "nowhere"
+    return IndexedVideo(Video(reader, timeline, source, (*warnings, *found)), coverage, index.problem)
+
+
+def _options(subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None) -> SubtitleOptions:
+    if isinstance(subtitles, SubtitleOptions):
+        return subtitles
+    return SubtitleOptions((subtitles,) if isinstance(subtitles, str | Path) else tuple(subtitles or ()))
+
+
+def open_index(reader: VideoReader) -> VideoIndex:
+    """The index of the video of a reader. Raises DataError if the video cannot be read."""
+    frames_per_s = reader.frames_per_s if isinstance(reader, FrameFolderReader) else None
     try:
-        return ParsedSubtitles(transcribe(path, speech.configured_model(), progress=progress), [])
-    except DataError as error:
-        return ParsedSubtitles([], [f"{error} (the speech is not used)"])
+        return VideoIndex.open(reader.path, frames_per_s)
+    except OSError as error:
+        raise DataError(f"{reader.path}: cannot be read ({read_problem(error)}); check its permissions") from error

@@ -1,0 +1,258 @@
+"""The text on screen of a whole video: in passes over its whole length, kept in its index."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
+
+from longvideoagent.core.types import Subtitle
+from longvideoagent.index.location import DIR_VARIABLE
+from longvideoagent.index.open import index_video, open_for_question, open_video
+from longvideoagent.index.query import query_timeline
+from longvideoagent.index.screen_text import (
+    FIRST_FRAMES,
+    MAX_SLOTS,
+    PASS_FRAMES,
+    Coverage,
+    num_slots,
+    passes,
+    screen_key,
+    spans,
+)
+from longvideoagent.index.stored_frames import FrameReading, count_frames, read_frames
+from longvideoagent.index.stored_text import Place, TextKind, read_text
+from longvideoagent.index.video_index import VideoIndex
+from longvideoagent.media.ocr import ScreenText
+from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.readers.frame_folder import FrameFolderReader
+from longvideoagent.media.subtitles import SubtitleOptions
+from tests.plugins.cli import LVA, Completed, lva_process
+
+OPTIONS = SubtitleOptions()
+LONG_S = 420
+"""More slots than a first pass has; frames without text that all look alike, so that one is read."""
+LONG_SLOTS = LONG_S // 4
+
+
+@pytest.fixture(autouse=True)
+def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
+    return tmp_path / "indexes"
+
+
+def write_frames(folder: Path, words: list[str], *, seconds: int, size: tuple[int, int] = (320, 180)) -> Path:
+    """One frame per second; each word stays for that many seconds."""
+    folder.mkdir()
+    for number, word in enumerate(words):
+        image = Image.new("RGB", size, (40, 90, 40))
+        if word:
+            middle = size[0] // 2, size[1] // 2
+            ImageDraw.Draw(image).text(middle, word, font=ImageFont.load_default(44), fill="white", anchor="mm")
+        image.save(folder / f"{number * seconds + 1:05}.jpg", quality=90)
+        for second in range(1, seconds):
+            os.link(folder / f"{number * seconds + 1:05}.jpg", folder / f"{number * seconds + 1 + second:05}.jpg")
+    return folder
+
+
+@pytest.fixture
+def long_video(tmp_path: Path) -> Path:
+    return write_frames(tmp_path / "long", [""], seconds=LONG_S, size=(64, 48))
+
+
+def sampled(path: Path, frames_per_s: float = 1.0) -> dict[float, FrameReading]:
+    reader = open_reader(path, frames_per_s)
+    with VideoIndex.open(path, frames_per_s) as index:
+        return read_frames(index, screen_key(reader.duration_s))
+
+
+# --- passes, spans -----------------------------------------------------------------------------------
+
+
+@given(slots=st.integers(1, MAX_SLOTS + 1))
+def test_passes_take_each_slot_once_and_are_spread(slots: int) -> None:
+    plan = passes(slots)
+    assert sorted(slot for each in plan for slot in each) == list(range(slots))
+    taken: list[int] = []
+    for each in plan:
+        taken = sorted([*taken, *each])
+        assert len(taken) in (*PASS_FRAMES, slots)
+        gaps = [after - before for before, after in pairwise([0, *taken, slots])]
+        assert max(gaps) <= slots / len(taken) + 1
+
+
+@given(duration_s=st.floats(0.01, 7 * 86_400))
+def test_slots_of_any_length(duration_s: float) -> None:
+    assert 1 <= num_slots(duration_s) <= MAX_SLOTS + 1
+    assert Coverage(duration_s, num_slots(duration_s)).is_complete
+
+
+def test_coverage_counts_complete_passes() -> None:
+    assert Coverage(3600, 0).text == "one frame every 1:00:00 (0 of 900)"
+    assert Coverage(3600, 45).text == "one frame every 1:30 (45 of 900)"
+    assert Coverage(3600, 900).text == "one frame every 4 s (900 of 900)"
+
+
+def shown(time_s: float, text: str) -> FrameReading:
+    return FrameReading(time_s, time_s, (ScreenText(text, 0.1, 0.2, 0.3, 0.4),) if text else ())
+
+
+def test_spans_end_with_the_first_frame_without_the_text() -> None:
+    readings = [shown(0.0, ""), shown(4.0, "HARBOR"), FrameReading(8.0, None), FrameReading(12.0, 4.0)]
+    readings += [shown(16.0, "CASTLE"), FrameReading(20.0, 4.0)]
+    place = Place(0.1, 0.2, 0.3, 0.4)
+    assert spans({each.time_s: each for each in readings}, 30.0) == [
+        (Subtitle(4.0, 16.0, "HARBOR", "screen"), place),
+        (Subtitle(16.0, 20.0, "CASTLE", "screen"), place),
+        (Subtitle(20.0, 30.0, "HARBOR", "screen"), place),
+    ]
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def test_text_and_spans(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
+    (folder / "00005.jpg").unlink()
+    (folder / "00005.jpg").write_bytes(b"\xff\xd8 broken")
+    fractions: list[float] = []
+    video = open_video(folder, frames_per_s=1, progress=lambda _, fraction: fractions.append(fraction))
+    first, second = video.timeline.subtitles
+    assert [(line.text, line.source) for line in (first, second)] == [("HARBOR", "screen"), ("CASTLE", "screen")]
+    assert first.start_s == 0.0
+    assert first.end_s == second.start_s == 12.0
+    assert second.end_s == 20.0
+    assert (video.text_source, video.timeline.unread, fractions[-1]) == ("the screen", "", 1.0)
+    assert [each.time_s for each in sampled(folder).values() if each.texts] == [0.0, 12.0]
+    with VideoIndex.open(folder, 1) as index:
+        stored = read_text(index, TextKind.SCREEN, screen_key(20.0))
+    assert stored is not None
+    assert all(place.left < 0.5 < place.right and place.top < 0.5 < place.bottom for place in stored.places)
+
+
+def test_first_question_reads_a_first_pass(long_video: Path) -> None:
+    first = open_for_question(long_video, frames_per_s=1)
+    assert first.timeline.unread == f"the text on screen was read in one frame every 10 s (40 of {LONG_SLOTS})"
+    (warning,) = first.warnings
+    assert warning == f"{first.timeline.unread}; lva index long reads the rest"
+    times_s = sorted(sampled(long_video))
+    assert len(times_s) == FIRST_FRAMES
+    assert max(after - before for before, after in pairwise([0.0, *times_s, LONG_S])) <= 16
+    assert open_for_question(long_video, frames_per_s=1).timeline == first.timeline
+    rest = index_video(FrameFolderReader(long_video, 1), OPTIONS)
+    assert rest.coverage == Coverage(LONG_S, LONG_SLOTS)
+    assert (rest.video.timeline.unread, rest.video.warnings) == ("", ())
+    assert [clip.start_s for clip in rest.video.timeline.clips] == [clip.start_s for clip in first.timeline.clips]
+    assert len(sampled(long_video)) == LONG_SLOTS
+    assert open_for_question(long_video, frames_per_s=1).timeline == rest.video.timeline
+
+
+def test_index_not_usable_reads_the_same(long_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "file"))
+    indexed = index_video(FrameFolderReader(long_video, 1), OPTIONS)
+    assert indexed.coverage == Coverage(LONG_S, LONG_SLOTS)
+    assert "is not used" in indexed.problem
+
+
+def test_threads_share_one_builder(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: open_video(folder, frames_per_s=1), range(2))
+    assert one.timeline == other.timeline
+    assert one.warnings == other.warnings == ()
+
+
+def test_queries_say_what_was_not_read(long_video: Path) -> None:
+    timeline = open_for_question(long_video, frames_per_s=1).timeline
+    result = query_timeline("count lantern", timeline)
+    assert (result.value, timeline.unread in result.text) == ("", True)
+    clip = replace(timeline.clips[0], subtitles=(Subtitle(1.0, 2.0, "LANTERN", "screen"),))
+    result = query_timeline("count lantern", replace(timeline, clips=(clip,)))
+    assert (result.value, timeline.unread in result.text) == ("at least once", True)
+    assert query_timeline("length", timeline).value == "7:00"
+
+
+# --- processes that end --------------------------------------------------------------------------------
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    command: list[str | Path] = [LVA, "index", folder, "--frames-per-s", "1"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def num_sampled(folder: Path) -> int:
+    with VideoIndex.open(folder, 1) as index:
+        count = count_frames(index, screen_key(float(LONG_S)))
+        assert index.problem == ""
+        return count
+
+
+def kill_when(is_time: Callable[[], bool], folder: Path) -> None:
+    process = start(folder)
+    while process.poll() is None and not is_time():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def kill_and_go_on(folder: Path, points: list[int]) -> None:
+    """Kill ``lva index`` soon after so many frames were sampled; whatever it had stored has to be there ever after."""
+    known: dict[float, FrameReading] = {}
+    for point in points:
+        wait_s = random.uniform(0, 0.05)
+
+        def is_time(point: int = point, wait_s: float = wait_s) -> bool:
+            if num_sampled(folder) < point:
+                return False
+            time.sleep(wait_s)
+            return True
+
+        kill_when(is_time, folder)
+        stored = sampled(folder)
+        assert {time_s: (each.shown_s, each.texts) for time_s, each in known.items()} == {
+            time_s: (stored[time_s].shown_s, stored[time_s].texts) for time_s in known
+        }
+        assert len(stored) >= point
+        known = stored
+    indexed = index_video(FrameFolderReader(folder, 1), OPTIONS)
+    assert indexed.coverage is not None
+    assert indexed.coverage.is_complete
+    assert indexed.problem == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_killed_process_loses_nothing_finished(long_video: Path) -> None:
+    kill_and_go_on(long_video, [0, 16, 72])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_killed_at_many_points(tmp_path: Path) -> None:
+    for round_ in range(5):
+        points = sorted(random.choices(range(LONG_SLOTS), k=10))
+        kill_and_go_on(write_frames(tmp_path / f"{round_}", [""], seconds=LONG_S, size=(64, 48)), points)
+
+
+def test_two_processes_build_one_index(long_video: Path) -> None:
+    def build(_: int) -> Completed:
+        return lva_process("index", long_video, "--frames-per-s", "1")
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(build, range(2))
+    assert (one.returncode, other.returncode) == (0, 0), (one.stderr, other.stderr)
+    readings = sampled(long_video)
+    assert len(readings) == LONG_SLOTS
+    assert len([each for each in readings.values() if each.shown_s == each.time_s]) == 1
