@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import Encoding, MaxReplyTokens, Model, NoCache, Prices, chosen_team
+from longvideoagent.cli.options import Encoding, IndexDir, MaxReplyTokens, Model, NoCache, Prices, chosen_team
 from longvideoagent.errors import UsageError
 from longvideoagent.views.forms import Form, SummaryForm
 
@@ -32,6 +32,7 @@ def chapters(
         Form, typer.Option(help="text: a line each; markdown: with their key lines; vtt: for players; json.")
     ] = Form.TEXT,
     out: Out = None,
+    _index_dir: IndexDir = None,
 ) -> None:
     """Cut a video into chapters by what its lines are about, without a model."""
     from longvideoagent.index.chapters import find_chapters
@@ -52,6 +53,7 @@ def summary(
     no_cache: NoCache = False,
     form: Annotated[SummaryForm, typer.Option(help="text, markdown or json.")] = SummaryForm.TEXT,
     out: Out = None,
+    _index_dir: IndexDir = None,
 ) -> None:
     """Sum up a video, chapter by chapter.
 

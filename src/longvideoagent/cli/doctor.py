@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -73,6 +74,7 @@ def run_checks() -> Iterator[CheckResult]:
     )
     yield _ffmpeg()
     yield _ocr()
+    yield _search()
     yield _gpu()
     yield _default_models()
     for name in ENVIRONMENT_VARIABLES:
@@ -104,6 +106,14 @@ def _ocr() -> CheckResult:
     return CheckResult(
         "ok", "text recognition", f"rapidocr {metadata.version('rapidocr')}, models included in its wheel"
     )
+
+
+def _search() -> CheckResult:
+    from longvideoagent.index.schema import has_fts5
+
+    if not has_fts5():
+        return CheckResult("absent", "full-text search", "this SQLite lacks FTS5; lva search reads all lines instead")
+    return CheckResult("ok", "full-text search", f"SQLite {sqlite3.sqlite_version} with FTS5")
 
 
 def _gpu() -> CheckResult:

@@ -14,11 +14,13 @@ from longvideoagent.cli.chapters import app as chapters_app
 from longvideoagent.cli.config import app as config_app
 from longvideoagent.cli.data import app as data_app
 from longvideoagent.cli.evaluate import app as eval_app
+from longvideoagent.cli.index import app as index_app
 from longvideoagent.cli.layout import app as layout_app
 from longvideoagent.cli.options import (
     DryRun,
     Encoding,
     Grounding,
+    IndexDir,
     Isolate,
     Layout,
     Master,
@@ -50,6 +52,7 @@ app = typer.Typer(
 app.add_typer(data_app)
 app.add_typer(eval_app)
 app.add_typer(chapters_app)
+app.add_typer(index_app)
 app.add_typer(config_app, name="config", help="Choose the models that commands use by default.")
 app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
@@ -127,6 +130,7 @@ def ask(
     max_usd: Annotated[float | None, typer.Option(help="Maximum cost in dollars, by the team's prices.")] = None,
     window: Window = 1,
     parallel_looks: ParallelLooks = 1,
+    _index_dir: IndexDir = None,
     _isolate: Isolate = False,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -139,7 +143,7 @@ def ask(
     from longvideoagent.cli.video_argument import check_video_argument
     from longvideoagent.core.outcome import Outcome
     from longvideoagent.core.trace import RolloutSettings
-    from longvideoagent.index.open import open_video
+    from longvideoagent.index.open import open_for_question
     from longvideoagent.media.subtitles import SubtitleOptions
     from longvideoagent.run import answer, make_question
     from longvideoagent.views.html.page import write_page
@@ -161,7 +165,9 @@ def ask(
             console.note_missing_servers(team_config)  # now, since opening the video may take minutes
         with console.progress_bar() as progress:
             tracks = SubtitleOptions(subtitles or (), encoding)
-            opened_video = open_video(video, tracks, progress, frames_per_s=frames_per_s, warnings=checked.warnings)
+            opened_video = open_for_question(
+                video, tracks, progress, frames_per_s=frames_per_s, warnings=checked.warnings
+            )
         if loaded_team is None:
             console.note_missing_keys(team_config)
             console.print_forecast(forecast_cost(checked.question, opened_video, team_config, settings))

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +66,23 @@ IsolateByDefault = Annotated[
         callback=_isolate_unless,
     ),
 ]
+
+
+def _set_index_dir(directory: str | None) -> str | None:
+    if directory is not None:
+        os.environ["LVA_INDEX_DIR"] = directory  # index.location reads it, here and in processes that this one starts
+    return directory
+
+
+IndexDir = Annotated[
+    str | None,
+    typer.Option(
+        "--index-dir",
+        help="Where the indexes of videos are kept: a folder, or next-to-video; else LVA_INDEX_DIR, or the cache.",
+        callback=_set_index_dir,
+    ),
+]
+"""Its callback does what it says."""
 
 Split = Annotated[str, typer.Option(help="The split to read.")]
 DataSet = Annotated[str | None, typer.Option(help="The set to read if the folder has several, such as longtvqa-plus.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from longvideoagent.cli.options import Concurrency, Encoding, IsolateByDefault, MaxReplyTokens, Model, NoCache
+from longvideoagent.cli.options import Concurrency, Encoding, IndexDir, IsolateByDefault, MaxReplyTokens, Model, NoCache
 from longvideoagent.errors import require_extra
 
 app = typer.Typer(rich_markup_mode=None)
@@ -42,6 +42,7 @@ def serve(
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     encoding: Encoding = None,
+    _index_dir: IndexDir = None,
     _isolate: IsolateByDefault = True,
 ) -> None:
     """Serve a page for asking videos and watching the agents work (extra web)."""
@@ -76,6 +77,7 @@ def mcp(
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     encoding: Encoding = None,
+    _index_dir: IndexDir = None,
     _isolate: IsolateByDefault = True,
 ) -> None:
     """Offer the agents as tools over the Model Context Protocol (extra web)."""

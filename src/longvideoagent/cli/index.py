@@ -1,0 +1,230 @@
+"""``lva index`` and ``lva search``: read videos in advance, and search in what was read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longvideoagent.cli.options import IndexDir, Isolate
+from longvideoagent.errors import EXIT_FAILED, DataError, LongVideoAgentError, UsageError
+
+if TYPE_CHECKING:
+    from longvideoagent.index.open import IndexedVideo
+    from longvideoagent.media.readers.base import VideoReader
+    from longvideoagent.progress import Progress
+
+app = typer.Typer(rich_markup_mode=None)
+USUAL_SECONDS_PER_FRAME = 0.4
+"""What reading the text of a frame takes, until it was measured."""
+
+VideoOrFolder = Annotated[Path, typer.Argument(help="A video, or a folder with videos, also in folders inside.")]
+FramesPerS = Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)]
+
+
+@app.command()
+def index(
+    video: VideoOrFolder,
+    status: Annotated[bool, typer.Option("--status", help="Print what the indexes have; read nothing.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Delete the indexes.")] = False,
+    max_frames: Annotated[
+        int | None, typer.Option(help="Frames of each video whose text on screen is read, if it has no other.", min=1)
+    ] = None,
+    frames_per_s: FramesPerS = 3.0,
+    _index_dir: IndexDir = None,
+    _isolate: Isolate = False,
+) -> None:
+    """Read videos into their indexes in advance, so that questions about them need not wait."""
+    from longvideoagent.cli.console import note, show_warnings
+    from longvideoagent.cli.terminal import write_line
+
+    if status and drop:
+        raise UsageError("lva index: --status and --drop exclude each other; give one of them")
+    show_warnings()
+    if not (status or drop):
+        if not _build(video, max_frames, frames_per_s):
+            raise typer.Exit(EXIT_FAILED)
+        return
+    for reader in _readers(video, frames_per_s):
+        if status:
+            for line in _status_lines(reader):
+                write_line(line)
+        else:
+            note(f"{reader.path}: {'dropped its index' if _drop(reader) else 'has no index'}")
+
+
+@app.command()
+def search(
+    video: VideoOrFolder,
+    words: Annotated[str, typer.Argument(help="Words that a line must have, in any inflection; or a text in quotes.")],
+    frames_per_s: FramesPerS = 3.0,
+    _index_dir: IndexDir = None,
+) -> None:
+    """Find the lines of indexed videos that have these words: what is said, or shown on screen."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.cli.terminal import write_line
+    from longvideoagent.core.timefmt import format_timestamp
+    from longvideoagent.index.build import current_text
+    from longvideoagent.index.open import open_index
+    from longvideoagent.index.search import search_lines
+    from longvideoagent.media.subtitles import SubtitleOptions
+
+    if not words.strip():
+        raise UsageError("lva search: no words; say what to find")
+    num_found = 0
+    for reader in _readers(video, frames_per_s):
+        with open_index(reader) as opened:
+            text = current_text(opened, reader.path, SubtitleOptions())
+            lines = [] if text is None else search_lines(opened, text, words)
+        if text is None:
+            note(opened.problem or f"{reader.path}: not indexed; lva index {reader.path} reads it")
+        for line in lines:
+            num_found += 1
+            write_line(f"{reader.path}  {format_timestamp(line.start_s)}  {line.text}")
+    if not num_found:
+        note(f"no line of the indexed videos has {words!r}")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _readers(video: Path, frames_per_s: float) -> "Iterator[VideoReader]":
+    """The readers of a video, or of those in a folder. What is not readable is reported and left out; raises DataError
+    if that is the only one."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.media.readers.base import open_reader
+
+    paths = _video_paths(video)
+    for path in paths:
+        try:
+            reader = open_reader(path, frames_per_s)
+        except LongVideoAgentError as error:
+            if paths == [video]:
+                raise
+            note(f"warning: {error} (left out)")
+        else:
+            yield reader
+
+
+def _video_paths(video: Path) -> list[Path]:
+    from longvideoagent.media.readers.frame_folder import has_frames
+    from longvideoagent.server.library import Library
+
+    if not video.is_dir() or has_frames(video):
+        return [video]
+    library = Library(video.absolute(), video.absolute() / ".longvideoagent")
+    found = [video / item.path.relative_to(video.absolute()) for item in library.videos()]
+    if not found:
+        raise DataError(f"{video}: no video in this folder; give one that has videos")
+    return found
+
+
+def _build(video: Path, max_frames: int | None, frames_per_s: float) -> bool:
+    """Read the videos, first all that is quick; whether all were read."""
+    from longvideoagent.cli.console import note, progress_bar
+
+    readers = list(_readers(video, frames_per_s))
+    failed = len(_video_paths(video)) - len(readers)
+    quick: list[tuple[VideoReader, IndexedVideo]] = []
+    with progress_bar() as progress:
+        for reader in readers:
+            indexed = _index(
+                reader, 0, lambda stage, fraction, name=reader.path.name: progress(f"{name}: {stage}", fraction)
+            )
+            failed += indexed is None
+            quick += [(reader, indexed)] if indexed is not None else []
+    waiting = [(reader, each) for reader, each in quick if _num_left(each, max_frames)]
+    if waiting:
+        num_left = sum(_num_left(each, max_frames) for _, each in waiting)
+        note(
+            f"{len(waiting)} of {len(readers)} videos have no subtitles; reading their screen takes up to {num_left} "
+            f"frames, about {_duration(num_left * _seconds_per_frame(waiting))}"
+        )
+    for reader, indexed in quick:
+        done: IndexedVideo | None = indexed
+        if _num_left(indexed, max_frames):
+            with progress_bar() as progress:
+                done = _index(reader, max_frames, progress)
+        if done is None:
+            failed += 1
+        else:
+            _print_indexed(reader, done)
+            failed += bool(done.problem)
+    return not failed
+
+
+def _index(reader: "VideoReader", max_frames: int | None, progress: "Progress") -> "IndexedVideo | None":
+    """Read one video; None, with a note, if that is not possible."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.index.open import index_video
+    from longvideoagent.media.subtitles import SubtitleOptions
+
+    try:
+        return index_video(reader, SubtitleOptions(), progress, (), max_frames)
+    except LongVideoAgentError as error:
+        note(f"error: {error}")
+        return None
+
+
+def _num_left(indexed: "IndexedVideo", max_frames: int | None) -> int:
+    coverage = indexed.coverage
+    if coverage is None:
+        return 0
+    wanted = coverage.num_slots if max_frames is None else min(max_frames, coverage.num_slots)
+    return max(0, wanted - coverage.num_sampled)
+
+
+def _seconds_per_frame(waiting: "Sequence[tuple[VideoReader, IndexedVideo]]") -> float:
+    """As measured in earlier steps, or as usual."""
+    from longvideoagent.index.open import open_index
+    from longvideoagent.index.screen_text import STEP_NAME
+    from longvideoagent.index.stored_text import read_steps
+
+    num_frames, seconds = 0, 0.0
+    for reader, indexed in waiting:
+        with open_index(reader) as opened:
+            seconds += sum(step.seconds for step in read_steps(opened) if step.name == STEP_NAME)
+        num_frames += indexed.coverage.num_sampled if indexed.coverage else 0
+    return seconds / num_frames if num_frames else USUAL_SECONDS_PER_FRAME
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _print_indexed(reader: "VideoReader", indexed: "IndexedVideo") -> None:
+    from longvideoagent.cli.console import note
+    from longvideoagent.cli.terminal import write_line
+
+    for warning in indexed.video.warnings:
+        note(f"warning: {reader.path.name}: {warning}" if reader.path.name not in warning else f"warning: {warning}")
+    if not indexed.problem:
+        write_line(_status_lines(reader)[0])
+
+
+def _status_lines(reader: "VideoReader") -> list[str]:
+    """What the index of a video has: a line, and one for each part."""
+    from longvideoagent.core.timefmt import format_timestamp
+    from longvideoagent.index.build import current_text
+    from longvideoagent.index.location import media_version
+    from longvideoagent.index.open import open_index
+    from longvideoagent.index.stored_text import read_facts, read_steps
+    from longvideoagent.media.subtitles import SubtitleOptions
+
+    with open_index(reader) as opened:
+        text = current_text(opened, reader.path, SubtitleOptions())
+        facts, steps = read_facts(opened, media_version(), reader.path.name), read_steps(opened)
+        if opened.problem:
+            return [opened.problem]
+        if facts is None or text is None:
+            return [f"{reader.path}: {'some parts are indexed' if steps else 'not indexed'}"]
+        size_kb = opened.path.stat().st_size / 1000
+        lines = f"{text.num_lines} line{'' if text.num_lines == 1 else 's'}"
+        source = f"{lines} from {text.source}" if text.num_lines else "no text"
+        head = f"{reader.path}: {format_timestamp(facts.duration_s)}, {source}, {size_kb:.0f} KB"
+        return [head, *(f"  {step.name}: {step.covered} ({step.seconds:.1f} s)" for step in steps)]
+
+
+def _drop(reader: "VideoReader") -> bool:
+    from longvideoagent.index.open import open_index
+
+    with open_index(reader) as opened:
+        return opened.drop()
