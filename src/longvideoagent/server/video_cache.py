@@ -11,7 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.index.open import open_video
+from longvideoagent.index.open import index_video, open_for_question
+from longvideoagent.index.screen_text import FIRST_FRAMES, PASS_FRAMES, USUAL_FRAMES
+from longvideoagent.log import logger
+from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress
@@ -20,7 +23,9 @@ from longvideoagent.server.library import Library, LibraryVideo
 
 MAX_VIDEOS = 16
 MAX_LOADS = 2
-"""Videos that are opened at the same time: reading the text on screen can take minutes for each."""
+"""Videos that are opened at the same time: reading text on screen takes seconds for each, and speech minutes."""
+READ_ON_FRAMES = [count for count in PASS_FRAMES if FIRST_FRAMES < count <= USUAL_FRAMES]
+"""Frames whose text is read once a video was opened, while nobody waits."""
 ABANDONED_S = 30.0
 """How long a video is loaded without anybody waiting for it."""
 POLL_S = 1.0
@@ -87,6 +92,13 @@ class VideoCache:
     _loads: dict[Fingerprint, VideoLoad] = field(default_factory=dict)
     """Least recently used first."""
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_LOADS, "video-load"))
+    _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "video-read-on"))
+    """Reads the text on screen of videos that were opened with a part of it."""
+    _read_on: set[Fingerprint] = field(default_factory=set)
+    """Videos that it reads, or has read."""
+    _outdated: set[Fingerprint] = field(default_factory=set)
+    """Videos of which more is in the index than their load has."""
+    _is_closed: bool = False
 
     def load(self, item: LibraryVideo) -> VideoLoad:
         """Start to open a video, or join a load that exists; a failed load is started again. Raises DataError if the
@@ -95,8 +107,9 @@ class VideoCache:
         files = (item.path, *sidecars) if uploaded is None else (item.path, *sidecars, uploaded)
         fingerprint = tuple(map(file_fingerprint, files))
         load = self._loads.pop(fingerprint, None)
-        if load is None or load.has_failed:
-            load = VideoLoad(partial(self._start, item.path, uploaded))
+        if load is None or load.has_failed or (load.is_done and fingerprint in self._outdated):
+            self._outdated.discard(fingerprint)
+            load = VideoLoad(partial(self._start, fingerprint, item.path, uploaded))
         self._loads[fingerprint] = load
         self._evict(load)
         return load
@@ -109,18 +122,39 @@ class VideoCache:
         """Start no more loads, and end the current ones soon."""
         for load in self._loads.values():
             load.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        for threads in (self._threads, self._reader):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _evict(self, latest: VideoLoad) -> None:
         done = [fingerprint for fingerprint, load in self._loads.items() if load.is_done and load is not latest]
         for fingerprint in done[: max(0, len(self._loads) - MAX_VIDEOS)]:
             del self._loads[fingerprint]
 
-    def _start(self, path: Path, subtitles: Path | None, progress: Progress) -> asyncio.Future[Video]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._open, path, subtitles, progress)
+    def _start(
+        self, fingerprint: Fingerprint, path: Path, subtitles: Path | None, progress: Progress
+    ) -> asyncio.Future[Video]:
+        opening = partial(self._open, fingerprint, path, subtitles, progress)
+        return asyncio.get_running_loop().run_in_executor(self._threads, opening)
 
-    def _open(self, path: Path, subtitles: Path | None, progress: Progress) -> Video:
+    def _open(self, fingerprint: Fingerprint, path: Path, subtitles: Path | None, progress: Progress) -> Video:
         progress("opening the video", 0.0)
-        files = () if subtitles is None else (subtitles,)
-        video = open_video(path, SubtitleOptions(files, self.library.encoding), progress)
+        options = SubtitleOptions(() if subtitles is None else (subtitles,), self.library.encoding)
+        video = open_for_question(path, options, progress)
+        if video.timeline.unread and fingerprint not in self._read_on and not self._is_closed:
+            self._read_on.add(fingerprint)
+            self._reader.submit(self._read_rest, fingerprint, path, options)
         return replace(video, warnings=tuple(map(self.library.redact_paths, video.warnings)))
+
+    def _read_rest(self, fingerprint: Fingerprint, path: Path, options: SubtitleOptions) -> None:
+        """Read the text on screen pass by pass into the index, from which the next request opens the video again."""
+        try:
+            for max_frames in READ_ON_FRAMES:
+                index_video(open_reader(path), options, self._stop_if_closed, (), max_frames)
+                self._outdated.add(fingerprint)
+        except LongVideoAgentError as error:  # the server is closing, or the video is gone: what was read is kept
+            logger.info("%s", error)
+
+    def _stop_if_closed(self, _stage: str, _fraction: float) -> None:
+        if self._is_closed:
+            raise LoadAbandonedError("the server is closing")
