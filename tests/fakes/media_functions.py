@@ -42,6 +42,10 @@ def identify(_: Path) -> int:
     return os.getpid()
 
 
+def environment(_: Path) -> list[str]:
+    return list(os.environ)
+
+
 def work(_: Path, steps: int) -> str:
     for step in range(steps):
         report("working", step / steps)

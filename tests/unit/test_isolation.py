@@ -27,6 +27,7 @@ from tests.fakes.media_functions import (
     count,
     crash,
     end,
+    environment,
     identify,
     peak_memory_kb,
     raise_unexpected,
@@ -165,6 +166,27 @@ def test_iterators_share_a_child(pool: WorkerPool) -> None:
     first.close()
     assert list(second) == [1, 2]
     assert list(pool.iterate(count, FILE, 2)) == [0, 1]
+
+
+def test_stopped_child_is_not_lost_for_others(pool: WorkerPool) -> None:
+    items = pool.iterate(count, FILE, 5)
+    assert [next(items), next(items)] == [0, 1]
+
+    def stop(_stage: str, _fraction: float, /) -> None:
+        raise StoppedError
+
+    with isolation.reporting(stop), pytest.raises(StoppedError):
+        pool.run(sleep, FILE)
+    assert list(items) == [2, 3, 4]
+
+
+def test_child_has_no_secrets(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("OPENAI_API_KEY", "HF_TOKEN", "aws_secret", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "TOKEN")
+    for name in (*secrets, "LVA_MEDIA_STEP_S", "MONKEY_HOUSE"):
+        monkeypatch.setenv(name, "7")
+    inherited = pool.run(environment, FILE)
+    assert not {name.upper() for name in secrets} & {name.upper() for name in inherited}
+    assert {"LVA_MEDIA_STEP_S", "MONKEY_HOUSE", "PATH"} <= set(inherited)
 
 
 def test_iterator_of_a_dead_child(pool: WorkerPool) -> None:

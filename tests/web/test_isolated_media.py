@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -17,10 +19,18 @@ import httpx
 import pytest
 from PIL import Image
 
+from longvideoagent.core.rollout import VisionRequest
+from longvideoagent.core.types import VisionResult
 from longvideoagent.media import isolation
+from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.video import Video
+from longvideoagent.progress import Progress
+from longvideoagent.server.video_cache import LoadAbandonedError, VideoLoad
+from tests.fakes.media_functions import identify, sleep
 from tests.plugins.cli import LVA
 from tests.plugins.media import EVERY_40_MS, write_video
 from tests.plugins.odd_videos import empty_png, write_film, write_png_film
+from tests.plugins.web_jobs import ANSWER, LOOK, scripted_team
 from tests.plugins.web_server import serving
 
 
@@ -71,6 +81,58 @@ def test_killed_child_is_replaced(library: Path) -> None:
         assert responses[-1].status_code == 200
         for response in responses:
             assert response.status_code == 200 or response.json()["detail"].startswith("c.mp4: ")
+
+
+class SleepingVision:
+    """Looks at a video for minutes in a child process."""
+
+    def __init__(self) -> None:
+        self.child = 0
+
+    async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
+        self.child = await asyncio.to_thread(isolation.READING.run, identify, video.path)
+        await asyncio.to_thread(isolation.READING.run, sleep, video.path)
+        raise AssertionError(request)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks for a process by its number")
+def test_stopped_job_ends_its_child(library: Path, tmp_path: Path) -> None:
+    vision = SleepingVision()
+    team = replace(scripted_team(tmp_path, LOOK, ANSWER), vision=vision)
+    with serving(library, {"scripted": team}) as server:
+        job_id = server.ask(server.video("c.mp4"), "Where is the kettle?", options=["a roof", "a moon"])
+        server.until(lambda: vision.child, bool)
+        server.client.post(f"/api/jobs/{job_id}/stop")
+        assert server.ended(job_id)["state"] == "stopped"
+        server.until(lambda: is_running(vision.child), lambda running: not running)
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_load_that_only_a_stopped_job_waits_for() -> None:
+    async def leave_after_polls(*waiters: str) -> None:
+        reports: list[Progress] = []
+
+        def start(progress: Progress) -> asyncio.Future[Video]:
+            reports.append(progress)
+            return asyncio.get_running_loop().create_future()
+
+        load = VideoLoad(start)
+        for waiter in waiters:
+            await load.is_done_within(0.0, waiter)
+        load.leave("job")
+        reports[0]("reading", 0.5)
+
+    with pytest.raises(LoadAbandonedError):
+        asyncio.run(leave_after_polls("job"))
+    asyncio.run(leave_after_polls("job", ""))  # the page waits for the timeline
+    asyncio.run(leave_after_polls("job", "another job"))
 
 
 def media_children(parent: int) -> list[int]:

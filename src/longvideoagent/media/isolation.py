@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import io
+import itertools
 import os
 import pickle
 import queue
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import IO, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
+from longvideoagent.media.environment import without_secrets
 from longvideoagent.progress import Progress
 
 P = ParamSpec("P")
@@ -76,6 +78,10 @@ class Kind(StrEnum):
     END = "end"
     ERROR = "error"
     PROGRESS = "progress"
+
+
+class _ChildStoppedError(Exception):
+    """A child was ended because another user of it does not wait for its reply any more."""
 
 
 class Message(NamedTuple):
@@ -156,7 +162,11 @@ class _Worker:
     """A child process. Requests are made one at a time."""
 
     def __init__(self) -> None:
-        environment = os.environ | {SWITCH: "0", "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+        environment = without_secrets(os.environ) | {
+            SWITCH: "0",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "longvideoagent.media.isolation_worker"],
             stdin=subprocess.PIPE,
@@ -173,6 +183,8 @@ class _Worker:
         """Iterators that are used."""
         self.abandoned: list[int] = []
         """Iterators that it still has to close."""
+        self.is_stopped = False
+        """Whether it was ended because somebody does not wait for its reply any more."""
         threading.Thread(target=self._receive, daemon=True, name="media-replies").start()
 
     @property
@@ -227,7 +239,9 @@ class _Worker:
                     return reply
                 stage, fraction = str(reply.content[0]), float(reply.content[1])
                 deadline_s = min(time.monotonic(), start_s + MAX_STEPS * limit_s) + limit_s
+            self.is_stopped = True  # if the progress raises
             report(stage, fraction)
+            self.is_stopped = False
             if time.monotonic() > deadline_s:
                 raise DataError(f"{path}: reading it took longer than {limit_s:g} s; remux it, or cut it")
 
@@ -278,20 +292,42 @@ class WorkerPool:
     def iterate(
         self, function: Callable[Concatenate[Path, P], Iterable[T]], path: Path, *args: P.args, **kwargs: P.kwargs
     ) -> Generator[T]:
-        """Yield the items of ``function(path, ...)``, each made when it is needed; see ``run``."""
+        """Yield the items of ``function(path, ...)``, each made when it is needed; see ``run``. If another user of the
+        child stops it, the items are made again from where they were."""
         if not is_enabled():
             yield from function(path, *args, **kwargs)
             return
+        num_items, is_stopped = 0, True
+        while is_stopped:
+            is_stopped = False
+            items = self._iterate_in_child(path, Message(Kind.START, (function, (path, *args), kwargs)), num_items)
+            try:
+                for item in items:
+                    num_items += 1
+                    yield item
+            except _ChildStoppedError:
+                is_stopped = True
+            finally:
+                items.close()
+
+    def _iterate_in_child(self, path: Path, start: Message, num_skipped: int) -> Generator[Any]:
+        """Yield the items of an iterator in one child after the first ``num_skipped``. Raises ``_ChildStoppedError`` if
+        another user of the child stops it."""
         with self._worker(None, path) as worker:
-            number = worker.request(path, Message(Kind.START, (function, (path, *args), kwargs))).content
+            number = worker.request(path, start).content
             worker.num_open += 1
         try:
-            while True:
+            for index in itertools.count():
                 with self._worker(worker, path):
                     reply = worker.request(path, Message(Kind.NEXT, number))
                 if reply.kind == Kind.END:
                     return
-                yield reply.content
+                if index >= num_skipped:
+                    yield reply.content
+        except DataError as error:
+            if worker.is_stopped:
+                raise _ChildStoppedError from error
+            raise
         finally:
             worker.num_open -= 1
             worker.abandoned.append(number)

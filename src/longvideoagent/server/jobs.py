@@ -19,6 +19,7 @@ from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Question
 from longvideoagent.errors import DataError, LongVideoAgentError, UsageError
 from longvideoagent.log import logger
+from longvideoagent.media import isolation
 from longvideoagent.models.retry import report_retries
 from longvideoagent.run import steps
 from longvideoagent.server.fingerprint import Fingerprint
@@ -35,6 +36,10 @@ PROGRESS_POLL_S = 0.3
 """How often the progress of opening a video is read."""
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 _KILLED = "the server ended while this job was running"
+
+
+class JobStoppedError(LongVideoAgentError):
+    """Nobody waits for the answer of a question any more."""
 
 
 @dataclass
@@ -76,6 +81,12 @@ class Job:
             setattr(self, name, value)
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def check_not_stopping(self, _stage: str, _fraction: float, /) -> None:
+        """Raise ``JobStoppedError`` if the job is being stopped. Called in the threads that wait for media files, which
+        are not interrupted otherwise; raising ends the child process that reads one."""
+        if self.is_stopping:
+            raise JobStoppedError("the question was stopped")
 
     def end(self, state: JobState, cause: str) -> None:
         """Set the final state."""
@@ -269,15 +280,19 @@ class JobQueue:
         job.update(state=JobState.RUNNING, queue_position=None)
         self._update_positions()
         load = self.video_cache.load(item)
-        while not await load.is_done_within(PROGRESS_POLL_S):
-            job.update(stage=load.stage, fraction=load.fraction)
+        try:
+            while not await load.is_done_within(PROGRESS_POLL_S, job.id):
+                job.update(stage=load.stage, fraction=load.fraction)
+        finally:
+            load.leave(job.id)
         video = await load.video()
         job.update(stage="", fraction=None)
         report_retries(lambda problem: job.update(stage=problem))
         team = self.teams[job.team]
         settings = replace(job.settings, timeline_tools=team.timeline_tools)
-        async for trace in steps(job.question, video, team, settings):
-            job.update(trace=trace, stage="")
+        with isolation.reporting(job.check_not_stopping):
+            async for trace in steps(job.question, video, team, settings):
+                job.update(trace=trace, stage="")
 
     async def _save(self, job: Job, record: JobRecord) -> None:
         """Write a record. A job without one is known as long as the server runs."""

@@ -41,7 +41,9 @@ class VideoLoad:
     def __init__(self, start: Callable[[Progress], asyncio.Future[Video]]) -> None:
         self.stage, self.fraction = "waiting for other videos to be opened", 0.0
         self._is_closed = False
-        self._polled_at_s = time.monotonic()
+        self._started_at_s = time.monotonic()
+        self._polled_at_s = {"": self._started_at_s}
+        """When those who wait have last polled it, by name."""
         self._task = start(self._on_progress)
         self._task.add_done_callback(_retrieve_exception)
 
@@ -55,9 +57,10 @@ class VideoLoad:
         """Whether the load has ended without a video."""
         return self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
 
-    async def is_done_within(self, timeout_s: float) -> bool:
-        """Wait for at most that long; whether the load has ended, successfully or not."""
-        self._polled_at_s = time.monotonic()
+    async def is_done_within(self, timeout_s: float, waiter: str = "") -> bool:
+        """Wait for at most that long; whether the load has ended, successfully or not. A ``waiter`` with a name says
+        when it leaves."""
+        self._polled_at_s[waiter] = time.monotonic()
         done, _ = await asyncio.wait([self._task], timeout=timeout_s)
         return bool(done)
 
@@ -67,13 +70,20 @@ class VideoLoad:
             pass
         return self._task.result()
 
+    def leave(self, waiter: str) -> None:
+        """End the wait of a waiter. The load is abandoned at once if nobody else has polled it for a while."""
+        self._polled_at_s.pop(waiter, None)
+        if self._polled_at_s.get("") == self._started_at_s:
+            del self._polled_at_s[""]  # nobody without a name has polled it
+
     def close(self) -> None:
         """Abandon the load at its next progress report."""
         self._is_closed = True
 
     def _on_progress(self, stage: str, fraction: float) -> None:
         """Called from the thread that opens the video; raising here is the only way to interrupt it."""
-        if self._is_closed or time.monotonic() - self._polled_at_s > ABANDONED_S:
+        polled_at_s = max(list(self._polled_at_s.values()), default=-ABANDONED_S)
+        if self._is_closed or time.monotonic() - polled_at_s > ABANDONED_S:
             raise LoadAbandonedError("nobody waits for this video any more; open it again")
         self.stage, self.fraction = stage, fraction
 
