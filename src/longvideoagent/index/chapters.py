@@ -75,9 +75,10 @@ def _boundaries_s(lines: Sequence[Subtitle], duration_s: float) -> list[float]:
     deviation = math.sqrt(sum((depth - mean) ** 2 for depth, _ in depths) / len(depths))
     chosen: list[float] = []
     for depth, block in sorted(depths, key=lambda each: (-each[0], each[1])):
+        if depth <= 0 or depth < mean + deviation / 2 or len(chosen) == MAX_CHAPTERS - 1:
+            break
         at_s = _nearest_start_s(lines, block * BLOCK_S)
-        is_far = all(abs(at_s - other_s) >= MIN_CHAPTER_S for other_s in (0.0, *chosen, duration_s))
-        if depth > 0 and depth >= mean + deviation / 2 and is_far and len(chosen) < MAX_CHAPTERS - 1:
+        if all(abs(at_s - other_s) >= MIN_CHAPTER_S for other_s in (0.0, *chosen, duration_s)):
             chosen.append(at_s)
     return sorted(chosen)
 

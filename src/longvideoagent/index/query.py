@@ -40,6 +40,8 @@ MAX_LINES_SHOWN = 20
 OVERVIEW_PARTS = 8
 LINES_AROUND = 3
 """Lines shown before or after an event."""
+AT_LEAST = "at least "
+"""Before a count in a video whose text was read in part."""
 MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
 HELP = (
@@ -72,7 +74,7 @@ def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> Timeli
     """The result for a video whose text was read in part: what was counted is a lower bound."""
     value = result.value
     if name == "count":
-        value = f"at least {value}" if result.is_found else ""
+        value = f"{AT_LEAST}{value}" if result.is_found else ""
     return replace(result, value=value, text=f"{result.text}\n{timeline.unread}, so there may be more")
 
 

@@ -11,13 +11,15 @@ from longvideoagent.core.actions import QueryTimeline
 from longvideoagent.core.timefmt import times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult
+from longvideoagent.index.query import AT_LEAST
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
 CONFIDENCE = 0.8
 """Of an answer that the timeline has exactly."""
 WEAK_CONFIDENCE = 0.4
-"""Of lines that stand for a whole video, and of a word that no line has: it may be said in other words."""
+"""Of lines that stand for a whole video, of a word that no line has: it may be said in other words, and of a count in
+a video whose text was read in part."""
 TIME_TOLERANCE_S = 5.0
 """How far an option's time may be from the line's."""
 _NUMBER_WORDS = ("zero", "once", "twice", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -46,11 +48,12 @@ def timeline_answer(trace: Trace) -> TimelineAnswer | None:
         return None
     value = _value(question, result)
     options = trace.question.options
-    if options:
-        fitting = [index for index, option in enumerate(options) if _fits(option, value, options)]
-        return TimelineAnswer(f"a{fitting[0]}", CONFIDENCE, result.evidence) if len(fitting) == 1 else None
-    is_weak = question.query == "overview" or not result.is_found
+    is_weak = question.query == "overview" or not result.is_found or value.startswith(AT_LEAST)
     confidence = WEAK_CONFIDENCE if is_weak else CONFIDENCE
+    if options:
+        exact = value.removeprefix(AT_LEAST)
+        fitting = [index for index, option in enumerate(options) if _fits(option, exact, options)]
+        return TimelineAnswer(f"a{fitting[0]}", confidence, result.evidence) if len(fitting) == 1 else None
     return TimelineAnswer(value, confidence, result.evidence) if value else None
 
 
