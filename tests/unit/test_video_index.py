@@ -253,6 +253,37 @@ def test_damaged_file(indexed: tuple[Path, bytes, Video], data: st.DataObject) -
         assert len(video.warnings) <= 1
 
 
+COLUMNS = [
+    *((f"video.{column}") for column in ("key", "name", "duration_s", "has_audio", "needs_packet_times", "warnings")),
+    *((f"texts.{column}") for column in ("kind", "key", "source", "warnings", "digest")),
+    *((f"lines.{column}") for column in ("text_id", "start_s", "end_s", "speaker", "text")),
+    *((f"clips.{column}") for column in ("text_id", "key", "start_s", "end_s")),
+]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_values_of_another_kind(column: str, indexed: tuple[Path, bytes, Video]) -> None:
+    """An index next to a video may come from anybody."""
+    path, content, expected = indexed
+    table, name = column.split(".")
+    for value in ("7", '["x"]', "x", b"\xff\x00", -1, 2**62, 1e300, float("inf"), None):
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setenv(DIR_VARIABLE, folder)
+            file = Path(folder) / f"{content_fingerprint(path)}.lva-index"
+            file.write_bytes(content)
+            database = sqlite3.connect(file)
+            try:
+                database.execute(f"UPDATE OR IGNORE {table} SET {name} = ?", (value,))
+                database.commit()
+            except sqlite3.IntegrityError:  # NULL where there may be none
+                continue
+            finally:
+                database.close()
+            video = open_video(path)
+            assert texts(video) == texts(expected)
+            assert 0 < video.timeline.duration_s < 1e16
+
+
 # --- search -------------------------------------------------------------------------------------------
 
 WORDS = ["lantern", "lanterns", "Red", "the", "don't", "re-do", "日本語", "日本", "_", "naïve", "Ω", '"', "12"]

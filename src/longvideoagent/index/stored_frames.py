@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from longvideoagent.index.stored_text import StepCost, StoredText, TextKind, replace_text, write_step
+from longvideoagent.index.stored_text import StepCost, StoredText, TextKind, replace_text, seconds, write_step
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
 from longvideoagent.media import ocr
 from longvideoagent.media.ocr import ScreenText
@@ -95,7 +95,7 @@ def _row(reading: FrameReading) -> tuple[float, float | None, str | None, bytes 
 
 def _reading(time_s: float, shown_s: float | None, texts: str | None, thumbnail: bytes | None) -> FrameReading:
     pieces = tuple(ScreenText(str(text), *map(float, box)) for text, *box in json.loads(texts or "[]"))
-    return FrameReading(float(time_s), None if shown_s is None else float(shown_s), pieces, _thumbnail(thumbnail))
+    return FrameReading(seconds(time_s), None if shown_s is None else seconds(shown_s), pieces, _thumbnail(thumbnail))
 
 
 def _thumbnail(stored: bytes | None) -> Thumbnail | None:

@@ -25,6 +25,10 @@ MAX_SUBTITLES = 8
 """Texts of subtitles that an index keeps: files change, and other tracks are chosen."""
 
 
+MAX_TIME_S = 1e15
+"""Times beyond are not those of a video."""
+
+
 class TextKind(StrEnum):
     """Where the lines of a text come from."""
 
@@ -107,7 +111,7 @@ def read_facts(index: VideoIndex, key: str, name: str) -> VideoFacts | None:
         if row is None:
             return None
         warnings = tuple(warning.replace(json.loads(row[4]), name) for warning in _texts(row[3]))
-        return VideoFacts(float(row[0]), bool(row[1]), bool(row[2]), warnings)
+        return VideoFacts(seconds(row[0]), bool(row[1]), bool(row[2]), warnings)
 
     return index.read(work)
 
@@ -147,7 +151,8 @@ def read_text(index: VideoIndex, kind: TextKind, key: str) -> StoredText | None:
         ).fetchall()
         is_screen = kind is TextKind.SCREEN
         lines = tuple(
-            Subtitle(start, end, text, "screen" if is_screen else "subtitle") for start, end, text, *_ in rows
+            Subtitle(seconds(start), seconds(end), str(text), "screen" if is_screen else "subtitle")
+            for start, end, text, *_ in rows
         )
         places = tuple(Place(*each[3:]) for each in rows) if is_screen else ()
         stored = StoredText(kind, key, lines, str(json.loads(row[1])), _texts(row[2]), places)
@@ -219,7 +224,10 @@ def read_clips(index: VideoIndex, text: StoredText, key: str) -> tuple[float, ..
             " WHERE t.kind = ? AND t.key = ? AND c.key = ? ORDER BY c.start_s",
             (text.kind, text.key, key),
         ).fetchall()
-        return (*(float(start_s) for start_s, _ in spans), float(spans[-1][1])) if spans else ()
+        cuts_s = [0.0, *(seconds(end_s) for _, end_s in spans)] if spans else []
+        if any(seconds(start_s) != cut_s for (start_s, _), cut_s in zip(spans, cuts_s, strict=False)):
+            raise UnusableIndexError("damaged: clips that do not touch")
+        return tuple(cuts_s)
 
     return index.read(work) or ()
 
@@ -270,6 +278,13 @@ def write_step(database: sqlite3.Connection, cost: StepCost) -> None:
     )
 
 
+def seconds(value: object) -> float:
+    """A time of a row. Raises UnusableIndexError for anything else: an index next to a video comes with it."""
+    if not isinstance(value, float | int) or not 0 <= value <= MAX_TIME_S:
+        raise UnusableIndexError("damaged: a time that is not one")
+    return float(value)
+
+
 def _texts(value: object) -> tuple[str, ...]:
     texts = json.loads(str(value))
     if not isinstance(texts, list):
@@ -278,7 +293,9 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _is_storable(text: StoredText) -> bool:
-    """Whether SQLite can hold the lines, which is not so for half a surrogate pair."""
+    """Whether the index can hold the lines: no half surrogate pairs, and times that are some."""
+    if not all(0 <= line.start_s <= MAX_TIME_S and 0 <= line.end_s <= MAX_TIME_S for line in text.lines):
+        return False
     try:
         "".join(line.text for line in text.lines).encode()
     except UnicodeEncodeError:

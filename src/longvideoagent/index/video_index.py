@@ -166,12 +166,15 @@ class VideoIndex:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGED or isinstance(error, UnusableIndexError | ValueError | TypeError):
             return f"lva index --drop {self._video_name} removes it"
+        if code == sqlite3.SQLITE_BUSY:
+            return "another program has it; what is read is not kept"
         return "what is read is not kept; free some space there, or give another --index-dir"
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._database.execute("PRAGMA trusted_schema = OFF")  # one next to a video comes with it
             self._prepare(self._database)
             self._complete_search(self._database)
         return self._database

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from longvideoagent.errors import LongVideoAgentError
-from longvideoagent.index.open import index_video, open_for_question
+from longvideoagent.index.open import index_video
 from longvideoagent.index.screen_text import FIRST_FRAMES, PASS_FRAMES, USUAL_FRAMES
 from longvideoagent.log import logger
 from longvideoagent.media.readers.base import open_reader
@@ -150,8 +150,9 @@ class VideoCache:
     def _open(self, fingerprint: Fingerprint, path: Path, subtitles: Path | None, progress: Progress) -> Video:
         progress("opening the video", 0.0)
         options = SubtitleOptions(() if subtitles is None else (subtitles,), self.library.encoding)
-        video = open_for_question(path, options, progress)
-        if video.timeline.unread and fingerprint not in self._read_on and not self._is_closed:
+        indexed = index_video(open_reader(path), options, progress, (), FIRST_FRAMES)
+        video, is_kept = indexed.video, not indexed.problem
+        if video.timeline.unread and is_kept and fingerprint not in self._read_on and not self._is_closed:
             self._read_on.add(fingerprint)
             self._reader.submit(self._read_rest, fingerprint, path, options)
         return replace(video, warnings=tuple(map(self.library.redact_paths, video.warnings)))
@@ -160,8 +161,12 @@ class VideoCache:
         """Read the text on screen pass by pass into the index, from which the next request opens the video again."""
         try:
             for max_frames in READ_ON_FRAMES:
-                index_video(open_reader(path), options, self._stop_if_closed, (), max_frames)
+                indexed = index_video(open_reader(path), options, self._stop_if_closed, (), max_frames)
+                if indexed.problem:
+                    return
                 self._outdated.add(fingerprint)
+                if not indexed.video.timeline.unread:
+                    return
         except LongVideoAgentError as error:  # the server is closing, or the video is gone: what was read is kept
             logger.info("%s", error)
 
