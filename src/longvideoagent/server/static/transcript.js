@@ -16,7 +16,7 @@ export class Transcript {
   #onSeek;
   /** @type {Line[]} */
   #lines = [];
-  /** The items of the list. Its `children` would be counted anew after each change in them. @type {HTMLElement[]} */
+  /** The items of the list. Its `children` would be counted again after each change in them. @type {HTMLElement[]} */
   #items = [];
   /** Of each line, what the search marks in it; "" for nothing. @type {string[]} */
   #marked = [];
