@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer, parse_question
+from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.likelihood import distinctive_terms, option_likelihoods
 from longvideoagent.agents.offline.master import OfflineMaster, decide
+from longvideoagent.agents.offline.option_reader import read_options
+from longvideoagent.agents.offline.parsed_question import parse_question
 from longvideoagent.core.actions import Answer, Look, Relocate
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.protocol import parse
@@ -54,19 +56,19 @@ CUE = Evidence("c01", 22.0, 24.0, "subtitle", 22.0, "Otto: The radio is broken."
 @pytest.mark.parametrize(("relation", "best"), [("before", 0), ("after", 1)])
 def test_scorer_before_and_after(relation: str, best: int) -> None:
     question = Question(f"What does the sign say {relation} Otto says that the radio is broken?", ("OPEN", "CLOSED"))
-    supports = EvidenceScorer(question, [*SIGNS, CUE]).supports()
+    supports = EvidenceScorer(question, [*SIGNS, CUE]).supports
     assert supports[best].value > supports[1 - best].value
     assert supports[best].fact == SIGNS[best]
 
 
 def test_scorer_misread_letters() -> None:
     facts = [detection(1, "text: “JOLLYSEAL”"), detection(2, "text: “Felx” above “KlTE”")]
-    supports = EvidenceScorer(Question("Which?", ("JOLLY SEAL", "Felix", "KITE", "MOON")), facts).supports()
+    supports = EvidenceScorer(Question("Which?", ("JOLLY SEAL", "Felix", "KITE", "MOON")), facts).supports
     assert [support.value > 0 for support in supports] == [True, True, True, False]
 
 
 def test_scorer_whole_word_above_part() -> None:
-    supports = EvidenceScorer(Question("Which?", ("rain", "train")), [detection(1, "text: “TRAIN”")]).supports()
+    supports = EvidenceScorer(Question("Which?", ("rain", "train")), [detection(1, "text: “TRAIN”")]).supports
     assert supports[1].value > supports[0].value
 
 
@@ -141,7 +143,7 @@ def test_option_length_on_longtvqa() -> None:
         options = rng.choice(data.samples).question.options
         question = replace(sample.question, options=options)
         lines = [Evidence.from_subtitle(Clip("", 0.0, 60.0), line) for line in data.timeline(sample.video).subtitles]
-        values = [support.value for support in EvidenceScorer(question, lines, is_excerpt=False).supports()]
+        values = [reading.probability for reading in read_options(EvidenceScorer(question, lines, is_excerpt=False))]
         best = [index for index, value in enumerate(values) if value == max(values)]
         lengths = [len(wanted) for wanted in distinctive_terms(question)]
         for extreme, differences in chosen.items():

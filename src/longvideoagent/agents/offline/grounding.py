@@ -1,4 +1,4 @@
-"""Grounding by retrieval: BM25 over short windows of subtitle lines and over whole clips."""
+"""Grounding by retrieval: the clips of the likely places, and BM25 over short windows of lines and over whole clips."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.agents.offline.line_index import Scores
+from longvideoagent.agents.offline.parsed_question import parse_question
+from longvideoagent.agents.offline.places import locate_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
-from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Subtitle, Timeline, Usage
+from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Question, Subtitle, Timeline, Usage
 from longvideoagent.index.terms import terms
 from longvideoagent.media.readers.base import VideoReader
 
@@ -24,6 +27,12 @@ CLIP_WEIGHT = 1.0
 together need not be close together."""
 OPTION_WEIGHT = 0.4
 """Weight of the best-matching option relative to the question."""
+MATCH_WEIGHT = 0.5
+"""Weight of a clip's BM25 match relative to the logarithm of the probability that the place is in the clip."""
+OPTION_WINDOWS, OPTION_SCALE = (3, 7), 3.0
+"""Windows of lines in which options are matched with places, and what their BM25 scores are divided by."""
+MIN_LOG_PLACE = -100.0
+"""The logarithm of the probability of a place in a clip without lines."""
 MAX_QUOTED_LINES = 2
 MAX_CANDIDATES = 4
 """Further clips that are reported."""
@@ -33,8 +42,6 @@ logging.getLogger("bm25s").setLevel(
 )  # it sets DEBUG itself, which any handler of the application prints
 
 _WORD = re.compile(r"\w+")
-
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +70,17 @@ def locate(request: GroundingRequest) -> GroundingResult:
     if not unvisited:
         return GroundingResult(None, "every clip has been visited", usage=Usage(calls=1))
     question = request.trace.question
-    scores = score_clips(timeline, question.text, question.options)
+    matches, log_places = _question_scores(timeline, question)
     if request.request:
-        scores = scores + score_clips(timeline, request.request, ())
-    best, *next_best = sorted(unvisited, key=lambda index: (-scores[index], index))
+        matches = matches + score_clips(timeline, request.request, ())
+    scores = MATCH_WEIGHT * matches + log_places
+    best, *next_best = sorted(unvisited, key=lambda index: (matches[index] <= 0, -scores[index], index))
     clip = timeline.clips[best]
-    if scores[best] <= 0:
+    if matches[best] <= 0:
         return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
     known = {term for line in clip.subtitles for term in terms(line.text)}
     words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
-    matching = [index for index in next_best[:MAX_CANDIDATES] if scores[index] > 0]
+    matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
     return GroundingResult(clip.label, reason, matching_lines(request, clip.label), Usage(calls=1), candidates)
@@ -99,6 +107,40 @@ def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores
     if option_scores:
         scores = scores + OPTION_WEIGHT * np.max(option_scores, axis=0)
     return scores
+
+
+@lru_cache(maxsize=64)
+def _question_scores(timeline: Timeline, question: Question) -> tuple[Scores, Scores]:
+    """The match and the logarithm of the probability of each clip; a question asks for them with every request."""
+    return score_clips(timeline, question.text, question.options), _log_places(timeline, question)
+
+
+def _log_places(timeline: Timeline, question: Question) -> Scores:
+    """For each clip, log Σ P(line) exp(BM25 of the best-matching option / scale) over its lines,
+    ``MIN_LOG_PLACE`` if it has none."""
+    lines, owners = _lines_of(timeline)
+    result = np.full(len(timeline.clips), MIN_LOG_PLACE)
+    if not lines:
+        return result
+    spoken = spoken_lines(lines)
+    scores = locate_places(spoken, question.text, parse_question(question.text)).logs
+    options = [terms(option) for option in question.options]
+    for window_lines in OPTION_WINDOWS if options else ():
+        option_scores = [spoken.terms.scores(option, window_lines) for option in options]
+        scores = scores + np.max(option_scores, axis=0) / OPTION_SCALE
+    np.logaddexp.at(result, owners, scores)
+    return result
+
+
+@lru_cache(maxsize=16)
+def _lines_of(timeline: Timeline) -> tuple[tuple[Evidence, ...], NDArray[np.int64]]:
+    """The spoken lines of a timeline, and the number of the clip of each."""
+    pairs = [
+        (Evidence.from_subtitle(clip, line), number)
+        for number, clip in enumerate(timeline.clips)
+        for line in clip.subtitles
+    ]
+    return tuple(line for line, _ in pairs), np.array([number for _, number in pairs], dtype=np.int64)
 
 
 def _match(index: _Index, query: Sequence[str], count: int) -> Scores:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def are_neighbours(line: Evidence, following: Evidence) -> bool:
 def option_likelihoods(question: Question, lines: Sequence[Evidence], is_excerpt: bool) -> list[float]:
     """The probability of each option, summing to 1, given lines in order of time; all equal if no line holds a term of
     any option. ``is_excerpt``: whether search chose the lines."""
-    index = _TermIndex(lines, UNSEEN_PER_LINE if is_excerpt else 0.0)
+    index = _term_index(tuple(lines), UNSEEN_PER_LINE if is_excerpt else 0.0)
     options = distinctive_terms(question)
     if not any(index.holds(term) for option in options for term in option):
         return [1 / len(options)] * len(options)
@@ -66,6 +67,7 @@ class _TermIndex:
         self._moments = [0, *breaks, self._count]
         self._background = self._count * (1 + unseen_per_line)
         self._lines_of_term: dict[str, list[int]] = {}
+        self._near_of_term: dict[str, NDArray[np.int64]] = {}
         for number, line in enumerate(lines):
             for term in set(terms(line.text)):
                 self._lines_of_term.setdefault(term, []).append(number)
@@ -77,15 +79,26 @@ class _TermIndex:
         """For each line as the moment, the log likelihood ratio of the terms: around it against elsewhere."""
         total = np.zeros(self._count)
         for term in sorted(set(wanted)):
-            near = np.zeros(self._count, dtype=bool)
+            near = self._near(term)
+            rate = (len(near) + 0.5) / (self._background + 1)
+            elsewhere = math.log(1 - p_spoken)
+            total += elsewhere
+            total[near] += math.log((p_spoken + (1 - p_spoken) * rate) / rate) - elsewhere
+        return total
+
+    def _near(self, term: str) -> NDArray[np.int64]:
+        """The numbers of the lines around which a term is spoken."""
+        if term not in self._near_of_term:
+            near: set[int] = set()
             for number in self._lines_of_term.get(term, ()):
                 moment = bisect_right(self._moments, number)
                 first, end = self._moments[moment - 1], self._moments[moment]
-                near[max(first, number - REACH_LINES) : min(end, number + REACH_LINES + 1)] = True
-            rate = (near.sum() + 0.5) / (self._background + 1)
-            total += np.where(
-                near,
-                math.log((p_spoken + (1 - p_spoken) * rate) / rate),
-                math.log(1 - p_spoken),
-            )
-        return total
+                near.update(range(max(first, number - REACH_LINES), min(end, number + REACH_LINES + 1)))
+            self._near_of_term[term] = np.array(sorted(near), dtype=np.int64)
+        return self._near_of_term[term]
+
+
+@lru_cache(maxsize=8)
+def _term_index(lines: tuple[Evidence, ...], unseen_per_line: float) -> _TermIndex:
+    """The index of lines, from a cache if the last few calls had the same ones."""
+    return _TermIndex(lines, unseen_per_line)

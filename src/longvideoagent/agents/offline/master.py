@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from longvideoagent.agents.offline.evidence_scorer import GENERIC_TERMS, EvidenceScorer, Support, probabilities
+from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
+from longvideoagent.agents.offline.option_reader import OptionReading, read_options
+from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
 from longvideoagent.agents.offline.timeline_answer import next_query, timeline_answer
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
@@ -84,27 +86,45 @@ def known_facts(trace: Trace) -> list[Evidence]:
 
 
 def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:
-    """Answer a multiple-choice question with the best-supported option once it leads the others; else request an
-    agent."""
-    supports = scorer.supports()
-    ranked = sorted(range(len(supports)), key=lambda index: -supports[index].value)
-    best = supports[ranked[0]]
-    second = supports[ranked[1]].value if len(ranked) > 1 else 0.0
-    is_separated = best.value >= MIN_SUPPORT and best.value - second >= MIN_MARGIN * best.value
-    summary = "; ".join(_support_text(trace, index, supports[index]) for index in ranked[:2] if supports[index].fact)
-    summary = summary.rstrip(".") or "No option has any support yet"
-    request = _request_agent(trace, scorer, is_separated, summary)
+    """Answer a multiple-choice question with the likeliest option once the evidence separates it from the others; else
+    request an agent."""
+    request = _request_agent(trace, scorer, _is_settled(scorer), _support_summary(trace, scorer))
     if request is not None:
         return request
-    chosen = _first_equal(trace, ranked[0] if best.value > second else _guess(trace, supports, best.value))
-    confidence = probabilities(supports)[chosen] if len(supports) > 1 else best.value
-    if best.value == 0:
+    readings = read_options(scorer)
+    ranked = sorted(range(len(readings)), key=lambda index: -readings[index].probability)
+    best, second = readings[ranked[0]], readings[ranked[min(1, len(ranked) - 1)]]
+    summary = "; ".join(_reading_text(trace, index, readings[index]) for index in ranked[:2]).rstrip(".")
+    is_tie = len(ranked) > 1 and best.probability == second.probability
+    chosen = _first_equal(trace, _guess(trace, readings) if is_tie else ranked[0])
+    if all(reading.fact is None for reading in readings):
         thought = "Nothing supports any option; this is a guess."
-    elif best.value == second:
+    elif is_tie:
         thought = f"{summary}. Nothing separates them; I guess a{chosen}."
     else:
         thought = f"{summary}. I answer a{chosen}."
-    return _reply(thought, Answer(f"a{chosen}"), confidence, _cited(scorer, [supports[chosen]]))
+    confidence = best.probability if len(ranked) > 1 else scorer.supports[0].value
+    fact = readings[chosen].fact
+    return _reply(thought, Answer(f"a{chosen}"), confidence, _cited(scorer, [fact] if fact else []))
+
+
+def _is_settled(scorer: EvidenceScorer) -> bool:
+    """Whether no further evidence is needed: one option leads in support by a single fact."""
+    values = sorted((support.value for support in scorer.supports), reverse=True)
+    second = values[1] if len(values) > 1 else 0.0
+    return values[0] >= MIN_SUPPORT and values[0] - second >= MIN_MARGIN * values[0]
+
+
+def _support_summary(trace: Trace, scorer: EvidenceScorer) -> str:
+    """The two options with the most support so far, and where."""
+    ranked = sorted(enumerate(scorer.supports), key=lambda item: -item[1].value)[:2]
+    texts = [
+        f"a{index} “{trace.question.options[index]}” has support {support.value:.2f} "
+        f"at {format_timestamp(support.fact.time_s)}: {support.fact.text}"
+        for index, support in ranked
+        if support.fact is not None
+    ]
+    return "; ".join(texts).rstrip(".") or "No option has any support yet"
 
 
 def _first_equal(trace: Trace, chosen: int) -> int:
@@ -113,15 +133,16 @@ def _first_equal(trace: Trace, chosen: int) -> int:
     return folded.index(folded[chosen])
 
 
-def _support_text(trace: Trace, index: int, support: Support) -> str:
-    where = f"at {format_timestamp(support.fact.time_s)}: {support.fact.text}" if support.fact else "nowhere"
-    return f"a{index} “{trace.question.options[index]}” has support {support.value:.2f} {where}"
+def _reading_text(trace: Trace, index: int, reading: OptionReading) -> str:
+    where = f"at {format_timestamp(reading.fact.time_s)}: {reading.fact.text}" if reading.fact else "nowhere"
+    return f"a{index} “{trace.question.options[index]}” has probability {reading.probability:.2f}, {where}"
 
 
-def _guess(trace: Trace, supports: Sequence[Support], best: float) -> int:
-    """Draw one of the options that tie for the best support. The seed comes from the question, so that no position is
-    favoured and runs are repeatable."""
-    tied = [index for index, support in enumerate(supports) if support.value == best]
+def _guess(trace: Trace, readings: Sequence[OptionReading]) -> int:
+    """Draw one of the options that tie for the highest probability. The seed comes from the question, so that no
+    position is favoured and runs are repeatable."""
+    best = max(reading.probability for reading in readings)
+    tied = [index for index, reading in enumerate(readings) if reading.probability == best]
     seed = hashlib.sha256("\n".join([trace.question.text, *sorted(trace.question.options)]).encode()).digest()
     names = sorted(tied, key=lambda index: trace.question.options[index])
     return random.Random(seed).choice(names)
@@ -183,10 +204,9 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     if not matching:
         return _reply("Nothing that was read or seen matches the question.", Answer(""), 0.0)
     chosen = _best_facts(matching)
-    supports = [Support(ranked.value, ranked.fact) for ranked in matching if ranked.fact in chosen]
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = GENERIC_CONFIDENCE if is_generic else min(0.9, best) * scorer.coverage(chosen)
-    return _reply(f"{summary}.", Answer(answer), confidence, _cited(scorer, supports))
+    return _reply(f"{summary}.", Answer(answer), confidence, _cited(scorer, chosen))
 
 
 def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
@@ -243,10 +263,10 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
     return ""
 
 
-def _cited(scorer: EvidenceScorer, supports: Sequence[Support]) -> tuple[Evidence, ...]:
+def _cited(scorer: EvidenceScorer, supporting: Sequence[Evidence]) -> tuple[Evidence, ...]:
     """The evidence of an answer: the supporting facts and the anchor. A fact from a frame is cited at the time within
     its span that is nearest to the anchor."""
-    facts = [support.fact for support in supports if support.fact is not None]
+    facts = list(supporting)
     if scorer.anchor is not None and scorer.parsed.relation:
         moment = scorer.anchor.fact
         facts = [
