@@ -23,11 +23,11 @@ _UNIT_WORDS = {
 }
 _AMOUNTS = "|".join(sorted(_AMOUNT_WORDS, key=len, reverse=True))
 _UNITS = "|".join(f"(?P<u{unit_s:.0f}>{'|'.join(words.split())})" for unit_s, words in _UNIT_WORDS.items())
-_NOT_AFTER = r"(?<![\w.:])"
+_NOT_AFTER = r"(?<![A-Za-z0-9_.:])"
 _DURATION = re.compile(
     rf"{_NOT_AFTER}(?P<clock>\d{{1,6}}:[0-5]?\d(?::[0-5]?\d)?)(?!:?\d)"
-    rf"|(?:{_NOT_AFTER}|(?<=\d[hm])|(?<=[分時时]))(?P<amount>\d{{1,6}}(?:[.,]\d{{1,6}})?|{_AMOUNTS})"
-    rf"\s*-?\s*(?:{_UNITS})(?:(?<=[^\x00-\x7f])|(?![^\W\d_]))",
+    rf"|(?:{_NOT_AFTER}|(?<=\d[hm]))(?P<amount>\d{{1,6}}(?:[.,]\d{{1,6}})?|{_AMOUNTS})"
+    rf"(?:(?<=\d)\s*-?\s*|\s+)(?:{_UNITS})(?:(?<=[^\x00-\x7f])|(?![^\W\d_]))",
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"\s*,?\s*(?:and|und|et|y)?\s*", re.IGNORECASE)

@@ -10,7 +10,9 @@ order WORDS ; WORDS   which comes first, by their first occurrences
 before WORDS, after … the lines around their first occurrence
 at TIME               what is said at that time
 between TIME TIME     the lines of a span
-speakers              who speaks, with lines and time of speech
+speakers              who speaks, with lines and time of speech, most lines first
+talk_time, … NAME     who speaks longest, or how long one speaker does
+speaker_names         all speakers, in order of appearance
 screen_texts          the texts on screen
 overview              lines spread evenly over the video, the most telling of each part
 length                the length of the video
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -44,9 +46,12 @@ AT_LEAST = "at least "
 """Before a count in a video whose text was read in part."""
 MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
+MAX_EQUAL_S = 0.01
+"""Times of speech that differ by less are equal."""
+NO_SPEAKERS = "no line names its speaker"
 HELP = (
     "write one of: find WORDS, count WORDS, first WORDS, last WORDS, order WORDS ; WORDS, before WORDS, after WORDS, "
-    "at 7:29, between 5:00 5:30, speakers, screen_texts, overview, length"
+    "at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, screen_texts, overview, length"
 )
 
 
@@ -164,7 +169,9 @@ def _at(text: str, timeline: Timeline) -> TimelineResult:
     if times[0] > timeline.duration_s:
         return _outside(times[0], timeline)
     every = occurrences("", timeline)
-    found = [each for each in every if each.line.start_s <= times[0] + 1 and times[0] < each.line.end_s + 1]
+    found = [each for each in every if each.line.start_s <= times[0] < each.line.end_s] or [
+        each for each in every if each.line.start_s <= times[0] + 1 and times[0] < each.line.end_s + 1
+    ]
     if not found:
         near = min(every, key=lambda each: _distance_s(each.line, times[0]), default=None)
         if near is None or _distance_s(near.line, times[0]) > MAX_NEAR_S:
@@ -199,17 +206,46 @@ def _outside(time_s: float, timeline: Timeline) -> TimelineResult:
 def _speakers(_: str, timeline: Timeline) -> TimelineResult:
     lines = timeline_lines(timeline).by_speaker
     if not lines:
-        return TimelineResult("no line names its speaker", is_found=False)
+        return TimelineResult(NO_SPEAKERS, is_found=False)
     ranked = sorted(lines, key=lambda name: -len(lines[name]))
+    top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
+    value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
+    return _speakers_result("by lines", value, ranked, lines, top)
+
+
+def _talk_time(words: str, timeline: Timeline) -> TimelineResult:
+    lines = timeline_lines(timeline).by_speaker
+    if not lines:
+        return TimelineResult(NO_SPEAKERS, is_found=False)
+    talk_s = {name: sum(each.line.end_s - each.line.start_s for each in lines[name]) for name in lines}
+    ranked = sorted(talk_s, key=lambda name: -talk_s[name])
+    if words:
+        top = [name for name in ranked if name.casefold() == words.casefold()]
+        if not top:
+            return TimelineResult(f"no line is of a speaker {words!r}; there are {', '.join(ranked)}", is_found=False)
+        return _speakers_result("by time of speech", f"{talk_s[top[0]]:.0f} s", ranked, lines, top)
+    top = [name for name in ranked if talk_s[name] >= talk_s[ranked[0]] - MAX_EQUAL_S]
+    return _speakers_result("by time of speech", f"{' and '.join(top)}, {talk_s[top[0]]:.0f} s", ranked, lines, top)
+
+
+def _speakers_result(
+    order: str, value: str, ranked: Sequence[str], lines: Mapping[str, Sequence[Occurrence]], cited: Sequence[str]
+) -> TimelineResult:
+    """The speakers with their lines and time of speech; the lines of those that are cited are the evidence."""
     rows = []
-    for name in ranked:
+    for name in ranked[:MAX_LINES_SHOWN]:
         seconds = sum(each.line.end_s - each.line.start_s for each in lines[name])
         first = format_timestamp(lines[name][0].line.start_s)
         rows.append(f"{name}: {len(lines[name])} lines, {seconds:.0f} s of speech, first at {first}")
-    top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
-    value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
-    evidence = tuple(each.evidence for name in top for each in lines[name])
-    return TimelineResult("\n".join([f"{len(ranked)} speakers, by lines", *rows[:MAX_LINES_SHOWN]]), value, evidence)
+    evidence = tuple(each.evidence for name in cited for each in lines[name])
+    return TimelineResult("\n".join([f"{len(ranked)} speakers, {order}", *rows]), value, evidence)
+
+
+def _speaker_names(_: str, timeline: Timeline) -> TimelineResult:
+    lines = timeline_lines(timeline).by_speaker
+    if not lines:
+        return TimelineResult(NO_SPEAKERS, is_found=False)
+    return _result(", ".join(lines), [each[0] for each in lines.values()], f"{len(lines)} speakers, first lines")
 
 
 def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
@@ -265,6 +301,8 @@ _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "at": _at,
     "between": _between,
     "speakers": _speakers,
+    "talk_time": _talk_time,
+    "speaker_names": _speaker_names,
     "screen_texts": _screen_texts,
     "overview": _overview,
     "length": _length,

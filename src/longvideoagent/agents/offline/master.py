@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
+from longvideoagent.agents.offline.open_answer import open_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
-from longvideoagent.agents.offline.timeline_answer import next_query, timeline_answer
+from longvideoagent.agents.offline.timeline_answer import is_whole_video, next_action, timeline_answer
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
@@ -31,6 +32,8 @@ MAX_QUOTED_FACTS = 3
 MIN_QUOTED_FRACTION = 0.6
 """Facts with at least this fraction of the best fact's relevance are quoted with it."""
 GENERIC_CONFIDENCE = 0.1
+MAX_PART_CONFIDENCE = 0.4
+"""Of an answer about the whole video from a part of it."""
 
 _QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
@@ -62,15 +65,22 @@ class OfflineMaster:
 
 def decide(trace: Trace) -> Reply:
     """The synchronous form of ``OfflineMaster.reply``."""
-    if query := next_query(trace):
-        return _reply("The question is about the whole video; I query its timeline.", QueryTimeline(escape_tags(query)))
+    if (action := next_action(trace)) is not None:
+        return _reply("The question is about the whole video.", _escaped(action))
     if (found := timeline_answer(trace)) is not None:
-        thought = f"The timeline has it in {len(found.evidence)} places."
+        thought = f"It is in {len(found.evidence)} places." if found.text else "The timeline cannot know it."
         return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
     scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
-    if trace.question.options:
-        return _choose_option(trace, scorer)
-    return _answer_open(trace, scorer)
+    reply = _choose_option(trace, scorer) if trace.question.options else _answer_open(trace, scorer)
+    if reply.confidence is not None and is_whole_video(trace):  # one moment says little about the whole video
+        return replace(reply, confidence=min(reply.confidence, MAX_PART_CONFIDENCE))
+    return reply
+
+
+def _escaped(action: Action) -> Action:
+    if isinstance(action, Look | QueryTimeline):
+        return replace(action, query=escape_tags(action.query))
+    return action
 
 
 def known_facts(trace: Trace) -> list[Evidence]:
@@ -168,6 +178,8 @@ def _request_agent(trace: Trace, scorer: EvidenceScorer, is_settled: bool, summa
 
 def _has_looked(trace: Trace) -> bool:
     """Whether vision has looked at the current clip."""
+    if not trace.visited_labels:
+        return False
     seen = (each.clip for each in trace.rounds if isinstance(each.observation, VisionResult))
     return trace.visited_labels[-1] in seen
 
@@ -189,6 +201,8 @@ def _missing_words(trace: Trace, scorer: EvidenceScorer) -> str:
 def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     """Answer an open question by quoting the best-matching facts with their times. A generic question ("What happens
     here?") is answered with the facts that contain the most information."""
+    if (not scorer.parsed.is_visual or _has_looked(trace)) and (short := open_answer(scorer)) is not None:
+        return _reply("This is what it asks for.", Answer(escape_tags(short.text)), short.confidence, short.evidence)
     is_generic = not set(terms(trace.question.text)) - GENERIC_TERMS
     matching = _rank_by_richness(scorer) if is_generic else _rank_by_match(scorer)
     best = matching[0].value if matching else 0.0

@@ -1,166 +1,305 @@
-"""Questions about a whole video, as queries of its timeline: first, last, how often, in which order, who most, at a
-time, between two times, all texts, how long, and what it is about.
+"""Questions about a whole video: first, last, how often, in which order, who most, at a time, between two times, all
+signs, how long, what is shown for a moment, and what it is about.
 
-Each kind is a pattern of an English question. Other questions have no kind, and go the way of retrieval.
+A kind is known by its words in six languages (``question_words``), and what it is asked of by quotation marks, names,
+times and lists. A question that says more than its kind needs has none, and goes the way of retrieval, as do all
+others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
+from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, match_pattern
+from longvideoagent.agents.offline.question_words import (
+    ALL,
+    AT,
+    BRIEF,
+    BY_TIME,
+    COUNT,
+    EARLIEST,
+    FILLER,
+    FIRST,
+    LAST,
+    LENGTH,
+    MOST,
+    ORDER,
+    SAY,
+    SEE,
+    TEXTS,
+    VIDEO,
+    WHEN,
+    WHO,
+)
+from longvideoagent.core.timefmt import NamedTime, find_durations, format_timestamp
 
 MAX_QUESTION_CHARS = 300
 """Longer questions have no kind: a pattern would find its words by chance."""
-_TIME = r"\d{1,3}:\d{2}(?::\d{2})?|\d{1,5}(?:\.\d+)?\s*(?:s|sec|seconds?)\b"
-_SAY = r"(?:says?|said|saying|mentions?|mentioned|mentioning|talks? about|talked about|speaks? of|spoke of|uses?|used)"
-_SAID = r"(?:said|mentioned|spoken|talked about|named|comes? up|came up|occurs?|used|uttered)"
-_TALK = r"(?:says?|said|talk\w*|discuss\w*|speaks?|speaking|spoken|happen\w*|going on|mentioned|shown)"
-_HOW_OFTEN = r"how (?:many times|often|frequently)"
-_AUX = r"(?:is|are|was|were|does|do|did|has|have)"
-_WHO = r"(?:who|which (?:person|speaker|character))"
-_WHAT_IS = r"what(?:'s| is| are| was| were)?"
-_END = r"(?P<end>first|last|final)"
-_ONE = r"(?:(?:person|one|character)\s+)?(?:to\s+)?"
-_LINE = r"(?:thing|words?|line|sentence)s?"
-_TEXTS = r"(?:signs?|texts?|slides?|titles?|captions?|words)"
-_THING = r"(?:the )?(?:word|words|phrase|name|term|sentence|line)s?"
-_VIDEO = r"(?:the |this )?(?:\w+ )?(?:video|film|movie|episode|clip|talk|lecture|recording|whole thing|footage)"
-_WHEN = rf"(?:when|at what (?:time|point|minute)|where in {_VIDEO})"
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineQuestion:
-    """A question as a query of the timeline."""
-
-    query: str
-    """In the grammar of ``index.query``."""
-    asks_for_speaker: bool = False
-    """Whether the answer is who says the line, and not when."""
-    asks_for_words: bool = False
-    """Whether the answer is the line itself, and not when."""
-
-
-_AT_A_MOMENT = re.compile(r"\b(?:after|before|while|until|as soon as)\b|(?<!^)\bwhen\b", re.IGNORECASE)
+WHOLE_VIDEO = "0:00-99:59:59"
+"""The span of a look at all of a video."""
+_AT_A_MOMENT = re.compile(
+    r"\b(?:after|before|while|until|as soon as|nachdem|bevor|während|après|avant|pendant|después|antes|mientras)\b"
+    r"|(?<!^)\bwhen\b",
+    re.IGNORECASE,
+)
 """Such a question asks for one moment, not for the whole video."""
-_Make = Callable[[re.Match[str]], TimelineQuestion | None]
+_NOT_A_MOMENT = re.compile(
+    r"\bbefore (?:anyone|anybody|everyone|everybody|any|all)(?: (?:of )?the)?(?: (?:else|others?|other \w+))?"
+    r"(?: does| did)?\b|\bby when\b|\btime is it when\b|\bafter (?:which|what) (?:time|point|minute|moment)\b"
+    r"|\bavant (?:tous )?les autres\b|\bantes que (?:nadie|los demás)\b",
+    re.IGNORECASE,
+)
+_JOINS_TIMES = re.compile(
+    r"\s*(?:and|to|until|till|through|bis|und|à|a|et|y|hasta|[-–—~～]|到|至|から|和|と)\s*", re.IGNORECASE
+)
+_AFTER_TIME = re.compile(
+    r"\A\s*(?:mark\b|into\b|in\b(?! (?:the|total))|[,:?.]|\Z|的|处|時|で|に|の|s mark)", re.IGNORECASE
+)
+_BEFORE_TIME = re.compile(rf"(?:{AT.pattern})\W*(?:\w+\W+)?\Z", re.IGNORECASE)
+_GOES_TO = re.compile(r"\b(?:go|jump|skip|seek|move|forward|rewind|springe?|geh) (?:to|zu|back to)\W*\Z", re.IGNORECASE)
+_SUBTITLES = re.compile(r"\bsubtitles?\b|\buntertitel|\bsous-titres?|\bsubtítulos?|字幕", re.IGNORECASE)
+_MANY_LINES = re.compile(r"\bhow many (?:lines|sentences)\b|\bwie viele (?:zeilen|sätze)\b", re.IGNORECASE)
+_PLURAL_WHO = re.compile(
+    r"\b(?:people|persons|speakers|everyone|everybody|characters|all|every|each|names|video|film|movie|episode|personen|sprecher|alle"
+    r"|personnes|personas|hablantes)\b|所有|全部|都|全員|すべて|みんな",
+    re.IGNORECASE,
+)
+_IT = re.compile(r"\b(?:it|this)\b", re.IGNORECASE)
+_LONG = re.compile(r"\blong\b", re.IGNORECASE)
+_WHAT = re.compile(r"(?:what|was|quel|cuál)\b", re.IGNORECASE)
+_WHAT_SAYS = re.compile(r"\b(?:what|was|que|qué)\b.{0,30}\b(?:say|sagt|dit|dice)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"(?:how many|wie viele|combien|cuánt[oa]s)\b", re.IGNORECASE)
+_LINES = re.compile(r"\b(?:lines|sentences|zeilen|sätze|répliques|phrases|frases|líneas)\b", re.IGNORECASE)
+_PLACES = re.compile(
+    r"\b(?:top|bottom|middle|left|right|read|readable|appear\w*|seen|visible|occur\w*|oben|unten)\b", re.IGNORECASE
+)
+_FINISHES = re.compile(r"\b(?:ends?|endet|finit|termina|acaba|over)\b|结束|終わ", re.IGNORECASE)
+_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_WORD = re.compile(r"\w+")
 
 
 def timeline_question(text: str) -> TimelineQuestion | None:
-    """The query that a question asks for, or None if it has no kind that the timeline answers."""
-    question = " ".join(text.split()).rstrip("?!. ")
-    if len(question) > MAX_QUESTION_CHARS or _AT_A_MOMENT.search(question):
+    """The query or look that a question asks for, or None if it has no kind that is about the whole video."""
+    question = " ".join(text.split()).strip("¿¡ ").rstrip("?!.。？！ ")
+    if len(question) > MAX_QUESTION_CHARS:
         return None
-    for pattern, make in _KINDS:
-        match = pattern.search(question)
-        found = make(match) if match else None
-        if found is not None:
+    timed = _about_times(question)
+    if timed is not None:
+        return timed
+    question = _NOT_A_MOMENT.sub(_without_moment, question)
+    plain = without_quotes(question)
+    if _AT_A_MOMENT.search(plain.strip()):
+        return None
+    targets = quoted(question)
+    if targets:
+        return _about_quoted(targets[0], plain)
+    for read in (_brief, _order, _most, _speakers, _length, _end_of_name, _signs, _how_many):
+        if (found := read(question)) is not None:
             return found
+    return match_pattern(question)
+
+
+def _without_moment(match: re.Match[str]) -> str:
+    """What a phrase of ``_NOT_A_MOMENT`` says, in words that no moment is named by."""
+    phrase = match[0].lower()
+    return " first " if "before" in phrase or "avant" in phrase or "antes" in phrase else " by time "
+
+
+def _residue(question: str, *cues: re.Pattern[str]) -> list[str]:
+    """The words of a question that neither its kind nor the grammar needs. Scripts without spaces have none."""
+    for cue in (*cues, VIDEO, FILLER):
+        question = cue.sub(" ", question)
+    return [] if _IDEOGRAPHS.search(question) else _WORD.findall(question)
+
+
+# --- at a time, between two times ------------------------------------------------------------------
+
+
+def _about_times(question: str) -> TimelineQuestion | None:
+    """A question that names one time or two as places in the video."""
+    times = [each for each in find_durations(question) if _is_place(question, each)]
+    clocks = find_durations(question)
+    if len(clocks) == 2 and _JOINS_TIMES.fullmatch(question[clocks[0].end : clocks[1].start]):
+        start, end = (format_timestamp(each.time_s) for each in clocks)
+        return _in_span(question, f"between {start} {end}", f"{start}-{end}: ")
+    if len(times) != 1 or len(clocks) != 1:
+        return None
+    if ":" not in question[times[0].start : times[0].end] and _AT_A_MOMENT.search(question):
+        return None
+    time = format_timestamp(times[0].time_s)
+    return _in_span(question, f"at {time}", f"{time}: ")
+
+
+def _is_place(question: str, named: NamedTime) -> bool:
+    """Whether a time is a place in the video and not a duration: it has clock form, or a word says so."""
+    if ":" in question[named.start : named.end]:
+        return True
+    rest = question[named.end :]
+    if re.match(r"\s*(?:into|mark)\b", rest, re.IGNORECASE) or _GOES_TO.search(question[: named.start]):
+        return True
+    is_after_at = _BEFORE_TIME.search(question[: named.start]) is not None
+    return is_after_at and (_AFTER_TIME.match(rest) is not None or SAY.search(question) is not None)
+
+
+def _in_span(question: str, query: str, span: str) -> TimelineQuestion | None:
+    """What is asked of a time or span: a text on screen, who speaks, or what is said."""
+    is_span = query.startswith("between")
+    has_speech = _SUBTITLES.search(question) is not None
+    if BRIEF.search(question) and not has_speech:
+        return TimelineQuestion(asked="brief", look=f"{span}a text that flashes up briefly")
+    if TEXTS.search(question) and not has_speech:
+        return TimelineQuestion(asked="texts", look=f"{span}what does the sign or text say?")
+    if WHO.search(question):
+        return (
+            TimelineQuestion(query, "names" if is_span else "speaker")
+            if SAY.search(question) or has_speech or is_span
+            else None
+        )
+    if SEE.search(question) and not SAY.search(question) and not has_speech:
+        return None
+    if _MANY_LINES.search(question):
+        return TimelineQuestion(query, "num_lines")
+    return TimelineQuestion(query, "lines" if is_span else "line")
+
+
+# --- of quoted words -------------------------------------------------------------------------------
+
+
+def _about_quoted(target: str, question: str) -> TimelineQuestion | None:
+    """How often, when or by whom quoted words are said."""
+    is_first, is_last = FIRST.search(question) is not None, LAST.search(question) is not None
+    who, when, count = (each.search(question) is not None for each in (WHO, WHEN, COUNT))
+    name = "".join(f" by {name}" for name in names_in(question)[:1])
+    if count and not (is_first and is_last is False and who):
+        return TimelineQuestion(f"count “{target}”{name}")
+    end = "last" if is_last and not (is_first and "first" in question.lower()) else "first"
+    if is_first or is_last:
+        asked: Asked = "speaker" if who else "value"
+        return TimelineQuestion(f"{end} “{target}”{name if not who else ''}", asked)
+    if when and SAY.search(question):
+        return TimelineQuestion(f"first “{target}”{name}")
     return None
 
 
-def _words(text: str) -> str:
-    """The words that are searched for, without what leads to them."""
-    text = re.sub(rf"^(?:{_THING}|of|about|that|the|a|an)\s+", "", text.strip(" ,:"), flags=re.IGNORECASE)
-    text = re.sub(rf"\s+(?:in|during|throughout|over|of|for)\s+{_VIDEO}$", "", text, flags=re.IGNORECASE)
-    text = re.sub(r"\s+(?:in total|altogether|overall|first|for the first time)$", "", text, flags=re.IGNORECASE)
-    return text.strip(" ,:;")
+# --- of the whole video ----------------------------------------------------------------------------
 
 
-def _by(words: str, speaker: str | None) -> str:
-    name = (speaker or "").strip()
-    is_name = bool(name) and name.lower() not in ("anyone", "anybody", "someone", "somebody", "people", "they", "we")
-    return f"{words} by {name}".strip() if is_name else words
+def _brief(question: str) -> TimelineQuestion | None:
+    """What text is shown for a moment only, at a place that retrieval finds."""
+    asks_for_text = TEXTS.search(question) or re.search(
+        r"\b(?:words?|letters?|wort|wörter|mots?|palabras?)\b|[词詞字]|単語", question, re.IGNORECASE
+    )
+    if not BRIEF.search(question) or not asks_for_text:
+        return None
+    return TimelineQuestion(asked="brief", look="a text that flashes up briefly")
 
 
-def _count(match: re.Match[str]) -> TimelineQuestion | None:
-    words = _words(match["words"])
-    return TimelineQuestion(f"count {_by(words, match.groupdict().get('who'))}") if words else None
+def _order(question: str) -> TimelineQuestion | None:
+    """In which order several things are mentioned, or which of them is first."""
+    items = listed_items(question)
+    if len(items) < 2:
+        return None
+    query = f"order {' ; '.join(items)}"
+    if ORDER.search(question):
+        return TimelineQuestion(query)
+    asks_which = re.match(
+        r"(?:\w+ )?(?:which|what|out of|of|among|was|welche[sr]?|lequel|laquelle|cuál|qué)\b", question, re.IGNORECASE
+    )
+    has_choice = re.search(r"\b(?:or|oder|ou|o)\b|还是|または", question, re.IGNORECASE) or ":" in question
+    if EARLIEST.search(question) and (asks_which or _IDEOGRAPHS.search(question)) and has_choice:
+        return TimelineQuestion(query, "earliest")
+    return None
 
 
-def _one(match: re.Match[str]) -> TimelineQuestion | None:
-    groups = match.groupdict()
-    words = _words(groups.get("words") or "")
-    end = "last" if (groups.get("end") or "first").lower() in ("last", "final", "lastly") else "first"
-    return TimelineQuestion(f"{end} {_by(words, groups.get('who'))}".strip())
+def _most(question: str) -> TimelineQuestion | None:
+    """Who has most lines, or speaks longest."""
+    if not MOST.search(question) or not WHO.search(question):
+        return None
+    extra = re.compile(
+        r"\b(?:who\w*|which|has|to say|doe?s|largest|count|comes? out|top|lots?|than|anybody|anyone|else)\b",
+        re.IGNORECASE,
+    )
+    if not SAY.search(question) and not re.search(r"\bto say\b", question, re.IGNORECASE):
+        return None
+    if _residue(question, MOST, BY_TIME, WHO, SAY, COUNT, extra):
+        return None
+    return TimelineQuestion("talk_time" if BY_TIME.search(question) else "speakers")
 
 
-def _who(match: re.Match[str]) -> TimelineQuestion | None:
-    found = _one(match)
-    return None if found is None else TimelineQuestion(found.query, asks_for_speaker=True)
+def _speakers(question: str) -> TimelineQuestion | None:
+    """Who speaks at all."""
+    asks_for_people = WHO.search(question) or re.search(
+        r"\b(?:speakers|people|persons|characters|sprecher|personen|personnes|personas|hablantes)\b|人物|話者",
+        question,
+        re.IGNORECASE,
+    )
+    says = SAY.search(question) or re.search(
+        r"\bspeakers?\b|sprecher|locuteurs?|hablantes?|話者", question, re.IGNORECASE
+    )
+    if not asks_for_people or not says or not _PLURAL_WHO.search(question):
+        return None
+    if any(each.search(question) for each in (FIRST, LAST, MOST, COUNT, TEXTS)):
+        return None
+    if names_in(question) or _residue(question, WHO, SAY, ALL, _PLURAL_WHO):
+        return None
+    return TimelineQuestion("speaker_names", "names")
 
 
-def _line(match: re.Match[str]) -> TimelineQuestion | None:
-    found = _one(match)
-    return None if found is None else TimelineQuestion(found.query, asks_for_words=True)
+def _length(question: str) -> TimelineQuestion | None:
+    """How long the video is, or how long a person speaks."""
+    names = names_in(question)
+    is_length = LENGTH.search(question) is not None
+    if len(names) == 1 and SAY.search(question) and (is_length or BY_TIME.search(question)):
+        rest = _without_name(question, names)
+        is_plain = not _residue(rest, LENGTH, BY_TIME, SAY, COUNT, ALL)
+        return TimelineQuestion(f"talk_time {names[0]}") if is_plain else None
+    finishes = WHEN.match(question) and _FINISHES.search(question)
+    if names or not (is_length or finishes) or not (VIDEO.search(question) or _IT.search(question)):
+        return None
+    has_more = _residue(question, LENGTH, WHEN, _FINISHES, BY_TIME, _LONG)
+    return None if has_more else TimelineQuestion("length")
 
 
-def _order(match: re.Match[str]) -> TimelineQuestion | None:
-    parts = [_words(part) for part in re.split(r",\s*(?:and|or)\s+|,\s*|\s+(?:and|or)\s+", match["list"])]
-    wanted = [part for part in parts if part]
-    return TimelineQuestion(f"order {' ; '.join(wanted)}") if len(wanted) > 1 else None
+def _without_name(question: str, names: Sequence[str]) -> str:
+    return re.sub(rf"\b{re.escape(names[0])}(?:['’]s)?", " ", question) if names else question
 
 
-def _fixed(query: str) -> _Make:
-    return lambda _: TimelineQuestion(query)
+def _end_of_name(question: str) -> TimelineQuestion | None:
+    """What a person says first or last, or when; or the first or last line of the video."""
+    names = names_in(question)
+    is_first, is_last = FIRST.search(question), LAST.search(question)
+    is_whole = not names and VIDEO.search(question) is not None and _WHAT.match(question) is not None
+    if not (len(names) == 1 or is_whole) or bool(is_first) == bool(is_last):
+        return None
+    rest = _without_name(question, names)
+    if not SAY.search(rest) or _residue(rest, FIRST, LAST, SAY, WHEN, ALL):
+        return None
+    query = f"{'first' if is_first else 'last'}{f' by {names[0]}' if names else ''}"
+    asks_when = WHEN.match(question) and not _WHAT_SAYS.search(question)
+    return TimelineQuestion(query) if asks_when else TimelineQuestion(query, "line")
 
 
-def _at(match: re.Match[str]) -> TimelineQuestion:
-    return TimelineQuestion(f"at {match['time']}")
+def _signs(question: str) -> TimelineQuestion | None:
+    """All texts or signs."""
+    if not TEXTS.search(question) or not (ALL.search(question) or VIDEO.search(question)):
+        return None
+    needed = (TEXTS, ALL, SEE, SAY, FIRST, LAST, WHO, _PLACES)
+    if _residue(question, *needed):
+        return None
+    return TimelineQuestion("screen_texts", "texts", f"{WHOLE_VIDEO}: what does each sign or text say?")
 
 
-def _between(match: re.Match[str]) -> TimelineQuestion:
-    return TimelineQuestion(f"between {match['start']} {match['end_time']}")
-
-
-def _kind(pattern: str, make: _Make) -> tuple[re.Pattern[str], _Make]:
-    return re.compile(pattern, re.IGNORECASE), make
-
-
-_KINDS: tuple[tuple[re.Pattern[str], _Make], ...] = (
-    _kind(rf"(?:between|from)\s+(?P<start>{_TIME})\s+(?:and|to|until|till)\s+(?P<end_time>{_TIME})", _between),
-    _kind(rf"^(?:what|who)\b.{{0,60}}\b{_TALK}\b.{{0,40}}\bat\s+(?:\w+\s+)?(?P<time>{_TIME})$", _at),
-    # how long
-    _kind(rf"^how (?:long|many (?:minutes|seconds))\b.{{0,30}}\b{_VIDEO}(?: last| run| take)?$", _fixed("length")),
-    _kind(rf"^what(?:'s| is) the (?:length|duration|running time|runtime) of {_VIDEO}$", _fixed("length")),
-    # how often
-    _kind(rf"^{_HOW_OFTEN}\s+{_AUX}\s+(?P<words>.+?)\s+(?:been\s+)?{_SAID}(?:\s.*)?$", _count),
-    _kind(rf"^{_HOW_OFTEN}\s+{_AUX}\s+(?P<who>\S.{{0,40}}?)\s+{_SAY}\s+(?P<words>.+)$", _count),
-    # who most
-    _kind(rf"^{_WHO}\s+(?:\w+ )?(?:talks?|speaks?|says?)\b.{{0,20}}\bmost\b", _fixed("speakers")),
-    _kind(rf"^{_WHO}\s+has the most (?:lines|to say|speech|text)$", _fixed("speakers")),
-    # who first or last
-    _kind(rf"^{_WHO}\s+(?:is|was)?\s*(?:the\s+)?{_END}\s+{_ONE}{_SAY}\s+(?P<words>.+)$", _who),
-    _kind(rf"^{_WHO}\s+{_SAY}\s+(?P<words>.+?)\s+{_END}$", _who),
-    _kind(rf"^{_WHO}\s+(?:is|was)?\s*(?:the\s+)?{_END}\s+{_ONE}(?:speaks?|talks?|says? something)(?:\s.*)?$", _who),
-    _kind(rf"^{_WHO}\s+(?:speaks?|talks?)\s+{_END}$", _who),
-    # what first or last
-    _kind(
-        rf"^{_WHAT_IS}\s+(?:the\s+)?(?:very\s+)?{_END}\s+{_LINE}\s+(?:that\s+)?(?:{_AUX}\s+)?{_SAID}(?:\s.*)?$", _line
-    ),
-    _kind(rf"^{_WHAT_IS}\s+(?:the\s+)?{_END}\s+{_LINE}\s+(?:that\s+)?(?P<who>\S.{{0,40}}?)\s+says?$", _line),
-    _kind(rf"^what\s+(?:does|do|did)\s+(?P<who>\S.{{0,40}}?)\s+say\s+{_END}$", _line),
-    # when
-    _kind(
-        rf"^{_WHEN}\s+{_AUX}\s+(?P<words>.+?)\s+{_END}?\s*{_SAID}(?:\s+(?:first|for the first time))?"
-        rf"(?:\s+(?:in|during)\s+{_VIDEO})?$",
-        _one,
-    ),
-    _kind(rf"^{_WHEN}\s+(?:does|do|did)\s+(?P<who>\S.{{0,40}}?)\s+{_END}?\s*{_SAY}\s+(?P<words>.+?)$", _one),
-    # in which order
-    _kind(rf"^in (?:which|what) order\b.*?\b{_AUX}\s+(?P<list>.+?)\s+(?:{_SAID}|speak|talk)(?:\s.*)?$", _order),
-    _kind(
-        rf"^(?:which|what)\b.{{0,40}}\b(?:comes?|is|was|came)\s+(?:{_SAID}\s+)?first\s*[:,-]?\s*(?P<list>.+)$", _order
-    ),
-    # all texts
-    _kind(
-        rf"^(?:list|name|give|what are|which are|show)\b.{{0,30}}\b(?:all|every|the)\b.{{0,20}}\b{_TEXTS}\b"
-        r"(?:.{0,20}\b(?:screen|shown|video|film|seen|visible|appear\w*|episode))?$",
-        _fixed("screen_texts"),
-    ),
-    _kind(rf"^(?:what|which)\s+{_TEXTS}\s+(?:are|can be|appear\w*|is)\b.{{0,40}}$", _fixed("screen_texts")),
-    # what it is about
-    _kind(r"^(?:please\s+)?(?:sum(?:mari[sz]e)?(?: up)?|give (?:me )?a summary of)\b.{0,30}$", _fixed("overview")),
-    _kind(rf"^what(?:'s| is| does)\s+{_VIDEO}\s+(?:about|show|deal with|cover)(?: overall)?$", _fixed("overview")),
-    _kind(rf"^what happens? in {_VIDEO}$", _fixed("overview")),
-)
+def _how_many(question: str) -> TimelineQuestion | None:
+    """How many people speak, or how many lines one of them has."""
+    if not _HOW_MANY.match(question):
+        return None
+    names, has_lines = names_in(question), _LINES.search(question) is not None
+    if len(names) == 1 and has_lines:
+        has_more = _residue(_without_name(question, names), SAY, COUNT)
+        return None if has_more else TimelineQuestion(f"talk_time {names[0]}", "num_lines")
+    if names or has_lines or not _PLURAL_WHO.search(question) or not SAY.search(question):
+        return None
+    has_more = _residue(question, _PLURAL_WHO, SAY, COUNT)
+    return None if has_more else TimelineQuestion("speaker_names", "num_names")

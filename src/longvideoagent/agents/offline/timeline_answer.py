@@ -1,101 +1,236 @@
-"""The offline master's answers to questions about a whole video: it queries the timeline, and answers what that has."""
+"""The offline master's answers to questions about a whole video: it queries the timeline or looks, and answers what
+that has, in a short sentence with the value first."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
-from longvideoagent.agents.offline.question_kinds import TimelineQuestion, timeline_question
-from longvideoagent.core.actions import QueryTimeline
-from longvideoagent.core.timefmt import times_in_s
+from longvideoagent.agents.offline.question_kinds import timeline_question
+from longvideoagent.agents.offline.question_patterns import TimelineQuestion
+from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, shown_texts, signs
+from longvideoagent.core.actions import Action, Look, QueryTimeline
+from longvideoagent.core.answer_match import is_exact_match, match_order, match_set, numbers_in
+from longvideoagent.core.timefmt import durations_in_s, format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Evidence, TimelineResult
+from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
 from longvideoagent.index.query import AT_LEAST
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
 CONFIDENCE = 0.8
 """Of an answer that the timeline has exactly."""
+SEEN_CONFIDENCE = 0.6
+"""Of a text that alone was seen at the time that the question names."""
 WEAK_CONFIDENCE = 0.4
-"""Of lines that stand for a whole video, of a word that no line has: it may be said in other words, and of a count in
-a video whose text was read in part."""
+"""Of lines that stand for a whole video, of a word that no line has, which may be said in other words, of a count in a
+video whose text was read in part, and of texts of which some may not have been seen."""
 TIME_TOLERANCE_S = 5.0
 """How far an option's time may be from the line's."""
-_NUMBER_WORDS = ("zero", "once", "twice", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SPEAKER_NAMES = "speaker_names"
+"""The query for the names of people, which are not signs."""
 
 
 class TimelineAnswer(NamedTuple):
-    """An answer to the question, with its confidence and evidence."""
+    """An answer to the question, with its confidence and evidence. An empty text abstains."""
 
     text: str
     confidence: float
     evidence: tuple[Evidence, ...]
 
 
-def next_query(trace: Trace) -> str:
-    """The query to begin with, or an empty text for a question that the timeline does not answer."""
-    if not trace.settings.timeline_tools or trace.is_last_round or _result(trace) is not None:
-        return ""
-    question = timeline_question(trace.question.text)
-    return question.query if question else ""
+class _Value(NamedTuple):
+    """What was found: the answer as a sentence, and the value in it by which options are compared."""
+
+    text: str
+    kind: str
+    """``number``, ``time``, ``order``, ``set``, ``lines`` or ``text``."""
+    items: tuple[str, ...]
+    confidence: float
+    evidence: tuple[Evidence, ...]
+
+
+def is_whole_video(trace: Trace) -> bool:
+    """Whether the question is about the whole video, and the master may query its timeline."""
+    return trace.settings.timeline_tools and timeline_question(trace.question.text) is not None
+
+
+def next_action(trace: Trace) -> Action | None:
+    """The query or look that comes next, or None for a question that the timeline does not answer."""
+    question = timeline_question(trace.question.text) if trace.settings.timeline_tools else None
+    if question is None or trace.is_last_round:
+        return None
+    results = _results(trace)
+    if question.query and not results:
+        return QueryTimeline(question.query)
+    needs_look = bool(question.look) and trace.settings.has_vision and not _is_known(question, results)
+    if not needs_look or _looks(trace):
+        return None
+    names_known = any(
+        isinstance(each.action, QueryTimeline) and each.action.query == SPEAKER_NAMES for each in trace.rounds
+    )
+    return Look(question.look) if names_known or trace.rounds_left < 3 else QueryTimeline(SPEAKER_NAMES)
 
 
 def timeline_answer(trace: Trace) -> TimelineAnswer | None:
-    """The answer that the queried timeline gives, or None if it has none: of options, exactly one must be it."""
-    question, result = timeline_question(trace.question.text), _result(trace)
-    if question is None or result is None or not (result.is_found or result.value):
+    """The answer that the queried timeline and the looks give, or None if they have none: of options, exactly one must
+    be it."""
+    question = timeline_question(trace.question.text) if trace.settings.timeline_tools else None
+    if question is None or not (_results(trace) or _looks(trace)):
         return None
-    value = _value(question, result)
+    value = _value(question, trace)
     options = trace.question.options
-    is_weak = question.query == "overview" or not result.is_found or value.startswith(AT_LEAST)
-    confidence = WEAK_CONFIDENCE if is_weak else CONFIDENCE
     if options:
-        exact = value.removeprefix(AT_LEAST)
-        fitting = [index for index, option in enumerate(options) if _fits(option, exact, options)]
-        return TimelineAnswer(f"a{fitting[0]}", confidence, result.evidence) if len(fitting) == 1 else None
-    return TimelineAnswer(value, confidence, result.evidence) if value else None
+        fitting = _fitting(value, options) if value else []
+        if value is None or len(fitting) != 1:
+            return None
+        is_seen = bool(question.look) and value.confidence == WEAK_CONFIDENCE  # one option fits better than the others
+        confidence = SEEN_CONFIDENCE if is_seen else value.confidence
+        return TimelineAnswer(f"a{fitting[0]}", confidence, value.evidence)
+    return TimelineAnswer(value.text, value.confidence, value.evidence) if value else TimelineAnswer("", 0.0, ())
 
 
-def _result(trace: Trace) -> TimelineResult | None:
-    for round_ in trace.rounds:
-        if isinstance(round_.action, QueryTimeline) and isinstance(round_.observation, TimelineResult):
-            return round_.observation
-    return None
+def _results(trace: Trace) -> list[TimelineResult]:
+    return [each.observation for each in trace.rounds if isinstance(each.observation, TimelineResult)]
 
 
-def _value(question: TimelineQuestion, result: TimelineResult) -> str:
-    line = result.evidence[0].text if result.evidence else ""
-    if question.asks_for_speaker:
-        return split_speaker(line).speaker
-    if question.asks_for_words:
-        return f"“{line}” ({result.value.removeprefix('at ')})"
-    if question.query.startswith(("first", "last")):
-        return f"{result.value}: “{line}”"
-    return result.value
+def _looks(trace: Trace) -> list[VisionResult]:
+    return [each.observation for each in trace.rounds if isinstance(each.observation, VisionResult)]
 
 
-def _fits(option: str, value: str, options: Sequence[str]) -> bool:
-    """Whether an option says the same as a value: an equal number, a time nearby, the same sequence, or the words."""
-    if (count := _count(value)) is not None and any(_count(each) is not None for each in options):
-        return _count(option) == count
-    times, wanted_times = times_in_s(option), times_in_s(value)
-    if times and wanted_times:
-        return abs(times[0] - wanted_times[0]) <= TIME_TOLERANCE_S
-    value_terms = terms(re.sub(r", \d+ lines$", "", value))
-    option_terms = terms(option)
-    if not option_terms:
-        return False
-    if "," in value and len(option_terms) > 1:
-        return [term for term in option_terms if term in value_terms] == list(value_terms)
-    return set(option_terms) <= set(value_terms)
+def _is_known(question: TimelineQuestion, results: Sequence[TimelineResult]) -> bool:
+    return question.asked == "texts" and bool(question.query) and bool(results) and results[0].is_found
 
 
-def _count(text: str) -> int | None:
-    """The number of times that a text names, or None."""
-    match = re.fullmatch(r"\W*(?:(\d{1,6})|([a-z]+))(?:\s+times?)?\W*", text.strip().lower())
-    if match is None:
+def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
+    """What was found, or None."""
+    results = _results(trace)
+    if question.look and not (question.query and results and results[0].is_found):
+        return _seen(question, trace)
+    if not results or not (results[0].is_found or results[0].value):
         return None
-    if match[1]:
-        return int(match[1])
-    return _NUMBER_WORDS.index(match[2]) if match[2] in _NUMBER_WORDS else {"one": 1, "two": 2}.get(match[2])
+    result = results[0]
+    name, _, _rest = question.query.partition(" ")
+    is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
+    confidence, evidence = (WEAK_CONFIDENCE if is_weak else CONFIDENCE), result.evidence
+    lines = tuple(split_speaker(each.text).words for each in evidence)
+    speakers = tuple(dict.fromkeys(who for each in evidence if (who := split_speaker(each.text).speaker)))
+    cited = " ".join(f"“{each.text}” ({format_timestamp(each.start_s)})" for each in evidence)
+    match question.asked:
+        case "speaker":
+            return _Value(speakers[0], "text", speakers[:1], confidence, evidence[:1]) if speakers else None
+        case "names":
+            return _Value(", ".join(speakers), "set", speakers, confidence, evidence) if speakers else None
+        case "line" | "lines":
+            return _Value(cited, "lines", lines, confidence, evidence)
+        case "num_lines":
+            return _Value(f"{len(lines)} lines", "number", (str(len(lines)),), confidence, evidence)
+        case "num_names":
+            text = f"{len(speakers)}: {', '.join(speakers)}"
+            return _Value(text, "number", (str(len(speakers)),), confidence, evidence)
+        case "earliest":
+            first = result.value.split(",")[0]
+            time = f", at {format_timestamp(evidence[0].start_s)}"
+            return _Value(f"{first}{time}", "text", (first,), confidence, evidence)
+        case "value" | "texts" | "brief":
+            text = f"{result.value}: “{evidence[0].text}”" if name in ("first", "last") else result.value
+            return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
+        case _:
+            assert_never(question.asked)
+
+
+def _kind(name: str, query: str) -> str:
+    if name == "talk_time":
+        return "time" if query != name else "text"
+    kinds = {"count": "number", "first": "time", "last": "time", "length": "time", "order": "order"}
+    return kinds.get(name, "set" if name == "screen_texts" else "text")
+
+
+def _items(name: str, value: str) -> tuple[str, ...]:
+    """The parts of a value by which options are compared."""
+    if name in ("order", "screen_texts"):
+        return tuple(part.strip() for part in re.sub(r"\(not found:.*", "", value).split(",") if part.strip())
+    if name in ("speakers", "talk_time"):
+        return (re.sub(r", \d+ (?:lines|s)$", "", value),)
+    return (value,)
+
+
+# --- texts on screen -------------------------------------------------------------------------------
+
+
+def _seen(question: TimelineQuestion, trace: Trace) -> _Value | None:
+    """The texts that looks have found."""
+    looks = _looks(trace)
+    if not looks:
+        return None
+    texts = shown_texts((fact for look in looks for fact in look.evidence), _known_names(trace))
+    if question.asked == "brief":
+        chosen = brief_texts(texts)[:1]
+        confidence = SEEN_CONFIDENCE if len(brief_texts(texts)) == 1 else WEAK_CONFIDENCE
+    else:
+        chosen = signs(texts, _place(trace.question.text))
+        confidence = SEEN_CONFIDENCE if len(chosen) == 1 and not question.query else WEAK_CONFIDENCE
+        if not question.query:
+            chosen = _nearest(chosen)[:1]
+    if not chosen:
+        return None
+    items = tuple(each.text for each in chosen)
+    evidence = tuple(dict.fromkeys(each.fact for each in chosen))
+    return _Value(", ".join(items), "set" if question.query else "text", items, confidence, evidence)
+
+
+def _known_names(trace: Trace) -> set[str]:
+    """The speakers of all lines that are known."""
+    texts = [each.text for result in _results(trace) for each in result.evidence]
+    texts += [line.text for located in trace.groundings for clip in located.window for line in clip.subtitles]
+    return {name for text in texts if (name := split_speaker(text).speaker)}
+
+
+def _place(question: str) -> str:
+    match = re.search(r"\b(top|bottom|left|right|middle)\b", question, re.IGNORECASE)
+    return match[1].lower() if match else "top" if re.search(r"\bsigns?\b", question, re.IGNORECASE) else ""
+
+
+def _nearest(texts: Sequence[ShownText]) -> list[ShownText]:
+    """The texts by how long they are seen, the longest first."""
+    return sorted(texts, key=lambda each: each.fact.start_s - each.fact.end_s)
+
+
+# --- options ---------------------------------------------------------------------------------------
+
+
+def _fitting(value: _Value, options: Sequence[str]) -> list[int]:
+    """The options that say the same as a value."""
+    match value.kind:
+        case "number":
+            wanted = numbers_in(value.items[0])[:1]
+            fits = [bool(wanted) and numbers_in(option)[:1] == wanted for option in options]
+        case "time":
+            return _nearest_times(durations_in_s(value.items[0])[:1], options)
+        case "order":
+            fits = [match_order(option, value.items) == 1 for option in options]
+        case "set":
+            f1 = [match_set(option, value.items).f1 for option in options]
+            fits = [each == max(f1) and each > 0 for each in f1]
+        case "lines":
+            fits = [is_exact_match(line, [option]) for option in options for line in [" ".join(value.items)]]
+        case _:
+            fits = [
+                is_exact_match(option, value.items) or is_exact_match(value.items[0], [option]) for option in options
+            ]
+            if not any(fits):
+                wanted_terms = set(terms(value.items[0]))
+                fits = [bool(terms(option)) and set(terms(option)) <= wanted_terms for option in options]
+    return [index for index, is_fitting in enumerate(fits) if is_fitting]
+
+
+def _nearest_times(wanted_s: Sequence[float], options: Sequence[str]) -> list[int]:
+    """The option whose time is nearest, if it is near."""
+    if not wanted_s:
+        return []
+    gaps_s = [
+        min((abs(each - wanted_s[0]) for each in durations_in_s(option)), default=float("inf")) for option in options
+    ]
+    nearest_s = min(gaps_s)
+    return [index for index, gap_s in enumerate(gaps_s) if gap_s == nearest_s and gap_s <= TIME_TOLERANCE_S]

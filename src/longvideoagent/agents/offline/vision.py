@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.is_shown import is_shown
+from longvideoagent.agents.offline.question_words import BRIEF
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
@@ -31,6 +32,16 @@ FRAMES_PER_CLIP = 15
 """Frames sampled in each clip (public code: 12 to 15)."""
 MAX_FRAMES = 120
 """Frames of one look that are spread evenly, however many clips its span has."""
+BRIEF_STEP_S = 0.2
+"""Between the frames of a look for what is shown for a moment only."""
+MAX_BRIEF_FRAMES = 450
+BRIEF_SIDE_PX = 160
+BRIEF_REACH = 9
+"""Frames to each side with which one is compared."""
+MIN_DIFFERENCE = 40.0
+"""Of a pixel's brightness, 0 to 255, that counts as a change."""
+MAX_BRIEF_READS = 12
+"""Frames in which text is read besides those that are spread evenly."""
 CLOSER_STEP_S = 1.0
 CLOSER_REACH_S = 6.0
 MAX_CLOSER_FRAMES = 36
@@ -64,6 +75,8 @@ class OfflineVision:
 def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
     """The synchronous form of ``OfflineVision.look``, without waiting for equal requests."""
     times_s = sample_times_s(request.window, times_in_s(request.action.query))
+    if BRIEF.search(request.action.query):
+        times_s = sorted({*times_s, *brief_times_s(request.window, video)})
     detection_cache = DetectionCache(cache, VERSION)
     key = detection_cache.key(video.path, request.window, times_s)
     result = detection_cache.get(key)
@@ -104,6 +117,27 @@ def sample_times_s(clips: Sequence[Clip], close_to_s: Iterable[float]) -> list[f
         }
         times |= set(sorted(closer)[:MAX_CLOSER_FRAMES])
     return sorted(times)
+
+
+def brief_times_s(clips: Sequence[Clip], video: VideoReader) -> list[float]:
+    """The times at which the picture differs most from what is around them, where something is shown for a moment.
+
+    All of the clips is searched, a small frame every ``BRIEF_STEP_S`` (fewer of long clips), so that what is shown for
+    0.3 s is found. Each frame is compared with the median of its surroundings, in which short events do not count.
+    """
+    start_s, end_s = clips[0].start_s, clips[-1].end_s
+    step_s = max(BRIEF_STEP_S, (end_s - start_s) / MAX_BRIEF_FRAMES)
+    times_s = [start_s + (index + 0.5) * step_s for index in range(max(1, int((end_s - start_s) / step_s)))]
+    frames = [frame for frame in video.frames(times_s, BRIEF_SIDE_PX) if frame.is_readable()]
+    if len(frames) < 2:
+        return []
+    small = np.stack([frame.rgb().mean(axis=2) for frame in frames]).astype(np.float32)
+    scores = np.zeros(len(frames))
+    for index in range(len(frames)):
+        around = small[max(0, index - BRIEF_REACH) : index + BRIEF_REACH + 1 : 2]
+        scores[index] = np.mean(np.abs(small[index] - np.median(around, axis=0)) > MIN_DIFFERENCE)
+    best = np.argsort(-scores)[:MAX_BRIEF_READS]
+    return [round(frames[index].time_s, 2) for index in sorted(best) if scores[index] > 0]
 
 
 def _evidence(clip: Clip, detection: Detection) -> Evidence:

@@ -150,7 +150,9 @@ def _to_sample(draft: QuestionDraft, kind: str, timeline: Timeline, question_id:
     question = Question(draft.text, tuple(options), question_id)
     clip = timeline.clip_at(sum(draft.span) / 2).label if draft.span else None
     start_s, end_s = draft.span or (None, None)
-    reference = draft.reference or Reference("exact_match", (draft.correct_option,), tuple(every))
+    values = (draft.correct_option, draft.correct_option.removeprefix("because "))
+    wrong = tuple(each.removeprefix("because ") for each in every)
+    reference = draft.reference or Reference("exact_match", tuple(dict.fromkeys(values)), wrong)
     correct = options.index(draft.correct_option)
     gold = Gold(correct, clip, start_s, end_s, draft.boxes, draft.correct_option, reference=reference)
     return Sample(question, gold, kind)

@@ -31,6 +31,8 @@ TALK_TOLERANCE = 0.1
 """The fraction by which a total time of speech may be off."""
 TIME_GAP = 3.0
 """Times of options are this many tolerances apart, or more."""
+OTHER_NAMES = ("Anna", "Paul", "Clara", "David")
+"""Names of people who are not in any episode."""
 NUM_LISTED = 4
 """Things to put in order."""
 
@@ -186,7 +188,7 @@ def _who_most(episode: Episode, wording: Wording) -> QuestionDraft:
     leaders = by_lines if wording.form == "by_lines" else by_time
     if wording.text == "Who talks the most?":  # it may mean lines as well
         leaders = [*leaders, *(name for name in by_lines if name not in leaders)]
-    return _value(wording, {}, leaders, episode.shuffled(NAMES))
+    return _value(wording, {}, leaders, [*episode.shuffled(NAMES), *OTHER_NAMES])
 
 
 def _leaders(counts: Counter[str]) -> list[str]:
@@ -227,7 +229,7 @@ def _between(episode: Episode, wording: Wording) -> QuestionDraft:
         wrong = [text for text in episode.shuffled(line.text for line in episode.lines) if text not in texts]
         return _set(wording, slots, texts, episode.rng.choice(texts), wrong)
     names = list(dict.fromkeys(line.speaker for line in inside))
-    sets = _other_sets(episode, names, NAMES)
+    sets = _other_sets(episode, names, [*NAMES, *OTHER_NAMES])
     return _set(wording, slots, names, _join(names), [_join(each) for each in sets])
 
 
@@ -246,7 +248,7 @@ def _other_sets(episode: Episode, items: Sequence[str], pool: Sequence[str]) -> 
 
 def _list(episode: Episode, wording: Wording) -> QuestionDraft:
     if wording.form == "speakers":
-        items, pool = episode.names, ["Anna", "Paul", "Clara", "David"]
+        items, pool = episode.names, list(OTHER_NAMES)
     else:
         items = list(dict.fromkeys(sign for scene in episode.scenes for sign in scene.signs))
         pool = [word for scene in episode.scenes for figure in scene.figures for word in [figure.word]]
@@ -260,7 +262,7 @@ def _duration(episode: Episode, wording: Wording) -> QuestionDraft:
         return _time(wording, {}, episode.end_s, others_s, TIME_TOLERANCE_S)
     name = episode.rng.choice(episode.names)
     talk_s = sum(line.end_s - line.start_s for line in episode.by(name))
-    others_s = [talk_s * factor for factor in episode.rng.sample((0.3, 0.55, 1.5, 2.0, 2.6, 3.2), 6)]
+    others_s = [talk_s * factor for factor in episode.rng.sample((0.3, 0.55, 1.5, 2.0, 2.6, 3.2, 4.0, 5.0), 8)]
     tolerance_s = max(2.0, TALK_TOLERANCE * talk_s)
     return _time(wording, {"name": name}, round(talk_s, 1), others_s, tolerance_s)
 

@@ -1,0 +1,165 @@
+"""Short answers to open questions about one moment: the text, colour or line that has the place of the right option.
+
+A text on a person is in the column below that person's name; a sign belongs to nobody. A question about a moment ("when
+Otto says X") is answered by what is seen at it, before it or after it. A line answers what the main part of a
+question asks, not the words that only name its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
+from longvideoagent.agents.offline.screen_texts import ShownText, shown_texts, signs, squeeze
+from longvideoagent.core.timefmt import format_timestamp
+from longvideoagent.core.types import Evidence
+from longvideoagent.index.speakers import split_speaker
+from longvideoagent.index.terms import terms
+
+SURE_CONFIDENCE = 0.6
+UNSURE_CONFIDENCE = 0.4
+MIN_ANCHOR_FRACTION = 0.6
+"""The fraction of the asked moment's words that a line must have to be it."""
+_SIGN_TERMS = frozenset(terms("sign slide screen title poster board banner caption credits"))
+_TEXT_TERMS = frozenset(terms("word text written number letters name reads"))
+_COLOUR_TERMS = frozenset(terms("colour color"))
+_BODY_TERMS = frozenset(terms("shirt jersey sweater jacket top dress clothes hat wearing wears"))
+_VERBS_TEXT = """
+    bring brought, buy bought, think thought, catch caught, teach taught, find found, lose lost, break broke broken,
+    take took taken, give gave given, go went gone, come came, see saw seen, eat ate eaten, drink drank drunk, drive
+    drove driven, write wrote written, speak spoke spoken, steal stole stolen, choose chose chosen, forget forgot
+    forgotten, leave left, meet met, keep kept, sleep slept, feel felt, sell sold, make made, send sent, spend spent,
+    build built, pay paid, hold held, stand stood, sit sat, run ran, win won, wear wore worn, throw threw thrown, know
+    knew known, grow grew grown
+"""
+_VERBS = tuple(frozenset(terms(forms)) for forms in _VERBS_TEXT.split(","))
+
+
+class OpenAnswer(NamedTuple):
+    """An answer with its confidence and evidence."""
+
+    text: str
+    confidence: float
+    evidence: tuple[Evidence, ...]
+
+
+def open_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
+    """The short answer to the scorer's question, or None if its facts have none."""
+    question_terms = set(terms(scorer.parsed.main))
+    names = _names(scorer.facts)
+    shown = shown_texts(scorer.facts, names)
+    if question_terms & _COLOUR_TERMS:
+        return _colour(scorer, shown, names) if question_terms & _BODY_TERMS else None
+    if question_terms & _SIGN_TERMS:
+        return _sign(scorer, shown)
+    if question_terms & _TEXT_TERMS and scorer.parsed.is_visual:
+        return _text_of_person(scorer, shown, names)
+    return None if scorer.parsed.is_visual else _line(scorer)
+
+
+def _names(facts: Sequence[Evidence]) -> set[str]:
+    return {name for fact in facts if fact.kind == "subtitle" and (name := split_speaker(fact.text).speaker)}
+
+
+def _person(scorer: EvidenceScorer, names: Collection[str]) -> str:
+    """The person that the main part names, or who says what it names; empty if there is none."""
+    words = {squeeze(re.sub(r"['’]s$", "", word)) for word in scorer.parsed.main.split()}
+    named = [name for name in names if squeeze(name) in words]
+    if named:
+        return named[0]
+    anchor = scorer.anchor
+    is_speaker = re.search(r"\bwho\b", scorer.question.text, re.IGNORECASE) is not None
+    return split_speaker(anchor.fact.text).speaker if anchor and is_speaker else ""
+
+
+def _of_person(scorer: EvidenceScorer, shown: Sequence[ShownText], names: Collection[str]) -> ShownText | None:
+    """The text that a person wears, nearest to the asked moment."""
+    person = _person(scorer, names)
+    own = [each for each in shown if person and each.owner == person]
+    moment_s = scorer.anchor.fact.start_s if scorer.anchor and scorer.parsed.relation == "when" else None
+    if moment_s is None:
+        return own[0] if own else None
+    return min(own, key=lambda each: _distance_s(each.fact, moment_s), default=None)
+
+
+def _distance_s(fact: Evidence, time_s: float) -> float:
+    return max(fact.start_s - time_s, time_s - fact.end_s, 0.0)
+
+
+def _text_of_person(scorer: EvidenceScorer, shown: Sequence[ShownText], names: Collection[str]) -> OpenAnswer | None:
+    text = _of_person(scorer, shown, names)
+    return None if text is None else _answer(scorer, text.text, text.fact)
+
+
+def _colour(scorer: EvidenceScorer, shown: Sequence[ShownText], names: Collection[str]) -> OpenAnswer | None:
+    text = _of_person(scorer, shown, names)
+    return None if text is None else _answer(scorer, text.colour, text.fact)
+
+
+def _sign(scorer: EvidenceScorer, shown: Sequence[ShownText]) -> OpenAnswer | None:
+    """The sign at the asked moment, the last one before it, or the first one that comes after it."""
+    owned = {squeeze(each.text) for each in shown if each.owner}
+    every = [each for each in shown if not each.owner and squeeze(each.text) not in owned]
+    if not every or scorer.anchor is None or scorer.parsed.relation not in ("when", "after", "before"):
+        only = signs(every, "top")
+        return _answer(scorer, only[0].text, only[0].fact) if len(only) == 1 else None
+    place = "top" if any("top" in each.place for each in every) else ""
+    spans: dict[str, list[float]] = {}
+    first: dict[str, ShownText] = {}
+    for each in every:
+        if place in each.place and len(squeeze(each.text)) > 1:
+            key = squeeze(each.text)
+            first.setdefault(key, each)
+            start_s, end_s = spans.setdefault(key, [each.fact.start_s, each.fact.end_s])
+            spans[key] = [min(start_s, each.fact.start_s), max(end_s, each.fact.end_s)]
+    moment = scorer.anchor.fact
+    if scorer.parsed.relation == "after":
+        later = [key for key in spans if spans[key][0] > moment.start_s]
+        chosen = min(later, key=lambda key: spans[key][0], default=None)
+    elif scorer.parsed.relation == "before":
+        earlier = [key for key in spans if spans[key][0] < moment.start_s]
+        chosen = max(earlier, key=lambda key: spans[key][1], default=None)
+    else:
+        chosen = min(spans, key=lambda key: _outside_s(spans[key], moment.start_s), default=None)
+    return None if chosen is None else _answer(scorer, first[chosen].text, first[chosen].fact)
+
+
+def _outside_s(span: Sequence[float], time_s: float) -> float:
+    return max(span[0] - time_s, time_s - span[1], 0.0)
+
+
+def _line(scorer: EvidenceScorer) -> OpenAnswer | None:
+    """The line that has most words of the main part of a question that names a place."""
+    if scorer.parsed.relation != "during":
+        return None
+    wanted = _with_forms(set(terms(scorer.parsed.main)) - set(terms(scorer.parsed.clause)))
+    spoken = [fact for fact in scorer.facts if fact.kind == "subtitle"]
+    matches = {fact: len(wanted & set(terms(fact.text))) for fact in spoken}
+    best = max(matches.values(), default=0)
+    chosen = [fact for fact in spoken if matches[fact] == best]
+    if not best or len(chosen) != 1 or not set(terms(scorer.parsed.clause)) & _all_terms(spoken):
+        return None
+    line = split_speaker(chosen[0].text)
+    quoted = f"“{chosen[0].text}” ({format_timestamp(chosen[0].start_s)})"
+    asks_who = re.match(r"\W*who\b", scorer.parsed.main, re.IGNORECASE) is not None
+    text = f"{line.speaker}: {quoted}" if asks_who and line.speaker else quoted
+    return OpenAnswer(text, UNSURE_CONFIDENCE, (chosen[0],))
+
+
+def _all_terms(facts: Sequence[Evidence]) -> set[str]:
+    return {term for fact in facts for term in terms(fact.text)}
+
+
+def _with_forms(wanted: set[str]) -> set[str]:
+    """Terms with the other forms of irregular verbs."""
+    return wanted.union(*(forms for forms in _VERBS if forms & wanted))
+
+
+def _answer(scorer: EvidenceScorer, text: str, fact: Evidence) -> OpenAnswer:
+    needs_anchor = scorer.parsed.relation in ("when", "after", "before")
+    is_sure = not needs_anchor or (scorer.anchor is not None and scorer.anchor.fraction >= MIN_ANCHOR_FRACTION)
+    evidence = (fact, scorer.anchor.fact) if needs_anchor and scorer.anchor else (fact,)
+    confidence = SURE_CONFIDENCE if is_sure else UNSURE_CONFIDENCE
+    return OpenAnswer(text, confidence, tuple(sorted(dict.fromkeys(evidence), key=lambda each: each.start_s)))

@@ -1,0 +1,102 @@
+"""What detections say about texts on screen: which text is whose, which is a sign, and which is shown for a moment.
+
+Vision reports a text with what stands below it in one column: "text at the left: “Mira” on grey above “KITE” on red". A
+piece that is a person's name leads what belongs to that person; the pieces above it are signs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from longvideoagent.core.types import Evidence
+
+MAX_BRIEF_S = 1.0
+"""A text that is seen for longer does not flash up."""
+MIN_NAME_LETTERS, MIN_NAME_SIMILARITY = 4, 0.79
+_COLUMN = re.compile(r"\Atext at the ([a-z ]+): ")
+_PIECE = re.compile(r"“([^”]*)” on ([a-z]+)")
+_LETTERS = re.compile(r"\w")
+
+
+class ShownText(NamedTuple):
+    """A text on screen."""
+
+    text: str
+    colour: str
+    """That of what it stands on."""
+    place: str
+    """Of the column that it is in, such as ``top middle``."""
+    owner: str
+    """The person whose name stands above it; empty for a sign."""
+    fact: Evidence
+
+
+def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[ShownText]:
+    """The texts in detections, in order of time, without the names of people."""
+    folded = {squeeze(name): name for name in names}
+    owners: dict[str, str] = {}
+    shown = []
+    for fact in facts:
+        column = _COLUMN.match(fact.text) if fact.kind == "frame" else None
+        if column is None:
+            continue
+        owner = ""
+        for text, colour in _PIECE.findall(fact.text):
+            key = squeeze(text)
+            if key not in owners:
+                owners[key] = folded.get(key) or _similar_name(key, folded)
+            if owners[key]:
+                owner = owners[key]
+            elif _LETTERS.search(text):
+                shown.append(ShownText(text, colour, column[1], owner, fact))
+    return shown
+
+
+def _similar_name(key: str, folded: Mapping[str, str]) -> str:
+    """The name that a text is but for a letter, or an empty text: recognition loses thin letters."""
+    if len(key) < MIN_NAME_LETTERS:
+        return ""
+    close = get_close_matches(key, folded, 1, MIN_NAME_SIMILARITY)
+    return folded[close[0]] if close else ""
+
+
+def squeeze(text: str) -> str:
+    """A text without case, spaces and punctuation, which recognition often gets wrong."""
+    return "".join(re.findall(r"\w+", text.casefold()))
+
+
+def signs(shown: Sequence[ShownText], place: str = "") -> list[ShownText]:
+    """The texts that belong to nobody, each once by its letters; those at a place, if there are any there."""
+    owned = {squeeze(each.text) for each in shown if each.owner}  # elsewhere, if a name was not recognized
+    free = [each for each in shown if not each.owner and len(squeeze(each.text)) > 1]
+    free = [each for each in free if squeeze(each.text) not in owned]
+    at_place = [each for each in free if place and place in each.place]
+    return list({squeeze(each.text): each for each in reversed(at_place or free)}.values())[::-1]
+
+
+def brief_texts(shown: Sequence[ShownText]) -> list[ShownText]:
+    """The texts that are seen for at most ``MAX_BRIEF_S`` in all, each once, the shortest first."""
+    seen_s: dict[str, float] = {}
+    for each in shown:
+        key = squeeze(each.text)
+        seen_s[key] = seen_s.get(key, 0.0) + (each.fact.end_s - each.fact.start_s)
+    lasting = [key for key, time_s in seen_s.items() if time_s > MAX_BRIEF_S]
+    first = {squeeze(each.text): each for each in reversed(shown)}
+    brief = [
+        each
+        for key, each in first.items()
+        if len(key) > 1 and seen_s[key] <= MAX_BRIEF_S and not any(_is_misread(key, other) for other in lasting)
+    ]
+    return sorted(brief, key=lambda each: (bool(each.owner), -len(squeeze(each.text))))
+
+
+def _is_misread(key: str, other: str) -> bool:
+    """Whether a text is a part of another one, or differs from it in few letters: recognition varies."""
+    if key in other or other in key:
+        return True
+    if abs(len(key) - len(other)) > 1:
+        return False
+    return sum(a != b for a, b in zip(key, other, strict=False)) <= max(1, len(key) // 4)

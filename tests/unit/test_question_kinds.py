@@ -1,0 +1,139 @@
+"""What questions about a whole video ask for, in six languages, and which questions are about one moment."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longvideoagent.agents.offline.question_kinds import WHOLE_VIDEO, timeline_question
+from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted
+
+
+@pytest.mark.parametrize(
+    ("question", "query", "asked"),
+    [
+        # quoted words
+        ('How many mentions of "harbour" are there?', "count “harbour”", "value"),
+        ("Tell me how often Mira says “lunch”.", "count “lunch” by Mira", "value"),
+        ("What's the final time “lunch” is said?", "last “lunch”", "value"),
+        ("Who is first to use the word “rain”?", "first “rain”", "speaker"),
+        ("Wie oft wird „Regen“ gesagt?", "count “Regen”", "value"),
+        ("Wer sagt „Regen“ zuletzt?", "last “Regen”", "speaker"),
+        ("Qui dit « pluie » en premier ?", "first “pluie”", "speaker"),
+        ("¿Cuándo se menciona «lluvia» por primera vez?", "first “lluvia”", "value"),
+        ("“雨”被提到了多少次?", "count “雨”", "value"),
+        ("「雨」は何回言われますか?", "count “雨”", "value"),
+        # unquoted words
+        ("How many times is the lantern brought up?", "count lantern", "value"),
+        ("What time does the lantern come up last?", "last lantern", "value"),
+        ("Wie oft wird die Laterne erwähnt?", "count Laterne", "value"),
+        ("Combien de fois parle-t-on de la lanterne ?", "count lanterne", "value"),
+        ("¿Cuántas veces se menciona la linterna?", "count linterna", "value"),
+        ("灯笼被提到了几次?", "count 灯笼", "value"),
+        ("提灯は何回言及されますか?", "count 提灯", "value"),
+        # a person
+        ("What is Otto's first sentence?", "first by Otto", "line"),
+        ("What does Otto say at the end?", "last by Otto", "line"),
+        ("When does Lena speak for the last time?", "last by Lena", "value"),
+        ("Was sagt Otto als Erstes?", "first by Otto", "line"),
+        ("How many lines does Otto have?", "talk_time Otto", "num_lines"),
+        ("how long does Felix speak altogether?", "talk_time Felix", "value"),
+        # all people
+        ("Who has more lines than everyone else?", "speakers", "value"),
+        ("Which of the people talks longest?", "talk_time", "value"),
+        ("Wer hat die längste Redezeit?", "talk_time", "value"),
+        ("Qui parle le plus ?", "speakers", "value"),
+        ("¿Quién habla más?", "speakers", "value"),
+        ("谁说话最多?", "speakers", "value"),
+        ("一番多く話すのは誰ですか?", "speakers", "value"),
+        ("Who are all the speakers?", "speaker_names", "names"),
+        ("How many people speak?", "speaker_names", "num_names"),
+        # times
+        ("what's being said around the 4:20 mark", "at 4:20", "line"),
+        ("Who's talking at 3:05?", "at 3:05", "speaker"),
+        ("Who speaks 185 seconds into the video?", "at 3:05", "speaker"),
+        ("Was wird um 7:29 gesagt?", "at 7:29", "line"),
+        ("7:29说了什么?", "at 7:29", "line"),
+        ("Give a transcript from 1:00 to 1:30", "between 1:00 1:30", "lines"),
+        ("Wer spricht von 5:00 bis 5:30?", "between 5:00 5:30", "names"),
+        ("Que dit-on entre 5:00 et 5:30 ?", "between 5:00 5:30", "lines"),
+        ("5:00到5:30之间说了什么?", "between 5:00 5:30", "lines"),
+        ("5:00から5:30まで何が話されていますか?", "between 5:00 5:30", "lines"),
+        ("How many lines are there from 1:00 to 1:30?", "between 1:00 1:30", "num_lines"),
+        # order
+        ("Order these by first mention: saw, rope, lamp", "order saw ; rope ; lamp", "value"),
+        ("Which came up first, the saw or the rope?", "order saw ; rope", "earliest"),
+        ("In welcher Reihenfolge werden Laterne, Seil und Leiter erwähnt?", "order Laterne ; Seil ; Leiter", "value"),
+        ("¿En qué orden se mencionan la linterna y la cuerda?", "order linterna ; cuerda", "value"),
+        ("灯笼、绳子和梯子被提到的顺序是什么?", "order 灯笼 ; 绳子 ; 梯子", "value"),
+        # length
+        ("how many minutes long is this?", "length", "value"),
+        ("Wie lange dauert der Film?", "length", "value"),
+        ("Quelle est la durée de la vidéo ?", "length", "value"),
+        ("¿Cuánto dura el vídeo?", "length", "value"),
+        ("视频有多长?", "length", "value"),
+        ("動画の長さは?", "length", "value"),
+        # texts on screen
+        ("Nenne alle Schilder.", "screen_texts", "texts"),
+        ("Énumère tous les panneaux.", "screen_texts", "texts"),
+        ("列出所有标志。", "screen_texts", "texts"),
+    ],
+)
+def test_question_of_the_timeline(question: str, query: str, asked: str) -> None:
+    found = timeline_question(question)
+    assert found is not None
+    assert (found.query, found.asked) == (query, asked)
+
+
+@pytest.mark.parametrize(
+    ("question", "look", "asked"),
+    [
+        ("What is on screen at 3:10?", "3:10: ", "texts"),
+        ("What texts are shown from 1:00 to 2:00?", "1:00-2:00: ", "texts"),
+        ("What word briefly flashes on the screen?", "", "brief"),
+        ("Which word flashes up at 1:41?", "1:41: ", "brief"),
+        ("List all the text that appears on screen", f"{WHOLE_VIDEO}: ", "texts"),
+    ],
+)
+def test_question_that_needs_a_look(question: str, look: str, asked: str) -> None:
+    found = timeline_question(question)
+    assert found is not None
+    assert found.asked == asked
+    assert found.look.startswith(look)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What does Otto say when Mira enters?",
+        "Where was Otto when Mira walked in at 2 am?",
+        "What does the sign say after Mira says that the engine is stolen?",
+        "What did Lena order, pizza or pasta?",
+        "Who is the person that Otto talks to the most about his mother's illness?",
+        "What is the last thing Otto says to Mira about the lantern?",
+        "How long did it take Otto to repair the engine?",
+        "How many people are in the room?",
+        "What word is on Mira's shirt?",
+        "What color is the car at 3:10?",
+        "Who says “I like it here”?",
+        "Why does Otto look at the sign?",
+        "",
+        "?" * 400,
+    ],
+)
+def test_question_about_one_moment(question: str) -> None:
+    assert timeline_question(question) is None
+
+
+def test_parts_of_questions() -> None:
+    assert quoted("“one” and \"two\" and «three» and 「四」 and 'five', it's") == ["one", "two", "three", "四", "five"]
+    assert names_in("What are Otto's words? Mira says so. The Video is long.") == ["Otto"]
+    assert listed_items("Sort the saw, the rope and the lamp by when they come up") == ["saw", "rope", "lamp"]
+    assert listed_items("What is said?") == []
+
+
+@given(st.text(max_size=320))
+def test_any_text_is_read(text: str) -> None:
+    found = timeline_question(text)
+    assert found is None or found.query or found.look
