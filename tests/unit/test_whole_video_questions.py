@@ -64,6 +64,14 @@ def test_options_and_reference_agree() -> None:
             assert [index for index, is_right in enumerate(scores) if is_right] == [gold.option_index]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_five_options_in_short_episodes(seed: int) -> None:
+    scenes = add_flashes(generate_scenes(seed, 5), seed)
+    plan = QuestionPlan(questions_per_kind=6)
+    samples = write_whole_video_questions(scenes, scene_timeline("s01e01", scenes), seed, plan)
+    assert {len(set(sample.question.options)) for sample in samples} == {5}
+
+
 def test_right_answers_by_hand() -> None:
     """Of a few kinds, counted here in another way than where they are made."""
     lines = [line for scene in SCENES for line in scene.lines]

@@ -260,8 +260,10 @@ def _duration(episode: Episode, wording: Wording) -> QuestionDraft:
     if wording.form == "of_video":
         others_s = [episode.end_s + shift_s for shift_s in (-90.0, 75.0, -200.0, 180.0, 300.0)]
         return _time(wording, {}, episode.end_s, others_s, TIME_TOLERANCE_S)
-    name = episode.rng.choice(episode.names)
-    talk_s = sum(line.end_s - line.start_s for line in episode.by(name))
+    talks_s = {name: sum(line.end_s - line.start_s for line in episode.by(name)) for name in episode.names}
+    longest = sorted(talks_s, key=lambda each: -talks_s[each])[: max(1, len(talks_s) // 2)]  # others say too little
+    name = episode.rng.choice(longest)
+    talk_s = talks_s[name]
     others_s = [talk_s * factor for factor in episode.rng.sample((0.3, 0.55, 1.5, 2.0, 2.6, 3.2, 4.0, 5.0), 8)]
     tolerance_s = max(2.0, TALK_TOLERANCE * talk_s)
     return _time(wording, {"name": name}, round(talk_s, 1), others_s, tolerance_s)
