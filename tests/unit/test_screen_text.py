@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ from longvideoagent.index.screen_text import (
 from longvideoagent.index.stored_frames import FrameReading, count_frames, read_frames
 from longvideoagent.index.stored_text import Place, TextKind, read_text
 from longvideoagent.index.video_index import VideoIndex
-from longvideoagent.media.ocr import ScreenText
+from longvideoagent.media.ocr import ScreenText, is_text_different, text_crops
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.subtitles import SubtitleOptions
@@ -118,6 +119,27 @@ def test_spans_end_with_the_first_frame_without_the_text() -> None:
         (Subtitle(16.0, 20.0, "CASTLE", "screen"), place),
         (Subtitle(20.0, 30.0, "HARBOR", "screen"), place),
     ]
+
+
+@pytest.mark.parametrize("size", [14, 24, 44])
+@pytest.mark.parametrize(
+    ("before", "after"), [("SIGN 30", "SIGN 36"), ("Room 101, second floor", "Room 107, second floor")]
+)
+def test_one_character_makes_another_text(before: str, after: str, size: int, tmp_path: Path) -> None:
+    boxes = {}
+    frames = []
+    for text, quality in ((before, 90), (before, 40), (after, 90)):
+        image = Image.new("RGB", (640, 360), (40, 90, 40))
+        draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+        draw.text((320, 180), text, font=font, fill="white", anchor="mm")
+        boxes[text] = draw.textbbox((320, 180), text, font=font, anchor="mm")
+        image.save(tmp_path / "frame.jpg", quality=quality)
+        frames.append(np.asarray(Image.open(tmp_path / "frame.jpg")))
+    left, top, right, bottom = boxes[before]
+    place = ScreenText(before, left / 640, top / 360, right / 640, bottom / 360)
+    one, compressed, other = (text_crops(frame, [place]) for frame in frames)
+    assert not is_text_different(one, compressed)
+    assert is_text_different(one, other)
 
 
 # --- reading -----------------------------------------------------------------------------------------

@@ -17,9 +17,13 @@ from functools import cache, partial
 from importlib import metadata
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Subtitle
 from longvideoagent.index.stored_frames import (
+    Appearance,
     FrameReading,
     count_frames,
     drop_thumbnails,
@@ -30,11 +34,11 @@ from longvideoagent.index.stored_frames import (
 from longvideoagent.index.stored_text import Place, StepCost, StoredText, TextKind, read_text
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import ocr
-from longvideoagent.media.frames import Frame
+from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.progress import Progress
 
-VERSION = 1
+VERSION = 2
 """Raise it when other frames would be sampled, or other spans made of their texts."""
 SLOT_S = 4.0
 MAX_SLOTS = 900
@@ -205,11 +209,13 @@ class _Sweep:
     def _read(self, time_s: float, frame: Frame) -> FrameReading:
         if not frame.is_readable():
             return FrameReading(time_s, None)
-        small = ocr.thumbnail(frame.rgb())
+        rgb = frame.rgb()
+        small = ocr.thumbnail(rgb)
         for neighbour in self._neighbours(time_s):
-            if neighbour.thumbnail is not None and not ocr.is_different(neighbour.thumbnail, small):
+            if _shows_the_same(neighbour, rgb, small):
                 return FrameReading(time_s, neighbour.time_s)
-        return FrameReading(time_s, time_s, tuple(ocr.read_screen(frame.rgb())), small)
+        texts = tuple(ocr.read_screen(rgb))
+        return FrameReading(time_s, time_s, texts, Appearance(small, ocr.text_crops(rgb, texts)))
 
     def _neighbours(self, time_s: float) -> Iterator[FrameReading]:
         """The frames that the nearest sampled frames before and after a time show."""
@@ -231,8 +237,16 @@ class _Sweep:
 
     def drop_thumbnails(self) -> None:
         """Delete what frames were compared with, once all were sampled."""
-        if self.coverage.is_complete and any(each.thumbnail is not None for each in self._readings.values()):
+        if self.coverage.is_complete and any(each.appearance is not None for each in self._readings.values()):
             drop_thumbnails(self._index)
+
+
+def _shows_the_same(reading: FrameReading, rgb: Pixels, small: NDArray[np.float32]) -> bool:
+    """Whether a frame, given with its thumbnail, looks like one that was read: as a whole, and where that has text."""
+    seen = reading.appearance
+    if seen is None or ocr.is_different(seen.thumbnail, small):
+        return False
+    return not len(seen.crops) or not ocr.is_text_different(seen.crops, ocr.text_crops(rgb, reading.texts))
 
 
 def spans(readings: Mapping[float, FrameReading], duration_s: float) -> list[tuple[Subtitle, Place]]:

@@ -16,8 +16,17 @@ from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
 from longvideoagent.media import ocr
 from longvideoagent.media.ocr import ScreenText
 
-Thumbnail = NDArray[np.float32]
-MAX_THUMBNAIL_BYTES = ocr.THUMBNAIL_PX * ocr.THUMBNAIL_PX
+THUMBNAIL_BYTES, CROP_BYTES = ocr.THUMBNAIL_PX * ocr.THUMBNAIL_PX, ocr.CROP_HEIGHT * ocr.CROP_WIDTH
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """What later frames are compared with."""
+
+    thumbnail: NDArray[np.float32]
+    """Of the whole frame."""
+    crops: NDArray[np.uint8]
+    """Of its texts; see ``ocr.text_crops``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,8 @@ class FrameReading:
     not be decoded."""
     texts: tuple[ScreenText, ...] = ()
     """The text on it, if it was read itself."""
-    thumbnail: Thumbnail | None = None
-    """What later frames are compared with, if it was read itself and frames remain to be sampled."""
+    appearance: Appearance | None = None
+    """How it looks, if it was read itself and frames remain to be sampled."""
 
 
 def read_frames(index: VideoIndex, key: str) -> dict[float, FrameReading]:
@@ -88,22 +97,26 @@ def _row(reading: FrameReading) -> tuple[float, float | None, str | None, bytes 
     texts, thumbnail = None, None
     if reading.shown_s == reading.time_s:
         texts = json.dumps([[each.text, each.left, each.top, each.right, each.bottom] for each in reading.texts])
-    if reading.thumbnail is not None:
-        thumbnail = zlib.compress(np.round(reading.thumbnail * 255).astype(np.uint8).tobytes())
+    if (seen := reading.appearance) is not None:
+        thumbnail = zlib.compress(np.round(seen.thumbnail * 255).astype(np.uint8).tobytes() + seen.crops.tobytes())
     return reading.time_s, reading.shown_s, texts, thumbnail
 
 
 def _reading(time_s: float, shown_s: float | None, texts: str | None, thumbnail: bytes | None) -> FrameReading:
     pieces = tuple(ScreenText(str(text), *map(float, box)) for text, *box in json.loads(texts or "[]"))
-    return FrameReading(seconds(time_s), None if shown_s is None else seconds(shown_s), pieces, _thumbnail(thumbnail))
+    return FrameReading(
+        seconds(time_s), None if shown_s is None else seconds(shown_s), pieces, _appearance(thumbnail, len(pieces))
+    )
 
 
-def _thumbnail(stored: bytes | None) -> Thumbnail | None:
+def _appearance(stored: bytes | None, num_texts: int) -> Appearance | None:
     if stored is None:
         return None
+    num_crops = min(num_texts, ocr.MAX_CROPS)
     try:
-        data = zlib.decompressobj().decompress(stored, MAX_THUMBNAIL_BYTES)
+        data = zlib.decompressobj().decompress(stored, THUMBNAIL_BYTES + num_crops * CROP_BYTES)
     except zlib.error as error:
         raise UnusableIndexError(f"damaged: {error}") from error
-    pixels = np.frombuffer(data, np.uint8).reshape(ocr.THUMBNAIL_PX, ocr.THUMBNAIL_PX)
-    return pixels.astype(np.float32) / np.float32(255)  # exactly the thumbnail that was stored
+    pixels = np.frombuffer(data[:THUMBNAIL_BYTES], np.uint8).reshape(ocr.THUMBNAIL_PX, ocr.THUMBNAIL_PX)
+    crops = np.frombuffer(data[THUMBNAIL_BYTES:], np.uint8).reshape(num_crops, ocr.CROP_HEIGHT, ocr.CROP_WIDTH)
+    return Appearance(pixels.astype(np.float32) / np.float32(255), crops)  # exactly what was stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ CHANGED_CELLS = 6
 """Number of changed cells from which two frames may show different text; a moving mouth stays below."""
 STAGE = "reading the text on screen"
 THUMBNAIL_PX = 64
+CROP_HEIGHT, CROP_WIDTH = 24, 256
+"""Of the images in which one text is compared: some pixels for each character of a long line."""
+MAX_CROPS = 16
+CHANGED_CONTRAST, MIN_CROP_CONTRAST, CHANGED_PIXELS = 0.4, 25.0, 6
+"""How many pixels of a crop change, and by which part of its contrast and grey level at least, for another text."""
 MAX_THREADS = 4
 """Maximum number of threads that read one frame."""
 
@@ -85,6 +91,29 @@ def thumbnail(rgb: Pixels) -> NDArray[np.float32]:
 def is_different(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
     """Whether two thumbnails differ by at least as much as one word."""
     return int((np.abs(after - before) > CHANGED_CELL).sum()) >= CHANGED_CELLS
+
+
+def text_crops(rgb: Pixels, texts: Sequence[ScreenText]) -> NDArray[np.uint8]:
+    """Grey images of the places of the first ``MAX_CROPS`` texts, for ``is_text_different``; shape (texts, CROP_HEIGHT,
+    CROP_WIDTH)."""
+    import cv2
+
+    height, width = rgb.shape[:2]
+    crops = np.zeros((min(len(texts), MAX_CROPS), CROP_HEIGHT, CROP_WIDTH), np.uint8)
+    for crop, text in zip(crops, texts, strict=False):
+        left, right = max(0, int(text.left * width)), max(1, math.ceil(text.right * width))
+        top, bottom = max(0, int(text.top * height)), max(1, math.ceil(text.bottom * height))
+        if (part := rgb[top:bottom, left:right]).size:
+            crop[:] = cv2.resize(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), (CROP_WIDTH, CROP_HEIGHT))
+    return crops
+
+
+def is_text_different(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> bool:
+    """Whether crops of the same places differ by at least as much as one character, by the contrast of the text."""
+    low, high = np.percentile(before, (5, 95), axis=(1, 2))
+    limit = np.maximum(MIN_CROP_CONTRAST, CHANGED_CONTRAST * (high - low))[:, None, None]
+    changed = np.abs(after.astype(np.int16) - before) > limit
+    return bool((changed.sum(axis=(1, 2)) >= CHANGED_PIXELS).any())
 
 
 def sample_times(keyframes_s: Sequence[float], num_steps: int, step_s: float) -> list[float]:
