@@ -4,7 +4,7 @@
 
 Each FOLDER is a data set in the layout of LongTVQA+; synthetic episodes are added. Each question is asked of the
 subtitles as they are, without the names of speakers, cut into short cues and joined into long ones, so that the weights
-suit subtitles of several kinds; and of the clips that search locates, for the weights of excerpts. The model is a
+suit subtitles of several kinds; and of what search locates, for the weights of excerpts. The model is a
 multinomial logistic regression on standardized features with an L2 penalty. A second penalty keeps the model from
 preferring long or short options: asked with the options of another question, the length of what it chooses must be that
 of all options. Folds are made of whole episodes; seeds are fixed.
@@ -27,10 +27,12 @@ from rich.progress import track
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.likelihood import distinctive_terms
+from longvideoagent.agents.offline.master import decide, known_facts
 from longvideoagent.agents.offline.option_features import FEATURES, option_features
 from longvideoagent.agents.offline.option_reader import WEIGHTS_FILE
-from longvideoagent.core.rollout import GroundingRequest, Rollout
-from longvideoagent.core.types import Clip, Evidence, Question, Reply, Timeline
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout
+from longvideoagent.core.trace import Agents, RolloutSettings
+from longvideoagent.core.types import Clip, Evidence, Question, Timeline
 from longvideoagent.datasets.gold import Sample
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.datasets.synthetic.episode import write_questions
@@ -45,7 +47,6 @@ SOLE_SUPPORT_WEIGHT = 6.0
 """Not fitted: no real questions with frames are read here, and synthetic episodes suit the offline team."""
 SHORT_CUE_WORDS = 7
 LONG_CUE_LINES = 3
-EXCERPT_CLIPS = (1, 4)
 SYNTHETIC_SEEDS = range(1, 41)
 MINUTES = 20
 FITTED = [name for name in FEATURES if name != "sole_support"]
@@ -84,10 +85,11 @@ def cases_of(folder: Path) -> Iterator[Case]:
         if number % 4 == 0:
             for source, change in KINDS_OF_SUBTITLES.items():
                 yield Case(source, sample.video, question, gold, change(lines), False)
-        for source, excerpt in _excerpts(timeline, question) if number % 2 else ():
-            yield Case(source, sample.video, question, gold, excerpt, True)
-            if number % 4 == 1:
-                yield Case(source, sample.video, other_options, None, excerpt, True)
+        if number % 2 == 0:
+            yield Case("located", sample.video, question, gold, _excerpt(timeline, question), True)
+        if number % 4 == 0:
+            excerpt = _excerpt(timeline, other_options)
+            yield Case("located", sample.video, other_options, None, excerpt, True)
 
 
 def synthetic_cases() -> Iterator[Case]:
@@ -103,8 +105,7 @@ def synthetic_cases() -> Iterator[Case]:
             if sample.kind == "dialogue":
                 question, gold, episode = sample.question, sample.gold.option_index, f"synthetic {seed}"
                 yield Case("synthetic", episode, question, gold, _lines(timeline), False)
-                for source, excerpt in _excerpts(timeline, question):
-                    yield Case(f"synthetic, {source}", episode, question, gold, excerpt, True)
+                yield Case("synthetic", episode, question, gold, _excerpt(timeline, question), True)
 
 
 def _video_of(sample: Sample) -> str:
@@ -115,19 +116,19 @@ def _lines(timeline: Timeline) -> tuple[Evidence, ...]:
     return tuple(Evidence.from_subtitle(clip, line) for clip in timeline.clips for line in clip.subtitles)
 
 
-def _excerpts(timeline: Timeline, question: Question) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
-    """The lines of the first clip that search locates, and of the first few."""
-    rollout = Rollout(question, timeline)
-    for count in range(1, max(EXCERPT_CLIPS) + 1):
-        result = locate(GroundingRequest("", timeline, rollout.trace))
-        if result.label is None:
-            return
-        rollout.receive(result)
-        if count in EXCERPT_CLIPS:
-            clips = [located.clip for located in rollout.trace.groundings]
-            lines = [Evidence.from_subtitle(clip, line) for clip in clips for line in clip.subtitles]
-            yield f"{count} clip{'s' if count > 1 else ''}", tuple(sorted(lines, key=lambda line: line.start_s))
-        rollout.receive(Reply("<request_grounding></request_grounding>"))
+def _excerpt(timeline: Timeline, question: Question) -> tuple[Evidence, ...]:
+    """The lines that the offline master knows when it answers: those of the located clips, and quoted passages."""
+    rollout = Rollout(question, timeline, RolloutSettings(agents=Agents.GROUNDING))
+    while (request := rollout.request) is not None:
+        match request:
+            case GroundingRequest():
+                rollout.receive(locate(request))
+            case MasterRequest():
+                trace = request.trace
+                rollout.receive(decide(trace))
+            case _:
+                raise AssertionError("without vision and timeline tools there is no other request")
+    return tuple(known_facts(trace))
 
 
 def _without_speakers(lines: tuple[Evidence, ...]) -> tuple[Evidence, ...]:

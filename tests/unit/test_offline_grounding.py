@@ -36,6 +36,17 @@ def test_grounding_uses_options() -> None:
     assert ground(SCENES, Question("What is it?", ("a broken radio", "a kite"))).label == "c03"
 
 
+def test_grounding_quotes_options_elsewhere() -> None:
+    """The place that the question names is in one clip; what an option says, in another."""
+    result = ground(SCENES, Question("What did Lena say at the museum?", ("bring the rope", "the radio is broken")))
+    assert {each.text for each in result.evidence} >= {"Otto: Bring me the rope.", "Lena: The radio is broken."}
+
+
+def test_grounding_setting_quotes_its_clip() -> None:
+    question = Question("At the museum, what is asked for?", ("the rope", "the lantern"))
+    assert {each.clip for each in ground(SCENES, question).evidence} == {"c02"}
+
+
 def test_grounding_uses_request() -> None:
     question = Question("What is asked for?")
     assert ground(SCENES, question, "the radio", visited=("c02",)).label == "c03"

@@ -33,6 +33,8 @@ OPTION_WINDOWS, OPTION_SCALE = (3, 7), 3.0
 """Windows of lines in which options are matched with places, and what their BM25 scores are divided by."""
 MIN_LOG_PLACE = -100.0
 """The logarithm of the probability of a place in a clip without lines."""
+PASSAGE_LINES, PASSAGES_PER_OPTION = 3, 3
+"""Lines of a passage, and how many passages are quoted for each option."""
 MAX_QUOTED_LINES = 2
 MAX_CANDIDATES = 4
 """Further clips that are reported."""
@@ -83,7 +85,8 @@ def locate(request: GroundingRequest) -> GroundingResult:
     matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
-    return GroundingResult(clip.label, reason, matching_lines(request, clip.label), Usage(calls=1), candidates)
+    quoted = (*matching_lines(request, clip.label), *(() if visited else passages(timeline, question)))
+    return GroundingResult(clip.label, reason, tuple(dict.fromkeys(quoted)), Usage(calls=1), candidates)
 
 
 def matching_lines(request: GroundingRequest, label: str) -> tuple[Evidence, ...]:
@@ -95,6 +98,26 @@ def matching_lines(request: GroundingRequest, label: str) -> tuple[Evidence, ...
     question = request.trace.question
     wanted = set(terms(" ".join([request.request, question.text, *question.options])))
     return tuple(Evidence.from_subtitle(clip, line) for line in _best_lines(clip.subtitles, wanted))
+
+
+def passages(timeline: Timeline, question: Question) -> tuple[Evidence, ...]:
+    """The lines around the best places of each option, anywhere in the video, in order of time: an option may be said
+    far from where the question's words are. None for a question about something visible or about a setting, which lines
+    elsewhere do not answer."""
+    parsed = parse_question(question.text)
+    lines, _ = _lines_of(timeline)
+    if parsed.is_visual or parsed.relation == "during" or not lines or not question.options:
+        return ()
+    spoken = spoken_lines(lines)
+    log_places = locate_places(spoken, question.text, parsed).logs
+    chosen: set[int] = set()
+    for option in question.options:
+        matches = spoken.terms.scores(terms(option), PASSAGE_LINES)
+        ranked = np.argsort(-np.where(matches > 0, log_places + matches, -np.inf), kind="stable")
+        free = [number for number in ranked.tolist() if matches[number] > 0][:PASSAGES_PER_OPTION]
+        reach = PASSAGE_LINES // 2
+        chosen.update(line for number in free for line in range(number - reach, number + reach + 1))
+    return tuple(line for number, line in enumerate(lines) if number in chosen)
 
 
 def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores:

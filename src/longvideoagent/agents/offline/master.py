@@ -89,6 +89,7 @@ def known_facts(trace: Trace) -> list[Evidence]:
     for located in trace.groundings:
         for clip in located.window:
             facts.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
+        facts.update(dict.fromkeys(located.evidence))
     for observation in trace.observations:
         if isinstance(observation, VisionResult):
             facts.update(dict.fromkeys(observation.evidence))
