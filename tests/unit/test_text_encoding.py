@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longvideoagent.media.subtitles import parse_subtitles
-from longvideoagent.media.text_encoding import decode_text
+from longvideoagent.media.text_encoding import ENCODED_TWICE, decode_text
 
 SAMPLES = {
     "hr": "Već smo čuli tu priču.\nKaži mi što želiš, čovječe.\nNećeš valjda otići bez kaputa?\nĐak je došao kući.",
@@ -113,3 +115,37 @@ def test_mostly_utf_8() -> None:
 
 def test_korean_escapes() -> None:
     assert decode_text("안녕하세요".encode("iso2022_kr")).text == "안녕하세요"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Où est le café ? — Là-bas, à côté.",
+        "Schöne Grüße aus München",
+        "Привет, как дела?",
+        "“Don’t,” she said…",
+        "你好，世界",
+        "naïve à la carte",
+    ],
+)
+def test_text_encoded_twice_is_repaired(text: str) -> None:
+    twice = "".join(
+        bytes([byte]).decode("cp1252" if byte not in b"\x81\x8d\x8f\x90\x9d" else "latin-1") for byte in text.encode()
+    )
+    decoded = decode_text(f"{twice}\n{twice}\n".encode())
+    assert decoded.text == f"{text}\n{text}\n"
+    assert decoded.warnings == [ENCODED_TWICE]
+    assert decode_text(b"\xef\xbb\xbf" + twice.encode()).text == text
+    assert decode_text(text.encode()).text == text
+    assert decode_text(text.encode()).warnings == []
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"])))
+def test_text_in_utf_8_stays_as_it_is(text: str) -> None:
+    decoded = decode_text(f"line: {text} é\n".encode())
+    assert (decoded.text, decoded.warnings) == (f"line: {text} é\n", [])
+
+
+@pytest.mark.parametrize("text", ["Â", "Ã la carte", "São João é à", "10 Â° and é", "Ðe Ñandú"])
+def test_letters_that_begin_such_runs_stay(text: str) -> None:
+    assert decode_text(text.encode()).text == text

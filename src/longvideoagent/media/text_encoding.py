@@ -17,6 +17,8 @@ BYTE_ORDER_MARKS = (
 )
 SAMPLE_BYTES = 4000
 _XML_ENCODING = re.compile(rb"\s{0,99}<\?xml[^<>]{1,99}?encoding=[\"']([A-Za-z0-9_.:-]{1,40})[\"']")
+ENCODED_TWICE = "the text was encoded as UTF-8 twice, and was repaired"
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 _NOT_TEXT_ENCODINGS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem")
 _PROGRAM_STREAM = b"\x00\x00\x01\xba"
 
@@ -35,8 +37,8 @@ class DecodedText(NamedTuple):
 def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
     """Decode the bytes of a file.
 
-    Tried in turn: a byte order mark, UTF-16 without one, UTF-8, ISO 2022-JP, UTF-8 with a few invalid characters, and
-    the legacy encoding under which the text reads most like a language.
+    Tried in turn: a byte order mark, UTF-16 without one, UTF-8, also encoded twice, ISO 2022-JP, UTF-8 with a few
+    invalid characters, and the legacy encoding under which the text reads most like a language.
 
     Args:
         data: The bytes.
@@ -53,7 +55,7 @@ def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
         return _decode(data, check_encoding(encoding))
     for mark, name in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return _decode(data, name)
+            return _undo_double_encoding(_decode(data, name))
     sample = data[:SAMPLE_BYTES]
     if encoding_16 := _bare_utf_16(sample):
         return _decode(data, encoding_16)
@@ -65,7 +67,7 @@ def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
         )
         raise DataError(f"{kind}; give a text file such as .srt, .vtt or .ass")
     try:
-        return DecodedText(data.decode("utf-8"), "utf-8", is_guess=False, warnings=[])
+        return _undo_double_encoding(DecodedText(data.decode("utf-8"), "utf-8", is_guess=False, warnings=[]))
     except UnicodeDecodeError:
         text = data.decode("utf-8", errors="replace")
     num_invalid = text.count("\ufffd")
@@ -76,6 +78,26 @@ def decode_text(data: bytes, encoding: str | None = None) -> DecodedText:
         return _decode(data, "utf-8")
     declared = _declared_encoding(data)
     return _decode(data, declared or guess_encoding(data), is_guess=not declared)
+
+
+def _undo_double_encoding(decoded: DecodedText) -> DecodedText:
+    """The text that some program took for Windows-1252 and encoded as UTF-8 once more, as "Ã©" for "é"; any other text
+    as it is. Each run of such characters must be UTF-8, which no language writes by chance."""
+    runs = _NON_ASCII.findall(decoded.text, 0, SAMPLE_BYTES)
+    if not runs or any(_decoded_run(run) is None for run in runs):
+        return decoded
+    text = _NON_ASCII.sub(lambda match: _decoded_run(match[0]) or match[0], decoded.text)
+    return decoded._replace(text=text, warnings=[*decoded.warnings, ENCODED_TWICE])
+
+
+def _decoded_run(run: str) -> str | None:
+    """The characters whose UTF-8 bytes, read as Windows-1252, are these; None if they are not."""
+    if not "\u00c2" <= run[0] <= "\u00f4":
+        return None
+    try:  # programs leave the five bytes that Windows-1252 lacks as they are
+        return b"".join(each.encode("latin-1" if each < "\u00a0" else "cp1252") for each in run).decode("utf-8")
+    except (UnicodeEncodeError, UnicodeDecodeError):
+        return None
 
 
 def _declared_encoding(data: bytes) -> str:
