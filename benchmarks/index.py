@@ -32,6 +32,7 @@ OPEN = (
     " clock = time.{clock}; started = clock(); opened(sys.argv[1]); print(clock() - started)"
 )
 IMPORTS = "longvideoagent.media.ocr, av, rapidocr, onnxruntime"
+SPEAKERS = ("Mira", "Otto", "Lena", "Felix", "Ines", "Paul")
 QUERIES = (
     "find word7",
     "count word7",
@@ -49,17 +50,23 @@ QUERIES = (
 
 
 def make_lines(hours: float) -> list[Subtitle]:
-    """A line every three seconds, of nine out of 3,000 words."""
+    """A line every three seconds, of nine out of 3,000 words, by one of six speakers."""
     rng = random.Random(0)
     words = [f"word{number}" for number in range(3000)]
     starts_s = [3.0 * number for number in range(round(1200 * hours))]
-    return [Subtitle(start_s, start_s + 2.5, f"Mira: {' '.join(rng.choices(words, k=9))}") for start_s in starts_s]
+    return [
+        Subtitle(start_s, start_s + 2.5, f"{rng.choice(SPEAKERS)}: {' '.join(rng.choices(words, k=9))}")
+        for start_s in starts_s
+    ]
 
 
 def slowest_query(timeline: Timeline) -> str:
     """The query that takes longest on a timeline whose lines are sorted already, with its CPU time."""
     query_timeline("find word1", timeline)
-    taken = {query: seconds(partial(query_timeline, query, timeline), time.process_time) for query in QUERIES}
+    taken = {
+        query: min(seconds(partial(query_timeline, query, timeline), time.process_time) for _ in range(3))
+        for query in QUERIES
+    }
     slowest = max(taken, key=taken.__getitem__)
     return f"{taken[slowest] * 1000:.1f} ms ({slowest})"
 
