@@ -71,6 +71,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/web.py
 
 # Searches for inputs that break the package; says how to try one again.
