@@ -107,3 +107,13 @@ def test_index_document(folder: Path) -> None:
     for command in commands:
         done = lva(*shlex.split(command, comments=True)[1:], cwd=folder)
         assert done.returncode == 0, (command, done.stderr)
+
+
+def test_index_of_subtitles_in_an_encoding(folder: Path, tmp_path: Path) -> None:
+    place = ("--index-dir", tmp_path / "indexes")
+    video, options = folder / "talk.mp4", ("--encoding", "cp1251")
+    video.with_suffix(".srt").write_text(CUES.replace("lanterns", "фонари"), encoding="cp1251")
+    assert lva("index", video, *options, *place).returncode == 0
+    assert "фонари" in lva("search", video, "фонари", *options, *place).stdout
+    assert "not indexed" in lva("search", video, "фонари", "--encoding", "cp1250", *place).stderr
+    assert "cp9999" in refusal("index", video, "--encoding", "cp9999", *place)

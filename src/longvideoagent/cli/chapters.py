@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import Encoding, IndexDir, MaxReplyTokens, Model, NoCache, Prices, chosen_team
+from longvideoagent.cli.options import Encoding, IndexDir, MaxReplyTokens, Model, NoCache, Prices, Tracks, chosen_team
 from longvideoagent.errors import UsageError
 from longvideoagent.views.forms import Form, SummaryForm
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 VideoPath = Annotated[Path, typer.Argument(help="A video file, or a folder of numbered JPEG frames.")]
-Tracks = Annotated[
-    list[str] | None, typer.Option(help="A subtitle file, a language (de) or a stream (#2), as for lva ask.")
-]
 Out = Annotated[Path | None, typer.Option(help="The file to write; by default the result is printed.")]
 
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longvideoagent.cli.options import IndexDir, Isolate
+from longvideoagent.cli.options import Encoding, IndexDir, Isolate, Tracks
 from longvideoagent.errors import EXIT_FAILED, DataError, LongVideoAgentError, UsageError
 
 if TYPE_CHECKING:
     from longvideoagent.index.open import IndexedVideo
     from longvideoagent.media.readers.base import VideoReader
+    from longvideoagent.media.subtitles import SubtitleOptions
     from longvideoagent.progress import Progress
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,6 +31,8 @@ def index(
     max_frames: Annotated[
         int | None, typer.Option(help="Frames of each video whose text on screen is read, if it has no other.", min=1)
     ] = None,
+    subtitles: Tracks = None,
+    encoding: Encoding = None,
     frames_per_s: FramesPerS = 3.0,
     _index_dir: IndexDir = None,
     _isolate: Isolate = False,
@@ -37,17 +40,19 @@ def index(
     """Read videos into their indexes in advance, so that questions about them need not wait."""
     from longvideoagent.cli.console import note, show_warnings
     from longvideoagent.cli.terminal import write_line
+    from longvideoagent.media.subtitles import SubtitleOptions
 
+    tracks = SubtitleOptions(subtitles or (), encoding)
     if status and drop:
         raise UsageError("lva index: --status and --drop exclude each other; give one of them")
     show_warnings()
     if not (status or drop):
-        if not _build(video, max_frames, frames_per_s):
+        if not _build(video, tracks, max_frames, frames_per_s):
             raise typer.Exit(EXIT_FAILED)
         return
     for reader in _readers(video, frames_per_s):
         if status:
-            for line in _status_lines(reader):
+            for line in _status_lines(reader, tracks):
                 write_line(line)
         else:
             note(f"{reader.path}: {'dropped its index' if _drop(reader) else 'has no index'}")
@@ -57,6 +62,8 @@ def index(
 def search(
     video: VideoOrFolder,
     words: Annotated[str, typer.Argument(help="Words that a line must have, in any inflection; or a text in quotes.")],
+    subtitles: Tracks = None,
+    encoding: Encoding = None,
     frames_per_s: FramesPerS = 3.0,
     _index_dir: IndexDir = None,
 ) -> None:
@@ -71,10 +78,11 @@ def search(
 
     if not words.strip():
         raise UsageError("lva search: no words; say what to find")
+    tracks = SubtitleOptions(subtitles or (), encoding)
     num_found = 0
     for reader in _readers(video, frames_per_s):
         with open_index(reader) as opened:
-            text = current_text(opened, reader.path, SubtitleOptions())
+            text = current_text(opened, reader.path, tracks)
             lines = [] if text is None else search_lines(opened, text, words)
         if text is None:
             note(opened.problem or f"{reader.path}: not indexed; lva index {reader.path} reads it")
@@ -117,7 +125,7 @@ def _video_paths(video: Path) -> list[Path]:
     return found
 
 
-def _build(video: Path, max_frames: int | None, frames_per_s: float) -> bool:
+def _build(video: Path, tracks: "SubtitleOptions", max_frames: int | None, frames_per_s: float) -> bool:
     """Read the videos, first all that is quick; whether all were read."""
     from longvideoagent.cli.console import note, progress_bar
 
@@ -127,7 +135,7 @@ def _build(video: Path, max_frames: int | None, frames_per_s: float) -> bool:
     with progress_bar() as progress:
         for reader in readers:
             indexed = _index(
-                reader, 0, lambda stage, fraction, name=reader.path.name: progress(f"{name}: {stage}", fraction)
+                reader, tracks, 0, lambda stage, fraction, name=reader.path.name: progress(f"{name}: {stage}", fraction)
             )
             failed += indexed is None
             quick += [(reader, indexed)] if indexed is not None else []
@@ -142,23 +150,26 @@ def _build(video: Path, max_frames: int | None, frames_per_s: float) -> bool:
         done: IndexedVideo | None = indexed
         if _num_left(indexed, max_frames):
             with progress_bar() as progress:
-                done = _index(reader, max_frames, progress)
+                done = _index(reader, tracks, max_frames, progress)
         if done is None:
             failed += 1
         else:
-            _print_indexed(reader, done)
+            _print_indexed(reader, tracks, done)
             failed += bool(done.problem)
     return not failed
 
 
-def _index(reader: "VideoReader", max_frames: int | None, progress: "Progress") -> "IndexedVideo | None":
+def _index(
+    reader: "VideoReader", tracks: "SubtitleOptions", max_frames: int | None, progress: "Progress"
+) -> "IndexedVideo | None":
     """Read one video; None, with a note, if that is not possible."""
     from longvideoagent.cli.console import note
     from longvideoagent.index.open import index_video
-    from longvideoagent.media.subtitles import SubtitleOptions
 
     try:
-        return index_video(reader, SubtitleOptions(), progress, (), max_frames)
+        return index_video(reader, tracks, progress, (), max_frames)
+    except UsageError:  # an option is wrong, for any video
+        raise
     except LongVideoAgentError as error:
         note(f"error: {error}")
         return None
@@ -190,27 +201,26 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _print_indexed(reader: "VideoReader", indexed: "IndexedVideo") -> None:
+def _print_indexed(reader: "VideoReader", tracks: "SubtitleOptions", indexed: "IndexedVideo") -> None:
     from longvideoagent.cli.console import note
     from longvideoagent.cli.terminal import write_line
 
     for warning in indexed.video.warnings:
         note(f"warning: {reader.path.name}: {warning}" if reader.path.name not in warning else f"warning: {warning}")
     if not indexed.problem:
-        write_line(_status_lines(reader)[0])
+        write_line(_status_lines(reader, tracks)[0])
 
 
-def _status_lines(reader: "VideoReader") -> list[str]:
+def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]:
     """What the index of a video has: a line, and one for each part."""
     from longvideoagent.core.timefmt import format_timestamp
     from longvideoagent.index.build import current_text
     from longvideoagent.index.location import media_version
     from longvideoagent.index.open import open_index
     from longvideoagent.index.stored_text import read_facts, read_steps
-    from longvideoagent.media.subtitles import SubtitleOptions
 
     with open_index(reader) as opened:
-        text = current_text(opened, reader.path, SubtitleOptions())
+        text = current_text(opened, reader.path, tracks)
         facts, steps = read_facts(opened, media_version(), reader.path.name), read_steps(opened)
         if opened.problem:
             return [opened.problem]

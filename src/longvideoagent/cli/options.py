@@ -89,6 +89,9 @@ DataSet = Annotated[str | None, typer.Option(help="The set to read if the folder
 Subtitles = Annotated[
     Path | None, typer.Option(help="The subtitles by clip or by episode, if they have another name or place.")
 ]
+Tracks = Annotated[
+    list[str] | None, typer.Option(help="A subtitle file, a language (de) or a stream (#2), as for lva ask.")
+]
 Encoding = Annotated[
     str | None, typer.Option(help="The encoding of subtitle files, such as cp1250; by default recognised.")
 ]
