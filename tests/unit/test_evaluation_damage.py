@@ -63,6 +63,8 @@ def test_truncate_incomplete_line(text: bytes, left: bytes, tmp_path: Path) -> N
         ({"num_questions": "5"}, "num_questions cannot be read"),
         ({"versions": 1}, r"versions\.longvideoagent, versions\.python cannot be read"),
         ({"settings": {}}, r"settings\.agents, settings\.max_rounds, settings\.window cannot be read"),
+        ({"subtitles_file": "\ud800"}, "subtitles_file cannot be read"),
+        ({"data": "a\0b"}, "data cannot be read"),
         ({"team": []}, r"team\.style, team\.master\.model, team\.grounding\.model cannot be read"),
     ],
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -197,12 +198,23 @@ _OPTIONAL: Mapping[str, type | UnionType] = {
     "wording_warnings": list | None,
 }
 """Those that older versions did not write."""
+_PATHS = ("data", "subtitles_file", "first_clips_file", "ids_file")
 
 
 def _invalid_fields(config: dict[str, Any]) -> list[str]:
     flat = flatten(config)
     missing = [name for name, kind in _REQUIRED.items() if not isinstance(flat.get(name, ...), kind)]
-    return missing or [name for name, kind in _OPTIONAL.items() if name in flat and not isinstance(flat[name], kind)]
+    wrong = [name for name, kind in _OPTIONAL.items() if name in flat and not isinstance(flat[name], kind)]
+    return missing or wrong or [name for name in _PATHS if not _is_path(flat.get(name) or "")]
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file can have this name: no text with half a character or a NUL in it."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
