@@ -204,10 +204,10 @@ class VideoIndex:
             database.executemany("INSERT INTO line_terms (rowid, terms) VALUES (?, ?)", _missing_terms(database))
 
     def _is_current(self, database: sqlite3.Connection) -> bool:
-        version = _pragma(database, "user_version")
+        tables, version = _tables(database), _pragma(database, "user_version")  # in this order: both are made at once
         if version > VERSION:
             raise UnusableIndexError(f"version {version}, and this longvideoagent reads up to {VERSION}; update it")
-        if version == 0 and _tables(database):
+        if version == 0 and tables:
             raise UnusableIndexError("not an index of a video")
         return version > 0 and database.execute("SELECT fingerprint FROM video").fetchone() == (self.fingerprint,)
 
