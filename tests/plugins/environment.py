@@ -33,6 +33,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _own_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each file of tests its own indexes: a video of the same content in another file is not known yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LVA_INDEX_DIR", str(tmp_path_factory.mktemp("index") / "indexes"))
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Trust one certificate authority instead of all: reading them takes 50 ms, twice for each client of a server."""

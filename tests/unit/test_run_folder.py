@@ -195,7 +195,9 @@ def test_resume_changed_first_clips(release: Path, tmp_path: Path) -> None:
     cache = tmp_path / "c.json"
     assert lva("data", "ground", release, "--split", "val", "--out", cache).returncode == 0
     run(eval_config(release, first_clip=f"file={cache}"), tmp_path / "run")
-    cache.write_text(cache.read_text().replace(CLIPS[1], CLIPS[0]))
+    text = cache.read_text()
+    named = next(clip for clip in CLIPS[:2] if clip in text)
+    cache.write_text(text.replace(named, CLIPS[1 - CLIPS.index(named)]))
     with pytest.raises(UsageError, match="first_clips_sha256"):
         run(eval_config(release, first_clip=f"file={cache}"), tmp_path / "run")
 
