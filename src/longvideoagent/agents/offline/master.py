@@ -68,7 +68,9 @@ def decide(trace: Trace) -> Reply:
     if (action := next_action(trace)) is not None:
         return _reply("The question is about the whole video.", _escaped(action))
     if (found := timeline_answer(trace)) is not None:
-        thought = f"It is in {len(found.evidence)} places." if found.text else "The timeline cannot know it."
+        num_places = len(found.evidence)
+        known = f"It is in {num_places} place{'' if num_places == 1 else 's'}."
+        thought = known if found.text else "The timeline cannot know it."
         return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
     scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
     reply = _choose_option(trace, scorer) if trace.question.options else _answer_open(trace, scorer)
