@@ -60,6 +60,8 @@ def test_truncate_incomplete_line(text: bytes, left: bytes, tmp_path: Path) -> N
     ("changed", "message"),
     [
         ({"num_questions": ...}, "num_questions cannot be read"),
+        ({"num_questions": -5}, "num_questions cannot be read"),
+        ({"num_questions": 10**30}, "num_questions cannot be read"),
         ({"num_questions": "5"}, "num_questions cannot be read"),
         ({"versions": 1}, r"versions\.longvideoagent, versions\.python cannot be read"),
         ({"settings": {}}, r"settings\.agents, settings\.max_rounds, settings\.window cannot be read"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -203,9 +204,14 @@ _PATHS = ("data", "subtitles_file", "first_clips_file", "ids_file")
 
 def _invalid_fields(config: dict[str, Any]) -> list[str]:
     flat = flatten(config)
-    missing = [name for name, kind in _REQUIRED.items() if not isinstance(flat.get(name, ...), kind)]
-    wrong = [name for name, kind in _OPTIONAL.items() if name in flat and not isinstance(flat[name], kind)]
+    missing = [name for name, kind in _REQUIRED.items() if not _is_of(flat.get(name, ...), kind)]
+    wrong = [name for name, kind in _OPTIONAL.items() if name in flat and not _is_of(flat[name], kind)]
     return missing or wrong or [name for name in _PATHS if not _is_path(flat.get(name) or "")]
+
+
+def _is_of(value: object, kind: type | UnionType) -> bool:
+    """Whether a value is of a type, and a number one that counts something."""
+    return isinstance(value, kind) and not (isinstance(value, int) and not 0 <= value <= sys.maxsize)
 
 
 def _is_path(text: str) -> bool:
