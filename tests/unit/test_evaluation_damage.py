@@ -67,6 +67,7 @@ def test_truncate_incomplete_line(text: bytes, left: bytes, tmp_path: Path) -> N
         ({"settings": {}}, r"settings\.agents, settings\.max_rounds, settings\.window cannot be read"),
         ({"subtitles_file": "\ud800"}, "subtitles_file cannot be read"),
         ({"data": "a\0b"}, "data cannot be read"),
+        ({"ids_file": "x" * 5000}, "ids_file cannot be read"),
         ({"team": []}, r"team\.style, team\.master\.model, team\.grounding\.model cannot be read"),
     ],
 )
@@ -199,7 +200,7 @@ def test_any_damage_is_one_line(finished_run: Path, data: st.DataObject) -> None
         assert write_report(folder.with_name("other")).exists()
 
 
-@pytest.mark.parametrize("value", [..., []], ids=["missing", "list"])
+@pytest.mark.parametrize("value", [..., {"x": 1}], ids=["missing", "object"])
 def test_each_setting_lost_or_of_another_type(value: object, finished_run: Path, tmp_path: Path) -> None:
     shutil.copytree(finished_run, tmp_path / "run")
     path = tmp_path / "run" / "config.json"

@@ -122,7 +122,11 @@ def open_dataset(folder: str | Path, split: str = "val", options: DatasetOptions
         UsageError: For options that name no known set, or that the set does not take.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise DataError(f"{str(folder)[:80]}: cannot be read ({error.strerror}); check the path") from error
+    if not is_folder:
         raise DataError(f"{folder}: not a folder; give the one that holds the questions and subtitles")
     formats = _selected_formats(options)
     if not formats:

@@ -12,9 +12,9 @@ settings of an older version up to date with numbered migrations, and each trace
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -203,10 +203,18 @@ _PATHS = ("data", "subtitles_file", "first_clips_file", "ids_file")
 
 
 def _invalid_fields(config: dict[str, Any]) -> list[str]:
-    flat = flatten(config)
-    missing = [name for name, kind in _REQUIRED.items() if not _is_of(flat.get(name, ...), kind)]
-    wrong = [name for name, kind in _OPTIONAL.items() if name in flat and not _is_of(flat[name], kind)]
-    return missing or wrong or [name for name in _PATHS if not _is_path(flat.get(name) or "")]
+    missing = [name for name, kind in _REQUIRED.items() if not _is_of(_field(config, name), kind)]
+    optional = {name: _field(config, name) for name in _OPTIONAL}
+    wrong = [name for name, value in optional.items() if value is not ... and not _is_of(value, _OPTIONAL[name])]
+    return missing or wrong or [name for name in _PATHS if not _is_path(config.get(name) or "")]
+
+
+def _field(config: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name; ... if there is none."""
+    value: Any = config
+    for part in name.split("."):
+        value = value.get(part, ...) if isinstance(value, Mapping) else ...
+    return value
 
 
 def _is_of(value: object, kind: type | UnionType) -> bool:
@@ -215,12 +223,14 @@ def _is_of(value: object, kind: type | UnionType) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    """Whether a file can have this name: no text with half a character or a NUL in it."""
+    """Whether a file can have this name: it is not too long, and has neither half a character nor a NUL."""
     try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
+        Path(text).stat()
+    except ValueError:
         return False
-    return "\0" not in text
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
