@@ -130,9 +130,9 @@ def test_models_doc_doctor_commands(line: str, tmp_path: Path) -> None:
     [("data.md", "rows/train.parquet"), ("evaluation.md", "runs/synthetic-val-offline-agents/ablation.html")],
 )
 def test_doc_commands_in_sequence(document: str, written: str, tmp_path: Path) -> None:
-    (block,) = blocks(ROOT / "docs" / document, "bash")
+    lines = [line for block in blocks(ROOT / "docs" / document, "bash") for line in block.splitlines()]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    for line in block.splitlines():
+    for line in lines:
         done = subprocess.run(
             shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -142,6 +142,7 @@ def test_questions_not_utf8(release: Path, tmp_path: Path) -> None:
         ("{broken", ":3: not JSON"),
         ("\udcff", ":3: not JSON .*; delete that line and run the command again"),
         ('{"x": 1}', ":3: not a trace"),
+        ("an option too far", r":3: not a trace \(option_index\)"),
         ("another question's", ":3: question 'other-"),
     ],
 )
@@ -150,7 +151,9 @@ def test_trace_line_damaged(damaged: str, message: str, release: Path, tmp_path:
     path = tmp_path / "run" / "traces.jsonl"
     written = path.read_text().splitlines(keepends=True)
     other = written[2].replace('"id":"', '"id":"other-')
-    written[2] = other if damaged.startswith("another") else f"{damaged}\n"
+    record = json.loads(written[2])
+    far = json.dumps(record | {"option_index": len(record["options"])}) + "\n"
+    written[2] = {"another": other, "an": far}.get(damaged.split(" ")[0], f"{damaged}\n")
     path.write_text("".join(written), errors="surrogateescape")
     with pytest.raises(DataError, match=message):
         run(eval_config(release), tmp_path / "run")

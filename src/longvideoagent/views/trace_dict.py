@@ -216,6 +216,8 @@ def trace_from_dict(record: Mapping[str, Any]) -> Trace:
 
 
 def _trace_from_dict(valid: TraceDict) -> Trace:
+    if valid["option_index"] is not None and not 0 <= valid["option_index"] < len(valid["options"]):
+        raise ValueError("option_index")
     return Trace(
         question=Question(valid["question"], valid["options"], valid["id"]),
         settings=valid["settings"],
