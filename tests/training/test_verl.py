@@ -102,7 +102,7 @@ def test_verl_rollout(make_config: MakeConfig, tokenizer: Any) -> None:
     output, engine = roll_out(config, tokenizer, row, RELOCATE + " and", "so " + CORRECT + " more")
     assert decode(tokenizer, output, 1) == f"{RELOCATE}so {CORRECT}"
     context = decode(tokenizer, output, 0)
-    assert "The bakery is closed." in context
+    assert "<New_clip>\nClip: s01e01_seg01_clip_0" in context
     assert context.endswith(END_OF_TURN)
     assert (output.response_ids[-1], output.response_mask[-1]) == (tokenizer.eos_token_id, 0)
     first = engine.requests[0]
