@@ -75,3 +75,13 @@ def subtitled_video(short_video: Path, tmp_path_factory: pytest.TempPathFactory)
     path.write_bytes(short_video.read_bytes())
     path.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
     return path
+
+
+@pytest.fixture(scope="module")
+def grey_talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of grey, with subtitles, so that no text is read off the screen."""
+    path = tmp_path_factory.mktemp("grey") / "talk.mp4"
+    write_video(path, range(0, 180_000, 10_000))
+    lines = [f"{n + 1}\n00:0{n}:15,000 --> 00:0{n}:17,000\nThe wall is grey\n" for n in range(3)]
+    path.with_suffix(".srt").write_text("\n".join(lines))
+    return path

@@ -18,21 +18,10 @@ from longvideoagent.core.protocol import parse
 from longvideoagent.core.trace import Agents
 from longvideoagent.errors import UsageError
 from tests.fakes.faulty_server import Fault, say, serving
-from tests.plugins.media import write_video
 from tests.plugins.traces import without_usage
 
 TOOLS = offered_tools(frozenset({"grounding", "vision"}), "aX")
 OPTIONS = ["red", "grey"]
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips of grey, with subtitles, so that no text is read off the screen."""
-    path = tmp_path_factory.mktemp("json") / "talk.mp4"
-    write_video(path, range(0, 180_000, 10_000))
-    lines = [f"{n + 1}\n00:0{n}:15,000 --> 00:0{n}:17,000\nThe wall is grey\n" for n in range(3)]
-    path.with_suffix(".srt").write_text("\n".join(lines))
-    return path
 
 
 def action(tool: str, argument: str, reason: str = "why") -> Fault:
@@ -40,19 +29,19 @@ def action(tool: str, argument: str, reason: str = "why") -> Fault:
 
 
 def run(
-    video: Path, *answers: Fault, dialect: str = "json", streams: bool = False, **settings: Any
+    grey_talk: Path, *answers: Fault, dialect: str = "json", streams: bool = False, **settings: Any
 ) -> tuple[Trace, list[dict[str, Any]]]:
     """A rollout whose master is on a server that gives these answers, and what the server was sent."""
     with serving(*answers) as (url, server):
         config = TeamConfig.model_validate({"master": {"model": f"openai:m@{url}", "dialect": dialect}})
         team = load_team(config, on_text=(lambda _: None) if streams else None)
-        return ask(video, "What colour?", OPTIONS, team=team, settings=RolloutSettings(**settings)), server.requests
+        return ask(grey_talk, "What colour?", OPTIONS, team=team, settings=RolloutSettings(**settings)), server.requests
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_objects_and_tags_give_equal_traces(video: Path, streams: bool) -> None:
+def test_objects_and_tags_give_equal_traces(grey_talk: Path, streams: bool) -> None:
     objects, _ = run(
-        video,
+        grey_talk,
         action("visual_query", "the wall", "I must see it"),
         action("request_grounding", "", "not here"),
         action("visual_query", "the wall", "so"),
@@ -60,7 +49,7 @@ def test_objects_and_tags_give_equal_traces(video: Path, streams: bool) -> None:
         streams=streams,
     )
     tags, _ = run(
-        video,
+        grey_talk,
         say("<think>I must see it</think><visual_query>the wall</visual_query>"),
         say("<think>not here</think><request_grounding></request_grounding>"),
         say("<think>so</think><visual_query>the wall</visual_query>"),
@@ -74,8 +63,8 @@ def test_objects_and_tags_give_equal_traces(video: Path, streams: bool) -> None:
     assert without_usage(objects) == without_usage(tags)
 
 
-def test_requests_have_the_schema_and_objects_in_place_of_tags(video: Path) -> None:
-    _, requests = run(video, action("visual_query", "the wall"), action("answer", "a1"), max_rounds=2)
+def test_requests_have_the_schema_and_objects_in_place_of_tags(grey_talk: Path) -> None:
+    _, requests = run(grey_talk, action("visual_query", "the wall"), action("answer", "a1"), max_rounds=2)
     first, last = (request["response_format"]["json_schema"]["schema"]["properties"] for request in requests)
     assert list(first) == ["reason", "tool", "argument"]
     assert first["tool"]["enum"] == ["visual_query", "request_grounding", "answer"]
@@ -89,22 +78,22 @@ def test_requests_have_the_schema_and_objects_in_place_of_tags(video: Path) -> N
     ]
 
 
-def test_last_round_of_an_open_question_takes_any_answer(video: Path) -> None:
+def test_last_round_of_an_open_question_takes_any_answer(grey_talk: Path) -> None:
     with serving(action("answer", "grey")) as (url, server):
         config = TeamConfig.model_validate({"master": {"model": f"openai:m@{url}", "dialect": "json"}})
-        trace = ask(video, "What colour?", team=config, settings=RolloutSettings(max_rounds=1))
+        trace = ask(grey_talk, "What colour?", team=config, settings=RolloutSettings(max_rounds=1))
     assert trace.answer == "grey"
     schema = server.requests[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["argument"] == {"type": "string"}
 
 
-def test_server_without_schemas_may_get_tags(video: Path) -> None:
-    trace, _ = run(video, say("<think>hm</think><answer>a1</answer>"))
+def test_server_without_schemas_may_get_tags(grey_talk: Path) -> None:
+    trace, _ = run(grey_talk, say("<think>hm</think><answer>a1</answer>"))
     assert (trace.answer, trace.outcome) == ("grey", Outcome.ANSWERED)
 
 
-def test_master_without_agents_writes_tags(video: Path) -> None:
-    trace, requests = run(video, say("<think>hm</think><answer>a1</answer>"), agents=Agents.NONE)
+def test_master_without_agents_writes_tags(grey_talk: Path) -> None:
+    trace, requests = run(grey_talk, say("<think>hm</think><answer>a1</answer>"), agents=Agents.NONE)
     assert trace.answer == "grey"
     assert "response_format" not in requests[0]
 

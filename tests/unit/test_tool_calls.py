@@ -26,22 +26,11 @@ from longvideoagent.models.base import CallSettings, TextCallback
 from longvideoagent.models.openai import OpenAIModel
 from longvideoagent.models.openai_tools import ToolCall, chat_with_calls, reply_with_tags
 from tests.fakes.faulty_server import Fault, as_json, call_tool, completion, events, say, serving, status
-from tests.plugins.media import write_video
 from tests.plugins.traces import without_usage
 
 TOOLS = offered_tools(frozenset({"grounding", "vision"}), "aX")
 HELLO = [Message(role="user", content="hello")]
 OPTIONS = ["red", "grey"]
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips of grey, with subtitles, so that no text is read off the screen."""
-    path = tmp_path_factory.mktemp("tools") / "talk.mp4"
-    write_video(path, range(0, 180_000, 10_000))
-    lines = [f"{n + 1}\n00:0{n}:15,000 --> 00:0{n}:17,000\nThe wall is grey\n" for n in range(3)]
-    path.with_suffix(".srt").write_text("\n".join(lines))
-    return path
 
 
 def complete(url: str, tools: Any = TOOLS, on_text: TextCallback | None = None) -> Reply:
@@ -62,19 +51,19 @@ class Run(NamedTuple):
     requests: list[dict[str, Any]]
 
 
-def run(video: Path, *answers: Fault, agents: Agents = Agents.GROUNDING_VISION, max_rounds: int = 5) -> Run:
+def run(grey_talk: Path, *answers: Fault, agents: Agents = Agents.GROUNDING_VISION, max_rounds: int = 5) -> Run:
     """A rollout whose master calls tools, on a server that gives these answers; the other agents are offline."""
     with serving(*answers) as (url, server):
         config = TeamConfig(master=AgentConfig(model=f"openai:m@{url}", dialect="tools"))
         settings = RolloutSettings(agents=agents, max_rounds=max_rounds)
-        return Run(ask(video, "What colour?", OPTIONS, team=config, settings=settings), server.requests)
+        return Run(ask(grey_talk, "What colour?", OPTIONS, team=config, settings=settings), server.requests)
 
 
 # --- parity --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_tool_calls_and_tags_give_equal_traces(video: Path, streams: bool) -> None:
+def test_tool_calls_and_tags_give_equal_traces(grey_talk: Path, streams: bool) -> None:
     calls = [
         call_tool("visual_query", '{"reason": "I must see it", "query": "the wall"}'),
         call_tool("request_grounding", '{"reason": "not here", "request": ""}'),
@@ -92,16 +81,16 @@ def test_tool_calls_and_tags_give_equal_traces(video: Path, streams: bool) -> No
         with serving(*answers) as (url, _):
             config = TeamConfig.model_validate({"master": {"model": f"openai:m@{url}", "dialect": dialect}})
             team = load_team(config, on_text=(lambda _: None) if streams else None)
-            traces.append(ask(video, "What colour?", OPTIONS, team=team))
+            traces.append(ask(grey_talk, "What colour?", OPTIONS, team=team))
     assert traces[0].answer == "grey"
     assert [type(each.action) for each in traces[0].rounds] == [Look, Relocate, Look, Answer]
     assert traces[0].evidence
     assert without_usage(traces[0]) == without_usage(traces[1])
 
 
-def test_conversation_is_sent_as_calls(video: Path) -> None:
+def test_conversation_is_sent_as_calls(grey_talk: Path) -> None:
     look = call_tool("visual_query", '{"reason": "why", "query": "the wall"}')
-    first, second, third = run(video, look, say("I do not know"), call_tool("answer", '{"text": "a1"}')).requests
+    first, second, third = run(grey_talk, look, say("I do not know"), call_tool("answer", '{"text": "a1"}')).requests
     assert [tool["function"]["name"] for tool in first["tools"]] == ["visual_query", "request_grounding", "answer"]
     assert first["tool_choice"] == "required"
     assert "stop" not in first
@@ -125,16 +114,16 @@ def test_conversation_is_sent_as_calls(video: Path) -> None:
     assert "No valid action" in third["messages"][4]["content"]
 
 
-def test_last_round_names_the_tool(video: Path) -> None:
-    (request,) = run(video, call_tool("answer", '{"text": "a1"}'), max_rounds=1).requests
+def test_last_round_names_the_tool(grey_talk: Path) -> None:
+    (request,) = run(grey_talk, call_tool("answer", '{"text": "a1"}'), max_rounds=1).requests
     assert request["messages"][0]["content"].endswith("you must answer now, with the tool answer.")
 
 
-def test_tools_follow_agents(video: Path) -> None:
-    trace, (request,) = run(video, call_tool("answer", '{"text": "a1"}'), agents=Agents.GROUNDING)
+def test_tools_follow_agents(grey_talk: Path) -> None:
+    trace, (request,) = run(grey_talk, call_tool("answer", '{"text": "a1"}'), agents=Agents.GROUNDING)
     names = [tool["function"]["name"] for tool in request["tools"]]
     assert (trace.answer, names) == ("grey", ["request_grounding", "answer"])
-    trace, (request,) = run(video, say("<answer>a1</answer>"), agents=Agents.NONE)
+    trace, (request,) = run(grey_talk, say("<answer>a1</answer>"), agents=Agents.NONE)
     assert trace.answer == "grey"
     assert "tools" not in request
 
@@ -285,15 +274,15 @@ def test_call_grows() -> None:
     assert len(set(updates)) > 5
 
 
-def test_call_cut_by_its_limit(video: Path) -> None:
+def test_call_cut_by_its_limit(grey_talk: Path) -> None:
     cut = call_tool("answer", '{"reason": "so", "text": "a', {"finish_reason": "length"})
-    trace = run(video, cut, call_tool("answer", '{"text": "a1"}')).trace
+    trace = run(grey_talk, cut, call_tool("answer", '{"text": "a1"}')).trace
     assert [type(each.action) for each in trace.rounds] == [Invalid, Answer]
     assert any("was cut at" in warning for warning in trace.warnings)
 
 
-def test_tags_of_a_master_with_tools(video: Path) -> None:
-    assert run(video, say("<think>so</think><answer>a1</answer>")).trace.answer == "grey"
+def test_tags_of_a_master_with_tools(grey_talk: Path) -> None:
+    assert run(grey_talk, say("<think>so</think><answer>a1</answer>")).trace.answer == "grey"
 
 
 # --- servers that take no tools ------------------------------------------------------------------
@@ -324,34 +313,34 @@ OTHER_ERRORS = [
 
 
 @pytest.mark.parametrize(("code", "message"), REFUSALS)
-def test_tools_refused(video: Path, code: int, message: str) -> None:
+def test_tools_refused(grey_talk: Path, code: int, message: str) -> None:
     answers = [status(code, message), say("<visual_query>the wall</visual_query>"), say("<answer>a1</answer>")]
-    trace = run(video, *answers).trace
+    trace = run(grey_talk, *answers).trace
     assert trace.outcome is Outcome.FAILED
     assert message in trace.cause
     assert trace.cause.endswith('set dialect = "tags" of the master')
 
 
-def test_text_in_place_of_a_call_is_reported(video: Path) -> None:
-    trace, _ = run(video, say("It is grey, I think."), call_tool("answer", '{"text": "grey"}'))
+def test_text_in_place_of_a_call_is_reported(grey_talk: Path) -> None:
+    trace, _ = run(grey_talk, say("It is grey, I think."), call_tool("answer", '{"text": "grey"}'))
     assert isinstance(trace.rounds[0].action, Invalid)
     assert (trace.answer, trace.warnings.count(NO_CALL)) == ("grey", 1)
 
 
 @pytest.mark.parametrize("code", ["", "tool_use_failed"])
-def test_model_that_does_not_call_when_it_must(code: str, video: Path) -> None:
+def test_model_that_does_not_call_when_it_must(code: str, grey_talk: Path) -> None:
     error = {"message": "Tool choice is required, but model did not call a tool", "code": code}
-    trace, requests = run(video, as_json({"error": error}, 400), call_tool("answer", '{"text": "grey"}'))
+    trace, requests = run(grey_talk, as_json({"error": error}, 400), call_tool("answer", '{"text": "grey"}'))
     assert trace.answer == "grey"
     assert ["tool_choice" in request for request in requests] == [True, False]
 
 
-def test_tools_refused_where_nobody_asked_for_them(video: Path) -> None:
+def test_tools_refused_where_nobody_asked_for_them(grey_talk: Path) -> None:
     refusal = status(400, "this model does not support tools")
     with serving(refusal, say("<visual_query>it</visual_query>"), say("<answer>a1</answer>")) as (url, server):
         team = load_team(TeamConfig(master=AgentConfig(model=f"openai:m@{url}")))
         assert isinstance(team.master, ModelMaster)
-        trace = ask(video, "What colour?", OPTIONS, team=replace(team, master=ToolMaster(team.master)))
+        trace = ask(grey_talk, "What colour?", OPTIONS, team=replace(team, master=ToolMaster(team.master)))
     assert trace.answer == "grey"
     assert trace.warnings[-1] == NO_TOOLS
     assert ["tools" in request for request in server.requests] == [True, False, False]

@@ -130,8 +130,10 @@ def tags_of(text: str, tools: Sequence[Tool], *, is_partial: bool = False) -> st
     """
     start = _object_start(text)
     try:
-        partial = from_json(text[start:], allow_partial="trailing-strings") if is_partial else None
-        value = partial if is_partial else _JSON.raw_decode(text, start)[0]
+        if is_partial:
+            value = from_json(text[start:], allow_partial="trailing-strings")
+        else:
+            value = _JSON.raw_decode(text, start)[0]
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):

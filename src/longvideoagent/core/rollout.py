@@ -221,10 +221,10 @@ class Rollout:
             return SystemNotice("There is no vision agent in this run. Answer or relocate.")
         span, text = split_span(look.query) if settings.timeline_tools else SpanQuery(None, look.query)
         if span is not None:
-            window = cut_clips(self._timeline.clips, span)
+            if window := cut_clips(self._timeline.clips, span):
+                return VisionRequest(Look(text), window)
             end = format_timestamp(self._timeline.duration_s)
-            missing = f"Nothing can be seen from {describe_span(span)}: the video ends at {end}."
-            return VisionRequest(Look(text), window) if window else SystemNotice(missing)
+            return SystemNotice(f"Nothing can be seen from {describe_span(span)}: the video ends at {end}.")
         if current is None:
             return SystemNotice("No clip is located yet, so there is nothing to look at.")
         return VisionRequest(look, current.window, self._candidate_windows(current))
