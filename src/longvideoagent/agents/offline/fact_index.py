@@ -16,7 +16,8 @@ MIN_ONE_EDIT_LETTERS = 5
 """Letters a term needs to be matched with tolerance in text recognized in a frame."""
 FUZZY_SCORE = 0.7
 """The score of a match with tolerance."""
-_QUOTED = re.compile(r"“([^”]*)”")
+QUOTED = re.compile(r"“([^”]*)”")
+"""A text on screen in what vision detects."""
 _LETTERS = re.compile(r"\w+")
 _LOOK_ALIKES = str.maketrans("l1!0", "iiio")
 
@@ -36,7 +37,7 @@ class FactTerms:
         """The terms of a fact."""
         if fact.kind != "frame":
             return cls(frozenset(terms(fact.text)), "")
-        pieces = _QUOTED.findall(fact.text) or [fact.text]
+        pieces = QUOTED.findall(fact.text) or [fact.text]
         squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in pieces)
         return cls(frozenset(terms(fact.text)), squeezed)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
+from longvideoagent.agents.offline.fact_index import QUOTED
 from longvideoagent.agents.offline.open_answer import open_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
@@ -35,7 +36,6 @@ GENERIC_CONFIDENCE = 0.1
 MAX_PART_CONFIDENCE = 0.4
 """Of an answer about the whole video from a part of it."""
 
-_QUOTED = re.compile(r"“([^”]*)”")
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
 
 _COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
@@ -275,7 +275,7 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
     if question_terms & set(terms("colour color")):
         return next((colours[-1] for text in texts if (colours := _COLOUR.findall(text))), "")
     if question_terms & set(terms("word sign slide title written text read number")):
-        words = [word for text in texts for word in _QUOTED.findall(text) if not set(terms(word)) & question_terms]
+        words = [word for text in texts for word in QUOTED.findall(text) if not set(terms(word)) & question_terms]
         return ", ".join(dict.fromkeys(words[:1] if question_terms & set(terms("word number")) else words))
     return ""
 
