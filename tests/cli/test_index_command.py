@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.cli import lva, lva_process, refusal
-from tests.plugins.media import write_video
+from tests.plugins.media import write_screens, write_video
 
 CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n\n2\n00:00:03,000 --> 00:00:04,000\nOtto: Yes\n"
 
@@ -58,6 +58,20 @@ def test_index_folder(folder: Path, tmp_path: Path) -> None:
     ]
     lva("index", "--drop", folder, *place)
     assert "not indexed; lva index" in lva("search", folder, "lanterns", *place).stderr
+
+
+def test_index_screen(tmp_path: Path) -> None:
+    place = ("--index-dir", tmp_path / "indexes", "--frames-per-s", "1")
+    sign = write_screens(tmp_path / "sign", ["LANTERN", "HARBOUR"], seconds=8)
+    (tmp_path / "sign.srt").write_text(CUES)
+    lva("index", sign, *place)
+    assert lva("search", sign, "harbour", *place).returncode == 1
+    done = lva("index", "--screen", sign, *place)
+    assert "reading the screen of 1 of 1 videos takes up to 4 frames" in done.stderr
+    assert "2 lines from sign.srt and 2 lines from the screen" in done.stdout
+    found = lva("search", sign, "harbour", *place)
+    assert found.stdout == f"{sign}  0:08  HARBOUR\n"
+    assert "screen text: 0:00 to 0:16" in lva("index", "--status", sign, *place).stdout
 
 
 def test_index_next_to_video(folder: Path) -> None:

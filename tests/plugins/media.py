@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.media.frames import Pixels
 
@@ -47,6 +49,20 @@ def write_video(  # noqa: PLR0913
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return [time_ms / 1000 for time_ms in times_ms]
+
+
+def write_screens(folder: Path, words: list[str], *, seconds: int, size: tuple[int, int] = (320, 180)) -> Path:
+    """Write a folder of frames, one per second; each word stays for that many seconds."""
+    folder.mkdir()
+    for number, word in enumerate(words):
+        image = Image.new("RGB", size, (40, 90, 40))
+        if word:
+            middle = size[0] // 2, size[1] // 2
+            ImageDraw.Draw(image).text(middle, word, font=ImageFont.load_default(44), fill="white", anchor="mm")
+        image.save(folder / f"{number * seconds + 1:05}.jpg", quality=90)
+        for second in range(1, seconds):
+            os.link(folder / f"{number * seconds + 1:05}.jpg", folder / f"{number * seconds + 1 + second:05}.jpg")
+    return folder
 
 
 def shade(index: int) -> int:

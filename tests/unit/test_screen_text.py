@@ -19,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
-from longvideoagent.core.types import Subtitle
+from longvideoagent import Question, answer, load_team
+from longvideoagent.core.types import Subtitle, VisionResult
 from longvideoagent.index.location import DIR_VARIABLE
-from longvideoagent.index.open import index_video, open_for_question, open_video
+from longvideoagent.index.open import index_screen_text, index_video, open_for_question, open_video
 from longvideoagent.index.query import query_timeline
 from longvideoagent.index.screen_text import (
     FIRST_FRAMES,
@@ -41,6 +42,7 @@ from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.readers.frame_folder import FrameFolderReader
 from longvideoagent.media.subtitles import SubtitleOptions
 from tests.plugins.cli import LVA, Completed, lva_process
+from tests.plugins.media import write_screens
 
 OPTIONS = SubtitleOptions()
 LONG_S = 420
@@ -54,23 +56,9 @@ def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "indexes"
 
 
-def write_frames(folder: Path, words: list[str], *, seconds: int, size: tuple[int, int] = (320, 180)) -> Path:
-    """One frame per second; each word stays for that many seconds."""
-    folder.mkdir()
-    for number, word in enumerate(words):
-        image = Image.new("RGB", size, (40, 90, 40))
-        if word:
-            middle = size[0] // 2, size[1] // 2
-            ImageDraw.Draw(image).text(middle, word, font=ImageFont.load_default(44), fill="white", anchor="mm")
-        image.save(folder / f"{number * seconds + 1:05}.jpg", quality=90)
-        for second in range(1, seconds):
-            os.link(folder / f"{number * seconds + 1:05}.jpg", folder / f"{number * seconds + 1 + second:05}.jpg")
-    return folder
-
-
 @pytest.fixture
 def long_video(tmp_path: Path) -> Path:
-    return write_frames(tmp_path / "long", [""], seconds=LONG_S, size=(64, 48))
+    return write_screens(tmp_path / "long", [""], seconds=LONG_S, size=(64, 48))
 
 
 def sampled(path: Path, frames_per_s: float = 1.0) -> dict[float, FrameReading]:
@@ -146,7 +134,7 @@ def test_one_character_makes_another_text(before: str, after: str, size: int, tm
 
 
 def test_text_and_spans(tmp_path: Path) -> None:
-    folder = write_frames(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
+    folder = write_screens(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
     (folder / "00005.jpg").unlink()
     (folder / "00005.jpg").write_bytes(b"\xff\xd8 broken")
     fractions: list[float] = []
@@ -162,6 +150,32 @@ def test_text_and_spans(tmp_path: Path) -> None:
         stored = read_text(index, TextKind.SCREEN, screen_key(20.0))
     assert stored is not None
     assert all(place.left < 0.5 < place.right and place.top < 0.5 < place.bottom for place in stored.places)
+
+
+def test_signs_of_a_video_with_subtitles(tmp_path: Path) -> None:
+    folder = write_screens(tmp_path / "f", ["HARBOR", "Mira", "CASTLE"], seconds=20)
+    (tmp_path / "f.srt").write_text("1\n00:00:01,000 --> 00:00:03,000\nMira: Where are we?\n")
+    reader = FrameFolderReader(folder, 1)
+    assert open_video(folder, frames_per_s=1).timeline.screen_texts == ()
+    assert not index_screen_text(reader, 60.0, max_frames=3).is_complete
+    assert open_video(folder, frames_per_s=1).timeline.screen_texts == ()  # a part would pass for all
+    assert index_screen_text(reader, 60.0).is_complete
+    video = open_video(folder, frames_per_s=1)
+    assert (video.text_source, len(video.timeline.subtitles)) == ("f.srt", 1)
+    columns = [(each.start_s, each.text) for each in video.timeline.screen_texts]
+    assert columns == [
+        (0.0, "text at the middle: “HARBOR”"),
+        (20.0, "text at the middle: “Mira”"),
+        (40.0, "text at the middle: “CASTLE”"),
+    ]
+    assert query_timeline("screen_texts", video.timeline).value == "HARBOR, Mira, CASTLE"
+    trace = answer(Question("List every sign."), video, load_team())
+    assert trace.answer == "HARBOR, CASTLE"
+    assert [each.start_s for each in trace.evidence] == [0.0, 40.0]
+    assert not any(isinstance(each, VisionResult) for each in trace.observations)
+    assert "clips" not in trace.hint
+    chosen = Question("List every sign.", ("HARBOR and CASTLE", "HARBOR and Mira"))
+    assert answer(chosen, video, load_team()).option_index == 0
 
 
 def test_first_question_reads_a_first_pass(long_video: Path) -> None:
@@ -190,7 +204,7 @@ def test_index_not_usable_reads_the_same(long_video: Path, tmp_path: Path, monke
 
 
 def test_threads_share_one_builder(tmp_path: Path) -> None:
-    folder = write_frames(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
+    folder = write_screens(tmp_path / "f", ["HARBOR", "CASTLE"], seconds=10)
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: open_video(folder, frames_per_s=1), range(2))
     assert one.timeline == other.timeline
@@ -265,7 +279,7 @@ def test_killed_process_loses_nothing_finished(long_video: Path) -> None:
 def test_killed_at_many_points(tmp_path: Path) -> None:
     for round_ in range(5):
         points = sorted(random.choices(range(LONG_SLOTS), k=10))
-        kill_and_go_on(write_frames(tmp_path / f"{round_}", [""], seconds=LONG_S, size=(64, 48)), points)
+        kill_and_go_on(write_screens(tmp_path / f"{round_}", [""], seconds=LONG_S, size=(64, 48)), points)
 
 
 def test_two_processes_build_one_index(long_video: Path) -> None:

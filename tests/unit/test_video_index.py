@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.core.types import Subtitle
 from longvideoagent.index import schema
-from longvideoagent.index.build import current_text
+from longvideoagent.index.build import current_texts
 from longvideoagent.index.lines import occurrences
 from longvideoagent.index.location import BLOCK_BYTES, DIR_VARIABLE, MAX_BLOCKS, NEXT_TO_VIDEO, content_fingerprint
 from longvideoagent.index.open import open_video
@@ -107,8 +107,7 @@ def test_subtitles_kept_are_limited(talk: Path) -> None:
         open_video(talk)
     with VideoIndex.open(talk) as index:
         assert len(read_summaries(index)) == MAX_SUBTITLES
-        text = current_text(index, talk, SubtitleOptions())
-        assert text is not None
+        (text,) = current_texts(index, talk, SubtitleOptions())
         assert [line.text for line in search_lines(index, text, "lantern")] == [f"Mira: The lanterns are red {number}"]
 
 
@@ -319,8 +318,7 @@ def test_search_without_fts5(is_begun: bool, talk: Path, index_dir: Path, monkey
     try:
         assert open_video(talk).warnings == ()
         with VideoIndex.open(talk) as index:
-            text = current_text(index, talk, SubtitleOptions())
-            assert text is not None
+            (text,) = current_texts(index, talk, SubtitleOptions())
             assert [line.start_s for line in search_lines(index, text, "lantern")] == [1.0]
         talk.with_suffix(".srt").write_text(CUES.replace("red", "blue"))
         open_video(talk)
@@ -329,8 +327,7 @@ def test_search_without_fts5(is_begun: bool, talk: Path, index_dir: Path, monkey
         schema.has_fts5.cache_clear()
     monkeypatch.setenv(DIR_VARIABLE, str(index_dir))
     with VideoIndex.open(talk) as index:  # with FTS5 again
-        text = current_text(index, talk, SubtitleOptions())
-        assert text is not None
+        (text,) = current_texts(index, talk, SubtitleOptions())
         assert [line.text for line in search_lines(index, text, "lantern")] == ["Mira: The lanterns are blue"]
 
 

@@ -7,6 +7,7 @@ import os
 from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import TimelineResult
 from longvideoagent.models.backends import BACKENDS
 
 MAX_GUESS_CONFIDENCE = 0.5
@@ -34,7 +35,8 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     if not is_guess:
         return ""
     num_read = len({clip.label for located in trace.groundings for clip in located.window})
-    searched = f"; it looked at {num_read} of {num_clips} clips" if 0 < num_read < num_clips else ""
+    is_part = 0 < num_read < num_clips and not any(isinstance(each, TimelineResult) for each in trace.observations)
+    searched = f"; it looked at {num_read} of {num_clips} clips" if is_part else ""
     return f"{OFFLINE_LIMITS}{searched}. A model answers better: add -m {example_spec()}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -28,9 +28,10 @@ def index(
     video: VideoOrFolder,
     status: Annotated[bool, typer.Option("--status", help="Print what the indexes have; read nothing.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Delete the indexes.")] = False,
-    max_frames: Annotated[
-        int | None, typer.Option(help="Frames of each video whose text on screen is read, if it has no other.", min=1)
-    ] = None,
+    screen: Annotated[
+        bool, typer.Option("--screen", help="Read the text on screen of videos with subtitles or speech, too.")
+    ] = False,
+    max_frames: Annotated[int | None, typer.Option(help="Frames of each video whose text is read.", min=1)] = None,
     subtitles: Tracks = None,
     encoding: Encoding = None,
     frames_per_s: FramesPerS = 3.0,
@@ -47,7 +48,9 @@ def index(
         raise UsageError("lva index: --status and --drop exclude each other; give one of them")
     show_warnings()
     if not (status or drop):
-        if not _build(video, tracks, max_frames, frames_per_s):
+        if not _build(
+            list(_readers(video, frames_per_s)), len(_video_paths(video)), _Extent(tracks, screen, max_frames)
+        ):
             raise typer.Exit(EXIT_FAILED)
         return
     for reader in _readers(video, frames_per_s):
@@ -71,7 +74,7 @@ def search(
     from longvideoagent.cli.console import note
     from longvideoagent.cli.terminal import write_line
     from longvideoagent.core.timefmt import format_timestamp
-    from longvideoagent.index.build import current_text
+    from longvideoagent.index.build import current_texts
     from longvideoagent.index.open import open_index
     from longvideoagent.index.search import search_lines
     from longvideoagent.media.subtitles import SubtitleOptions
@@ -82,11 +85,11 @@ def search(
     num_found = 0
     for reader in _readers(video, frames_per_s):
         with open_index(reader) as opened:
-            text = current_text(opened, reader.path, tracks)
-            lines = [] if text is None else search_lines(opened, text, words)
-        if text is None:
+            texts = current_texts(opened, reader.path, tracks)
+            lines = [line for text in texts for line in search_lines(opened, text, words)]
+        if not texts:
             note(opened.problem or f"{reader.path}: not indexed; lva index {reader.path} reads it")
-        for line in lines:
+        for line in sorted(lines, key=lambda line: line.start_s):
             num_found += 1
             write_line(f"{reader.path}  {format_timestamp(line.start_s)}  {line.text}")
     if not num_found:
@@ -125,62 +128,76 @@ def _video_paths(video: Path) -> list[Path]:
     return found
 
 
-def _build(video: Path, tracks: "SubtitleOptions", max_frames: int | None, frames_per_s: float) -> bool:
+class _Extent(NamedTuple):
+    """What is read of each video."""
+
+    tracks: "SubtitleOptions"
+    has_screen: bool
+    """Whether the text on screen is read of videos that have other text, too."""
+    max_frames: int | None
+    """Of the text on screen; None: all."""
+
+    def num_left(self, indexed: "IndexedVideo") -> int:
+        """How many frames remain to be read."""
+        coverage = indexed.coverage
+        if coverage is None:
+            return 0
+        wanted = coverage.num_slots if self.max_frames is None else min(self.max_frames, coverage.num_slots)
+        return max(0, wanted - coverage.num_sampled)
+
+
+def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -> bool:
     """Read the videos, first all that is quick; whether all were read."""
     from longvideoagent.cli.console import note, progress_bar
 
-    readers = list(_readers(video, frames_per_s))
-    failed = len(_video_paths(video)) - len(readers)
+    failed = num_videos - len(readers)
     quick: list[tuple[VideoReader, IndexedVideo]] = []
     with progress_bar() as progress:
         for reader in readers:
             indexed = _index(
-                reader, tracks, 0, lambda stage, fraction, name=reader.path.name: progress(f"{name}: {stage}", fraction)
+                reader,
+                extent._replace(max_frames=0),
+                lambda stage, fraction, name=reader.path.name: progress(f"{name}: {stage}", fraction),
             )
             failed += indexed is None
             quick += [(reader, indexed)] if indexed is not None else []
-    waiting = [(reader, each) for reader, each in quick if _num_left(each, max_frames)]
+    waiting = [(reader, each) for reader, each in quick if extent.num_left(each)]
     if waiting:
-        num_left = sum(_num_left(each, max_frames) for _, each in waiting)
+        num_left = sum(extent.num_left(each) for _, each in waiting)
+        videos = f"{len(waiting)} of {len(readers)} videos{'' if extent.has_screen else ', which have no subtitles,'}"
         note(
-            f"{len(waiting)} of {len(readers)} videos have no subtitles; reading their screen takes up to {num_left} "
-            f"frames, about {_duration(num_left * _seconds_per_frame(waiting))}"
+            f"reading the screen of {videos} takes up to {num_left} frames, "
+            f"about {_duration(num_left * _seconds_per_frame(waiting))}"
         )
     for reader, indexed in quick:
         done: IndexedVideo | None = indexed
-        if _num_left(indexed, max_frames):
+        if extent.num_left(indexed):
             with progress_bar() as progress:
-                done = _index(reader, tracks, max_frames, progress)
+                done = _index(reader, extent, progress)
         if done is None:
             failed += 1
         else:
-            _print_indexed(reader, tracks, done)
+            _print_indexed(reader, extent.tracks, done)
             failed += bool(done.problem)
     return not failed
 
 
-def _index(
-    reader: "VideoReader", tracks: "SubtitleOptions", max_frames: int | None, progress: "Progress"
-) -> "IndexedVideo | None":
+def _index(reader: "VideoReader", extent: _Extent, progress: "Progress") -> "IndexedVideo | None":
     """Read one video; None, with a note, if that is not possible."""
     from longvideoagent.cli.console import note
-    from longvideoagent.index.open import index_video
+    from longvideoagent.index.open import index_screen_text, index_video
 
     try:
-        return index_video(reader, tracks, progress, (), max_frames)
+        indexed = index_video(reader, extent.tracks, progress, (), extent.max_frames)
+        if extent.has_screen and indexed.coverage is None:
+            duration_s = indexed.video.timeline.duration_s
+            indexed = indexed._replace(coverage=index_screen_text(reader, duration_s, progress, extent.max_frames))
+        return indexed
     except UsageError:  # an option is wrong, for any video
         raise
     except LongVideoAgentError as error:
         note(f"error: {error}")
         return None
-
-
-def _num_left(indexed: "IndexedVideo", max_frames: int | None) -> int:
-    coverage = indexed.coverage
-    if coverage is None:
-        return 0
-    wanted = coverage.num_slots if max_frames is None else min(max_frames, coverage.num_slots)
-    return max(0, wanted - coverage.num_sampled)
 
 
 def _seconds_per_frame(waiting: "Sequence[tuple[VideoReader, IndexedVideo]]") -> float:
@@ -214,21 +231,25 @@ def _print_indexed(reader: "VideoReader", tracks: "SubtitleOptions", indexed: "I
 def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]:
     """What the index of a video has: a line, and one for each part."""
     from longvideoagent.core.timefmt import format_timestamp
-    from longvideoagent.index.build import current_text
+    from longvideoagent.index.build import current_texts
     from longvideoagent.index.location import media_version
     from longvideoagent.index.open import open_index
     from longvideoagent.index.stored_text import read_facts, read_steps
 
     with open_index(reader) as opened:
-        text = current_text(opened, reader.path, tracks)
+        texts = current_texts(opened, reader.path, tracks)
         facts, steps = read_facts(opened, media_version(), reader.path.name), read_steps(opened)
         if opened.problem:
             return [opened.problem]
-        if facts is None or text is None:
+        if facts is None or not texts:
             return [f"{reader.path}: {'some parts are indexed' if steps else 'not indexed'}"]
         size_kb = opened.path.stat().st_size / 1000
-        lines = f"{text.num_lines} line{'' if text.num_lines == 1 else 's'}"
-        source = f"{lines} from {text.source}" if text.num_lines else "no text"
+        sources = [
+            f"{text.num_lines} line{'' if text.num_lines == 1 else 's'} from {text.source}"
+            for text in texts
+            if text.num_lines
+        ]
+        source = " and ".join(sources) or "no text"
         head = f"{reader.path}: {format_timestamp(facts.duration_s)}, {source}, {size_kb:.0f} KB"
         return [head, *(f"  {step.name}: {step.covered} ({step.seconds:.1f} s)" for step in steps)]
 

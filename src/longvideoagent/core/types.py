@@ -117,6 +117,9 @@ class Timeline:
     """The clips in order of time; at least one."""
     unread: str = ""
     """How much of the text of the video was read, for people; empty if all of it was."""
+    screen_texts: tuple[Evidence, ...] = ()
+    """The texts on screen of a video whose lines are spoken, in order of time, as vision reports them; empty if they
+    were not read."""
 
     def __post_init__(self) -> None:
         if not self.clips:

@@ -147,19 +147,20 @@ class IndexBuilder:
         return part
 
 
-def current_text(index: VideoIndex, video: Path, options: SubtitleOptions) -> TextSummary | None:
-    """The stored text that a question about a video would be answered from, or None if it was not read yet."""
+def current_texts(index: VideoIndex, video: Path, options: SubtitleOptions) -> list[TextSummary]:
+    """The stored text that a question about a video would be answered from, and after it the text on screen if that is
+    another one and was read, too. None if the video was not read yet."""
     texts = {(each.kind, each.key): each for each in read_summaries(index)}
     facts = read_facts(index, media_version(), video.name)
     if facts is None:
-        return None
+        return []
     subtitles = texts.get((TextKind.SUBTITLES, _subtitles_key(video, options)))
-    if subtitles is None or subtitles.num_lines:
-        return subtitles
     spoken = texts.get((TextKind.SPEECH, transcript_key(speech.configured_model())))
-    if spoken is not None and spoken.num_lines:
-        return spoken
-    return texts.get((TextKind.SCREEN, screen_key(facts.duration_s)))
+    screen = texts.get((TextKind.SCREEN, screen_key(facts.duration_s)))
+    if subtitles is None:
+        return []
+    first = next((each for each in (subtitles, spoken) if each is not None and each.num_lines), None)
+    return [each for each in (first, screen) if each is not None]
 
 
 def _subtitles_key(video: Path, options: SubtitleOptions) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +84,20 @@ class DetectionCache:
             return
         rows = [astuple(detection) for detection in detections.detections]
         self._store.try_put(key, json.dumps([detections.frame_count, rows]))
+
+
+def join_runs(detections: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
+    """One detection for each run of equal ones, in order of time. A run ends at the first frame without it."""
+    next_time_s = dict(pairwise(sorted(set(frame_times_s))))
+    runs_of_text: dict[str, list[Detection]] = {}
+    for detection in detections:
+        runs = runs_of_text.setdefault(detection.text, [])
+        if runs and detection.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
+            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, detection.end_s), detection.text)
+        else:
+            runs.append(detection)
+    joined = [run for runs in runs_of_text.values() for run in runs]
+    return sorted(joined, key=lambda run: (run.start_s, run.end_s))
 
 
 @cache

@@ -8,9 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
-from longvideoagent.index.screen_text import FIRST_FRAMES, USUAL_FRAMES, Coverage
+from longvideoagent.index.screen_text import (
+    FIRST_FRAMES,
+    USUAL_FRAMES,
+    Coverage,
+    read_screen_columns,
+    read_screen_text,
+)
+from longvideoagent.index.stored_text import TextKind
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import isolation
 from longvideoagent.media.readers.base import VideoReader, open_reader
@@ -75,7 +83,7 @@ class IndexedVideo(NamedTuple):
 
     video: Video
     coverage: Coverage | None
-    """How much of the text on screen was read; None if the text is from elsewhere."""
+    """How much of the text on screen was read; None if it was not meant to be."""
     problem: str
     """Why the index is not used, for people; empty if it is."""
 
@@ -107,6 +115,8 @@ def index_video(
         builder = IndexBuilder(reader, index, options, progress)
         text = builder.text(max_frames)
         timeline = builder.timeline(text)
+        if text.kind is not TextKind.SCREEN:
+            timeline = replace(timeline, screen_texts=_screen_texts(index, timeline))
     found = [*builder.warnings, *([index.problem] if index.problem else [])]
     coverage = builder.coverage
     if coverage is not None and not coverage.is_complete:
@@ -115,6 +125,36 @@ def index_video(
         timeline = replace(timeline, unread=unread)
     source = text.source if text.lines else "nowhere"
     return IndexedVideo(Video(reader, timeline, source, (*warnings, *found)), coverage, index.problem)
+
+
+def index_screen_text(
+    reader: VideoReader, duration_s: float, progress: Progress = no_progress, max_frames: int | None = None
+) -> Coverage:
+    """Read the text on screen of a video that has other text, too, into its index.
+
+    Args:
+        reader: Reads the video.
+        duration_s: Its length.
+        progress: Called with a stage and its fraction.
+        max_frames: Frames to be sampled in all; None: one of each slot; 0: none, to learn what is known.
+
+    Returns:
+        How much of it was read.
+
+    Raises:
+        DataError: The video cannot be read.
+    """
+    with isolation.reporting(progress), open_index(reader) as index:
+        return read_screen_text(reader, index, duration_s, progress, max_frames).coverage
+
+
+def _screen_texts(index: VideoIndex, timeline: Timeline) -> tuple[Evidence, ...]:
+    detections = read_screen_columns(index, timeline.duration_s)
+    clips = [timeline.clip_at(each.start_s) for each in detections]
+    return tuple(
+        Evidence(clip.label, each.start_s, each.end_s, "frame", each.start_s, each.text, clip.video)
+        for each, clip in zip(detections, clips, strict=True)
+    )
 
 
 def _options(subtitles: str | Path | Sequence[str | Path] | SubtitleOptions | None) -> SubtitleOptions:

@@ -35,6 +35,7 @@ import numpy as np
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
+from longvideoagent.media.text_columns import QUOTED
 
 MAX_QUERY_CHARS = 500
 MAX_LINES_SHOWN = 20
@@ -253,8 +254,21 @@ def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
     first = list({each.line.text.casefold(): each for each in reversed(shown)}.values())[::-1]
     first.sort(key=lambda each: each.line.start_s)
     if not first:
-        return TimelineResult("no text on screen is known; a look can read some", is_found=False)
+        return _screen_columns(timeline)
     return _result(", ".join(each.line.text for each in first), first, f"{len(first)} texts on screen")
+
+
+def _screen_columns(timeline: Timeline) -> TimelineResult:
+    """The texts on screen of a video whose lines are spoken."""
+    found = timeline.screen_texts
+    if not found:
+        return TimelineResult("no text on screen is known; a look can read some", is_found=False)
+    pieces = dict.fromkeys(piece for each in found for piece in QUOTED.findall(each.text))
+    lines = [f"[{format_timestamp(each.start_s)}] {each.text}" for each in found[:MAX_LINES_SHOWN]]
+    if len(found) > MAX_LINES_SHOWN:
+        lines.append(f"and {len(found) - MAX_LINES_SHOWN} more")
+    summary = f"{len(pieces)} texts on screen: {', '.join(pieces)}"
+    return TimelineResult("\n".join([summary, *lines]), ", ".join(pieces), found)
 
 
 def _overview(_: str, timeline: Timeline) -> TimelineResult:

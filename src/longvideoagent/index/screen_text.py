@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Subtitle
+from longvideoagent.index.detections import Detection, join_runs
 from longvideoagent.index.stored_frames import (
     Appearance,
     FrameReading,
@@ -36,6 +37,7 @@ from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import ocr
 from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.text_columns import describe_column, text_columns
 from longvideoagent.progress import Progress
 
 VERSION = 2
@@ -121,6 +123,29 @@ def read_screen_text(
     progress(ocr.STAGE, 1.0)
     sweep.drop_thumbnails()
     return ScreenRead(sweep.text(), sweep.coverage)
+
+
+def read_screen_columns(index: VideoIndex, duration_s: float) -> list[Detection]:
+    """The text on screen in columns, as vision reports it but for the colours, once a frame of each slot was sampled.
+
+    Args:
+        index: The index of a video.
+        duration_s: Its length.
+
+    Returns:
+        Each text from the first to the last frame of a run that shows it, in order of time; none before that.
+    """
+    key = screen_key(duration_s)
+    if count_frames(index, key) < num_slots(duration_s):
+        return []
+    readings = read_frames(index, key)
+    times_s = [time_s for time_s, reading in sorted(readings.items()) if reading.shown_s is not None]
+    shown = [
+        Detection(time_s, time_s, describe_column(column))
+        for time_s in times_s
+        for column in text_columns(visible_texts(readings, readings[time_s]))
+    ]
+    return join_runs(shown, times_s)
 
 
 def num_slots(duration_s: float) -> int:

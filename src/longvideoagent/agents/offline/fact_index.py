@@ -10,14 +10,13 @@ from functools import lru_cache
 
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_columns import QUOTED
 
 MIN_FUZZY_LETTERS = 4
 MIN_ONE_EDIT_LETTERS = 5
 """Letters a term needs to be matched with tolerance in text recognized in a frame."""
 FUZZY_SCORE = 0.7
 """The score of a match with tolerance."""
-QUOTED = re.compile(r"“([^”]*)”")
-"""A text on screen in what vision detects."""
 _LETTERS = re.compile(r"\w+")
 _LOOK_ALIKES = str.maketrans("l1!0", "iiio")
 

@@ -7,14 +7,13 @@ detection of red does not show).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
+from longvideoagent.media.text_columns import QUOTED
 
 _QUOTE = "“"
-_QUOTED = re.compile("“(.*?)”")
 _GENERIC = frozenset(
     terms("show shown visible see seen look picture image frame scene video moment background closely around something")
     + terms("left right top bottom middle up down")
@@ -38,6 +37,6 @@ def is_shown(query: str, detections: Collection[str]) -> bool:
     kinds = [(names, mark) for names, mark in _KINDS if names & wanted]
     named = wanted - _COLOUR_NAMES - {name for names, _ in kinds for name in names}
     if named:
-        return any(named & set(terms(text)) for each in detections for text in _QUOTED.findall(each))
+        return any(named & set(terms(text)) for each in detections for text in QUOTED.findall(each))
     is_kind = all(any(mark in text for text in detections) for _, mark in kinds)
     return is_kind and wanted & _COLOUR_NAMES <= {term for text in detections for term in terms(text)}

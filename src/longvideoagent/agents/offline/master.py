@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
-from longvideoagent.agents.offline.fact_index import QUOTED
 from longvideoagent.agents.offline.open_answer import open_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
@@ -24,6 +23,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, Usage, VisionResult
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
+from longvideoagent.media.text_columns import QUOTED
 
 MIN_SUPPORT = 0.15
 MIN_MARGIN = 0.25

@@ -17,7 +17,7 @@ MAX_BRIEF_S = 1.0
 """A text that is seen for longer does not flash up."""
 MIN_NAME_LETTERS, MIN_NAME_SIMILARITY = 4, 0.79
 _COLUMN = re.compile(r"\Atext at the ([a-z ]+): ")
-_PIECE = re.compile(r"“([^”]*)” on ([a-z]+)")
+_PIECE = re.compile(r"“([^”]*)”(?: on ([a-z]+))?")
 _LETTERS = re.compile(r"\w")
 
 
@@ -26,12 +26,17 @@ class ShownText(NamedTuple):
 
     text: str
     colour: str
-    """That of what it stands on."""
+    """That of what it stands on; empty if that is not known."""
     place: str
     """Of the column that it is in, such as ``top middle``."""
     owner: str
     """The person whose name stands above it; empty for a sign."""
     fact: Evidence
+
+
+def is_column(fact: Evidence) -> bool:
+    """Whether a fact is a column of text on screen, as vision reports it."""
+    return fact.kind == "frame" and _COLUMN.match(fact.text) is not None
 
 
 def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[ShownText]:

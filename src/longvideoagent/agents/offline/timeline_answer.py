@@ -9,7 +9,7 @@ from typing import NamedTuple, assert_never
 
 from longvideoagent.agents.offline.question_kinds import timeline_question
 from longvideoagent.agents.offline.question_patterns import TimelineQuestion
-from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, shown_texts, signs
+from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, is_column, shown_texts, signs
 from longvideoagent.core.actions import Action, Look, QueryTimeline
 from longvideoagent.core.answer_match import is_exact_match, match_order, match_set, numbers_in
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp
@@ -64,13 +64,16 @@ def next_action(trace: Trace) -> Action | None:
     results = _results(trace)
     if question.query and not results:
         return QueryTimeline(question.query)
-    needs_look = bool(question.look) and trace.settings.has_vision and not _is_known(question, results)
-    if not needs_look or _looks(trace):
+    is_listed = question.asked == "texts" and bool(question.query) and results[0].is_found
+    needs_look = bool(question.look) and trace.settings.has_vision and not is_listed
+    if _looks(trace) or not (needs_look or (is_listed and _screen_facts(trace))):
         return None
     names_known = any(
         isinstance(each.action, QueryTimeline) and each.action.query == SPEAKER_NAMES for each in trace.rounds
     )
-    return Look(question.look) if names_known or trace.rounds_left < 3 else QueryTimeline(SPEAKER_NAMES)
+    if not names_known and trace.rounds_left >= (3 if needs_look else 2):
+        return QueryTimeline(SPEAKER_NAMES)
+    return Look(question.look) if needs_look else None
 
 
 def timeline_answer(trace: Trace) -> TimelineAnswer | None:
@@ -99,14 +102,16 @@ def _looks(trace: Trace) -> list[VisionResult]:
     return [each.observation for each in trace.rounds if isinstance(each.observation, VisionResult)]
 
 
-def _is_known(question: TimelineQuestion, results: Sequence[TimelineResult]) -> bool:
-    return question.asked == "texts" and bool(question.query) and bool(results) and results[0].is_found
+def _screen_facts(trace: Trace) -> list[Evidence]:
+    """What looks and the index have of texts on screen, in columns."""
+    facts = [fact for look in _looks(trace) for fact in look.evidence]
+    return facts + [fact for result in _results(trace) for fact in result.evidence if is_column(fact)]
 
 
 def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
     """What was found, or None."""
     results = _results(trace)
-    if question.look and not (question.query and results and results[0].is_found):
+    if question.look and (_screen_facts(trace) or not (question.query and results and results[0].is_found)):
         return _seen(question, trace)
     if not results or not (results[0].is_found or results[0].value):
         return None
@@ -160,11 +165,8 @@ def _items(name: str, value: str) -> tuple[str, ...]:
 
 
 def _seen(question: TimelineQuestion, trace: Trace) -> _Value | None:
-    """The texts that looks have found."""
-    looks = _looks(trace)
-    if not looks:
-        return None
-    texts = shown_texts((fact for look in looks for fact in look.evidence), _known_names(trace))
+    """The texts that looks have found, or that the index has."""
+    texts = shown_texts(_screen_facts(trace), _known_names(trace))
     if question.asked == "brief":
         chosen = brief_texts(texts)[:1]
         confidence = SEEN_CONFIDENCE if len(brief_texts(texts)) == 1 else WEAK_CONFIDENCE

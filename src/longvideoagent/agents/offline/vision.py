@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,13 @@ from longvideoagent.agents.offline.question_words import BRIEF
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
-from longvideoagent.index.detections import Detection, DetectionCache, Detections
+from longvideoagent.index.detections import Detection, DetectionCache, Detections, join_runs
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.cv import Change, background_colour, colour_fractions, compare, count_faces
-from longvideoagent.media.frames import Frame
+from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.text_columns import describe_column, text_columns
 
 VERSION = 1
 """Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
@@ -97,7 +97,7 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
 
 def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
-    runs = _join_runs(_detections(frames), [frame.time_s for frame in frames])
+    runs = join_runs(_detections(frames), [frame.time_s for frame in frames])
     return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda detection: detection.start_s))
 
 
@@ -171,11 +171,16 @@ def _detections(frames: Sequence[Frame]) -> list[Detection]:
 
 def _frame_texts(frame: Frame) -> list[str]:
     rgb = frame.rgb()
-    texts = [_group_text(group, frame) for group in group_text(read_screen(rgb))]
+    texts = [_column_text(column, rgb) for column in text_columns(read_screen(rgb))]
     faces = count_faces(rgb)
     if faces:
         texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
     return texts
+
+
+def _column_text(column: Sequence[ScreenText], rgb: Pixels) -> str:
+    colours = [background_colour(rgb, piece.left, piece.top, piece.right, piece.bottom) for piece in column]
+    return describe_column(column, colours)
 
 
 def _main_colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detection]:
@@ -192,37 +197,6 @@ def _main_colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detect
     return detections
 
 
-def group_text(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
-    """Pieces of text in one column, close above each other, top piece first: a name over a shirt, the lines of a
-    slide."""
-    groups: list[list[ScreenText]] = []
-    for piece in pieces:
-        for group in groups:
-            last = group[-1]
-            middle = (last.left + last.right) / 2, (piece.left + piece.right) / 2
-            overlaps = piece.left <= middle[0] <= piece.right or last.left <= middle[1] <= last.right
-            if overlaps and 0 <= piece.top - last.bottom + 0.02 < 0.34:
-                group.append(piece)
-                break
-        else:
-            groups.append([piece])
-    return groups
-
-
-def _group_text(group: Sequence[ScreenText], frame: Frame) -> str:
-    texts = [
-        f"“{piece.text}” on {background_colour(frame.rgb(), piece.left, piece.top, piece.right, piece.bottom)}"
-        for piece in group
-    ]
-    return f"text at the {_position(group[0].left, group[-1].right, group[0].top)}: {' above '.join(texts)}"
-
-
-def _position(left: float, right: float, top: float) -> str:
-    middle = (left + right) / 2
-    across = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
-    return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
-
-
 def _movement_texts(change: Change) -> list[str]:
     if change.is_scene_change:
         return ["the whole picture changes (cuts, or a camera in motion)"]
@@ -236,17 +210,3 @@ def _movement_texts(change: Change) -> list[str]:
         )
         texts.append(f"something {move.colour} moves {direction}")
     return texts
-
-
-def _join_runs(detections: Sequence[Detection], frame_times_s: Sequence[float]) -> list[Detection]:
-    """One detection for each run of equal ones, in order of time. A run ends at the first frame without it."""
-    next_time_s = dict(pairwise(sorted(set(frame_times_s))))
-    runs_of_text: dict[str, list[Detection]] = {}
-    for detection in detections:
-        runs = runs_of_text.setdefault(detection.text, [])
-        if runs and detection.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
-            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, detection.end_s), detection.text)
-        else:
-            runs.append(detection)
-    joined = [run for runs in runs_of_text.values() for run in runs]
-    return sorted(joined, key=lambda run: (run.start_s, run.end_s))

@@ -1,0 +1,56 @@
+"""Text in a frame as columns: what stands below each other belongs together, such as a name over a shirt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from longvideoagent.media.ocr import ScreenText
+
+QUOTED = re.compile(r"“([^”]*)”")
+"""A piece of text in a description."""
+MAX_GAP = 0.34
+"""Between two pieces of a column, as a fraction of the height of the frame."""
+MAX_OVERLAP = 0.02
+"""How far the boxes of two pieces below each other may overlap."""
+
+
+def text_columns(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
+    """Pieces of text in columns, top piece first: a name over a shirt, the lines of a slide.
+
+    Args:
+        pieces: The text of a frame, from top to bottom.
+
+    Returns:
+        The columns, each with at least one piece.
+    """
+    columns: list[list[ScreenText]] = []
+    for piece in pieces:
+        for column in columns:
+            last = column[-1]
+            middle = (last.left + last.right) / 2, (piece.left + piece.right) / 2
+            overlaps = piece.left <= middle[0] <= piece.right or last.left <= middle[1] <= last.right
+            if overlaps and 0 <= piece.top - last.bottom + MAX_OVERLAP < MAX_GAP:
+                column.append(piece)
+                break
+        else:
+            columns.append([piece])
+    return columns
+
+
+def describe_column(column: Sequence[ScreenText], colours: Sequence[str] = ()) -> str:
+    """A column in words, such as ``text at the left: “Mira” on grey above “KITE” on red``.
+
+    Args:
+        column: Its pieces, the top one first.
+        colours: What each piece stands on; none if that is not known.
+    """
+    backgrounds = [f" on {colour}" for colour in colours] or [""] * len(column)
+    texts = [f"“{piece.text}”{background}" for piece, background in zip(column, backgrounds, strict=True)]
+    return f"text at the {_position(column)}: {' above '.join(texts)}"
+
+
+def _position(column: Sequence[ScreenText]) -> str:
+    middle, top = (column[0].left + column[-1].right) / 2, column[0].top
+    across = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
+    return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
