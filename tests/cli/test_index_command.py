@@ -117,7 +117,7 @@ def test_index_document(folder: Path) -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "video-index.md").read_text()
     commands = text.partition("```bash\n")[2].partition("```")[0].splitlines()
     (folder / "broken.mp4").unlink()
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         done = lva(*shlex.split(command, comments=True)[1:], cwd=folder)
         assert done.returncode == 0, (command, done.stderr)
