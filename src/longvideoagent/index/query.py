@@ -6,6 +6,7 @@ query                 result
 find WORDS            the lines with these words
 count WORDS           how often they occur
 first WORDS, last …   their first or last line; without words, of the video
+nth 3 WORDS           the third line with these words
 order WORDS ; WORDS   which comes first, by their first occurrences
 before WORDS, after … the lines around their first occurrence
 at TIME               what is said at that time
@@ -45,14 +46,17 @@ LINES_AROUND = 3
 """Lines shown before or after an event."""
 AT_LEAST = "at least "
 """Before a count in a video whose text was read in part."""
+NOT_FOUND = "not found:"
+"""In the value of an order, before what no line has."""
 MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
 MAX_EQUAL_S = 0.01
 """Times of speech that differ by less are equal."""
 NO_SPEAKERS = "no line names its speaker"
 HELP = (
-    "write one of: find WORDS, count WORDS, first WORDS, last WORDS, order WORDS ; WORDS, before WORDS, after WORDS, "
-    "at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, screen_texts, overview, length"
+    "write one of: find WORDS, count WORDS, first WORDS, last WORDS, nth 3 WORDS, order WORDS ; WORDS, before WORDS, "
+    "after WORDS, at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, screen_texts, "
+    "overview, length"
 )
 
 
@@ -121,6 +125,16 @@ def _last(words: str, timeline: Timeline) -> TimelineResult:
     return _one(found[-1:], len(found), words, timeline)
 
 
+def _nth(words: str, timeline: Timeline) -> TimelineResult:
+    number, _, rest = words.partition(" ")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        return TimelineResult(f"nth {words!r}: begin with a number; write nth 3 WORDS", is_found=False)
+    found, place = occurrences(rest, timeline), int(number)
+    if found and place > len(found):
+        return TimelineResult(f"{rest!r} is in {_num_lines(found)}, so there is no line {place}", is_found=False)
+    return _one(found[place - 1 : place], len(found), rest, timeline)
+
+
 def _one(found: Sequence[Occurrence], total: int, words: str, timeline: Timeline) -> TimelineResult:
     if not found:
         return _nothing(words, timeline)
@@ -132,10 +146,10 @@ def _order(words: str, timeline: Timeline) -> TimelineResult:
     parts = [part.strip() for part in re.split(r"\s*[;|]\s*", words) if part.strip()]
     first = {part: found[0] for part in parts if (found := occurrences(part, timeline))}
     missing = [part for part in parts if part not in first]
-    if len(first) < 2:
+    if not first or len(parts) < 2:
         return _nothing(" ; ".join(missing or parts), timeline)
     ordered = sorted(first, key=lambda part: first[part].line.start_s)
-    unknown = f"; not found: {', '.join(missing)}" if missing else ""
+    unknown = f"; {NOT_FOUND} {', '.join(missing)}" if missing else ""
     summary = ", then ".join(f"{part} at {format_timestamp(first[part].line.start_s)}" for part in ordered)
     value = f"{', '.join(ordered)}{f' ({unknown[2:]})' if unknown else ''}"
     return _result(value, [first[part] for part in ordered], f"first occurrences: {summary}{unknown}")
@@ -309,6 +323,7 @@ _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "count": _count_words,
     "first": _first,
     "last": _last,
+    "nth": _nth,
     "order": _order,
     "before": _before,
     "after": _after,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
 from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, match_pattern
@@ -25,6 +26,8 @@ from longvideoagent.agents.offline.question_words import (
     LAST,
     LENGTH,
     MOST,
+    NTH,
+    NTH_OF,
     ORDER,
     SAY,
     SEE,
@@ -88,6 +91,9 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     timed = _about_times(question)
     if timed is not None:
         return timed
+    counted = _nth(question)
+    if counted is not None:
+        return counted
     question = _NOT_A_MOMENT.sub(_without_moment, question)
     plain = without_quotes(question)
     if _AT_A_MOMENT.search(plain.strip()):
@@ -99,6 +105,20 @@ def timeline_question(text: str) -> TimelineQuestion | None:
         if (found := read(question)) is not None:
             return found
     return match_pattern(question)
+
+
+def _nth(question: str) -> TimelineQuestion | None:
+    """A question for the second, third, … line: it is read as one for the first line is."""
+    for number, words, first in NTH:
+        match = re.search(
+            rf"(?<!\d )(?<!\w)(?:{words})(?P<end>[nrsm]?)\s+(?={NTH_OF.pattern})", question, re.IGNORECASE
+        )
+        if match is None:
+            continue
+        found = timeline_question(f"{question[: match.start()]}{first}{match['end']} {question[match.end() :]}")
+        name, _, rest = found.query.partition(" ") if found is not None else ("", "", "")
+        return replace(found, query=f"nth {number} {rest}".strip()) if found is not None and name == "first" else None
+    return None
 
 
 def _without_moment(match: re.Match[str]) -> str:

@@ -30,6 +30,24 @@ FIRST = _words(
     primer|primer[oa]s?|empieza|comienza""",
     "最先|首先|第一|最早|首次|最初|初めて|はじめて|一番目",
 )
+NTH = (
+    (2, "second|2nd", "first"),
+    (3, "third|3rd", "first"),
+    (4, "fourth|4th", "first"),
+    (5, "fifth|5th", "first"),
+    (2, "zweite", "erste"),
+    (3, "dritte", "erste"),
+    (2, "deuxième|seconde", "première"),
+    (3, "troisième", "première"),
+    (2, "segunda", "primera"),
+    (3, "tercera", "primera"),
+)
+"""Numbers above one, their words, and the word for the first in the same language."""
+NTH_OF = _words(
+    r"""times?|things?|lines?|sentences?|mentions?|remarks?|occasions?|occurrences?
+    mal|satz|zeile|fois|phrase|réplique|vez|frase|línea"""
+)
+"""What a number above one counts, if it stands before it."""
 LAST = _words(
     r"""last|lastly|final|finally|latest|closing|finish\w*|ends?|concludes?|never
     zuletzt|letzte[nrsm]?|letztmals|schließlich|endet

@@ -15,7 +15,7 @@ from longvideoagent.core.answer_match import is_exact_match, match_order, match_
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
-from longvideoagent.index.query import AT_LEAST
+from longvideoagent.index.query import AT_LEAST, NOT_FOUND
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
@@ -118,6 +118,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
     result = results[0]
     name, _, _rest = question.query.partition(" ")
     is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
+    is_weak |= name == "order" and NOT_FOUND in result.value
     confidence, evidence = (WEAK_CONFIDENCE if is_weak else CONFIDENCE), result.evidence
     lines = tuple(split_speaker(each.text).words for each in evidence)
     speakers = tuple(dict.fromkeys(who for each in evidence if (who := split_speaker(each.text).speaker)))
@@ -135,11 +136,11 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
             text = f"{len(speakers)}: {', '.join(speakers)}"
             return _Value(text, "number", (str(len(speakers)),), confidence, evidence)
         case "earliest":
-            first = result.value.split(",")[0]
+            first = _items(name, result.value)[0]
             time = f", at {format_timestamp(evidence[0].start_s)}"
             return _Value(f"{first}{time}", "text", (first,), confidence, evidence)
         case "value" | "texts" | "brief":
-            text = f"{result.value}: “{evidence[0].text}”" if name in ("first", "last") else result.value
+            text = f"{result.value}: “{evidence[0].text}”" if name in ("first", "last", "nth") else result.value
             return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
         case _:
             assert_never(question.asked)
@@ -148,14 +149,14 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
 def _kind(name: str, query: str) -> str:
     if name == "talk_time":
         return "time" if query != name else "text"
-    kinds = {"count": "number", "first": "time", "last": "time", "length": "time", "order": "order"}
+    kinds = {"count": "number", "first": "time", "last": "time", "nth": "time", "length": "time", "order": "order"}
     return kinds.get(name, "set" if name == "screen_texts" else "text")
 
 
 def _items(name: str, value: str) -> tuple[str, ...]:
     """The parts of a value by which options are compared."""
     if name in ("order", "screen_texts"):
-        return tuple(part.strip() for part in re.sub(r"\(not found:.*", "", value).split(",") if part.strip())
+        return tuple(part.strip() for part in value.partition(f"({NOT_FOUND}")[0].split(",") if part.strip())
     if name in ("speakers", "talk_time"):
         return (re.sub(r", \d+ (?:lines|s)$", "", value),)
     return (value,)
