@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from longvideoagent.index.open import index_screen_text
+from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.video_writer import encode_frames
+from tests.plugins.media import write_screens
 from tests.plugins.web_jobs import LINES, TOPICS
 from tests.plugins.web_server import serving
 
@@ -21,6 +25,22 @@ def test_search_lines(library: Path) -> None:
         assert server.get(path, params={"words": "by Mira"})["num_lines"] == 2
         assert server.get(path, params={"words": "by Mira", "start_s": 5})["num_lines"] == 1
         assert server.get(path, params={"words": "zebra"}) == {"num_lines": 0, "num_occurrences": 0, "lines": []}
+
+
+def test_screen_texts_of_a_video_with_subtitles(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    frames = write_screens(tmp_path / "frames", ["", "BAKERY"], seconds=8)
+    encode_frames(open_reader(frames, 1), library / "talk.mp4")
+    (library / "talk.srt").write_text("1\n00:00:01,000 --> 00:00:12,000\nMira: Bread at last\n")
+    index_screen_text(open_reader(library / "talk.mp4"), 16.0)
+    with serving(library) as server:
+        path = f"/api/videos/{server.video('talk.mp4')}"
+        (line,) = server.get(f"{path}/search", params={"words": "bakeries"})["lines"]
+        assert (line["text"], line["source"], line["start_s"]) == ("BAKERY", "screen", 8.0)
+        lines = server.get(f"{path}/timeline")["subtitles"]
+        assert [line["source"] for line in lines] == ["subtitle", "screen"]
+        assert "BAKERY" not in server.client.get(f"{path}/subtitles.vtt").text
 
 
 @pytest.mark.parametrize(

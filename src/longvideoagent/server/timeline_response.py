@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from longvideoagent.core.types import Timeline
+from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import UsageError
 from longvideoagent.index.chapters import find_chapters
-from longvideoagent.index.lines import occurrences
+from longvideoagent.index.lines import Occurrence, occurrences, parse_words
 from longvideoagent.index.query import query_timeline
+from longvideoagent.media.text_columns import QUOTED
 
 MAX_LINES = 500
 """Lines that one search returns."""
@@ -35,7 +36,9 @@ def search_lines(timeline: Timeline, words: str, start_s: float = 0.0, end_s: fl
     if not words.strip():
         raise UsageError("words: there are none to search for; give at least one")
     start_s, end_s = check_span(timeline, start_s, end_s)
-    found = [each for each in occurrences(words, timeline) if each.line.end_s > start_s and each.line.start_s <= end_s]
+    found = [*occurrences(words, timeline), *_screen_occurrences(words, timeline)]
+    found = [each for each in found if each.line.end_s > start_s and each.line.start_s <= end_s]
+    found.sort(key=lambda each: each.line.start_s)
     return {
         "num_lines": len(found),
         "num_occurrences": sum(each.count for each in found),
@@ -51,6 +54,20 @@ def search_lines(timeline: Timeline, words: str, start_s: float = 0.0, end_s: fl
             for each in found[:MAX_LINES]
         ],
     }
+
+
+def screen_lines(timeline: Timeline) -> list[Subtitle]:
+    """The texts on screen of a video whose lines are spoken, as lines: the pieces of a column in one."""
+    return [
+        Subtitle(each.start_s, each.end_s, ", ".join(QUOTED.findall(each.text)), "screen")
+        for each in timeline.screen_texts
+    ]
+
+
+def _screen_occurrences(words: str, timeline: Timeline) -> list[Occurrence]:
+    query = parse_words(words, ())
+    counted = ((line, query.count(line.text)) for line in screen_lines(timeline))
+    return [Occurrence(timeline.clip_at(line.start_s), line, count) for line, count in counted if count]
 
 
 def perform_query(timeline: Timeline, query: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from longvideoagent.server.routes.videos import TimeS
 from longvideoagent.server.runs import clips_to_dicts
 from longvideoagent.server.state import app_state
 from longvideoagent.server.suggestions import suggestions
-from longvideoagent.server.timeline_response import chapters_to_dicts, search_lines
+from longvideoagent.server.timeline_response import chapters_to_dicts, screen_lines, search_lines
 
 router = APIRouter(prefix="/api", tags=["timeline"])
 TIMELINE_WAIT_S = 0.25
@@ -36,6 +36,7 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
         return JSONResponse({"stage": load.stage, "fraction": load.fraction}, 202)
     opened_video = await load.video()
     timeline = opened_video.timeline
+    lines = sorted([*timeline.subtitles, *screen_lines(timeline)], key=lambda line: line.start_s)
     return JSONResponse(
         {
             "duration_s": timeline.duration_s,
@@ -44,7 +45,7 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
             "clips": clips_to_dicts(timeline.clips),
             "subtitles": [
                 {"start_s": line.start_s, "end_s": line.end_s, "text": line.text, "source": line.source}
-                for line in timeline.subtitles
+                for line in lines
             ],
             "suggestions": await asyncio.to_thread(suggestions, item.path, opened_video),
         }

@@ -52,7 +52,8 @@ export class Transcript {
   setTime(time_s) {
     const next = this.#lines.findIndex((line) => line.start_s > time_s);
     const last = (next === -1 ? this.#lines.length : next) - 1;
-    this.#currentLine.textContent = last >= 0 && time_s <= this.#lines[last].end_s ? this.#lines[last].text : "";
+    const shown = this.#lines.slice(0, last + 1).filter((line) => time_s <= line.end_s);
+    this.#currentLine.textContent = (shown.findLast((line) => !isOnScreen(line)) ?? shown.at(-1))?.text ?? "";
     if (last === this.#current) return;
     this.#items[this.#current]?.removeAttribute("aria-current");
     this.#current = last;
