@@ -264,6 +264,29 @@ def test_open_answer(question: str, answer: str, num_cited: int) -> None:
     assert reply.confidence == 0.8
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is the bakery mentioned before the harbour?", "No: first occurrences: harbour at 1:10, then bakery at 1:40"),
+        ("Is the bakery mentioned after the harbour?", "Yes: first occurrences: harbour at 1:10, then bakery at 1:40"),
+        ("Does Otto speak before Lena?", "Yes: first occurrences: by Otto at 0:30, then by Lena at 1:15"),
+    ],
+)
+def test_one_before_the_other(question: str, answer: str) -> None:
+    reply = offline_answer(question)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert reply.confidence == 0.8
+    chosen = offline_answer(question, "Yes", "No").text
+    assert f"<answer>a{0 if answer.startswith('Yes') else 1}</answer>" in chosen
+
+
+def test_one_thing_never_occurs() -> None:
+    assert "<answer></answer>" in offline_answer("Is the zeppelin mentioned before the harbour?").text
+    first = offline_answer("Which is mentioned first, the zeppelin or the harbour?")
+    assert "<answer>harbour, at 1:10</answer>" in first.text
+    assert first.confidence == 0.4
+
+
 def test_word_that_no_line_has_is_a_weak_answer() -> None:
     reply = offline_answer("How often is the zeppelin mentioned?")
     assert "<answer>0 times</answer>" in reply.text

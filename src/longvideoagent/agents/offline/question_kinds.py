@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
-from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, match_pattern
+from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, is_before_pattern, match_pattern
 from longvideoagent.agents.offline.question_words import (
     ALL,
     AT,
@@ -91,9 +91,9 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     timed = _about_times(question)
     if timed is not None:
         return timed
-    counted = _nth(question)
-    if counted is not None:
-        return counted
+    special = _nth(question) or is_before_pattern(question)
+    if special is not None:
+        return special
     question = _NOT_A_MOMENT.sub(_without_moment, question)
     plain = without_quotes(question)
     if _AT_A_MOMENT.search(plain.strip()):

@@ -7,7 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Asked = Literal["value", "speaker", "line", "lines", "names", "num_lines", "num_names", "texts", "brief", "earliest"]
+Asked = Literal[
+    "value",
+    "speaker",
+    "line",
+    "lines",
+    "names",
+    "num_lines",
+    "num_names",
+    "texts",
+    "brief",
+    "earliest",
+    "is_before",
+    "is_after",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,8 @@ class TimelineQuestion:
     """In the grammar of ``index.query``; empty if the timeline does not have it."""
     asked: Asked = "value"
     """What of the result is the answer: its value, the speaker or the words of the line, all lines or their speakers,
-    how many of these, the earliest of several things; of a look the texts on screen, or one that is shown briefly."""
+    how many of these, the earliest of several things, whether the first of two things is before or after the
+    other; of a look the texts on screen, or one that is shown briefly."""
     look: str = ""
     """What vision is asked; empty if no look is needed."""
 
@@ -36,7 +50,23 @@ _TEXTS = r"(?:signs?|texts?|slides?|titles?|captions?|words)"
 _THING = r"(?:the )?(?:word|words|phrase|name|term|sentence|line)s?"
 _VIDEO = r"(?:the |this )?(?:\w+ )?(?:video|film|movie|episode|clip|talk|lecture|recording|whole thing|footage)"
 _WHEN = rf"(?:when|at what (?:time|point|minute)|where in {_VIDEO})"
+_IS = r"(?:is|are|was|were|does|do|did|has|have)"
+_BEFORE = rf"(?:first\s+)?(?P<relation>before|after)\s+(?P<other>[^,;]{{1,60}}?)(?:\s+(?:{_IS}|{_SAID}|speaks?))*$"
+_MENTIONED_BEFORE = re.compile(rf"^{_IS}\s+(?P<one>[^,;]{{1,60}}?)\s+(?:been\s+)?{_SAID}\s+{_BEFORE}", re.IGNORECASE)
+_SPEAKS_BEFORE = re.compile(
+    rf"^{_IS}\s+(?P<one>\w[\w .'-]{{0,40}}?)\s+(?:speak|talk|say (?:something|anything))\s+{_BEFORE}", re.IGNORECASE
+)
 _Make = Callable[[re.Match[str]], TimelineQuestion | None]
+
+
+def is_before_pattern(question: str) -> TimelineQuestion | None:
+    """Whether one thing is mentioned, or one person speaks, before or after another."""
+    for pattern, by in ((_MENTIONED_BEFORE, ""), (_SPEAKS_BEFORE, "by ")):
+        if match := pattern.search(question):
+            one, other = (f"{by}{_words(match[name])}" for name in ("one", "other"))
+            asked: Asked = "is_before" if match["relation"].lower() == "before" else "is_after"
+            return TimelineQuestion(f"order {one} ; {other}", asked)
+    return None
 
 
 def match_pattern(question: str) -> TimelineQuestion | None:

@@ -135,15 +135,27 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
         case "num_names":
             text = f"{len(speakers)}: {', '.join(speakers)}"
             return _Value(text, "number", (str(len(speakers)),), confidence, evidence)
-        case "earliest":
-            first = _items(name, result.value)[0]
-            time = f", at {format_timestamp(evidence[0].start_s)}"
-            return _Value(f"{first}{time}", "text", (first,), confidence, evidence)
+        case "earliest" | "is_before" | "is_after":
+            return _compared(question, result, confidence)
         case "value" | "texts" | "brief":
             text = f"{result.value}: “{evidence[0].text}”" if name in ("first", "last", "nth") else result.value
             return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
         case _:
             assert_never(question.asked)
+
+
+def _compared(question: TimelineQuestion, result: TimelineResult, confidence: float) -> _Value | None:
+    """The earliest of several things, or whether the first of two comes before or after the other; None if one of these
+    never occurs, or both at once."""
+    first = _items("order", result.value)[0]
+    if question.asked == "earliest":
+        text = f"{first}, at {format_timestamp(result.evidence[0].start_s)}"
+        return _Value(text, "text", (first,), confidence, result.evidence)
+    if NOT_FOUND in result.value or len({each.start_s for each in result.evidence}) < 2:
+        return None
+    is_before = question.query.startswith(f"order {first} ;")
+    answer = "Yes" if is_before == (question.asked == "is_before") else "No"
+    return _Value(f"{answer}: {result.text.splitlines()[0]}", "text", (answer,), confidence, result.evidence)
 
 
 def _kind(name: str, query: str) -> str:
