@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.plugins.releases",
     "tests.plugins.training",
     "tests.plugins.web_jobs",
+    "tests.plugins.weights",
 ]

@@ -26,7 +26,7 @@ MAX_PARAMETERS = 5
 
 # From the bottom up. A package may import those on lines before it and, without cycles, those on its line.
 LAYERS = [
-    ["errors", "fs", "log", "progress"],
+    ["errors", "fs", "log", "progress", "weights"],
     ["core"],
     ["media"],
     ["index"],

@@ -21,6 +21,8 @@ from longvideoagent.cli.terminal import stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
+from longvideoagent.weights.manifest import known_weights
+from longvideoagent.weights.store import is_here, size_problem
 
 EXTRAS = {
     "asr": "speech to text for videos without subtitles",
@@ -83,6 +85,7 @@ def run_checks() -> Iterator[CheckResult]:
         yield CheckResult("ok" if is_set else "absent", name, detail)
     for extra in declared_extras():
         yield _extra(extra)
+    yield from _weights()
 
 
 def _ffmpeg() -> CheckResult:
@@ -151,6 +154,25 @@ def _requirements(extra: str) -> list[str]:
     """Names of the distributions that an extra requires."""
     lines = [line for line in metadata.requires("longvideoagent") or [] if re.search(rf"extra == .{extra}\b", line)]
     return [re.split(r"[\s;<>=!~\[]", line, maxsplit=1)[0] for line in lines]
+
+
+def _weights() -> Iterator[CheckResult]:
+    """Each of the known weights, by names and sizes; hashes are compared when they are opened."""
+    try:
+        known = known_weights()
+    except LongVideoAgentError as error:
+        yield CheckResult("broken", "weights", str(error))
+        return
+    for name, weights in known.items():
+        problem = size_problem(weights)
+        adds = f"{weights.adds} ({weights.size_bytes / 1e6:.0f} MB)"
+        extra = f", with the extra {weights.extra}" if weights.extra else ""
+        if problem and is_here(weights):
+            yield CheckResult("broken", f"weights {name}", problem)
+        elif problem:
+            yield CheckResult("absent", f"weights {name}", f"adds {adds}{extra}; lva weights get {name}")
+        else:
+            yield CheckResult("ok", f"weights {name}", f"{adds}{extra}")
 
 
 def _is_installed(name: str) -> bool:

@@ -38,6 +38,7 @@ from longvideoagent.cli.options import (
 )
 from longvideoagent.cli.serve import app as web_app
 from longvideoagent.cli.train import app as train_app
+from longvideoagent.cli.weights import app as weights_app
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.errors import EXIT_FAILED, UsageError, boundary, exit_with
 
@@ -57,6 +58,7 @@ app.add_typer(config_app, name="config", help="Choose the models that commands u
 app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
 app.add_typer(web_app)
+app.add_typer(weights_app, name="weights", help="Show, bring or find the weights of models that run here.")
 
 
 _CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)

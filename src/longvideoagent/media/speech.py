@@ -76,6 +76,8 @@ def transcribe(
 def _weights_folder(model: str, allow_download: bool) -> str:
     if Path(model).is_dir():
         return model
+    if (folder := _own_weights(model)) is not None:
+        return str(folder)
     from faster_whisper.utils import download_model
 
     name = (
@@ -89,6 +91,19 @@ def _weights_folder(model: str, allow_download: bool) -> str:
             raise DataError(f"{name} is not available; {fix}") from error
         fix = f"give one of {', '.join(MODELS_MB)} and a connection, or a folder"
         raise DataError(f"{name} cannot be downloaded ({one_line(error, 200)}); {fix}") from error
+
+
+def _own_weights(model: str) -> Path | None:
+    """The folder of a size that ``lva weights`` knows, if all of its files are in one; None for any other. Raises
+    DataError if a file has other bytes than it should."""
+    from longvideoagent.weights.manifest import known_weights
+    from longvideoagent.weights.store import is_here, open_weights
+
+    weights = known_weights().get(f"faster-whisper-{model}")
+    if weights is None or not is_here(weights):
+        return None
+    folders = {path.parents[name.count("/")] for name, path in open_weights(weights).items()}
+    return folders.pop() if len(folders) == 1 else None
 
 
 @lru_cache(maxsize=1)

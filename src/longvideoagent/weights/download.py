@@ -1,0 +1,92 @@
+"""Downloads one file over HTTP, and resumes where an earlier try has stopped."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from longvideoagent.errors import DataError, one_line
+
+TIMEOUT_S = 60.0
+"""How long a server may send nothing."""
+BLOCK_BYTES = 1 << 16
+_CONNECTION_ERRORS = (URLError, ConnectionError, TimeoutError, HTTPException, ssl.SSLError)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], None]) -> None:
+    """Download a file of a known size. A connection that breaks is opened again as long as each one brings something.
+
+    Args:
+        url: An HTTP address.
+        partial: The file to write. What it holds is the beginning from an earlier try, and stays if this one fails.
+        size_bytes: The size of the whole file.
+        on_bytes: Called with the size of what is there.
+
+    Raises:
+        DataError: The server does not have the file, has one of another size, or cannot be reached.
+        OSError: The file cannot be written.
+    """
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.touch()
+    if partial.stat().st_size > size_bytes:
+        partial.unlink()
+        partial.touch()
+    while (num_before := partial.stat().st_size) < size_bytes:
+        reason = _add(url, partial, size_bytes, on_bytes)
+        num_now = partial.stat().st_size
+        if num_now == num_before:
+            there = f"{num_now:,} of {size_bytes:,} bytes are there"
+            raise DataError(f"{url}: {reason or 'the connection was closed'}; {there}, run it again to go on")
+
+
+def _add(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], None]) -> str:
+    """Add to the file what one connection brings; returns why it broke, or an empty text."""
+    start = partial.stat().st_size
+    request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as response:
+            start = _start(url, response, start, size_bytes)
+            with partial.open("rb+") as file:
+                file.truncate(start)
+                file.seek(start)
+                while block := response.read1(BLOCK_BYTES):
+                    if file.tell() + len(block) > size_bytes:
+                        raise DataError(_other_size(url, f"more than {size_bytes:,}", size_bytes))
+                    file.write(block)
+                    on_bytes(file.tell())
+    except HTTPError as error:
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+            raise DataError(_other_size(url, f"at most {start:,}", size_bytes)) from error
+        fix = "check HF_ENDPOINT and the name of the repository"
+        raise DataError(f"{url}: the server answers {error.code} ({one_line(error, 100)}); {fix}") from error
+    except _CONNECTION_ERRORS as error:
+        reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
+        return one_line(reason, 200) or type(error).__name__
+    return ""
+
+
+def _start(url: str, response: HTTPResponse, wanted: int, size_bytes: int) -> int:
+    """Where in the file the body of a reply begins: 0 from a server that sends all of it whatever was asked for."""
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != wanted:
+            raise DataError(
+                f"{url}: the server sends another part than it was asked for; check HF_ENDPOINT and proxies"
+            )
+        start, total = wanted, match[2]
+    else:
+        start, total = 0, response.headers.get("Content-Length", "*")
+    if total.isdigit() and int(total) != size_bytes:
+        raise DataError(_other_size(url, f"{int(total):,}", size_bytes))
+    return start
+
+
+def _other_size(url: str, has: str, size_bytes: int) -> str:
+    return f"{url}: has {has} bytes, and {size_bytes:,} are expected; check HF_ENDPOINT, or update longvideoagent"
