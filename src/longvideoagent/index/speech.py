@@ -5,24 +5,23 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from longvideoagent.core.types import Subtitle
 from longvideoagent.index.stored_text import StepCost, StoredText, TextKind, read_text, write_text
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import speech
 from longvideoagent.media.container import has_audio
+from longvideoagent.media.speech import Transcript
 from longvideoagent.progress import Progress, no_progress
 
 
-def transcribe(
-    path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress
-) -> list[Subtitle]:
+def transcribe(path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress) -> Transcript:
     """As ``media.speech.transcribe``, which is called only if the index of the video has no transcript by this
     model."""
     speech.require_installed()
     if not has_audio(path):
-        return []
+        return Transcript()
     with VideoIndex.open(path) as index:
-        return list(transcript(index, path, model, allow_download=allow_download, progress=progress).lines)
+        stored = transcript(index, path, model, allow_download=allow_download, progress=progress)
+        return Transcript(stored.lines, stored.warnings)
 
 
 def transcript(
@@ -42,8 +41,8 @@ def transcript(
         if stored is not None and not must_transcribe:
             return stored
         started_s = time.monotonic()
-        lines = speech.transcribe(path, model, allow_download=allow_download, progress=progress)
-        made = StoredText(TextKind.SPEECH, key, tuple(lines), "the speech")
+        lines, warnings = speech.transcribe(path, model, allow_download=allow_download, progress=progress)
+        made = StoredText(TextKind.SPEECH, key, lines, "the speech", warnings)
         cost = StepCost("speech", f"all of it, by {Path(model).name}", time.monotonic() - started_s)
         write_text(index, made, cost)
         return made

@@ -1,18 +1,26 @@
 """Speech to text with faster-whisper (extra ``asr``). ``index.speech`` keeps the transcripts.
 
+Whisper writes sentences for any sound, and takes a file to be in one language. So only what a voice detector takes for
+speech is transcribed, in pieces each of whose language is detected; pieces without a certain language, and sentences
+that Whisper itself is unsure of, are left out, and the transcript says how many.
+
 Weights are hundreds of megabytes, so nothing is downloaded unless ``allow_download`` allows it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, one_line, require_extra
 from longvideoagent.media.container import has_audio
@@ -22,11 +30,37 @@ from longvideoagent.progress import Progress, no_progress
 STAGE = "transcribing the speech"
 SAMPLE_RATE_HZ = 16_000
 """That of Whisper."""
-VERSION = 2
+VERSION = 3
 """Raise it when the same weights would give another transcript, as after a change of the settings below."""
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """Download sizes of faster-whisper's models."""
-DEFAULT_MODEL = "small"
+DEFAULT_MODEL = "base"
+CPU_SECONDS_PER_SECOND = {"base": 0.25}
+"""CPU time of a second of speech, as measured; see docs/models.md."""
+MAX_PIECE_S = 28.0
+"""Whisper sees 30 seconds at once."""
+MIN_SILENCE_MS = 600
+"""A shorter pause does not separate two spans of speech."""
+MIN_LANGUAGE_PROBABILITY = 0.5
+"""What is less probably in one language is not taken for speech."""
+SURE_LANGUAGE_PROBABILITY = 0.8
+"""A piece that is more probably in one language is in one language."""
+MIN_MEAN_LOG_PROBABILITY = -1.0
+MAX_COMPRESSION_RATIO = 2.4
+"""Whisper's own limits of sentences that it repeats at a higher temperature, and gives out in the end."""
+TEMPERATURES = (0.0, 0.4)
+"""The second one is for sentences beyond those limits; Whisper's own further ones take four times as long."""
+MAX_TIMES_SHOWN = 5
+_Floats = NDArray[np.float32]
+
+
+class Transcript(NamedTuple):
+    """The speech of a video."""
+
+    lines: tuple[Subtitle, ...] = ()
+    """In order of time."""
+    warnings: tuple[str, ...] = ()
+    """What was left out."""
 
 
 def is_installed() -> bool:
@@ -40,37 +74,184 @@ def require_installed() -> None:
 
 
 def configured_model() -> str:
-    """The model named in LVA_SPEECH_MODEL, a size or a folder; by default ``small``."""
+    """The model named in LVA_SPEECH_MODEL, as ``transcribe`` takes it; by default ``base``."""
     return os.environ.get("LVA_SPEECH_MODEL") or DEFAULT_MODEL
 
 
-def transcribe(
-    path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress
-) -> list[Subtitle]:
-    """Transcribe the speech of a video, in order of time; empty if nothing is spoken or there is no sound.
+def cost_text(path: Path, model: str) -> str:
+    """What a transcription takes, for people; empty if that was not measured for this model, or there is no sound.
+    Raises DataError if the file cannot be opened."""
+    seconds = sound_length_s(path) * CPU_SECONDS_PER_SECOND.get(model, 0.0) if has_audio(path) else 0.0
+    return f"about {format_timestamp(seconds)} of CPU time if all of it is speech" if seconds else ""
 
-    ``model`` is one of faster-whisper's sizes or a folder of weights; ``allow_download`` allows a download. Raises
-    UsageError if the extra is not installed, and DataError if the weights are not available or the sound cannot be
-    read.
+
+def transcribe(path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress) -> Transcript:
+    """Transcribe the speech of a video.
+
+    Args:
+        path: The video.
+        model: One of faster-whisper's sizes, a folder of weights, or a repository of the hub, ``NAME/NAME`` or
+            ``NAME/NAME@REVISION``.
+        allow_download: Whether weights that are missing are downloaded.
+        progress: Called with the fraction that is done.
+
+    Returns:
+        The transcript; empty if nothing is spoken or there is no sound.
+
+    Raises:
+        UsageError: The extra is not installed.
+        DataError: The weights are not available, or the sound cannot be read.
     """
     require_installed()
     if not has_audio(path):
-        return []
-    weights = _weights_folder(model, allow_download)
+        return Transcript()
+    transcriber = _Transcriber(_load(_weights_folder(model, allow_download)))
+    _seed()
     length_s = sound_length_s(path)
-    subtitles = []
     try:
         for start_s, samples, _ in sound_blocks(path, SAMPLE_RATE_HZ):
-            segments, info = _load(weights).transcribe(samples.astype(np.float32) / 32768, vad_filter=True)
-            for segment in segments:
-                text = " ".join(segment.text.split())
-                if text:
-                    subtitles.append(Subtitle(round(start_s + segment.start, 3), round(start_s + segment.end, 3), text))
-                progress(STAGE, min(1.0, (start_s + segment.end) / max(length_s, start_s + info.duration)))
+            end_s = start_s + len(samples) / SAMPLE_RATE_HZ
+            for time_s in transcriber.add(start_s, np.divide(samples, 32768, dtype=np.float32)):
+                progress(STAGE, min(1.0, time_s / max(length_s, end_s)))
     except (OSError, ValueError, RuntimeError, IndexError) as error:
         reason = one_line(error, 200)
         raise DataError(f"{path}: its sound cannot be transcribed ({reason}); give subtitles instead") from error
-    return subtitles
+    return Transcript(tuple(transcriber.lines), tuple(transcriber.warnings()))
+
+
+class _Span(NamedTuple):
+    """Where the voice detector finds speech, in samples of a block."""
+
+    start: int
+    end: int
+
+
+class _Part(NamedTuple):
+    """Spans in one language."""
+
+    language: str | None
+    """None if none is certain."""
+    spans: Sequence[_Span]
+
+
+@dataclass(slots=True)
+class _Transcriber:
+    """Transcribes blocks of sound one after the other."""
+
+    model: Any
+    lines: list[Subtitle] = field(default_factory=list)
+    _unknown_s: list[float] = field(default_factory=list)
+    """Where sound in no certain language was left out."""
+    _unsure_s: list[float] = field(default_factory=list)
+    """Where sentences were left out."""
+
+    def add(self, start_s: float, samples: _Floats) -> Iterator[float]:
+        """Transcribe a block; yields the time up to which it is done."""
+        for piece in _pieces(_speech_spans(samples)):
+            for part in self._parts(samples, piece):
+                if part.language is None:
+                    self._unknown_s.append(start_s + part.spans[0].start / SAMPLE_RATE_HZ)
+                else:
+                    self._transcribe(start_s, samples, part)
+                yield start_s + part.spans[-1].end / SAMPLE_RATE_HZ
+        yield start_s + len(samples) / SAMPLE_RATE_HZ
+
+    def _parts(self, samples: _Floats, piece: Sequence[_Span]) -> list[_Part]:
+        """The piece in parts of one language each. Spans that have no certain language of their own, as short ones, are
+        in that of the piece if no other one is certain in it."""
+        language, is_sure = self._language(samples, piece)
+        if is_sure or len(piece) == 1:
+            return [_Part(language, piece)]
+        certain = [self._language(samples, [span])[0] for span in piece]
+        usual = language if set(certain) <= {language, None} else None
+        parts: list[_Part] = []
+        for span, of_span in zip(piece, (each or usual for each in certain), strict=True):
+            if parts and parts[-1].language == of_span:
+                parts[-1] = _Part(of_span, [*parts[-1].spans, span])
+            else:
+                parts.append(_Part(of_span, [span]))
+        return parts
+
+    def _language(self, samples: _Floats, spans: Sequence[_Span]) -> tuple[str | None, bool]:
+        """The language of spans if it is certain, and whether no other one can be in them."""
+        if not self.model.model.is_multilingual:
+            return "en", True
+        language, probability, _ = self.model.detect_language(_join(samples, spans))
+        is_certain = probability >= MIN_LANGUAGE_PROBABILITY
+        return language if is_certain else None, probability >= SURE_LANGUAGE_PROBABILITY
+
+    def _transcribe(self, start_s: float, samples: _Floats, part: _Part) -> None:
+        segments, _ = self.model.transcribe(
+            _join(samples, part.spans),
+            language=part.language,
+            condition_on_previous_text=False,
+            temperature=TEMPERATURES,
+        )
+        for segment in segments:
+            text = " ".join(segment.text.split())
+            from_s, to_s = (start_s + _time_s(each, part.spans) for each in (segment.start, segment.end))
+            is_unsure = (
+                segment.avg_logprob < MIN_MEAN_LOG_PROBABILITY or segment.compression_ratio > MAX_COMPRESSION_RATIO
+            )
+            if text and is_unsure:
+                self._unsure_s.append(from_s)
+            elif text:
+                self.lines.append(Subtitle(round(from_s, 3), round(max(from_s, to_s), 3), text))
+
+    def warnings(self) -> Iterator[str]:
+        """What was left out, for people."""
+        if self._unknown_s:
+            yield f"sound in no certain language was not taken for speech ({_times(self._unknown_s)})"
+        if self._unsure_s:
+            yield f"sentences that the speech model is unsure of were left out ({_times(self._unsure_s)})"
+
+
+def _seed() -> None:
+    """Make the samples at a temperature the same each time."""
+    import ctranslate2
+
+    ctranslate2.set_random_seed(0)
+
+
+def _speech_spans(samples: _Floats) -> list[_Span]:
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(min_silence_duration_ms=MIN_SILENCE_MS, max_speech_duration_s=MAX_PIECE_S)
+    return [_Span(each["start"], each["end"]) for each in get_speech_timestamps(samples, options)]
+
+
+def _pieces(spans: Sequence[_Span]) -> Iterator[list[_Span]]:
+    """Spans together, as many as Whisper sees at once."""
+    piece: list[_Span] = []
+    num_samples = 0
+    for span in spans:
+        if piece and num_samples + span.end - span.start > MAX_PIECE_S * SAMPLE_RATE_HZ:
+            yield piece
+            piece, num_samples = [], 0
+        piece.append(span)
+        num_samples += span.end - span.start
+    if piece:
+        yield piece
+
+
+def _join(samples: _Floats, spans: Sequence[_Span]) -> _Floats:
+    return np.concatenate([samples[span.start : span.end] for span in spans])
+
+
+def _time_s(joined_s: float, spans: Sequence[_Span]) -> float:
+    """A time in joined spans as a time in their block."""
+    left = round(joined_s * SAMPLE_RATE_HZ)
+    for span in spans:
+        if left <= span.end - span.start:
+            return (span.start + left) / SAMPLE_RATE_HZ
+        left -= span.end - span.start
+    return spans[-1].end / SAMPLE_RATE_HZ
+
+
+def _times(times_s: Sequence[float]) -> str:
+    shown = ", ".join(map(format_timestamp, times_s[:MAX_TIMES_SHOWN]))
+    num_more = len(times_s) - MAX_TIMES_SHOWN
+    return f"at {shown}{f' and {num_more} more times' if num_more > 0 else ''}"
 
 
 def _weights_folder(model: str, allow_download: bool) -> str:
@@ -83,8 +264,9 @@ def _weights_folder(model: str, allow_download: bool) -> str:
     name = (
         f"the speech model {model!r} ({MODELS_MB[model]} MB)" if model in MODELS_MB else f"the speech model {model!r}"
     )
+    repository, _, revision = model.partition("@")
     try:
-        return str(download_model(model, local_files_only=not allow_download))
+        return str(download_model(repository, local_files_only=not allow_download, revision=revision or None))
     except (OSError, ValueError) as error:
         if not allow_download:
             fix = "lva transcribe downloads it, LVA_SPEECH_MODEL names another or a folder"
