@@ -10,9 +10,11 @@ import pytest
 
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.team_file import load_team_config
-from longvideoagent.cli.doctor import serving_command
+from longvideoagent.cli.doctor import local_server_results, serving_command
 from longvideoagent.errors import UsageError
 from longvideoagent.models import vllm_serve
+from longvideoagent.models.backends import BACKENDS
+from longvideoagent.models.reachability import LocalServer
 from longvideoagent.models.vllm_serve import ARCHITECTURES, Gpu, serve_command
 from tests.fakes.faulty_server import Fault, call_tool, hang, say, serving, status
 from tests.fakes.vllm_arguments import CONFIGS, check_serve, kv_bytes_per_token, num_parameters
@@ -182,6 +184,17 @@ def test_doctor_calls_nothing_by_default(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "one of them" in refusal("doctor", "--preset", "qwen3-4b", "--team", "offline")
     assert "--preset NAME" in refusal("doctor", "--gpu-memory-gib", "24")
     assert "--team FILE.toml" in refusal("doctor", "--preset", "qwen3-4b", "--prices", "prices.toml")
+
+
+def test_doctor_lists_the_servers_of_this_machine() -> None:
+    rows = [row for row in BACKENDS if row.prefix in ("ollama", "llamacpp")]
+    servers = [LocalServer(rows[0], ["qwen2.5vl", "b", "c", "d"]), LocalServer(rows[1], [])]
+    listed, unknown = local_server_results(servers)
+    assert (listed.state, listed.detail) == ("ok", "has qwen2.5vl, b, c and 1 more; -m ollama:qwen2.5vl")
+    assert (unknown.state, unknown.name) == ("absent", "llamacpp")
+    assert "http://127.0.0.1:8080/v1 is open but lists no model" in unknown.detail
+    (none,) = local_server_results([])
+    assert none.detail == "none of ollama, lmstudio, llamacpp runs; docs/local.md says how to start one"
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,9 @@ def test_output_doc_keys_complete(workplace: Path) -> None:
 
 
 def test_models_doc_team_file() -> None:
+    (local,) = blocks(ROOT / "docs" / "local.md", "toml")
+    team = TeamConfig.model_validate(tomllib.loads(local))
+    assert (team.master.dialect, team.vision.max_frames) == ("json", 4)
     (text,) = (text for text in blocks(ROOT / "docs" / "models.md", "toml") if "[master]" in text)
     team_config = TeamConfig.model_validate(tomllib.loads(text))
     assert team_config.vision.max_frames == 15

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.cli.terminal import stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
+from longvideoagent.models.reachability import LocalServer, find_local_servers
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
 from longvideoagent.weights.manifest import known_weights
 from longvideoagent.weights.store import is_here, size_problem
@@ -43,6 +44,8 @@ ENVIRONMENT_VARIABLES = tuple(name for row in BACKENDS if row.needs_key for name
 DEFAULT_PORT = 8000
 """vLLM's own."""
 MAX_GPU_GIB = 100_000.0
+MAX_MODELS_SHOWN = 3
+"""Of each server on this machine."""
 _SYMBOLS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "broken": ("✗", "bold red")}
 
 
@@ -79,6 +82,7 @@ def run_checks() -> Iterator[CheckResult]:
     yield _search()
     yield _gpu()
     yield _default_models()
+    yield from local_server_results(find_local_servers())
     for name in ENVIRONMENT_VARIABLES:
         is_set = bool(os.environ.get(name))
         detail = "set" if is_set else "not set; the offline team needs none"
@@ -135,6 +139,21 @@ def _default_models() -> CheckResult:
         return CheckResult("absent", "models", "none chosen, the offline team answers; lva config set model SPEC")
     chosen = ", ".join(f"{name} {spec}" for name, spec in models.items())
     return CheckResult("ok", "models", f"{chosen}, from {default_models_source()}")
+
+
+def local_server_results(servers: Sequence[LocalServer]) -> Iterator[CheckResult]:
+    """The servers that run on this machine, with the option that uses each."""
+    if not servers:
+        names = ", ".join(row.prefix for row in BACKENDS if row.start and row.default_url)
+        yield CheckResult("absent", "local servers", f"none of {names} runs; docs/local.md says how to start one")
+    for row, model_names in servers:
+        if not model_names:
+            detail = f"{row.default_url} is open but lists no model; load one, or another program has that port"
+            yield CheckResult("absent", row.prefix, detail)
+            continue
+        more = len(model_names) - MAX_MODELS_SHOWN
+        listed = ", ".join(model_names[:MAX_MODELS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        yield CheckResult("ok", row.prefix, f"has {listed}; -m {row.prefix}:{model_names[0]}")
 
 
 def declared_extras() -> list[str]:

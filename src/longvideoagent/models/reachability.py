@@ -1,14 +1,47 @@
-"""Finds servers on this machine that have not been started, before a video is opened for their models."""
+"""Finds servers on this machine: those that run, and those that a team needs and that have not been started."""
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
 
+from longvideoagent.models.backends import BACKENDS, Backend
 from longvideoagent.models.spec import ModelSpec
 
 CONNECT_TIMEOUT_S = 1.0
+MAX_LIST_BYTES = 1_000_000
+MAX_NAMES = 100
+
+
+class LocalServer(NamedTuple):
+    """A server that runs on this machine."""
+
+    row: Backend
+    model_names: Sequence[str]
+    """What it lists; none if it has no model, or is another program at that port."""
+
+
+def find_local_servers(rows: Iterable[Backend] = BACKENDS) -> list[LocalServer]:
+    """The servers that run at the usual ports of the back ends on this machine. Each port is asked for its models; no
+    key is sent, and nothing is asked of a model."""
+    usual = [row for row in rows if row.start and row.default_url]
+    return [LocalServer(row, _model_names(row.default_url)) for row in usual if _is_open(row.default_url)]
+
+
+def _model_names(url: str) -> list[str]:
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/models", timeout=CONNECT_TIMEOUT_S) as response:
+            listed = json.loads(response.read(MAX_LIST_BYTES))
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
+        return []
+    models = listed.get("data") if isinstance(listed, dict) else None
+    names = [each.get("id") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
+    return [" ".join(name.split()) for name in names if isinstance(name, str) and name.strip()][:MAX_NAMES]
 
 
 def missing_local_servers(specs: Iterable[ModelSpec]) -> list[str]:
