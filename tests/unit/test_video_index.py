@@ -171,6 +171,21 @@ def test_newer_version(talk: Path, index_dir: Path) -> None:
     assert index_file(index_dir).read_bytes() == content
 
 
+def test_older_version_keeps_its_parts(talk: Path, index_dir: Path) -> None:
+    expected = open_video(talk).timeline
+    with sqlite3.connect(index_file(index_dir)) as database:  # as version 1 was written
+        database.execute("DROP TABLE vectors")
+        database.execute("PRAGMA user_version = 1")
+    finished = {step.finished_at for step in steps(talk)}
+    video = open_video(talk)
+    assert video.timeline == expected
+    assert not video.warnings
+    assert {step.finished_at for step in steps(talk)} == finished
+    with sqlite3.connect(index_file(index_dir)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        assert database.execute("SELECT count(*) FROM vectors").fetchone() == (0,)
+
+
 def test_file_is_not_an_index(talk: Path, index_dir: Path) -> None:
     open_video(talk)
     path = index_file(index_dir)

@@ -29,6 +29,7 @@ EXTRAS = {
     "asr": "speech to text for videos without subtitles",
     "hub": "download of the published data sets",
     "inspect": "evaluation with Inspect",
+    "meaning": "lines compared by meaning, with the weights minilm",
     "parquet": "rows for reinforcement learning, and data sets published as Parquet",
     "ray": "evaluation on a cluster",
     "train": "training of the master on one machine",

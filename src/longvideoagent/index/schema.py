@@ -42,6 +42,13 @@ MIGRATIONS = (
         "CREATE TABLE frames (time_s REAL PRIMARY KEY, shown_s REAL, texts TEXT, thumbnail BLOB)",
         "CREATE TABLE steps (name TEXT PRIMARY KEY, covered TEXT NOT NULL, seconds REAL NOT NULL, finished_at TEXT)",
     ),
+    (
+        """
+        CREATE TABLE vectors (
+          model TEXT NOT NULL, text BLOB NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, text)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 """Statements ``n`` bring a file of version ``n`` to version ``n + 1``. Append; never edit."""
 VERSION = len(MIGRATIONS)

@@ -181,18 +181,19 @@ class VideoIndex:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         """Bring the file to the current version, and empty it if it is of another video: one that was replaced."""
-        if self._is_current(database):
+        if self._version_of_this_video(database) == VERSION:
             return
         with _transaction(database):
-            if self._is_current(database):  # another process has done it meanwhile
-                return
-            for name in _tables(database):
-                database.execute(f'DROP TABLE IF EXISTS "{name}"')
-            for statements in MIGRATIONS:
+            version = self._version_of_this_video(database)  # again: another process may have done it meanwhile
+            if not version:
+                for name in _tables(database):
+                    database.execute(f'DROP TABLE IF EXISTS "{name}"')
+            for statements in MIGRATIONS[version:]:
                 for statement in statements:
                     database.execute(statement)
-            database.execute("INSERT INTO video (fingerprint) VALUES (?)", (self.fingerprint,))
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            if not version:
+                database.execute("INSERT INTO video (fingerprint) VALUES (?)", (self.fingerprint,))
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             database.execute(f"PRAGMA user_version = {VERSION}")
 
     def _complete_search(self, database: sqlite3.Connection) -> None:
@@ -203,13 +204,16 @@ class VideoIndex:
             database.execute(FTS5)
             database.executemany("INSERT INTO line_terms (rowid, terms) VALUES (?, ?)", _missing_terms(database))
 
-    def _is_current(self, database: sqlite3.Connection) -> bool:
+    def _version_of_this_video(self, database: sqlite3.Connection) -> int:
+        """The version of the file; 0 if it is empty or of another video."""
         tables, version = _tables(database), _pragma(database, "user_version")  # in this order: both are made at once
         if version > VERSION:
             raise UnusableIndexError(f"version {version}, and this longvideoagent reads up to {VERSION}; update it")
         if version == 0 and tables:
             raise UnusableIndexError("not an index of a video")
-        return version > 0 and database.execute("SELECT fingerprint FROM video").fetchone() == (self.fingerprint,)
+        if not version or database.execute("SELECT fingerprint FROM video").fetchone() != (self.fingerprint,):
+            return 0
+        return version
 
 
 def _tables(database: sqlite3.Connection) -> list[str]:
