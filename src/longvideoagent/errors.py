@@ -73,6 +73,14 @@ class ToolsRefusedError(ModelError):
     """The server does not take tools, at least not for this model."""
 
 
+class LogprobsMissingError(ModelError):
+    """The model does not list the log-probabilities of its tokens, or replies without a token that could have some."""
+
+
+class ContinuationRefusedError(ModelError):
+    """The server does not continue a reply that a request begins."""
+
+
 class ContextOverflowError(ModelError):
     """The messages are longer than the model's context."""
 

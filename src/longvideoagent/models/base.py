@@ -51,6 +51,9 @@ class CallSettings:
     tools: tuple[Tool, ...] = ()
     """Tools that the model is to act by. Its calls, and the actions of earlier replies, are tags in ``messages`` and
     in the reply; only the server sees calls. A server that refuses tools gives ToolsRefusedError."""
+    top_logprobs: int = 0
+    """How many of the likeliest tokens to list with each token of the reply. A model that lists them replies with a
+    ``logprobs.ScoredReply``, others as to any request; a server that refuses gives LogprobsMissingError."""
 
     @property
     def sampling(self) -> dict[str, float | int]:
@@ -71,9 +74,9 @@ def cut_warning(name: str, settings: CallSettings, inside: str = "") -> str:
 
 
 def cut_warnings(name: str, text: str, settings: CallSettings) -> tuple[str, ...]:
-    """The warning of a reply that its limit has cut, unless it holds an action: what follows one is dropped anyway. All
-    of it may be a thought in a field of its own."""
-    if has_action(text, anywhere=settings.actions_anywhere):
+    """The warning of a reply that its limit has cut, unless it holds an action, since what follows one is dropped, or
+    is asked for only to score its tokens. All of it may be a thought in a field of its own."""
+    if settings.top_logprobs or has_action(text, anywhere=settings.actions_anywhere):
         return ()
     is_thought = not text.strip() or is_inside_reasoning(text)
     return (cut_warning(name, settings, "its reasoning" if is_thought else ""),)

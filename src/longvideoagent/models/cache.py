@@ -17,6 +17,7 @@ from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, SAMPLING_FIELDS, CallSettings, Model, TextCallback
+from longvideoagent.models.logprobs import ScoredReply, TokenLogprobs, with_logprobs
 
 KEY_VERSION = 2
 """Part of every key of a reply; raise it when a stored reply would be read differently."""
@@ -51,6 +52,8 @@ class CachedModel:
         }
         if reply.warnings:
             fields["warnings"] = reply.warnings
+        if isinstance(reply, ScoredReply):
+            fields["logprobs"] = reply.logprobs
         self.cache.try_put(key, json.dumps(fields, ensure_ascii=True))  # not awaited: the reply is paid for
         return reply
 
@@ -72,10 +75,19 @@ def _parse_reply(stored: str) -> Reply | None:
         fields = json.loads(stored)
         is_truncated = fields.get("is_truncated") is True  # rows of older versions lack it
         warnings = tuple(str(warning) for warning in fields.get("warnings", ()))
-        return Reply(str(fields["text"]), str(fields["reasoning"]), warnings=warnings, is_truncated=is_truncated)
+        reply = Reply(str(fields["text"]), str(fields["reasoning"]), warnings=warnings, is_truncated=is_truncated)
+        return with_logprobs(reply, _parse_logprobs(fields.get("logprobs", ())))
     except (ValueError, TypeError, KeyError):
         logger.info("a damaged reply in the cache is replaced")
         return None
+
+
+def _parse_logprobs(rows: Any) -> tuple[TokenLogprobs, ...]:
+    """Stored log-probabilities. Raises ValueError or TypeError for a damaged row."""
+    return tuple(
+        TokenLogprobs(str(token), tuple((str(each), float(logprob)) for each, logprob in likeliest))
+        for token, likeliest in rows
+    )
 
 
 def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings) -> bytes:
@@ -83,8 +95,9 @@ def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings
     settings_fields = asdict(settings)
     del settings_fields["actions_anywhere"]  # how a reply is read; no server gets it
     settings_fields["schema"] = settings_fields.pop("json_schema")  # its earlier name: stored keys hold it
-    if not settings.tools:
-        del settings_fields["tools"]
+    for name in ("tools", "top_logprobs"):
+        if not settings_fields[name]:
+            del settings_fields[name]
     for name in SAMPLING_FIELDS:  # keys that were stored before these fields existed stay valid
         if settings_fields[name] is None:
             del settings_fields[name]

@@ -24,7 +24,9 @@ from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import (
     ContextOverflowError,
+    ContinuationRefusedError,
     ImagesRefusedError,
+    LogprobsMissingError,
     ModelError,
     ThrottledError,
     ToolsRefusedError,
@@ -44,6 +46,7 @@ from longvideoagent.models.base import (
     cut_warnings,
     with_charge,
 )
+from longvideoagent.models.logprobs import with_logprobs
 from longvideoagent.models.openai_errors import ServerError, header_wait_s, is_page, read_error
 from longvideoagent.models.openai_format import (
     chat_body,
@@ -69,7 +72,6 @@ from longvideoagent.models.spec import ModelSpec, missing_key
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
 BARE_URL = "add /v1 to the URL, unless the server has its API elsewhere"
-START_SERVER = "start the server, or fix its URL"
 CONTINUE_REPLY = "use a server with vLLM's continue_final_message, or a preset with a completion template"
 FIT_CONTEXT = "raise the server's context length, name a model with a longer one, or lower max_frames of [vision]"
 RAISE_CONTEXT = "raise its context length (Ollama: OLLAMA_CONTEXT_LENGTH or num_ctx; llama.cpp: -c)"
@@ -133,7 +135,7 @@ class OpenAIModel:
             fix = "raise timeout_s in the team file if the server is slow"
             return TransientError(f"{self.server_url}: no reply within {self.timeout_s:.0f} s; {fix}")
         kind = UnreachableError if is_unreached(error) else TransientError
-        fix = f"start it with {self.start!r}, or fix its URL" if self.start else START_SERVER
+        fix = f"start it with {self.start!r}, or fix its URL" if self.start else "start the server, or fix its URL"
         if not self._spec.is_on_this_machine:
             fix = "check the network and the URL"
         return kind(f"{self.server_url}: {cause(error)}; {fix}")
@@ -174,8 +176,9 @@ class OpenAIModel:
         completion = await self.send(body, growth_callback(on_text, settings.tools))
         usage = self._usage(completion)
         if completion.is_empty and completion.is_cut:  # a retry would be cut again
-            problem = cut_warning(self.name, settings, "hidden reasoning")
-            raise charge(ModelError(f"{self.server_url}: {problem}"), usage)
+            problem = f"{self.server_url}: {cut_warning(self.name, settings, 'hidden reasoning')}"
+            kind = LogprobsMissingError if settings.top_logprobs else ModelError
+            raise charge(kind(problem), usage)
         if completion.is_empty:
             raise charge(TransientError(f"{self.server_url}: an empty reply"), usage)
         if not self.images_verified:
@@ -190,7 +193,8 @@ class OpenAIModel:
         text = prefix + text
         warnings = cut_warnings(self.name, text, settings) if completion.is_cut else ()
         warnings += self._warnings(body, completion, settings)
-        return Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+        reply = Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
+        return with_logprobs(reply, completion.logprobs)
 
     def _usage(self, completion: Completion) -> Usage:
         usage = Usage(1, completion.prompt_tokens, completion.completion_tokens)
@@ -277,9 +281,8 @@ class OpenAIModel:
         that is written out shows it itself."""
         if not self.reasoning or self.completion_template is not None:
             return False
-        if completion.reasoning or f"<{TEMPLATE_TAG}>" in completion.text:
-            return False
-        return f"</{TEMPLATE_TAG}>" in completion.text or completion.is_cut
+        is_opened = bool(completion.reasoning) or f"<{TEMPLATE_TAG}>" in completion.text
+        return not is_opened and (f"</{TEMPLATE_TAG}>" in completion.text or completion.is_cut)
 
     async def verify_image_input(self, body: Mapping[str, Any], completion: Completion) -> Usage:
         """Check that the model reads images: some servers drop the images of a text model, which then makes things up.
@@ -390,9 +393,8 @@ class OpenAIModel:
             return ModelError(f"{message}; {BARE_URL if is_bare else f'is {self.name!r} served there?'}")
         if error.is_overflow:
             return ContextOverflowError(f"{message}; {FIT_CONTEXT}")
-        if error.status in (400, 422) and "continue_final_message" in error.message:
-            return ModelError(f"{message}; {CONTINUE_REPLY}")
-        if error.is_transient:
-            kind = ThrottledError if error.status == 429 else TransientError
-            return kind(message, error.retry_after_s)
-        return ModelError(message)
+        if error.is_about_continuation:
+            return ContinuationRefusedError(f"{message}; {CONTINUE_REPLY}")
+        if not error.is_transient:
+            return ModelError(message)
+        return (ThrottledError if error.status == 429 else TransientError)(message, error.retry_after_s)

@@ -81,11 +81,15 @@ _TOOLS = re.compile(
 _TOOL_STATUSES = (None, 400, 404, 405, 422, 501)
 _TOOLS_AS_FAILURE = re.compile(rf"not support {_TOOL_WORDS}|--jinja")
 """In an error of status 500 of Ollama and llama.cpp."""
+_CONTINUATION = re.compile(
+    r"continue_final_message|add_generation_prompt|\bprefill|last (?:message )?role|conversation must end with a user"
+)
 _NO_CALL = re.compile(r"not call (?:a|any|the) (?:tool|function)|tool_use_failed")  # Groq
 _KEY = re.compile(r"api[ _-]?key|credential|authenticat|\btoken\b.{0,40}(?:invalid|expired)|incorrect key")
 _KEY_PROBLEM = re.compile(r"incorrect|invalid|not valid|expired|missing|not provided|pass a valid|unauthorized|wrong")
 _CONTENT = re.compile(r"moderat|flagged|polic(?:y|ies)\b|safety|prohibited|harmful|country|region|territory")
 _ALIASES = {
+    "logprobs": ("log prob", "log-prob"),
     "response_format": ("json_schema", "response_schema", "structured output", "schema", "json mode", "grammar"),
 }
 _REQUIRED_FIELDS = {
@@ -164,6 +168,11 @@ class ServerError:
         return self.status in _TOOL_STATUSES and not is_other_field and _TOOLS.search(text) is not None
 
     @property
+    def is_about_continuation(self) -> bool:
+        """Whether the server does not continue the assistant's last message."""
+        return self.status in (400, 422) and _CONTINUATION.search(self.message.lower()) is not None
+
+    @property
     def is_overflow(self) -> bool:
         """Whether the prompt is too long for the model, or for the server."""
         text = f"{self.message} {self.code}".lower()
@@ -191,6 +200,13 @@ class ServerError:
         numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(self.message)]
         return max((number for number in numbers if MIN_REPLY_LIMIT <= number < requested), default=None)
 
+    def max_top_logprobs(self, requested: int) -> int | None:
+        """How many log-probabilities the server lists for a token, if the error says that ``requested`` is too many."""
+        if self.status not in (400, 422) or "logprobs" not in self.message.lower():
+            return None
+        numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(self.message)]
+        return max((number for number in numbers if 1 < number < requested), default=None)
+
     @property
     def is_stream_only(self) -> bool:
         """Whether the server wants to stream the reply to a request that does not ask for a stream."""
@@ -202,6 +218,8 @@ class ServerError:
         """The optional field of the request that the error names, or None. ``a.b`` is field b of field a."""
         if self.status == 404 and "tool_choice" in body and "tool_choice" in self.message:  # OpenRouter
             return "tool_choice"
+        if self.status == 403 and "logprobs" in body and "logprobs" in self.message:  # OpenAI
+            return "logprobs"
         if self.status not in (400, 422) or self.is_overflow or self._is_too_short_reply:
             return None
         if "tool_choice" in body and _NO_CALL.search(f"{self.message} {self.code}".lower()):

@@ -37,6 +37,7 @@ def chat_body(
         "messages": with_cache_marks(wire) if marks_cache else [_without_hints(message) for message in wire],
         **_common(settings),
         **(tool_fields(settings.tools) if settings.tools else {}),
+        **({"logprobs": True, "top_logprobs": settings.top_logprobs} if settings.top_logprobs else {}),
         **extra,
     }
     if settings.json_schema is not None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from longvideoagent.core.actions import Tool
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.models.base import TextCallback
+from longvideoagent.models.logprobs import TokenLogprobs, read_logprobs
 from longvideoagent.models.openai_errors import MAX_DETAIL_CHARS, ServerError, is_page, page_text, read_error
 from longvideoagent.models.openai_tools import ToolCall, reply_with_tags
 
@@ -56,6 +57,8 @@ class Completion:
     """The tools that the model calls."""
     error: ServerError | None = None
     """An error that came under HTTP 200."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Those of its tokens, if they were asked for and the server gives them."""
 
     @property
     def why_no_text(self) -> str:
@@ -73,8 +76,8 @@ class Completion:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is neither text nor reasoning, nor a call."""
-        return not self.text.strip() and not self.reasoning.strip() and not self.calls
+        """Whether there is neither text nor reasoning, nor a call, nor a log-probability."""
+        return not (self.text.strip() or self.reasoning.strip() or self.calls or self.logprobs)
 
     @property
     def num_chars(self) -> int:
@@ -119,6 +122,7 @@ def read_completion(answer: object) -> Completion:
         has_choices=bool(choice),
         calls=_calls(message),
         error=_error_in(answer, choice),
+        logprobs=read_logprobs(choice),
     )
 
 
@@ -156,6 +160,7 @@ class _StreamParts:
     error: ServerError | None = None
     last_choice: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property
     def num_chars(self) -> int:
@@ -168,6 +173,7 @@ class _StreamParts:
         new = _message_texts(delta)
         self.text, self.reasoning = self.text + new.text, self.reasoning + new.reasoning
         self.refusal += new.refusal
+        self.logprobs += read_logprobs(choice)
         self.has_choices = self.has_choices or bool(choice)
         has_call = self._add_calls(delta)
         self.error = self.error or _error_in(chunk, choice)
@@ -213,6 +219,7 @@ class _StreamParts:
             has_choices=self.has_choices,
             calls=tuple(call.call for call in self.calls),
             error=self.error,
+            logprobs=self.logprobs,
         )
 
 

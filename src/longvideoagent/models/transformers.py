@@ -22,6 +22,7 @@ from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, cut_warnings
 from longvideoagent.models.chat_template import render_prompt
+from longvideoagent.models.logprobs import MIN_LOGPROB, TokenLogprobs, with_logprobs
 from longvideoagent.models.spec import ModelSpec
 
 BATCH_WAIT_S = 0.005
@@ -56,12 +57,14 @@ class _Request:
     is_done: bool = False
     is_complete: bool = False
     """Whether it ended by its own rules and not by a failure of its batch."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
     @property
     def sampling_key(self) -> str:
         """What must be equal within a batch."""
         settings = self.settings
-        return json.dumps([settings.temperature, settings.sampling, settings.extra_body], sort_keys=True)
+        fields = [settings.temperature, settings.sampling, settings.extra_body, settings.top_logprobs]
+        return json.dumps(fields, sort_keys=True)
 
 
 class _LoadedModel(NamedTuple):
@@ -108,12 +111,13 @@ class TransformersModel:
             raise request.error
         if not request.is_complete:
             raise ModelError(f"transformers:{self.path}: its batch failed")
-        if not request.text.strip():
+        if not request.text.strip() and not request.logprobs:
             raise ModelError(f"transformers:{self.path}: an empty reply")
         usage = Usage(1, len(request.ids), request.new_tokens)
         text = request.prefix + request.text
         warnings = cut_warnings(self.path, text, settings) if request.is_truncated else ()
-        return Reply(text, usage=usage, warnings=warnings, is_truncated=request.is_truncated)
+        reply = Reply(text, usage=usage, warnings=warnings, is_truncated=request.is_truncated)
+        return with_logprobs(reply, request.logprobs)
 
     async def close(self) -> None:
         """Nothing to close; the weights stay loaded while the model is in use."""
@@ -177,14 +181,34 @@ class TransformersModel:
         settings = batch[0].settings
         stopping = _StopAtReplyEnd(batch, tokenizer, model.generation_config.eos_token_id, inputs["input_ids"].shape[1])
         with torch.inference_mode():
-            model.generate(
+            output = model.generate(
                 **inputs,
                 **_generate_options(settings),
                 do_sample=settings.temperature > 0,
                 max_new_tokens=max(each.settings.max_tokens for each in batch),
                 pad_token_id=tokenizer.pad_token_id,
                 stopping_criteria=[stopping],
+                return_dict_in_generate=True,
+                output_logits=settings.top_logprobs > 0,
             )
+        if settings.top_logprobs:
+            for row, request in enumerate(batch):
+                steps = [logits[row] for logits in output.logits[: request.new_tokens]]
+                new_ids = output.sequences[row, inputs["input_ids"].shape[1] :].tolist()
+                request.logprobs = _token_logprobs(tokenizer, steps, new_ids, settings.top_logprobs)
+
+
+def _token_logprobs(
+    tokenizer: Any, steps: Sequence[Any], token_ids: Sequence[int], top_logprobs: int
+) -> tuple[TokenLogprobs, ...]:
+    """The log-probabilities of the likeliest tokens at each step, from the model's own logits."""
+    result = []
+    for logits, token_id in zip(steps, token_ids, strict=False):
+        top = logits.float().log_softmax(-1).topk(min(top_logprobs, logits.shape[-1]))
+        texts = [tokenizer.decode([each]) for each in top.indices.tolist()]
+        values = [max(MIN_LOGPROB, value) for value in top.values.tolist()]
+        result.append(TokenLogprobs(tokenizer.decode([token_id]), tuple(zip(texts, values, strict=True))))
+    return tuple(result)
 
 
 def _generate_options(settings: CallSettings) -> dict[str, Any]:
