@@ -13,6 +13,8 @@ from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.json_master import JsonMaster
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.offline.windows import WindowGrounding
+from longvideoagent.agents.reader import ReaderMaster
 from longvideoagent.agents.team_file import load_team_config
 from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.agents.vision import ModelVision
@@ -73,6 +75,8 @@ def load_team(
         team = replace(team, master=_model_master(team_config, models["master"], layout, on_text))
     if "grounding" in models:
         team = replace(team, grounding=_model_grounding(team_config, models["grounding"], layout))
+    if team_config.is_reader:
+        team = replace(team, grounding=WindowGrounding(team.grounding))
     if "vision" in models:
         vision = _model_vision(team_config, models["vision"], layout)
         is_shared = models["vision"] is models.get("master")
@@ -127,7 +131,12 @@ def cache_path() -> Path:
 
 def _model_master(
     team_config: TeamConfig, model: Model, layout: PromptLayout, on_text: TextCallback | None
-) -> ModelMaster | ToolMaster | JsonMaster:
+) -> ModelMaster | ToolMaster | JsonMaster | ReaderMaster:
+    if team_config.is_reader:
+        master_config = team_config.master.model_copy(update={"dialect": None})
+        in_loop = team_config.model_copy(update={"master": master_config})
+        settings = team_config.call_settings("master")
+        return ReaderMaster(model, _model_master(in_loop, model, layout, on_text), settings)
     master = ModelMaster(
         model,
         team_config.style,

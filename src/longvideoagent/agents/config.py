@@ -18,6 +18,7 @@ from longvideoagent.agents.vision import FRAMES, MAX_IMAGE_BYTES
 from longvideoagent.core.actions import AGENT_NAMES, PAPER_LOOK_TAG, AgentName
 from longvideoagent.core.context import Style
 from longvideoagent.core.layout import MASTER_FIELDS
+from longvideoagent.errors import UsageError
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, Count, ModelOptions, TokenPrice
 from longvideoagent.models.secrets import render_spec
@@ -85,9 +86,9 @@ class AgentConfig(BaseModel):
     """Calls that may begin in one minute."""
     max_context_tokens: Annotated[int | None, Field(ge=1)] = None
     """The context length to serve the model with, or to run it with in this process."""
-    dialect: Literal["tags", "tools", "json"] | None = None
-    """How the master acts: by tags in its reply, by native tool calls, or by a JSON object under a schema. None: see
-    ``TeamConfig.calls_tools``."""
+    dialect: Literal["tags", "tools", "json", "score"] | None = None
+    """How the master acts: by tags in its reply, by native tool calls, or by a JSON object under a schema; or not at
+    all, but only scores the options (``agents.reader``). None: see ``TeamConfig.calls_tools``."""
     structured_output: bool | None = None
     """Whether a JSON schema that allows only existing labels is sent along (grounding). None: to a provider."""
     max_frames: Annotated[int, Field(ge=1)] = FRAMES
@@ -280,6 +281,30 @@ class TeamConfig(PromptConfig):
                 changed[name] = agent.model_copy(update={"model": text, "api_key_env": key_env})
         return self.model_copy(update=changed)
 
+    @property
+    def is_reader(self) -> bool:
+        """Whether the master is a model that only scores the options."""
+        return self.master.dialect == "score" and not self.master.spec.is_offline
+
+    def with_reader(self, reader: str | None) -> TeamConfig:
+        """Return the same team with a reader as its master.
+
+        Args:
+            reader: The model spec of the reader; None keeps the master.
+
+        Returns:
+            The changed configuration.
+
+        Raises:
+            UsageError: The spec is not that of a model.
+        """
+        if reader is None:
+            return self
+        if ModelSpec.parse(reader).is_offline:
+            raise UsageError("--reader offline: a reader is a model; give --reader SPEC, such as llamacpp:")
+        team_config = self.with_models(master=reader)
+        return team_config.model_copy(update={"master": team_config.master.model_copy(update={"dialect": "score"})})
+
     def with_wording(self, prompt_file: Path | None, layout_file: Path | None) -> TeamConfig:
         """Return the same team with another prompt or layout. What is None stays.
 
@@ -344,5 +369,7 @@ def dialect_problem(team_config: TeamConfig) -> str:
     fix = 'set dialect = "tags" in [master]'
     if team_config.style is not Style.TURNS or master.completion_template is not None or team_config.actions_anywhere:
         return f'{setting} needs style "turns", no completion_template and actions after reasoning; {fix}'
-    is_served = master.spec.has_chat_api or master.dialect == "json"
+    if master.dialect == "score" and master.reasoning:
+        return f"{setting} needs a model that does not think before it answers; set reasoning = false, or {fix[4:]}"
+    is_served = master.spec.has_chat_api or master.dialect != "tools"
     return "" if is_served else f"{master.label}: {setting} needs a model on a server; {fix}"

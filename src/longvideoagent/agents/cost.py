@@ -13,7 +13,9 @@ from datetime import date
 
 from longvideoagent.agents.config import AgentConfig, TeamConfig
 from longvideoagent.agents.grounding import raw_subtitle_block, subtitle_block
+from longvideoagent.agents.offline.windows import NUM_WINDOWS, WINDOW_LINES
 from longvideoagent.agents.prompts import default_layout
+from longvideoagent.agents.reader import MAX_REPLY_TOKENS, READER_PROMPT
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.context import Style, render_first_message, render_observation
 from longvideoagent.core.layout import template_fields
@@ -34,6 +36,8 @@ TOKENS_PER_REQUEST = 500
 TOKENS_PER_VISITED_CLIP = 120
 """A visited clip and what was seen there, as the grounding prompt repeats it."""
 TOKENS_PER_LOOK_PROMPT = 300
+BYTES_PER_TIMED_LINE = 12
+"""The time and the line break that a reader's lines have besides their text."""
 CALLS_PER_GROUNDING = 2
 """A grounding model that names no existing clip is asked once more."""
 TOTAL = "total"
@@ -132,7 +136,19 @@ def _master_usage(question: Question, timeline: Timeline, team_config: TeamConfi
     growth = observation + (0 if team_config.style in (Style.ACCUMULATED, Style.RAW) else reply)
     rounds = settings.max_rounds
     prompts = rounds * _tokens(first_message) + growth * rounds * (rounds - 1) // 2
-    return Usage(rounds, prompts, rounds * reply)
+    in_loop = Usage(rounds, prompts, rounds * reply)
+    return in_loop + _reader_usage(question, timeline, team_config, settings) if team_config.is_reader else in_loop
+
+
+def _reader_usage(question: Question, timeline: Timeline, team_config: TeamConfig, settings: RolloutSettings) -> Usage:
+    """Of a reader's calls before it may turn out that the loop must answer."""
+    lines = sorted((len(line.text.encode("utf-8", "replace")) for line in timeline.subtitles), reverse=True)
+    shown = sum(lines[: NUM_WINDOWS * WINDOW_LINES]) + BYTES_PER_TIMED_LINE * NUM_WINDOWS * WINDOW_LINES
+    looks = (
+        (settings.max_rounds - 1) * settings.parallel_looks * _look_tokens(team_config) if settings.has_vision else 0
+    )
+    asked = _tokens("\n".join([READER_PROMPT, question.text, *question.options]))
+    return Usage(2, 2 * (asked + math.ceil(shown / BYTES_PER_TOKEN) + looks), 2 * MAX_REPLY_TOKENS)
 
 
 def _grounding_usage(

@@ -40,7 +40,7 @@ def answer_evidence(trace: Trace, thought: str, answer: str) -> tuple[Evidence, 
     option_index = match_option(answer, trace.question.options)
     answer_text = answer if option_index is None else trace.question.options[option_index]
     wanted_answer, wanted = set(terms(answer_text)), set(terms(f"{trace.question.text} {answer_text}"))
-    described = list(_descriptions(trace, wanted))
+    described = list(descriptions(trace, wanted))
     clips = _read_clips(trace)
     cited = [_at(time_s, clips, described) for time_s in times_in_s(f"{thought}\n{answer}")]
     found = [
@@ -57,7 +57,7 @@ def _read_clips(trace: Trace) -> list[Clip]:
     return list(dict.fromkeys(clip for window in windows for clip in window))
 
 
-def _descriptions(trace: Trace, wanted: set[str]) -> Iterator[Evidence]:
+def descriptions(trace: Trace, wanted: set[str]) -> Iterator[Evidence]:
     """What vision saw in looks that found something, if it shares a word with what is wanted or was looked for."""
     for round_ in trace.rounds:
         if isinstance(round_.observation, VisionResult) and round_.observation.is_found:

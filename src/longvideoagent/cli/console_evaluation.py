@@ -146,6 +146,7 @@ def _config_line(config: EvalConfig) -> str:
     protocol = describe_protocol(config.protocol.model_dump(mode="json"))
     parts = [
         models,
+        *(["the master scores the options"] if team.is_reader else []),
         *([protocol] if protocol else []),
         config.wording.description,
         f"style {team.style}",

@@ -30,6 +30,7 @@ from longvideoagent.cli.options import (
     Prices,
     PromptFile,
     Protocol,
+    Reader,
     Split,
     Subtitles,
     Switch,
@@ -63,6 +64,7 @@ def evaluate(
     team: Team = None,
     model: Model = None,
     master: Master = None,
+    reader: Reader = None,
     grounding: Grounding = None,
     vision: Vision = None,
     prompt_file: PromptFile = None,
@@ -103,7 +105,8 @@ def evaluate(
     from longvideoagent.evaluation.evaluate import RunOptions, forecast_run, run_evaluation
     from longvideoagent.evaluation.runner import RunLimits
 
-    team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
+    models = (model, master, grounding, vision)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "data_options": data_options(data_set, subtitles, encoding),

@@ -31,6 +31,7 @@ from longvideoagent.cli.options import (
     ParallelLooks,
     Prices,
     PromptFile,
+    Reader,
     Team,
     Vision,
     Window,
@@ -119,6 +120,7 @@ def ask(
     team: Team = None,
     model: Model = None,
     master: Master = None,
+    reader: Reader = None,
     grounding: Grounding = None,
     vision: Vision = None,
     prompt_file: PromptFile = None,
@@ -154,7 +156,8 @@ def ask(
         console.check_page(html)
     check_video_argument(video, question)
     checked = make_question(question, option or [])
-    team_config = chosen_team(team, (model, master, grounding, vision), prices, max_reply_tokens, layout, prompt_file)
+    models = (model, master, grounding, vision)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader)
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:
         console.note_old_prices(team_config)

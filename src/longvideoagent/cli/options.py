@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
+from longvideoagent.errors import UsageError
 from longvideoagent.models.backends import BACKENDS, OFFLINE
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ Model = Annotated[
     str | None, typer.Option("--model", "-m", help=f"The model of all agents: {MODEL_FORMS}, …; else LVA_MODEL.")
 ]
 Master = Annotated[str | None, typer.Option(help="As --model, for the master.")]
+Reader = Annotated[
+    str | None,
+    typer.Option(help="As --master, for a model that only chooses among the options, by the probability of each."),
+]
 Grounding = Annotated[str | None, typer.Option(help="As --model, for the grounding agent.")]
 Vision = Annotated[str | None, typer.Option(help="As --model, for the vision agent.")]
 Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
@@ -124,13 +129,16 @@ def chosen_team(
     max_reply_tokens: int | None,
     layout_file: Path | None = None,
     prompt_file: Path | None = None,
+    reader: str | None = None,
 ) -> "TeamConfig":
     """The team that the options of a command choose; ``models`` are --model, --master, --grounding and --vision. Raises
-    UsageError or DataError, as ``choose_team`` does."""
+    UsageError or DataError, as ``choose_team`` does, and UsageError for a reader next to a master."""
     from longvideoagent.agents.default_models import DefaultModels, choose_team
 
     model, master, grounding, vision = models
+    if reader is not None and master is not None:
+        raise UsageError("--reader and --master name the same agent; give one of them")
     chosen = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
     team_config = choose_team(team, chosen, prices).with_wording(prompt_file, layout_file)
     team_config.read_layout()  # a file that cannot be read is an error even where no agent reads it
-    return team_config.with_reply_limit(max_reply_tokens)
+    return team_config.with_reader(reader).with_reply_limit(max_reply_tokens)

@@ -119,7 +119,7 @@ def _fill_prompt(template: str, trace: Trace, layout: PromptLayout, look_tag: st
         look_tag=look_tag,
         answer_form=form,
         first_clip=_first_grounding_text(trace, layout),
-        history=_history_text(trace),
+        history=history_text(trace),
         **question_fields(question, layout, master_prompt(layout, settings.agents)),
     )
 
@@ -168,7 +168,7 @@ def _first_grounding_text(trace: Trace, layout: PromptLayout) -> str:
             assert_never(trace.first_grounding)
 
 
-def _history_text(trace: Trace) -> str:
+def history_text(trace: Trace) -> str:
     """Earlier questions of the conversation with their answers, a block that ends with an empty line."""
     if not trace.history:
         return ""

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts import default_layout, with_prompt
+from longvideoagent.agents.reader import READER_PROMPT
 from longvideoagent.core.context import master_prompt
 from longvideoagent.core.layout import ORIGIN_FIELDS, TOOL_FIELDS, PromptLayout, template_fields, tool_layout
 from longvideoagent.core.trace import Agents, RolloutSettings
@@ -176,6 +177,8 @@ def resolve(config: EvalConfig, data: Dataset, samples: Sequence[Sample]) -> dic
     answers, and first clips located in advance. Holds no key, only the name of the variable that holds one."""
     team_config = config.team_config
     prompt = "" if team_config.master.spec.is_offline else _layout_text(team_config, config.settings.agents)
+    if team_config.is_reader:
+        prompt = json.dumps([READER_PROMPT, prompt])
     return {
         "version": VERSION,
         "data": str(config.data.resolve()),
@@ -264,17 +267,8 @@ def _first_clips_digest(config: EvalConfig, samples: Sequence[Sample]) -> str | 
 
 
 OVERRIDES = (
-    "agents",
-    "baseline",
-    "first_clip",
-    "gold_boxes",
-    "ids_file",
-    "limit",
-    "data_options",
-    "protocol",
-    "switches",
-    "max_reply_tokens",
-    "leak_free",
+    *("agents", "baseline", "first_clip", "gold_boxes", "ids_file", "limit"),
+    *("data_options", "protocol", "switches", "max_reply_tokens", "leak_free"),
 )
 
 
@@ -353,6 +347,9 @@ def _check_agents(config: EvalConfig) -> None:
         raise UsageError(
             f"--first-clip {config.first_clip_option} {agents}: no agent locates clips; leave out --first-clip"
         )
+    if config.baseline is not None and config.team_config.is_reader:
+        problem = "a reader reads windows, and a baseline is one prompt with all subtitles"
+        raise UsageError(f"--baseline {config.baseline}: {problem}; leave out --baseline or the reader")
     if settings.agents is Agents.NONE and _offers_agents_always(config.team_config):
         option = agents if config.baseline is None else f"--baseline {config.baseline}"
         problem = "the layout's prompt offers agents, and it has no prompt_without_agents"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.line_index import Scores
 from longvideoagent.agents.offline.parsed_question import parse_question
-from longvideoagent.agents.offline.places import locate_places, spoken_lines
+from longvideoagent.agents.offline.places import locate_places, score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Question, Subtitle, Timeline, Usage
 from longvideoagent.index.terms import terms
@@ -29,8 +29,6 @@ OPTION_WEIGHT = 0.4
 """Weight of the best-matching option relative to the question."""
 MATCH_WEIGHT = 0.5
 """Weight of a clip's BM25 match relative to the logarithm of the probability that the place is in the clip."""
-OPTION_WINDOWS, OPTION_SCALE = (3, 7), 3.0
-"""Windows of lines in which options are matched with places, and what their BM25 scores are divided by."""
 MIN_LOG_PLACE = -100.0
 """The logarithm of the probability of a place in a clip without lines."""
 PASSAGE_LINES, PASSAGES_PER_OPTION = 3, 3
@@ -105,7 +103,7 @@ def passages(timeline: Timeline, question: Question) -> tuple[Evidence, ...]:
     far from where the question's words are. None for a question about something visible or about a setting, which lines
     elsewhere do not answer."""
     parsed = parse_question(question.text)
-    lines, _ = _lines_of(timeline)
+    lines, _ = lines_of(timeline)
     if parsed.is_visual or parsed.relation == "during" or not lines or not question.options:
         return ()
     spoken = spoken_lines(lines)
@@ -141,22 +139,16 @@ def _question_scores(timeline: Timeline, question: Question) -> tuple[Scores, Sc
 def _log_places(timeline: Timeline, question: Question) -> Scores:
     """For each clip, log Σ P(line) exp(BM25 of the best-matching option / scale) over its lines,
     ``MIN_LOG_PLACE`` if it has none."""
-    lines, owners = _lines_of(timeline)
+    lines, owners = lines_of(timeline)
     result = np.full(len(timeline.clips), MIN_LOG_PLACE)
     if not lines:
         return result
-    spoken = spoken_lines(lines)
-    scores = locate_places(spoken, question.text, parse_question(question.text)).logs
-    options = [terms(option) for option in question.options]
-    for window_lines in OPTION_WINDOWS if options else ():
-        option_scores = [spoken.terms.scores(option, window_lines) for option in options]
-        scores = scores + np.max(option_scores, axis=0) / OPTION_SCALE
-    np.logaddexp.at(result, owners, scores)
+    np.logaddexp.at(result, owners, score_places(spoken_lines(lines), question))
     return result
 
 
 @lru_cache(maxsize=16)
-def _lines_of(timeline: Timeline) -> tuple[tuple[Evidence, ...], NDArray[np.int64]]:
+def lines_of(timeline: Timeline) -> tuple[tuple[Evidence, ...], NDArray[np.int64]]:
     """The spoken lines of a timeline, and the number of the clip of each."""
     pairs = [
         (Evidence.from_subtitle(clip, line), number)

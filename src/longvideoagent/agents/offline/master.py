@@ -87,15 +87,21 @@ def _escaped(action: Action) -> Action:
 
 def known_facts(trace: Trace) -> list[Evidence]:
     """All facts in the trace, without repetition: the lines of located clips and what vision detected."""
-    facts: dict[Evidence, None] = {}
-    for located in trace.groundings:
-        for clip in located.window:
-            facts.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
-        facts.update(dict.fromkeys(located.evidence))
+    facts = dict.fromkeys(known_lines(trace))
     for observation in trace.observations:
         if isinstance(observation, VisionResult):
             facts.update(dict.fromkeys(observation.evidence))
     return list(facts)
+
+
+def known_lines(trace: Trace) -> list[Evidence]:
+    """The lines in the trace, without repetition: those of located clips and those that grounding quotes."""
+    lines: dict[Evidence, None] = {}
+    for located in trace.groundings:
+        for clip in located.window:
+            lines.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
+        lines.update(dict.fromkeys(located.evidence))
+    return list(lines)
 
 
 def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:

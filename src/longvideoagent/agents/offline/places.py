@@ -14,9 +14,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from longvideoagent.agents.offline.line_index import LineIndex, Scores, line_positions
-from longvideoagent.agents.offline.parsed_question import ParsedQuestion
+from longvideoagent.agents.offline.parsed_question import ParsedQuestion, parse_question
 from longvideoagent.agents.offline.tokens import grams, pairs, words
-from longvideoagent.core.types import Evidence
+from longvideoagent.core.types import Evidence, Question
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
@@ -33,6 +33,8 @@ MOMENT_DECAY = 0.85
 """The factor by which the moment's weight falls from line to line."""
 TEMPERATURE = 1.2
 """Of the softmax: higher spreads the probability over more lines."""
+OPTION_WINDOWS, OPTION_SCALE = (3, 7), 3.0
+"""Windows of lines in which options are matched with places, and what their BM25 scores are divided by."""
 
 
 class SpokenLines:
@@ -40,7 +42,7 @@ class SpokenLines:
 
     def __init__(self, lines: Sequence[Evidence]) -> None:
         self.lines = lines
-        self._positions = line_positions(lines)
+        self.positions = line_positions(lines)
         spoken = [split_speaker(line.text) for line in lines]
         self._words_spoken = [line.words for line in spoken]
         self._speakers = [frozenset(terms(line.speaker)) for line in spoken]
@@ -48,22 +50,22 @@ class SpokenLines:
     @cached_property
     def terms(self) -> LineIndex:
         """The terms of each line, and of the name of its speaker."""
-        return LineIndex([terms(line.text) for line in self.lines], self._positions)
+        return LineIndex([terms(line.text) for line in self.lines], self.positions)
 
     @cached_property
     def grams(self) -> LineIndex:
         """The character 4-grams of each line's words."""
-        return LineIndex([grams(text) for text in self._words_spoken], self._positions)
+        return LineIndex([grams(text) for text in self._words_spoken], self.positions)
 
     @cached_property
     def words(self) -> LineIndex:
         """All words of each line."""
-        return LineIndex([words(text) for text in self._words_spoken], self._positions)
+        return LineIndex([words(text) for text in self._words_spoken], self.positions)
 
     @cached_property
     def pairs(self) -> LineIndex:
         """The pairs of neighbouring words of each line."""
-        return LineIndex([pairs(text) for text in self._words_spoken], self._positions)
+        return LineIndex([pairs(text) for text in self._words_spoken], self.positions)
 
     @cached_property
     def near_pairs(self) -> frozenset[str]:
@@ -107,6 +109,16 @@ def locate_places(spoken: SpokenLines, text: str, parsed: ParsedQuestion) -> Pla
         scores = scores + MOMENT_WEIGHT * _shift(moment, parsed.relation)
     powers = np.exp((scores - scores.max()) / TEMPERATURE)
     return Places(powers / powers.sum())
+
+
+def score_places(spoken: SpokenLines, question: Question) -> Scores:
+    """For each of at least one line, log P(line) + BM25 of the best-matching option around it / ``OPTION_SCALE``."""
+    scores = locate_places(spoken, question.text, parse_question(question.text)).logs
+    options = [terms(option) for option in question.options]
+    for window_lines in OPTION_WINDOWS if options else ():
+        option_scores = [spoken.terms.scores(option, window_lines) for option in options]
+        scores = scores + np.max(option_scores, axis=0) / OPTION_SCALE
+    return scores
 
 
 def _match(spoken: SpokenLines, text: str) -> Scores:

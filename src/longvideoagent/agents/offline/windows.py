@@ -1,0 +1,64 @@
+"""The windows of lines around the places where a question is likeliest answered, for a model that reads little."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from longvideoagent.agents.base import Grounding
+from longvideoagent.agents.offline.grounding import lines_of
+from longvideoagent.agents.offline.places import score_places, spoken_lines
+from longvideoagent.core.rollout import GroundingRequest
+from longvideoagent.core.types import Evidence, GroundingResult, Question
+from longvideoagent.index.terms import terms
+from longvideoagent.media.readers.base import VideoReader
+
+NUM_WINDOWS, WINDOW_LINES = 3, 15
+"""Windows, and lines of each: about a minute of dialogue. A pause counts as lines (``line_index.line_positions``)."""
+
+
+class Window(NamedTuple):
+    """Neighbouring lines, in order of time."""
+
+    lines: tuple[Evidence, ...]
+    best: Evidence
+    """The one that shares most with the question and its options, of equal ones that of the likeliest place."""
+
+
+def locate_windows(lines: Iterable[Evidence], question: Question) -> list[Window]:
+    """Up to ``NUM_WINDOWS`` windows around the likeliest places, in order of time; no line is in two of them."""
+    ordered = tuple(sorted(dict.fromkeys(lines), key=lambda line: (line.start_s, line.end_s)))
+    if not ordered:
+        return []
+    spoken = spoken_lines(ordered)
+    scores, is_free = score_places(spoken, question), np.ones(len(ordered), dtype=bool)
+    matches = spoken.terms.scores(terms(" ".join([question.text, *question.options])), 1)
+    windows: list[Window] = []
+    while is_free.any() and len(windows) < NUM_WINDOWS:
+        place = int(np.argmax(np.where(is_free, scores, -np.inf)))
+        inside = np.flatnonzero(is_free & (abs(spoken.positions - spoken.positions[place]) <= WINDOW_LINES // 2))
+        is_free[inside] = False
+        best = max(inside.tolist(), key=lambda number: (matches[number], number == place))
+        windows.append(Window(tuple(ordered[number] for number in inside), ordered[best]))
+    return sorted(windows, key=lambda window: window.lines[0].start_s)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGrounding:
+    """The grounding agent ``agent``, whose first result quotes the windows of the whole video as well."""
+
+    agent: Grounding
+
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
+        """See the class."""
+        result = await self.agent.locate(request, video)
+        question = request.trace.question
+        if request.trace.first_grounding is not None or not question.options:
+            return result
+        windows = await asyncio.to_thread(lambda: locate_windows(lines_of(request.timeline)[0], question))
+        lines = (line for window in windows for line in window.lines)
+        return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *lines))))
