@@ -9,6 +9,7 @@ first WORDS, last …   their first or last line; without words, of the video
 nth 3 WORDS           the third line with these words
 order WORDS ; WORDS   which comes first, by their first occurrences
 before WORDS, after … the lines around their first occurrence
+before TIME, after …  the lines before or after a time
 at TIME               what is said at that time
 between TIME TIME     the lines of a span
 speakers              who speaks, with lines and time of speech, most lines first
@@ -20,7 +21,7 @@ length                the length of the video
 ====================  ==========================================================================
 
 WORDS match a line that has all of them, in any inflection; "in quotes" they must stand there as they are. ``by NAME``
-at their end keeps the lines of a speaker. TIME is ``7:29``, ``1:02:15`` or ``449 s``.
+at their end, or behind a TIME, keeps the lines of a speaker. TIME is ``7:29``, ``1:02:15`` or ``449 s``.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ NOT_FOUND = "not found:"
 """In the value of an order, before what no line has."""
 MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
+SHOWN_SECOND_S = 1.0
+"""A time as players show it stands for the second that begins there."""
+_TIME_AND_SPEAKER = re.compile(r"(?:\d[\d:.]*(?:\s*s)?)(?P<speaker>\s+by\s+\S.*)?", re.IGNORECASE)
 MAX_EQUAL_S = 0.01
 """Times of speech that differ by less are equal."""
 NO_SPEAKERS = "no line names its speaker"
@@ -155,7 +159,15 @@ def _order(words: str, timeline: Timeline) -> TimelineResult:
     return _result(value, [first[part] for part in ordered], f"first occurrences: {summary}{unknown}")
 
 
+def _speaker_words(text: str) -> str:
+    """``by NAME`` at the end of a text with times; empty if there is none."""
+    match = re.search(r"\bby\s+\S.*\Z", text, re.IGNORECASE)
+    return match[0] if match else ""
+
+
 def _neighbours(words: str, timeline: Timeline, step: int) -> TimelineResult:
+    if _TIME_AND_SPEAKER.fullmatch(words) and (times := times_in_s(words)):
+        return _around_time(times[0], _speaker_words(words), timeline, step)
     found = occurrences(words, timeline)
     if not found or not words:
         return _nothing(words, timeline)
@@ -167,6 +179,21 @@ def _neighbours(words: str, timeline: Timeline, step: int) -> TimelineResult:
     nearest = near[0] if step > 0 else near[-1]
     when = f"{'after' if step > 0 else 'before'} {format_timestamp(found[0].line.start_s)}"
     return _result(_quoted(nearest), near, f"lines {when}, where {words!r} first occurs")
+
+
+def _around_time(time_s: float, words: str, timeline: Timeline, step: int) -> TimelineResult:
+    """The lines that begin before a time, or after the second that it stands for."""
+    if time_s > timeline.duration_s:
+        return _outside(time_s, timeline)
+    every = occurrences(words, timeline)
+    if step > 0:
+        near = [each for each in every if each.line.start_s >= time_s + SHOWN_SECOND_S][:LINES_AROUND]
+    else:
+        near = [each for each in every if each.line.start_s < time_s][-LINES_AROUND:]
+    when = f"{'after' if step > 0 else 'before'} {format_timestamp(time_s)}"
+    if not near:
+        return TimelineResult(f"{f'no line {words}'.rstrip()} comes {when}", is_found=False)
+    return _result(_quoted(near[0] if step > 0 else near[-1]), near, f"lines {when}")
 
 
 def _before(words: str, timeline: Timeline) -> TimelineResult:
@@ -183,14 +210,16 @@ def _at(text: str, timeline: Timeline) -> TimelineResult:
         return TimelineResult(f"at {text!r}: not a time; write at 7:29", is_found=False)
     if times[0] > timeline.duration_s:
         return _outside(times[0], timeline)
-    every = occurrences("", timeline)
+    speaker = _speaker_words(text)
+    every = occurrences(speaker, timeline)
     found = [each for each in every if each.line.start_s <= times[0] < each.line.end_s] or [
         each for each in every if each.line.start_s <= times[0] + 1 and times[0] < each.line.end_s + 1
     ]
     if not found:
         near = min(every, key=lambda each: _distance_s(each.line, times[0]), default=None)
-        if near is None or _distance_s(near.line, times[0]) > MAX_NEAR_S:
-            return TimelineResult(f"no line is spoken or shown at {format_timestamp(times[0])}", is_found=False)
+        if near is None or speaker or _distance_s(near.line, times[0]) > MAX_NEAR_S:
+            which = f"no line {speaker}".rstrip()
+            return TimelineResult(f"{which} is spoken or shown at {format_timestamp(times[0])}", is_found=False)
         found = [near]
     return _result(" ".join(map(_quoted, found[:LINES_AROUND])), found, f"at {format_timestamp(times[0])}")
 
@@ -206,10 +235,12 @@ def _between(text: str, timeline: Timeline) -> TimelineResult:
     start_s, end_s = sorted(times)
     if start_s > timeline.duration_s:
         return _outside(start_s, timeline)
-    found = [each for each in occurrences("", timeline) if each.line.start_s < end_s and each.line.end_s > start_s]
+    speaker = _speaker_words(text)
+    every = occurrences(speaker, timeline)
+    found = [each for each in every if each.line.start_s < end_s and each.line.end_s > start_s]
     span = f"{format_timestamp(start_s)} to {format_timestamp(end_s)}"
     if not found:
-        return TimelineResult(f"no line is spoken or shown from {span}", is_found=False)
+        return TimelineResult(f"{f'no line {speaker}'.rstrip()} is spoken or shown from {span}", is_found=False)
     return _result(" ".join(map(_quoted, found[:LINES_AROUND])), found, f"{_num_lines(found)} from {span}")
 
 

@@ -15,8 +15,10 @@ from dataclasses import replace
 from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
 from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, is_before_pattern, match_pattern
 from longvideoagent.agents.offline.question_words import (
+    AFTER_TIME,
     ALL,
     AT,
+    BEFORE_TIME,
     BRIEF,
     BY_TIME,
     COUNT,
@@ -26,6 +28,7 @@ from longvideoagent.agents.offline.question_words import (
     LAST,
     LENGTH,
     MOST,
+    NOT,
     NTH,
     NTH_OF,
     ORDER,
@@ -35,6 +38,7 @@ from longvideoagent.agents.offline.question_words import (
     VIDEO,
     WHEN,
     WHO,
+    YES_NO,
 )
 from longvideoagent.core.timefmt import NamedTime, find_durations, format_timestamp
 
@@ -57,13 +61,21 @@ _NOT_A_MOMENT = re.compile(
 _JOINS_TIMES = re.compile(
     r"\s*(?:and|to|until|till|through|bis|und|à|a|et|y|hasta|[-–—~～]|到|至|から|和|と)\s*", re.IGNORECASE
 )
-_AFTER_TIME = re.compile(
+_BEHIND_TIME = re.compile(
     r"\A\s*(?:mark\b|into\b|in\b(?! (?:the|total))|[,:?.]|\Z|的|处|時|で|に|の|s mark)", re.IGNORECASE
 )
-_BEFORE_TIME = re.compile(rf"(?:{AT.pattern})\W*(?:\w+\W+)?\Z", re.IGNORECASE)
+_WORD_BEFORE_TIME = re.compile(rf"(?:{AT.pattern})\W*(?:\w+\W+)?\Z", re.IGNORECASE)
 _GOES_TO = re.compile(r"\b(?:go|jump|skip|seek|move|forward|rewind|springe?|geh) (?:to|zu|back to)\W*\Z", re.IGNORECASE)
 _SUBTITLES = re.compile(r"\bsubtitles?\b|\buntertitel|\bsous-titres?|\bsubtítulos?|字幕", re.IGNORECASE)
 _MANY_LINES = re.compile(r"\bhow many (?:lines|sentences)\b|\bwie viele (?:zeilen|sätze)\b", re.IGNORECASE)
+_MANY_PEOPLE = re.compile(
+    r"\bhow many (?:\w+ )?(?:people|persons|speakers|characters)\b|\bwie viele (?:\w+ )?(?:personen|leute|sprecher)\b"
+    r"|\bcombien de (?:personnes|gens)\b|\bcuántas personas\b|多少人|几个人|何人",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"(?<![\d:])\d{1,6}:[0-5]\d(?!\d)")
+_OPENS_SPAN = re.compile(r"\b(?:between|from|zwischen|von|entre|desde)\b.*\d.*\d", re.IGNORECASE)
+"""A span of which only one end is read as a time."""
 _PLURAL_WHO = re.compile(
     r"\b(?:people|persons|speakers|everyone|everybody|characters|all|every|each|names|video|film|movie|episode|personen|sprecher|alle"
     r"|personnes|personas|hablantes)\b|所有|全部|都|全員|すべて|みんな",
@@ -89,7 +101,7 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     if len(question) > MAX_QUESTION_CHARS:
         return None
     timed = _about_times(question)
-    if timed is not None:
+    if timed is not None or _CLOCK.search(without_quotes(question)):
         return timed
     special = _nth(question) or is_before_pattern(question)
     if special is not None:
@@ -139,17 +151,57 @@ def _residue(question: str, *cues: re.Pattern[str]) -> list[str]:
 
 def _about_times(question: str) -> TimelineQuestion | None:
     """A question that names one time or two as places in the video."""
-    times = [each for each in find_durations(question) if _is_place(question, each)]
     clocks = find_durations(question)
+    if not clocks or _is_more(question):
+        return None
     if len(clocks) == 2 and _JOINS_TIMES.fullmatch(question[clocks[0].end : clocks[1].start]):
         start, end = (format_timestamp(each.time_s) for each in clocks)
         return _in_span(question, f"between {start} {end}", f"{start}-{end}: ")
-    if len(times) != 1 or len(clocks) != 1:
+    if len(clocks) != 1 or _OPENS_SPAN.search(question):
         return None
-    if ":" not in question[times[0].start : times[0].end] and _AT_A_MOMENT.search(question):
+    clock, time = clocks[0], format_timestamp(clocks[0].time_s)
+    is_clock = ":" in question[clock.start : clock.end]
+    if is_clock and (query := _relative_to(question, clock)):
+        return _near_time(question, f"{query} {time}", query)
+    if not _is_place(question, clock) or (not is_clock and _AT_A_MOMENT.search(question)):
         return None
-    time = format_timestamp(times[0].time_s)
     return _in_span(question, f"at {time}", f"{time}: ")
+
+
+def _is_more(question: str) -> bool:
+    """Whether a question needs more than the lines at its times: to count or compare them, or to say yes or no."""
+    has_number = COUNT.search(question) and not (_MANY_LINES.search(question) or _MANY_PEOPLE.search(question))
+    is_compared = MOST.search(question) and WHO.search(question)
+    has_rank = any(re.search(rf"(?<!\w)(?:{words})(?!\w)", question, re.IGNORECASE) for _, words, _ in NTH)
+    is_length = LENGTH.search(question) is not None
+    return bool(has_number or is_compared or has_rank or is_length or YES_NO.match(question) or NOT.search(question))
+
+
+def _relative_to(question: str, clock: NamedTime) -> str:
+    """``before`` or ``after`` where a question asks for the lines on that side of a time; else empty."""
+    for query, words in (("before", BEFORE_TIME), ("after", AFTER_TIME)):
+        before, behind = words
+        if before.search(question[: clock.start]) or behind.match(question[clock.end :]):
+            return query
+    return ""
+
+
+def _near_time(question: str, query: str, side: str) -> TimelineQuestion | None:
+    """The line nearest to a time on one side, or who says it, if nothing else is asked."""
+    far_end = FIRST if side == "before" else LAST
+    if far_end.search(question) or TEXTS.search(question) or BRIEF.search(question):
+        return None
+    if WHO.search(question):
+        return TimelineQuestion(query, "speaker") if SAY.search(question) else None
+    if SEE.search(question) and not SAY.search(question):
+        return None
+    return TimelineQuestion(f"{query}{_speaker_of(question)}")
+
+
+def _speaker_of(question: str) -> str:
+    """`` by NAME`` if a question asks what one person says; else empty."""
+    names = names_in(question)
+    return f" by {names[0]}" if len(names) == 1 and SAY.search(question) else ""
 
 
 def _is_place(question: str, named: NamedTime) -> bool:
@@ -159,8 +211,8 @@ def _is_place(question: str, named: NamedTime) -> bool:
     rest = question[named.end :]
     if re.match(r"\s*(?:into|mark)\b", rest, re.IGNORECASE) or _GOES_TO.search(question[: named.start]):
         return True
-    is_after_at = _BEFORE_TIME.search(question[: named.start]) is not None
-    return is_after_at and (_AFTER_TIME.match(rest) is not None or SAY.search(question) is not None)
+    is_after_at = _WORD_BEFORE_TIME.search(question[: named.start]) is not None
+    return is_after_at and (_BEHIND_TIME.match(rest) is not None or SAY.search(question) is not None)
 
 
 def _in_span(question: str, query: str, span: str) -> TimelineQuestion | None:
@@ -179,6 +231,9 @@ def _in_span(question: str, query: str, span: str) -> TimelineQuestion | None:
         )
     if SEE.search(question) and not SAY.search(question) and not has_speech:
         return None
+    if _MANY_PEOPLE.search(question):
+        return TimelineQuestion(query, "num_names") if SAY.search(question) else None
+    query += _speaker_of(question)
     if _MANY_LINES.search(question):
         return TimelineQuestion(query, "num_lines")
     return TimelineQuestion(query, "lines" if is_span else "line")

@@ -169,6 +169,29 @@ AT = _words(
     a|en|al|hacia""",
     "在|处|的时候|で|に|時点|の",
 )
+BEFORE_TIME = (
+    re.compile(r"\b(?:before|vor|avant|antes de(?: las?)?)\s+\Z", re.IGNORECASE),
+    re.compile(r"\s*(?:之前|以前|前|より前|の前)"),
+)
+AFTER_TIME = (
+    re.compile(r"\b(?:after|since|nach|ab|après|después de(?: las?)?)\s+\Z", re.IGNORECASE),
+    re.compile(r"\s*(?:之后|以后|之後|以後|后|後|より後|の後)"),
+)
+"""Before a time and behind it: that what is asked is on one side of it."""
+YES_NO = re.compile(
+    r"(?:is|are|were|do|does|did|has|have|can|could|will|would)\s"
+    r"|was\s(?!(?:wird|wurde|ist|sind|war|hat|sagt|sagte|sagen|redet|spricht|erzählt|meint|steht|passiert|geschieht|kommt)\b)"
+    r"|(?:ist|sind|war|spricht|sagt|redet|hat|wird|kommt)\s|est-ce (?!que? qui)|est-il\b|¿?(?:habla|dice|es|está)\s",
+    re.IGNORECASE,
+)
+"""At its start, a question for yes or no."""
+NOT = _words(
+    r"""not|never|nobody|no one|except|besides|neither|nor|other than|\w+n['’]t
+    nicht|nie|niemand|außer|weder|kein\w*
+    ne|jamais|personne ne|sauf|ni
+    no|nunca|nadie|excepto|salvo""",
+    "不|没|沒|除了|ない|ません|以外",
+)
 FILLER = _words(
     r"""a|an|the|is|are|was|were|be|been|being|do|does|did|have|has|had|having|in|of|on|at|to|for|from|by|with|and
     or|that|this

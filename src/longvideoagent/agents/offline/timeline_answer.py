@@ -125,7 +125,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
     cited = " ".join(f"“{each.text}” ({format_timestamp(each.start_s)})" for each in evidence)
     match question.asked:
         case "speaker":
-            return _Value(speakers[0], "text", speakers[:1], confidence, evidence[:1]) if speakers else None
+            return _who(evidence[-1:] if name == "before" else evidence[:1], confidence)
         case "names":
             return _Value(", ".join(speakers), "set", speakers, confidence, evidence) if speakers else None
         case "line" | "lines":
@@ -142,6 +142,12 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
             return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
         case _:
             assert_never(question.asked)
+
+
+def _who(lines: tuple[Evidence, ...], confidence: float) -> _Value | None:
+    """Who says a line, or None if it names nobody."""
+    speakers = tuple(who for each in lines if (who := split_speaker(each.text).speaker))
+    return _Value(speakers[0], "text", speakers, confidence, lines) if speakers else None
 
 
 def _compared(question: TimelineQuestion, result: TimelineResult, confidence: float) -> _Value | None:
