@@ -1,18 +1,36 @@
-"""The language of a text, and the terms of its words."""
+"""The language of a text: how it is found, and that words are searched by its rules everywhere."""
 
 from __future__ import annotations
 
 import random
+import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longvideoagent import RolloutSettings
+from longvideoagent.core.trace import Trace
+from longvideoagent.core.types import Question, Subtitle, Timeline
+from longvideoagent.index import schema
+from longvideoagent.index.chapters import find_chapters
+from longvideoagent.index.lines import occurrences
+from longvideoagent.index.search import search_lines
 from longvideoagent.index.stored_text import (
     StepCost,
+    StoredText,
+    TextKind,
+    read_summaries,
+    read_text,
+    write_text,
 )
 from longvideoagent.index.terms import terms
+from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.text_language import LANGUAGES, MAX_LINES, detect_language
+from longvideoagent.media.timeline import build_timeline
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
+from tests.plugins.cli import lva
 
 COST = StepCost("subtitles", "talk.srt", 0.1)
 
@@ -104,6 +122,44 @@ TEXTS = {
     ),
 }  # fmt: skip
 
+INFLECTED = [
+    ("de", "Wo sind die Häuser?", 0),
+    ("de", "Apfel", 1),
+    ("de", "Hunde schliefen", None),  # the stem of an irregular form is another one
+    ("fr", "Où sont les maisons ?", 0),
+    ("fr", "l’argent", 2),
+    ("es", "¿Dónde están las casas?", 0),
+    ("es", "manzana", 1),
+    ("it", "Dove sono le case?", 0),
+    ("it", "amici", 2),
+    ("pt", "casas", 0),
+    ("pt", "dinheiros", 2),
+    ("nl", "huizen", 0),
+    ("nl", "appel", 1),
+    ("ru", "Где дома?", 0),
+    ("ru", "яблоко", 1),
+    ("ru", "Почему собаки?", 4),
+    ("sv", "hundar", 4),
+    ("da", "hunde", 4),
+    ("no", "hunder", 4),
+    ("tr", "elma", 1),
+    ("tr", "İSTANBUL", 5),
+    ("en", "houses", 0),
+]
+
+
+def subtitles(lines: list[str] | tuple[str, ...]) -> tuple[Subtitle, ...]:
+    return tuple(Subtitle(10.0 * number, 10.0 * number + 5, text) for number, text in enumerate(lines))
+
+
+def timeline(lines: list[str] | tuple[str, ...]) -> Timeline:
+    return build_timeline(10.0 * len(lines) + 5, subtitles(lines))
+
+
+def stored(key: str, lines: list[str] | tuple[str, ...]) -> StoredText:
+    return StoredText(TextKind.SUBTITLES, key, subtitles(lines), f"{key}.srt")
+
+
 # --- detection ----------------------------------------------------------------------------------------
 
 
@@ -187,3 +243,135 @@ def test_terms_by_language(text: str, language: str, expected: tuple[str, ...]) 
 @given(text=st.text(max_size=40))
 def test_terms_are_words_of_the_full_text_search(language: str, text: str) -> None:
     assert all(term and "'" not in term and "’" not in term for term in terms(text, language) if language != "en")
+
+
+# --- search -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "words", "place"), INFLECTED)
+def test_words_found_in_any_inflection(language: str, words: str, place: int | None, tmp_path: Path) -> None:
+    lines = TEXTS[language]
+    expected = [] if place is None else [lines[place]]
+    assert [each.line.text for each in occurrences(words, timeline(lines))] == expected
+    with VideoIndex(tmp_path / "i", "f") as index:
+        write_text(index, stored("talk", lines), COST)
+        (summary,) = read_summaries(index)
+        assert [line.text for line in search_lines(index, summary, words)] == expected
+
+
+def test_two_texts_of_a_video_searched_each_by_its_language(tmp_path: Path) -> None:
+    with VideoIndex(tmp_path / "i", "f") as index:
+        for language in ("en", "de"):
+            write_text(index, stored(language, TEXTS[language]), COST)
+        english, german = read_summaries(index)
+        assert [line.text for line in search_lines(index, german, "Häuser")] == [TEXTS["de"][0]]
+        assert [line.text for line in search_lines(index, english, "houses")] == [TEXTS["en"][0]]
+        assert search_lines(index, english, "Häuser") == search_lines(index, german, "houses") == []
+        for language in ("en", "de"):
+            text = read_text(index, TextKind.SUBTITLES, language)
+            assert text is not None
+            assert text.language == language
+
+
+def test_english_lines_inside_german_text(tmp_path: Path) -> None:
+    lines = [*TEXTS["de"] * 3, "These are the keys of my brother."]
+    with VideoIndex(tmp_path / "i", "f") as index:
+        write_text(index, stored("talk", lines), COST)
+        (summary,) = read_summaries(index)
+        assert [line.text for line in search_lines(index, summary, "Where are the keys?")] == [lines[-1]]
+
+
+def test_search_across_videos_of_different_languages(short_video: Path, tmp_path: Path) -> None:
+    for language in ("de", "fr", "en"):
+        (tmp_path / f"{language}.mp4").write_bytes(short_video.read_bytes() + language.encode())
+        cues = [f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{text}\n" for n, text in enumerate(TEXTS[language], 1)]
+        (tmp_path / f"{language}.srt").write_text("\n".join(cues))
+    assert lva("index", tmp_path).returncode == 0
+    for words, language in (("Häuser", "de"), ("maisons", "fr"), ("houses", "en")):
+        found = lva("search", tmp_path, words).stdout.splitlines()
+        assert len(found) == 1, (words, found)
+        assert found[0].endswith(TEXTS[language][0])
+
+
+# --- questions ----------------------------------------------------------------------------------------
+
+
+def test_record_without_language_is_of_english() -> None:
+    record = trace_to_dict(Trace(Question("Who?"), RolloutSettings()))
+    assert record.pop("language") == "en"
+    assert trace_from_dict(record).language == "en"
+
+
+def test_chapter_titles_without_stop_words() -> None:
+    topics = ("Boot Hafen Segel Anker Welle", "Brot Ofen Mehl Teig Kruste")
+    lines = [f"Und das ist {word}, wie du es kennst." for topic in topics for _ in range(5) for word in topic.split()]
+    titles = [chapter.title for chapter in find_chapters(timeline(lines))]
+    assert titles
+    words = {word.lower() for title in titles for word in title.split(" · ")}
+    assert words <= {word.lower() for topic in topics for word in topic.split()} | {"kennst"}
+
+
+# --- indexes that version 1 has written ---------------------------------------------------------------
+
+
+def write_version_1(path: Path, fingerprint: str, texts: dict[str, StoredText]) -> None:
+    """An index as version 1 wrote it: without languages, and with the terms of English."""
+    with VideoIndex(path, fingerprint) as index:
+        for text in texts.values():
+            write_text(index, text, COST)
+    database = sqlite3.connect(path)
+    try:
+        database.execute("DROP TABLE vectors")
+        database.execute("ALTER TABLE texts DROP COLUMN language")
+        lines = database.execute("SELECT id, text FROM lines").fetchall()
+        database.executemany(
+            "INSERT OR REPLACE INTO line_terms (rowid, terms) VALUES (?, ?)",
+            [(line_id, " ".join(terms(text))) for line_id, text in lines],
+        )
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    finally:
+        database.close()
+
+
+def test_index_of_version_1_migrated(tmp_path: Path) -> None:
+    path, kept = tmp_path / "i", {language: stored(language, TEXTS[language]) for language in ("de", "en")}
+    write_version_1(path, "f", kept)
+    for _ in range(2):
+        with VideoIndex(path, "f") as index:
+            for language, text in kept.items():
+                assert read_text(index, TextKind.SUBTITLES, language) == text  # nothing is read again
+            german, english = read_summaries(index)
+            assert [line.text for line in search_lines(index, german, "Häuser")] == [TEXTS["de"][0]]
+            assert [line.text for line in search_lines(index, english, "houses")] == [TEXTS["en"][0]]
+            assert index.problem == ""
+            assert index.read(lambda database: database.execute("PRAGMA user_version").fetchone()) == (schema.VERSION,)
+            languages = index.read(lambda database: database.execute("SELECT language FROM texts").fetchall())
+            assert languages == [("de",), ("en",)]
+
+
+def test_index_of_version_1_of_another_video_emptied(tmp_path: Path) -> None:
+    write_version_1(tmp_path / "i", "f", {"de": stored("de", TEXTS["de"])})
+    with VideoIndex(tmp_path / "i", "g") as index:
+        assert (read_summaries(index), index.problem) == ([], "")
+        write_text(index, stored("en", TEXTS["en"]), COST)
+        assert len(read_summaries(index)) == 1
+
+
+def test_index_of_version_1_migrated_without_fts5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Languages are recorded with the terms, so that a program with full-text search still writes both."""
+    text = stored("de", TEXTS["de"])
+    write_version_1(tmp_path / "i", "f", {"de": text})
+    monkeypatch.setattr(schema, "FTS5", "CREATE VIRTUAL TABLE line_terms USING not_compiled_in(terms)")
+    schema.has_fts5.cache_clear()
+    try:
+        with VideoIndex(tmp_path / "i", "f") as index:
+            (summary,) = read_summaries(index)
+            assert [line.text for line in search_lines(index, summary, "Häuser")] == [TEXTS["de"][0]]
+            assert read_text(index, TextKind.SUBTITLES, "de") == text
+    finally:
+        monkeypatch.undo()
+        schema.has_fts5.cache_clear()
+    with VideoIndex(tmp_path / "i", "f") as index:
+        (summary,) = read_summaries(index)
+        assert [line.text for line in search_lines(index, summary, "Häuser")] == [TEXTS["de"][0]]

@@ -175,6 +175,7 @@ def test_older_version_keeps_its_parts(talk: Path, index_dir: Path) -> None:
     expected = open_video(talk).timeline
     with sqlite3.connect(index_file(index_dir)) as database:  # as version 1 was written
         database.execute("DROP TABLE vectors")
+        database.execute("ALTER TABLE texts DROP COLUMN language")
         database.execute("PRAGMA user_version = 1")
     finished = {step.finished_at for step in steps(talk)}
     video = open_video(talk)
@@ -269,7 +270,7 @@ def test_damaged_file(indexed: tuple[Path, bytes, Video], data: st.DataObject) -
 
 COLUMNS = [
     *((f"video.{column}") for column in ("key", "name", "duration_s", "has_audio", "needs_packet_times", "warnings")),
-    *((f"texts.{column}") for column in ("kind", "key", "source", "warnings", "digest")),
+    *((f"texts.{column}") for column in ("kind", "key", "source", "warnings", "digest", "language")),
     *((f"lines.{column}") for column in ("text_id", "start_s", "end_s", "speaker", "text")),
     *((f"clips.{column}") for column in ("text_id", "key", "start_s", "end_s")),
 ]

@@ -125,7 +125,9 @@ class Rollout:
         history: tuple[Trace, ...] = (),
     ) -> None:
         self._timeline = timeline
-        self._trace = Trace(question, settings or RolloutSettings(), warnings=warnings, history=history)
+        self._trace = Trace(
+            question, settings or RolloutSettings(), warnings=warnings, history=history, language=timeline.language
+        )
         self._request: Request | None
         if self._trace.settings.has_grounding:
             self._request = GroundingRequest("", timeline, self._trace)

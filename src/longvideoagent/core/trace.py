@@ -136,6 +136,8 @@ class Trace:
     """Earlier questions of the same conversation, oldest first."""
     hint: str = ""
     """How to get a better answer, for a person; empty if there is nothing to say."""
+    language: str = "en"
+    """The language by whose rules the lines of the video are searched; see ``Timeline``."""
 
     @property
     def outcome(self) -> Outcome | None:

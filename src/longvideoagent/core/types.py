@@ -120,6 +120,9 @@ class Timeline:
     screen_texts: tuple[Evidence, ...] = ()
     """The texts on screen of a video whose lines are spoken, in order of time, as vision reports them; empty if they
     were not read."""
+    language: str = "en"
+    """The language by whose rules the lines are searched (ISO 639-1), one of ``LANGUAGES`` in
+    ``media/text_language.py``."""
 
     def __post_init__(self) -> None:
         if not self.clips:

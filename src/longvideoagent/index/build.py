@@ -75,7 +75,7 @@ class IndexBuilder:
             lambda: self._cuts(text),
             lambda cuts, _: write_clips(self._index, text, media_version(), cuts),
         )
-        return timeline_of_cuts(cuts_s, text.lines)
+        return timeline_of_cuts(cuts_s, text.lines, text.language)
 
     def _cuts(self, text: StoredText) -> tuple[float, ...]:
         is_screen = text.kind is TextKind.SCREEN

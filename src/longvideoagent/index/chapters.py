@@ -48,25 +48,28 @@ def find_chapters(timeline: Timeline) -> list[Chapter]:
         Chapters that touch, from 0 to the end of the video; at most ``MAX_CHAPTERS``, none shorter than
         ``MIN_CHAPTER_S`` unless the video is.
     """
-    lines = timeline.subtitles
-    bounds_s = [0.0, *_boundaries_s(lines, timeline.duration_s), timeline.duration_s]
+    lines, language = timeline.subtitles, timeline.language
+    bounds_s = [0.0, *_boundaries_s(timeline), timeline.duration_s]
     parts = [
         (start_s, end_s, [line for line in lines if start_s <= line.start_s < end_s])
         for start_s, end_s in pairwise(bounds_s)
     ]
-    weights = _term_weights([part for _, _, part in parts])
+    weights = _term_weights([part for _, _, part in parts], language)
     return [
-        Chapter(start_s, end_s, _title(part, weight), _key_lines(part, weight))
+        Chapter(start_s, end_s, _title(part, weight, language), _key_lines(part, weight, language))
         for (start_s, end_s, part), weight in zip(parts, weights, strict=True)
     ]
 
 
-def _boundaries_s(lines: Sequence[Subtitle], duration_s: float) -> list[float]:
+def _boundaries_s(timeline: Timeline) -> list[float]:
     """The starts of all chapters but the first."""
+    lines, duration_s, language = timeline.subtitles, timeline.duration_s, timeline.language
     num_blocks = math.ceil(duration_s / BLOCK_S)
     blocks: list[Counter[str]] = [Counter() for _ in range(num_blocks)]
     for line in lines:
-        blocks[min(num_blocks - 1, int(line.start_s // BLOCK_S))].update(terms(split_speaker(line.text).words))
+        blocks[min(num_blocks - 1, int(line.start_s // BLOCK_S))].update(
+            terms(split_speaker(line.text).words, language)
+        )
     similarity = [_similarity(blocks, gap) for gap in range(1, num_blocks)]
     depths = [(_depth(similarity, place), place + 1) for place in range(len(similarity))]
     if not depths:
@@ -116,21 +119,23 @@ def _nearest_start_s(lines: Sequence[Subtitle], time_s: float) -> float:
     return max(pauses, default=(0.0, 0.0, time_s))[2]
 
 
-def _term_weights(parts: Sequence[Sequence[Subtitle]]) -> list[dict[str, float]]:
+def _term_weights(parts: Sequence[Sequence[Subtitle]], language: str) -> list[dict[str, float]]:
     """For each part the weight of its terms: how often they occur, and in how few other parts."""
-    counts = [Counter(term for line in part for term in terms(split_speaker(line.text).words)) for part in parts]
+    counts = [
+        Counter(term for line in part for term in terms(split_speaker(line.text).words, language)) for part in parts
+    ]
     spread = Counter(term for count in counts for term in count)
     if len(parts) == 1:
         return [{term: float(number) for term, number in counts[0].items()}]
     return [{term: number * math.log(len(parts) / spread[term]) for term, number in each.items()} for each in counts]
 
 
-def _title(part: Sequence[Subtitle], weights: dict[str, float]) -> str:
+def _title(part: Sequence[Subtitle], weights: dict[str, float], language: str) -> str:
     """The words of the terms with most weight, as they are first written, in order of weight."""
     written: dict[str, str] = {}
     for line in part:
         for word in _WORD.findall(split_speaker(line.text).words):
-            for term in terms(word):
+            for term in terms(word, language):
                 written.setdefault(term, word)
     best = sorted(weights, key=lambda term: -weights[term])
     words = dict.fromkeys(written[term] for term in best if term in written)
@@ -138,9 +143,9 @@ def _title(part: Sequence[Subtitle], weights: dict[str, float]) -> str:
     return title[:1].upper() + title[1:]
 
 
-def _key_lines(part: Sequence[Subtitle], weights: dict[str, float]) -> tuple[Subtitle, ...]:
+def _key_lines(part: Sequence[Subtitle], weights: dict[str, float], language: str) -> tuple[Subtitle, ...]:
     def value(line: Subtitle) -> float:
-        return sum(weights[term] for term in set(terms(split_speaker(line.text).words)))
+        return sum(weights[term] for term in set(terms(split_speaker(line.text).words, language)))
 
     best = sorted(part, key=lambda line: -value(line))[:KEY_LINES]
     return tuple(sorted(best, key=lambda line: line.start_s))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from longvideoagent.core.types import Clip, Evidence, Subtitle, Timeline
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_language import ENGLISH
 
 MAX_TIMELINES = 4
 """Whose lines are kept sorted by term; those of three hours take some megabytes."""
@@ -42,6 +43,8 @@ class WordQuery(NamedTuple):
     """What a line has as it is, in lower case; empty if terms are wanted."""
     terms: tuple[str, ...]
     """What a line has in any inflection; none: any line matches."""
+    language: str
+    """That of the text that is searched."""
 
     def count(self, text: str) -> int:
         """How often a line has the phrase, or all terms at once; 1 if nothing is wanted."""
@@ -53,21 +56,21 @@ class WordQuery(NamedTuple):
         if self.phrase:
             words = " ".join(line.words.casefold().split())
             return len(re.findall(rf"(?<!\w){re.escape(self.phrase)}(?!\w)", words))
-        present = terms(line.words)
+        present = terms(line.words, self.language)
         return min(map(present.count, self.terms), default=1)
 
 
-def parse_words(words: str, speakers: Iterable[str]) -> WordQuery:
-    """Parse WORDS; ``by NAME`` counts only if NAME is one of the speakers of the video."""
+def parse_words(words: str, speakers: Iterable[str], language: str = ENGLISH) -> WordQuery:
+    """Parse WORDS for a text in a language; ``by NAME`` counts only if NAME is one of the speakers of the video."""
     by = _BY.search(words)
     speaker = by[1].casefold() if by and by[1].casefold() in {name.casefold() for name in speakers} else ""
     wanted = words[: by.start()] if by and speaker else words
     quoted = _QUOTED.match(wanted.strip())
     phrase = " ".join(quoted[1].casefold().split()) if quoted else ""
-    wanted_terms = () if phrase else tuple(dict.fromkeys(terms(wanted)))
+    wanted_terms = () if phrase else tuple(dict.fromkeys(terms(wanted, language)))
     if wanted.strip() and not phrase and not wanted_terms:  # only stop words
         phrase = " ".join(wanted.casefold().split())
-    return WordQuery(speaker, phrase, wanted_terms)
+    return WordQuery(speaker, phrase, wanted_terms, language)
 
 
 class TimelineLines(NamedTuple):
@@ -89,7 +92,7 @@ def timeline_lines(timeline: Timeline) -> TimelineLines:
     by_speaker: dict[str, list[Occurrence]] = {}
     for place, each in enumerate(every):
         line = split_speaker(each.line.text)
-        for term in set(terms(line.words)):
+        for term in set(terms(line.words, timeline.language)):
             by_term.setdefault(term, []).append(place)
         if line.speaker:
             by_speaker.setdefault(line.speaker, []).append(each)
@@ -99,7 +102,7 @@ def timeline_lines(timeline: Timeline) -> TimelineLines:
 def occurrences(words: str, timeline: Timeline) -> Sequence[Occurrence]:
     """The lines with these words, in order of time; all lines for empty ones."""
     lines = timeline_lines(timeline)
-    query = parse_words(words, lines.by_speaker)
+    query = parse_words(words, lines.by_speaker, timeline.language)
     if not (query.speaker or query.phrase or query.terms):
         return lines.occurrences
     candidates: Iterable[Occurrence] = lines.occurrences

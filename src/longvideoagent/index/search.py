@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from longvideoagent.core.types import Subtitle
+from longvideoagent.index.line_terms import text_language
 from longvideoagent.index.lines import WordQuery, parse_words
 from longvideoagent.index.schema import has_fts5
 from longvideoagent.index.stored_text import TextKind, TextSummary
@@ -29,10 +30,12 @@ def search_lines(index: VideoIndex, text: TextSummary, words: str) -> list[Subti
 
     def work(database: sqlite3.Connection) -> list[Subtitle]:
         key = (text.kind, text.key)
-        row = database.execute("SELECT id FROM texts WHERE kind = ? AND key = ?", key).fetchone() or (-1,)
+        row: tuple[int] | None = database.execute("SELECT id FROM texts WHERE kind = ? AND key = ?", key).fetchone()
+        if row is None:
+            return []
         speakers = database.execute("SELECT DISTINCT speaker FROM lines WHERE text_id = ?", row)
-        query = parse_words(words, (speaker for (speaker,) in speakers))
-        found = (each for each in _candidates(database, row[0], query) if query.count(each[2]))
+        query = parse_words(words, (speaker for (speaker,) in speakers), text_language(database, *row))
+        found = (each for each in _candidates(database, *row, query) if query.count(each[2]))
         return [Subtitle(start_s, end_s, line, source) for start_s, end_s, line in found]
 
     return index.read(work) or []

@@ -16,10 +16,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from longvideoagent.core.types import Subtitle
+from longvideoagent.index.line_terms import check_language, write_line_terms
 from longvideoagent.index.schema import has_fts5
 from longvideoagent.index.speakers import split_speaker
-from longvideoagent.index.terms import terms
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
+from longvideoagent.media.text_language import detect_language
 
 MAX_SUBTITLES = 8
 """Texts of subtitles that an index keeps: files change, and other tracks are chosen."""
@@ -70,6 +71,12 @@ class StoredText:
     warnings: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
     """Of screen texts: where each line is, as first read."""
+    language: str = ""
+    """By whose rules it is searched, one of ``LANGUAGES``; detected if it is not given."""
+
+    def __post_init__(self) -> None:
+        if not self.language:
+            object.__setattr__(self, "language", detect_language([line.text for line in self.lines]))
 
 
 class Step(NamedTuple):
@@ -141,7 +148,7 @@ def read_text(index: VideoIndex, kind: TextKind, key: str) -> StoredText | None:
 
     def work(database: sqlite3.Connection) -> StoredText | None:
         row = database.execute(
-            "SELECT id, source, warnings, digest FROM texts WHERE kind = ? AND key = ?", (kind, key)
+            "SELECT id, source, warnings, digest, language FROM texts WHERE kind = ? AND key = ?", (kind, key)
         ).fetchone()
         if row is None:
             return None
@@ -155,7 +162,8 @@ def read_text(index: VideoIndex, kind: TextKind, key: str) -> StoredText | None:
             for start, end, text, *_ in rows
         )
         places = tuple(Place(*each[3:]) for each in rows) if is_screen else ()
-        stored = StoredText(kind, key, lines, str(json.loads(row[1])), _texts(row[2]), places)
+        language = check_language(row[4]) if row[4] is not None else ""
+        stored = StoredText(kind, key, lines, str(json.loads(row[1])), _texts(row[2]), places, language)
         if _digest(stored) != row[3]:
             raise UnusableIndexError("damaged: its lines are not those that were written")
         return stored
@@ -178,9 +186,10 @@ def write_text(index: VideoIndex, text: StoredText, cost: StepCost) -> None:
 def replace_text(database: sqlite3.Connection, text: StoredText) -> None:
     """``write_text`` within a transaction."""
     (text_id,) = database.execute(
-        "INSERT INTO texts (kind, key, source, warnings, digest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, key)"
-        " DO UPDATE SET source = excluded.source, warnings = excluded.warnings, digest = excluded.digest RETURNING id",
-        (text.kind, text.key, json.dumps(text.source), json.dumps(text.warnings), _digest(text)),
+        "INSERT INTO texts (kind, key, source, warnings, digest, language) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, key) DO UPDATE SET source = excluded.source, warnings = excluded.warnings,"
+        " digest = excluded.digest, language = excluded.language RETURNING id",
+        (text.kind, text.key, json.dumps(text.source), json.dumps(text.warnings), _digest(text), text.language),
     ).fetchone()
     max_kept = {TextKind.SUBTITLES: MAX_SUBTITLES, TextKind.SCREEN: 1, TextKind.SPEECH: -1}[text.kind]
     database.execute(
@@ -209,10 +218,7 @@ def _insert_lines(database: sqlite3.Connection, text_id: int, text: StoredText) 
             for line, each, place in zip(text.lines, spoken, places, strict=True)
         ],
     )
-    if has_fts5():
-        ids = database.execute("SELECT id FROM lines WHERE text_id = ? ORDER BY id", (text_id,)).fetchall()
-        rows = [(line_id, " ".join(terms(each.words))) for (line_id,), each in zip(ids, spoken, strict=True)]
-        database.executemany("INSERT INTO line_terms (rowid, terms) VALUES (?, ?)", rows)
+    write_line_terms(database, text_id, text.language)
 
 
 def read_clips(index: VideoIndex, text: StoredText, key: str) -> tuple[float, ...]:

@@ -20,10 +20,9 @@ from typing import Self, TypeVar
 from filelock import FileLock, Timeout
 
 from longvideoagent.errors import UsageError, one_line
+from longvideoagent.index.line_terms import complete_line_terms, is_complete
 from longvideoagent.index.location import content_fingerprint, index_path
-from longvideoagent.index.schema import APPLICATION_ID, FTS5, MIGRATIONS, VERSION, has_fts5
-from longvideoagent.index.speakers import split_speaker
-from longvideoagent.index.terms import terms
+from longvideoagent.index.schema import APPLICATION_ID, MIGRATIONS, VERSION, has_fts5
 from longvideoagent.progress import Progress, no_progress
 
 R = TypeVar("R")
@@ -197,12 +196,10 @@ class VideoIndex:
             database.execute(f"PRAGMA user_version = {VERSION}")
 
     def _complete_search(self, database: sqlite3.Connection) -> None:
-        """Add lines to the full-text search that a program without FTS5 has written."""
-        if not has_fts5() or ("line_terms" in _tables(database) and not _missing_terms(database)):
-            return
-        with _transaction(database):
-            database.execute(FTS5)
-            database.executemany("INSERT INTO line_terms (rowid, terms) VALUES (?, ?)", _missing_terms(database))
+        """Add to the full-text search what a program without FTS5, or one of an earlier version, has not written."""
+        if has_fts5() and not ("line_terms" in _tables(database) and is_complete(database)):
+            with _transaction(database):
+                complete_line_terms(database)
 
     def _version_of_this_video(self, database: sqlite3.Connection) -> int:
         """The version of the file; 0 if it is empty or of another video."""
@@ -220,15 +217,6 @@ def _tables(database: sqlite3.Connection) -> list[str]:
     """The tables to drop, virtual ones first, which drop their own."""
     rows = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     return [name for name, sql in sorted(rows, key=lambda row: "VIRTUAL" not in (row[1] or ""))]
-
-
-def _missing_terms(database: sqlite3.Connection) -> list[tuple[int, str]]:
-    """The id and the terms of each line that is not in the full-text search."""
-    last_id = 0
-    if "line_terms" in _tables(database):
-        (last_id,) = database.execute("SELECT rowid FROM line_terms ORDER BY rowid DESC LIMIT 1").fetchone() or (0,)
-    rows = database.execute("SELECT id, text FROM lines WHERE id > ? ORDER BY id", (last_id,))
-    return [(line_id, " ".join(terms(split_speaker(text).words))) for line_id, text in rows]
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:

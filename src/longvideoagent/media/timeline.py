@@ -15,6 +15,7 @@ import numpy as np
 
 from longvideoagent.core.types import Clip, Subtitle, Timeline, TimeSpan
 from longvideoagent.media.sound import decode_sound
+from longvideoagent.media.text_language import detect_language
 
 CLIP_S = 60.0
 """Target length (TVQA's clips are about a minute)."""
@@ -59,9 +60,9 @@ def find_cuts(
     return (*cuts, duration_s)
 
 
-def timeline_of_cuts(cuts_s: Sequence[float], subtitles: Sequence[Subtitle]) -> Timeline:
+def timeline_of_cuts(cuts_s: Sequence[float], subtitles: Sequence[Subtitle], language: str = "") -> Timeline:
     """The clips between these cuts, which ascend from 0 to the end of the video, with the subtitles that start in each;
-    these are in order of time."""
+    these are in order of time. Their language is detected unless it is given."""
     num_clips = len(cuts_s) - 1
     digits = max(2, len(str(num_clips)))
     starts = [cue.start_s for cue in subtitles]
@@ -70,7 +71,7 @@ def timeline_of_cuts(cuts_s: Sequence[float], subtitles: Sequence[Subtitle]) -> 
         first = bisect.bisect_left(starts, start_s) if number > 1 else 0
         last = bisect.bisect_left(starts, end_s) if number < num_clips else len(starts)
         clips.append(Clip(f"c{number:0{digits}}", start_s, end_s, tuple(subtitles[first:last])))
-    return Timeline(tuple(clips))
+    return Timeline(tuple(clips), language=language or detect_language([cue.text for cue in subtitles]))
 
 
 def _merge(spans: Sequence[TimeSpan]) -> list[TimeSpan]:

@@ -144,6 +144,7 @@ class TraceDict(TypedDict):
     usage: Usage
     warnings: tuple[str, ...]
     hint: NotRequired[str]
+    language: NotRequired[str]
     must_answer: bool
     failure: AgentFailure | None
     first_grounding: GroundingDict | None
@@ -186,6 +187,7 @@ def _trace_to_dict(trace: Trace) -> TraceDict:
         "usage": trace.usage,
         "warnings": trace.warnings,
         "hint": trace.hint,
+        "language": trace.language,
         "must_answer": trace.must_answer,
         "failure": trace.failure,
         "first_grounding": _grounding_to_dict(trace.first_grounding) if trace.first_grounding else None,
@@ -231,6 +233,7 @@ def _trace_from_dict(valid: TraceDict) -> Trace:
         warnings=valid["warnings"],
         history=tuple(map(_trace_from_dict, valid["history"])),
         hint=valid.get("hint", ""),
+        language=valid.get("language", "en"),
     )
 
 
