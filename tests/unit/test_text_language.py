@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longvideoagent import RolloutSettings
-from longvideoagent.core.trace import Trace
+from longvideoagent import RolloutSettings, answer, load_team, open_video
+from longvideoagent.agents.offline.grounding import locate
+from longvideoagent.core.rollout import GroundingRequest
+from longvideoagent.core.trace import Agents, Trace
 from longvideoagent.core.types import Question, Subtitle, Timeline
 from longvideoagent.index import schema
 from longvideoagent.index.chapters import find_chapters
@@ -294,6 +296,46 @@ def test_search_across_videos_of_different_languages(short_video: Path, tmp_path
 
 
 # --- questions ----------------------------------------------------------------------------------------
+
+
+QUESTIONS = {
+    "de": "Wo liegen die Häuser?",
+    "fr": "Où se trouvent les maisons ?",
+    "es": "¿Dónde están las casas?",
+    "it": "Dove si trovano le case?",
+    "pt": "Onde ficam as casas?",
+    "nl": "Waar staan de huizen?",
+    "ru": "Где стоят дома?",
+}
+"""None has a content word in the form of the line that answers it, the first one."""
+
+
+@pytest.mark.parametrize("language", QUESTIONS)
+def test_question_in_the_language_of_the_text(language: str, short_video: Path, tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(short_video.read_bytes())
+    cues = [f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{text}\n" for n, text in enumerate(TEXTS[language], 1)]
+    path.with_suffix(".srt").write_text("\n".join(cues))
+    video = open_video(path)
+    assert video.timeline.language == language
+    assert open_video(path).timeline == video.timeline  # from the index
+    question = Question(QUESTIONS[language])
+    trace = answer(question, video, load_team("offline"), RolloutSettings(agents=Agents.GROUNDING))
+    assert trace.language == language
+    assert TEXTS[language][0] in trace.answer
+    assert trace_from_dict(trace_to_dict(trace)) == trace
+
+
+def test_grounding_by_inflected_words() -> None:
+    filler = ["Wir gehen heute nicht in die Stadt.", "Das ist alles, was ich von ihm weiß."] * 20
+    lines = [*filler, TEXTS["de"][0], *filler]
+    video = timeline(lines)
+    request = GroundingRequest("", video, Trace(Question("Wo liegen die Häuser?"), RolloutSettings()))
+    label = locate(request).label
+    assert label is not None
+    clip = video.find_clip(label)
+    assert clip is not None
+    assert TEXTS["de"][0] in [line.text for line in clip.subtitles]
 
 
 def test_record_without_language_is_of_english() -> None:

@@ -39,13 +39,14 @@ def answer_evidence(trace: Trace, thought: str, answer: str) -> tuple[Evidence, 
     """
     option_index = match_option(answer, trace.question.options)
     answer_text = answer if option_index is None else trace.question.options[option_index]
-    wanted_answer, wanted = set(terms(answer_text)), set(terms(f"{trace.question.text} {answer_text}"))
+    wanted_answer = set(terms(answer_text, trace.language))
+    wanted = set(terms(f"{trace.question.text} {answer_text}", trace.language))
     described = list(descriptions(trace, wanted))
     clips = _read_clips(trace)
     cited = [_at(time_s, clips, described) for time_s in times_in_s(f"{thought}\n{answer}")]
     found = [
         *(each for each in cited if each is not None),
-        *_matching_lines(clips, wanted_answer, wanted),
+        *_matching_lines(clips, trace.language, wanted_answer, wanted),
         *described[-MAX_DESCRIPTIONS:],
     ]
     return tuple(sorted(dict.fromkeys(found), key=lambda each: (each.time_s, each.kind)))
@@ -61,18 +62,18 @@ def descriptions(trace: Trace, wanted: set[str]) -> Iterator[Evidence]:
     """What vision saw in looks that found something, if it shares a word with what is wanted or was looked for."""
     for round_ in trace.rounds:
         if isinstance(round_.observation, VisionResult) and round_.observation.is_found:
-            query = set(terms(getattr(round_.action, "query", "")))
+            query = set(terms(getattr(round_.action, "query", ""), trace.language))
             for each in round_.observation.evidence:
-                if (wanted | query) & set(terms(each.text)):
+                if (wanted | query) & set(terms(each.text, trace.language)):
                     yield each
 
 
-def _matching_lines(clips: list[Clip], wanted_answer: set[str], wanted: set[str]) -> list[Evidence]:
+def _matching_lines(clips: list[Clip], language: str, wanted_answer: set[str], wanted: set[str]) -> list[Evidence]:
     """The lines that share most words with question and answer; those of the answer count twice."""
     scored = []
     for clip in clips:
         for line in _spoken(clip):
-            words = set(terms(line.text))
+            words = set(terms(line.text, language))
             score = len(words & wanted) + len(words & wanted_answer)
             if score >= MIN_SHARED_TERMS:
                 scored.append((-score, line.start_s, Evidence.from_subtitle(clip, line)))

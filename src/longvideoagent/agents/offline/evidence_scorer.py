@@ -23,6 +23,7 @@ from longvideoagent.agents.offline.likelihood import are_neighbours, distinctive
 from longvideoagent.agents.offline.parsed_question import PERSON_TERMS, parse_question
 from longvideoagent.core.types import Evidence, Question
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_language import ENGLISH
 
 _SPEAKER = re.compile(r"^([^\s:][^:]{0,30}?)\s*:\s")
 SPOKEN_DISCOUNT = 0.5
@@ -51,14 +52,28 @@ class Anchor(NamedTuple):
 
 class EvidenceScorer:
     """Scores facts (lines and detections, in order of time) for one question. Weights are summed with
-    ``math.fsum``, because the order of a set of terms differs between processes."""
+    ``math.fsum``, because the order of a set of terms differs between processes.
 
-    def __init__(self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True) -> None:
+    Args:
+        question: The question.
+        facts: The lines and detections.
+        is_excerpt: Whether search chose the lines.
+        language: That of the lines.
+    """
+
+    def __init__(
+        self, question: Question, facts: Sequence[Evidence], is_excerpt: bool = True, language: str = ENGLISH
+    ) -> None:
         self.question = question
         self.is_excerpt = is_excerpt
+        self.language = language
         self.facts = sorted(facts, key=lambda fact: (fact.start_s, fact.end_s))
         self.parsed = parse_question(question.text)
-        self._index = fact_index(tuple(self.facts))
+        self._index = fact_index(tuple(self.facts), language)
+
+    def terms(self, text: str) -> tuple[str, ...]:
+        """The terms of a text about these facts."""
+        return terms(text, self.language)
 
     def frequency(self, term: str) -> int:
         """The number of facts that contain a term."""
@@ -72,7 +87,7 @@ class EvidenceScorer:
     def anchor(self) -> Anchor | None:
         """The fact that best matches the asked moment. Subtitle lines are preferred, since questions describe moments
         by what is said."""
-        weights = self._rarities(terms(self.parsed.clause or self.question.text))
+        weights = self._rarities(self.terms(self.parsed.clause or self.question.text))
         total = math.fsum(weights.values())
         best: Anchor | None = None
         for number, shared in self._index.sums(weights).items():
@@ -85,10 +100,10 @@ class EvidenceScorer:
     @cached_property
     def main_terms(self) -> frozenset[str]:
         """The terms of the main part. If it asks for a person at a moment, the anchor's speaker is added."""
-        wanted = set(terms(self.parsed.main))
+        wanted = set(self.terms(self.parsed.main))
         if self.anchor is not None and self.parsed.relation and wanted & PERSON_TERMS:
             speaker = _SPEAKER.match(self.anchor.fact.text)
-            wanted |= set(terms(speaker[1])) if speaker else set()
+            wanted |= set(self.terms(speaker[1])) if speaker else set()
         return frozenset(wanted)
 
     @cached_property
@@ -108,7 +123,7 @@ class EvidenceScorer:
     @cached_property
     def matches(self) -> list[bool]:
         """For each fact, whether it shares any term with the question."""
-        matching = {number for term in terms(self.question.text) for number in self._index.matches(term)}
+        matching = {number for term in self.terms(self.question.text) for number in self._index.matches(term)}
         return [number in matching for number in range(len(self.facts))]
 
     def _discount(self, fact: Evidence) -> float:
@@ -132,7 +147,7 @@ class EvidenceScorer:
 
     def coverage(self, facts: Sequence[Evidence]) -> float:
         """The fraction of the question's terms, 0 to 1, that at least one of these facts contains."""
-        question_terms = set(terms(self.question.text))
+        question_terms = set(self.terms(self.question.text))
         if not question_terms:
             return 0.0
         chosen = [self.facts.index(fact) for fact in facts]
@@ -141,12 +156,12 @@ class EvidenceScorer:
 
     def richness(self, fact: Evidence) -> float:
         """The information in a fact, independent of the question: the summed rarity of its terms."""
-        return math.fsum(self.rarity(term) for term in set(terms(fact.text)))
+        return math.fsum(self.rarity(term) for term in set(self.terms(fact.text)))
 
     @cached_property
     def supports(self) -> list[Support]:
         """The support for each option, in order: that of the best single fact."""
-        return [self._best_fact(wanted) for wanted in distinctive_terms(self.question)]
+        return [self._best_fact(wanted) for wanted in distinctive_terms(self.question, self.language)]
 
     def _best_fact(self, wanted: Iterable[str]) -> Support:
         weights = self._rarities(wanted)

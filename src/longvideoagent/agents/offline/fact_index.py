@@ -32,13 +32,13 @@ class FactTerms:
     empty for other facts."""
 
     @classmethod
-    def from_fact(cls, fact: Evidence) -> FactTerms:
-        """The terms of a fact."""
+    def from_fact(cls, fact: Evidence, language: str) -> FactTerms:
+        """The terms of a fact about a text in a language."""
         if fact.kind != "frame":
-            return cls(frozenset(terms(fact.text)), "")
+            return cls(frozenset(terms(fact.text, language)), "")
         pieces = QUOTED.findall(fact.text) or [fact.text]
         squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in pieces)
-        return cls(frozenset(terms(fact.text)), squeezed)
+        return cls(frozenset(terms(fact.text, language)), squeezed)
 
     def match_score(self, term: str) -> float:
         """1 if the fact contains the term; ``FUZZY_SCORE`` if it contains the term inside a longer piece of text, or
@@ -70,8 +70,8 @@ def _fold(text: str) -> str:
 class FactIndex:
     """The facts that contain each term, which are found once for all questions about them."""
 
-    def __init__(self, facts: Sequence[Evidence]) -> None:
-        self._fact_terms = [FactTerms.from_fact(fact) for fact in facts]
+    def __init__(self, facts: Sequence[Evidence], language: str) -> None:
+        self._fact_terms = [FactTerms.from_fact(fact, language) for fact in facts]
         self._exact: dict[str, list[int]] = {}
         for number, fact_terms in enumerate(self._fact_terms):
             for term in fact_terms.exact:
@@ -100,6 +100,6 @@ class FactIndex:
 
 
 @lru_cache(maxsize=8)
-def fact_index(facts: tuple[Evidence, ...]) -> FactIndex:
+def fact_index(facts: tuple[Evidence, ...], language: str) -> FactIndex:
     """The index of facts, from a cache if the last few calls had the same ones."""
-    return FactIndex(facts)
+    return FactIndex(facts, language)

@@ -78,8 +78,9 @@ def locate(request: GroundingRequest) -> GroundingResult:
     clip = timeline.clips[best]
     if matches[best] <= 0:
         return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
-    known = {term for line in clip.subtitles for term in terms(line.text)}
-    words = [word for word in _WORD.findall(f"{request.request} {question.text}") if known & set(terms(word))]
+    known = {term for line in clip.subtitles for term in terms(line.text, timeline.language)}
+    asked = _WORD.findall(f"{request.request} {question.text}")
+    words = [word for word in asked if known & set(terms(word, timeline.language))]
     matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
@@ -93,9 +94,9 @@ def matching_lines(request: GroundingRequest, label: str) -> tuple[Evidence, ...
     clip = request.timeline.find_clip(label)
     if clip is None:
         return ()
-    question = request.trace.question
-    wanted = set(terms(" ".join([request.request, question.text, *question.options])))
-    return tuple(Evidence.from_subtitle(clip, line) for line in _best_lines(clip.subtitles, wanted))
+    question, language = request.trace.question, request.timeline.language
+    wanted = set(terms(" ".join([request.request, question.text, *question.options]), language))
+    return tuple(Evidence.from_subtitle(clip, line) for line in _best_lines(clip.subtitles, wanted, language))
 
 
 def passages(timeline: Timeline, question: Question) -> tuple[Evidence, ...]:
@@ -106,11 +107,11 @@ def passages(timeline: Timeline, question: Question) -> tuple[Evidence, ...]:
     lines, _ = lines_of(timeline)
     if parsed.is_visual or parsed.relation == "during" or not lines or not question.options:
         return ()
-    spoken = spoken_lines(lines)
+    spoken = spoken_lines(lines, timeline.language)
     log_places = locate_places(spoken, question.text, parsed).logs
     chosen: set[int] = set()
     for option in question.options:
-        matches = spoken.terms.scores(terms(option), PASSAGE_LINES)
+        matches = spoken.terms.scores(terms(option, timeline.language), PASSAGE_LINES)
         ranked = np.argsort(-np.where(matches > 0, log_places + matches, -np.inf), kind="stable")
         free = [number for number in ranked.tolist() if matches[number] > 0][:PASSAGES_PER_OPTION]
         reach = PASSAGE_LINES // 2
@@ -122,9 +123,9 @@ def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores
     """The score of each clip, at least 0: that of its best window plus that of the clip as a whole."""
     index = _index(timeline)
     count = len(timeline.clips)
-    query = terms(text)
+    query = terms(text, timeline.language)
     scores = _match(index, query, count)
-    option_scores = [_match(index, terms(option), count) for option in options]
+    option_scores = [_match(index, terms(option, timeline.language), count) for option in options]
     if option_scores:
         scores = scores + OPTION_WEIGHT * np.max(option_scores, axis=0)
     return scores
@@ -143,7 +144,7 @@ def _log_places(timeline: Timeline, question: Question) -> Scores:
     result = np.full(len(timeline.clips), MIN_LOG_PLACE)
     if not lines:
         return result
-    np.logaddexp.at(result, owners, score_places(spoken_lines(lines), question))
+    np.logaddexp.at(result, owners, score_places(spoken_lines(lines, timeline.language), question))
     return result
 
 
@@ -174,7 +175,7 @@ def _index(timeline: Timeline) -> _Index:
     owner: list[int] = []
     whole: list[list[str]] = []
     for number, clip in enumerate(timeline.clips):
-        lines = [list(terms(line.text)) for line in clip.subtitles]
+        lines = [list(terms(line.text, timeline.language)) for line in clip.subtitles]
         whole.append(_flat(lines))
         for first in range(max(1, len(lines) - WINDOW_LINES + 1)):
             windows.append(_flat(lines[first : first + WINDOW_LINES]))
@@ -195,8 +196,8 @@ def _bm25(documents: list[list[str]]) -> bm25s.BM25:
     return retriever
 
 
-def _best_lines(lines: Sequence[Subtitle], wanted: set[str]) -> list[Subtitle]:
+def _best_lines(lines: Sequence[Subtitle], wanted: set[str], language: str) -> list[Subtitle]:
     """The lines that share most terms with ``wanted``, in order of time."""
-    shared = {line: len(wanted & set(terms(line.text))) for line in lines}
+    shared = {line: len(wanted & set(terms(line.text, language))) for line in lines}
     best = sorted((line for line in lines if shared[line]), key=lambda line: -shared[line])[:MAX_QUOTED_LINES]
     return sorted(best, key=lambda line: line.start_s)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.core.types import Evidence, Question
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_language import ENGLISH
 
 P_QUESTION_TERM = 0.5
 P_OPTION_TERM = 0.45
@@ -38,30 +39,32 @@ def are_neighbours(line: Evidence, following: Evidence) -> bool:
     return following.start_s - line.end_s <= PAUSE_S
 
 
-def option_likelihoods(question: Question, lines: Sequence[Evidence], is_excerpt: bool) -> list[float]:
+def option_likelihoods(
+    question: Question, lines: Sequence[Evidence], is_excerpt: bool, language: str = ENGLISH
+) -> list[float]:
     """The probability of each option, summing to 1, given lines in order of time; all equal if no line holds a term of
-    any option. ``is_excerpt``: whether search chose the lines."""
-    index = _term_index(tuple(lines), UNSEEN_PER_LINE if is_excerpt else 0.0)
-    options = distinctive_terms(question)
+    any option. ``is_excerpt``: whether search chose the lines; ``language``: theirs."""
+    index = _term_index(tuple(lines), UNSEEN_PER_LINE if is_excerpt else 0.0, language)
+    options = distinctive_terms(question, language)
     if not any(index.holds(term) for option in options for term in option):
         return [1 / len(options)] * len(options)
-    question_ratios = index.log_ratios(terms(question.text), P_QUESTION_TERM)
+    question_ratios = index.log_ratios(terms(question.text, language), P_QUESTION_TERM)
     logs = [np.logaddexp.reduce(question_ratios + index.log_ratios(option, P_OPTION_TERM)) for option in options]
     return [float(math.exp(log - np.logaddexp.reduce(logs))) for log in logs]
 
 
-def distinctive_terms(question: Question) -> list[set[str]]:
+def distinctive_terms(question: Question, language: str = ENGLISH) -> list[set[str]]:
     """For each option, its terms that are neither in the question nor in every option; all of its terms if none is
     left."""
-    options = [set(terms(option)) for option in question.options]
-    common = set(terms(question.text)) | set.intersection(*options)
+    options = [set(terms(option, language)) for option in question.options]
+    common = set(terms(question.text, language)) | set.intersection(*options)
     return [option - common or option for option in options]
 
 
 class _TermIndex:
     """The lines that hold each term."""
 
-    def __init__(self, lines: Sequence[Evidence], unseen_per_line: float) -> None:
+    def __init__(self, lines: Sequence[Evidence], unseen_per_line: float, language: str) -> None:
         self._count = len(lines)
         breaks = [number for number in range(1, len(lines)) if not are_neighbours(lines[number - 1], lines[number])]
         self._moments = [0, *breaks, self._count]
@@ -69,7 +72,7 @@ class _TermIndex:
         self._lines_of_term: dict[str, list[int]] = {}
         self._near_of_term: dict[str, NDArray[np.int64]] = {}
         for number, line in enumerate(lines):
-            for term in set(terms(line.text)):
+            for term in set(terms(line.text, language)):
                 self._lines_of_term.setdefault(term, []).append(number)
 
     def holds(self, term: str) -> bool:
@@ -99,6 +102,6 @@ class _TermIndex:
 
 
 @lru_cache(maxsize=8)
-def _term_index(lines: tuple[Evidence, ...], unseen_per_line: float) -> _TermIndex:
+def _term_index(lines: tuple[Evidence, ...], unseen_per_line: float, language: str) -> _TermIndex:
     """The index of lines, from a cache if the last few calls had the same ones."""
-    return _TermIndex(lines, unseen_per_line)
+    return _TermIndex(lines, unseen_per_line, language)

@@ -72,7 +72,7 @@ def decide(trace: Trace) -> Reply:
         known = f"It is in {num_places} place{'' if num_places == 1 else 's'}."
         thought = known if found.text else "The timeline cannot know it."
         return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
-    scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding)
+    scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding, trace.language)
     reply = _choose_option(trace, scorer) if trace.question.options else _answer_open(trace, scorer)
     if reply.confidence is not None and is_whole_video(trace):  # one moment says little about the whole video
         return replace(reply, confidence=min(reply.confidence, MAX_PART_CONFIDENCE))
@@ -201,9 +201,9 @@ def _is_exhausted(trace: Trace) -> bool:
 
 def _missing_words(trace: Trace, scorer: EvidenceScorer) -> str:
     """The words of the asked moment, or of the question, that no known fact contains; all words if there are none."""
-    known_terms = {term for fact in scorer.facts for term in terms(fact.text)}
+    known_terms = {term for fact in scorer.facts for term in scorer.terms(fact.text)}
     source = scorer.parsed.clause or trace.question.text
-    missing = [word for word in re.findall(r"\w+", source[:2000]) if set(terms(word)) - known_terms]
+    missing = [word for word in re.findall(r"\w+", source[:2000]) if set(scorer.terms(word)) - known_terms]
     return " ".join(missing) or source[:500].strip()
 
 

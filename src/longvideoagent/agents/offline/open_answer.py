@@ -134,22 +134,19 @@ def _line(scorer: EvidenceScorer) -> OpenAnswer | None:
     """The line that has most words of the main part of a question that names a place."""
     if scorer.parsed.relation != "during":
         return None
-    wanted = _with_forms(set(terms(scorer.parsed.main)) - set(terms(scorer.parsed.clause)))
+    wanted = _with_forms(set(scorer.terms(scorer.parsed.main)) - set(scorer.terms(scorer.parsed.clause)))
     spoken = [fact for fact in scorer.facts if fact.kind == "subtitle"]
-    matches = {fact: len(wanted & set(terms(fact.text))) for fact in spoken}
+    matches = {fact: len(wanted & set(scorer.terms(fact.text))) for fact in spoken}
     best = max(matches.values(), default=0)
     chosen = [fact for fact in spoken if matches[fact] == best]
-    if not best or len(chosen) != 1 or not set(terms(scorer.parsed.clause)) & _all_terms(spoken):
+    known = {term for fact in spoken for term in scorer.terms(fact.text)}
+    if not best or len(chosen) != 1 or not known.intersection(scorer.terms(scorer.parsed.clause)):
         return None
     line = split_speaker(chosen[0].text)
     quoted = f"“{chosen[0].text}” ({format_timestamp(chosen[0].start_s)})"
     asks_who = re.match(r"\W*who\b", scorer.parsed.main, re.IGNORECASE) is not None
     text = f"{line.speaker}: {quoted}" if asks_who and line.speaker else quoted
     return OpenAnswer(text, UNSURE_CONFIDENCE, (chosen[0],))
-
-
-def _all_terms(facts: Sequence[Evidence]) -> set[str]:
-    return {term for fact in facts for term in terms(fact.text)}
 
 
 def _with_forms(wanted: set[str]) -> set[str]:

@@ -10,6 +10,7 @@ the length of an option nor its position is a feature.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,9 @@ def option_features(scorer: EvidenceScorer) -> Features:
     else:
         values["support"] = supports
         if lines:
-            values["likelihood"] = np.log(np.array(option_likelihoods(question, lines, scorer.is_excerpt)) + 1e-9)
-            values |= _line_features(scorer, spoken_lines(lines))
+            likelihoods = option_likelihoods(question, lines, scorer.is_excerpt, scorer.language)
+            values["likelihood"] = np.log(np.array(likelihoods) + 1e-9)
+            values |= _line_features(scorer, spoken_lines(lines, scorer.language))
     return np.stack([values[name] for name in FEATURES], axis=1)
 
 
@@ -80,8 +82,8 @@ def best_line(scorer: EvidenceScorer, option: int) -> Evidence | None:
     lines = tuple(fact for fact in scorer.facts if fact.kind == "subtitle")
     if not lines or uses_best_fact_only(scorer):
         return None
-    spoken = spoken_lines(lines)
-    own = _own_tokens(scorer.question, grams)[option]
+    spoken = spoken_lines(lines, scorer.language)
+    own = _own_tokens(scorer.question, partial(grams, language=scorer.language))[option]
     scores = spoken.grams.scores(own, 1)
     if scores.max() <= 0:
         return None
@@ -90,19 +92,20 @@ def best_line(scorer: EvidenceScorer, option: int) -> Evidence | None:
 
 
 def _line_features(scorer: EvidenceScorer, spoken: SpokenLines) -> dict[str, Scores]:
-    question = scorer.question
+    question, language = scorer.question, scorer.language
     places = locate_places(spoken, question.text, scorer.parsed)
-    option_terms = [frozenset(terms(option)) for option in question.options]
-    own_grams, own_pairs = _own_tokens(question, grams), _own_tokens(question, pairs)
-    own_words = _own_tokens(question, words)
-    near_pairs = _own_tokens(question, lambda text: pairs(text, NEAR_PAIR_REACH_WORDS))
-    question_pairs = PAIR_QUESTION_WEIGHT * spoken.pairs.scores(pairs(question.text), 1)
+    option_terms = [frozenset(terms(option, language)) for option in question.options]
+    own_grams, own_pairs, own_words, near_pairs = (
+        _own_tokens(question, partial(tokens_of, language=language))
+        for tokens_of in (grams, pairs, words, partial(pairs, reach_words=NEAR_PAIR_REACH_WORDS))
+    )
+    question_pairs = PAIR_QUESTION_WEIGHT * spoken.pairs.scores(pairs(question.text, 1, language), 1)
     return {
         "places": _summed(spoken.terms, option_terms, 1, places.logs, TERM_SCALE),
         "places_7": _summed(spoken.terms, option_terms, 7, places.logs, TERM_SCALE),
-        "best_window": _best(spoken.terms, option_terms, 3, spoken.terms.scores(terms(question.text), 3)),
+        "best_window": _best(spoken.terms, option_terms, 3, spoken.terms.scores(terms(question.text, language), 3)),
         "gram_places": _summed(spoken.grams, own_grams, 1, places.logs, GRAM_SCALE),
-        "gram_window": _best(spoken.grams, own_grams, 3, spoken.grams.scores(grams(question.text), 3)),
+        "gram_window": _best(spoken.grams, own_grams, 3, spoken.grams.scores(grams(question.text, language), 3)),
         "pair_line": _best(spoken.pairs, own_pairs, 1, question_pairs),
         "word_line": _best(spoken.words, own_words, 1, np.zeros(len(spoken.lines))),
         "known_pairs": np.array(

@@ -19,6 +19,7 @@ from longvideoagent.agents.offline.tokens import grams, pairs, words
 from longvideoagent.core.types import Evidence, Question
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_language import ENGLISH
 
 WIDE_WINDOW_LINES, WINDOW_LINES = 7, 3
 WINDOW_WEIGHT = 0.5
@@ -40,37 +41,39 @@ OPTION_WINDOWS, OPTION_SCALE = (3, 7), 3.0
 class SpokenLines:
     """Subtitle lines in order of time, with one index for each kind of tokens. Each index is built when it is used."""
 
-    def __init__(self, lines: Sequence[Evidence]) -> None:
+    def __init__(self, lines: Sequence[Evidence], language: str = ENGLISH) -> None:
         self.lines = lines
+        self.language = language
+        """That of the lines."""
         self.positions = line_positions(lines)
         spoken = [split_speaker(line.text) for line in lines]
         self._words_spoken = [line.words for line in spoken]
-        self._speakers = [frozenset(terms(line.speaker)) for line in spoken]
+        self._speakers = [frozenset(terms(line.speaker, language)) for line in spoken]
 
     @cached_property
     def terms(self) -> LineIndex:
         """The terms of each line, and of the name of its speaker."""
-        return LineIndex([terms(line.text) for line in self.lines], self.positions)
+        return LineIndex([terms(line.text, self.language) for line in self.lines], self.positions)
 
     @cached_property
     def grams(self) -> LineIndex:
         """The character 4-grams of each line's words."""
-        return LineIndex([grams(text) for text in self._words_spoken], self.positions)
+        return LineIndex([grams(text, self.language) for text in self._words_spoken], self.positions)
 
     @cached_property
     def words(self) -> LineIndex:
         """All words of each line."""
-        return LineIndex([words(text) for text in self._words_spoken], self.positions)
+        return LineIndex([words(text, self.language) for text in self._words_spoken], self.positions)
 
     @cached_property
     def pairs(self) -> LineIndex:
         """The pairs of neighbouring words of each line."""
-        return LineIndex([pairs(text) for text in self._words_spoken], self.positions)
+        return LineIndex([pairs(text, 1, self.language) for text in self._words_spoken], self.positions)
 
     @cached_property
     def near_pairs(self) -> frozenset[str]:
         """The pairs of words that are at most three apart, of all lines together."""
-        return frozenset(pair for text in self._words_spoken for pair in pairs(text, 3))
+        return frozenset(pair for text in self._words_spoken for pair in pairs(text, 3, self.language))
 
     def spoken_by(self, names: frozenset[str]) -> Scores:
         """1 for each line whose speaker's name shares a term with ``names``, else 0."""
@@ -78,9 +81,9 @@ class SpokenLines:
 
 
 @lru_cache(maxsize=8)
-def spoken_lines(lines: tuple[Evidence, ...]) -> SpokenLines:
+def spoken_lines(lines: tuple[Evidence, ...], language: str = ENGLISH) -> SpokenLines:
     """The indexed lines, from a cache if the last few calls had the same lines: the questions of one video do."""
-    return SpokenLines(lines)
+    return SpokenLines(lines, language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def locate_places(spoken: SpokenLines, text: str, parsed: ParsedQuestion) -> Pla
 def score_places(spoken: SpokenLines, question: Question) -> Scores:
     """For each of at least one line, log P(line) + BM25 of the best-matching option around it / ``OPTION_SCALE``."""
     scores = locate_places(spoken, question.text, parse_question(question.text)).logs
-    options = [terms(option) for option in question.options]
+    options = [terms(option, spoken.language) for option in question.options]
     for window_lines in OPTION_WINDOWS if options else ():
         option_scores = [spoken.terms.scores(option, window_lines) for option in options]
         scores = scores + np.max(option_scores, axis=0) / OPTION_SCALE
@@ -123,7 +126,7 @@ def score_places(spoken: SpokenLines, question: Question) -> Scores:
 
 def _match(spoken: SpokenLines, text: str) -> Scores:
     """How well the place of each line matches a text, in standard deviations, with the gain of named speakers."""
-    wanted = frozenset(terms(text))
+    wanted = frozenset(terms(text, spoken.language))
     wide = _standardized(spoken.terms.scores(wanted, WIDE_WINDOW_LINES))
     narrow = _standardized(spoken.terms.scores(wanted, WINDOW_LINES))
     named = spoken.spoken_by(wanted)

@@ -85,7 +85,7 @@ def timeline_answer(trace: Trace) -> TimelineAnswer | None:
     value = _value(question, trace)
     options = trace.question.options
     if options:
-        fitting = _fitting(value, options) if value else []
+        fitting = _fitting(value, options, trace.language) if value else []
         if value is None or len(fitting) != 1:
             return None
         is_seen = bool(question.look) and value.confidence == WEAK_CONFIDENCE  # one option fits better than the others
@@ -221,7 +221,7 @@ def _nearest(texts: Sequence[ShownText]) -> list[ShownText]:
 # --- options ---------------------------------------------------------------------------------------
 
 
-def _fitting(value: _Value, options: Sequence[str]) -> list[int]:
+def _fitting(value: _Value, options: Sequence[str], language: str) -> list[int]:
     """The options that say the same as a value."""
     match value.kind:
         case "number":
@@ -241,8 +241,10 @@ def _fitting(value: _Value, options: Sequence[str]) -> list[int]:
                 is_exact_match(option, value.items) or is_exact_match(value.items[0], [option]) for option in options
             ]
             if not any(fits):
-                wanted_terms = set(terms(value.items[0]))
-                fits = [bool(terms(option)) and set(terms(option)) <= wanted_terms for option in options]
+                wanted_terms = set(terms(value.items[0], language))
+                fits = [
+                    bool(own) and own <= wanted_terms for own in (set(terms(option, language)) for option in options)
+                ]
     return [index for index, is_fitting in enumerate(fits) if is_fitting]
 
 
