@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from longvideoagent import RolloutSettings, answer, load_team, open_video
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.trace import Agents, Trace
-from longvideoagent.core.types import Question, Subtitle, Timeline
+from longvideoagent.core.types import Evidence, Question, Subtitle, Timeline
 from longvideoagent.index import schema
 from longvideoagent.index.chapters import find_chapters
 from longvideoagent.index.lines import occurrences
@@ -31,6 +32,7 @@ from longvideoagent.index.terms import terms
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.text_language import LANGUAGES, MAX_LINES, detect_language
 from longvideoagent.media.timeline import build_timeline
+from longvideoagent.server import timeline_response
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 from tests.plugins.cli import lva
 
@@ -293,6 +295,12 @@ def test_search_across_videos_of_different_languages(short_video: Path, tmp_path
         found = lva("search", tmp_path, words).stdout.splitlines()
         assert len(found) == 1, (words, found)
         assert found[0].endswith(TEXTS[language][0])
+
+
+def test_signs_searched_by_the_language_of_the_lines() -> None:
+    sign = Evidence("c01", 1.0, 2.0, "frame", 1.0, "text: “Haus am See”")
+    found = timeline_response.search_lines(replace(timeline(TEXTS["de"]), screen_texts=(sign,)), "Häuser", 0.0, None)
+    assert [line["source"] for line in found["lines"]] == ["subtitle", "screen"]
 
 
 # --- questions ----------------------------------------------------------------------------------------

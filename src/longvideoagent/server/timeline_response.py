@@ -65,7 +65,7 @@ def screen_lines(timeline: Timeline) -> list[Subtitle]:
 
 
 def _screen_occurrences(words: str, timeline: Timeline) -> list[Occurrence]:
-    query = parse_words(words, ())
+    query = parse_words(words, (), timeline.language)
     counted = ((line, query.count(line.text)) for line in screen_lines(timeline))
     return [Occurrence(timeline.clip_at(line.start_s), line, count) for line, count in counted if count]
 
