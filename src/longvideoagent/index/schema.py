@@ -49,7 +49,7 @@ MIGRATIONS = (
         ) WITHOUT ROWID
         """,
     ),
-    # Without full-text search it stays NULL, since the terms of the lines cannot be written again.
+    # Without full-text search a language stays NULL, since the terms of the lines cannot be written again.
     ("ALTER TABLE texts ADD COLUMN language TEXT",),
 )
 """Statements ``n`` bring a file of version ``n`` to version ``n + 1``. Append; never edit."""
