@@ -15,7 +15,7 @@ from typing import Any
 import openai
 
 from longvideoagent.core.types import Message
-from longvideoagent.errors import ModelError, UsageError
+from longvideoagent.errors import ContinuationRefusedError, ModelError, UsageError
 from longvideoagent.models.anthropic_format import MessagesAdapter, messages_body
 from longvideoagent.models.anthropic_reply import read_message, read_message_stream
 from longvideoagent.models.base import CallSettings, ModelOptions
@@ -77,7 +77,7 @@ class AnthropicModel(OpenAIModel):
 
     def _model_error(self, error: ServerError) -> ModelError:
         if error.status == 400 and "prefill" in error.message:
-            return ModelError(f"{self._error_text(error)}; {NO_PREFILL}")
+            return ContinuationRefusedError(f"{self._error_text(error)}; {NO_PREFILL}")
         if error.status == 404 and "model" not in error.message:
             fix = f"for a server with OpenAI's chat completions write openai:{self.name}@URL"
             return ModelError(f"{self._error_text(error)}; {fix}")
