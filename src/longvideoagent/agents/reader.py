@@ -103,7 +103,7 @@ class ReaderMaster:
 
     async def _choose(self, trace: Trace, offline_choice: int | None) -> Reply:
         """The answer. Of equally likely options it is that of the offline master, so that no position is preferred."""
-        windows = await asyncio.to_thread(lambda: locate_windows(known_lines(trace), trace.question))
+        windows = await asyncio.to_thread(lambda: locate_windows(known_lines(trace), trace.question, trace.language))
         readings: list[LetterLogprobs] = []
 
         async def ask_in_both_orders(fraction: float) -> Reply:
@@ -243,7 +243,7 @@ def _list_logprobs(logprobs: LetterLogprobs) -> str:
 def _evidence(trace: Trace, windows: Sequence[Window], chosen: int) -> tuple[Evidence, ...]:
     """The best line of each window, what a query of the timeline found, and the descriptions of frames that share
     a word with the question, the answer or what was looked for."""
-    wanted = set(terms(f"{trace.question.text} {trace.question.options[chosen]}"))
+    wanted = set(terms(f"{trace.question.text} {trace.question.options[chosen]}", trace.language))
     found = [*(window.best for window in windows), *list(descriptions(trace, wanted))[-MAX_DESCRIPTIONS:]]
     for observation in trace.observations:
         if isinstance(observation, TimelineResult):

@@ -15,6 +15,7 @@ from longvideoagent.agents.offline.places import score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import Evidence, GroundingResult, Question
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_language import ENGLISH
 from longvideoagent.media.readers.base import VideoReader
 
 NUM_WINDOWS, WINDOW_LINES = 3, 15
@@ -29,14 +30,15 @@ class Window(NamedTuple):
     """The one that shares most with the question and its options, of equal ones that of the likeliest place."""
 
 
-def locate_windows(lines: Iterable[Evidence], question: Question) -> list[Window]:
-    """Up to ``NUM_WINDOWS`` windows around the likeliest places, in order of time; no line is in two of them."""
+def locate_windows(lines: Iterable[Evidence], question: Question, language: str = ENGLISH) -> list[Window]:
+    """Up to ``NUM_WINDOWS`` windows around the likeliest places, in order of time; no line is in two of them.
+    ``language``: that of the lines."""
     ordered = tuple(sorted(dict.fromkeys(lines), key=lambda line: (line.start_s, line.end_s)))
     if not ordered:
         return []
-    spoken = spoken_lines(ordered)
+    spoken = spoken_lines(ordered, language)
     scores, is_free = score_places(spoken, question), np.ones(len(ordered), dtype=bool)
-    matches = spoken.terms.scores(terms(" ".join([question.text, *question.options])), 1)
+    matches = spoken.terms.scores(terms(" ".join([question.text, *question.options]), language), 1)
     windows: list[Window] = []
     while is_free.any() and len(windows) < NUM_WINDOWS:
         place = int(np.argmax(np.where(is_free, scores, -np.inf)))
@@ -59,6 +61,7 @@ class WindowGrounding:
         question = request.trace.question
         if request.trace.first_grounding is not None or not question.options:
             return result
-        windows = await asyncio.to_thread(lambda: locate_windows(lines_of(request.timeline)[0], question))
+        lines, language = lines_of(request.timeline)[0], request.timeline.language
+        windows = await asyncio.to_thread(lambda: locate_windows(lines, question, language))
         lines = (line for window in windows for line in window.lines)
         return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *lines))))
