@@ -32,6 +32,8 @@ from longvideoagent.agents.offline.question_words import (
     NTH,
     NTH_OF,
     ORDER,
+    PART,
+    RANK,
     SAY,
     SEE,
     TEXTS,
@@ -103,6 +105,9 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     timed = _about_times(question)
     if timed is not None or _CLOCK.search(without_quotes(question)):
         return timed
+    plain = without_quotes(question)
+    if PART.search(plain) or RANK.search(plain):
+        return None
     special = _nth(question) or is_before_pattern(question)
     if special is not None:
         return special

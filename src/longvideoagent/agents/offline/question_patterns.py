@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from longvideoagent.agents.offline.question_words import LAST
+
 Asked = Literal[
     "value",
     "speaker",
@@ -102,11 +104,8 @@ def _count(match: re.Match[str]) -> TimelineQuestion | None:
 def _one(match: re.Match[str]) -> TimelineQuestion | None:
     groups = match.groupdict()
     words = _words(groups.get("words") or "")
-    end = "last" if (groups.get("end") or "first").lower() in _LAST_WORDS else "first"
+    end = "last" if LAST.fullmatch(groups.get("end") or groups.get("end_behind") or "") else "first"
     return TimelineQuestion(f"{end} {_by(words, groups.get('who'))}".strip())
-
-
-_LAST_WORDS = ("last", "final", "lastly", "letzten", "letzte", "zuletzt", "dernière", "dernier", "última", "último")
 
 
 def _who(match: re.Match[str]) -> TimelineQuestion | None:
@@ -211,7 +210,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Make], ...] = (
     ),
     _pattern(
         r"^¿?cu[áa]ndo\s+se\s+(?:menciona|dice|habla de)\w*\s+(?:por\s+(?P<end>primera|última)\s+vez\s+)?"
-        r"(?P<words>.+?)(?:\s+por\s+primera\s+vez)?$",
+        r"(?P<words>.+?)(?:\s+por\s+(?P<end_behind>primera|última)\s+vez)?$",
         _one,
     ),
     # all texts, and what it is about

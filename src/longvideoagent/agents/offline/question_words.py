@@ -70,7 +70,7 @@ WHO = _words(
     everybody|everyone
     every person|every speaker|all speakers|all the people|names of
     wer|wessen|wem|welche person|welche personen|welcher sprecher
-    qui|quelle personne|quelles personnes
+    (?<!est-ce )(?<!ce )qui|quelle personne|quelles personnes
     quién|quiénes|quien|qué persona|qué personas""",
     "谁|誰|哪个人|だれ|どの人",
 )
@@ -178,6 +178,28 @@ AFTER_TIME = (
     re.compile(r"\s*(?:之后|以后|之後|以後|后|後|より後|の後)"),
 )
 """Before a time and behind it: that what is asked is on one side of it."""
+PART = re.compile(
+    r"\b(?:first|last|second|third|fourth|final|opening|closing|next|other|middle)"
+    r" (?:(?:\d+|one|two|three|four|five|ten|few|couple of) )?"
+    r"(?:half|third|quarter|part|scene|chapter|act|section|(?:few )?(?:minute|second|hour)s?)\b"
+    r"|\b(?:erste[nrs]?|zweite[nrs]?|letzte[nrs]?) (?:\w+ )?"
+    r"(?:hälfte|drittel|viertel|teil|szene|kapitel|minuten?|sekunden?)\b"
+    r"|\b(?:première|seconde|deuxième|dernière|premières|dernières) (?:\w+ )?"
+    r"(?:moitié|partie|scène|minutes?|secondes?)\b"
+    r"|\b(?:primer[ao]?s?|segund[ao]|últim[ao]s?) (?:\w+ )?(?:mitad|parte|escena|minutos?|segundos)\b"
+    r"|前半|后半|後半|[前后後最]\w?[\d一二两三四五十]+分",
+    re.IGNORECASE,
+)
+"""A part of the video, without its times."""
+RANK = re.compile(
+    r"\b(?:second|third|fourth|fifth|2nd|3rd|4th|5th|next)[\s-]+(?:to[\s-]+)?(?:the[\s-]+)?"
+    r"(?:last|final|most|longest|highest)\b"
+    r"|\b(?:last|final) but one\b|\bpenultimate\b|\b(?:zweit|dritt|vor)letzte[nrsm]?\b"
+    r"|\b(?:zweit|dritt)(?:meisten|längste\w*)\b"
+    r"|\bavant-derni(?:er|ère)s?\b|\b(?:ante)?penúltim[oa]s?\b|倒数第|最後から",
+    re.IGNORECASE,
+)
+"""A place from the end, or behind the one who has most."""
 YES_NO = re.compile(
     r"(?:is|are|were|do|does|did|has|have|can|could|will|would)\s"
     r"|was\s(?!(?:wird|wurde|ist|sind|war|hat|sagt|sagte|sagen|redet|spricht|erzählt|meint|steht|passiert|geschieht|kommt)\b)"
