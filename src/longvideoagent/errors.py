@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class LongVideoAgentError(Exception):
@@ -97,6 +97,17 @@ def one_line(error: BaseException, max_chars: int = 300) -> str:
 def read_problem(error: OSError | ValueError) -> str:
     """Why a file could not be read, without its path, which the message names already."""
     return (error.strerror or one_line(error)) if isinstance(error, OSError) else one_line(error)
+
+
+def parse_toml(text: str, name: object) -> dict[str, Any]:
+    """The tables of a TOML text. Raises DataError, naming the file and the line, for anything else, such as numbers or
+    nesting without end."""
+    import tomllib  # here, since every command imports this module
+
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: not TOML ({one_line(error)}); fix that line") from error
 
 
 @contextmanager

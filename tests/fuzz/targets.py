@@ -14,7 +14,7 @@ from typing import Any
 
 from longvideoagent import ask, open_video
 from longvideoagent.agents.config import TeamConfig
-from longvideoagent.agents.team_file import parse_toml
+from longvideoagent.agents.team_file import validate_toml
 from longvideoagent.core.protocol import parse, parse_clips, parse_timed_lines, without_reasoning
 from longvideoagent.datasets.registry import open_dataset
 from longvideoagent.errors import DataError
@@ -136,7 +136,7 @@ def team_files(rng: random.Random, _: Path) -> None:
         "[master]", "[vision]", "[prices.m]", "[layout]", "model = ", '"openai:m"', "= ", "1", "1e400", "-1", "true",
         "temperature", "extra_body", "{ a = 1 }", "[1, 2]", '"""', "'", "\n", "\n", "prompt = '$question'", "x.y.z",
     )  # fmt: skip
-    parse_toml(TeamConfig, damaged_text(tokens, rng)[:100_000], "team.toml")
+    validate_toml(TeamConfig, damaged_text(tokens, rng)[:100_000], "team.toml")
 
 
 # --- folders --------------------------------------------------------------------------------------

@@ -546,6 +546,8 @@ def test_team_file_settings_reach_server(short_video: Path, tmp_path: Path) -> N
         ("[master]\ncompletion_template = 'user: ${prompt}'", r"master\.completion_template: .*\$prompt exactly once"),
         ("[master]\ntimeout_s = inf", r"master\.timeout_s: .*finite"),
         ("[prices.m]\nprompt_usd_per_mtok = inf\ncompletion_usd_per_mtok = 1", r"prompt_usd_per_mtok: .*finite"),
+        pytest.param(f"style = {'1' * 5000}", "not TOML .*4300 digits", id="digits"),
+        pytest.param(f"style = {'[' * 5000}", "not TOML .*recursion", id="nesting"),
         ("layout_file = 'a.toml'\n[layout]\nprompt = 'x'", r"layout_file: .*replaces the table layout"),
         ("[layout]\nprompt = 3", r"layout: prompt: not a text; fix that field$"),
         ("layout = 3", r"layout: not a table; write \[layout\]"),

@@ -147,6 +147,13 @@ def test_no_text_stated_and_not_retried(answer: Fault, cause: str) -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("text", [b"[" + b"1" * 5000 + b"]", b"[" * 100_000], ids=["digits", "nesting"])
+def test_reply_without_end_is_not_read(text: bytes) -> None:
+    with serving(body(text)) as (url, _), pytest.raises(ModelError, match="a reply that cannot be read") as caught:
+        asyncio.run(_retrying(url))
+    assert "\n" not in str(caught.value)
+
+
 async def _retrying(url: str, on_text: TextCallback | None = None) -> Reply:
     model = RetryingModel(OpenAIModel("m", url), RetryPolicy(max_tries=2, first_wait_s=0.01))
     try:

@@ -318,6 +318,8 @@ def test_layout_toml_round_trip(texts: dict[str, str]) -> None:
         ('option_join = "$option"', r"option_join: is not a template, so \$option would be sent"),
         ("prompt = 3", "prompt: not a text"),
         ("prompt = ", "not TOML"),
+        pytest.param(f"prompt = {'1' * 5000}", "not TOML", id="digits"),
+        pytest.param(f"prompt = {'[' * 5000}", "not TOML", id="nesting"),
     ],
 )
 def test_layout_file_invalid(text: str, problem: str, tmp_path: Path) -> None:

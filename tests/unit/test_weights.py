@@ -67,7 +67,7 @@ def test_manifest_unknown_name() -> None:
         (('"owner/name"', '"http://owner"'), "tiny.sources.0.hub: String should match"),
         (("[tiny]", "[minilm]"), "minilm is the name of weights that are known already"),
         (("[tiny]", 'loose = "x"\n[tiny]'), "loose is not in the table of any weights"),
-        (("[tiny]", "[tiny"), "fix the file, or move it away"),
+        (("[tiny]", "[tiny"), "fix that line"),
     ],
 )
 def test_manifest_of_user_refused(weights_home: WeightsHome, change: tuple[str, str], problem: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from longvideoagent.agents.config import TeamConfig
-from longvideoagent.agents.team_file import load_team_config, parse_toml
+from longvideoagent.agents.team_file import load_team_config, validate_toml
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import atomic_write_text, config_dir
 from longvideoagent.models.spec import ModelSpec
@@ -55,7 +55,7 @@ def read_user_config() -> DefaultModels:
         return DefaultModels()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); fix or delete it") from error
-    models = parse_toml(DefaultModels, text, str(path))
+    models = validate_toml(DefaultModels, text, str(path))
     for name, spec in models.model_dump(exclude_none=True).items():
         _check_spec(spec, f"{path}: {name}")
     return models

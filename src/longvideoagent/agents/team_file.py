@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import resources
@@ -14,7 +13,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.prompts.config import LAYOUT_ERROR
-from longvideoagent.errors import DataError, UsageError, read_problem
+from longvideoagent.errors import DataError, UsageError, parse_toml, read_problem
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import TokenPrice
 
@@ -32,7 +31,7 @@ def load_prices(path: Path) -> dict[str, TokenPrice]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as prices ({read_problem(error)}); check the path") from error
-    return parse_toml(_PriceTable, text, str(path)).root
+    return validate_toml(_PriceTable, text, str(path)).root
 
 
 def load_team_config(name: str, prices: Path | None = None) -> TeamConfig:
@@ -51,19 +50,19 @@ def _read_team_config(name: str) -> TeamConfig:
     if name == OFFLINE:
         return TeamConfig()
     if name in (*PRESETS, *CHECKPOINTS):
-        return parse_toml(TeamConfig, _preset_text(name), name)
+        return validate_toml(TeamConfig, _preset_text(name), name)
     if not name.endswith(".toml"):
         raise UsageError(f"no team is called {name!r}; there are {', '.join((OFFLINE, *PRESETS))} and FILE.toml")
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: cannot be read as a team ({read_problem(error)}); check the path") from error
-    team_config = parse_toml(TeamConfig, text, name)
+    team_config = validate_toml(TeamConfig, text, name)
     if team_config.preset is None:
         return team_config
     if team_config.preset not in (*PRESETS, *CHECKPOINTS):
         raise DataError(f"{name}: preset: {team_config.preset!r} is not one of {', '.join(PRESETS)}; fix that field")
-    fields = tomllib.loads(_preset_text(team_config.preset))
+    fields = parse_toml(_preset_text(team_config.preset), team_config.preset)
     for field, value in team_config.model_dump(exclude_unset=True).items():
         fields[field] = {**fields.get(field, {}), **value} if isinstance(value, dict) else value
     return TeamConfig.model_validate(fields)
@@ -76,12 +75,10 @@ def _preset_text(name: str) -> str:
     return resources.files("longvideoagent.agents.presets").joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
-def parse_toml(kind: type[T], text: str, name: str) -> T:
+def validate_toml(kind: type[T], text: str, name: str) -> T:
     """A typed value from the TOML text of the file ``name``. Raises DataError, naming line or field."""
     try:
-        return kind.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{name}: not TOML ({error}); fix that line") from error
+        return kind.model_validate(parse_toml(text, name))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from longvideoagent.agents.config import TeamConfig
 from longvideoagent.agents.prompts.config import PromptConfig
-from longvideoagent.agents.team_file import load_team_config, parse_toml
+from longvideoagent.agents.team_file import load_team_config, validate_toml
 from longvideoagent.core.actions import PUBLIC_CODE_LOOK_TAG, LookTag
 from longvideoagent.core.context import Style
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
@@ -263,4 +263,4 @@ def read_config(path: Path, kind: type[ConfigT]) -> ConfigT:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); check the path") from error
-    return parse_toml(kind, text, str(path))
+    return validate_toml(kind, text, str(path))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from longvideoagent.errors import DataError, UsageError, one_line, read_problem
+from longvideoagent.errors import DataError, UsageError, one_line, parse_toml, read_problem
 from longvideoagent.fs import config_dir
 
 PACKAGED = Path(__file__).with_name("weights.toml")
@@ -116,7 +115,7 @@ def find_weights(name: str) -> Weights:
 
 def _read(path: Path) -> dict[str, Weights]:
     try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = parse_toml(path.read_text(encoding="utf-8"), path)
         named = {name: {**table, "name": name} for name, table in tables.items() if isinstance(table, dict)}
         if loose := sorted(tables.keys() - named.keys()):
             raise DataError(f"{path}: {loose[0]} is not in the table of any weights; see docs/weights.md")
@@ -125,5 +124,5 @@ def _read(path: Path) -> dict[str, Weights]:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path}: {where}: {one_line(ValueError(first['msg']))}; see docs/weights.md") from error
-    except (OSError, ValueError) as error:  # also a TOML or UTF-8 error
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {read_problem(error)}; fix the file, or move it away") from error

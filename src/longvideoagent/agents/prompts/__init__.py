@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -17,14 +16,14 @@ from longvideoagent.core.layout import LAYOUT_FIELDS, TOOL_FIELDS, PromptLayout,
 from longvideoagent.core.text import replace_surrogates
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Message
-from longvideoagent.errors import DataError, read_problem
+from longvideoagent.errors import DataError, parse_toml, read_problem
 
 
 @cache
 def default_layout() -> PromptLayout:
     """Return the layout that is used unless another one is given."""
     text = resources.files(__name__).joinpath("layout.toml").read_text(encoding="utf-8")
-    return PromptLayout(**tomllib.loads(text))
+    return PromptLayout(**parse_toml(text, "layout.toml"))
 
 
 def parse_layout(values: Mapping[str, Any]) -> PromptLayout:
@@ -56,11 +55,9 @@ def read_layout(path: Path) -> PromptLayout:
     """Read a layout from a TOML file; a text that it leaves out is the default one's. Raises DataError, naming line or
     field, for a file that cannot be used."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = parse_toml(path.read_text(encoding="utf-8-sig"), path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a layout ({read_problem(error)}); check the path") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path}: not TOML ({error}); fix that line") from error
     try:
         return parse_layout(values)
     except ValueError as error:
