@@ -15,8 +15,8 @@ from longvideoagent.agents.offline.places import score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import Evidence, GroundingResult, Question
 from longvideoagent.index.terms import terms
-from longvideoagent.media.text_language import ENGLISH
 from longvideoagent.media.readers.base import VideoReader
+from longvideoagent.media.text_language import ENGLISH
 
 NUM_WINDOWS, WINDOW_LINES = 3, 15
 """Windows, and lines of each: about a minute of dialogue. A pause counts as lines (``line_index.line_positions``)."""
@@ -61,7 +61,7 @@ class WindowGrounding:
         question = request.trace.question
         if request.trace.first_grounding is not None or not question.options:
             return result
-        lines, language = lines_of(request.timeline)[0], request.timeline.language
-        windows = await asyncio.to_thread(lambda: locate_windows(lines, question, language))
+        spoken, language = lines_of(request.timeline)[0], request.timeline.language
+        windows = await asyncio.to_thread(lambda: locate_windows(spoken, question, language))
         lines = (line for window in windows for line in window.lines)
         return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *lines))))
