@@ -18,6 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from longvideoagent import ask
+from longvideoagent.agents.config import TeamConfig
+from longvideoagent.agents.offline.meaning import Meaning
+from longvideoagent.agents.offline.parsed_question import parse_question
+from longvideoagent.agents.offline.places import locate_places, spoken_lines
+from longvideoagent.core.types import Evidence
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.meaning import text_vectors
 from longvideoagent.index.stored_text import read_steps
@@ -26,6 +32,7 @@ from longvideoagent.models.sentence_encoder import GRAPH, SentenceEncoder, load_
 from longvideoagent.weights.manifest import find_weights
 from longvideoagent.weights.store import size_problem, weights_dir
 from tests.fakes.tiny_encoder import tiny_files, tiny_model, tiny_tokenizer
+from tests.plugins.cli import lva, refusal
 from tests.plugins.weights import WeightsHome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,3 +283,59 @@ def test_index_with_other_vectors(tiny_encoder: SentenceEncoder, tmp_path: Path,
         is_finite_of_right_length = isinstance(data, bytes) and data == b"x" * 10
         assert bool(index.problem) != is_finite_of_right_length
         assert (vectors == expected).all() or is_finite_of_right_length
+
+
+# --- grounding ------------------------------------------------------------------------------------
+
+LINES = [f"Mira: we talk about item {number}" for number in range(40)]
+LINES[12:15] = ["Otto: The physician comes now", "Otto: The surgeon helps", "Mira: The physician leaves"]
+
+
+@pytest.fixture
+def talk(short_video: Path, tmp_path: Path) -> Path:
+    """A video whose lines about a doctor never use that word."""
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(short_video.read_bytes())
+    cues = [f"{n + 1}\n00:00:{n:02},000 --> 00:00:{n:02},900\n{text}\n" for n, text in enumerate(LINES)]
+    path.with_suffix(".srt").write_text("\n".join(cues))
+    return path
+
+
+def test_matches_by_meaning(tiny_encoder: SentenceEncoder) -> None:
+    meaning = Meaning(tiny_encoder)
+    near = meaning.matches(LINES, "Where is the doctor?")
+    assert near.shape == (40,)
+    assert 11 <= int(near.argmax()) <= 15
+    assert meaning.matches([], "doctor").shape == (0,)
+
+
+def test_places_by_meaning(tiny_encoder: SentenceEncoder) -> None:
+    lines = tuple(Evidence("c0", float(n), n + 0.9, "subtitle", float(n), text) for n, text in enumerate(LINES))
+    spoken, question = spoken_lines(lines), "Where is the doctor?"
+    parsed = parse_question(question)
+    plain = locate_places(spoken, question, parsed).probabilities
+    near = Meaning(tiny_encoder).matches(LINES, question)
+    found = locate_places(spoken, question, parsed, near).probabilities
+    assert plain == pytest.approx(1 / 40)
+    assert 11 <= int(found.argmax()) <= 15
+
+
+def test_team_with_meaning(weights_home: WeightsHome, talk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vectors of the 10 lines before its end are kept in the index of the video; without being asked for, none."""
+    monkeypatch.setenv("LVA_INDEX_DIR", "next-to-video")
+    encoder_of(weights_home, tiny_files())
+    plain = ask(talk, "Where is the doctor?")
+    with VideoIndex.open(talk) as index:
+        assert "meaning" not in {step.name for step in read_steps(index)}
+    trace = ask(talk, "Where is the doctor?", team=TeamConfig(meaning="tiny"))
+    assert trace.outcome == plain.outcome
+    with VideoIndex.open(talk) as index:
+        assert {step.covered for step in read_steps(index) if step.name == "meaning"} == {"10 texts by tiny"}
+    assert lva("ask", talk, "Where is the doctor?", "--meaning", "tiny").returncode == 0
+    assert "no such weights" in refusal("ask", talk, "Who?", "--meaning", "nothing")
+    line = refusal("ask", talk, "Who?", "--meaning", "tiny", "--grounding", "scripted:x.json")
+    assert "only the offline grounding compares lines by meaning" in line
+    (weights_dir(find_weights("tiny")) / "model.onnx").unlink()
+    assert "model.onnx is not on this machine; lva weights get tiny" in refusal(
+        "ask", talk, "Who?", "--meaning", "tiny"
+    )

@@ -12,7 +12,7 @@ from longvideoagent.agents.fallback_vision import FallbackVision
 from longvideoagent.agents.grounding import ModelGrounding
 from longvideoagent.agents.json_master import JsonMaster
 from longvideoagent.agents.master import ModelMaster
-from longvideoagent.agents.offline import offline_team
+from longvideoagent.agents.offline import Meaning, offline_team
 from longvideoagent.agents.offline.windows import WindowGrounding
 from longvideoagent.agents.reader import ReaderMaster
 from longvideoagent.agents.team_file import load_team_config
@@ -28,6 +28,7 @@ from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
+from longvideoagent.models.sentence_encoder import load_encoder
 from longvideoagent.models.spec import ModelSpec, load_model
 
 DEFAULT_RETRY_POLICY = RetryPolicy()
@@ -60,6 +61,7 @@ def load_team(
     layout = team_config.read_layout()  # a missing file is an error whatever the master is
     if problem := missing_keys(team_config) or dialect_problem(team_config):
         raise UsageError(problem)
+    meaning = _meaning(team_config)
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}
@@ -70,7 +72,7 @@ def load_team(
             if key not in loaded:
                 loaded[key] = connect_model(*key, cache, retry_policy)
             models[name] = loaded[key]
-    team = offline_team(cache)
+    team = offline_team(cache, meaning)
     if "master" in models:
         team = replace(team, master=_model_master(team_config, models["master"], layout, on_text))
     if "grounding" in models:
@@ -122,6 +124,18 @@ def _open_cache(path: Path | None, *, is_needed: bool) -> KeyValueCache | None:
     except DataError as error:
         logger.log(logging.WARNING if is_needed else logging.INFO, "%s. It is not used from now on", error)
         return None
+
+
+def _meaning(team_config: TeamConfig) -> Meaning | None:
+    """What compares texts by meaning, if the team asks for it. Raises UsageError where nothing would use it, and what
+    ``load_encoder`` raises."""
+    name = team_config.meaning
+    if name is None:
+        return None
+    if not team_config.grounding.spec.is_offline:
+        fix = 'remove it, or set model = "offline" in [grounding]'
+        raise UsageError(f"meaning = {name!r}: only the offline grounding compares lines by meaning; {fix}")
+    return Meaning(load_encoder(name))
 
 
 def cache_path() -> Path:

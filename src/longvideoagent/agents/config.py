@@ -163,6 +163,9 @@ class TeamConfig(PromptConfig):
     """The agent that locates clips."""
     vision: AgentConfig = AgentConfig()
     """The agent that describes frames."""
+    meaning: str | None = None
+    """Weights by which the offline grounding also compares lines with a question by meaning, such as ``minilm`` (extra
+    ``meaning``). None: it does not."""
     prices: dict[str, TokenPrice] = Field(default_factory=dict)
     """What models cost, by the name in their spec."""
     prices_file: Path | None = None
@@ -321,6 +324,17 @@ class TeamConfig(PromptConfig):
         if layout_file is not None:
             changed |= {"layout_file": layout_file, "layout": None}
         return self.model_copy(update=changed)
+
+    def with_meaning(self, meaning: str | None) -> TeamConfig:
+        """The same team with other weights to compare texts by meaning.
+
+        Args:
+            meaning: Their name; None keeps those of the team.
+
+        Returns:
+            The changed configuration.
+        """
+        return self if meaning is None else self.model_copy(update={"meaning": meaning})
 
     def with_reply_limit(self, max_reply_tokens: int | None) -> TeamConfig:
         """The same team with another limit for one reply.

@@ -24,6 +24,7 @@ from longvideoagent.cli.options import (
     Master,
     MaxReplyTokens,
     MaxRounds,
+    Meaning,
     Model,
     NoCache,
     ParallelLooks,
@@ -70,6 +71,7 @@ def evaluate(
     prompt_file: PromptFile = None,
     prices: Prices = None,
     layout: Layout = None,
+    meaning: Meaning = None,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
@@ -106,7 +108,7 @@ def evaluate(
     from longvideoagent.evaluation.runner import RunLimits
 
     models = (model, master, grounding, vision)
-    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "data_options": data_options(data_set, subtitles, encoding),

@@ -26,6 +26,7 @@ from longvideoagent.cli.options import (
     Master,
     MaxReplyTokens,
     MaxRounds,
+    Meaning,
     Model,
     NoCache,
     ParallelLooks,
@@ -126,6 +127,7 @@ def ask(
     prompt_file: PromptFile = None,
     prices: Prices = None,
     layout: Layout = None,
+    meaning: Meaning = None,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -157,7 +159,7 @@ def ask(
     check_video_argument(video, question)
     checked = make_question(question, option or [])
     models = (model, master, grounding, vision)
-    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning)
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:
         console.note_old_prices(team_config)

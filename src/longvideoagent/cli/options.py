@@ -31,6 +31,10 @@ Vision = Annotated[str | None, typer.Option(help="As --model, for the vision age
 Prices = Annotated[Path | None, typer.Option(help="A TOML table of prices, such as configs/prices.toml.")]
 PromptFile = Annotated[Path | None, typer.Option(help="A file with another prompt for the master.")]
 Layout = Annotated[Path | None, typer.Option(help="A TOML file with the wording around the data: a layout.")]
+Meaning = Annotated[
+    str | None,
+    typer.Option(help="Weights, such as minilm, by which the offline grounding also compares lines by meaning."),
+]
 MaxReplyTokens = Annotated[
     int | None,
     typer.Option(help="Maximum number of tokens of one reply of each agent's model, thoughts included.", min=1),
@@ -130,6 +134,7 @@ def chosen_team(
     layout_file: Path | None = None,
     prompt_file: Path | None = None,
     reader: str | None = None,
+    meaning: str | None = None,
 ) -> "TeamConfig":
     """The team that the options of a command choose; ``models`` are --model, --master, --grounding and --vision. Raises
     UsageError or DataError, as ``choose_team`` does, and UsageError for a reader next to a master."""
@@ -141,4 +146,4 @@ def chosen_team(
     chosen = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
     team_config = choose_team(team, chosen, prices).with_wording(prompt_file, layout_file)
     team_config.read_layout()  # a file that cannot be read is an error even where no agent reads it
-    return team_config.with_reader(reader).with_reply_limit(max_reply_tokens)
+    return team_config.with_reader(reader).with_reply_limit(max_reply_tokens).with_meaning(meaning)

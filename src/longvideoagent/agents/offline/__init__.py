@@ -9,14 +9,16 @@ from __future__ import annotations
 from longvideoagent.agents.base import Team
 from longvideoagent.agents.offline.grounding import OfflineGrounding
 from longvideoagent.agents.offline.master import OfflineMaster
+from longvideoagent.agents.offline.meaning import Meaning
 from longvideoagent.agents.offline.vision import OfflineVision
 from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.index.store import KeyValueCache
 
-__all__ = ["OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
+__all__ = ["Meaning", "OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 
-def offline_team(cache: KeyValueCache | None = None) -> Team:
-    """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``."""
-    agents = OfflineMaster(), OfflineGrounding(), OfflineVision(cache)
+def offline_team(cache: KeyValueCache | None = None, meaning: Meaning | None = None) -> Team:
+    """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``. With ``meaning``,
+    grounding also compares lines with a question by meaning."""
+    agents = OfflineMaster(), OfflineGrounding(meaning), OfflineVision(cache)
     return Team("offline", *agents, offline_agents=frozenset(AGENT_NAMES), timeline_tools=True, cache=cache)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.line_index import Scores
+from longvideoagent.agents.offline.meaning import Meaning
 from longvideoagent.agents.offline.parsed_question import parse_question
 from longvideoagent.agents.offline.places import locate_places, score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
@@ -55,22 +56,32 @@ class _Index:
 
 
 class OfflineGrounding:
-    """Locates the clip whose lines match the question, its options and the master's request."""
+    """Locates the clip whose lines match the question, its options and the master's request; with ``meaning``, lines
+    are also compared with the question by meaning, and their vectors are kept in the index of the video."""
 
-    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:  # noqa: ARG002 (needs only lines)
+    def __init__(self, meaning: Meaning | None = None) -> None:
+        self._meaning = meaning
+
+    async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
         """Return the best-matching clip that is not visited yet. If nothing matches, return the next clip in order, so
         that a video without text is searched from the start."""
-        return await asyncio.to_thread(locate, request)
+        return await asyncio.to_thread(self._locate, request, video)
+
+    def _locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
+        if self._meaning is not None:
+            lines, _ = lines_of(request.timeline)
+            self._meaning.read_video(video, [line.text for line in lines])
+        return locate(request, self._meaning)
 
 
-def locate(request: GroundingRequest) -> GroundingResult:
+def locate(request: GroundingRequest, meaning: Meaning | None = None) -> GroundingResult:
     """The synchronous form of ``OfflineGrounding.locate``."""
     timeline, visited = request.timeline, set(request.trace.visited_labels)
     unvisited = [index for index, clip in enumerate(timeline.clips) if clip.label not in visited]
     if not unvisited:
         return GroundingResult(None, "every clip has been visited", usage=Usage(calls=1))
     question = request.trace.question
-    matches, log_places = _question_scores(timeline, question)
+    matches, log_places = _question_scores(timeline, question, meaning)
     if request.request:
         matches = matches + score_clips(timeline, request.request, ())
     scores = MATCH_WEIGHT * matches + log_places
@@ -132,19 +143,20 @@ def score_clips(timeline: Timeline, text: str, options: Sequence[str]) -> Scores
 
 
 @lru_cache(maxsize=64)
-def _question_scores(timeline: Timeline, question: Question) -> tuple[Scores, Scores]:
+def _question_scores(timeline: Timeline, question: Question, meaning: Meaning | None) -> tuple[Scores, Scores]:
     """The match and the logarithm of the probability of each clip; a question asks for them with every request."""
-    return score_clips(timeline, question.text, question.options), _log_places(timeline, question)
+    return score_clips(timeline, question.text, question.options), _log_places(timeline, question, meaning)
 
 
-def _log_places(timeline: Timeline, question: Question) -> Scores:
+def _log_places(timeline: Timeline, question: Question, meaning: Meaning | None) -> Scores:
     """For each clip, log Σ P(line) exp(BM25 of the best-matching option / scale) over its lines,
     ``MIN_LOG_PLACE`` if it has none."""
     lines, owners = lines_of(timeline)
     result = np.full(len(timeline.clips), MIN_LOG_PLACE)
     if not lines:
         return result
-    np.logaddexp.at(result, owners, score_places(spoken_lines(lines, timeline.language), question))
+    near = None if meaning is None else meaning.matches([line.text for line in lines], question.text)
+    np.logaddexp.at(result, owners, score_places(spoken_lines(lines, timeline.language), question, near))
     return result
 
 

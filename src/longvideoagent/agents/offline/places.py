@@ -30,6 +30,9 @@ MOMENT_WEIGHT = 0.5
 """Weight of the match with the moment that the question names."""
 MOMENT_LINES = 6
 """How many lines after or before its moment a question may ask about."""
+MEANING_WEIGHT = 4.0
+"""Weight of the match by meaning, if lines are compared by it, relative to that of the wide window; docs/benchmarks.md
+has how it was chosen."""
 MOMENT_DECAY = 0.85
 """The factor by which the moment's weight falls from line to line."""
 TEMPERATURE = 1.2
@@ -98,25 +101,29 @@ class Places:
         return np.log(self.probabilities + 1e-300)
 
 
-def locate_places(spoken: SpokenLines, text: str, parsed: ParsedQuestion) -> Places:
+def locate_places(spoken: SpokenLines, text: str, parsed: ParsedQuestion, meaning: Scores | None = None) -> Places:
     """The probability of each line to be where a question is answered; all equal if no line matches.
 
     Args:
         spoken: At least one line.
         text: The question.
         parsed: Its parts; see ``parse_question``.
+        meaning: How near each line is to the question by meaning; None: that does not count.
     """
     scores = _match(spoken, text)
     if parsed.relation and parsed.clause:
         moment = _match(spoken, parsed.clause)
         scores = scores + MOMENT_WEIGHT * _shift(moment, parsed.relation)
+    if meaning is not None:
+        scores = scores + MEANING_WEIGHT * _standardized(meaning)
     powers = np.exp((scores - scores.max()) / TEMPERATURE)
     return Places(powers / powers.sum())
 
 
-def score_places(spoken: SpokenLines, question: Question) -> Scores:
-    """For each of at least one line, log P(line) + BM25 of the best-matching option around it / ``OPTION_SCALE``."""
-    scores = locate_places(spoken, question.text, parse_question(question.text)).logs
+def score_places(spoken: SpokenLines, question: Question, meaning: Scores | None = None) -> Scores:
+    """For each of at least one line, log P(line) + BM25 of the best-matching option around it / ``OPTION_SCALE``.
+    ``meaning`` is that of ``locate_places``."""
+    scores = locate_places(spoken, question.text, parse_question(question.text), meaning).logs
     options = [terms(option, spoken.language) for option in question.options]
     for window_lines in OPTION_WINDOWS if options else ():
         option_scores = [spoken.terms.scores(option, window_lines) for option in options]
