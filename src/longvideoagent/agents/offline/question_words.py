@@ -200,6 +200,12 @@ RANK = re.compile(
     re.IGNORECASE,
 )
 """A place from the end, or behind the one who has most."""
+AT_A_MOMENT = re.compile(
+    r"\b(?:after|before|while|until|as soon as|nachdem|bevor|während|après|avant|pendant|después|antes|mientras)\b"
+    r"|(?<!^)\bwhen\b",
+    re.IGNORECASE,
+)
+"""Such a question asks for one moment, not for the whole video."""
 YES_NO = re.compile(
     r"(?:is|are|were|do|does|did|has|have|can|could|will|would)\s"
     r"|was\s(?!(?:wird|wurde|ist|sind|war|hat|sagt|sagte|sagen|redet|spricht|erzählt|meint|steht|passiert|geschieht|kommt)\b)"
