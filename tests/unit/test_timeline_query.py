@@ -129,6 +129,7 @@ def test_query(query: str, value: str, times_s: list[float]) -> None:
         ("nth 2 zeppelin", "none of the 6 lines"),
         ("nth lantern", "begin with a number; write nth 3 WORDS"),
         ("nth 0 lantern", "begin with a number"),
+        ("speakers Mira ; Zoe", "no line is of a speaker 'Zoe'; there are Mira, Otto"),
         ("after lantern maker by Nobody", "none of the 6 lines"),
         ("after so much", "no line comes after it"),
         ("screen_texts", "no text on screen is known"),
@@ -293,6 +294,36 @@ def test_one_before_the_other(question: str, answer: str) -> None:
     assert reply.confidence == 0.8
     chosen = offline_answer(question, "Yes", "No").text
     assert f"<answer>a{0 if answer.startswith('Yes') else 1}</answer>" in chosen
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Who talks more, Otto or Mira?", "Mira, 3 lines"),
+        ("Does Otto talk more than Mira?", "No: Mira, 3 lines"),
+        ("Does Mira talk more than Otto?", "Yes: Mira, 3 lines"),
+        ("In which order do Lena, Otto and Mira speak?", "Mira, Otto, Lena"),
+    ],
+)
+def test_people_compared(question: str, answer: str) -> None:
+    reply = offline_answer(question)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert reply.confidence == 0.8
+
+
+def test_line_near_a_time_is_a_weak_answer() -> None:
+    near = offline_answer("What is said at 1:50?")
+    assert "1:40" in near.text
+    assert near.confidence == 0.4
+
+
+@pytest.mark.parametrize("question", ["How often is Mira thanked?", "Who speaks more than Lena does in all?"])
+def test_one_moment_says_little_about_the_whole(question: str) -> None:
+    rollout = Rollout(
+        Question(question, ("Mira: The lantern", "zebra")), TALK, RolloutSettings(timeline_tools=True, max_rounds=1)
+    )
+    rollout.receive(GroundingResult("c01"))
+    assert (decide(rollout.trace).confidence or 1) <= 0.4
 
 
 def test_one_thing_never_occurs() -> None:

@@ -13,7 +13,8 @@ before TIME, after …  the lines before or after a time
 at TIME               what is said at that time
 between TIME TIME     the lines of a span
 speakers              who speaks, with lines and time of speech, most lines first
-talk_time, … NAME     who speaks longest, or how long one speaker does
+speakers A ; B        the same of these people only
+talk_time, … NAME     who speaks longest, or how long one speaker does; NAME ; NAME: which of them
 speaker_names         all speakers, in order of appearance
 screen_texts          the texts on screen
 overview              lines spread evenly over the video, the most telling of each part
@@ -249,10 +250,23 @@ def _outside(time_s: float, timeline: Timeline) -> TimelineResult:
     return TimelineResult(f"{format_timestamp(time_s)} is after the end of the video, {end}", is_found=False)
 
 
-def _speakers(_: str, timeline: Timeline) -> TimelineResult:
+def _of_speakers(words: str, timeline: Timeline) -> Mapping[str, Sequence[Occurrence]] | TimelineResult:
+    """The lines of the named speakers, or of all; a result that says so if one of them has none."""
     lines = timeline_lines(timeline).by_speaker
     if not lines:
         return TimelineResult(NO_SPEAKERS, is_found=False)
+    folded = {name.casefold(): name for name in lines}
+    wanted = [part.strip() for part in words.split(";") if part.strip()]
+    if unknown := [name for name in wanted if name.casefold() not in folded]:
+        known = ", ".join(sorted(lines, key=lambda name: -len(lines[name]))[:MAX_LINES_SHOWN])
+        return TimelineResult(f"no line is of a speaker {unknown[0]!r}; there are {known}", is_found=False)
+    return {folded[name.casefold()]: lines[folded[name.casefold()]] for name in wanted} or lines
+
+
+def _speakers(words: str, timeline: Timeline) -> TimelineResult:
+    lines = _of_speakers(words, timeline)
+    if isinstance(lines, TimelineResult):
+        return lines
     ranked = sorted(lines, key=lambda name: -len(lines[name]))
     top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
     value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
@@ -260,16 +274,13 @@ def _speakers(_: str, timeline: Timeline) -> TimelineResult:
 
 
 def _talk_time(words: str, timeline: Timeline) -> TimelineResult:
-    lines = timeline_lines(timeline).by_speaker
-    if not lines:
-        return TimelineResult(NO_SPEAKERS, is_found=False)
+    lines = _of_speakers(words, timeline)
+    if isinstance(lines, TimelineResult):
+        return lines
     talk_s = {name: sum(each.line.end_s - each.line.start_s for each in lines[name]) for name in lines}
     ranked = sorted(talk_s, key=lambda name: -talk_s[name])
-    if words:
-        top = [name for name in ranked if name.casefold() == words.casefold()]
-        if not top:
-            return TimelineResult(f"no line is of a speaker {words!r}; there are {', '.join(ranked)}", is_found=False)
-        return _speakers_result("by time of speech", f"{talk_s[top[0]]:.0f} s", ranked, lines, top)
+    if words and len(lines) == 1:
+        return _speakers_result("by time of speech", f"{talk_s[ranked[0]]:.0f} s", ranked, lines, ranked)
     top = [name for name in ranked if talk_s[name] >= talk_s[ranked[0]] - MAX_EQUAL_S]
     return _speakers_result("by time of speech", f"{' and '.join(top)}, {talk_s[top[0]]:.0f} s", ranked, lines, top)
 
@@ -338,7 +349,8 @@ def _length(_: str, timeline: Timeline) -> TimelineResult:
     end = timeline.clips[-1]
     seconds = timeline.duration_s
     evidence = Evidence(end.label, seconds, seconds, "frame", seconds, f"the video ends at {value}", end.video)
-    return TimelineResult(f"the video is {value} long, in {len(timeline.clips)} clips", value, (evidence,))
+    num_clips = len(timeline.clips)
+    return TimelineResult(f"the video is {value} long, in {num_clips} clip{'s'[: num_clips != 1]}", value, (evidence,))
 
 
 def _quoted(each: Occurrence) -> str:

@@ -336,11 +336,7 @@ class OpenAIModel:
             problem = problem or ServerError(cause(error), error.status_code, is_http=True)
             header_s = header_wait_s(error.response.headers)
             return Completion("", error=problem if header_s is None else replace(problem, retry_after_s=header_s))
-        except (
-            openai.OpenAIError,
-            ValueError,
-            RecursionError,
-        ) as error:  # of a reply that is not JSON
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             in_stream = read_error({"error": error.body}) if isinstance(error, openai.APIError) else None
             if in_stream is not None:
                 return Completion("", error=in_stream)

@@ -26,6 +26,7 @@ from longvideoagent.agents.offline.question_words import (
     FIRST,
     LAST,
     LENGTH,
+    MORE,
     MOST,
     NTH,
     NTH_OF,
@@ -34,10 +35,12 @@ from longvideoagent.agents.offline.question_words import (
     RANK,
     SAY,
     SEE,
+    SPEAK,
     TEXTS,
     VIDEO,
     WHEN,
     WHO,
+    YES_NO,
 )
 
 MAX_QUESTION_CHARS = 300
@@ -58,14 +61,19 @@ _PLURAL_WHO = re.compile(
 )
 _IT = re.compile(r"\b(?:it|this)\b", re.IGNORECASE)
 _LONG = re.compile(r"\blong\b", re.IGNORECASE)
-_WHAT = re.compile(r"(?:what|was|quel|cuál)\b", re.IGNORECASE)
+_WHAT = re.compile(r"(?:what|was|wie|welche[rs]?|quel(?:le)?|cuál|qué)\b", re.IGNORECASE)
+_WHICH = re.compile(r"(?:which|welche|quel(?:le)?s|qué|cuáles)\b", re.IGNORECASE)
+"""Of several things."""
 _WHAT_SAYS = re.compile(r"\b(?:what|was|que|qué)\b.{0,30}\b(?:say|sagt|dit|dice)\b", re.IGNORECASE)
-_HOW_MANY = re.compile(r"(?:how many|wie viele|combien|cuánt[oa]s)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(
+    r"(?:how many|wie viele|combien|cuánt[oa]s)\b|.{0,10}(?:多少|[几幾])个?人|.{0,10}何人", re.IGNORECASE
+)
 _LINES = re.compile(r"\b(?:lines|sentences|zeilen|sätze|répliques|phrases|frases|líneas)\b", re.IGNORECASE)
 _PLACES = re.compile(
     r"\b(?:top|bottom|middle|left|right|read|readable|appear\w*|seen|visible|occur\w*|oben|unten)\b", re.IGNORECASE
 )
 _FINISHES = re.compile(r"\b(?:ends?|endet|finit|termina|acaba|over)\b|结束|終わ", re.IGNORECASE)
+_DENIES = re.compile(r"\b(?:not|\w+n['’]t|nicht|kein\w*|pas)\b|没有?(?:提|说)|ない", re.IGNORECASE)
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _WORD = re.compile(r"\w+")
 
@@ -79,7 +87,7 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     if timed is not None or _CLOCK.search(without_quotes(question)):
         return timed
     plain = without_quotes(question)
-    if PART.search(plain) or RANK.search(plain):
+    if PART.search(plain) or RANK.search(plain) or _DENIES.search(plain):
         return None
     special = _nth(question) or is_before_pattern(question)
     if special is not None:
@@ -91,7 +99,7 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     targets = quoted(question)
     if targets:
         return _about_quoted(targets[0], plain)
-    for read in (_brief, _order, _most, _speakers, _length, _end_of_name, _signs, _how_many):
+    for read in (_brief, _order, _more, _most, _speakers, _length, _end_of_name, _end_of_anybody, _signs, _how_many):
         if (found := read(question)) is not None:
             return found
     return match_pattern(question)
@@ -161,6 +169,8 @@ def _order(question: str) -> TimelineQuestion | None:
     items = listed_items(question)
     if len(items) < 2:
         return None
+    if SPEAK.search(question):
+        items = [_speaker_or_thing(item) for item in items]
     query = f"order {' ; '.join(items)}"
     if ORDER.search(question):
         return TimelineQuestion(query)
@@ -171,6 +181,26 @@ def _order(question: str) -> TimelineQuestion | None:
     if EARLIEST.search(question) and (asks_which or _IDEOGRAPHS.search(question)) and has_choice:
         return TimelineQuestion(query, "earliest")
     return None
+
+
+def _speaker_or_thing(item: str) -> str:
+    """A listed name as the lines of that person; anything else as it is."""
+    name = SPEAK.sub("", item).strip()
+    return f"by {name}" if names_in(f"of {name}") == [name] else item
+
+
+def _more(question: str) -> TimelineQuestion | None:
+    """Which of two people has more lines or speaks longer, or whether the first of them does."""
+    names = names_in(question)
+    if len(names) != 2 or not MORE.search(question) or not SAY.search(question):
+        return None
+    rest = question
+    for name in names:
+        rest = re.sub(rf"\b{re.escape(name)}(?:['’]s)?", " ", rest)
+    if _residue(rest, MORE, MOST, BY_TIME, WHO, SAY, COUNT):
+        return None
+    query = f"{'talk_time' if BY_TIME.search(question) else 'speakers'} {' ; '.join(names)}"
+    return TimelineQuestion(query, "is_more" if YES_NO.match(question) else "value")
 
 
 def _most(question: str) -> TimelineQuestion | None:
@@ -241,11 +271,22 @@ def _end_of_name(question: str) -> TimelineQuestion | None:
     return TimelineQuestion(query) if asks_when else TimelineQuestion(query, "line")
 
 
+def _end_of_anybody(question: str) -> TimelineQuestion | None:
+    """Who speaks first or last, or what is said first or last, without a name."""
+    is_first, is_last = FIRST.search(question), LAST.search(question)
+    if names_in(question) or bool(is_first) == bool(is_last) or not SAY.search(question):
+        return None
+    asks_who = WHO.search(question) is not None
+    if not (asks_who or _WHAT.match(question)) or _residue(question, FIRST, LAST, SAY, WHO, _WHAT):
+        return None
+    return TimelineQuestion("first" if is_first else "last", "speaker" if asks_who else "line")
+
+
 def _signs(question: str) -> TimelineQuestion | None:
     """All texts or signs."""
-    if not TEXTS.search(question) or not (ALL.search(question) or VIDEO.search(question)):
+    if not TEXTS.search(question) or not (ALL.search(question) or VIDEO.search(question) or _WHICH.match(question)):
         return None
-    needed = (TEXTS, ALL, SEE, SAY, FIRST, LAST, WHO, _PLACES)
+    needed = (TEXTS, ALL, SEE, SAY, FIRST, LAST, WHO, _PLACES, _WHICH)
     if _residue(question, *needed):
         return None
     return TimelineQuestion("screen_texts", "texts", f"{WHOLE_VIDEO}: what does each sign or text say?")
@@ -259,7 +300,8 @@ def _how_many(question: str) -> TimelineQuestion | None:
     if len(names) == 1 and has_lines:
         has_more = _residue(_without_name(question, names), SAY, COUNT)
         return None if has_more else TimelineQuestion(f"talk_time {names[0]}", "num_lines")
-    if names or has_lines or not _PLURAL_WHO.search(question) or not SAY.search(question):
+    asks_people = _PLURAL_WHO.search(question) or _IDEOGRAPHS.search(question)
+    if names or has_lines or not asks_people or not SAY.search(question):
         return None
     has_more = _residue(question, _PLURAL_WHO, SAY, COUNT)
     return None if has_more else TimelineQuestion("speaker_names", "num_names")

@@ -13,7 +13,7 @@ _SENTENCE_START = re.compile(r"(?:\A|[.:!?]\s+|[¿¡]\s*)\W*\Z")
 _NOT_NAMES_TEXT = """
     the this that these those which what who whose when where how why video film movie episode clip word words line
     lines i das der die ein eine wort wörter worte satz sätze zeile zeilen mal male minute person personen
-    schild schilder reihenfolge erstes erste letztes letzte
+    schild schilder sprecher sprecherin redner leute namen figuren film folge reihenfolge erstes erste letztes letzte
     redezeit zeitpunkt anfang ende sekunde sekunden text texte länge dauer les des
 """
 _NOT_NAMES = frozenset(_NOT_NAMES_TEXT.split())

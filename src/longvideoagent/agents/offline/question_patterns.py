@@ -22,6 +22,7 @@ Asked = Literal[
     "earliest",
     "is_before",
     "is_after",
+    "is_more",
 ]
 
 
@@ -34,7 +35,7 @@ class TimelineQuestion:
     asked: Asked = "value"
     """What of the result is the answer: its value, the speaker or the words of the line, all lines or their speakers,
     how many of these, the earliest of several things, whether the first of two things is before or after the
-    other; of a look the texts on screen, or one that is shown briefly."""
+    other, or the first of two people has more; of a look the texts on screen, or one that is shown briefly."""
     look: str = ""
     """What vision is asked; empty if no look is needed."""
 
@@ -228,7 +229,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Make], ...] = (
     _pattern(rf"^what happens? in {_VIDEO}$", _fixed("overview")),
     _pattern(
         r"^(?:worum geht es|fasse\b.{0,30}zusammen|résume\w*\b.{0,30}|de quoi parle\b.{0,30}"
-        r"|resume\b.{0,30}|de qué trata\b.{0,30})",
+        r"|resume\b.{0,30}|de qué trata\b.{0,30}|(?:概括|总结|總結|要約).{0,20}$|.{0,20}(?:を要約|をまとめ).{0,10}$)",
         _fixed("overview"),
     ),
 )

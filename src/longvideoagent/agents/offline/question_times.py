@@ -42,6 +42,8 @@ _MANY_PEOPLE = re.compile(
     r"|\bcombien de (?:personnes|gens)\b|\bcuántas personas\b|多少人|几个人|何人",
     re.IGNORECASE,
 )
+_NEGATIVE = re.compile(r"(?<![\d ])(?<!\d ) ?[-−]\d", re.IGNORECASE)
+"""A time before the start of the video."""
 _OPENS_SPAN = re.compile(r"\b(?:between|from|zwischen|von|entre|desde)\b.*\d.*\d", re.IGNORECASE)
 """A span of which only one end is read as a time."""
 
@@ -49,7 +51,7 @@ _OPENS_SPAN = re.compile(r"\b(?:between|from|zwischen|von|entre|desde)\b.*\d.*\d
 def about_times(question: str) -> TimelineQuestion | None:
     """A question that names one time or two as places in the video."""
     clocks = find_durations(question)
-    if not clocks or _is_more(question):
+    if not clocks or _is_more(question) or _NEGATIVE.search(question):
         return None
     if len(clocks) == 2 and _JOINS_TIMES.fullmatch(question[clocks[0].end : clocks[1].start]):
         start, end = (format_timestamp(each.time_s) for each in clocks)

@@ -35,6 +35,11 @@ NTH = (
     (3, "third|3rd", "first"),
     (4, "fourth|4th", "first"),
     (5, "fifth|5th", "first"),
+    (6, "sixth|6th", "first"),
+    (7, "seventh|7th", "first"),
+    (8, "eighth|8th", "first"),
+    (9, "ninth|9th", "first"),
+    (10, "tenth|10th", "first"),
     (2, "zweite", "erste"),
     (3, "dritte", "erste"),
     (2, "deuxième|seconde", "première"),
@@ -94,9 +99,23 @@ MOST = _words(
     más""",
     "最多|最长|最久|最常|一番|最も",
 )
+MORE = _words(
+    r"""more|longer|more often|more lines
+    mehr|länger|öfter|häufiger
+    plus|davantage
+    más""",
+    "更",
+)
+SPEAK = _words(
+    r"""speaks?|talks?|spoke|talked|say something
+    sprechen|spricht|reden|redet
+    parlent?
+    hablan?""",
+    "说话|話",
+)
 BY_TIME = _words(
-    r"""longest|time|talkative|talking|duration|for long
-    am längsten|redezeit|sprechzeit|zeit
+    r"""longest|longer|time|talkative|talking|duration|for long
+    am längsten|länger|redezeit|sprechzeit|zeit
     longtemps|temps
     tiempo""",
     "最长|最久|时间|時間|長",

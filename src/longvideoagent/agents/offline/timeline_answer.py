@@ -12,7 +12,7 @@ from longvideoagent.agents.offline.question_patterns import TimelineQuestion
 from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, is_column, shown_texts, signs
 from longvideoagent.core.actions import Action, Look, QueryTimeline
 from longvideoagent.core.answer_match import is_exact_match, match_order, match_set, numbers_in
-from longvideoagent.core.timefmt import durations_in_s, format_timestamp
+from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
 from longvideoagent.index.query import AT_LEAST, NOT_FOUND
@@ -28,6 +28,12 @@ WEAK_CONFIDENCE = 0.4
 video whose text was read in part, and of texts of which some may not have been seen."""
 TIME_TOLERANCE_S = 5.0
 """How far an option's time may be from the line's."""
+_WHOLE = re.compile(
+    r"\A\W*how (?:often|many times)\b|\bmost (?:often|frequently)\b|\bsecond[- ](?:to[- ])?last\b|\bpenultimate\b"
+    r"|\b(?:talk|speak|say)s? (?:much |far )?(?:more|less|the least|the most)\b|\bnot (?:speak|talk|say)\b",
+    re.IGNORECASE,
+)
+"""Questions that one moment cannot answer, though they have no kind."""
 SPEAKER_NAMES = "speaker_names"
 """The query for the names of people, which are not signs."""
 
@@ -52,8 +58,9 @@ class _Value(NamedTuple):
 
 
 def is_whole_video(trace: Trace) -> bool:
-    """Whether the question is about the whole video, and the master may query its timeline."""
-    return trace.settings.timeline_tools and timeline_question(trace.question.text) is not None
+    """Whether the question is about the whole video, of a known kind or not, and the master may query its timeline."""
+    text = trace.question.text
+    return trace.settings.timeline_tools and (timeline_question(text) is not None or _WHOLE.search(text) is not None)
 
 
 def next_action(trace: Trace) -> Action | None:
@@ -117,9 +124,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
         return None
     result = results[0]
     name, _, _rest = question.query.partition(" ")
-    is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
-    is_weak |= name == "order" and NOT_FOUND in result.value
-    confidence, evidence = (WEAK_CONFIDENCE if is_weak else CONFIDENCE), result.evidence
+    confidence, evidence = _confidence(question, result), result.evidence
     lines = tuple(split_speaker(each.text).words for each in evidence)
     speakers = tuple(dict.fromkeys(who for each in evidence if (who := split_speaker(each.text).speaker)))
     cited = " ".join(f"“{each.text}” ({format_timestamp(each.start_s)})" for each in evidence)
@@ -135,13 +140,29 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
         case "num_names":
             text = f"{len(speakers)}: {', '.join(speakers)}"
             return _Value(text, "number", (str(len(speakers)),), confidence, evidence)
-        case "earliest" | "is_before" | "is_after":
+        case "earliest" | "is_before" | "is_after" | "is_more":
             return _compared(question, result, confidence)
         case "value" | "texts" | "brief":
-            text = f"{result.value}: “{evidence[0].text}”" if name in ("first", "last", "nth") else result.value
+            text = re.sub(r"\bby ", "", result.value) if name == "order" else result.value
+            text += f": “{evidence[0].text}”" if name in ("first", "last", "nth") else ""
             return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
         case _:
             assert_never(question.asked)
+
+
+def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
+    """Less where the result is a part, a choice, or only near what was asked."""
+    name = question.query.partition(" ")[0]
+    is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
+    is_weak |= name == "order" and NOT_FOUND in result.value
+    is_weak |= name == "at" and not _covers(result.evidence, question.query)
+    return WEAK_CONFIDENCE if is_weak else CONFIDENCE
+
+
+def _covers(lines: tuple[Evidence, ...], query: str) -> bool:
+    """Whether a line is spoken at the time of a query; else the nearest one was found."""
+    times = times_in_s(query)
+    return any(each.start_s - 1 <= time_s <= each.end_s + 1 for each in lines for time_s in times[:1])
 
 
 def _who(lines: tuple[Evidence, ...], confidence: float) -> _Value | None:
@@ -151,22 +172,26 @@ def _who(lines: tuple[Evidence, ...], confidence: float) -> _Value | None:
 
 
 def _compared(question: TimelineQuestion, result: TimelineResult, confidence: float) -> _Value | None:
-    """The earliest of several things, or whether the first of two comes before or after the other; None if one of these
-    never occurs, or both at once."""
+    """The earliest of several things, or whether the first of two comes before or after the other, or has more; None if
+    one of these never occurs, or both at once."""
+    if question.asked == "is_more":
+        most = _items("speakers", result.value)[0]
+        answer = "Yes" if question.query.partition(" ")[2].startswith(f"{most} ;") else "No"
+        return _Value(f"{answer}: {result.value}", "text", (answer,), confidence, result.evidence)
     first = _items("order", result.value)[0]
     if question.asked == "earliest":
         text = f"{first}, at {format_timestamp(result.evidence[0].start_s)}"
         return _Value(text, "text", (first,), confidence, result.evidence)
     if NOT_FOUND in result.value or len({each.start_s for each in result.evidence}) < 2:
         return None
-    is_before = question.query.startswith(f"order {first} ;")
+    is_before = question.query.startswith((f"order {first} ;", f"order by {first} ;"))
     answer = "Yes" if is_before == (question.asked == "is_before") else "No"
     return _Value(f"{answer}: {result.text.splitlines()[0]}", "text", (answer,), confidence, result.evidence)
 
 
 def _kind(name: str, query: str) -> str:
     if name == "talk_time":
-        return "time" if query != name else "text"
+        return "time" if query != name and ";" not in query else "text"
     kinds = {"count": "number", "first": "time", "last": "time", "nth": "time", "length": "time", "order": "order"}
     return kinds.get(name, "set" if name == "screen_texts" else "text")
 
@@ -174,7 +199,8 @@ def _kind(name: str, query: str) -> str:
 def _items(name: str, value: str) -> tuple[str, ...]:
     """The parts of a value by which options are compared."""
     if name in ("order", "screen_texts"):
-        return tuple(part.strip() for part in value.partition(f"({NOT_FOUND}")[0].split(",") if part.strip())
+        parts = (part.strip() for part in value.partition(f"({NOT_FOUND}")[0].split(","))
+        return tuple(part.removeprefix("by ") for part in parts if part)
     if name in ("speakers", "talk_time"):
         return (re.sub(r", \d+ (?:lines|s)$", "", value),)
     return (value,)
