@@ -65,6 +65,8 @@ def test_manifest_unknown_name() -> None:
         (('hub = "owner/name"', 'hub = "owner/name", path = "x"'), "a source is one of hub, path and wheel"),
         (('hub = "owner/name"', 'hub = "owner/name", folder = "x"'), "only a wheel has a folder"),
         (('"owner/name"', '"http://owner"'), "tiny.sources.0.hub: String should match"),
+        (('hub = "owner/name"', 'wheel = ""'), "tiny.sources.0.wheel: String should have at least 1 character"),
+        (('hub = "owner/name"', 'path = "~no-such-user/x"'), "'~no-such-user/x' has no home directory"),
         (("[tiny]", "[minilm]"), "minilm is the name of weights that are known already"),
         (("[tiny]", 'loose = "x"\n[tiny]'), "loose is not in the table of any weights"),
         (("[tiny]", "[tiny"), "fix that line"),
@@ -229,6 +231,9 @@ def test_weights_get_server_faults(weights_home: WeightsHome) -> None:
         assert "has at most 100 bytes, and 300,000 are expected" in line
     line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})  # the server is gone
     assert "100 of 300,000 bytes are there" in line
+    for endpoint in ("mirror.example", "127.0.0.1:9", "file:///etc"):
+        line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": endpoint})
+        assert f"HF_ENDPOINT: '{endpoint}' is not an HTTP address" in line
 
 
 def test_weights_get_from_folder(weights_home: WeightsHome, tmp_path: Path) -> None:

