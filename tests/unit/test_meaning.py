@@ -113,7 +113,7 @@ def test_encoder_damaged_weights_refused(weights_home: WeightsHome) -> None:
     path = weights_dir(find_weights("tiny")) / "model.onnx"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    with pytest.raises(DataError, match=r"model\.onnx of tiny has .*; lva weights get tiny brings the right one"):
+    with pytest.raises(DataError, match=r"model\.onnx of tiny has .*; lva weights get tiny replaces it"):
         load_encoder("tiny")
     path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
     with pytest.raises(DataError, match="its SHA-256 is"):

@@ -154,7 +154,7 @@ def test_weights_damaged_refused(weights_home: WeightsHome, data: bytes, problem
 
 def test_weights_get_list_where(weights_home: WeightsHome) -> None:
     weights = weights_home.describe(FILES, HUB)
-    assert re.search(r"^tiny +0\.3 MB  CC0-1\.0 +not there  a test$", lva("weights", "list").stdout, re.MULTILINE)
+    assert re.search(r"^tiny +0\.3 MB  CC0-1\.0 +missing    a test$", lva("weights", "list").stdout, re.MULTILINE)
     missing = lva("weights", "where", "tiny")
     assert missing.returncode == 1
     assert missing.stderr == "lva: tiny: model.bin is not on this machine; lva weights get tiny\n"
@@ -166,7 +166,7 @@ def test_weights_get_list_where(weights_home: WeightsHome) -> None:
     assert server.requests == [(ROOT + "model.bin", ""), (ROOT + "sub/config.json", "")]
     folder = weights_dir(weights)
     assert lva("weights", "where", "tiny").stdout.splitlines() == [str(folder / name) for name in FILES]
-    assert re.search(r"^tiny .* there  +a test$", lva("weights", "list").stdout, re.MULTILINE)
+    assert re.search(r"^tiny .* available  a test$", lva("weights", "list").stdout, re.MULTILINE)
     assert "✓ weights tiny     a test (0 MB)\n" in lva("doctor").stdout
 
 
@@ -187,7 +187,7 @@ def test_weights_get_resumes_after_failure(weights_home: WeightsHome) -> None:
     server.break_after = [100_000, 0]
     with serve_ranges(server):
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
-        assert "100,000 of 300,000 bytes are there, run it again to go on" in line
+        assert "100,000 of 300,000 bytes are downloaded; run it again to resume" in line
         server.ignores_ranges = True  # such a server sends all of it again
         done = lva("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
     assert done.returncode == 0, done.stderr
@@ -201,7 +201,7 @@ def test_weights_get_resumes_after_failure(weights_home: WeightsHome) -> None:
     [
         (DATA[:-1], "299,999"),
         (DATA + b"x", "300,00"),
-        (DATA[:-1] + b"x", "sent other bytes than model.bin of tiny has; what came was deleted"),
+        (DATA[:-1] + b"x", "sent other bytes than model.bin of tiny has; the download was deleted"),
     ],
     ids=["truncated", "longer", "other bytes"],
 )
@@ -225,12 +225,12 @@ def test_weights_get_server_faults(weights_home: WeightsHome) -> None:
         assert "the server answers 503" in refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
         server.status, server.break_after, server.wrong_range = 0, [100], True
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
-        assert "sends another part than it was asked for" in line
+        assert "sends another range than was requested" in line
         server.files[ROOT + "model.bin"] = DATA[:50]
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
         assert "has at most 100 bytes, and 300,000 are expected" in line
     line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})  # the server is gone
-    assert "100 of 300,000 bytes are there" in line
+    assert "100 of 300,000 bytes are downloaded" in line
     for endpoint in ("mirror.example", "127.0.0.1:9", "file:///etc"):
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": endpoint})
         assert f"HF_ENDPOINT: '{endpoint}' is not an HTTP address" in line

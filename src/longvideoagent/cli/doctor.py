@@ -23,7 +23,7 @@ from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.reachability import LocalServer, find_local_servers
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
 from longvideoagent.weights.manifest import known_weights
-from longvideoagent.weights.store import is_here, size_problem
+from longvideoagent.weights.store import is_available, size_problem
 
 EXTRAS = {
     "asr": "speech to text for videos without subtitles",
@@ -177,7 +177,7 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _weights() -> Iterator[CheckResult]:
-    """Each of the known weights, by names and sizes; hashes are compared when they are opened."""
+    """Each of the known weights, by names and sizes; hashes are verified when they are opened."""
     try:
         known = known_weights()
     except LongVideoAgentError as error:
@@ -187,7 +187,7 @@ def _weights() -> Iterator[CheckResult]:
         problem = size_problem(weights)
         adds = f"{weights.adds} ({weights.size_bytes / 1e6:.0f} MB)"
         extra = f", with the extra {weights.extra}" if weights.extra else ""
-        if problem and is_here(weights):
+        if problem and is_available(weights):
             yield CheckResult("broken", f"weights {name}", problem)
         elif problem:
             yield CheckResult("absent", f"weights {name}", f"adds {adds}{extra}; lva weights get {name}")

@@ -60,7 +60,7 @@ app.add_typer(config_app, name="config", help="Choose the models that commands u
 app.add_typer(layout_app, name="layout", help="Show or import the wording of what the models read.")
 app.add_typer(train_app)
 app.add_typer(web_app)
-app.add_typer(weights_app, name="weights", help="Show, bring or find the weights of models that run here.")
+app.add_typer(weights_app, name="weights", help="List, download or locate the weights of models that run here.")
 
 
 _CommandLineError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)

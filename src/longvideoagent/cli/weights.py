@@ -1,4 +1,4 @@
-"""``lva weights``: which weights of models are known and on this machine, and the one command that brings them."""
+"""``lva weights``: which weights of models are known and available, and the one command that downloads them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ Name = Annotated[str, typer.Argument(help="The name of the weights, as in lva we
 
 @app.command("list")
 def list_() -> None:
-    """Print all known weights: size, licence, whether they are there, and what they add."""
+    """Print all known weights: size, licence, whether they are on this machine, and what they add."""
     from longvideoagent.cli.terminal import write_line
     from longvideoagent.weights.manifest import known_weights
     from longvideoagent.weights.store import size_problem
@@ -22,7 +22,7 @@ def list_() -> None:
     known = known_weights()
     width = max(len(name) for name in known)
     for name, weights in known.items():
-        state = "not there" if size_problem(weights) else "there"
+        state = "missing" if size_problem(weights) else "available"
         size = f"{weights.size_bytes / 1e6:.1f} MB"
         write_line(f"{name:{width}}  {size:>9}  {weights.license:10}  {state:9}  {weights.adds}")
 
@@ -34,7 +34,7 @@ def get(
         Path | None, typer.Option("--from", help="Copy the files from this folder, and download nothing.")
     ] = None,
 ) -> None:
-    """Bring weights into the folder of weights: copied if this machine has them elsewhere, else downloaded."""
+    """Copy weights into the folder of weights if this machine has them elsewhere, else download them."""
     from longvideoagent.cli.console import note, progress_bar
     from longvideoagent.weights.collect import get_weights
     from longvideoagent.weights.manifest import find_weights
@@ -53,10 +53,10 @@ def where(name: Name) -> None:
     from longvideoagent.cli.console import note
     from longvideoagent.cli.terminal import write_line
     from longvideoagent.weights.manifest import find_weights
-    from longvideoagent.weights.store import is_here, open_weights, size_problem
+    from longvideoagent.weights.store import is_available, open_weights, size_problem
 
     weights = find_weights(name)
-    if not is_here(weights):
+    if not is_available(weights):
         note(size_problem(weights))
         raise typer.Exit(EXIT_FAILED)
     for path in open_weights(weights).values():

@@ -279,10 +279,10 @@ def _own_weights(model: str) -> Path | None:
     """The folder of a size that ``lva weights`` knows, if all of its files are in one; None for any other. Raises
     DataError if a file has other bytes than it should."""
     from longvideoagent.weights.manifest import known_weights
-    from longvideoagent.weights.store import is_here, open_weights
+    from longvideoagent.weights.store import is_available, open_weights
 
     weights = known_weights().get(f"faster-whisper-{model}")
-    if weights is None or not is_here(weights):
+    if weights is None or not is_available(weights):
         return None
     folders = {path.parents[name.count("/")] for name, path in open_weights(weights).items()}
     return folders.pop() if len(folders) == 1 else None

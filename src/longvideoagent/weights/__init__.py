@@ -1,1 +1,1 @@
-"""Weights of models that run in this process: which are known, where they lie, and how they come here."""
+"""Weights of models that run in this process: which are known, where they are stored, and how they are downloaded."""

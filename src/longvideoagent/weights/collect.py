@@ -1,4 +1,4 @@
-"""Brings all files of weights into the folder of weights: from this machine if it has them, else from the hub."""
+"""Copies all files of weights into the folder of weights, or downloads those that this machine lacks from the hub."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def get_weights(weights: Weights, folder: Path | None = None, progress: Progress
     Args:
         weights: Which.
         folder: Copy all of them from this folder, and download nothing; None: as their sources say.
-        progress: Called with the name of a file and the fraction that is there.
+        progress: Called with the name of a file and the fraction of it that is downloaded.
 
     Returns:
-        The folder with all files, each compared with its size and hash.
+        The folder with all files. The size and hash of each are verified.
 
     Raises:
         DataError: A file is nowhere, cannot be downloaded, or has other bytes. What was downloaded in part is kept.
@@ -69,7 +69,7 @@ def _get(weights: Weights, file: WeightsFile, folder: Path | None, progress: Pro
     download(url, partial, file.size_bytes, lambda count: progress(stage, count / file.size_bytes))
     if content_problem(partial, weights, file):
         partial.unlink()
-        fix = "what came was deleted; check HF_ENDPOINT and proxies"
+        fix = "the download was deleted; check HF_ENDPOINT and proxies"
         raise DataError(f"{url}: sent other bytes than {file.file} of {weights.name} has; {fix}")
     _sync(partial)
     partial.replace(target)

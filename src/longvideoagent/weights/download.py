@@ -1,4 +1,4 @@
-"""Downloads one file over HTTP, and resumes where an earlier try has stopped."""
+"""Downloads one file over HTTP, and resumes an earlier download."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], None]) -> None:
-    """Download a file of a known size. A connection that breaks is opened again as long as each one brings something.
+    """Download a file of a known size. A connection that breaks is opened again as long as each connection adds bytes.
 
     Args:
         url: An HTTP address.
         partial: The file to write. What it holds is the beginning from an earlier try, and stays if this one fails.
         size_bytes: The size of the whole file.
-        on_bytes: Called with the size of what is there.
+        on_bytes: Called with the size of the partial file, in bytes.
 
     Raises:
         DataError: The server does not have the file, has one of another size, or cannot be reached.
@@ -42,12 +42,12 @@ def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int],
         reason = _add(url, partial, size_bytes, on_bytes)
         num_now = partial.stat().st_size
         if num_now == num_before:
-            there = f"{num_now:,} of {size_bytes:,} bytes are there"
-            raise DataError(f"{url}: {reason or 'the connection was closed'}; {there}, run it again to go on")
+            there = f"{num_now:,} of {size_bytes:,} bytes are downloaded"
+            raise DataError(f"{url}: {reason or 'the connection was closed'}; {there}; run it again to resume")
 
 
 def _add(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], None]) -> str:
-    """Add to the file what one connection brings; returns why it broke, or an empty text."""
+    """Append to the file what one connection sends; returns why the connection broke, or an empty text."""
     start = partial.stat().st_size
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -73,13 +73,11 @@ def _add(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], Non
 
 
 def _start(url: str, response: HTTPResponse, wanted: int, size_bytes: int) -> int:
-    """Where in the file the body of a reply begins: 0 from a server that sends all of it whatever was asked for."""
+    """The offset in the file at which the body of a reply begins: 0 if the server ignores the range of the request."""
     if response.status == HTTPStatus.PARTIAL_CONTENT:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None or int(match[1]) != wanted:
-            raise DataError(
-                f"{url}: the server sends another part than it was asked for; check HF_ENDPOINT and proxies"
-            )
+            raise DataError(f"{url}: the server sends another range than was requested; check HF_ENDPOINT and proxies")
         start, total = wanted, match[2]
     else:
         start, total = 0, response.headers.get("Content-Length", "*")

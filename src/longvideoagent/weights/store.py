@@ -1,4 +1,4 @@
-"""Opens weights by their hash, whoever delivered the bytes; nothing is fetched here.
+"""Opens weights whose size and hash are right, from wherever they are; downloads nothing.
 
 from longvideoagent.weights.manifest import find_weights
 from longvideoagent.weights.store import open_weights
@@ -32,7 +32,7 @@ def weights_dir(weights: Weights) -> Path:
 
 
 def local_folders(weights: Weights) -> Iterator[Path]:
-    """The folders of this machine in which the files may lie, in the order in which they are looked for."""
+    """The folders of this machine that may have the files, in the order of the search."""
     yield weights_dir(weights)
     for source in weights.sources:
         folder = _local_folder(source, weights.revision)
@@ -46,7 +46,7 @@ def locate(weights: Weights, file: WeightsFile) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def is_here(weights: Weights) -> bool:
+def is_available(weights: Weights) -> bool:
     """Whether a file of each name is on this machine, whatever is in it."""
     return all(locate(weights, file) is not None for file in weights.files)
 
@@ -116,7 +116,7 @@ def _size_problem(path: Path, weights: Weights, file: WeightsFile) -> str:
 
 
 def _fix(weights: Weights) -> str:
-    return f"lva weights get {weights.name} brings the right one"
+    return f"lva weights get {weights.name} replaces it"
 
 
 def _local_folder(source: Source, revision: str) -> Path | None:
