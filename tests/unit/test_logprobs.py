@@ -75,11 +75,13 @@ def test_read_logprobs_of_servers() -> None:
     assert read_logprobs({"logprobs": {"content": [entry]}}) == (TokenLogprobs(" B", ((" B", -0.1), (" A", -100.0))),)
     listed = {"token": " B", "logprob": -0.1, "top_logprobs": [{"token": " B", "logprob": -0.1}]}
     assert read_logprobs({"logprobs": {"content": [listed]}}) == (TokenLogprobs(" B", ((" B", -0.1),)),)
+    huge = {"content": [{"token": "A", "logprob": -(10**400)}, {"token": "B", "logprob": math.nan}]}
+    assert read_logprobs({"logprobs": huge}) == (TokenLogprobs("A", (("A", -100.0),)),)
     assert read_logprobs({"logprobs": None}) == ()
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.sampled_from([" A", -0.5]),
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.sampled_from([" A", -0.5, -(10**400)]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(["token", "logprob", "top_logprobs", "content", "logprobs"]), inner)

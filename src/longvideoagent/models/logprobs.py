@@ -57,7 +57,9 @@ def _candidate(entry: object) -> tuple[str, float] | None:
     token, logprob = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
     if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
         return None
-    return None if math.isnan(logprob) else (replace_surrogates(token), min(0.0, max(MIN_LOGPROB, float(logprob))))
+    if logprob != logprob:  # NaN; math.isnan refuses integers beyond the range of a float
+        return None
+    return replace_surrogates(token), float(min(0.0, max(MIN_LOGPROB, logprob)))
 
 
 class LetterLogprobs(NamedTuple):
