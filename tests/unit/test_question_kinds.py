@@ -56,6 +56,8 @@ from longvideoagent.agents.offline.question_lists import listed_items, names_in,
         ("Does Lena talk more than Otto?", "speakers Lena ; Otto", "is_more"),
         ("Who speaks longer, Lena or Otto?", "talk_time Lena ; Otto", "value"),
         ("When is the rope mentioned for the tenth time?", "nth 10 rope", "value"),
+        ("How often does Hugo speak?", "talk_time Hugo", "num_lines"),
+        ("Wie oft spricht Hugo?", "talk_time Hugo", "num_lines"),
         # the ends, without a name
         ("Who is the last to say something?", "last", "speaker"),
         ("What is the last line?", "last", "line"),
