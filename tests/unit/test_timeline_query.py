@@ -296,6 +296,12 @@ def test_one_before_the_other(question: str, answer: str) -> None:
     assert f"<answer>a{0 if answer.startswith('Yes') else 1}</answer>" in chosen
 
 
+def test_people_compared_whatever_the_case_of_their_names() -> None:
+    loud = timeline(*((start_s, text.replace("Mira:", "MIRA:")) for start_s, text in LINES))
+    assert "<answer>Yes: MIRA, 3 lines</answer>" in offline_answer("Does Mira talk more than Otto?", lines=loud).text
+    assert "<answer>No: MIRA, 3 lines</answer>" in offline_answer("Does Otto talk more than Mira?", lines=loud).text
+
+
 @pytest.mark.parametrize(
     ("question", "answer"),
     [

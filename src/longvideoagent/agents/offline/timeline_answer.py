@@ -176,7 +176,8 @@ def _compared(question: TimelineQuestion, result: TimelineResult, confidence: fl
     one of these never occurs, or both at once."""
     if question.asked == "is_more":
         most = _items("speakers", result.value)[0]
-        answer = "Yes" if question.query.partition(" ")[2].startswith(f"{most} ;") else "No"
+        names = question.query.partition(" ")[2].casefold()  # the subtitles may write names in another case
+        answer = "Yes" if names.startswith(f"{most.casefold()} ;") else "No"
         return _Value(f"{answer}: {result.value}", "text", (answer,), confidence, result.evidence)
     first = _items("order", result.value)[0]
     if question.asked == "earliest":
