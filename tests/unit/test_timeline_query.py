@@ -118,6 +118,9 @@ def test_query(query: str, value: str, times_s: list[float]) -> None:
         ("after 2:20 by Otto", "no line by Otto comes after 2:20"),
         ("at 1:11 by Otto", "no line by Otto is spoken or shown at 1:11"),
         ("at 1:11 by Nobody", "no line by Nobody is spoken"),
+        ("at 1:11 by harbour", "no line by harbour is spoken"),  # a word of that line, and not its speaker
+        ("between 1:05 1:20 by harbour", "no line by harbour is spoken"),
+        ("before 2:00 by harbour", "no line by harbour comes before 2:00"),
         ("at noon", "not a time; write at 7:29"),
         ("at 2:10", "no line is spoken or shown at 2:10"),
         ("between 1:05 1:20 by Otto", "no line by Otto is spoken"),

@@ -54,7 +54,7 @@ MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
 SHOWN_SECOND_S = 1.0
 """A time as players show it stands for the second that begins there."""
-_TIME_AND_SPEAKER = re.compile(r"(?:\d[\d:.]*(?:\s*s)?)(?P<speaker>\s+by\s+\S.*)?", re.IGNORECASE)
+_TIME_AND_SPEAKER = re.compile(r"\d[\d:.]*(?:\s*s)?(?:\s+by\s+\S.*)?", re.IGNORECASE)
 MAX_EQUAL_S = 0.01
 """Times of speech that differ by less are equal."""
 NO_SPEAKERS = "no line names its speaker"
@@ -160,15 +160,21 @@ def _order(words: str, timeline: Timeline) -> TimelineResult:
     return _result(value, [first[part] for part in ordered], f"first occurrences: {summary}{unknown}")
 
 
-def _speaker_words(text: str) -> str:
-    """``by NAME`` at the end of a text with times; empty if there is none."""
-    match = re.search(r"\bby\s+\S.*\Z", text, re.IGNORECASE)
-    return match[0] if match else ""
+def _lines_of_speaker(text: str, timeline: Timeline) -> tuple[Sequence[Occurrence], str]:
+    """The lines of the speaker in ``by NAME`` at the end of a text with times, and that phrase; all lines, and an empty
+    text, without it."""
+    match = re.search(r"\bby\s+(\S.*)\Z", text, re.IGNORECASE)
+    if match is None:
+        return occurrences("", timeline), ""
+    by_speaker = timeline_lines(timeline).by_speaker
+    wanted = match[1].casefold()
+    found = [each for name, lines in by_speaker.items() if name.casefold() == wanted for each in lines]
+    return sorted(found, key=lambda each: each.line.start_s), match[0]
 
 
 def _neighbours(words: str, timeline: Timeline, step: int) -> TimelineResult:
     if _TIME_AND_SPEAKER.fullmatch(words) and (times := times_in_s(words)):
-        return _around_time(times[0], _speaker_words(words), timeline, step)
+        return _around_time(times[0], words, timeline, step)
     found = occurrences(words, timeline)
     if not found or not words:
         return _nothing(words, timeline)
@@ -186,14 +192,14 @@ def _around_time(time_s: float, words: str, timeline: Timeline, step: int) -> Ti
     """The lines that begin before a time, or after the second that it stands for."""
     if time_s > timeline.duration_s:
         return _outside(time_s, timeline)
-    every = occurrences(words, timeline)
+    every, speaker = _lines_of_speaker(words, timeline)
     if step > 0:
         near = [each for each in every if each.line.start_s >= time_s + SHOWN_SECOND_S][:LINES_AROUND]
     else:
         near = [each for each in every if each.line.start_s < time_s][-LINES_AROUND:]
     when = f"{'after' if step > 0 else 'before'} {format_timestamp(time_s)}"
     if not near:
-        return TimelineResult(f"{f'no line {words}'.rstrip()} comes {when}", is_found=False)
+        return TimelineResult(f"{f'no line {speaker}'.rstrip()} comes {when}", is_found=False)
     return _result(_quoted(near[0] if step > 0 else near[-1]), near, f"lines {when}")
 
 
@@ -211,8 +217,7 @@ def _at(text: str, timeline: Timeline) -> TimelineResult:
         return TimelineResult(f"at {text!r}: not a time; write at 7:29", is_found=False)
     if times[0] > timeline.duration_s:
         return _outside(times[0], timeline)
-    speaker = _speaker_words(text)
-    every = occurrences(speaker, timeline)
+    every, speaker = _lines_of_speaker(text, timeline)
     found = [each for each in every if each.line.start_s <= times[0] < each.line.end_s] or [
         each for each in every if each.line.start_s <= times[0] + 1 and times[0] < each.line.end_s + 1
     ]
@@ -236,8 +241,7 @@ def _between(text: str, timeline: Timeline) -> TimelineResult:
     start_s, end_s = sorted(times)
     if start_s > timeline.duration_s:
         return _outside(start_s, timeline)
-    speaker = _speaker_words(text)
-    every = occurrences(speaker, timeline)
+    every, speaker = _lines_of_speaker(text, timeline)
     found = [each for each in every if each.line.start_s < end_s and each.line.end_s > start_s]
     span = f"{format_timestamp(start_s)} to {format_timestamp(end_s)}"
     if not found:
@@ -349,8 +353,8 @@ def _length(_: str, timeline: Timeline) -> TimelineResult:
     end = timeline.clips[-1]
     seconds = timeline.duration_s
     evidence = Evidence(end.label, seconds, seconds, "frame", seconds, f"the video ends at {value}", end.video)
-    num_clips = len(timeline.clips)
-    return TimelineResult(f"the video is {value} long, in {num_clips} clip{'s'[: num_clips != 1]}", value, (evidence,))
+    clips = "1 clip" if len(timeline.clips) == 1 else f"{len(timeline.clips)} clips"
+    return TimelineResult(f"the video is {value} long, in {clips}", value, (evidence,))
 
 
 def _quoted(each: Occurrence) -> str:
