@@ -30,7 +30,7 @@ from longvideoagent.progress import Progress, no_progress
 STAGE = "transcribing the speech"
 SAMPLE_RATE_HZ = 16_000
 """That of Whisper."""
-VERSION = 3
+VERSION = 4
 """Raise it when the same weights would give another transcript, as after a change of the settings below."""
 MODELS_MB = {"tiny": 76, "base": 146, "small": 484, "medium": 1530, "large-v3": 3090, "turbo": 1620}
 """Download sizes of faster-whisper's models."""
@@ -47,9 +47,9 @@ SURE_LANGUAGE_PROBABILITY = 0.8
 """A piece that is more probably in one language is in one language."""
 MIN_MEAN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION_RATIO = 2.4
-"""Whisper's own limits of sentences that it repeats at a higher temperature, and gives out in the end."""
+"""Whisper's own limits: it decodes a sentence beyond them again at a higher temperature, and accepts the last try."""
 TEMPERATURES = (0.0, 0.4)
-"""The second one is for sentences beyond those limits; Whisper's own further ones take four times as long."""
+"""The second one is for sentences beyond those limits. Whisper's own list of six takes four times as long."""
 MAX_TIMES_SHOWN = 5
 _Floats = NDArray[np.float32]
 
@@ -173,7 +173,7 @@ class _Transcriber:
         return parts
 
     def _language(self, samples: _Floats, spans: Sequence[_Span]) -> tuple[str | None, bool]:
-        """The language of spans if it is certain, and whether no other one can be in them."""
+        """The language of spans if it is certain, and whether that holds for each of them."""
         if not self.model.model.is_multilingual:
             return "en", True
         language, probability, _ = self.model.detect_language(_join(samples, spans))
@@ -189,7 +189,8 @@ class _Transcriber:
         )
         for segment in segments:
             text = " ".join(segment.text.split())
-            from_s, to_s = (start_s + _time_s(each, part.spans) for each in (segment.start, segment.end))
+            from_s = start_s + _time_s(segment.start, part.spans, is_end=False)
+            to_s = start_s + _time_s(segment.end, part.spans, is_end=True)
             is_unsure = (
                 segment.avg_logprob < MIN_MEAN_LOG_PROBABILITY or segment.compression_ratio > MAX_COMPRESSION_RATIO
             )
@@ -238,13 +239,15 @@ def _join(samples: _Floats, spans: Sequence[_Span]) -> _Floats:
     return np.concatenate([samples[span.start : span.end] for span in spans])
 
 
-def _time_s(joined_s: float, spans: Sequence[_Span]) -> float:
-    """A time in joined spans as a time in their block."""
+def _time_s(joined_s: float, spans: Sequence[_Span], *, is_end: bool) -> float:
+    """A time in joined spans as a time in their block. Where one span follows another, a sentence ends in the first and
+    begins in the second: the silence between them belongs to neither."""
     left = round(joined_s * SAMPLE_RATE_HZ)
     for span in spans:
-        if left <= span.end - span.start:
+        num_samples = span.end - span.start
+        if left < num_samples or (is_end and left == num_samples):
             return (span.start + left) / SAMPLE_RATE_HZ
-        left -= span.end - span.start
+        left -= num_samples
     return spans[-1].end / SAMPLE_RATE_HZ
 
 
