@@ -17,8 +17,8 @@ OLLAMA = next(row for row in BACKENDS if row.prefix == "ollama")
 
 
 @contextmanager
-def listing(body: bytes, status: int = 200) -> Iterator[Backend]:
-    """A server with this list of models, as the row of a back end."""
+def listing(body: bytes, status: int = 200, location: str = "") -> Iterator[Backend]:
+    """A server with this list of models, or that redirects to a location, as the row of a back end."""
     paths = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,6 +26,8 @@ def listing(body: bytes, status: int = 200) -> Iterator[Backend]:
             paths.append(self.path)
             assert "Authorization" not in self.headers
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             self.end_headers()
             self.wfile.write(body)
 
@@ -56,6 +58,12 @@ def test_server_with_models() -> None:
 )
 def test_another_program_at_the_port(body: bytes, status: int) -> None:
     with listing(body, status) as row:
+        (found,) = find_local_servers([row])
+    assert found.model_names == []
+
+
+def test_redirect_not_followed() -> None:
+    with listing(b'{"data": [{"id": "m"}]}') as other, listing(b"", 302, f"{other.default_url}/models") as row:
         (found,) = find_local_servers([row])
     assert found.model_names == []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, build_opener
 
 from longvideoagent.models.backends import BACKENDS, Backend
 from longvideoagent.models.spec import ModelSpec
@@ -34,11 +35,16 @@ def find_local_servers(rows: Iterable[Backend] = BACKENDS) -> list[LocalServer]:
 
 
 def _model_names(url: str) -> list[str]:
-    try:
-        with build_opener(ProxyHandler({})).open(f"{url}/models", timeout=CONNECT_TIMEOUT_S) as response:
-            listed = json.loads(response.read(MAX_LIST_BYTES))
-    except (OSError, ValueError, RecursionError, http.client.HTTPException):
-        return []
+    """The names that a server lists; none if the reply is not a list. No proxy is used and no redirect is followed, so
+    that no other machine is asked."""
+    address = urlsplit(f"{url}/models")
+    with closing(HTTPConnection(address.netloc, timeout=CONNECT_TIMEOUT_S)) as connection:
+        try:
+            connection.request("GET", address.path)
+            response = connection.getresponse()
+            listed = json.loads(response.read(MAX_LIST_BYTES)) if response.status == HTTPStatus.OK else None
+        except (OSError, ValueError, RecursionError, HTTPException):
+            return []
     models = listed.get("data") if isinstance(listed, dict) else None
     names = [each.get("id") for each in models if isinstance(each, dict)] if isinstance(models, list) else []
     return [" ".join(name.split()) for name in names if isinstance(name, str) and name.strip()][:MAX_NAMES]
