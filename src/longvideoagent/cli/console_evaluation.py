@@ -147,6 +147,7 @@ def _config_line(config: EvalConfig) -> str:
     parts = [
         models,
         *(["the master scores the options"] if team.is_reader else []),
+        *([f"lines compared by meaning with {team.meaning}"] if team.meaning else []),
         *([protocol] if protocol else []),
         config.wording.description,
         f"style {team.style}",
