@@ -119,8 +119,8 @@ def minilm() -> ModelProto:
         for name in ("input_ids", "attention_mask")
     ]
     vectors = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", HIDDEN])
-    made = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", integers, [vectors], graph.tensors)
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    graph_proto = helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", integers, [vectors], graph.tensors)
+    return helper.make_model(graph_proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def main() -> None:

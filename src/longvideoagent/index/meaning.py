@@ -16,6 +16,7 @@ from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
 from longvideoagent.progress import Progress, no_progress
 
 Vectors = NDArray[np.float32]
+"""One row a text, each of length 1; or the row of one text."""
 STEP_NAME = "meaning"
 _STORED = np.dtype("<f2")
 """Half precision: what it loses is far below the differences that count."""

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, as_data_error, require_extra
+from longvideoagent.index.meaning import Vectors
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.weights.manifest import Weights, find_weights
 from longvideoagent.weights.store import open_weights
 
-Vectors = NDArray[np.float32]
-"""One row a text, each of length 1."""
 GRAPH, TENSORS, TOKENIZER, MODEL = (
     Path(__file__).with_name("minilm.onnx"),
     "model.safetensors",
