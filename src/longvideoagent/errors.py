@@ -100,8 +100,8 @@ def read_problem(error: OSError | ValueError) -> str:
 
 
 def parse_toml(text: str, name: object) -> dict[str, Any]:
-    """The tables of a TOML text. Raises DataError, naming the file and the line, for anything else, such as numbers or
-    nesting without end."""
+    """The tables of a TOML text. Raises DataError, naming the file and the problem, for a text that is not TOML, and one
+    whose integers are too long or whose nesting is too deep to be parsed."""
     import tomllib  # here, since every command imports this module
 
     try:

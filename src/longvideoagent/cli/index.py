@@ -29,9 +29,11 @@ def index(
     status: Annotated[bool, typer.Option("--status", help="Print what the indexes have; read nothing.")] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Delete the indexes.")] = False,
     screen: Annotated[
-        bool, typer.Option("--screen", help="Read the text on screen of videos with subtitles or speech, too.")
+        bool, typer.Option("--screen", help="Read the text on screen also of videos with subtitles or speech.")
     ] = False,
-    max_frames: Annotated[int | None, typer.Option(help="Frames of each video whose text is read.", min=1)] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(help="Maximum number of frames of each video in which text on screen is read.", min=1)
+    ] = None,
     subtitles: Tracks = None,
     encoding: Encoding = None,
     frames_per_s: FramesPerS = 3.0,

@@ -150,8 +150,8 @@ class IndexBuilder:
 
 
 def current_texts(index: VideoIndex, video: Path, options: SubtitleOptions) -> list[TextSummary]:
-    """The stored text that a question about a video would be answered from, and after it the text on screen if that is
-    another one and was read, too. None if the video was not read yet."""
+    """The stored text that a question about a video would be answered from, then the text on screen if that was read as
+    well; empty if the video was not read yet."""
     texts = {(each.kind, each.key): each for each in read_summaries(index)}
     facts = read_facts(index, media_version(), video.name)
     if facts is None:
