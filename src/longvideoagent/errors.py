@@ -100,8 +100,8 @@ def read_problem(error: OSError | ValueError) -> str:
 
 
 def parse_toml(text: str, name: object) -> dict[str, Any]:
-    """The tables of a TOML text. Raises DataError, naming the file and the problem, for a text that is not TOML, and one
-    whose integers are too long or whose nesting is too deep to be parsed."""
+    """The tables of a TOML text. Raises DataError with file and problem for a text that is not TOML or whose
+    integers are too long or nesting too deep to be parsed."""
     import tomllib  # here, since every command imports this module
 
     try:

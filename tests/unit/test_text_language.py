@@ -243,10 +243,10 @@ def test_terms_by_language(text: str, language: str, expected: tuple[str, ...]) 
     assert terms(text, language) == expected
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
 @given(text=st.text(max_size=40))
 def test_terms_are_words_of_the_full_text_search(language: str, text: str) -> None:
-    assert all(term and "'" not in term and "’" not in term for term in terms(text, language) if language != "en")
+    assert all(term and "'" not in term and "’" not in term for term in terms(text, language))
 
 
 # --- search -------------------------------------------------------------------------------------------

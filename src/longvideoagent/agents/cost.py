@@ -147,8 +147,8 @@ def _reader_usage(question: Question, timeline: Timeline, team_config: TeamConfi
     looks = (
         (settings.max_rounds - 1) * settings.parallel_looks * _look_tokens(team_config) if settings.has_vision else 0
     )
-    asked = _tokens("\n".join([READER_PROMPT, question.text, *question.options]))
-    return Usage(2, 2 * (asked + math.ceil(shown / BYTES_PER_TOKEN) + looks), 2 * MAX_REPLY_TOKENS)
+    question_tokens = _tokens("\n".join([READER_PROMPT, question.text, *question.options]))
+    return Usage(2, 2 * (question_tokens + math.ceil(shown / BYTES_PER_TOKEN) + looks), 2 * MAX_REPLY_TOKENS)
 
 
 def _grounding_usage(

@@ -117,14 +117,14 @@ class ReaderMaster:
                 warnings += reply.warnings
             return Reply("", usage=spent, warnings=tuple(dict.fromkeys(warnings)))
 
-        asked = await complete_within_context("reader", ask_in_both_orders)
+        reply = await complete_within_context("reader", ask_in_both_orders)
         columns = zip(*map(_probabilities, readings), strict=True)
         probabilities = [math.fsum(column) / len(readings) for column in columns]
         chosen = max(range(len(probabilities)), key=lambda index: (probabilities[index], index == offline_choice))
         thought = _describe(trace, windows, readings, probabilities, chosen)
         text = f"<think>{escape_tags(thought)}</think>\n{render_action(Answer(f'a{chosen}'))}"
         evidence = _evidence(trace, windows, chosen)
-        return replace(asked, text=text, confidence=probabilities[chosen], evidence=evidence)
+        return replace(reply, text=text, confidence=probabilities[chosen], evidence=evidence)
 
     async def _complete(self, prompt: str) -> Reply:
         """The reply to a prompt, begun for the model if its server allows that. Raises ModelError without one."""

@@ -90,8 +90,8 @@ def locate(request: GroundingRequest, meaning: Meaning | None = None) -> Groundi
     if matches[best] <= 0:
         return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
     known = {term for line in clip.subtitles for term in terms(line.text, timeline.language)}
-    asked = _WORD.findall(f"{request.request} {question.text}")
-    words = [word for word in asked if known & set(terms(word, timeline.language))]
+    candidate_words = _WORD.findall(f"{request.request} {question.text}")
+    words = [word for word in candidate_words if known & set(terms(word, timeline.language))]
     matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"

@@ -56,7 +56,7 @@ class WindowGrounding:
     agent: Grounding
 
     async def locate(self, request: GroundingRequest, video: VideoReader) -> GroundingResult:
-        """See the class."""
+        """Locate a clip as ``agent`` does; the first time, quote the windows as further evidence."""
         result = await self.agent.locate(request, video)
         question = request.trace.question
         if request.trace.first_grounding is not None or not question.options:
