@@ -54,7 +54,8 @@ _THING = r"(?:the )?(?:word|words|phrase|name|term|sentence|line)s?"
 _VIDEO = r"(?:the |this )?(?:\w+ )?(?:video|film|movie|episode|clip|talk|lecture|recording|whole thing|footage)"
 _WHEN = rf"(?:when|at what (?:time|point|minute)|where in {_VIDEO})"
 _IS = r"(?:is|are|was|were|does|do|did|has|have)"
-_BEFORE = rf"(?:first\s+)?(?P<relation>before|after)\s+(?P<other>[^,;]{{1,60}}?)(?:\s+(?:{_IS}|{_SAID}|speaks?))*$"
+_TAIL = rf"(?P<tail>(?:\s+(?:{_IS}|{_SAID}|speaks?|talks?))*)"
+_BEFORE = rf"(?:first\s+)?(?P<relation>before|after)\s+(?P<other>[^,;]{{1,60}}?){_TAIL}$"
 _MENTIONED_BEFORE = re.compile(rf"^{_IS}\s+(?P<one>[^,;]{{1,60}}?)\s+(?:been\s+)?{_SAID}\s+{_BEFORE}", re.IGNORECASE)
 _SPEAKS_BEFORE = re.compile(
     rf"^{_IS}\s+(?P<one>\w[\w .'-]{{0,40}}?)\s+(?:speak|talk|say (?:something|anything))\s+{_BEFORE}", re.IGNORECASE
@@ -66,10 +67,17 @@ def is_before_pattern(question: str) -> TimelineQuestion | None:
     """Whether one thing is mentioned, or one person speaks, before or after another."""
     for pattern, by in ((_MENTIONED_BEFORE, ""), (_SPEAKS_BEFORE, "by ")):
         if match := pattern.search(question):
-            one, other = (f"{by}{_words(match[name])}" for name in ("one", "other"))
+            one, other = f"{by}{_words(match['one'])}", f"{_by_of_tail(match['tail'], by)}{_words(match['other'])}"
             asked: Asked = "is_before" if match["relation"].lower() == "before" else "is_after"
             return TimelineQuestion(f"order {one} ; {other}", asked)
     return None
+
+
+def _by_of_tail(tail: str, default: str) -> str:
+    """``by `` if a verb of speaking stands behind the second thing, empty if one of mentioning does."""
+    if re.search(r"\b(?:speaks?|talks?)\b", tail, re.IGNORECASE):
+        return "by "
+    return "" if re.search(rf"\b{_SAID}\b", tail, re.IGNORECASE) else default
 
 
 def match_pattern(question: str) -> TimelineQuestion | None:
