@@ -188,6 +188,7 @@ def test_question_that_needs_a_look(question: str, look: str, asked: str) -> Non
         "What is the last thing that Otto says after 5:00?",
         "What is the second thing said after 5:00?",
         "How long is the pause between 0:54 and 1:02?",
+        "How often do people speak?",
         "What is said between minute 5 and minute 5:30?",
         "",
         "?" * 400,

@@ -295,14 +295,13 @@ def _signs(question: str) -> TimelineQuestion | None:
 def _how_many(question: str) -> TimelineQuestion | None:
     """How many people speak, how many lines one of them has, or how often one speaks."""
     names, has_lines = names_in(question), _LINES.search(question) is not None
-    speaks_often = COUNT.match(question) is not None and SPEAK.search(question) is not None
-    if not (_HOW_MANY.match(question) or speaks_often):
-        return None
-    if len(names) == 1 and (has_lines or speaks_often):
+    asks_number = _HOW_MANY.match(question) is not None
+    asks_turns = COUNT.match(question) is not None and SPEAK.search(question) is not None
+    if len(names) == 1 and ((asks_number and has_lines) or asks_turns):
         has_more = _residue(_without_name(question, names), SAY, COUNT)
         return None if has_more else TimelineQuestion(f"talk_time {names[0]}", "num_lines")
     asks_people = _PLURAL_WHO.search(question) or _IDEOGRAPHS.search(question)
-    if names or has_lines or not asks_people or not SAY.search(question):
+    if names or has_lines or not (asks_number and asks_people and SAY.search(question)):
         return None
     has_more = _residue(question, _PLURAL_WHO, SAY, COUNT)
     return None if has_more else TimelineQuestion("speaker_names", "num_names")
