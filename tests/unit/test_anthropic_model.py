@@ -14,6 +14,7 @@ from longvideoagent.core.actions import offered_tools
 from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.errors import (
     ContextOverflowError,
+    ContinuationRefusedError,
     ImagesRefusedError,
     ModelError,
     ThrottledError,
@@ -467,7 +468,7 @@ def test_reply_limit_lowered() -> None:
             400,
             "invalid_request_error",
             "This model does not support assistant message prefill. The conversation must end with a user message.",
-            ModelError,
+            ContinuationRefusedError,
             'set style = "turns" in the team file',
         ),
     ],
