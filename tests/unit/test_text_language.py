@@ -350,6 +350,8 @@ def test_record_without_language_is_of_english() -> None:
     record = trace_to_dict(Trace(Question("Who?"), RolloutSettings()))
     assert record.pop("language") == "en"
     assert trace_from_dict(record).language == "en"
+    with pytest.raises(ValueError, match="language"):
+        trace_from_dict({**record, "language": "xx"})
 
 
 def test_chapter_titles_without_stop_words() -> None:

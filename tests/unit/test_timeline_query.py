@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -324,6 +325,11 @@ def test_line_near_a_time_is_a_weak_answer() -> None:
     near = offline_answer("What is said at 1:50?")
     assert "1:40" in near.text
     assert near.confidence == 0.4
+
+
+def test_first_line_of_what_was_read_is_a_weak_answer() -> None:
+    part = replace(TALK, unread="the text on screen was read in one frame every 10 s")
+    assert offline_answer("When is the bakery mentioned?", lines=part).confidence == 0.4
 
 
 @pytest.mark.parametrize("question", ["How often is Mira thanked?", "Who speaks more than Lena does in all?"])

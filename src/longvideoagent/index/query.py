@@ -50,6 +50,8 @@ AT_LEAST = "at least "
 """Before a count in a video whose text was read in part."""
 NOT_FOUND = "not found:"
 """In the value of an order, before what no line has."""
+MAY_BE_MORE = "so there may be more"
+"""At the end of a result about a video whose text was read in part."""
 MAX_NEAR_S = 10.0
 """How far the line nearest to a time may be if none is spoken at it."""
 SHOWN_SECOND_S = 1.0
@@ -90,7 +92,7 @@ def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> Timeli
     value = result.value
     if name == "count":
         value = f"{AT_LEAST}{value}" if result.is_found else ""
-    return replace(result, value=value, text=f"{result.text}\n{timeline.unread}, so there may be more")
+    return replace(result, value=value, text=f"{result.text}\n{timeline.unread}, {MAY_BE_MORE}")
 
 
 def _result(value: str, found: Sequence[Occurrence], summary: str) -> TimelineResult:

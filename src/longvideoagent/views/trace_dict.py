@@ -37,6 +37,7 @@ from longvideoagent.core.types import (
     Usage,
     VisionResult,
 )
+from longvideoagent.media.text_language import ENGLISH, LANGUAGES
 from longvideoagent.views.trace_migrations import migrate_trace
 
 TRACE_VERSION: Literal[1] = 1
@@ -220,6 +221,8 @@ def trace_from_dict(record: Mapping[str, Any]) -> Trace:
 def _trace_from_dict(valid: TraceDict) -> Trace:
     if valid["option_index"] is not None and not 0 <= valid["option_index"] < len(valid["options"]):
         raise ValueError("option_index")
+    if valid.get("language", ENGLISH) not in LANGUAGES:
+        raise ValueError("language")
     return Trace(
         question=Question(valid["question"], valid["options"], valid["id"]),
         settings=valid["settings"],
@@ -233,7 +236,7 @@ def _trace_from_dict(valid: TraceDict) -> Trace:
         warnings=valid["warnings"],
         history=tuple(map(_trace_from_dict, valid["history"])),
         hint=valid.get("hint", ""),
-        language=valid.get("language", "en"),
+        language=valid.get("language", ENGLISH),
     )
 
 

@@ -15,7 +15,7 @@ from longvideoagent.core.answer_match import is_exact_match, match_order, match_
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
-from longvideoagent.index.query import AT_LEAST, NOT_FOUND
+from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
@@ -155,6 +155,7 @@ def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
     name = question.query.partition(" ")[0]
     is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
     is_weak |= name == "order" and NOT_FOUND in result.value
+    is_weak |= name in ("first", "last", "nth") and result.text.endswith(MAY_BE_MORE)
     is_weak |= name == "at" and not _covers(result.evidence, question.query)
     return WEAK_CONFIDENCE if is_weak else CONFIDENCE
 
