@@ -51,6 +51,19 @@ def write_video(  # noqa: PLR0913
     return [time_ms / 1000 for time_ms in times_ms]
 
 
+def write_pictures(path: Path, colours: Sequence[tuple[int, int, int]]) -> None:
+    """Write a video with a second, and a keyframe, of each colour."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=5)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 5
+        for colour in colours:
+            for _ in range(5):
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour, np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
 def write_screens(folder: Path, words: list[str], *, seconds: int, size: tuple[int, int] = (320, 180)) -> Path:
     """Write a folder of frames, one per second; each word stays for that many seconds."""
     folder.mkdir()

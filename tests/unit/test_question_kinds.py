@@ -73,6 +73,8 @@ from longvideoagent.agents.offline.question_lists import listed_items, names_in,
         ("Welche Schilder sind zu sehen?", "screen_texts", "texts"),
         ("有多少人说话?", "speaker_names", "num_names"),
         ("概括这个视频", "overview", "value"),
+        ("How many scenes does the film have?", "scenes", "value"),
+        ("Wie viele Szenen gibt es?", "scenes", "value"),
         # all people
         ("Who has more lines than everyone else?", "speakers", "value"),
         ("Which of the people talks longest?", "talk_time", "value"),

@@ -374,6 +374,7 @@ def write_version_1(path: Path, fingerprint: str, texts: dict[str, StoredText]) 
     database = sqlite3.connect(path)
     try:
         database.execute("DROP TABLE vectors")
+        database.execute("DROP TABLE scenes")
         database.execute("ALTER TABLE texts DROP COLUMN language")
         lines = database.execute("SELECT id, text FROM lines").fetchall()
         database.executemany(

@@ -187,13 +187,15 @@ def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -
 def _index(reader: "VideoReader", extent: _Extent, progress: "Progress") -> "IndexedVideo | None":
     """Read one video; None, with a note, if that is not possible."""
     from longvideoagent.cli.console import note
-    from longvideoagent.index.open import index_screen_text, index_video
+    from longvideoagent.index.open import index_scenes, index_screen_text, index_video
 
     try:
         indexed = index_video(reader, extent.tracks, progress, (), extent.max_frames)
         if extent.has_screen and indexed.coverage is None:
             duration_s = indexed.video.timeline.duration_s
             indexed = indexed._replace(coverage=index_screen_text(reader, duration_s, progress, extent.max_frames))
+        if extent.has_screen:
+            index_scenes(reader, progress)
         return indexed
     except UsageError:  # an option is wrong, for any video
         raise

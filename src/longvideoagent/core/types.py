@@ -120,6 +120,8 @@ class Timeline:
     screen_texts: tuple[Evidence, ...] = ()
     """The texts on screen of a video whose lines are spoken, in order of time, as vision reports them; empty if they
     were not read."""
+    scene_starts_s: tuple[float, ...] = ()
+    """Where the scenes begin, the first at 0; empty if they were not found yet."""
     language: str = "en"
     """The language by whose rules the lines are searched (ISO 639-1), one of ``LANGUAGES`` in
     ``media/text_language.py``."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
+from longvideoagent.index.scenes import find_scenes, read_scenes
 from longvideoagent.index.screen_text import (
     FIRST_FRAMES,
     USUAL_FRAMES,
@@ -117,6 +118,7 @@ def index_video(
         timeline = builder.timeline(text)
         if text.kind is not TextKind.SCREEN:
             timeline = replace(timeline, screen_texts=_screen_texts(index, timeline))
+        timeline = replace(timeline, scene_starts_s=read_scenes(index, reader))
     found = [*builder.warnings, *([index.problem] if index.problem else [])]
     coverage = builder.coverage
     if coverage is not None and not coverage.is_complete:
@@ -146,6 +148,12 @@ def index_screen_text(
     """
     with isolation.reporting(progress), open_index(reader) as index:
         return read_screen_text(reader, index, duration_s, progress, max_frames).coverage
+
+
+def index_scenes(reader: VideoReader, progress: Progress = no_progress) -> tuple[float, ...]:
+    """Find where the scenes of a video begin, and keep that in its index; see ``index.scenes.find_scenes``."""
+    with isolation.reporting(progress), open_index(reader) as index:
+        return find_scenes(reader, index, progress)
 
 
 def _screen_texts(index: VideoIndex, timeline: Timeline) -> tuple[Evidence, ...]:

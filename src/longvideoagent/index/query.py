@@ -17,6 +17,7 @@ speakers A ; B        the same of these people only
 talk_time, … NAME     who speaks longest, or how long one speaker does; NAME ; NAME: which of them
 speaker_names         all speakers, in order of appearance
 screen_texts          the texts on screen
+scenes                where the scenes begin
 overview              lines spread evenly over the video, the most telling of each part
 length                the length of the video
 ====================  ==========================================================================
@@ -29,7 +30,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -38,11 +39,11 @@ import numpy as np
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
+from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time
 from longvideoagent.media.text_columns import QUOTED
 
 MAX_QUERY_CHARS = 500
-MAX_LINES_SHOWN = 20
-"""Lines in the text of a result; its evidence has all of them."""
+MAX_SCENES_SHOWN = 100
 OVERVIEW_PARTS = 8
 LINES_AROUND = 3
 """Lines shown before or after an event."""
@@ -57,13 +58,10 @@ MAX_NEAR_S = 10.0
 SHOWN_SECOND_S = 1.0
 """A time as players show it stands for the second that begins there."""
 _TIME_AND_SPEAKER = re.compile(r"\d[\d:.]*(?:\s*s)?(?:\s+by\s+\S.*)?", re.IGNORECASE)
-MAX_EQUAL_S = 0.01
-"""Times of speech that differ by less are equal."""
-NO_SPEAKERS = "no line names its speaker"
 HELP = (
     "write one of: find WORDS, count WORDS, first WORDS, last WORDS, nth 3 WORDS, order WORDS ; WORDS, before WORDS, "
-    "after WORDS, at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, screen_texts, "
-    "overview, length"
+    "after WORDS, at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, "
+    "screen_texts, scenes, overview, length"
 )
 
 
@@ -256,54 +254,6 @@ def _outside(time_s: float, timeline: Timeline) -> TimelineResult:
     return TimelineResult(f"{format_timestamp(time_s)} is after the end of the video, {end}", is_found=False)
 
 
-def _of_speakers(words: str, timeline: Timeline) -> Mapping[str, Sequence[Occurrence]] | TimelineResult:
-    """The lines of the named speakers, or of all; a result that says so if one of them has none."""
-    lines = timeline_lines(timeline).by_speaker
-    if not lines:
-        return TimelineResult(NO_SPEAKERS, is_found=False)
-    folded = {name.casefold(): name for name in lines}
-    wanted = [part.strip() for part in words.split(";") if part.strip()]
-    if unknown := [name for name in wanted if name.casefold() not in folded]:
-        known = ", ".join(sorted(lines, key=lambda name: -len(lines[name]))[:MAX_LINES_SHOWN])
-        return TimelineResult(f"no line is of a speaker {unknown[0]!r}; there are {known}", is_found=False)
-    return {folded[name.casefold()]: lines[folded[name.casefold()]] for name in wanted} or lines
-
-
-def _speakers(words: str, timeline: Timeline) -> TimelineResult:
-    lines = _of_speakers(words, timeline)
-    if isinstance(lines, TimelineResult):
-        return lines
-    ranked = sorted(lines, key=lambda name: -len(lines[name]))
-    top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
-    value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
-    return _speakers_result("by lines", value, ranked, lines, top)
-
-
-def _talk_time(words: str, timeline: Timeline) -> TimelineResult:
-    lines = _of_speakers(words, timeline)
-    if isinstance(lines, TimelineResult):
-        return lines
-    talk_s = {name: sum(each.line.end_s - each.line.start_s for each in lines[name]) for name in lines}
-    ranked = sorted(talk_s, key=lambda name: -talk_s[name])
-    if words and len(lines) == 1:
-        return _speakers_result("by time of speech", f"{talk_s[ranked[0]]:.0f} s", ranked, lines, ranked)
-    top = [name for name in ranked if talk_s[name] >= talk_s[ranked[0]] - MAX_EQUAL_S]
-    return _speakers_result("by time of speech", f"{' and '.join(top)}, {talk_s[top[0]]:.0f} s", ranked, lines, top)
-
-
-def _speakers_result(
-    order: str, value: str, ranked: Sequence[str], lines: Mapping[str, Sequence[Occurrence]], cited: Sequence[str]
-) -> TimelineResult:
-    """The speakers with their lines and time of speech; the lines of those that are cited are the evidence."""
-    rows = []
-    for name in ranked[:MAX_LINES_SHOWN]:
-        seconds = sum(each.line.end_s - each.line.start_s for each in lines[name])
-        first = format_timestamp(lines[name][0].line.start_s)
-        rows.append(f"{name}: {len(lines[name])} lines, {seconds:.0f} s of speech, first at {first}")
-    evidence = tuple(each.evidence for name in cited for each in lines[name])
-    return TimelineResult("\n".join([f"{len(ranked)} speakers, {order}", *rows]), value, evidence)
-
-
 def _speaker_names(_: str, timeline: Timeline) -> TimelineResult:
     lines = timeline_lines(timeline).by_speaker
     if not lines:
@@ -331,6 +281,21 @@ def _screen_columns(timeline: Timeline) -> TimelineResult:
         lines.append(f"and {len(found) - MAX_LINES_SHOWN} more")
     summary = f"{len(pieces)} texts on screen: {', '.join(pieces)}"
     return TimelineResult("\n".join([summary, *lines]), ", ".join(pieces), found)
+
+
+def _scenes(_: str, timeline: Timeline) -> TimelineResult:
+    starts_s = timeline.scene_starts_s
+    if not starts_s:
+        return TimelineResult("no scenes are known; lva index --screen finds them", is_found=False)
+    evidence = []
+    for number, (start_s, end_s) in enumerate(pairwise((*starts_s, timeline.duration_s)), 1):
+        clip = timeline.clip_at(start_s)
+        evidence.append(Evidence(clip.label, start_s, end_s, "frame", start_s, f"scene {number} begins", clip.video))
+    times = ", ".join(map(format_timestamp, starts_s[:MAX_SCENES_SHOWN]))
+    more = len(starts_s) - MAX_SCENES_SHOWN
+    value = f"{len(starts_s)} scene{'' if len(starts_s) == 1 else 's'}"
+    begin = f"{value}; they begin at {times}{f' and {more} more times' if more > 0 else ''}"
+    return TimelineResult(begin, value, tuple(evidence))
 
 
 def _overview(_: str, timeline: Timeline) -> TimelineResult:
@@ -378,10 +343,11 @@ _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "after": _after,
     "at": _at,
     "between": _between,
-    "speakers": _speakers,
-    "talk_time": _talk_time,
+    "speakers": speakers,
+    "talk_time": talk_time,
     "speaker_names": _speaker_names,
     "screen_texts": _screen_texts,
+    "scenes": _scenes,
     "overview": _overview,
     "length": _length,
 }

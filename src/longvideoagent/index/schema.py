@@ -51,6 +51,7 @@ MIGRATIONS = (
     ),
     # Without full-text search a language stays NULL, since the terms of the lines cannot be written again.
     ("ALTER TABLE texts ADD COLUMN language TEXT",),
+    ("CREATE TABLE scenes (key TEXT NOT NULL, start_s REAL NOT NULL)",),
 )
 """Statements ``n`` bring a file of version ``n`` to version ``n + 1``. Append; never edit."""
 VERSION = len(MIGRATIONS)

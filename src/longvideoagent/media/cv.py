@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.media.frames import Pixels
 
+ColourShares = NDArray[np.float32]
 VERSION = 1
 """Raise it when the same frames would give other results."""
 COLOURS = ("black", "white", "grey", "brown", "red", "orange", "yellow", "green", "blue", "purple", "pink")
@@ -83,6 +84,14 @@ def colour_fractions(rgb: Pixels) -> list[tuple[str, float]]:
     counts = Counter(classify_pixels(rgb).ravel().tolist())
     total = rgb.shape[0] * rgb.shape[1]
     return [(COLOURS[index], count / total) for index, count in counts.most_common()]
+
+
+def colour_shares(rgb: Pixels) -> ColourShares:
+    """The shares of the pixels in 192 bins of hue, saturation and value; they add up to 1."""
+    hsv = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist([hsv], [0, 1, 2], None, [12, 4, 4], [0, 180, 0, 256, 0, 256]).ravel()
+    shares: ColourShares = (counts / counts.sum()).astype(np.float32)
+    return shares
 
 
 def background_colour(rgb: Pixels, left: float, top: float, right: float, bottom: float) -> str:

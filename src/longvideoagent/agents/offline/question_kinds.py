@@ -34,6 +34,7 @@ from longvideoagent.agents.offline.question_words import (
     PART,
     RANK,
     SAY,
+    SCENES,
     SEE,
     SPEAK,
     TEXTS,
@@ -293,7 +294,9 @@ def _signs(question: str) -> TimelineQuestion | None:
 
 
 def _how_many(question: str) -> TimelineQuestion | None:
-    """How many people speak, how many lines one of them has, or how often one speaks."""
+    """How many people speak, how many lines one of them has, how often one speaks, or how many scenes there are."""
+    if _HOW_MANY.match(question) and SCENES.search(question):
+        return None if _residue(question, SCENES, COUNT) else TimelineQuestion("scenes")
     names, has_lines = names_in(question), _LINES.search(question) is not None
     asks_number = _HOW_MANY.match(question) is not None
     asks_turns = COUNT.match(question) is not None and SPEAK.search(question) is not None

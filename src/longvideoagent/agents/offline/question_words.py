@@ -174,6 +174,13 @@ VIDEO = _words(
     vídeo|película|episodio|grabación""",
     "视频|影片|電影|电影|录像|節目|节目|動画|ビデオ|映画|映像",
 )
+SCENES = _words(
+    r"""scenes?|shots?
+    szenen?|einstellungen
+    scènes?|plans
+    escenas?|planos""",
+    "场景|镜头|シーン|カット",
+)
 SEE = _words(
     r"""see|seen|shows?|shown|visible|wears?|wearing|colou?rs?|looks?|holding|doing|picture|frame|appears?
     sieht|sehen|gezeigt|zeigt|farbe|trägt
@@ -256,7 +263,7 @@ FILLER = _words(
     seconds?
     der|die|das|den|dem|des|als|hat|haben|tiene|ont|ein|eine|einen|einem|ist|sind|war|wird|werden|wurde|im|in|von
     vom|zu|mit|und|oder|es|man
-    auf|aus
+    auf|aus|gibt
     le|la|les|un|une|des|du|de|est|sont|il|elle|on|dans|en|et|ou|à|au|aux|ce|cette|qu|que|quels?|quelles?|se|y|ya|l
     d|a
     el|los|las|una|unos|es|son|se|que|qué|del|al|por|con|cuál|cuáles|hay|este|esta|lo""",

@@ -153,7 +153,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
 def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
     """Less where the result is a part, a choice, or only near what was asked."""
     name = question.query.partition(" ")[0]
-    is_weak = name == "overview" or not result.is_found or result.value.startswith(AT_LEAST)
+    is_weak = name in ("overview", "scenes") or not result.is_found or result.value.startswith(AT_LEAST)
     is_weak |= name == "order" and NOT_FOUND in result.value
     is_weak |= name in ("first", "last", "nth") and result.text.endswith(MAY_BE_MORE)
     is_weak |= name == "at" and not _covers(result.evidence, question.query)
@@ -194,7 +194,15 @@ def _compared(question: TimelineQuestion, result: TimelineResult, confidence: fl
 def _kind(name: str, query: str) -> str:
     if name == "talk_time":
         return "time" if query != name and ";" not in query else "text"
-    kinds = {"count": "number", "first": "time", "last": "time", "nth": "time", "length": "time", "order": "order"}
+    kinds = {
+        "count": "number",
+        "scenes": "number",
+        "first": "time",
+        "last": "time",
+        "nth": "time",
+        "length": "time",
+        "order": "order",
+    }
     return kinds.get(name, "set" if name == "screen_texts" else "text")
 
 
