@@ -67,10 +67,11 @@ def test_requests_have_the_schema_and_objects_in_place_of_tags(grey_talk: Path) 
     _, requests = run(grey_talk, action("visual_query", "the wall"), action("answer", "a1"), max_rounds=2)
     first, last = (request["response_format"]["json_schema"]["schema"]["properties"] for request in requests)
     assert list(first) == ["reason", "tool", "argument"]
-    assert first["tool"]["enum"] == ["visual_query", "request_grounding", "answer"]
-    assert (last["tool"]["enum"], last["argument"]["enum"]) == (["answer"], ["a0", "a1"])
+    assert first["tool"]["enum"] == ["visual_query", "request_grounding", "answer a0", "answer a1"]
+    assert last["tool"]["enum"] == ["answer a0", "answer a1"]
     prompt = requests[0]["messages"][0]["content"]
     assert "<visual_query>" not in prompt
+    assert "An answer names its option as the tool: answer a0, answer a1." in prompt
     assert prompt.count("- visual_query: asks the vision agent") == 1
     assistant = [message["content"] for message in requests[1]["messages"] if message["role"] == "assistant"]
     assert [json.loads(content) for content in assistant] == [
@@ -85,6 +86,13 @@ def test_last_round_of_an_open_question_takes_any_answer(grey_talk: Path) -> Non
     assert trace.answer == "grey"
     schema = server.requests[0]["response_format"]["json_schema"]["schema"]
     assert schema["properties"]["argument"] == {"type": "string"}
+    assert schema["properties"]["tool"]["enum"] == ["answer"]
+
+
+@pytest.mark.parametrize("argument", ["", "because it is grey", "a0"])
+def test_option_in_the_name_of_the_tool(argument: str, grey_talk: Path) -> None:
+    trace, _ = run(grey_talk, action("answer a1", argument))
+    assert (trace.answer, trace.option_index) == ("grey", 1)
 
 
 def test_server_without_schemas_may_get_tags(grey_talk: Path) -> None:
@@ -103,6 +111,7 @@ def test_master_without_agents_writes_tags(grey_talk: Path) -> None:
     [
         '{"reason": "why", "tool": "answer"}',
         '{"reason": "why", "tool": "shell", "argument": "rm"}',
+        '{"reason": "why", "tool": "visual_query a1", "argument": "x"}',
         '{"reason": "why", "tool": "answer", "argument": 5}',
         '{"tool": "answer", "argument": "a1',
         '["answer"]',
@@ -156,7 +165,8 @@ def test_any_text_is_read(text: str, is_partial: bool) -> None:
 
 def test_form_names_every_tool() -> None:
     tools = offered_tools(frozenset({"grounding", "vision"}), "aX", has_timeline_tools=True)
-    form = form_of(tools)
+    form = form_of(tools, ["answer"])
+    assert "names its option" not in form
     assert all(f"- {tool.name}: " in form for tool in tools)
     assert form.splitlines()[1].startswith('{"reason": "')
 

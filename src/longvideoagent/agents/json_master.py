@@ -50,13 +50,18 @@ class JsonMaster:
         master = replace(
             self.tag_master,
             model=_JsonModel(self.tag_master.model, tools),
-            layout=replace(layout, prompt_end=f"{layout.prompt_end}\n\n{form_of(tools)}"),
+            layout=replace(layout, prompt_end=f"{layout.prompt_end}\n\n{form_of(tools, _answer_names(trace))}"),
             settings=replace(self.tag_master.settings, stop_at_action=False, json_schema=action_schema(tools, trace)),
         )
         return await master.reply(trace)
 
 
-def form_of(tools: Sequence[Tool]) -> str:
+def _answer_names(trace: Trace) -> list[str]:
+    """How an object names the answer: with its option, so that a schema allows no other one."""
+    return [f"{ANSWER_TAG} a{index}" for index in range(len(trace.question.options))] or [ANSWER_TAG]
+
+
+def form_of(tools: Sequence[Tool], answer_names: Sequence[str]) -> str:
     """How a reply must look, as the end of the prompt describes it."""
     lines = [f"- {tool.name}: {tool.description[:1].lower()}{tool.description[1:]}" for tool in tools]
     arguments = [f"  {ARGUMENT}: {tool.argument_description or 'may be empty'}" for tool in tools]
@@ -64,17 +69,17 @@ def form_of(tools: Sequence[Tool]) -> str:
     example = json.dumps(
         {REASON: "why, in one or two sentences", TOOL: tools[0].name, ARGUMENT: "…"}, ensure_ascii=False
     )
+    if len(answer_names) > 1:
+        listed.append(f"  An answer names its option as the tool: {', '.join(answer_names)}.")
     return "\n".join(["Call a tool by writing one JSON object and nothing else:", example, "The tools are:", *listed])
 
 
 def action_schema(tools: Sequence[Tool], trace: Trace) -> Mapping[str, Any]:
-    """The JSON schema of a reply: in the last round an answer, and that one of the options if there are any."""
-    names: list[str] = [tool.name for tool in tools]
-    argument: dict[str, Any] = {"type": "string"}
-    if trace.is_last_round:
-        names, options = [ANSWER_TAG], [f"a{index}" for index in range(len(trace.question.options))]
-        argument |= {"enum": options} if options else {}
-    properties = {REASON: {"type": "string"}, TOOL: {"type": "string", "enum": names}, ARGUMENT: argument}
+    """The JSON schema of a reply, in which an answer is one of the options if there are any; in the last round an
+    answer."""
+    others = [] if trace.is_last_round else [tool.name for tool in tools if tool.name != ANSWER_TAG]
+    names = {"type": "string", "enum": [*others, *_answer_names(trace)]}
+    properties = {REASON: {"type": "string"}, TOOL: names, ARGUMENT: {"type": "string"}}
     return {"type": "object", "properties": properties, "required": list(FIELDS), "additionalProperties": False}
 
 
@@ -138,8 +143,9 @@ def tags_of(text: str, tools: Sequence[Tool], *, is_partial: bool = False) -> st
         return None
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         return None
-    tool = next((tool for tool in tools if tool.name == value.get(TOOL)), None)
-    argument = {} if tool is None or ARGUMENT not in value else {tool.argument: value[ARGUMENT]}
+    name, _, option = value.get(TOOL, "").partition(" ")
+    tool = next((tool for tool in tools if tool.name == name and (not option or name == ANSWER_TAG)), None)
+    argument = {} if tool is None or not (option or ARGUMENT in value) else {tool.argument: option or value[ARGUMENT]}
     if not is_partial and not argument:
         return None
     call = ToolCall(tool.name if tool else "", to_json({REASON: value.get(REASON, ""), **argument}).decode())
