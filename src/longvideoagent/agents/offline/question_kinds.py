@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
 from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, is_before_pattern, match_pattern
@@ -79,6 +80,13 @@ _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 _WORD = re.compile(r"\w+")
 
 
+_NTH = [
+    (number, re.compile(rf"(?<!\d )(?<!\w)(?:{words})(?P<end>[nrsm]?)\s+(?={NTH_OF.pattern})", re.IGNORECASE), first)
+    for number, words, first in NTH
+]
+
+
+@lru_cache(maxsize=256)
 def timeline_question(text: str) -> TimelineQuestion | None:
     """The query or look that a question asks for, or None if it has no kind that is about the whole video."""
     question = " ".join(text.split()).strip("¿¡ ").rstrip("?!.。？！ ")
@@ -108,10 +116,8 @@ def timeline_question(text: str) -> TimelineQuestion | None:
 
 def _nth(question: str) -> TimelineQuestion | None:
     """A question for the second, third, … line: it is read as one for the first line is."""
-    for number, words, first in NTH:
-        match = re.search(
-            rf"(?<!\d )(?<!\w)(?:{words})(?P<end>[nrsm]?)\s+(?={NTH_OF.pattern})", question, re.IGNORECASE
-        )
+    for number, pattern, first in _NTH:
+        match = pattern.search(question)
         if match is None:
             continue
         found = timeline_question(f"{question[: match.start()]}{first}{match['end']} {question[match.end() :]}")
