@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
@@ -40,8 +38,6 @@ from longvideoagent.media.subtitles.languages import system_language
 from longvideoagent.media.timeline import find_cuts, find_silence, timeline_of_cuts
 from longvideoagent.progress import Progress
 
-T = TypeVar("T")
-
 
 class IndexBuilder:
     """Reads a video into its index. Create one for each time that a video is opened."""
@@ -70,10 +66,11 @@ class IndexBuilder:
     def timeline(self, text: StoredText) -> Timeline:
         """The clips of the video with the lines of a text. Those of a video without speech are cut where it is silent,
         and stay as they are while more of its screen is read."""
-        cuts_s = self._part(
+        cuts_s = self._index.build_once(
             lambda: read_clips(self._index, text, media_version()) or None,
             lambda: self._cuts(text),
             lambda cuts, _: write_clips(self._index, text, media_version(), cuts),
+            self._progress,
         )
         return timeline_of_cuts(cuts_s, text.lines, text.language)
 
@@ -85,12 +82,13 @@ class IndexBuilder:
 
     def _facts(self) -> VideoFacts:
         key, name = media_version(), self._reader.path.name
-        facts = self._part(
+        facts = self._index.build_once(
             lambda: read_facts(self._index, key, name),
             self._read_facts,
             lambda facts, seconds: write_facts(
                 self._index, key, name, facts, StepCost("length", "all packets", seconds)
             ),
+            self._progress,
         )
         if facts.needs_packet_times:
             self._reader.duration_s  # noqa: B018 (reads the times by which the reader finds frames)
@@ -109,12 +107,13 @@ class IndexBuilder:
             chosen = isolation.READING.run(_choose_subtitles, *arguments)
             return StoredText(TextKind.SUBTITLES, key, tuple(chosen.subtitles), chosen.source, chosen.warnings)
 
-        return self._part(
+        return self._index.build_once(
             lambda: read_text(self._index, TextKind.SUBTITLES, key),
             choose,
             lambda text, seconds: write_text(
                 self._index, text, StepCost("subtitles", text.source or "there are none", seconds)
             ),
+            self._progress,
         )
 
     def _speech(self) -> StoredText | None:
@@ -131,22 +130,6 @@ class IndexBuilder:
             return None
         self.warnings += spoken.warnings
         return spoken
-
-    def _part(self, read: Callable[[], T | None], build: Callable[[], T], write: Callable[[T, float], None]) -> T:
-        """A part from the index; one that it lacks is built, by this process unless another one does."""
-        part: T | None = None
-
-        def is_stored() -> bool:
-            nonlocal part
-            part = read()
-            return part is not None
-
-        with self._index.claim(is_stored, self._progress) as must_build:
-            if part is None or must_build:
-                started_s = time.monotonic()
-                part = build()
-                write(part, time.monotonic() - started_s)
-        return part
 
 
 def current_texts(index: VideoIndex, video: Path, options: SubtitleOptions) -> list[TextSummary]:

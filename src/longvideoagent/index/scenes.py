@@ -7,7 +7,6 @@ if half of their pixels have other colours, which a camera in motion seldom does
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -44,23 +43,15 @@ def find_scenes(reader: VideoReader, index: VideoIndex, progress: Progress = no_
     Raises:
         DataError: The video cannot be read.
     """
-    key = _key(reader)
-    found: tuple[float, ...] = ()
-
-    def is_stored() -> bool:
-        nonlocal found
-        found = read_scenes(index, reader)
-        return bool(found)
-
-    with index.claim(is_stored, progress) as must_find:
-        if found and not must_find:
-            return found
-        started_s = time.monotonic()
-        times_s = _times_s(reader.keyframes_s)
-        found = _starts_s(reader, times_s, progress)
-        cost = StepCost(STEP_NAME, f"{len(found)} at {len(times_s)} keyframes", time.monotonic() - started_s)
-        _write(index, key, found, cost)
-        return found
+    times_s = _times_s(reader.keyframes_s)
+    return index.build_once(
+        lambda: read_scenes(index, reader) or None,
+        lambda: _starts_s(reader, times_s, progress),
+        lambda starts_s, taken_s: _write(
+            index, _key(reader), starts_s, StepCost(STEP_NAME, f"{len(starts_s)} at {len(times_s)} keyframes", taken_s)
+        ),
+        progress,
+    )
 
 
 def read_scenes(index: VideoIndex, reader: VideoReader) -> tuple[float, ...]:

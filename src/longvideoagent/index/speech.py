@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from longvideoagent.index.stored_text import StepCost, StoredText, TextKind, read_text, write_text
@@ -30,22 +29,17 @@ def transcript(
     """The transcript of a video with sound, from its index or made now. Raises what ``media.speech.transcribe``
     raises."""
     key = transcript_key(model)
-    stored: StoredText | None = None
 
-    def is_stored() -> bool:
-        nonlocal stored
-        stored = read_text(index, TextKind.SPEECH, key)
-        return stored is not None
-
-    with index.claim(is_stored, progress) as must_transcribe:
-        if stored is not None and not must_transcribe:
-            return stored
-        started_s = time.monotonic()
+    def build() -> StoredText:
         lines, warnings = speech.transcribe(path, model, allow_download=allow_download, progress=progress)
-        made = StoredText(TextKind.SPEECH, key, lines, "the speech", warnings)
-        cost = StepCost("speech", f"all of it, by {Path(model).name}", time.monotonic() - started_s)
-        write_text(index, made, cost)
-        return made
+        return StoredText(TextKind.SPEECH, key, lines, "the speech", warnings)
+
+    return index.build_once(
+        lambda: read_text(index, TextKind.SPEECH, key),
+        build,
+        lambda text, seconds: write_text(index, text, StepCost("speech", f"all of it, by {Path(model).name}", seconds)),
+        progress,
+    )
 
 
 def transcript_key(model: str) -> str:

@@ -11,6 +11,7 @@ used costs time and no answer: ``problem`` then says why, reads return None and 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -121,6 +122,38 @@ class VideoIndex:
         finally:
             self._is_claimed = False
             lock.release()
+
+    def build_once(
+        self,
+        read: Callable[[], R | None],
+        build: Callable[[], R],
+        write: Callable[[R, float], None],
+        progress: Progress = no_progress,
+    ) -> R:
+        """A part of the index; one that it lacks is built, by this process unless another one does.
+
+        Args:
+            read: The part as it is stored, or None.
+            build: Makes the part.
+            write: Stores it, with the seconds that it took.
+            progress: Called while another process builds.
+
+        Returns:
+            The part, stored or not.
+        """
+        part: R | None = None
+
+        def is_stored() -> bool:
+            nonlocal part
+            part = read()
+            return part is not None
+
+        with self.claim(is_stored, progress) as must_build:
+            if part is None or must_build:
+                started_s = time.monotonic()
+                part = build()
+                write(part, time.monotonic() - started_s)
+        return part
 
     def _try_lock(self) -> FileLock | None:
         """The lock of builders, or None if another one has it, or if there cannot be any."""
