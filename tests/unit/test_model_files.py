@@ -1,0 +1,43 @@
+"""Models that are given by the name of their weights, or as a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.errors import DataError, UsageError
+from longvideoagent.weights.files import open_model_files
+from longvideoagent.weights.store import weights_dir
+from tests.plugins.weights import WeightsHome
+
+FILES = {"model.onnx": b"graph", "labels.txt": b"dog\n"}
+
+
+def fill(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_model_files_of_folder_and_of_weights(weights_home: WeightsHome, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "mine")
+    (folder / "notes.txt").write_text("not read")
+    given = open_model_files(str(folder), [*FILES, "other.bin"])
+    assert given.name == "mine"
+    assert given.paths == {name: folder / name for name in FILES}
+    kept = fill(weights_dir(weights_home.describe(FILES)))
+    named = open_model_files("tiny", FILES)
+    assert (named.name, named.digest) == ("tiny", given.digest)
+    assert named.paths == {name: kept / name for name in FILES}
+    (folder / "labels.txt").write_bytes(b"cat\n")
+    assert open_model_files(str(folder), FILES).digest != given.digest
+    (kept / "labels.txt").write_bytes(b"cat\n")
+    with pytest.raises(DataError, match=r"its SHA-256 is .*; lva weights get tiny replaces it"):
+        open_model_files("tiny", FILES)
+
+
+def test_model_files_unknown(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such weights or folder; give a folder, or one of minilm, "):
+        open_model_files(str(tmp_path / "nothing"), FILES)
