@@ -27,7 +27,7 @@ INSTEAD = {
     r"anew": "again",
     r"beforehand": "in advance",
     r"where there is none": "or None",
-    r"heard": "on_text, requests",
+    r"(?<=[._])heard|heard(?=[_(])": "on_text, requests; of sounds it is plain English",
     r"(?<!there )(?:is|are) no(?= (?!longer|more|less|fewer))": "is not a, are not",
     r"at hand": "available",
     r"wherein": "in which",

@@ -176,6 +176,8 @@ def test_older_version_keeps_its_parts(talk: Path, index_dir: Path) -> None:
     with sqlite3.connect(index_file(index_dir)) as database:  # as version 1 was written
         database.execute("DROP TABLE vectors")
         database.execute("DROP TABLE scenes")
+        database.execute("DROP TABLE events")
+        database.execute("DROP TABLE event_sets")
         database.execute("ALTER TABLE texts DROP COLUMN language")
         database.execute("PRAGMA user_version = 1")
     finished = {step.finished_at for step in steps(talk)}

@@ -160,7 +160,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         argument_form=(
             "find WORDS | count WORDS | first WORDS | last WORDS | nth 3 WORDS | order WORDS ; WORDS | before WORDS | "
             "after WORDS | at 7:29 | between 5:00 5:30 | speakers | talk_time | talk_time NAME | speaker_names | "
-            "screen_texts | scenes | overview | length"
+            "screen_texts | scenes | sounds WORDS | objects WORDS | overview | length"
         ),
         effect=(
             "searches all lines of the video exactly and at once; WORDS may end in 'by NAME', for lines of that speaker"

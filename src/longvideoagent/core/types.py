@@ -122,6 +122,10 @@ class Timeline:
     were not read."""
     scene_starts_s: tuple[float, ...] = ()
     """Where the scenes begin, the first at 0; empty if they were not found yet."""
+    sounds: tuple[Evidence, ...] | None = None
+    """What a sound detector heard, in order of time; None if none has listened."""
+    objects: tuple[Evidence, ...] | None = None
+    """What an object detector saw, in order of time; None if none has looked."""
     language: str = "en"
     """The language by whose rules the lines are searched (ISO 639-1), one of ``LANGUAGES`` in
     ``media/text_language.py``."""
@@ -197,20 +201,20 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A place that a person can seek to: a subtitle line, or what a frame shows."""
+    """A place that a person can seek to: a subtitle line, what a frame shows, or a sound."""
 
     clip: str
     """The label of its clip."""
     start_s: float
-    """Start of the line, or of what the frame shows, in seconds of the video."""
+    """Start of the line, of what the frame shows, or of the sound, in seconds of the video."""
     end_s: float
     """Its end, in seconds of the video; for a single frame the start."""
-    kind: Literal["subtitle", "frame"]
-    """Whether it can be read in the subtitles or seen in a frame."""
+    kind: Literal["subtitle", "frame", "sound"]
+    """Whether it can be read in the subtitles, seen in a frame or heard."""
     time_s: float
-    """Where to seek to: the line's start, or the time of the frame, in seconds of the video."""
+    """Where to seek to: the start of the line or sound, or the time of the frame, in seconds of the video."""
     text: str
-    """The words of the line, or what the frame shows."""
+    """The words of the line, what the frame shows, or what is heard."""
     video: str = ""
     """Which video of several; empty for the only video."""
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
+from longvideoagent.index.events import with_events
 from longvideoagent.index.scenes import find_scenes, read_scenes
 from longvideoagent.index.screen_text import (
     FIRST_FRAMES,
@@ -118,7 +119,7 @@ def index_video(
         timeline = builder.timeline(text)
         if text.kind is not TextKind.SCREEN:
             timeline = replace(timeline, screen_texts=_screen_texts(index, timeline))
-        timeline = replace(timeline, scene_starts_s=read_scenes(index, reader))
+        timeline = with_events(replace(timeline, scene_starts_s=read_scenes(index, reader)), index)
     found = [*builder.warnings, *([index.problem] if index.problem else [])]
     coverage = builder.coverage
     if coverage is not None and not coverage.is_complete:

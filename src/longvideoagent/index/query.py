@@ -18,6 +18,8 @@ talk_time, … NAME     who speaks longest, or how long one speaker does; NAME ;
 speaker_names         all speakers, in order of appearance
 screen_texts          the texts on screen
 scenes                where the scenes begin
+sounds, objects       what detectors heard or saw, if ``lva index`` let them search
+sounds WORDS, …       when they heard or saw what the words name; a TIME: what was there then
 overview              lines spread evenly over the video, the most telling of each part
 length                the length of the video
 ====================  ==========================================================================
@@ -39,6 +41,7 @@ import numpy as np
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
+from longvideoagent.index.query_events import objects, sounds
 from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time
 from longvideoagent.media.text_columns import QUOTED
 
@@ -61,7 +64,7 @@ _TIME_AND_SPEAKER = re.compile(r"\d[\d:.]*(?:\s*s)?(?:\s+by\s+\S.*)?", re.IGNORE
 HELP = (
     "write one of: find WORDS, count WORDS, first WORDS, last WORDS, nth 3 WORDS, order WORDS ; WORDS, before WORDS, "
     "after WORDS, at 7:29, between 5:00 5:30, speakers, talk_time, talk_time NAME, speaker_names, "
-    "screen_texts, scenes, overview, length"
+    "screen_texts, scenes, sounds, sounds WORDS, objects, objects WORDS, overview, length"
 )
 
 
@@ -348,6 +351,8 @@ _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "speaker_names": _speaker_names,
     "screen_texts": _screen_texts,
     "scenes": _scenes,
+    "sounds": sounds,
+    "objects": objects,
     "overview": _overview,
     "length": _length,
 }

@@ -52,6 +52,15 @@ MIGRATIONS = (
     # Without full-text search a language stays NULL, since the terms of the lines cannot be written again.
     ("ALTER TABLE texts ADD COLUMN language TEXT",),
     ("CREATE TABLE scenes (key TEXT NOT NULL, start_s REAL NOT NULL)",),
+    (
+        "CREATE TABLE event_sets (kind TEXT PRIMARY KEY, key TEXT NOT NULL)",
+        """
+        CREATE TABLE events (
+          kind TEXT NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, label TEXT NOT NULL, score REAL NOT NULL,
+          count INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 """Statements ``n`` bring a file of version ``n`` to version ``n + 1``. Append; never edit."""
 VERSION = len(MIGRATIONS)

@@ -1,0 +1,82 @@
+"""Which labels of detectors a question's words name: those of AudioSet (521 in YAMNet) and COCO (80) are in English.
+
+A label may have several names, as ``Gunshot, gunfire`` has. Words match a name if one of them has all terms of the
+other: ``car`` names ``Car passing by``, and ``sports car`` names ``Car``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from longvideoagent.index.terms import terms
+
+_EVERYDAY = {
+    "animal": "bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe",
+    "anybody anyone human man men woman women boy girl child children kid people somebody someone pedestrian": "person",
+    "bag": "backpack, handbag, suitcase",
+    "ball": "sports ball",
+    "bike": "bicycle, motorcycle",
+    "blast boom detonate detonation explode": "explosion",
+    "cellphone phone smartphone": "cell phone",
+    "cheer": "cheering",
+    "clap": "applause, clapping",
+    "computer": "laptop",
+    "fridge": "refrigerator",
+    "gun shoot shot": "gunshot",
+    "kitten": "cat",
+    "laugh": "laughter",
+    "lorry": "truck",
+    "monitor television": "tv",
+    "motorbike": "motorcycle",
+    "aeroplane aircraft plane": "airplane",
+    "plant": "potted plant",
+    "puppy": "dog",
+    "scream": "screaming",
+    "ship": "boat",
+    "sing song": "singing",
+    "sofa": "couch",
+    "speak talk voice": "speech",
+    "table": "dining table",
+    "vehicle": "bicycle, car, motorcycle, airplane, bus, train, truck, boat",
+}
+"""Everyday words, and the names that they stand for besides themselves."""
+
+_OTHER_THINGS = frozenset({"hot dog", "teddy bear"})
+"""Labels that are not a kind of what their last word names."""
+
+
+def matching_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
+    """The labels that words name, in English.
+
+    Args:
+        words: As a question has them, such as ``a barking dog``.
+        labels: Those of a detector.
+
+    Returns:
+        The labels; none if the words name none.
+    """
+    wanted = frozenset(terms(words))
+    return frozenset(label for label in labels if _is_named(label, wanted)) if wanted else frozenset()
+
+
+def _is_named(label: str, wanted: frozenset[str]) -> bool:
+    names = _names(label)
+    everyday = {name for term in wanted for name in _everyday().get(term, ())}
+    is_kind = label.casefold() not in _OTHER_THINGS
+    return any(name <= wanted or (is_kind and wanted <= name) or name in everyday for name in names)
+
+
+@lru_cache(maxsize=1024)
+def _names(label: str) -> tuple[frozenset[str], ...]:
+    names = (frozenset(terms(name)) for name in label.split(","))
+    return tuple(name for name in names if name)
+
+
+@lru_cache(maxsize=1)
+def _everyday() -> dict[str, tuple[frozenset[str], ...]]:
+    found: dict[str, tuple[frozenset[str], ...]] = {}
+    for words, labels in _EVERYDAY.items():
+        for term in terms(words):
+            found[term] = tuple(frozenset(terms(label)) for label in labels.split(","))
+    return found

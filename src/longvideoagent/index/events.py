@@ -1,0 +1,156 @@
+"""What detectors found in a video, kept in its index: spans in which a sound is heard or an object is seen.
+
+Each kind comes from one detector at a time. Questions are answered from what is stored, so they need no weights.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from longvideoagent.core.types import Evidence, Timeline
+from longvideoagent.index.stored_text import StepCost, seconds, write_step
+from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
+from longvideoagent.progress import Progress, no_progress
+
+MAX_LABEL_CHARS = 100
+SOUND_LEAD, OBJECT_LEAD = "heard: ", "seems to show: "
+"""How the evidence of an event begins, before its label."""
+_AT_ONCE = re.compile(r" \((\d+) at once\)\Z")
+
+
+class EventKind(StrEnum):
+    """By what it is perceived."""
+
+    SOUND = "sound"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A span in which something is heard or seen, as a detector believes."""
+
+    start_s: float
+    end_s: float
+    label: str
+    """The detector's name of it, such as ``Explosion`` or ``dog``."""
+    score: float
+    """The detector's greatest score in the span, 0 to 1."""
+    count: int = 1
+    """How many are seen at once at most; 1 for a sound."""
+
+
+class FoundEvents(NamedTuple):
+    """What a detector found."""
+
+    events: Sequence[Event]
+    covered: str
+    """What of the video was searched, for people."""
+
+
+def find_events(
+    index: VideoIndex,
+    kind: EventKind,
+    key: str,
+    find: Callable[[], FoundEvents],
+    progress: Progress = no_progress,
+) -> tuple[Event, ...]:
+    """The events of a video from its index; what it lacks is found and stored in place of another detector's.
+
+    Args:
+        index: The index of the video; one that cannot be used costs the search and nothing else.
+        kind: What is found.
+        key: The identity of the detector; it changes with its weights and code.
+        find: Searches the video.
+        progress: Called while another process searches.
+
+    Returns:
+        The events, in order of time.
+    """
+    covered = ""
+
+    def build() -> tuple[Event, ...]:
+        nonlocal covered
+        events, covered = find()
+        return tuple(sorted(events, key=lambda event: (event.start_s, event.end_s, event.label)))
+
+    return index.build_once(
+        lambda: _read(index, kind, key),
+        build,
+        lambda events, taken_s: _write(index, kind, key, events, StepCost(f"{kind}s", covered, taken_s)),
+        progress,
+    )
+
+
+def read_events(index: VideoIndex, kind: EventKind) -> tuple[Event, ...] | None:
+    """The stored events of a kind, in order of time, whichever detector found them; None if none has searched yet."""
+    return _read(index, kind, None)
+
+
+def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
+    """The timeline with the sounds and objects that its index has."""
+    sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)
+    return replace(
+        timeline,
+        sounds=None if sounds is None else tuple(_sound_evidence(event, timeline) for event in sounds),
+        objects=None if objects is None else tuple(_object_evidence(event, timeline) for event in objects),
+    )
+
+
+def event_label(evidence: Evidence) -> str:
+    """The label of an event; empty for evidence of another kind."""
+    lead = next((lead for lead in (SOUND_LEAD, OBJECT_LEAD) if evidence.text.startswith(lead)), None)
+    return "" if lead is None else _AT_ONCE.sub("", evidence.text.removeprefix(lead))
+
+
+def _sound_evidence(event: Event, timeline: Timeline) -> Evidence:
+    clip = timeline.clip_at(event.start_s)
+    text = f"{SOUND_LEAD}{event.label}"
+    return Evidence(clip.label, event.start_s, event.end_s, "sound", event.start_s, text, clip.video)
+
+
+def _object_evidence(event: Event, timeline: Timeline) -> Evidence:
+    clip = timeline.clip_at(event.start_s)
+    at_once = f" ({event.count} at once)" if event.count > 1 else ""
+    text = f"{OBJECT_LEAD}{event.label}{at_once}"
+    return Evidence(clip.label, event.start_s, event.end_s, "frame", event.start_s, text, clip.video)
+
+
+def _read(index: VideoIndex, kind: EventKind, key: str | None) -> tuple[Event, ...] | None:
+    def work(database: sqlite3.Connection) -> tuple[Event, ...] | None:
+        row = database.execute("SELECT key FROM event_sets WHERE kind = ?", (kind,)).fetchone()
+        if row is None or (key is not None and row[0] != key):
+            return None
+        statement = (
+            "SELECT start_s, end_s, label, score, count FROM events WHERE kind = ? ORDER BY start_s, end_s, label"
+        )
+        return tuple(_event(*each) for each in database.execute(statement, (kind,)))
+
+    return index.read(work)
+
+
+def _event(start_s: object, end_s: object, label: object, score: object, count: object) -> Event:
+    """A row of the table. Raises UnusableIndexError for anything else: an index next to a video comes with it."""
+    start, end = seconds(start_s), seconds(end_s)
+    if not (isinstance(label, str) and isinstance(score, float) and isinstance(count, int)):
+        raise UnusableIndexError("damaged: an event of other types")
+    if not (start <= end and 0 < len(label) <= MAX_LABEL_CHARS and 0 <= score <= 1 <= count):
+        raise UnusableIndexError("damaged: an event with values that no detector has")
+    return Event(start, end, label, score, count)
+
+
+def _write(index: VideoIndex, kind: EventKind, key: str, events: Iterable[Event], cost: StepCost) -> None:
+    def work(database: sqlite3.Connection) -> None:
+        database.execute("DELETE FROM events WHERE kind = ?", (kind,))
+        database.execute("REPLACE INTO event_sets (kind, key) VALUES (?, ?)", (kind, key))
+        database.executemany(
+            "INSERT INTO events (kind, start_s, end_s, label, score, count) VALUES (?, ?, ?, ?, ?, ?)",
+            [(kind, *astuple(event)) for event in events],
+        )
+        write_step(database, cost)
+
+    index.write(work)

@@ -1,0 +1,142 @@
+"""Events in the index of a video, and queries for them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from longvideoagent.core.types import Timeline
+from longvideoagent.index.event_labels import matching_labels
+from longvideoagent.index.events import Event, EventKind, FoundEvents, event_label, find_events, read_events
+from longvideoagent.index.location import DIR_VARIABLE
+from longvideoagent.index.open import open_video
+from longvideoagent.index.query import query_timeline
+from longvideoagent.index.stored_text import read_steps
+from longvideoagent.index.video_index import VideoIndex
+
+CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n"
+SOUNDS = (
+    Event(0.5, 3.5, "Music", 0.9),
+    Event(1.0, 1.25, "Gunshot, gunfire", 0.7),
+    Event(3.0, 3.25, "Gunshot, gunfire", 0.8),
+)
+OBJECTS = (Event(1.0, 3.0, "person", 0.8, 3), Event(2.0, 3.0, "cell phone", 0.6), Event(2.0, 3.0, "hot dog", 0.5))
+
+
+@pytest.fixture(autouse=True)
+def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
+    return tmp_path / "indexes"
+
+
+@pytest.fixture
+def talk(short_video: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(short_video.read_bytes())
+    path.with_suffix(".srt").write_text(CUES)
+    return path
+
+
+@pytest.fixture
+def timeline(talk: Path) -> Timeline:
+    store(talk, EventKind.SOUND, SOUNDS)
+    store(talk, EventKind.OBJECT, OBJECTS)
+    return open_video(talk).timeline
+
+
+def store(video: Path, kind: EventKind, events: tuple[Event, ...], key: str = "detector 1") -> tuple[Event, ...]:
+    with VideoIndex.open(video) as index:
+        return find_events(index, kind, key, lambda: FoundEvents(events, "all of it"))
+
+
+def test_events_are_found_once(talk: Path) -> None:
+    assert store(talk, EventKind.SOUND, SOUNDS[::-1]) == SOUNDS  # in order of time
+    assert store(talk, EventKind.SOUND, ()) == SOUNDS
+    with VideoIndex.open(talk) as index:
+        assert read_events(index, EventKind.OBJECT) is None
+        assert [step.covered for step in read_steps(index) if step.name == "sounds"] == ["all of it"]
+
+
+def test_other_detector_replaces_events_of_its_kind_only(talk: Path) -> None:
+    store(talk, EventKind.SOUND, SOUNDS)
+    store(talk, EventKind.OBJECT, OBJECTS)
+    assert store(talk, EventKind.SOUND, (), key="detector 2") == ()
+    with VideoIndex.open(talk) as index:
+        assert read_events(index, EventKind.SOUND) == ()
+        assert read_events(index, EventKind.OBJECT) == OBJECTS
+
+
+def test_questions_get_events_as_evidence(timeline: Timeline) -> None:
+    assert timeline.sounds is not None
+    assert timeline.objects is not None
+    assert [(each.kind, each.start_s, event_label(each)) for each in timeline.sounds] == [
+        ("sound", event.start_s, event.label) for event in SOUNDS
+    ]
+    assert [each.text for each in timeline.objects] == [
+        "seems to show: person (3 at once)",
+        "seems to show: cell phone",
+        "seems to show: hot dog",
+    ]
+
+
+def test_video_that_no_detector_searched(talk: Path) -> None:
+    timeline = open_video(talk).timeline
+    assert timeline.sounds is timeline.objects is None
+    assert "lva index --sound" in query_timeline("sounds music", timeline).text
+    assert "lva index --objects" in query_timeline("objects", timeline).text
+
+
+@pytest.mark.parametrize(
+    "values", [("'x'", "1.0", "'a'", "0.5", "1"), ("1.0", "0.5", "'a'", "0.5", "1"), ("0.0", "1.0", "'a'", "7.0", "1")]
+)
+def test_damaged_events_cost_no_answer(talk: Path, values: tuple[str, ...]) -> None:
+    store(talk, EventKind.SOUND, SOUNDS)
+    with VideoIndex.open(talk) as index:
+        path = index.path
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM events")
+        database.execute(f"INSERT INTO events VALUES ('sound', {', '.join(values)})")
+    video = open_video(talk)
+    assert video.timeline.sounds is None
+    assert any("damaged" in warning and "lva index --drop" in warning for warning in video.warnings)
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("sounds", "Music, Gunshot, gunfire"),
+        ("sounds shooting", "0:01, 0:03"),
+        ("sounds gun", "0:01, 0:03"),
+        ("sounds gunfire", "0:01, 0:03"),
+        ("sounds 0:03", "Music, Gunshot, gunfire"),
+        ("objects people", "0:01 to 0:03"),
+        ("objects phone", "0:02 to 0:03"),
+        ("objects a dog", ""),
+        ("objects giraffe", ""),
+    ],
+)
+def test_query(timeline: Timeline, query: str, value: str) -> None:
+    result = query_timeline(query, timeline)
+    assert result.value == value
+    assert result.is_found == bool(value)
+    assert bool(result.evidence) == bool(value)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("a barking dog", {"Dog", "Bark"}),
+        ("the explosion", {"Explosion"}),
+        ("someone laughing", {"Laughter"}),
+        ("man speaking", {"Male speech, man speaking"}),
+        ("sports cars", {"Car"}),
+        ("cars", {"Car", "Car passing by"}),
+        ("a unicorn", set()),
+        ("the", set()),
+    ],
+)
+def test_labels_that_words_name(words: str, named: set[str]) -> None:
+    labels = {"Dog", "Bark", "Explosion", "Laughter", "Male speech, man speaking", "Car", "Car passing by", "Music"}
+    assert matching_labels(words, labels) == named
