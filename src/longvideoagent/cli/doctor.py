@@ -30,6 +30,7 @@ EXTRAS = {
     "hub": "download of the published data sets",
     "inspect": "evaluation with Inspect",
     "meaning": "lines compared by meaning, with the weights minilm",
+    "objects": "objects in the index and in looks, with the weights dfine-nano or a folder",
     "parquet": "rows for reinforcement learning, and data sets published as Parquet",
     "ray": "evaluation on a cluster",
     "train": "training of the master on one machine",
