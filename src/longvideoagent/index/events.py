@@ -107,6 +107,17 @@ def event_label(evidence: Evidence) -> str:
     return "" if lead is None else _AT_ONCE.sub("", evidence.text.removeprefix(lead))
 
 
+def num_at_once(event: Evidence) -> int:
+    """How many are seen at once."""
+    match = _AT_ONCE.search(event.text)
+    return int(match[1]) if match else 1
+
+
+def is_sound(event: Evidence) -> bool:
+    """Whether an event is heard."""
+    return event.kind == "sound"
+
+
 def _sound_evidence(event: Event, timeline: Timeline) -> Evidence:
     clip = timeline.clip_at(event.start_s)
     text = f"{SOUND_LEAD}{event.label}"

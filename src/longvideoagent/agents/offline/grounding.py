@@ -13,6 +13,7 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.agents.offline.event_questions import clip_labels, events_near
 from longvideoagent.agents.offline.line_index import Scores
 from longvideoagent.agents.offline.meaning import Meaning
 from longvideoagent.agents.offline.parsed_question import parse_question
@@ -87,15 +88,17 @@ def locate(request: GroundingRequest, meaning: Meaning | None = None) -> Groundi
     scores = MATCH_WEIGHT * matches + log_places
     best, *next_best = sorted(unvisited, key=lambda index: (matches[index] <= 0, -scores[index], index))
     clip = timeline.clips[best]
+    events = events_near(timeline, question.text, clip)
     if matches[best] <= 0:
-        return GroundingResult(clip.label, "no line matches, so the clips are visited in order", usage=Usage(calls=1))
+        reason = "no line matches, so the clips are visited in order"
+        return GroundingResult(clip.label, reason, events, Usage(calls=1))
     known = {term for line in clip.subtitles for term in terms(line.text, timeline.language)}
     candidate_words = _WORD.findall(f"{request.request} {question.text}")
     words = [word for word in candidate_words if known & set(terms(word, timeline.language))]
     matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]
     candidates = tuple(Candidate(timeline.clips[index].label, "matches less") for index in matching)
     reason = f"matches {', '.join(dict.fromkeys(words[:12])) or 'an option'}"
-    quoted = (*matching_lines(request, clip.label), *(() if visited else passages(timeline, question)))
+    quoted = (*matching_lines(request, clip.label), *(() if visited else passages(timeline, question)), *events)
     return GroundingResult(clip.label, reason, tuple(dict.fromkeys(quoted)), Usage(calls=1), candidates)
 
 
@@ -186,9 +189,14 @@ def _index(timeline: Timeline) -> _Index:
     windows: list[list[str]] = []
     owner: list[int] = []
     whole: list[list[str]] = []
+    labels = clip_labels(timeline)
     for number, clip in enumerate(timeline.clips):
         lines = [list(terms(line.text, timeline.language)) for line in clip.subtitles]
-        whole.append(_flat(lines))
+        events = [term for label in labels[number] for term in terms(label)]
+        whole.append(_flat(lines) + events)
+        if events:
+            windows.append(events)
+            owner.append(number)
         for first in range(max(1, len(lines) - WINDOW_LINES + 1)):
             windows.append(_flat(lines[first : first + WINDOW_LINES]))
             owner.append(number)

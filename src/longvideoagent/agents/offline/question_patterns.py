@@ -23,6 +23,10 @@ Asked = Literal[
     "is_before",
     "is_after",
     "is_more",
+    "spans",
+    "has_span",
+    "num_at_once",
+    "labels",
 ]
 
 
@@ -35,7 +39,8 @@ class TimelineQuestion:
     asked: Asked = "value"
     """What of the result is the answer: its value, the speaker or the words of the line, all lines or their speakers,
     how many of these, the earliest of several things, whether the first of two things is before or after the
-    other, or the first of two people has more; of a look the texts on screen, or one that is shown briefly."""
+    other, or the first of two people has more; of a look the texts on screen, or one that is shown briefly; of events
+    when they are, whether there are any, how many are seen at once, or what they are."""
     look: str = ""
     """What vision is asked; empty if no look is needed."""
 

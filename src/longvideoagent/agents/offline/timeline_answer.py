@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
+from longvideoagent.agents.offline.event_questions import event_question
 from longvideoagent.agents.offline.question_kinds import timeline_question
 from longvideoagent.agents.offline.question_patterns import TimelineQuestion
 from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, is_column, shown_texts, signs
@@ -15,12 +16,15 @@ from longvideoagent.core.answer_match import is_exact_match, match_order, match_
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
+from longvideoagent.index.events import event_label, num_at_once
 from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
 CONFIDENCE = 0.8
 """Of an answer that the timeline has exactly."""
+EVENT_CONFIDENCE = 0.5
+"""Of what a detector found."""
 SEEN_CONFIDENCE = 0.6
 """Of a text that alone was seen at the time that the question names."""
 WEAK_CONFIDENCE = 0.4
@@ -65,7 +69,7 @@ def is_whole_video(trace: Trace) -> bool:
 
 def next_action(trace: Trace) -> Action | None:
     """The query or look that comes next, or None for a question that the timeline does not answer."""
-    question = timeline_question(trace.question.text) if trace.settings.timeline_tools else None
+    question = _question(trace)
     if question is None or trace.is_last_round:
         return None
     results = _results(trace)
@@ -86,7 +90,7 @@ def next_action(trace: Trace) -> Action | None:
 def timeline_answer(trace: Trace) -> TimelineAnswer | None:
     """The answer that the queried timeline and the looks give, or None if they have none: of options, exactly one must
     be it."""
-    question = timeline_question(trace.question.text) if trace.settings.timeline_tools else None
+    question = _question(trace)
     if question is None or not (_results(trace) or _looks(trace)):
         return None
     value = _value(question, trace)
@@ -99,6 +103,18 @@ def timeline_answer(trace: Trace) -> TimelineAnswer | None:
         confidence = SEEN_CONFIDENCE if is_seen else value.confidence
         return TimelineAnswer(f"a{fitting[0]}", confidence, value.evidence)
     return TimelineAnswer(value.text, value.confidence, value.evidence) if value else TimelineAnswer("", 0.0, ())
+
+
+def _question(trace: Trace) -> TimelineQuestion | None:
+    """What the question asks of the timeline, or None."""
+    if not trace.settings.timeline_tools:
+        return None
+    text = trace.question.text
+    known = [each for located in trace.groundings for each in located.evidence if event_label(each)]
+    of_events = event_question(text, known) if known else None
+    if of_events is not None and of_events.asked == "labels":  # a time alone would ask for what is said then
+        return of_events
+    return timeline_question(text) or of_events
 
 
 def _results(trace: Trace) -> list[TimelineResult]:
@@ -135,19 +151,45 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
             return _Value(", ".join(speakers), "set", speakers, confidence, evidence) if speakers else None
         case "line" | "lines":
             return _Value(cited, "lines", lines, confidence, evidence)
-        case "num_lines":
-            return _Value(f"{len(lines)} lines", "number", (str(len(lines)),), confidence, evidence)
-        case "num_names":
-            text = f"{len(speakers)}: {', '.join(speakers)}"
-            return _Value(text, "number", (str(len(speakers)),), confidence, evidence)
+        case "num_lines" | "num_names":
+            items, text = _number(question, lines, speakers)
+            return _Value(text, "number", (str(len(items)),), confidence, evidence)
         case "earliest" | "is_before" | "is_after" | "is_more":
             return _compared(question, result, confidence)
+        case "spans" | "has_span" | "num_at_once" | "labels":
+            return _of_events(question, result)
         case "value" | "texts" | "brief":
             text = re.sub(r"\bby ", "", result.value) if name == "order" else result.value
             text += f": “{evidence[0].text}”" if name in ("first", "last", "nth") else ""
             return _Value(text, _kind(name, question.query), _items(name, result.value), confidence, evidence)
         case _:
             assert_never(question.asked)
+
+
+def _number(
+    question: TimelineQuestion, lines: tuple[str, ...], speakers: tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
+    """What is counted, and how many these are."""
+    is_lines = question.asked == "num_lines"
+    return (lines, f"{len(lines)} lines") if is_lines else (speakers, f"{len(speakers)}: {', '.join(speakers)}")
+
+
+def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
+    """What detectors found. An object only seems to be there."""
+    labels = ", ".join(dict.fromkeys(map(event_label, result.evidence)))
+    times, evidence = f"{labels} ({result.value})", result.evidence
+    match question.asked:
+        case "labels":
+            return _Value(result.value, "set", tuple(result.value.split(", ")), WEAK_CONFIDENCE, evidence)
+        case "has_span":
+            return _Value(f"Yes, it seems: {times}", "text", ("Yes",), EVENT_CONFIDENCE, evidence)
+        case "num_at_once":
+            count = max(map(num_at_once, evidence))
+            value = f"{count} at once, it seems: {times}"
+            return _Value(value, "number", (str(count),), WEAK_CONFIDENCE, evidence)
+        case _:
+            start = format_timestamp(evidence[0].start_s)
+            return _Value(f"at {result.value}", "time", (f"at {start}",), EVENT_CONFIDENCE, evidence)
 
 
 def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:

@@ -1,0 +1,148 @@
+"""Questions for sounds and objects: when, whether and how many, which ones, and what is there at a time.
+
+They are asked of what detectors have found, in English, as the labels are. A question that names nothing that was found
+has no kind, and goes the way of retrieval and looks: a detector knows few things.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion
+from longvideoagent.core.timefmt import format_timestamp, times_in_s
+from longvideoagent.core.types import Clip, Evidence, Timeline
+from longvideoagent.index.event_labels import matching_labels
+from longvideoagent.index.events import event_label, is_sound
+
+MAX_THING_WORDS = 5
+PERSON = "person"
+MAX_CLIP_EVENTS, MAX_NAMED_EVENTS = 12, 8
+"""Events of the located clip, and of the whole video by the words of the question, that grounding reports."""
+_IN_VIDEO = (
+    r"(?:\s+(?:(?:in|during|throughout) (?:the|this) (?:whole |entire )?(?:video|film|movie|clip|scene|episode|footage)"
+    r"|on (?:the )?screen|in it|anywhere|at any (?:point|time)|at all|here))*"
+)
+_SEEN = r"(?:seen|visible|shown|on screen|in (?:view|sight))"
+_AUDIBLE = r"(?:heard|audible)"
+_HAPPENS = (
+    r"(?:appears?|start(?:s|ed)?|begins?|happens?|happen(?:s|ed)?|occurs?|come up|shows? up|play(?:s|ing)?|go off)"
+)
+_AUX = r"(?:is|are|was|were|does|do|did|can|could)"
+_ANY = r"(?:any |a |an |some |the |one )?"
+_THING = r"(?P<thing>[a-z][a-z' -]*?)"
+_AT = r"(?P<at>(?:\s+(?:at|around|about)\s+[\d:.]+\s*s?)?)"
+
+
+class _Form(NamedTuple):
+    """How a question is asked, and for what."""
+
+    pattern: re.Pattern[str]
+    asked: Asked
+    kinds: tuple[str, ...]
+
+
+def _form(pattern: str, asked: Asked, *kinds: str) -> _Form:
+    return _Form(re.compile(rf"\A{pattern}{_IN_VIDEO}\Z", re.IGNORECASE), asked, kinds or ("objects", "sounds"))
+
+
+_FORMS = (
+    _form(rf"(?:what|which) (?:kinds? of )?(?:sounds?|noises?)\b[a-z ]*?{_AT}", "labels", "sounds"),
+    _form(rf"(?:list|name) (?:all |every )?(?:the )?(?:sounds?|noises?){_AT}", "labels", "sounds"),
+    _form(rf"what (?:can|do|does|is|are) (?:be |you |we |one |to be )?(?:hear|heard){_AT}", "labels", "sounds"),
+    _form(rf"(?:what|which) (?:kinds? of )?(?:objects?|items?)\b[a-z ]*?{_AT}", "labels", "objects"),
+    _form(rf"(?:list|name) (?:all |every )?(?:the )?(?:objects?|items?){_AT}", "labels", "objects"),
+    _form(rf"(?:when|at what time|where) (?:can|do|could) (?:you|we|one) hear {_ANY}{_THING}", "spans", "sounds"),
+    _form(rf"(?:when|at what time|where) (?:can|do|could) (?:you|we|one) see {_ANY}{_THING}", "spans", "objects"),
+    _form(rf"(?:when|at what time) {_AUX} {_ANY}{_THING} (?:be )?{_AUDIBLE}", "spans", "sounds"),
+    _form(rf"(?:when|at what time) {_AUX} {_ANY}{_THING} (?:be )?{_SEEN}", "spans", "objects"),
+    _form(rf"(?:when|at what time) {_AUX} (?:there )?{_ANY}{_THING}(?: (?:first )?{_HAPPENS})?", "spans"),
+    _form(rf"(?:can|do|could) (?:you|we|one) hear {_ANY}{_THING}", "has_span", "sounds"),
+    _form(rf"(?:can|do|could) (?:you|we|one) see {_ANY}{_THING}", "has_span", "objects"),
+    _form(rf"(?:is|are|was|were) there {_ANY}{_THING}", "has_span"),
+    _form(rf"(?:is|are|was|were|can) {_ANY}{_THING} (?:be )?{_AUDIBLE}", "has_span", "sounds"),
+    _form(rf"(?:is|are|was|were|can) {_ANY}{_THING} (?:be )?{_SEEN}", "has_span", "objects"),
+    _form(rf"(?:does|do|did) {_ANY}{_THING} {_HAPPENS}", "has_span"),
+    _form(rf"how many {_THING} (?:are|were) (?:there|{_SEEN})", "num_at_once", "objects"),
+    _form(rf"how many {_THING} (?:can|do|could) (?:be|you|we|one) (?:see|seen)", "num_at_once", "objects"),
+    _form(rf"how many {_THING} appear", "num_at_once", "objects"),
+)
+_MOMENT = re.compile(
+    r"\b(?:after|before|when|while|during|between|until|as|who|that|which|not|without)\b", re.IGNORECASE
+)
+_ABOUT_SOUND = re.compile(r"\b(?:hear|heard|sounds?|noises?|audible)\b", re.IGNORECASE)
+_ABOUT_OBJECTS = re.compile(r"\b(?:objects?|items?)\b", re.IGNORECASE)
+
+
+def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | None:
+    """The query that a question for sounds or objects asks for.
+
+    Args:
+        text: The question.
+        known: The events that grounding has reported.
+
+    Returns:
+        The query; None if it is not such a question, or if it names nothing that was found.
+    """
+    question = " ".join(text.split()).rstrip("?!. ")
+    for form in _FORMS:
+        match = form.pattern.match(question)
+        if match is not None:
+            return _of_form(form, match.groupdict(), known)
+    return None
+
+
+def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence]) -> TimelineQuestion | None:
+    thing = parts.get("thing")
+    if thing is None:
+        times = times_in_s(parts.get("at") or "")
+        is_known = any(_kind(each) in form.kinds for each in known)
+        query = f"{form.kinds[0]} {format_timestamp(times[0]) if times else ''}".strip()
+        return TimelineQuestion(query, form.asked) if is_known else None
+    if _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
+        return None
+    named = matching_labels(thing, {event_label(each) for each in known})
+    named = named - {PERSON} or named  # of "people laughing", the laughter is asked for
+    kinds = {_kind(each) for each in known if event_label(each) in named}
+    kind = next((kind for kind in form.kinds if kind in kinds), None)
+    return None if kind is None else TimelineQuestion(f"{kind} {thing}", form.asked)
+
+
+def _kind(event: Evidence) -> str:
+    return "sounds" if is_sound(event) else "objects"
+
+
+def events_near(timeline: Timeline, question: str, clip: Clip) -> tuple[Evidence, ...]:
+    """The events that grounding reports with a clip: those that the question names, in the whole video, and those in
+    the clip, in order of time. A question for sounds or objects in general gets the longest one at least."""
+    chosen: dict[Evidence, None] = {}
+    for events, about in ((timeline.sounds, _ABOUT_SOUND), (timeline.objects, _ABOUT_OBJECTS)):
+        if not events:
+            continue
+        named = _named_labels(question, frozenset(map(event_label, events)))
+        chosen |= dict.fromkeys([each for each in events if event_label(each) in named][:MAX_NAMED_EVENTS])
+        inside = [each for each in events if _is_in(each, clip)]
+        chosen |= dict.fromkeys(inside[:MAX_CLIP_EVENTS])
+        if about.search(question):
+            chosen[max(events, key=lambda each: each.end_s - each.start_s)] = None
+    return tuple(sorted(chosen, key=lambda each: (each.start_s, each.end_s)))
+
+
+def clip_labels(timeline: Timeline) -> list[list[str]]:
+    """What is heard and seen in each clip, each once."""
+    events = [*(timeline.sounds or ()), *(timeline.objects or ())]
+    return [list(dict.fromkeys(event_label(each) for each in events if _is_in(each, clip))) for clip in timeline.clips]
+
+
+def _is_in(event: Evidence, clip: Clip) -> bool:
+    return event.start_s < clip.end_s and event.end_s >= clip.start_s
+
+
+@lru_cache(maxsize=64)
+def _named_labels(question: str, labels: frozenset[str]) -> frozenset[str]:
+    """The labels that single words of a question name, or two in a row."""
+    words = re.findall(r"\w+", question)
+    pairs = (" ".join(words[place : place + 2]) for place in range(len(words)))
+    return frozenset(label for text in (*words, *pairs) for label in matching_labels(text, labels))

@@ -1,0 +1,132 @@
+"""Questions for sounds and objects, answered offline from what detectors found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from longvideoagent.agents.offline.event_questions import event_question
+from longvideoagent.agents.offline.grounding import locate
+from longvideoagent.agents.offline.master import decide
+from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest
+from longvideoagent.core.trace import Agents, RolloutSettings
+from longvideoagent.core.types import Evidence, Question, Reply, Timeline
+from longvideoagent.index.query import query_timeline
+from tests.plugins.timelines import make_timeline
+
+TOOLS = RolloutSettings(timeline_tools=True, agents=Agents.GROUNDING)
+
+
+def sound(start_s: float, end_s: float, label: str) -> Evidence:
+    return Evidence(f"c{int(start_s // 60) + 1:02}", start_s, end_s, "sound", start_s, f"heard: {label}")
+
+
+def seen(start_s: float, end_s: float, label: str) -> Evidence:
+    return Evidence(f"c{int(start_s // 60) + 1:02}", start_s, end_s, "frame", start_s, f"seems to show: {label}")
+
+
+SOUNDS = (
+    sound(0, 100, "Music"),
+    sound(70, 71, "Dog"),
+    sound(95, 98, "Explosion"),
+    sound(110, 112, "Laughter"),
+)
+OBJECTS = (seen(5, 40, "person (3 at once)"), seen(65, 80, "dog"), seen(130, 170, "person"))
+LINES = make_timeline(
+    ("Mira: The harbour is quiet today.", "Otto: Then we wait for the boat."),
+    ("Mira: Look at that animal.", "Otto: Stand back, this is dangerous."),
+    ("Mira: Was that the last one?", "Otto: I hope it was."),
+)
+FILM = replace(LINES, sounds=SOUNDS, objects=OBJECTS)
+
+
+def offline_reply(question: str, *options: str, film: Timeline = FILM) -> tuple[Reply, list[str]]:
+    """The answer of the offline master with its grounding, and its queries on the way."""
+    rollout = Rollout(Question(question, options), film, replace(TOOLS, max_rounds=4))
+    queries: list[str] = []
+    while True:
+        match rollout.request:
+            case GroundingRequest() as request:
+                rollout.receive(locate(request))
+            case TimelineRequest(query=query):
+                queries.append(query)
+                rollout.receive(query_timeline(query, film))
+            case MasterRequest():
+                reply = decide(rollout.trace)
+                if "<answer>" in reply.text:
+                    return reply, queries
+                rollout.receive(reply)
+            case request:
+                pytest.fail(f"unexpected {request}")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "time_s"),
+    [
+        ("When does the explosion happen?", "at 1:35 to 1:38", 95),
+        ("When is the explosion?", "at 1:35 to 1:38", 95),
+        ("When can you hear laughter?", "at 1:50 to 1:52", 110),
+        ("When do people laugh", "at 1:50 to 1:52", 110),
+        ("Is there any music in the video?", "Yes, it seems: Music (0:00 to 1:40)", 0),
+        ("Can you hear a dog?", "Yes, it seems: Dog (1:10 to 1:11)", 70),
+        ("Can you see a dog?", "Yes, it seems: dog (1:05 to 1:20)", 65),
+        ("When does a puppy appear?", "at 1:05 to 1:20", 65),
+        ("How many people are there?", "3 at once, it seems: person (0:05 to 0:40, 2:10 to 2:50)", 5),
+        ("What sounds can be heard?", "Music, Explosion, Laughter, Dog", 0),
+        ("What do you hear at 1:36?", "Music, Explosion", 0),
+        ("Which objects are visible at 1:10?", "dog", 65),
+    ],
+)
+def test_open_answer(question: str, answer: str, time_s: float) -> None:
+    reply, queries = offline_reply(question)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert len(queries) == 1
+    assert reply.evidence is not None
+    assert reply.evidence[0].time_s == time_s
+    assert reply.confidence is not None
+    assert reply.confidence <= 0.5  # detectors err
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "chosen"),
+    [
+        ("How many people can you see?", ("one", "two", "three"), "a2"),
+        ("When is the explosion heard?", ("at 0:20", "at 1:36", "at 2:40"), "a1"),
+        ("Is there a dog?", ("Yes", "No"), "a0"),
+    ],
+)
+def test_options(question: str, options: tuple[str, ...], chosen: str) -> None:
+    assert f"<answer>{chosen}</answer>" in offline_reply(question, *options)[0].text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is there a unicorn?",
+        "When does the harbour appear?",
+        "When is the dog heard after Mira speaks?",
+        "How many people does Otto know?",
+        "What does Otto say about the dog?",
+        "Who hears the explosion?",
+        "",
+    ],
+)
+def test_questions_that_events_do_not_answer(question: str) -> None:
+    assert event_question(question, [*SOUNDS, *OBJECTS]) is None
+
+
+def test_video_without_detectors_is_answered_as_before() -> None:
+    assert offline_reply("When does the explosion happen?", film=LINES)[1] == []
+    assert event_question("Can you hear a dog?", []) is None
+
+
+def test_grounding_finds_the_clip_of_a_sound() -> None:
+    rollout = Rollout(Question("What is said around the explosion?"), FILM, TOOLS)
+    assert isinstance(rollout.request, GroundingRequest)
+    located = locate(rollout.request)
+    assert located.label == "c02"
+    assert SOUNDS[2] in located.evidence
+    silent = Rollout(Question("What is said around the explosion?"), LINES, TOOLS)
+    assert isinstance(silent.request, GroundingRequest)
+    assert locate(silent.request).evidence == ()
