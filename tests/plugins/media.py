@@ -51,16 +51,17 @@ def write_video(  # noqa: PLR0913
     return [time_ms / 1000 for time_ms in times_ms]
 
 
-def write_pictures(path: Path, colours: Sequence[tuple[int, int, int]]) -> None:
-    """Write a video with a second, and a keyframe, of each colour."""
+def write_pictures(path: Path, pictures: Sequence[Pixels | tuple[int, int, int]]) -> None:
+    """Write a video with a second, and a keyframe, of each picture. A colour is a picture of 64 x 48 pixels."""
+    frames = [np.full((48, 64, 3), each, np.uint8) if isinstance(each, tuple) else each for each in pictures]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=5)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 5
-        for colour in colours:
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.gop_size = "yuv420p", 5
+        for rgb in frames:
             for _ in range(5):
-                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour, np.uint8), format="rgb24")
-                container.mux(stream.encode(frame))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode())
 
 

@@ -85,10 +85,23 @@ def test_detector_identity(tmp_path: Path) -> None:
         (tiny_detector(box_columns=3), "a\nb", "its outputs have the shapes (1, 16, 2) and (1, 16, 3) and not"),
         (tiny_detector(is_finite=False), "a\nb", "model.onnx: gives values that are not numbers; replace the file"),
         (None, "a\nb\nc", "labels.txt: has 3 labels, and model.onnx has 2 classes; give one for each"),
-        (None, "\nb", "labels.txt: line 1 is empty"),
+        (None, "\nb", "labels.txt: line 1 has 0 characters; write the label of that class"),
+        (None, "a\n" + "b" * 101, "labels.txt: line 2 has 101 characters; write the label"),
         (None, None, "model.onnx: has 2 classes and no labels; put labels.txt with a label on each line next to it"),
     ],
-    ids=["cut", "empty", "other input", "two inputs", "too large", "boxes", "NaN", "labels", "empty label", "none"],
+    ids=[
+        "cut",
+        "empty",
+        "other input",
+        "two inputs",
+        "too large",
+        "boxes",
+        "NaN",
+        "labels",
+        "empty label",
+        "long label",
+        "none",
+    ],
 )
 def test_detector_wrong_files_refused(tmp_path: Path, model: bytes | None, labels: str | None, problem: str) -> None:
     folder = write_detector(tmp_path / "wrong", model, labels)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
-from longvideoagent.index.events import with_events
+from longvideoagent.index.events import Event, with_events
+from longvideoagent.index.objects import Announce, find_objects, no_announcement
 from longvideoagent.index.scenes import find_scenes, read_scenes
 from longvideoagent.index.screen_text import (
     FIRST_FRAMES,
@@ -22,6 +23,7 @@ from longvideoagent.index.screen_text import (
 )
 from longvideoagent.index.stored_text import TextKind
 from longvideoagent.index.video_index import VideoIndex
+from longvideoagent.index.visible_objects import Detector
 from longvideoagent.media import isolation
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
@@ -155,6 +157,14 @@ def index_scenes(reader: VideoReader, progress: Progress = no_progress) -> tuple
     """Find where the scenes of a video begin, and keep that in its index; see ``index.scenes.find_scenes``."""
     with isolation.reporting(progress), open_index(reader) as index:
         return find_scenes(reader, index, progress)
+
+
+def index_objects(
+    reader: VideoReader, detector: Detector, progress: Progress = no_progress, announce: Announce = no_announcement
+) -> tuple[Event, ...]:
+    """Search a video for objects, and keep them in its index; see ``index.objects.find_objects``."""
+    with isolation.reporting(progress), open_index(reader) as index:
+        return find_objects(reader, index, detector, progress, announce)
 
 
 def _screen_texts(index: VideoIndex, timeline: Timeline) -> tuple[Evidence, ...]:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, as_data_error, require_extra
+from longvideoagent.index.events import MAX_LABEL_CHARS
 from longvideoagent.index.visible_objects import Box, VisibleObject
 from longvideoagent.media.frames import Pixels
 from longvideoagent.weights.files import open_model_files
@@ -168,8 +169,10 @@ def _labels(paths: Mapping[str, Path], num_classes: int) -> Sequence[str]:
         labels = [" ".join(line.split()) for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
     if len(labels) != num_classes:
         raise DataError(f"{path}: has {len(labels)} labels, and {MODEL} has {num_classes} classes; give one for each")
-    if "" in labels:
-        raise DataError(f"{path}: line {labels.index('') + 1} is empty; write the label of that class")
+    for number, label in enumerate(labels, start=1):
+        if not 0 < len(label) <= MAX_LABEL_CHARS:
+            fix = f"write the label of that class, at most {MAX_LABEL_CHARS} characters"
+            raise DataError(f"{path}: line {number} has {len(label)} characters; {fix}")
     return labels
 
 
