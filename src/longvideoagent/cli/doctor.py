@@ -33,6 +33,7 @@ EXTRAS = {
     "objects": "objects in the index and in looks, with the weights dfine-nano or a folder",
     "parquet": "rows for reinforcement learning, and data sets published as Parquet",
     "ray": "evaluation on a cluster",
+    "sound": "sounds with their times in the index, with a sound tagger; see docs/sound.md",
     "train": "training of the master on one machine",
     "transformers": "models in this process, batched",
     "verl": "training of the master on many GPUs, in an environment of its own",

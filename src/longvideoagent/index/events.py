@@ -91,6 +91,13 @@ def read_events(index: VideoIndex, kind: EventKind) -> tuple[Event, ...] | None:
     return _read(index, kind, None)
 
 
+def read_detector(index: VideoIndex, kind: EventKind) -> str | None:
+    """The key of the detector that found the stored events of a kind; None if none has searched yet."""
+    statement = "SELECT key FROM event_sets WHERE kind = ?"
+    row = index.read(lambda database: database.execute(statement, (kind,)).fetchone())
+    return None if row is None else str(row[0])
+
+
 def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
     """The timeline with the sounds and objects that its index has."""
     sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
-from longvideoagent.index.events import Event, with_events
+from longvideoagent.index.events import Event, EventKind, read_detector, with_events
 from longvideoagent.index.objects import Announce, find_objects, no_announcement
 from longvideoagent.index.scenes import find_scenes, read_scenes
 from longvideoagent.index.screen_text import (
@@ -21,12 +21,15 @@ from longvideoagent.index.screen_text import (
     read_screen_columns,
     read_screen_text,
 )
+from longvideoagent.index.sounds import Tagger, find_sounds, sounds_key
 from longvideoagent.index.stored_text import TextKind
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.index.visible_objects import Detector
 from longvideoagent.media import isolation
+from longvideoagent.media.container import has_audio
 from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
+from longvideoagent.media.sound import sound_length_s
 from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.video import Video
 from longvideoagent.progress import Progress, no_progress
@@ -165,6 +168,22 @@ def index_objects(
     """Search a video for objects, and keep them in its index; see ``index.objects.find_objects``."""
     with isolation.reporting(progress), open_index(reader) as index:
         return find_objects(reader, index, detector, progress, announce)
+
+
+def index_sounds(reader: VideoReader, tagger: Tagger, progress: Progress = no_progress) -> tuple[Event, ...]:
+    """Find the sounds of a video, and keep them in its index; see ``index.sounds.find_sounds``."""
+    with open_index(reader) as index:  # its progress is that of the sound, not that of the file
+        return find_sounds(reader.path, index, tagger, progress)
+
+
+def seconds_to_hear(reader: VideoReader, tagger: Tagger) -> float:
+    """How long the sound is that the tagger has not heard yet, 0 if its events are in the index. Raises DataError if
+    the video cannot be read."""
+    with open_index(reader) as index:
+        if read_detector(index, EventKind.SOUND) == sounds_key(tagger):
+            return 0.0
+    has_sound = reader.path.is_file() and has_audio(reader.path)
+    return sound_length_s(reader.path) if has_sound else 0.0
 
 
 def _screen_texts(index: VideoIndex, timeline: Timeline) -> tuple[Evidence, ...]:

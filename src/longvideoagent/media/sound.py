@@ -89,14 +89,14 @@ def _decode_sound(path: Path, rate_hz: int) -> Iterator[Sound]:
                     yield Sound(max(0.0, start_s), samples, packet.pos or 0)
 
 
-def sound_blocks(path: Path, rate_hz: int) -> Iterator[Sound]:
-    """Yield the sound of a file in long pieces; see ``decode_sound``. A pause in the stream is filled with silence, or,
-    if it is long, ends a piece."""
+def sound_blocks(path: Path, rate_hz: int, max_block_s: float = MAX_BLOCK_S) -> Iterator[Sound]:
+    """Yield the sound of a file in long pieces, each at most a moment longer than ``max_block_s``; see
+    ``decode_sound``. A pause in the stream is filled with silence, or, if it is long, ends a piece."""
     parts: list[Samples] = []
     start_s, num_samples = 0.0, 0
     for sound in decode_sound(path, rate_hz):
         gap_s = sound.start_s - start_s - num_samples / rate_hz
-        if parts and (gap_s > MAX_FILLED_S or num_samples > MAX_BLOCK_S * rate_hz):
+        if parts and (gap_s > MAX_FILLED_S or num_samples > max_block_s * rate_hz):
             yield Sound(start_s, np.concatenate(parts))
             parts, num_samples = [], 0
         if not parts:
