@@ -14,7 +14,7 @@ from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.index.location import media_version
 from longvideoagent.index.screen_text import Coverage, read_screen_text, screen_key
-from longvideoagent.index.speech import transcript, transcript_key
+from longvideoagent.index.speech import transcript, transcript_keys
 from longvideoagent.index.stored_text import (
     StepCost,
     StoredText,
@@ -140,7 +140,8 @@ def current_texts(index: VideoIndex, video: Path, options: SubtitleOptions) -> l
     if facts is None:
         return []
     subtitles = texts.get((TextKind.SUBTITLES, _subtitles_key(video, options)))
-    spoken = texts.get((TextKind.SPEECH, transcript_key(speech.configured_model())))
+    keys = transcript_keys(index, speech.configured_model())
+    spoken = next((texts[TextKind.SPEECH, key] for key in keys if (TextKind.SPEECH, key) in texts), None)
     screen = texts.get((TextKind.SCREEN, screen_key(facts.duration_s)))
     if subtitles is None:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from longvideoagent.index.sounds import Voices, read_voices
 from longvideoagent.index.stored_text import StepCost, StoredText, TextKind, read_text, write_text
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import speech
@@ -26,25 +27,36 @@ def transcribe(path: Path, model: str, *, allow_download: bool = False, progress
 def transcript(
     index: VideoIndex, path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress
 ) -> StoredText:
-    """The transcript of a video with sound, from its index or made now. Raises what ``media.speech.transcribe``
-    raises."""
-    key = transcript_key(model)
+    """The transcript of a video with sound, from its index or made now: of all speech or, if the index has the sounds
+    by a tagger that knows voices, where that heard some. Raises what ``media.speech.transcribe`` raises."""
+    voices = read_voices(index)
+    *_, key = keys = _transcript_keys(model, voices)
 
     def build() -> StoredText:
-        lines, warnings = speech.transcribe(path, model, allow_download=allow_download, progress=progress)
+        spans_s = None if voices is None else voices.spans_s
+        lines, warnings = speech.transcribe(
+            path, model, voices_s=spans_s, allow_download=allow_download, progress=progress
+        )
         return StoredText(TextKind.SPEECH, key, lines, "the speech", warnings)
 
+    covered = "all of it" if voices is None else "where a voice is heard"
     return index.build_once(
-        lambda: read_text(index, TextKind.SPEECH, key),
+        lambda: next((text for each in keys if (text := read_text(index, TextKind.SPEECH, each))), None),
         build,
-        lambda text, seconds: write_text(index, text, StepCost("speech", f"all of it, by {Path(model).name}", seconds)),
+        lambda text, seconds: write_text(index, text, StepCost("speech", f"{covered}, by {Path(model).name}", seconds)),
         progress,
     )
 
 
-def transcript_key(model: str) -> str:
-    """The key of a transcript: the version of the transcriber, and the model."""
-    return f"{speech.VERSION} {_model_identity(model)}"
+def transcript_keys(index: VideoIndex, model: str) -> tuple[str, ...]:
+    """The keys of the transcripts by a model that may be used, the best one first."""
+    return _transcript_keys(model, read_voices(index))
+
+
+def _transcript_keys(model: str, voices: Voices | None) -> tuple[str, ...]:
+    """The version of the transcriber and the model; then, of a transcript only of voices, also what heard them."""
+    key = f"{speech.VERSION} {_model_identity(model)}"
+    return (key,) if voices is None else (key, f"{key} {voices.key}")
 
 
 def _model_identity(model: str) -> str:

@@ -41,6 +41,8 @@ MAX_PIECE_S = 28.0
 """Whisper sees 30 seconds at once."""
 MIN_SILENCE_MS = 600
 """A shorter pause does not separate two spans of speech."""
+VOICE_MARGIN_S = 1.0
+"""Speech so close to where a voice is heard is transcribed: the times of a sound tagger are those of its windows."""
 MIN_LANGUAGE_PROBABILITY = 0.5
 """What is less probably in one language is not taken for speech."""
 SURE_LANGUAGE_PROBABILITY = 0.8
@@ -85,13 +87,21 @@ def cost_text(path: Path, model: str) -> str:
     return f"about {format_timestamp(seconds)} of CPU time if all of it is speech" if seconds else ""
 
 
-def transcribe(path: Path, model: str, *, allow_download: bool = False, progress: Progress = no_progress) -> Transcript:
+def transcribe(
+    path: Path,
+    model: str,
+    *,
+    voices_s: Sequence[tuple[float, float]] | None = None,
+    allow_download: bool = False,
+    progress: Progress = no_progress,
+) -> Transcript:
     """Transcribe the speech of a video.
 
     Args:
         path: The video.
         model: One of faster-whisper's sizes, a folder of weights, or a repository of the hub, ``NAME/NAME`` or
             ``NAME/NAME@REVISION``.
+        voices_s: Where a voice is heard, start and end in seconds; the rest is not transcribed. None: not known.
         allow_download: Whether weights that are missing are downloaded.
         progress: Called with the fraction that is done.
 
@@ -105,7 +115,9 @@ def transcribe(path: Path, model: str, *, allow_download: bool = False, progress
     require_installed()
     if not has_audio(path):
         return Transcript()
-    transcriber = _Transcriber(_load(_weights_folder(model, allow_download)))
+    if voices_s is not None and not voices_s:
+        return Transcript(warnings=("nothing was transcribed, since the sound tagger heard no voice",))
+    transcriber = _Transcriber(_load(_weights_folder(model, allow_download)), voices_s)
     _seed()
     length_s = sound_length_s(path)
     try:
@@ -139,15 +151,19 @@ class _Transcriber:
     """Transcribes blocks of sound one after the other."""
 
     model: Any
+    voices_s: Sequence[tuple[float, float]] | None = None
+    """Where a voice is heard; None if that is not known."""
     lines: list[Subtitle] = field(default_factory=list)
     _unknown_s: list[float] = field(default_factory=list)
     """Where sound in no certain language was left out."""
     _unsure_s: list[float] = field(default_factory=list)
     """Where sentences were left out."""
+    _voiceless_s: list[float] = field(default_factory=list)
+    """Where the voice detector finds speech and no voice is heard."""
 
     def add(self, start_s: float, samples: _Floats) -> Iterator[float]:
         """Transcribe a block; yields the time up to which it is done."""
-        for piece in _pieces(_speech_spans(samples)):
+        for piece in _pieces(self._with_voice(start_s, _speech_spans(samples))):
             for part in self._parts(samples, piece):
                 if part.language is None:
                     self._unknown_s.append(start_s + part.spans[0].start / SAMPLE_RATE_HZ)
@@ -155,6 +171,19 @@ class _Transcriber:
                     self._transcribe(start_s, samples, part)
                 yield start_s + part.spans[-1].end / SAMPLE_RATE_HZ
         yield start_s + len(samples) / SAMPLE_RATE_HZ
+
+    def _with_voice(self, start_s: float, spans: Sequence[_Span]) -> list[_Span]:
+        """The spans of a block in which, or close to which, a voice is heard."""
+        if self.voices_s is None:
+            return [*spans]
+        kept = []
+        for span in spans:
+            from_s, to_s = (start_s + each / SAMPLE_RATE_HZ for each in span)
+            if any(from_s - VOICE_MARGIN_S <= end and begin <= to_s + VOICE_MARGIN_S for begin, end in self.voices_s):
+                kept.append(span)
+            else:
+                self._voiceless_s.append(from_s)
+        return kept
 
     def _parts(self, samples: _Floats, piece: Sequence[_Span]) -> list[_Part]:
         """The piece in parts of one language each. Spans that have no certain language of their own, as short ones, are
@@ -203,6 +232,8 @@ class _Transcriber:
         """What was left out, for people."""
         if self._unknown_s:
             yield f"sound in no certain language was not taken for speech ({_times(self._unknown_s)})"
+        if self._voiceless_s:
+            yield f"sound in which the sound tagger heard no voice was left out ({_times(self._voiceless_s)})"
         if self._unsure_s:
             yield f"sentences that the speech model is unsure of were left out ({_times(self._unsure_s)})"
 
