@@ -242,6 +242,7 @@ def test_question_kind(question: str, query: str) -> None:
         "How often is the red box shown?",
         "When is the box moved?",
         "What is on the table?",
+        "What is the title of the film?",
         "Who is the first to speak after Penny shuts the door?",
         "How many times does Arthur say hello when he comes in?",
         "",

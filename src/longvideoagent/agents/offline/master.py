@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
-from longvideoagent.agents.offline.open_answer import open_answer
+from longvideoagent.agents.offline.open_answer import ASKS_WHEN, open_answer, seen_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
 from longvideoagent.agents.offline.timeline_answer import is_whole_video, next_action, timeline_answer
@@ -224,6 +224,9 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     request = _request_agent(trace, scorer, is_settled and (has_looked or not is_generic), summary)
     if request is not None and not (is_generic and has_looked):
         return request
+    if not any(scorer.matches) and (seen := seen_answer(scorer)) is not None:
+        thought = "This is seen; whether it is meant is not known."
+        return _reply(thought, Answer(escape_tags(seen.text)), seen.confidence, seen.evidence)
     if not matching:
         return _reply("Nothing that was read or seen matches the question.", Answer(""), 0.0)
     chosen = _best_facts(matching)
@@ -276,7 +279,7 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
     """The colour or the word that the question asks for, if a fact from a frame contains it; else empty."""
     texts = [fact.text for fact in facts if fact.kind == "frame"]
     question_terms = set(terms(question))
-    if not texts:
+    if not texts or ASKS_WHEN.match(question):  # the facts are quoted with their times
         return ""
     if question_terms & set(terms("colour color")):
         return next((colours[-1] for text in texts if (colours := _COLOUR.findall(text))), "")

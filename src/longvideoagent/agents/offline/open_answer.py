@@ -20,11 +20,23 @@ from longvideoagent.index.terms import terms
 
 SURE_CONFIDENCE = 0.6
 UNSURE_CONFIDENCE = 0.4
+SOME_TEXT_CONFIDENCE, SOME_COLOUR_CONFIDENCE = 0.2, 0.1
+"""Of texts that may be on what the question names, and of the main colours, which may be those of other things."""
+MAX_TEXTS = 5
 MIN_ANCHOR_FRACTION = 0.6
 """The fraction of the asked moment's words that a line must have to be it."""
 _SIGN_TERMS = frozenset(terms("sign slide screen title poster board banner caption credits"))
 _TEXT_TERMS = frozenset(terms("word text written number letters name reads"))
 _COLOUR_TERMS = frozenset(terms("colour color"))
+_CARRIER_TERMS = frozenset(terms("plate label badge board logo flag button")) | _SIGN_TERMS
+"""Things that carry text, so that what is behind a text is their colour."""
+_NUMBER = re.compile(r"\b(?:number|digits?|year|date|price|score|temperature|speed)\b|\bhow much\b", re.IGNORECASE)
+_TEXT = re.compile(
+    r"\b(?:words?|letters?|texts?|titles?|signs?|captions?|written|reads?|labels?|logos?|brands?)\b", re.IGNORECASE
+)
+ASKS_WHEN = re.compile(r"\W*(?:when|at what time|wann|quand|cu[áa]ndo)\b", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_MAIN_COLOURS = "mostly "
 _BODY_TERMS = frozenset(terms("shirt jersey sweater jacket top dress clothes hat wearing wears"))
 _VERBS_TEXT = """
     bring brought, buy bought, think thought, catch caught, teach taught, find found, lose lost, break broke broken,
@@ -57,6 +69,39 @@ def open_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
     if question_terms & _TEXT_TERMS and scorer.parsed.is_visual:
         return _text_of_person(scorer, shown, names)
     return None if scorer.parsed.is_visual else _line(scorer)
+
+
+def seen_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
+    """What is seen, for a question that no fact shares a word with, since detections do not know what things are: texts
+    for one that asks for a text, texts with digits for a number, the main colours for a colour. None for others, and
+    if nothing of that kind is seen."""
+    question = scorer.parsed.main
+    texts = signs(shown_texts(scorer.facts, _names(scorer.facts)))
+    if set(terms(question)) & _COLOUR_TERMS:
+        return _some_colour(scorer, texts)
+    if _NUMBER.search(question):
+        return _some_texts([each for each in texts if _DIGIT.search(each.text)])
+    return _some_texts(texts) if _TEXT.search(question) else None
+
+
+def _some_texts(texts: Sequence[ShownText]) -> OpenAnswer | None:
+    """The texts that are seen for longest, as one answer."""
+    lasting = sorted(texts, key=lambda each: each.fact.start_s - each.fact.end_s)[:MAX_TEXTS]
+    if not lasting:
+        return None
+    ordered = sorted(lasting, key=lambda each: each.fact.start_s)
+    confidence = UNSURE_CONFIDENCE if len(ordered) == 1 else SOME_TEXT_CONFIDENCE
+    evidence = tuple(dict.fromkeys(each.fact for each in ordered))
+    return OpenAnswer(", ".join(each.text for each in ordered), confidence, evidence)
+
+
+def _some_colour(scorer: EvidenceScorer, texts: Sequence[ShownText]) -> OpenAnswer | None:
+    """What is behind the texts, of a thing that carries text; else the main colours."""
+    colours = list(dict.fromkeys(each.colour for each in texts if each.colour))
+    if len(colours) == 1 and set(terms(scorer.parsed.main)) & _CARRIER_TERMS:
+        return OpenAnswer(colours[0], UNSURE_CONFIDENCE, (texts[0].fact,))
+    main = next((fact for fact in scorer.facts if fact.kind == "frame" and fact.text.startswith(_MAIN_COLOURS)), None)
+    return None if main is None else OpenAnswer(main.text, SOME_COLOUR_CONFIDENCE, (main,))
 
 
 def _names(facts: Sequence[Evidence]) -> set[str]:
@@ -159,4 +204,6 @@ def _answer(scorer: EvidenceScorer, text: str, fact: Evidence) -> OpenAnswer:
     is_sure = not needs_anchor or (scorer.anchor is not None and scorer.anchor.fraction >= MIN_ANCHOR_FRACTION)
     evidence = (fact, scorer.anchor.fact) if needs_anchor and scorer.anchor else (fact,)
     confidence = SURE_CONFIDENCE if is_sure else UNSURE_CONFIDENCE
+    if ASKS_WHEN.match(scorer.question.text):
+        text = f"at {format_timestamp(fact.start_s)}: “{text}”"
     return OpenAnswer(text, confidence, tuple(sorted(dict.fromkeys(evidence), key=lambda each: each.start_s)))

@@ -74,6 +74,8 @@ _LINES = re.compile(r"\b(?:lines|sentences|zeilen|sätze|répliques|phrases|fras
 _PLACES = re.compile(
     r"\b(?:top|bottom|middle|left|right|read|readable|appear\w*|seen|visible|occur\w*|oben|unten)\b", re.IGNORECASE
 )
+_TITLE = re.compile(r"\b(?:title|titel|titre|título)\b", re.IGNORECASE)
+"""One text of a video, and not all of them."""
 _FINISHES = re.compile(r"\b(?:ends?|endet|finit|termina|acaba|over)\b|结束|終わ", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:not|\w+n['’]t|nicht|kein\w*|pas)\b|没有?(?:提|说)|ない", re.IGNORECASE)
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
@@ -292,6 +294,8 @@ def _end_of_anybody(question: str) -> TimelineQuestion | None:
 def _signs(question: str) -> TimelineQuestion | None:
     """All texts or signs."""
     if not TEXTS.search(question) or not (ALL.search(question) or VIDEO.search(question) or _WHICH.match(question)):
+        return None
+    if _TITLE.search(question) and not ALL.search(question):
         return None
     needed = (TEXTS, ALL, SEE, SAY, FIRST, LAST, WHO, _PLACES, _WHICH)
     if _residue(question, *needed):

@@ -1,0 +1,63 @@
+"""Open questions about what is seen, whose words no detection has: real footage with the default team."""
+
+from __future__ import annotations
+
+import pytest
+
+from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
+from longvideoagent.agents.offline.open_answer import open_answer, seen_answer
+from longvideoagent.core.types import Evidence, Question
+
+
+def seen(start_s: float, end_s: float, text: str) -> Evidence:
+    return Evidence("c01", start_s, end_s, "frame", start_s, text)
+
+
+STREET = (
+    seen(0, 9, "mostly blue and grey"),
+    seen(2, 8, "text at the top left: “4711” on green above “CARGO” on green"),
+    seen(4, 4, "text at the bottom right: “12” on green"),
+    seen(0, 9, "something white moves to the left"),
+)
+
+
+def scorer(question: str, facts: tuple[Evidence, ...] = STREET) -> EvidenceScorer:
+    return EvidenceScorer(Question(question), facts)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "confidence"),
+    [
+        ("What number is on the lorry?", "4711, 12", 0.2),
+        ("Which letters are painted on the container?", "4711, CARGO, 12", 0.2),
+        ("What colour is the sky?", "mostly blue and grey", 0.1),
+        ("What colour is the number plate?", "green", 0.4),
+    ],
+)
+def test_what_is_seen(question: str, answer: str, confidence: float) -> None:
+    found = seen_answer(scorer(question))
+    assert found is not None
+    assert (found.text, found.confidence) == (answer, confidence)
+    assert found.evidence
+
+
+def test_only_number_is_surer() -> None:
+    found = seen_answer(scorer("What number is on the lorry?", STREET[:1] + STREET[2:]))
+    assert found is not None
+    assert (found.text, found.confidence) == ("12", 0.4)
+
+
+@pytest.mark.parametrize("question", ["Who drives the lorry?", "How many people are there?", "What is the dog called?"])
+def test_nothing_of_the_kind(question: str) -> None:
+    assert seen_answer(scorer(question)) is None
+
+
+def test_nothing_seen() -> None:
+    assert seen_answer(scorer("What number is on the lorry?", STREET[3:])) is None
+    assert seen_answer(scorer("What colour is the sky?", ())) is None
+
+
+def test_when_is_answered_with_a_time() -> None:
+    found = open_answer(scorer("When does the title appear?", STREET[2:3]))
+    assert found is not None
+    assert found.text == "at 0:04: “12”"
