@@ -69,7 +69,8 @@ class AgentConfig(BaseModel):
     extra_body: dict[str, Any] = {}
     """Further fields of each request, as JSON values."""
     stop_at_action: bool | None = None
-    """Whether the server stops the master at the closing tag of an action. None: unless an action counts anywhere.
+    """Whether a reply of the master ends at the closing tag of an action, and where it begins an observation of its
+    own. None: unless an action counts anywhere.
     It never does for a model that reasons."""
     reasoning: bool = False
     """Whether the model thinks before it answers; its server then does not stop at an action."""

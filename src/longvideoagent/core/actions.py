@@ -246,7 +246,7 @@ def offered_actions(
     ``look_tag`` is the spelling of the tag of ``look``; ``answer_form`` says what an answer looks like.
     """
     lines = []
-    for spec in _offered(agents, has_timeline_tools):
+    for spec in offered_specs(agents, has_timeline_tools):
         tag = look_tag if look_tag in spec.tags else spec.tags[0]
         lines.append(f"<{tag}>{_argument_form(spec, answer_form, has_timeline_tools)}</{tag}> {spec.effect}")
     return tuple(lines)
@@ -265,11 +265,12 @@ def offered_tools(
             _argument_form(spec, answer_form, has_timeline_tools),
             spec.allows_self_closing,
         )
-        for spec in _offered(agents, has_timeline_tools)
+        for spec in offered_specs(agents, has_timeline_tools)
     )
 
 
-def _offered(agents: frozenset[AgentName], has_timeline_tools: bool) -> list[ActionSpec]:
+def offered_specs(agents: frozenset[AgentName], has_timeline_tools: bool) -> list[ActionSpec]:
+    """The rows of the actions that these agents, and the timeline tools, can perform."""
     performed = (spec for spec in ACTIONS if spec.tags and (spec.agent is None or spec.agent in agents))
     return [spec for spec in performed if has_timeline_tools or not spec.needs_timeline_tools]
 

@@ -32,6 +32,8 @@ from longvideoagent.core.types import (
 from longvideoagent.errors import DataError
 
 _END_OF_LINE = "<eos>"
+EMPTY_REPLY = "(nothing)"
+"""What stands in the context for a reply without text, since many servers refuse an empty message."""
 
 
 class Style(StrEnum):
@@ -180,9 +182,12 @@ def history_text(trace: Trace) -> str:
 
 
 def assistant_text(round_: Round) -> str:
-    """Return the reply as the master gave it, with reasoning from a field of its own put back in front."""
+    """Return the reply as the master gave it, with reasoning from a field of its own put back in front; an empty one
+    as ``EMPTY_REPLY``."""
     thought = round_.reply.reasoning.strip()
-    return f"<think>\n{thought}\n</think>\n\n{round_.context_text}" if thought else round_.context_text
+    if thought:
+        return f"<think>\n{thought}\n</think>\n\n{round_.context_text}"
+    return round_.context_text if round_.context_text.strip() else EMPTY_REPLY
 
 
 def _observation_text(trace: Trace, index: int, layout: PromptLayout) -> str:

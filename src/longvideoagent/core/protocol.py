@@ -52,7 +52,9 @@ ACTION_ENDS = tuple(f"</{tag}>" for tag in ACTION_TAGS)[:MAX_STOP_TEXTS]
 """Where a server may stop a master that does not reason: the ends of the paper's actions."""
 NOT_SHOWN = "NOT SHOWN"
 """How the reply of a vision model begins if the frames do not show what the query asks for."""
-OBSERVATION_TAGS = ("information", "New_clip", "clip", "subtitles")
+LOOP_TAGS = ("information", "New_clip")
+"""The tags of observations, which only the loop writes."""
+OBSERVATION_TAGS = (*LOOP_TAGS, "clip", "subtitles")
 PROTOCOL_TAGS = ACTION_TAGS + THOUGHT_TAGS + OBSERVATION_TAGS
 """All tags of this language, which data must not hold."""
 
@@ -63,6 +65,7 @@ _ANY_TAG = re.compile(
     rf"<(?=\s*+/?\s*+(?:{'|'.join(PROTOCOL_TAGS)})\s*+/?\s*+>)|{SPECIAL_TOKENS}",
     re.IGNORECASE,
 )
+_OWN_OBSERVATION = re.compile(rf"<({'|'.join(LOOP_TAGS)})>\s*\Z")
 _CLIP = re.compile(r"<clip>([^<>]{1,200})</clip>([^\n<]{0,500})", re.IGNORECASE)
 _TIMED_LINE = re.compile(
     r"^[ \t*\-\[]{0,5}(\d{1,6}(?:\.\d{1,3})?) ?s\]?[ \t]*[:\-–][ \t]*(\S[^\n]{0,500})", re.MULTILINE
@@ -127,11 +130,17 @@ def parse(reply: str, reasoning: str = "", *, is_truncated: bool = False, anywhe
             return ParsedReply(thought, found.action, reply[: found.end])
     if split.open_tag in REASONING_TAGS and not is_truncated and (match := _final_action(reply, split.thoughts[-1])):
         return ParsedReply(_join(reasoning, reply[: match.start]), match.action, reply[: match.end])
-    reason = "the reply holds no complete action"
-    if not anywhere:
-        is_open = f"the reasoning {split.open_mark} was never closed"
-        reason = is_open if split.open_tag else f"{reason} outside its reasoning"
+    reason = _why_invalid(reply, split, anywhere=anywhere)
     return ParsedReply(_join(reasoning, *_thought(reply, split)), Invalid(reason), reply)
+
+
+def _why_invalid(reply: str, split: SplitReply, *, anywhere: bool) -> str:
+    """Why a reply without an action is invalid."""
+    if own := _OWN_OBSERVATION.search(reply):
+        return f"the reply was stopped at <{own[1]}>, which only the loop writes, before an action"
+    if not anywhere and split.open_tag:
+        return f"the reasoning {split.open_mark} was never closed"
+    return f"the reply holds no complete action{'' if anywhere else ' outside its reasoning'}"
 
 
 def _thought(reply: str, split: SplitReply) -> list[str]:

@@ -17,7 +17,6 @@ from typing import Any
 from pydantic_core import from_json
 
 from longvideoagent.core.actions import Tool
-from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.models.base import SAMPLING_FIELDS, CallSettings
 from longvideoagent.models.openai_errors import ServerError
@@ -49,7 +48,7 @@ def messages_body(name: str, messages: Sequence[Message], settings: CallSettings
         **{option: value for option, value in settings.sampling.items() if value != SAMPLING_OFF[option]},
     }
     if settings.stop_at_action:
-        body["stop_sequences"] = list(ACTION_ENDS)
+        body["stop_sequences"] = list(settings.stop_texts)
     if settings.tools:
         body |= _tool_fields(settings.tools)
     if thinks:

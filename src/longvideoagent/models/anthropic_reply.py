@@ -69,12 +69,14 @@ class _MessageParts:
     blocks: dict[int, _Block] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
     stop_reason: str = ""
+    stop_text: str = ""
     refusal: str = ""
     num_chars: int = 0
 
     def add_message(self, message: Mapping[str, Any]) -> None:
         """The fields of a message besides its content, whole or changed by an event."""
         self.stop_reason = str(message.get("stop_reason") or self.stop_reason)
+        self.stop_text = str(message.get("stop_sequence") or self.stop_text)
         details = _object(message, "stop_details")
         self.refusal = str(details.get("explanation") or details.get("category") or self.refusal)
         self.add_usage(_object(message, "usage"))
@@ -131,6 +133,7 @@ class _MessageParts:
             cache_write_tokens=written,
             is_filtered=self.stop_reason in FILTER_WORDS,
             refusal=" ".join(self.refusal.split())[:MAX_DETAIL_CHARS],
+            stop_text=self.stop_text,
             calls=tuple(block.call for block in self.blocks.values() if block.kind == "tool_use"),
         )
 

@@ -11,7 +11,7 @@ import pydantic.dataclasses
 from pydantic import Field
 
 from longvideoagent.core.actions import Tool
-from longvideoagent.core.protocol import has_action, is_inside_reasoning
+from longvideoagent.core.protocol import ACTION_ENDS, has_action, is_inside_reasoning
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ModelError
 
@@ -35,7 +35,8 @@ class CallSettings:
     temperature: float = 0.6
     max_tokens: int = 1024
     stop_at_action: bool = False
-    """Whether the reply may end at its first action (``protocol.parse``). Text after it is cut by the parser."""
+    """Whether the reply may end at its first action (``protocol.parse``), and at its first stop text. Text after an
+    action is cut by the parser."""
     json_schema: Mapping[str, Any] | None = None
     """A JSON schema that the reply must follow, if the server supports structured output."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +55,9 @@ class CallSettings:
     top_logprobs: int = 0
     """How many of the likeliest tokens to list with each token of the reply. A model that lists them replies with a
     ``logprobs.ScoredReply``, others as to any request; a server that refuses gives LogprobsMissingError."""
+    stop_texts: tuple[str, ...] = ACTION_ENDS
+    """Where a server stops a reply that may end at its action: ends of actions, and beginnings of what only the loop
+    writes (``core.stop_texts``)."""
 
     @property
     def sampling(self) -> dict[str, float | int]:

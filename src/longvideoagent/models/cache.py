@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.types import Jpeg, Message, Reply
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.log import logger
@@ -98,6 +99,8 @@ def reply_key(identity: str, messages: Sequence[Message], settings: CallSettings
     for name in ("tools", "top_logprobs"):
         if not settings_fields[name]:
             del settings_fields[name]
+    if not settings.stop_at_action or settings.stop_texts == ACTION_ENDS:
+        del settings_fields["stop_texts"]  # not sent, or those that were sent before there was a choice
     for name in SAMPLING_FIELDS:  # keys that were stored before these fields existed stay valid
         if settings_fields[name] is None:
             del settings_fields[name]

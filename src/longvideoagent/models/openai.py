@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import openai
 from pydantic_core import to_json
 
-from longvideoagent.core.protocol import reasoning_prefix, restore_stop_tag
+from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.reasoning import TEMPLATE_TAG
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import (
@@ -68,6 +68,7 @@ from longvideoagent.models.openai_reply import (
 from longvideoagent.models.openai_request import RequestAdapter
 from longvideoagent.models.secrets import hide_secrets, secret_values, secrets_hidden
 from longvideoagent.models.spec import ModelSpec, missing_key
+from longvideoagent.models.stopping import end_server_reply, is_stopped_at_once
 
 MAX_TEMPLATE_TOKENS = 200
 """More than any chat template adds around one message."""
@@ -179,19 +180,16 @@ class OpenAIModel:
             problem = f"{self.server_url}: {cut_warning(self.name, settings, 'hidden reasoning')}"
             kind = LogprobsMissingError if settings.top_logprobs else ModelError
             raise charge(kind(problem), usage)
-        if completion.is_empty:
+        if completion.is_empty and not is_stopped_at_once(completion, settings):
             raise charge(TransientError(f"{self.server_url}: an empty reply"), usage)
         if not self.images_verified:
             usage += await self.verify_image_input(body, completion)
-        text = reply_text(completion, settings.tools)
-        is_truncated = completion.is_cut or completion.is_filtered
-        if settings.stop_at_action and completion.is_stopped:
-            text = restore_stop_tag(text)
-            is_truncated = text != completion.text
         if not prefix and messages[-1]["role"] == "user" and self._began_in_thought(completion):
             prefix = f"<{TEMPLATE_TAG}>\n"
-        text = prefix + text
-        warnings = cut_warnings(self.name, text, settings) if completion.is_cut else ()
+        text = prefix + reply_text(completion, settings.tools)
+        text, is_stopped, warnings = end_server_reply(self.name, completion, text, settings)
+        is_truncated = completion.is_cut or completion.is_filtered or is_stopped
+        warnings += cut_warnings(self.name, text, settings) if completion.is_cut and not is_stopped else ()
         warnings += self._warnings(body, completion, settings)
         reply = Reply(text, completion.reasoning, usage=usage, warnings=warnings, is_truncated=is_truncated)
         return with_logprobs(reply, completion.logprobs)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from longvideoagent.core.protocol import ACTION_ENDS
 from longvideoagent.core.types import Jpeg, Message
 from longvideoagent.models.base import CallSettings
 from longvideoagent.models.chat_template import fill_template
@@ -14,8 +13,6 @@ from longvideoagent.models.openai_reply import Completion
 from longvideoagent.models.openai_tools import chat_with_calls, tool_fields
 from longvideoagent.models.prompt_caching import IMAGE_TYPES, with_cache_marks
 
-MAX_STOP_SEQUENCES = 4
-"""OpenAI's API refuses a request with more."""
 MAX_CHARS_PER_TOKEN = 6
 """More than any tokenizer reads as one token on average; English text has 4 to 5."""
 MIN_CHECKED_CHARS = 8_000
@@ -55,8 +52,8 @@ def completion_body(name: str, template: str, messages: Sequence[Message], setti
 def _common(settings: CallSettings) -> dict[str, Any]:
     common: dict[str, Any] = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
     common |= settings.sampling
-    if settings.stop_at_action and len(ACTION_ENDS) <= MAX_STOP_SEQUENCES:  # else the parser cuts the reply
-        common["stop"] = list(ACTION_ENDS)
+    if settings.stop_at_action and settings.stop_texts:
+        common["stop"] = list(settings.stop_texts)
     return common
 
 

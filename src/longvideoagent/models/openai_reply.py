@@ -57,6 +57,8 @@ class Completion:
     """The tools that the model calls."""
     error: ServerError | None = None
     """An error that came under HTTP 200."""
+    stop_text: str = ""
+    """The stop text that ended it, if the server names it."""
     logprobs: tuple[TokenLogprobs, ...] = ()
     """Those of its tokens, if they were asked for and the server gives them."""
 
@@ -342,6 +344,12 @@ def _calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
     return tuple(piece.call for piece in _call_pieces(message))
 
 
+def _stop_text(choice: Mapping[str, Any]) -> str:
+    """The text at which vLLM (stop_reason) or SGLang (matched_stop) says that it stopped; a token is a number there."""
+    names = (choice.get("stop_reason"), choice.get("matched_stop"))
+    return next((name for name in names if isinstance(name, str)), "")
+
+
 def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[str, Any]) -> Completion:
     finish = str(choice.get("finish_reason") or "").lower()
     is_end_of_turn = choice.get("stop_reason", "") is None  # vLLM names the text it stopped at, or null
@@ -361,6 +369,7 @@ def _completion(texts: _MessageTexts, choice: Mapping[str, Any], usage: Mapping[
         completion_tokens=completion_tokens,
         reasoning_tokens=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
         cached_tokens=cached,
+        stop_text=_stop_text(choice),
         cache_read_tokens=_count(details, "cached_tokens"),
         cache_write_tokens=_count(details, "cache_write_tokens"),  # OpenRouter
         is_filtered=any(word in finish for word in FILTER_WORDS),

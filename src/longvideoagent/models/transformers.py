@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from longvideoagent.core.protocol import has_action, reasoning_prefix
+from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS, CallSettings, ModelOptions, TextCallback, cut_warnings
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.logprobs import MIN_LOGPROB, TokenLogprobs, with_logprobs
 from longvideoagent.models.spec import ModelSpec
+from longvideoagent.models.stopping import end_reply, may_end
 
 BATCH_WAIT_S = 0.005
 """How long a batch waits for further requests; short next to any generation."""
@@ -114,9 +115,9 @@ class TransformersModel:
         if not request.text.strip() and not request.logprobs:
             raise ModelError(f"transformers:{self.path}: an empty reply")
         usage = Usage(1, len(request.ids), request.new_tokens)
-        text = request.prefix + request.text
-        warnings = cut_warnings(self.path, text, settings) if request.is_truncated else ()
-        reply = Reply(text, usage=usage, warnings=warnings, is_truncated=request.is_truncated)
+        text, is_stopped, warnings = end_reply(self.path, request.prefix + request.text, settings)
+        warnings += cut_warnings(self.path, text, settings) if request.is_truncated and not is_stopped else ()
+        reply = Reply(text, usage=usage, warnings=warnings, is_truncated=request.is_truncated or is_stopped)
         return with_logprobs(reply, request.logprobs)
 
     async def close(self) -> None:
@@ -256,4 +257,4 @@ class _StopAtReplyEnd:
             request.on_text(request.prefix + request.text)
         if is_over or not may_act:
             return is_over
-        return has_action(request.prefix + request.text, anywhere=request.settings.actions_anywhere)
+        return may_end(request.prefix + request.text, request.settings)

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from longvideoagent.core.protocol import has_action, reasoning_prefix
+from longvideoagent.core.protocol import reasoning_prefix
 from longvideoagent.core.types import Message, Reply, Usage
 from longvideoagent.errors import ContextOverflowError, ModelError, one_line
 from longvideoagent.models import openai
@@ -26,6 +26,7 @@ from longvideoagent.models.base import (
 )
 from longvideoagent.models.chat_template import render_prompt
 from longvideoagent.models.spec import ModelSpec
+from longvideoagent.models.stopping import end_reply, may_end
 
 
 def load_model(spec: ModelSpec, options: ModelOptions) -> Model:
@@ -81,16 +82,17 @@ class VLLMModel:
                     if on_text is not None:
                         on_text(prefix + completion.text)
                     may_act = settings.stop_at_action and ">" in new_text
-                    if may_act and has_action(prefix + completion.text, anywhere=settings.actions_anywhere):
+                    if may_act and may_end(prefix + completion.text, settings):
                         break
         except (RuntimeError, ValueError, TypeError, EngineDeadError, EngineGenerateError) as error:
             raise self._model_error(error) from error
         if completion is None or not completion.text.strip():
             raise ModelError(f"vllm:{self.path}: an empty reply")
         usage = Usage(1, len(ids), len(completion.token_ids))
-        text, is_truncated = prefix + completion.text, completion.finish_reason == "length"
-        warnings = cut_warnings(self.path, text, settings) if is_truncated else ()
-        return Reply(text, usage=usage, warnings=warnings, is_truncated=is_truncated)
+        text, is_stopped, warnings = end_reply(self.path, prefix + completion.text, settings)
+        is_truncated = completion.finish_reason == "length"
+        warnings += cut_warnings(self.path, text, settings) if is_truncated and not is_stopped else ()
+        return Reply(text, usage=usage, warnings=warnings, is_truncated=is_truncated or is_stopped)
 
     async def close(self) -> None:
         """Shut the engine down; the next request starts it again. It belongs to one event loop."""
