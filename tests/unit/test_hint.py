@@ -86,3 +86,9 @@ def test_colours_answer_only_what_asks_for_them(tmp_path: Path) -> None:
     for question in ("What animal is shown?", "What happens?"):
         assert answer(Question(question), video, load_team(TeamConfig())).answer == ""
     assert "grey" in answer(Question("Which colour is shown?"), video, load_team()).answer
+
+
+def test_hint_names_the_part_of_the_index_that_is_missing(talk: Path) -> None:
+    trace = ask(talk, "How many scenes are there?")
+    assert not trace.answer
+    assert trace.hint.startswith("no scenes are known; lva index --screen finds them")

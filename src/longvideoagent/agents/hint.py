@@ -7,7 +7,7 @@ import os
 from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import TimelineResult
+from longvideoagent.core.types import Observation, TimelineResult
 from longvideoagent.models.backends import BACKENDS
 
 MAX_GUESS_CONFIDENCE = 0.5
@@ -26,7 +26,7 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
         num_clips: The number of clips of the video.
 
     Returns:
-        What the team can and cannot see, how much of the video it searched, and the shortest option for a better
+        What the team can and cannot see, or which part of the index is missing, how much of the video it searched, and the shortest option for a better
         answer.
     """
     if "master" not in team.offline_agents or trace.outcome is Outcome.FAILED:
@@ -37,7 +37,13 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     num_read = len({clip.label for located in trace.groundings for clip in located.window})
     is_part = 0 < num_read < num_clips and not any(isinstance(each, TimelineResult) for each in trace.observations)
     searched = f"; it looked at {num_read} of {num_clips} clips" if is_part else ""
-    return f"{OFFLINE_LIMITS}{searched}. A model answers better: add -m {example_spec()}"
+    unknown = next((each.text for each in trace.observations if _names_index(each)), OFFLINE_LIMITS)
+    return f"{unknown}{searched}. A model answers better: add -m {example_spec()}"
+
+
+def _names_index(observation: Observation) -> bool:
+    """Whether a query found nothing because a part of the index is missing, which it names with its command."""
+    return isinstance(observation, TimelineResult) and not observation.is_found and "lva index" in observation.text
 
 
 def example_spec() -> str:
