@@ -26,8 +26,8 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
         num_clips: The number of clips of the video.
 
     Returns:
-        What the team can and cannot see, or which part of the index is missing, how much of the video it searched, and the shortest option for a better
-        answer.
+        What the team can and cannot see, or which part of the index is missing, how much of the video it searched, and
+        the shortest option for a better answer.
     """
     if "master" not in team.offline_agents or trace.outcome is Outcome.FAILED:
         return ""
