@@ -92,16 +92,14 @@ def tones(seconds: float, *heard: tuple[str, float, float], rate: int = RATE) ->
     return sound
 
 
-def write_film(path: Path, sound: Sound | None, *, rate: int = RATE, codec: str = "aac", seconds: float = 2.0) -> Path:
-    """A grey video, one frame a second, with that sound."""
+def write_film(path: Path, sound: Sound | None, *, rate: int = RATE, codec: str = "aac", seconds: float = 0) -> Path:
+    """A grey video, one frame a second, with that sound, and at least so long."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=1)
         assert isinstance(picture, av.VideoStream)
         picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         track = None if sound is None else container.add_stream(codec, rate=rate, layout="mono")
-        if sound is not None:
-            seconds = len(sound) / rate
-        for _ in range(max(1, round(seconds))):
+        for _ in range(max(1, round(seconds), 0 if sound is None else round(len(sound) / rate))):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8), format="rgb24")
             container.mux(picture.encode(frame))
         container.mux(picture.encode())

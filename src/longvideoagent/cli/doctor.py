@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from longvideoagent.cli.terminal import stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.reachability import LocalServer, find_local_servers
+from longvideoagent.models.sound_tagger import is_tagger
 from longvideoagent.models.vllm_serve import Gpu, ServeCommand, largest_gpu, query_gpus, serve_command
-from longvideoagent.weights.manifest import known_weights
+from longvideoagent.weights.manifest import Weights, known_weights
 from longvideoagent.weights.store import is_available, size_problem
 
 EXTRAS = {
@@ -185,6 +186,7 @@ def _weights() -> Iterator[CheckResult]:
     except LongVideoAgentError as error:
         yield CheckResult("broken", "weights", str(error))
         return
+    yield from _sound_tagger(known.values())
     for name, weights in known.items():
         problem = size_problem(weights)
         adds = f"{weights.adds} ({weights.size_bytes / 1e6:.0f} MB)"
@@ -195,6 +197,18 @@ def _weights() -> Iterator[CheckResult]:
             yield CheckResult("absent", f"weights {name}", f"adds {adds}{extra}; lva weights get {name}")
         else:
             yield CheckResult("ok", f"weights {name}", f"{adds}{extra}")
+
+
+def _sound_tagger(known: Iterable[Weights]) -> Iterator[CheckResult]:
+    """What ``lva index --sound`` can use: weights of a tagger are none of the packaged ones."""
+    names = [weights.name for weights in known if is_tagger(weights)]
+    if not names:
+        adds = "adds sounds with their times, as laughter and explosions"
+        yield CheckResult("absent", "sound tagger", f"{adds}; docs/sound.md says how to describe one in weights.toml")
+    elif not all(map(_is_installed, _requirements("sound"))):
+        yield CheckResult("absent", "sound tagger", f"{names[0]} needs pip install 'longvideoagent[sound]'")
+    else:
+        yield CheckResult("ok", "sound tagger", f"lva index --sound {' or '.join(names)} finds sounds with their times")
 
 
 def _is_installed(name: str) -> bool:

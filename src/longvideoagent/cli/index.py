@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from longvideoagent.index.open import IndexedVideo
     from longvideoagent.media.readers.base import VideoReader
     from longvideoagent.media.subtitles import SubtitleOptions
+    from longvideoagent.models.sound_tagger import SoundTagger
     from longvideoagent.progress import Progress
 
 app = typer.Typer(rich_markup_mode=None)
 USUAL_SECONDS_PER_FRAME = 0.4
 """What reading the text of a frame takes, until it was measured."""
+DECODING_CPU_SECONDS_PER_SECOND = 0.0015
+"""CPU time to decode a second of sound, as measured for AAC in stereo."""
+MIN_NOTED_S = 2.0
+"""What takes less is not said before it starts."""
 
 VideoOrFolder = Annotated[Path, typer.Argument(help="A video, or a folder with videos, also in folders inside.")]
 FramesPerS = Annotated[float, typer.Option(help="Frame rate of a folder of frames.", min=0.01)]
@@ -31,6 +36,10 @@ def index(
     screen: Annotated[
         bool, typer.Option("--screen", help="Read the text on screen also of videos with subtitles or speech.")
     ] = False,
+    sound: Annotated[
+        str | None,
+        typer.Option(help="Also find sounds, by this tagger: the name of weights, or a folder; see docs/sound.md."),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(help="Maximum number of frames of each video in which text on screen is read.", min=1)
     ] = None,
@@ -50,9 +59,8 @@ def index(
         raise UsageError("lva index: --status and --drop exclude each other; give one of them")
     show_warnings()
     if not (status or drop):
-        if not _build(
-            list(_readers(video, frames_per_s)), len(_video_paths(video)), _Extent(tracks, screen, max_frames)
-        ):
+        extent = _Extent(tracks, screen, max_frames, _tagger(sound))
+        if not _build(list(_readers(video, frames_per_s)), len(_video_paths(video)), extent):
             raise typer.Exit(EXIT_FAILED)
         return
     for reader in _readers(video, frames_per_s):
@@ -138,6 +146,8 @@ class _Extent(NamedTuple):
     """Whether the text on screen is read of videos that have other text, too."""
     max_frames: int | None
     """Of the text on screen; None: all."""
+    tagger: "SoundTagger | None" = None
+    """Finds the sounds; None: nobody listens."""
 
     def num_left(self, indexed: "IndexedVideo") -> int:
         """How many frames remain to be read."""
@@ -154,6 +164,8 @@ def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -
 
     failed = num_videos - len(readers)
     quick: list[tuple[VideoReader, IndexedVideo]] = []
+    if extent.tagger is not None:
+        _note_sound_cost(readers, extent.tagger)
     with progress_bar() as progress:
         for reader in readers:
             indexed = _index(
@@ -187,9 +199,11 @@ def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -
 def _index(reader: "VideoReader", extent: _Extent, progress: "Progress") -> "IndexedVideo | None":
     """Read one video; None, with a note, if that is not possible."""
     from longvideoagent.cli.console import note
-    from longvideoagent.index.open import index_scenes, index_screen_text, index_video
+    from longvideoagent.index.open import index_scenes, index_screen_text, index_sounds, index_video
 
     try:
+        if extent.tagger is not None:  # first, since speech is transcribed only where a voice is heard
+            index_sounds(reader, extent.tagger, progress)
         indexed = index_video(reader, extent.tracks, progress, (), extent.max_frames)
         if extent.has_screen and indexed.coverage is None:
             duration_s = indexed.video.timeline.duration_s
@@ -202,6 +216,25 @@ def _index(reader: "VideoReader", extent: _Extent, progress: "Progress") -> "Ind
     except LongVideoAgentError as error:
         note(f"error: {error}")
         return None
+
+
+def _tagger(name: str | None) -> "SoundTagger | None":
+    from longvideoagent.models.sound_tagger import load_tagger
+
+    return None if name is None else load_tagger(name)
+
+
+def _note_sound_cost(readers: "Sequence[VideoReader]", tagger: "SoundTagger") -> None:
+    """Say what listening takes, if that is worth a line."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.core.timefmt import format_timestamp
+    from longvideoagent.index.open import seconds_to_hear
+
+    lengths_s = [seconds_to_hear(reader, tagger) for reader in readers]
+    seconds = sum(lengths_s) * (tagger.cpu_seconds_per_second + DECODING_CPU_SECONDS_PER_SECOND)
+    if seconds >= MIN_NOTED_S:
+        videos = f"{sum(map(bool, lengths_s))} of {len(readers)} videos, {format_timestamp(sum(lengths_s))} of sound,"
+        note(f"listening to {videos} takes about {_duration(seconds)} of CPU time")
 
 
 def _seconds_per_frame(waiting: "Sequence[tuple[VideoReader, IndexedVideo]]") -> float:

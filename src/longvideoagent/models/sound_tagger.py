@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from longvideoagent.index.sounds import RATE_HZ
 from longvideoagent.weights.files import ModelFiles, open_model_files
 from longvideoagent.weights.manifest import Weights
 
-MODEL = "model.onnx"
+EXTRA, MODEL = "sound", "model.onnx"
 LABELS = ("labels.csv", "yamnet_class_map.csv", "labels.txt")
 """The names that the file of labels may have."""
 VERSION = 1
@@ -146,13 +145,14 @@ def load_tagger(name: str) -> SoundTagger:
         UsageError: The extra is not installed, or there is neither such a folder nor such weights.
         DataError: The files are not on this machine, damaged, or not those of a tagger.
     """
-    require_extra("onnxruntime", extra="sound")
+    require_extra("onnxruntime", extra=EXTRA)
     return SoundTagger(open_model_files(name, (MODEL, *LABELS)))
 
 
-def taggers_among(known: Iterable[Weights]) -> list[Weights]:
-    """Those of the known weights that have the files of a sound tagger."""
-    return [each for each in known if each.file(MODEL) and any(each.file(file) for file in LABELS)]
+def is_tagger(weights: Weights) -> bool:
+    """Whether weights have the files of a sound tagger, and are not said to be of another extra."""
+    has_labels = any(weights.file(file) is not None for file in LABELS)
+    return weights.file(MODEL) is not None and has_labels and weights.extra in (None, EXTRA)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
