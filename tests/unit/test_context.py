@@ -8,6 +8,8 @@ import pytest
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.prompts import default_layout, master_messages, with_prompt
 from longvideoagent.core.context import Style
+from longvideoagent.core.layout import MASTER_FIELDS, tool_layout
+from longvideoagent.core.protocol import OBSERVATION_TAGS
 from longvideoagent.core.rollout import Rollout
 from longvideoagent.core.trace import Agents, RolloutSettings, Trace
 from longvideoagent.core.types import GroundingResult, Question, Reply, VisionResult
@@ -140,3 +142,36 @@ def test_prompt_shows_earlier_questions() -> None:
     prompt = str(master_messages(rollout.trace)[0]["content"])
     assert "Question: Who ‹answer>a0‹/answer>?\nAnswer: Mira\n\nQuestion: Who?" in prompt
     assert "Earlier" not in str(master_messages(trace())[0]["content"])
+
+
+@pytest.mark.parametrize("agents", list(Agents))
+def test_notice_of_an_invalid_round_repeats_the_allowed_forms(agents: Agents) -> None:
+    rollout = Rollout(QUESTION, TIMELINE, RolloutSettings(agents=agents, timeline_tools=agents is not Agents.NONE))
+    if agents is not Agents.NONE:
+        rollout.receive(GroundingResult("c01"))
+    rollout.receive(Reply("I wonder."))
+    prompt, _, notice = (str(message["content"]) for message in master_messages(rollout.trace, look_tag="search"))
+    assert "outside its reasoning" in notice
+    tags = ("search", "request_grounding", "answer", "query_timeline")
+    offered = {tag for tag in tags if f"<{tag}>" in prompt}
+    assert {
+        tag for tag in ("search", "request_grounding", "answer", "query_timeline") if f"<{tag}>" in notice
+    } == offered
+    assert ("search" in offered) == (agents is Agents.GROUNDING_VISION)
+    assert "<visual_query>" not in notice
+    assert "<answer>aX</answer>" in notice
+
+
+def test_notice_of_an_invalid_round_to_a_master_with_tools() -> None:
+    rollout = Rollout(QUESTION, TIMELINE)
+    rollout.receive(GroundingResult("c01"))
+    rollout.receive(Reply("I wonder."))
+    notice = master_messages(rollout.trace, layout=tool_layout(default_layout()))[-1]["content"]
+    assert "Call exactly one tool." in notice
+    assert "<answer>" not in notice
+
+
+def test_prompts_name_no_tag_that_only_the_loop_writes() -> None:
+    layout = default_layout()
+    for field in (field for field in MASTER_FIELDS if "prompt" in field or "last_round" in field):
+        assert not any(f"<{tag}>" in getattr(layout, field) for tag in OBSERVATION_TAGS), field

@@ -60,7 +60,7 @@ def messages(
         Messages by user and assistant in turn; in style continuation the last may be the assistant's, to be continued.
     """
     prompt = render_first_message(trace, layout, look_tag)
-    observations = [_observation_text(trace, index, layout) for index in range(len(trace.rounds))]
+    observations = [_observation_text(trace, index, layout, look_tag) for index in range(len(trace.rounds))]
     match style:
         case Style.TURNS:
             chat = [Message(role="user", content=prompt)]
@@ -112,18 +112,23 @@ def _prompt_head(trace: Trace, layout: PromptLayout, look_tag: str) -> str:
 
 def _fill_prompt(template: str, trace: Trace, layout: PromptLayout, look_tag: str) -> str:
     question, settings = trace.question, trace.settings
-    form, has_tools = answer_form(question), settings.timeline_tools
-    actions = offered_actions(settings.agents.names, look_tag, form, has_timeline_tools=has_tools)
     return fill(
         template,
         max_rounds=settings.max_rounds,
-        actions=";\n".join(f"- {action}" for action in actions) + ".",
+        actions=_action_list(trace, look_tag),
         look_tag=look_tag,
-        answer_form=form,
+        answer_form=answer_form(question),
         first_clip=_first_grounding_text(trace, layout),
         history=history_text(trace),
         **question_fields(question, layout, master_prompt(layout, settings.agents)),
     )
+
+
+def _action_list(trace: Trace, look_tag: str) -> str:
+    """The actions that the master can take, one a line, each with its tags."""
+    settings, form = trace.settings, answer_form(trace.question)
+    actions = offered_actions(settings.agents.names, look_tag, form, has_timeline_tools=settings.timeline_tools)
+    return ";\n".join(f"- {action}" for action in actions) + "."
 
 
 def answer_form(question: Question) -> str:
@@ -190,14 +195,15 @@ def assistant_text(round_: Round) -> str:
     return round_.context_text if round_.context_text.strip() else EMPTY_REPLY
 
 
-def _observation_text(trace: Trace, index: int, layout: PromptLayout) -> str:
+def _observation_text(trace: Trace, index: int, layout: PromptLayout, look_tag: str) -> str:
     """What the master reads after its reply ``index``; empty as long as nothing was observed."""
     round_ = trace.rounds[index]
     observation = round_.observation
     if observation is None:
         return ""
     if isinstance(observation, SystemNotice) and isinstance(round_.action, Invalid):
-        return fill(layout.invalid_reply, reason=escape_tags(round_.action.reason))
+        reason = escape_tags(round_.action.reason)
+        return fill(layout.invalid_reply, reason=reason, actions=_action_list(trace, look_tag))
     return render_observation(observation, layout, round_.clip or "")
 
 

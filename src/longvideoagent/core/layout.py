@@ -63,7 +63,9 @@ class PromptLayout:
     boxes_as_json: bool
     """Whether ``$boxes`` is a JSON object instead, of lists [left, top, width, height, label] by frame number."""
     invalid_reply: str
-    """The observation after a reply without a valid action: ``$reason``."""
+    """The observation after a reply without a valid action: ``$reason``, and ``$actions`` as in ``prompt``."""
+    tool_invalid_reply: str
+    """The same to a master that calls tools: ``$reason``."""
     notice: str
     """Any other notice to the master: ``$text``."""
     last_round: str
@@ -103,7 +105,7 @@ MASTER_FIELDS = tuple(
     if name not in ("grounding_prompt", "regrounding_prompt", "vision_prompt", "frame_label")
 )
 """The fields that decide what the master reads."""
-TOOL_FIELDS = ("tool_prompt", "tool_prompt_without_vision", "tool_last_round")
+TOOL_FIELDS = ("tool_prompt", "tool_prompt_without_vision", "tool_invalid_reply", "tool_last_round")
 """The texts for a master that calls tools."""
 TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "prompt": _MASTER,
@@ -121,7 +123,8 @@ TEMPLATE_FIELDS: Mapping[str, frozenset[str]] = {
     "no_boxes": frozenset({"label"}),
     "box_frame": frozenset({"frame", "time_s"}),
     "box": frozenset({"label", "left", "top", "width", "height", "frame", "time_s"}),
-    "invalid_reply": frozenset({"reason"}),
+    "invalid_reply": frozenset({"reason", "actions"}),
+    "tool_invalid_reply": frozenset({"reason"}),
     "notice": frozenset({"text"}),
     "grounding_prompt": _GROUNDING,
     "regrounding_prompt": _GROUNDING,
@@ -162,6 +165,7 @@ def tool_layout(layout: PromptLayout) -> PromptLayout:
         layout,
         prompt=layout.tool_prompt,
         prompt_without_vision=layout.tool_prompt_without_vision,
+        invalid_reply=layout.tool_invalid_reply,
         last_round=layout.tool_last_round,
     )
 
