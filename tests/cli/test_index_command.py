@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.tiny_detector import Cell, draw_cells, write_detector
 from tests.plugins.cli import lva, lva_process, refusal
-from tests.plugins.media import write_screens, write_video
+from tests.plugins.media import write_pictures, write_screens, write_video
 
 CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n\n2\n00:00:03,000 --> 00:00:04,000\nOtto: Yes\n"
 
@@ -72,6 +73,27 @@ def test_index_screen(tmp_path: Path) -> None:
     found = lva("search", sign, "harbour", *place)
     assert found.stdout == f"{sign}  0:08  HARBOUR\n"
     assert "screen text: 0:00 to 0:16" in lva("index", "--status", sign, *place).stdout
+
+
+def test_index_objects(tmp_path: Path) -> None:
+    """A detector of dogs and persons, given as a folder; its findings are kept, shown by --status and queried."""
+    detector = write_detector(tmp_path / "tiny")
+    film = tmp_path / "film.mp4"
+    shown: list[list[Cell]] = [[("dog", 1, 1)], [("dog", 1, 1), ("person", 2, 2), ("person", 0, 3)], []]
+    write_pictures(film, [draw_cells(cells) for cells in shown for _ in range(8)])
+    film.with_suffix(".srt").write_text(CUES)
+    place = ("--index-dir", tmp_path / "indexes")
+    done = lva("index", film, "--objects", detector, *place)
+    assert (done.returncode, done.stderr) == (0, "")
+    line = "  objects: 0:00 to 0:24, 6 frames, one every 4 s, by tiny: 2 spans of 2 labels ("
+    assert line in lva("index", "--status", film, *place).stdout
+    answer = lva("ask", film, "When is a dog shown?", *place)
+    assert "0:00" in answer.stdout
+    (detector / "model.onnx").write_bytes(b"damaged")
+    refused = refusal("index", film, "--objects", detector, *place)
+    assert "model.onnx: " in refused
+    assert "no such weights or folder" in refusal("index", film, "--objects", tmp_path / "nothing", *place)
+    assert line in lva("index", "--status", film, *place).stdout
 
 
 def test_index_next_to_video(folder: Path) -> None:

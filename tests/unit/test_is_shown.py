@@ -7,6 +7,7 @@ import pytest
 from longvideoagent.agents.offline.is_shown import is_shown
 
 SIGN = "text at the top left: “GRUMPY CRAB” on white above “Hugo” on pink"
+SEEN = "seems to show 2 persons, a dog, an orange, a dining table"
 RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face towards the camera"
 
 
@@ -28,6 +29,15 @@ RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face to
         ("the left lane", [SIGN], False),
         ("a person", [FACE], True),
         ("an elephant", [SIGN, RED, MOVING, FACE], False),
+        ("a dog", [SEEN, RED], True),
+        ("a puppy on the left", [SEEN, RED], True),
+        ("How many people are there?", [SEEN], True),
+        ("the woman at the table", [SEEN], True),
+        ("a red dog", [SEEN, RED], True),
+        ("a blue dog", [SEEN, RED], False),
+        ("a cat", [SEEN, RED], False),
+        ("something orange", [SEEN, RED], False),
+        ("What does the sign say?", [SEEN, RED], False),
         ("What is shown?", [RED], True),
         ("What is shown?", [], False),
     ],

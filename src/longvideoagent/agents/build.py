@@ -27,6 +27,7 @@ from longvideoagent.log import logger
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel
+from longvideoagent.models.object_detector import ObjectDetector, load_detector
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.sentence_encoder import load_encoder
 from longvideoagent.models.spec import ModelSpec, load_model
@@ -61,7 +62,7 @@ def load_team(
     layout = team_config.read_layout()  # a missing file is an error whatever the master is
     if problem := missing_keys(team_config) or dialect_problem(team_config):
         raise UsageError(problem)
-    meaning = _meaning(team_config)
+    meaning, detector = _meaning(team_config), _detector(team_config)
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}
@@ -72,7 +73,7 @@ def load_team(
             if key not in loaded:
                 loaded[key] = connect_model(*key, cache, retry_policy)
             models[name] = loaded[key]
-    team = offline_team(cache, meaning)
+    team = offline_team(cache, meaning, detector)
     if "master" in models:
         team = replace(team, master=_model_master(team_config, models["master"], layout, on_text))
     if "grounding" in models:
@@ -136,6 +137,18 @@ def _meaning(team_config: TeamConfig) -> Meaning | None:
         fix = 'remove it, or set model = "offline" in [grounding]'
         raise UsageError(f"meaning = {name!r}: only the offline grounding compares lines by meaning; {fix}")
     return Meaning(load_encoder(name))
+
+
+def _detector(team_config: TeamConfig) -> ObjectDetector | None:
+    """What looks for objects, if the team asks for it. Raises UsageError where nothing would use it, and what
+    ``load_detector`` raises."""
+    name = team_config.objects
+    if name is None:
+        return None
+    if not team_config.vision.spec.is_offline:
+        fix = 'remove it, or set model = "offline" in [vision]'
+        raise UsageError(f"objects = {name!r}: only the offline vision uses a detector; {fix}")
+    return load_detector(name)
 
 
 def cache_path() -> Path:

@@ -167,6 +167,9 @@ class TeamConfig(PromptConfig):
     meaning: str | None = None
     """Weights by which the offline grounding also compares lines with a question by meaning, such as ``minilm`` (extra
     ``meaning``). None: it does not."""
+    objects: str | None = None
+    """Weights, or a folder with them, by which the offline vision also looks for objects, such as ``dfine-nano`` (extra
+    ``objects``). None: it does not."""
     prices: dict[str, TokenPrice] = Field(default_factory=dict)
     """What models cost, by the name in their spec."""
     prices_file: Path | None = None
@@ -326,16 +329,18 @@ class TeamConfig(PromptConfig):
             changed |= {"layout_file": layout_file, "layout": None}
         return self.model_copy(update=changed)
 
-    def with_meaning(self, meaning: str | None) -> TeamConfig:
-        """The same team with other weights to compare texts by meaning.
+    def with_weights(self, meaning: str | None, objects: str | None) -> TeamConfig:
+        """The same team with other weights for its offline agents. What is None stays.
 
         Args:
-            meaning: Their name; None keeps those of the team.
+            meaning: Those that compare texts by meaning.
+            objects: Those that look for objects, or a folder with them.
 
         Returns:
             The changed configuration.
         """
-        return self if meaning is None else self.model_copy(update={"meaning": meaning})
+        weights = {"meaning": meaning, "objects": objects}
+        return self.model_copy(update={field: name for field, name in weights.items() if name is not None})
 
     def with_reply_limit(self, max_reply_tokens: int | None) -> TeamConfig:
         """The same team with another limit for one reply.

@@ -8,6 +8,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Observation, TimelineResult
+from longvideoagent.index.visible_objects import SEEMS
 from longvideoagent.models.backends import BACKENDS
 
 MAX_GUESS_CONFIDENCE = 0.5
@@ -15,6 +16,7 @@ MAX_GUESS_CONFIDENCE = 0.5
 DEFAULT_EXAMPLE = "ollama"
 """The back end that a hint names if no provider's key is in the environment; it needs none."""
 OFFLINE_LIMITS = "the offline team reads subtitles, screen text and colours; it knows no objects, actions or plots"
+OFFLINE_LIMITS_WITH_OBJECTS = OFFLINE_LIMITS.replace("no objects, actions", "few objects, and no actions")
 
 
 def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
@@ -37,7 +39,9 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     num_read = len({clip.label for located in trace.groundings for clip in located.window})
     is_part = 0 < num_read < num_clips and not any(isinstance(each, TimelineResult) for each in trace.observations)
     searched = f"; it looked at {num_read} of {num_clips} clips" if is_part else ""
-    unknown = next((each.text for each in trace.observations if _names_index(each)), OFFLINE_LIMITS)
+    has_objects = any(each.text.startswith(SEEMS) for each in trace.evidence)
+    limits = OFFLINE_LIMITS_WITH_OBJECTS if has_objects else OFFLINE_LIMITS
+    unknown = next((each.text for each in trace.observations if _names_index(each)), limits)
     return f"{unknown}{searched}. A model answers better: add -m {example_spec()}"
 
 

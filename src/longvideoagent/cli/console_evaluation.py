@@ -148,6 +148,7 @@ def _config_line(config: EvalConfig) -> str:
         models,
         *(["the master scores the options"] if team.is_reader else []),
         *([f"lines compared by meaning with {team.meaning}"] if team.meaning else []),
+        *([f"objects by {team.objects}"] if team.objects else []),
         *([protocol] if protocol else []),
         config.wording.description,
         f"style {team.style}",

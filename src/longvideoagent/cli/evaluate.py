@@ -27,6 +27,7 @@ from longvideoagent.cli.options import (
     Meaning,
     Model,
     NoCache,
+    Objects,
     ParallelLooks,
     Prices,
     PromptFile,
@@ -72,6 +73,7 @@ def evaluate(
     prices: Prices = None,
     layout: Layout = None,
     meaning: Meaning = None,
+    objects: Objects = None,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     run: Annotated[Path | None, typer.Option(help="The run's folder; else runs/SET-SPLIT-TEAM.")] = None,
@@ -108,7 +110,7 @@ def evaluate(
     from longvideoagent.evaluation.runner import RunLimits
 
     models = (model, master, grounding, vision)
-    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning, objects)
     settings = RolloutSettings(max_rounds, window, parallel_looks=parallel_looks)
     overrides = {
         "data_options": data_options(data_set, subtitles, encoding),

@@ -11,6 +11,7 @@ from longvideoagent.errors import EXIT_FAILED, DataError, LongVideoAgentError, U
 
 if TYPE_CHECKING:
     from longvideoagent.index.open import IndexedVideo
+    from longvideoagent.index.visible_objects import Detector
     from longvideoagent.media.readers.base import VideoReader
     from longvideoagent.media.subtitles import SubtitleOptions
     from longvideoagent.models.sound_tagger import SoundTagger
@@ -43,6 +44,12 @@ def index(
     max_frames: Annotated[
         int | None, typer.Option(help="Maximum number of frames of each video in which text on screen is read.", min=1)
     ] = None,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            help="Also look for objects in frames, by these weights, such as dfine-nano, or those of a folder."
+        ),
+    ] = None,
     subtitles: Tracks = None,
     encoding: Encoding = None,
     frames_per_s: FramesPerS = 3.0,
@@ -59,7 +66,7 @@ def index(
         raise UsageError("lva index: --status and --drop exclude each other; give one of them")
     show_warnings()
     if not (status or drop):
-        extent = _Extent(tracks, screen, max_frames, _tagger(sound))
+        extent = _Extent(tracks, screen, max_frames, _tagger(sound), _detector(objects))
         if not _build(list(_readers(video, frames_per_s)), len(_video_paths(video)), extent):
             raise typer.Exit(EXIT_FAILED)
         return
@@ -148,6 +155,8 @@ class _Extent(NamedTuple):
     """Of the text on screen; None: all."""
     tagger: "SoundTagger | None" = None
     """Finds the sounds; None: nobody listens."""
+    detector: "Detector | None" = None
+    """Finds objects; None: they are not looked for."""
 
     def num_left(self, indexed: "IndexedVideo") -> int:
         """How many frames remain to be read."""
@@ -185,9 +194,11 @@ def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -
         )
     for reader, indexed in quick:
         done: IndexedVideo | None = indexed
-        if extent.num_left(indexed):
-            with progress_bar() as progress:
+        with progress_bar() as progress:
+            if extent.num_left(indexed):
                 done = _index(reader, extent, progress)
+            if done is not None and extent.detector is not None:
+                done = done if _find_objects(reader, extent.detector, progress) else None
         if done is None:
             failed += 1
         else:
@@ -235,6 +246,29 @@ def _note_sound_cost(readers: "Sequence[VideoReader]", tagger: "SoundTagger") ->
     if seconds >= MIN_NOTED_S:
         videos = f"{sum(map(bool, lengths_s))} of {len(readers)} videos, {format_timestamp(sum(lengths_s))} of sound,"
         note(f"listening to {videos} takes about {_duration(seconds)} of CPU time")
+
+
+def _detector(name: str | None) -> "Detector | None":
+    from longvideoagent.models.object_detector import load_detector
+
+    return None if name is None else load_detector(name)
+
+
+def _find_objects(reader: "VideoReader", detector: "Detector", progress: "Progress") -> bool:
+    """Search one video for objects; whether that is possible, with a note if it is not."""
+    from longvideoagent.cli.console import note
+    from longvideoagent.index.open import index_objects
+
+    def announce(num_frames: int, seconds: float) -> None:
+        frames = f"{num_frames} more frames"
+        note(f"{reader.path.name}: looking for objects in {frames} takes up to about {_duration(seconds)}")
+
+    try:
+        index_objects(reader, detector, progress, announce)
+    except LongVideoAgentError as error:
+        note(f"error: {error}")
+        return False
+    return True
 
 
 def _seconds_per_frame(waiting: "Sequence[tuple[VideoReader, IndexedVideo]]") -> float:

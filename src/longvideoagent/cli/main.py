@@ -29,6 +29,7 @@ from longvideoagent.cli.options import (
     Meaning,
     Model,
     NoCache,
+    Objects,
     ParallelLooks,
     Prices,
     PromptFile,
@@ -128,6 +129,7 @@ def ask(
     prices: Prices = None,
     layout: Layout = None,
     meaning: Meaning = None,
+    objects: Objects = None,
     max_reply_tokens: MaxReplyTokens = None,
     no_cache: NoCache = False,
     max_rounds: MaxRounds = DEFAULT_MAX_ROUNDS,
@@ -159,7 +161,7 @@ def ask(
     check_video_argument(video, question)
     checked = make_question(question, option or [])
     models = (model, master, grounding, vision)
-    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning)
+    team_config = chosen_team(team, models, prices, max_reply_tokens, layout, prompt_file, reader, meaning, objects)
     check_prices(team_config, max_usd)
     if dry_run or max_usd is not None:
         console.note_old_prices(team_config)

@@ -35,6 +35,10 @@ Meaning = Annotated[
     str | None,
     typer.Option(help="Weights, such as minilm, by which the offline grounding also compares lines by meaning."),
 ]
+Objects = Annotated[
+    str | None,
+    typer.Option(help="Weights, such as dfine-nano, or a folder, by which the offline vision also looks for objects."),
+]
 MaxReplyTokens = Annotated[
     int | None,
     typer.Option(help="Maximum number of tokens of one reply of each agent's model, thoughts included.", min=1),
@@ -135,6 +139,7 @@ def chosen_team(
     prompt_file: Path | None = None,
     reader: str | None = None,
     meaning: str | None = None,
+    objects: str | None = None,
 ) -> "TeamConfig":
     """The team that the options of a command choose; ``models`` are --model, --master, --grounding and --vision. Raises
     UsageError or DataError, as ``choose_team`` does, and UsageError for a reader next to a master."""
@@ -146,4 +151,5 @@ def chosen_team(
     chosen = DefaultModels(model=model, master=master, grounding=grounding, vision=vision)
     team_config = choose_team(team, chosen, prices).with_wording(prompt_file, layout_file)
     team_config.read_layout()  # a file that cannot be read is an error even where no agent reads it
-    return team_config.with_reader(reader).with_reply_limit(max_reply_tokens).with_meaning(meaning)
+    team_config = team_config.with_reader(reader).with_reply_limit(max_reply_tokens)
+    return team_config.with_weights(meaning, objects)

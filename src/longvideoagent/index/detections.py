@@ -47,11 +47,13 @@ class DetectionCache:
     """Detections by key in ``store``; without a store nothing is kept.
 
     ``version`` is that of the agent that looks: raise it when the agent would detect something else in the same
-    frames. Take the key before the frames are read, so that a file that changes meanwhile is looked at again."""
+    frames. ``detector`` is the identity of its detector of objects, if it has one. Take the key before the frames are
+    read, so that a file that changes meanwhile is looked at again."""
 
-    def __init__(self, store: KeyValueCache | None, version: int) -> None:
+    def __init__(self, store: KeyValueCache | None, version: int, detector: str = "") -> None:
         self._store = store
         self._version = version
+        self._detector = detector
 
     def key(self, path: Path, clips: Sequence[Clip], times_s: Sequence[float]) -> bytes | None:
         """A digest of everything that decides what is detected, or None if nothing can be kept: there is no store, or
@@ -66,6 +68,8 @@ class DetectionCache:
             "times_s": list(times_s),
             "versions": [VERSION, self._version, ocr.VERSION, cv.VERSION, *_engine_versions()],
         }
+        if self._detector:
+            parts["detector"] = self._detector
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).digest()
 
     def get(self, key: bytes | None) -> Detections | None:

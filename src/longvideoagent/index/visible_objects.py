@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from longvideoagent.media.frames import Pixels
 PERSON = "person"
 MIN_PERSON_HEIGHT = 0.1
 """Of the frame's height: people who are smaller are not counted, since a detector finds only some of a crowd."""
-SEEMS = "seems to show "
-"""Begins the text of what a look finds: a detector is less sure than a reader of text."""
+SEEMS = "seems to show"
+"""Begins the text of what is found: a detector is less sure than a reader of text."""
+_COUNT = re.compile(r"\A(?:\d+|an?) ")
 _IRREGULAR = {"knife": "knives", "mouse": "mice", "sheep": "sheep", "skis": "skis", "scissors": "scissors"}
 
 
@@ -63,7 +65,14 @@ def count_objects(objects: Iterable[VisibleObject]) -> dict[str, int]:
 
 def objects_text(counts: Mapping[str, int]) -> str:
     """Objects for people, such as ``seems to show 2 persons, a dog``; empty if there are none."""
-    return SEEMS + ", ".join(_counted(label, count) for label, count in counts.items()) if counts else ""
+    return f"{SEEMS} {', '.join(_counted(label, count) for label, count in counts.items())}" if counts else ""
+
+
+def objects_of_text(text: str) -> list[str]:
+    """The objects of a text by ``objects_text``, such as ``persons``, ``dog``; none of another text."""
+    if not text.startswith(SEEMS):
+        return []
+    return [_COUNT.sub("", each) for each in text.removeprefix(SEEMS).lstrip(": ").split(", ")]
 
 
 def _counted(label: str, count: int) -> str:

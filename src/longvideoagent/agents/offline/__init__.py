@@ -13,12 +13,15 @@ from longvideoagent.agents.offline.meaning import Meaning
 from longvideoagent.agents.offline.vision import OfflineVision
 from longvideoagent.core.actions import AGENT_NAMES
 from longvideoagent.index.store import KeyValueCache
+from longvideoagent.index.visible_objects import Detector
 
 __all__ = ["Meaning", "OfflineGrounding", "OfflineMaster", "OfflineVision", "offline_team"]
 
 
-def offline_team(cache: KeyValueCache | None = None, meaning: Meaning | None = None) -> Team:
+def offline_team(
+    cache: KeyValueCache | None = None, meaning: Meaning | None = None, detector: Detector | None = None
+) -> Team:
     """The three embedded agents. ``cache`` keeps what vision detects; see ``OfflineVision``. With ``meaning``,
-    grounding also compares lines with a question by meaning."""
-    agents = OfflineMaster(), OfflineGrounding(meaning), OfflineVision(cache)
+    grounding also compares lines with a question by meaning; with ``detector``, vision also looks for objects."""
+    agents = OfflineMaster(), OfflineGrounding(meaning), OfflineVision(cache, detector)
     return Team("offline", *agents, offline_agents=frozenset(AGENT_NAMES), timeline_tools=True, cache=cache)

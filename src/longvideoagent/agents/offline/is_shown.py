@@ -1,15 +1,17 @@
 """Whether detections show what a query asks for.
 
-Detections know text, colours, movement and faces, and no objects. A query for one of these kinds is answered by any
-detection of the kind ("what does the sign say?"); its other words have to be found ("a red car" needs "car", which a
-detection of red does not show).
+Detections know text, colours, movement and faces, and objects only if a detector looked. A query for one of the other
+kinds is answered by any detection of the kind ("what does the sign say?"); its other words have to be found ("a red
+car" needs "car", which a detection of red does not show).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
+from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.terms import terms
+from longvideoagent.index.visible_objects import objects_of_text
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
 
@@ -34,9 +36,14 @@ def is_shown(query: str, detections: Collection[str]) -> bool:
     wanted = set(terms(query)) - _GENERIC
     if not wanted:
         return bool(detections)
+    seen = [name for text in detections for name in objects_of_text(text)]
+    others = [text for text in detections if not objects_of_text(text)]
+    colours = {term for text in others for term in terms(text)}
+    if matching_labels(query, seen):
+        return wanted & _COLOUR_NAMES <= colours
     kinds = [(names, mark) for names, mark in _KINDS if names & wanted]
     named = wanted - _COLOUR_NAMES - {name for names, _ in kinds for name in names}
     if named:
-        return any(named & set(terms(text)) for each in detections for text in QUOTED.findall(each))
-    is_kind = all(any(mark in text for text in detections) for _, mark in kinds)
-    return is_kind and wanted & _COLOUR_NAMES <= {term for text in detections for term in terms(text)}
+        return any(named & set(terms(text)) for each in others for text in QUOTED.findall(each))
+    is_kind = all(any(mark in text for text in others) for _, mark in kinds)
+    return is_kind and wanted & _COLOUR_NAMES <= colours

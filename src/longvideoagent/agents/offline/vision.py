@@ -1,4 +1,5 @@
-"""Vision without a model: the text in frames, the colour behind it, movement, faces and main colours.
+"""Vision without a model: the text in frames, the colour behind it, movement, faces and main colours; with a detector
+also objects.
 
 The result is a list of detections with times. A detection in several consecutive frames is reported once, with its
 span. More frames are sampled around times that the query names ("around 75 s", "at 1:15").
@@ -20,6 +21,7 @@ from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.detections import Detection, DetectionCache, Detections, join_runs
 from longvideoagent.index.store import KeyValueCache
+from longvideoagent.index.visible_objects import Detector, count_objects, objects_text
 from longvideoagent.media.cv import Change, background_colour, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
@@ -49,11 +51,11 @@ LOOK_SIDE_PX = 640
 
 
 class OfflineVision:
-    """Detects text, movement, faces and colours in frames. ``cache`` keeps what it detects in video files; see
-    ``index.detections``."""
+    """Detects text, movement, faces and colours in frames, and objects if it has a detector. ``cache`` keeps what it
+    detects in video files; see ``index.detections``."""
 
-    def __init__(self, cache: KeyValueCache | None = None) -> None:
-        self._cache = cache
+    def __init__(self, cache: KeyValueCache | None = None, detector: Detector | None = None) -> None:
+        self._cache, self._detector = cache, detector
         self._in_flight: dict[tuple[str, VisionRequest], asyncio.Future[VisionResult]] = {}
 
     async def look(self, request: VisionRequest, video: VideoReader) -> VisionResult:
@@ -63,7 +65,7 @@ class OfflineVision:
         key = str(video.path), request
         if self._cache is not None and key in self._in_flight:
             await asyncio.wait([self._in_flight[key]])
-        task = asyncio.ensure_future(asyncio.to_thread(look, request, video, self._cache))
+        task = asyncio.ensure_future(asyncio.to_thread(look, request, video, self._cache, self._detector))
         first_task = self._in_flight.setdefault(key, task)
         try:
             return await task
@@ -72,16 +74,18 @@ class OfflineVision:
                 del self._in_flight[key]
 
 
-def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None) -> VisionResult:
+def look(
+    request: VisionRequest, video: VideoReader, cache: KeyValueCache | None = None, detector: Detector | None = None
+) -> VisionResult:
     """The synchronous form of ``OfflineVision.look``, without waiting for equal requests."""
     times_s = sample_times_s(request.window, times_in_s(request.action.query))
     if BRIEF.search(request.action.query):
         times_s = sorted({*times_s, *brief_times_s(request.window, video)})
-    detection_cache = DetectionCache(cache, VERSION)
+    detection_cache = DetectionCache(cache, VERSION, detector.identity if detector is not None else "")
     key = detection_cache.key(video.path, request.window, times_s)
     result = detection_cache.get(key)
     if result is None:
-        result = _detect(request.window, times_s, video)
+        result = _detect(request.window, times_s, video, detector)
         detection_cache.put(key, result)
     count, detections = result
     evidence = tuple(_evidence(_clip_at(request.window, detection.start_s), detection) for detection in detections)
@@ -95,9 +99,11 @@ def look(request: VisionRequest, video: VideoReader, cache: KeyValueCache | None
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
 
-def _detect(clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader) -> Detections:
+def _detect(
+    clips: Sequence[Clip], times_s: Sequence[float], video: VideoReader, detector: Detector | None
+) -> Detections:
     frames = [frame for frame in video.frames(times_s, LOOK_SIDE_PX) if frame.is_readable()]
-    runs = join_runs(_detections(frames), [frame.time_s for frame in frames])
+    runs = join_runs(_detections(frames, detector), [frame.time_s for frame in frames])
     return Detections(len(frames), sorted(runs + _main_colours(clips, frames), key=lambda detection: detection.start_s))
 
 
@@ -149,7 +155,7 @@ def _clip_at(clips: Sequence[Clip], time_s: float) -> Clip:
     return next((clip for clip in clips if time_s < clip.end_s), clips[-1])
 
 
-def _detections(frames: Sequence[Frame]) -> list[Detection]:
+def _detections(frames: Sequence[Frame], detector: Detector | None) -> list[Detection]:
     """The detections in each frame. A frame is read only if it differs from the last frame that was read, so that slow
     changes add up until the next one is read."""
     detections: list[Detection] = []
@@ -163,18 +169,20 @@ def _detections(frames: Sequence[Frame]) -> list[Detection]:
             if last_read is not None:
                 change = compare(last_read.rgb(), frame.rgb())
                 detections += [Detection(previous_s, frame.time_s, text) for text in _movement_texts(change)]
-            last_read, last_thumbnail, texts = frame, small, _frame_texts(frame)
+            last_read, last_thumbnail, texts = frame, small, _frame_texts(frame, detector)
         detections += [Detection(frame.time_s, frame.time_s, text) for text in texts]
         previous_s = frame.time_s
     return detections
 
 
-def _frame_texts(frame: Frame) -> list[str]:
+def _frame_texts(frame: Frame, detector: Detector | None) -> list[str]:
     rgb = frame.rgb()
     texts = [_column_text(column, rgb) for column in text_columns(read_screen(rgb))]
     faces = count_faces(rgb)
     if faces:
         texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
+    if detector is not None and (seen := objects_text(count_objects(detector.detect(rgb)))):
+        texts.append(seen)
     return texts
 
 
