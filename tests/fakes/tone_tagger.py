@@ -92,8 +92,17 @@ def tones(seconds: float, *heard: tuple[str, float, float], rate: int = RATE) ->
     return sound
 
 
-def write_film(path: Path, sound: Sound | None, *, rate: int = RATE, codec: str = "aac", seconds: float = 0) -> Path:
-    """A grey video, one frame a second, with that sound, and at least so long."""
+def write_film(
+    path: Path,
+    sound: Sound | None,
+    *,
+    rate: int = RATE,
+    codec: str = "aac",
+    seconds: float = 0,
+    pause: tuple[float, float] = (0, 0),
+) -> Path:
+    """A grey video, one frame a second, with that sound, and at least so long. After the first seconds of ``pause``,
+    its stream has nothing for the second ones."""
     with av.open(str(path), "w") as container:
         picture = container.add_stream("libx264", rate=1)
         assert isinstance(picture, av.VideoStream)
@@ -108,7 +117,8 @@ def write_film(path: Path, sound: Sound | None, *, rate: int = RATE, codec: str 
             samples = (sound * 32767).astype(np.int16)
             for start in range(0, len(samples), 1024):
                 piece = AudioFrame.from_ndarray(samples[None, start : start + 1024], "s16", "mono")
-                piece.rate, piece.pts = rate, start
+                pause_s = pause[1] if start >= pause[0] * rate else 0
+                piece.rate, piece.pts = rate, start + round(pause_s * rate)
                 container.mux(track.encode(piece))
             container.mux(track.encode())
     return path

@@ -24,6 +24,7 @@ from longvideoagent.index.stored_text import read_steps
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.isolation import disable, enable
 from longvideoagent.media.readers.base import open_reader
+from longvideoagent.media.sound import decode_sound, sound_blocks
 from longvideoagent.models.sound_tagger import SoundTagger, load_tagger
 from tests.fakes.tone_tagger import RATE, labels_csv, tone_model, tones, write_film, write_tagger
 from tests.plugins.media import write_screens
@@ -125,6 +126,29 @@ def test_sounds_in_8_khz_mono(tmp_path: Path, tagger: SoundTagger) -> None:
     heard = ("Speech", 2.0, 4.0), ("Explosion", 6.0, 7.5)
     film = write_film(tmp_path / "film.mkv", tones(9, *heard, rate=8000), rate=8000, codec="pcm_s16le")
     assert_close(sounds_of(film, tagger), heard)
+
+
+@pytest.mark.parametrize("pause_s", [0.1, 1.0, 40.0])
+def test_sounds_after_a_pause_in_the_stream(tmp_path: Path, tagger: SoundTagger, pause_s: float) -> None:
+    sound = tones(12, ("Explosion", 1, 2), ("Explosion", 8, 9), ("Music", 2, 11))
+    path = tmp_path / "film.mkv"
+    film = write_film(path, sound, codec="pcm_s16le", pause=(5.12, pause_s), seconds=60)
+    blocks = list(sound_blocks(film, RATE))
+    assert [block.start_s for block in blocks] == pytest.approx([0.0] if pause_s < 30 else [0.0, 45.12], abs=0.05)
+    found = [each for each in sounds_of(film, tagger) if each[0] == "Explosion"]
+    assert_close(found, [("Explosion", 1, 2), ("Explosion", 8 + pause_s, 9 + pause_s)])
+
+
+def test_sound_in_pieces_is_that_of_frames(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.mp4", tones(3, ("Music", 1, 2), rate=44_100), rate=44_100)
+    frames, pieces = list(decode_sound(film, RATE)), list(decode_sound(film, RATE, 0.3))
+    assert len(pieces) < len(frames) / 8
+    assert [piece.start_s for piece in pieces] == sorted({piece.start_s for piece in pieces})
+    assert {piece.start_s for piece in pieces} <= {frame.start_s for frame in frames}
+    one, other = (np.concatenate([each.samples for each in sounds]) for sounds in (frames, pieces))
+    shorter = min(len(one), len(other))
+    assert abs(len(one) - len(other)) <= 2
+    assert np.abs(one[:shorter].astype(int) - other[:shorter]).max() <= 2
 
 
 def test_sounds_of_an_audio_file(tmp_path: Path, tagger: SoundTagger) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 USUAL_SECONDS_PER_FRAME = 0.4
 """What reading the text of a frame takes, until it was measured."""
-DECODING_CPU_SECONDS_PER_SECOND = 0.0015
+DECODING_CPU_SECONDS_PER_SECOND = 0.002
 """CPU time to decode a second of sound, as measured for AAC in stereo."""
 MIN_NOTED_S = 2.0
 """What takes less is not said before it starts."""
