@@ -7,7 +7,7 @@ import os
 from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Observation, TimelineResult
+from longvideoagent.core.types import TimelineResult
 from longvideoagent.index.visible_objects import SEEMS
 from longvideoagent.models.backends import BACKENDS
 
@@ -41,13 +41,9 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     searched = f"; it looked at {num_read} of {num_clips} clips" if is_part else ""
     has_objects = any(each.text.startswith(SEEMS) for each in trace.evidence)
     limits = OFFLINE_LIMITS_WITH_OBJECTS if has_objects else OFFLINE_LIMITS
-    unknown = next((each.text for each in trace.observations if _names_index(each)), limits)
+    results = (each for each in trace.observations if isinstance(each, TimelineResult))
+    unknown = next((each.text for each in results if not each.is_found and "lva index" in each.text), limits)
     return f"{unknown}{searched}. A model answers better: add -m {example_spec()}"
-
-
-def _names_index(observation: Observation) -> bool:
-    """Whether a query found nothing because a part of the index is missing, which it names with its command."""
-    return isinstance(observation, TimelineResult) and not observation.is_found and "lva index" in observation.text
 
 
 def example_spec() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,10 +73,11 @@ class FactIndex:
 
     def __init__(self, facts: Sequence[Evidence], language: str) -> None:
         self._fact_terms = [FactTerms.from_fact(fact, language) for fact in facts]
-        self._exact: dict[str, list[int]] = {}
+        exact: defaultdict[str, list[int]] = defaultdict(list)
         for number, fact_terms in enumerate(self._fact_terms):
             for term in fact_terms.exact:
-                self._exact.setdefault(term, []).append(number)
+                exact[term].append(number)
+        self._exact = dict(exact)
         self._tolerant = [number for number, fact_terms in enumerate(self._fact_terms) if fact_terms.squeezed]
         self._matches: dict[str, Mapping[int, float]] = {}
 

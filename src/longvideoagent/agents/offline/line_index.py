@@ -8,7 +8,7 @@ search has found so far, which change with every round.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ K1, B = 1.2, 0.75
 PAUSE_PER_LINE_S = 5.0
 """A pause counts as one empty line for each of these, so that a window does not join lines of different scenes."""
 MAX_PAUSE_LINES = 8
+BATCH_TOKENS = 64
+"""Tokens that are looked up together; more would take memory."""
 
 
 def line_positions(lines: Sequence[Evidence]) -> Positions:
@@ -57,10 +59,11 @@ class LineIndex:
         self._num_positions = int(positions[-1]) + 1 if self._num_lines else 0
         self._lengths = np.zeros(self._num_positions)
         self._lengths[positions] = [len(tokens) for tokens in tokens_of_line]
-        self._postings: dict[str, list[int]] = {}
+        postings: defaultdict[str, list[int]] = defaultdict(list)
         for line, tokens in enumerate(tokens_of_line):
             for token in tokens:
-                self._postings.setdefault(token, []).append(line)
+                postings[token].append(line)
+        self._postings = dict(postings)
         self._length_norms: dict[int, Scores] = {}
         self._cache: dict[tuple[str, int], _TokenScores] = {}
 
@@ -69,32 +72,38 @@ class LineIndex:
 
     def scores(self, tokens: Collection[str], window_lines: int) -> Scores:
         """The BM25 score of the window of ``window_lines`` (odd) around each line; tokens that no line has add 0."""
-        total = np.zeros(self._num_lines)
-        for token in sorted(set(tokens)):  # a fixed order, so that rounding is the same in every process
-            if token in self._postings:
-                windows, scores = self._token_scores(token, window_lines)
+        return self.scores_of_each([tokens], window_lines)[0]
+
+    def scores_of_each(self, groups: Sequence[Collection[str]], window_lines: int) -> list[Scores]:
+        """The ``scores`` of each group of tokens, whose new tokens are looked up together."""
+        known = [[token for token in sorted(set(tokens)) if token in self._postings] for tokens in groups]
+        missing = sorted({token for tokens in known for token in tokens if (token, window_lines) not in self._cache})
+        for start in range(0, len(missing), BATCH_TOKENS):
+            self._look_up(missing[start : start + BATCH_TOKENS], window_lines)
+        totals = [np.zeros(self._num_lines) for _ in groups]
+        for total, tokens in zip(totals, known, strict=True):
+            for token in tokens:  # in a fixed order, so that rounding is the same in every process
+                windows, scores = self._cache[token, window_lines]
                 total[windows] += scores
-        return total
+        return totals
 
-    def _token_scores(self, token: str, window_lines: int) -> _TokenScores:
-        key = token, window_lines
-        if key not in self._cache:
-            windows, frequency = self._frequencies(self._postings[token], window_lines)
-            rarity = math.log(1 + (self._num_lines - len(windows) + 0.5) / (len(windows) + 0.5))
-            scores = rarity * frequency * (K1 + 1) / (frequency + self._length_norm(window_lines)[windows])
-            self._cache[key] = _TokenScores(windows, scores)
-        return self._cache[key]
-
-    def _frequencies(self, lines: list[int], window_lines: int) -> tuple[NDArray[np.int64], Scores]:
-        """The windows that contain any of these lines, and how many of them each contains."""
-        if window_lines == 1:
-            counts = Counter(lines)
-            return np.array(list(counts), dtype=np.int64), np.array(list(counts.values()), dtype=np.float64)
-        at_position = np.zeros(self._num_positions)
-        np.add.at(at_position, self._positions[lines], 1.0)
-        sums = self._window_sums(at_position, window_lines)
-        windows = np.flatnonzero(sums)
-        return windows, sums[windows]
+    def _look_up(self, tokens: Sequence[str], window_lines: int) -> None:
+        """Compute the scores of tokens, one row of each array a token."""
+        lines = [self._postings[token] for token in tokens]
+        rows = np.repeat(np.arange(len(tokens)), [len(each) for each in lines])
+        at_line = rows * self._num_positions + self._positions[np.concatenate(lines)]
+        num_cells = len(tokens) * self._num_positions
+        counts = np.bincount(at_line, minlength=num_cells).reshape(len(tokens), self._num_positions)
+        sums = self._window_sums(counts.astype(np.float64), window_lines)
+        rows, windows = np.nonzero(sums)
+        num_windows = np.bincount(rows, minlength=len(tokens))
+        rarities = [math.log(1 + (self._num_lines - count + 0.5) / (count + 0.5)) for count in num_windows.tolist()]
+        frequency = sums[rows, windows]
+        rarity = np.array(rarities)[rows]
+        scores = rarity * frequency * (K1 + 1) / (frequency + self._length_norm(window_lines)[windows])
+        ends = np.cumsum(num_windows).tolist()
+        for token, start, end in zip(tokens, [0, *ends], ends, strict=False):
+            self._cache[token, window_lines] = _TokenScores(windows[start:end].copy(), scores[start:end].copy())
 
     def _length_norm(self, window_lines: int) -> Scores:
         if window_lines not in self._length_norms:
@@ -103,9 +112,10 @@ class LineIndex:
         return self._length_norms[window_lines]
 
     def _window_sums(self, values: Scores, window_lines: int) -> Scores:
-        """The sum of ``values``, given for each position, over the window around each line."""
+        """The sum of ``values``, given for each position (in the last dimension), over the window around each line."""
         reach = window_lines // 2
-        sums = np.concatenate([[0.0], np.cumsum(values)])
+        sums = np.zeros((*values.shape[:-1], self._num_positions + 1))
+        np.cumsum(values, axis=-1, out=sums[..., 1:])
         end = np.minimum(self._num_positions, self._positions + reach + 1)
-        result: Scores = sums[end] - sums[np.maximum(0, self._positions - reach)]
+        result: Scores = sums[..., end] - sums[..., np.maximum(0, self._positions - reach)]
         return result

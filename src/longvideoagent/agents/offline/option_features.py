@@ -125,9 +125,10 @@ def _own_tokens(question: Question, tokens_of: Callable[[str], Collection[str]])
 def _summed(
     index: LineIndex, options: Sequence[frozenset[str]], window_lines: int, log_places: Scores, scale: float
 ) -> Scores:
-    scores = [index.scores(option, window_lines) / scale for option in options]
-    return np.array([float(np.logaddexp.reduce(log_places + score)) for score in scores])
+    scores = index.scores_of_each(options, window_lines)
+    return np.array([float(np.logaddexp.reduce(log_places + score / scale)) for score in scores])
 
 
 def _best(index: LineIndex, options: Sequence[frozenset[str]], window_lines: int, question_scores: Scores) -> Scores:
-    return np.array([float((index.scores(option, window_lines) + question_scores).max()) for option in options])
+    scores = index.scores_of_each(options, window_lines)
+    return np.array([float((score + question_scores).max()) for score in scores])

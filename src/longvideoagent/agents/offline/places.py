@@ -126,7 +126,7 @@ def score_places(spoken: SpokenLines, question: Question, meaning: Scores | None
     scores = locate_places(spoken, question.text, parse_question(question.text), meaning).logs
     options = [terms(option, spoken.language) for option in question.options]
     for window_lines in OPTION_WINDOWS if options else ():
-        option_scores = [spoken.terms.scores(option, window_lines) for option in options]
+        option_scores = spoken.terms.scores_of_each(options, window_lines)
         scores = scores + np.max(option_scores, axis=0) / OPTION_SCALE
     return scores
 
