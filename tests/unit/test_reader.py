@@ -24,12 +24,16 @@ from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Evidence, Question, VisionResult
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
+from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.index.open import open_for_question
 from longvideoagent.models.base import TokenPrice
 from longvideoagent.views.html.page import write_page
 from tests.fakes.faulty_server import Fault, Server, completion, detail, say, serving, status
+from tests.fakes.release import CLIPS, question, write_release
 from tests.plugins.media import write_video
 from tests.plugins.models import needs_torch
+from tests.plugins.runs import eval_config, lines
+from tests.plugins.runs import run as evaluate
 
 OPTIONS = ["red", "grey", "blue"]
 IN_TAGS = "<think>hm</think><answer>a1</answer>"
@@ -258,6 +262,24 @@ def test_reader_without_agents_reads_windows_of_the_whole_video(tmp_path: Path) 
     spans = re.findall(r"Lines from (\d+):", prompt)
     assert len(spans) == NUM_WINDOWS  # also those that are not in a located clip
     assert len(located.visited_labels) < NUM_WINDOWS or len(set(spans)) > 1
+
+
+@pytest.mark.parametrize("source", ["gold", "random", "file"])
+def test_reader_with_a_given_first_clip_reads_windows_of_the_whole_video(source: str, tmp_path: Path) -> None:
+    release = write_release(tmp_path / "data", [question(1, q="Why is Mira late ?", occur_clip=CLIPS[1])])
+    config = eval_config(release)
+    if source == "file":
+        cache = FirstClips(tmp_path / "none.json")
+        cache.put(load_samples(config)[1][0].question, None)  # grounding found none
+        cache.write()
+        source = f"file={tmp_path / 'none.json'}"
+    with serving(letter(by_text())) as (url, server):
+        evaluate(eval_config(release, TeamConfig().with_reader(f"openai:m@{url}"), first_clip=source), tmp_path / "run")
+    prompt = server.requests[0]["messages"][0]["content"]
+    assert "We are late because the bus broke down." in prompt
+    assert "Here is the red lantern." in prompt
+    first = lines(tmp_path / "run")[0]["first_grounding"]
+    assert ("clip" in first) == (not source.startswith("file"))
 
 
 def test_data_cannot_pose_as_protocol(tmp_path: Path) -> None:

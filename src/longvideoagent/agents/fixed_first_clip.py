@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longvideoagent.agents.base import Grounding
+from longvideoagent.agents.offline.windows import WindowGrounding
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import GroundingResult
 from longvideoagent.media.readers.base import VideoReader
@@ -24,3 +25,16 @@ class FixedFirstClip:
         if request.trace.first_grounding is None:
             return GroundingResult(self.label, self.reason)
         return await self.agent.locate(request, video)
+
+
+def with_first_clip(agent: Grounding, label: str | None, reason: str = "") -> Grounding:
+    """The grounding agent ``agent`` with a given first clip; that of a reader still quotes its windows.
+
+    Args:
+        agent: Locates the further clips.
+        label: The first clip; None where grounding found none in advance.
+        reason: Why it is the first.
+    """
+    if isinstance(agent, WindowGrounding):
+        return replace(agent, agent=FixedFirstClip(label, agent.agent, reason))
+    return FixedFirstClip(label, agent, reason)

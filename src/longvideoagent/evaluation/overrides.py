@@ -12,7 +12,7 @@ from typing import NamedTuple, assert_never
 
 from longvideoagent.agents.base import Team, Vision
 from longvideoagent.agents.config import REASONING_REPLY_TOKENS
-from longvideoagent.agents.fixed_first_clip import FixedFirstClip
+from longvideoagent.agents.fixed_first_clip import with_first_clip
 from longvideoagent.agents.master import ModelMaster
 from longvideoagent.agents.tool_master import ToolMaster
 from longvideoagent.core.context import master_prompt, question_fields
@@ -152,7 +152,7 @@ class EvalOverrides:
         """The team for one question."""
         first = self._first_clip(sample, video.timeline)
         if first is not None:
-            team = replace(team, grounding=FixedFirstClip(first.label, team.grounding, first.reason))
+            team = replace(team, grounding=with_first_clip(team.grounding, first.label, first.reason))
         if self.config.gold_boxes:
             merged = self.config.protocol.merged_boxes
             team = replace(team, vision=GoldBoxVision(sample.gold.boxes, team.vision, self.layout, merged))

@@ -20,7 +20,7 @@ from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Rel
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import ClipObservation, Evidence, Reply, Usage, VisionResult
+from longvideoagent.core.types import ClipObservation, Evidence, Reply, SystemNotice, Usage, VisionResult
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
@@ -95,12 +95,16 @@ def known_facts(trace: Trace) -> list[Evidence]:
 
 
 def known_lines(trace: Trace) -> list[Evidence]:
-    """The lines in the trace, without repetition: those of located clips and those that grounding quotes."""
+    """The lines in the trace, without repetition: those of located clips and those that grounding quotes, also where it
+    finds no clip."""
     lines: dict[Evidence, None] = {}
     for located in trace.groundings:
         for clip in located.window:
             lines.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
         lines.update(dict.fromkeys(located.evidence))
+    for observation in trace.observations:
+        if isinstance(observation, SystemNotice) and observation.grounding_result is not None:
+            lines.update(dict.fromkeys(observation.grounding_result.evidence))
     return list(lines)
 
 
