@@ -9,6 +9,9 @@ from longvideoagent.media.ocr import ScreenText
 
 QUOTED = re.compile(r"“([^”]*)”")
 """A piece of text in a description."""
+_LETTERS = re.compile(r"\w+")
+_MARK_IN_WORD = re.compile(r"(?<=\w)!(?=\w)")
+_LOOK_ALIKES = str.maketrans("l10", "iio")
 MAX_GAP = 0.34
 """Between two pieces of a column, as a fraction of the height of the frame."""
 MAX_OVERLAP = 0.02
@@ -54,3 +57,12 @@ def _position(column: Sequence[ScreenText]) -> str:
     middle, top = (column[0].left + column[-1].right) / 2, column[0].top
     across = "left" if middle < 0.36 else "right" if middle > 0.64 else "middle"
     return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
+
+
+def fold_recognized(text: str) -> str:
+    """The letters and digits of a text, without what recognition often gets wrong: case, spaces, punctuation, and which
+    of the letters that look alike it is. l, 1 and a ! inside a word are i, and 0 is o."""
+    folded = text.casefold()
+    if not folded.isalnum():
+        folded = "".join(_LETTERS.findall(_MARK_IN_WORD.sub("i", folded)))
+    return folded.translate(_LOOK_ALIKES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,13 @@ from functools import lru_cache
 
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.terms import terms
-from longvideoagent.media.text_columns import QUOTED
+from longvideoagent.media.text_columns import QUOTED, fold_recognized
 
 MIN_FUZZY_LETTERS = 4
 MIN_ONE_EDIT_LETTERS = 5
 """Letters a term needs to be matched with tolerance in text recognized in a frame."""
 FUZZY_SCORE = 0.7
 """The score of a match with tolerance."""
-_LETTERS = re.compile(r"\w+")
-_LOOK_ALIKES = str.maketrans("l1!0", "iiio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class FactTerms:
         if fact.kind != "frame":
             return cls(frozenset(terms(fact.text, language)), "")
         pieces = QUOTED.findall(fact.text) or [fact.text]
-        squeezed = "|".join(_fold("".join(_LETTERS.findall(piece))) for piece in pieces)
+        squeezed = "|".join(map(fold_recognized, pieces))
         return cls(frozenset(terms(fact.text, language)), squeezed)
 
     def match_score(self, term: str) -> float:
@@ -48,9 +45,11 @@ class FactTerms:
             return 1.0
         if not self.squeezed or len(term) < MIN_FUZZY_LETTERS:
             return 0.0
-        folded = _fold(term)
+        folded = fold_recognized(term)
         is_inside = folded[: max(MIN_FUZZY_LETTERS, len(folded) - 1)] in self.squeezed
-        return FUZZY_SCORE if is_inside or any(_is_one_edit(_fold(word), folded) for word in self.exact) else 0.0
+        return (
+            FUZZY_SCORE if is_inside or any(_is_one_edit(fold_recognized(word), folded) for word in self.exact) else 0.0
+        )
 
 
 def _is_one_edit(one: str, other: str) -> bool:
@@ -62,10 +61,6 @@ def _is_one_edit(one: str, other: str) -> bool:
     if len(short) == len(long):
         return short[same + 1 :] == long[same + 1 :]
     return short[same:] == long[same + 1 :]
-
-
-def _fold(text: str) -> str:
-    return text.casefold().translate(_LOOK_ALIKES)
 
 
 class FactIndex:

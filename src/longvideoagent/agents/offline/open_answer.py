@@ -12,11 +12,12 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
-from longvideoagent.agents.offline.screen_texts import ShownText, shown_texts, signs, squeeze
+from longvideoagent.agents.offline.screen_texts import ShownText, shown_texts, signs
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
+from longvideoagent.media.text_columns import fold_recognized
 
 SURE_CONFIDENCE = 0.6
 UNSURE_CONFIDENCE = 0.4
@@ -110,8 +111,8 @@ def _names(facts: Sequence[Evidence]) -> set[str]:
 
 def _person(scorer: EvidenceScorer, names: Collection[str]) -> str:
     """The person that the main part names, or who says what it names; empty if there is none."""
-    words = {squeeze(re.sub(r"['’]s$", "", word)) for word in scorer.parsed.main.split()}
-    named = [name for name in names if squeeze(name) in words]
+    words = {fold_recognized(re.sub(r"['’]s$", "", word)) for word in scorer.parsed.main.split()}
+    named = [name for name in names if fold_recognized(name) in words]
     if named:
         return named[0]
     anchor = scorer.anchor
@@ -145,8 +146,8 @@ def _colour(scorer: EvidenceScorer, shown: Sequence[ShownText], names: Collectio
 
 def _sign(scorer: EvidenceScorer, shown: Sequence[ShownText]) -> OpenAnswer | None:
     """The sign at the asked moment, the last one before it, or the first one that comes after it."""
-    owned = {squeeze(each.text) for each in shown if each.owner}
-    every = [each for each in shown if not each.owner and squeeze(each.text) not in owned]
+    owned = {fold_recognized(each.text) for each in shown if each.owner}
+    every = [each for each in shown if not each.owner and fold_recognized(each.text) not in owned]
     if not every or scorer.anchor is None or scorer.parsed.relation not in ("when", "after", "before"):
         only = signs(every, "top")
         return _answer(scorer, only[0].text, only[0].fact) if len(only) == 1 else None
@@ -154,8 +155,8 @@ def _sign(scorer: EvidenceScorer, shown: Sequence[ShownText]) -> OpenAnswer | No
     spans: dict[str, list[float]] = {}
     first: dict[str, ShownText] = {}
     for each in every:
-        if place in each.place and len(squeeze(each.text)) > 1:
-            key = squeeze(each.text)
+        if place in each.place and len(fold_recognized(each.text)) > 1:
+            key = fold_recognized(each.text)
             first.setdefault(key, each)
             start_s, end_s = spans.setdefault(key, [each.fact.start_s, each.fact.end_s])
             spans[key] = [min(start_s, each.fact.start_s), max(end_s, each.fact.end_s)]

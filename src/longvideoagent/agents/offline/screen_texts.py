@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from longvideoagent.core.types import Evidence
+from longvideoagent.media.text_columns import fold_recognized
 
 MAX_BRIEF_S = 1.0
 """A text that is seen for longer does not flash up."""
@@ -41,7 +42,8 @@ def is_column(fact: Evidence) -> bool:
 
 def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[ShownText]:
     """The texts in detections, in order of time, without the names of people."""
-    folded = {squeeze(name): name for name in names}
+    exact = {name.casefold(): name for name in names}  # of two names that fold alike, the one that is written
+    folded = {fold_recognized(name): name for name in names}
     owners: dict[str, str] = {}
     shown = []
     for fact in facts:
@@ -50,11 +52,11 @@ def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[Shown
             continue
         owner = ""
         for text, colour in _PIECE.findall(fact.text):
-            key = squeeze(text)
+            key = fold_recognized(text)
             if key not in owners:
                 owners[key] = folded.get(key) or _similar_name(key, folded)
-            if owners[key]:
-                owner = owners[key]
+            if name := exact.get(text.casefold()) or owners[key]:
+                owner = name
             elif _LETTERS.search(text):
                 shown.append(ShownText(text, colour, column[1], owner, fact))
     return shown
@@ -68,34 +70,29 @@ def _similar_name(key: str, folded: Mapping[str, str]) -> str:
     return folded[close[0]] if close else ""
 
 
-def squeeze(text: str) -> str:
-    """A text without case, spaces and punctuation, which recognition often gets wrong."""
-    return "".join(re.findall(r"\w+", text.casefold()))
-
-
 def signs(shown: Sequence[ShownText], place: str = "") -> list[ShownText]:
     """The texts that belong to nobody, each once by its letters; those at a place, if there are any there."""
-    owned = {squeeze(each.text) for each in shown if each.owner}  # elsewhere, if a name was not recognized
-    free = [each for each in shown if not each.owner and len(squeeze(each.text)) > 1]
-    free = [each for each in free if squeeze(each.text) not in owned]
+    owned = {fold_recognized(each.text) for each in shown if each.owner}  # elsewhere, if a name was not recognized
+    free = [each for each in shown if not each.owner and len(fold_recognized(each.text)) > 1]
+    free = [each for each in free if fold_recognized(each.text) not in owned]
     at_place = [each for each in free if place and place in each.place]
-    return list({squeeze(each.text): each for each in reversed(at_place or free)}.values())[::-1]
+    return list({fold_recognized(each.text): each for each in reversed(at_place or free)}.values())[::-1]
 
 
 def brief_texts(shown: Sequence[ShownText]) -> list[ShownText]:
     """The texts that are seen for at most ``MAX_BRIEF_S`` in all, each once, the shortest first."""
     seen_s: dict[str, float] = {}
     for each in shown:
-        key = squeeze(each.text)
+        key = fold_recognized(each.text)
         seen_s[key] = seen_s.get(key, 0.0) + (each.fact.end_s - each.fact.start_s)
     lasting = [key for key, time_s in seen_s.items() if time_s > MAX_BRIEF_S]
-    first = {squeeze(each.text): each for each in reversed(shown)}
+    first = {fold_recognized(each.text): each for each in reversed(shown)}
     brief = [
         each
         for key, each in first.items()
         if len(key) > 1 and seen_s[key] <= MAX_BRIEF_S and not any(_is_misread(key, other) for other in lasting)
     ]
-    return sorted(brief, key=lambda each: (bool(each.owner), -len(squeeze(each.text))))
+    return sorted(brief, key=lambda each: (bool(each.owner), -len(fold_recognized(each.text))))
 
 
 def _is_misread(key: str, other: str) -> bool:
