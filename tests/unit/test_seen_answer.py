@@ -47,6 +47,23 @@ def test_only_number_is_surer() -> None:
     assert (found.text, found.confidence) == ("12", 0.4)
 
 
+def test_readings_of_one_text_are_one() -> None:
+    facts = tuple(
+        seen(time_s, time_s, f"text at the top left: “{text}” on blue")
+        for time_s, text in enumerate(["IK2087", "L087", "K2087", "2O87", "EXIT 5"])
+    )
+    found = seen_answer(scorer("What number is on the plate?", facts))
+    assert found is not None
+    assert found.text == "K2087, EXIT 5"
+
+
+def test_people_are_at_least_as_many_as_faces() -> None:
+    faces = (seen(0, 1, "1 face towards the camera"), seen(2, 3, "3 faces towards the camera"))
+    found = seen_answer(scorer("How many people can be seen?", faces))
+    assert found is not None
+    assert (found.text, found.confidence, found.evidence) == ("at least 3, by the faces", 0.1, faces[1:])
+
+
 @pytest.mark.parametrize("question", ["Who drives the lorry?", "How many people are there?", "What is the dog called?"])
 def test_nothing_of_the_kind(question: str) -> None:
     assert seen_answer(scorer(question)) is None

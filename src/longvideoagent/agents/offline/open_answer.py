@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
@@ -21,9 +22,11 @@ from longvideoagent.media.text_columns import fold_recognized
 
 SURE_CONFIDENCE = 0.6
 UNSURE_CONFIDENCE = 0.4
-SOME_TEXT_CONFIDENCE, SOME_COLOUR_CONFIDENCE = 0.2, 0.1
-"""Of texts that may be on what the question names, and of the main colours, which may be those of other things."""
+SOME_TEXT_CONFIDENCE, WEAKEST_CONFIDENCE = 0.2, 0.1
+"""Of texts that may be on what the question names; of main colours, which may be those of other things, and faces."""
 MAX_TEXTS = 5
+MIN_LIKENESS = 0.6
+"""Of two readings of one text."""
 MIN_ANCHOR_FRACTION = 0.6
 """The fraction of the asked moment's words that a line must have to be it."""
 _SIGN_TERMS = frozenset(terms("sign slide screen title poster board banner caption credits"))
@@ -36,6 +39,10 @@ _TEXT = re.compile(
     r"\b(?:words?|letters?|texts?|titles?|signs?|captions?|written|reads?|labels?|logos?|brands?)\b", re.IGNORECASE
 )
 ASKS_WHEN = re.compile(r"\W*(?:when|at what time|wann|quand|cu[áa]ndo)\b", re.IGNORECASE)
+_HOW_MANY_PEOPLE = re.compile(
+    r"\bhow many (?:\w+ )?(?:people|persons?|men|women|children|faces|characters)\b", re.IGNORECASE
+)
+_FACES = re.compile(r"(\d+) faces? towards")
 _DIGIT = re.compile(r"\d")
 _MAIN_COLOURS = "mostly "
 _BODY_TERMS = frozenset(terms("shirt jersey sweater jacket top dress clothes hat wearing wears"))
@@ -74,12 +81,15 @@ def open_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
 
 def seen_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
     """What is seen, for a question that no fact shares a word with, since detections do not know what things are: texts
-    for one that asks for a text, texts with digits for a number, the main colours for a colour. None for others, and
+    for one that asks for a text, texts with digits for a number, the main colours for a colour, faces for a number of
+    people. None for others, and
     if nothing of that kind is seen."""
     question = scorer.parsed.main
     texts = signs(shown_texts(scorer.facts, _names(scorer.facts)))
     if set(terms(question)) & _COLOUR_TERMS:
         return _some_colour(scorer, texts)
+    if _HOW_MANY_PEOPLE.search(question):
+        return _some_people(scorer.facts)
     if _NUMBER.search(question):
         return _some_texts([each for each in texts if _DIGIT.search(each.text)])
     return _some_texts(texts) if _TEXT.search(question) else None
@@ -87,7 +97,8 @@ def seen_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
 
 def _some_texts(texts: Sequence[ShownText]) -> OpenAnswer | None:
     """The texts that are seen for longest, as one answer."""
-    lasting = sorted(texts, key=lambda each: each.fact.start_s - each.fact.end_s)[:MAX_TEXTS]
+    distinct = _without_misreadings(texts)
+    lasting = sorted(distinct, key=lambda each: each.fact.start_s - each.fact.end_s)[:MAX_TEXTS]
     if not lasting:
         return None
     ordered = sorted(lasting, key=lambda each: each.fact.start_s)
@@ -96,13 +107,39 @@ def _some_texts(texts: Sequence[ShownText]) -> OpenAnswer | None:
     return OpenAnswer(", ".join(each.text for each in ordered), confidence, evidence)
 
 
+def _without_misreadings(texts: Sequence[ShownText]) -> list[ShownText]:
+    """Of each text that was read in several ways, the reading that is most like the others."""
+    groups: list[list[ShownText]] = []
+    for each in texts:
+        near = next((group for group in groups if any(_likeness(each, other) >= MIN_LIKENESS for other in group)), None)
+        if near is None:
+            groups.append([each])
+        else:
+            near.append(each)
+    return [max(group, key=lambda each: sum(_likeness(each, other) for other in group)) for group in groups]
+
+
+def _likeness(one: ShownText, other: ShownText) -> float:
+    """The fraction of letters that two texts have in common, in order."""
+    return SequenceMatcher(None, squeeze(one.text), squeeze(other.text), autojunk=False).ratio()
+
+
+def _some_people(facts: Sequence[Evidence]) -> OpenAnswer | None:
+    """At least as many people as faces are seen at once."""
+    counts = [(int(match[1]), fact) for fact in facts if fact.kind == "frame" and (match := _FACES.match(fact.text))]
+    if not counts:
+        return None
+    number, fact = max(counts, key=lambda pair: pair[0])
+    return OpenAnswer(f"at least {number}, by the faces", WEAKEST_CONFIDENCE, (fact,))
+
+
 def _some_colour(scorer: EvidenceScorer, texts: Sequence[ShownText]) -> OpenAnswer | None:
     """What is behind the texts, of a thing that carries text; else the main colours."""
     colours = list(dict.fromkeys(each.colour for each in texts if each.colour))
     if len(colours) == 1 and set(terms(scorer.parsed.main)) & _CARRIER_TERMS:
         return OpenAnswer(colours[0], UNSURE_CONFIDENCE, (texts[0].fact,))
     main = next((fact for fact in scorer.facts if fact.kind == "frame" and fact.text.startswith(_MAIN_COLOURS)), None)
-    return None if main is None else OpenAnswer(main.text, SOME_COLOUR_CONFIDENCE, (main,))
+    return None if main is None else OpenAnswer(main.text, WEAKEST_CONFIDENCE, (main,))
 
 
 def _names(facts: Sequence[Evidence]) -> set[str]:
