@@ -68,6 +68,7 @@ lock: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/index.py
+	$(BIN)/python benchmarks/objects.py
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py

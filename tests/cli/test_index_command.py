@@ -96,6 +96,22 @@ def test_index_objects(tmp_path: Path) -> None:
     assert line in lva("index", "--status", film, *place).stdout
 
 
+def test_objects_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of docs/objects.md, with a small detector."""
+    monkeypatch.setenv("LVA_INDEX_DIR", str(tmp_path / "indexes"))
+    detector = write_detector(tmp_path / "tiny")
+    write_pictures(tmp_path / "talk.mp4", [draw_cells([("dog", 1, 1)])] * 8)
+    (tmp_path / "talk.srt").write_text(CUES)
+    text = (Path(__file__).resolve().parents[2] / "docs" / "objects.md").read_text()
+    lines = text.partition("```bash\n")[2].partition("```")[0].splitlines()
+    commands = [shlex.split(line, comments=True)[1:] for line in lines[2:]]
+    assert [command[0] for command in commands] == ["index", "index", "ask", "ask"]
+    for command in commands:
+        done = lva(*(str(detector) if word == "dfine-nano" else word for word in command), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert ("seems to show" in done.stdout) == (command[0] == "ask")
+
+
 def test_index_next_to_video(folder: Path) -> None:
     video = folder / "talk.mp4"
     assert lva_process("index", video, "--index-dir", "next-to-video").returncode == 0

@@ -113,7 +113,9 @@ class ObjectDetector:
         import cv2
 
         resized = cv2.resize(rgb, (self._width_px, self._height_px), interpolation=cv2.INTER_LINEAR)
-        values: NDArray[np.float32] = cv2.dnn.blobFromImage(resized, 1 / 255)
+        values = np.empty((1, 3, self._height_px, self._width_px), np.float32)
+        for channel in range(3):  # much faster than one transposition
+            np.multiply(resized[:, :, channel], np.float32(1 / 255), out=values[0, channel], dtype=np.float32)
         return values
 
     def _input_size(self) -> tuple[int, int]:
