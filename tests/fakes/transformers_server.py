@@ -28,14 +28,15 @@ def serving(model: Path, home: Path) -> Iterator[str]:
     with (home / "log").open("w") as log:
         server = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=log, stderr=log)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health", server)
+        wait_for(f"http://127.0.0.1:{port}/health", server)
         yield f"openai:{model}@http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()
         server.wait(20)
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that is starting answers at a URL. Raises AssertionError if it does not."""
     deadline = time.monotonic() + MAX_START_S
     while time.monotonic() < deadline and server.poll() is None:
         try:
