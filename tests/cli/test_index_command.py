@@ -96,6 +96,18 @@ def test_index_objects(tmp_path: Path) -> None:
     assert line in lva("index", "--status", film, *place).stdout
 
 
+def test_index_objects_cost_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes over two seconds is announced; here, that is anything."""
+    monkeypatch.setattr("longvideoagent.index.objects.MIN_ANNOUNCED_S", 0.0)
+    detector, film = write_detector(tmp_path / "tiny"), tmp_path / "film.mp4"
+    write_pictures(film, [draw_cells([])] * 38)
+    film.with_suffix(".srt").write_text(CUES)
+    done = lva("index", film, "--objects", detector, "--index-dir", tmp_path / "indexes")
+    assert done.stderr == "lva: film.mp4: looking for objects in 2 more frames takes up to about 0 s\n"
+    again = lva("index", film, "--objects", detector, "--index-dir", tmp_path / "indexes")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
 def test_objects_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands of docs/objects.md, with a small detector."""
     monkeypatch.setenv("LVA_INDEX_DIR", str(tmp_path / "indexes"))

@@ -111,6 +111,20 @@ def test_detector_wrong_files_refused(tmp_path: Path, model: bytes | None, label
     assert "\n" not in str(caught.value)
 
 
+def test_detector_of_several_files_refused(tmp_path: Path) -> None:
+    """A graph may not name other files of this machine."""
+    import onnx
+
+    model = onnx.load_model_from_string(tiny_detector())
+    folder = write_detector(tmp_path / "wrong")
+    path = folder / "model.onnx"
+    onnx.save_model(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (folder / "weights.bin").exists()
+    with pytest.raises(DataError, match=r"model\.onnx: ") as caught:
+        load_detector(str(folder))
+    assert "\n" not in str(caught.value)
+
+
 def test_detector_labels_of_another_encoding_refused(tmp_path: Path) -> None:
     folder = write_detector(tmp_path / "wrong")
     (folder / "labels.txt").write_bytes(b"caf\xe9\ndog")
