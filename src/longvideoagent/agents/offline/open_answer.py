@@ -121,7 +121,7 @@ def _without_misreadings(texts: Sequence[ShownText]) -> list[ShownText]:
 
 def _likeness(one: ShownText, other: ShownText) -> float:
     """The fraction of letters that two texts have in common, in order."""
-    return SequenceMatcher(None, squeeze(one.text), squeeze(other.text), autojunk=False).ratio()
+    return SequenceMatcher(None, fold_recognized(one.text), fold_recognized(other.text), autojunk=False).ratio()
 
 
 def _some_people(facts: Sequence[Evidence]) -> OpenAnswer | None:
