@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from rich.progress import track
-from table import row, seconds
 
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.meaning import Meaning
@@ -24,6 +23,7 @@ from longvideoagent.core.types import Question, Timeline
 from longvideoagent.datasets.longtvqa.read import read_longtvqa
 from longvideoagent.evaluation.metrics import Z_95, estimate
 from longvideoagent.models.sentence_encoder import SentenceEncoder, load_encoder
+from table import row, seconds
 
 
 def first_clip(question: Question, timeline: Timeline, meaning: Meaning | None) -> str | None:
