@@ -59,10 +59,13 @@ def _position(column: Sequence[ScreenText]) -> str:
     return f"top {across}" if top < 0.25 else f"bottom {across}" if top > 0.75 else across
 
 
+def squeeze(text: str) -> str:
+    """A text without case, spaces and punctuation."""
+    folded = text.casefold()
+    return folded if folded.isalnum() else "".join(_LETTERS.findall(folded))
+
+
 def fold_recognized(text: str) -> str:
     """The letters and digits of a text, without what recognition often gets wrong: case, spaces, punctuation, and which
     of the letters that look alike it is. l, 1 and a ! inside a word are i, and 0 is o."""
-    folded = text.casefold()
-    if not folded.isalnum():
-        folded = "".join(_LETTERS.findall(_MARK_IN_WORD.sub("i", folded)))
-    return folded.translate(_LOOK_ALIKES)
+    return squeeze(_MARK_IN_WORD.sub("i", text) if "!" in text else text).translate(_LOOK_ALIKES)

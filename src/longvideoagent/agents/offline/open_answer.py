@@ -18,7 +18,7 @@ from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
-from longvideoagent.media.text_columns import fold_recognized
+from longvideoagent.media.text_columns import fold_recognized, squeeze
 
 SURE_CONFIDENCE = 0.6
 UNSURE_CONFIDENCE = 0.4
@@ -120,8 +120,8 @@ def _without_misreadings(texts: Sequence[ShownText]) -> list[ShownText]:
 
 
 def _likeness(one: ShownText, other: ShownText) -> float:
-    """The fraction of letters that two texts have in common, in order."""
-    return SequenceMatcher(None, fold_recognized(one.text), fold_recognized(other.text), autojunk=False).ratio()
+    """The fraction of letters that two texts have in common, in order. Look-alikes differ: the best reading is wanted."""
+    return SequenceMatcher(None, squeeze(one.text), squeeze(other.text), autojunk=False).ratio()
 
 
 def _some_people(facts: Sequence[Evidence]) -> OpenAnswer | None:
