@@ -120,7 +120,7 @@ def _without_misreadings(texts: Sequence[ShownText]) -> list[ShownText]:
 
 
 def _likeness(one: ShownText, other: ShownText) -> float:
-    """The fraction of letters that two texts have in common, in order. Look-alikes differ: the best reading is wanted."""
+    """The fraction of letters that two texts have in common, in order; look-alikes differ, to find the best reading."""
     return SequenceMatcher(None, squeeze(one.text), squeeze(other.text), autojunk=False).ratio()
 
 
