@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from longvideoagent import ask, open_video
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
+from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
 from longvideoagent.index.speech import transcribe
+from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import speech
 from longvideoagent.media.speech import Transcript
 from longvideoagent.media.subtitles import read_subtitles, write_srt
@@ -270,6 +272,41 @@ def test_speech_of_a_telephone(base: str, tmp_path: Path) -> None:
     text = " ".join(line.text.lower() for line in transcribe(tmp_path / "talk.mp4", base).lines)
     words = set(re.findall(r"\w+", text))
     assert len(words & set(re.findall(r"\w+", ENGLISH.lower()))) >= 10, text
+
+
+def store_voices(video: Path, *spans_s: tuple[float, float]) -> None:
+    """Sounds in the index, as of a tagger that knows voices and heard some in these spans."""
+    events = FoundEvents([Event(start_s, end_s, "Speech", 0.9) for start_s, end_s in spans_s], "all of it")
+    with VideoIndex.open(video) as index:
+        find_events(index, EventKind.SOUND, "1 tagger voices", lambda: events)
+
+
+@needs_voice
+def test_only_where_a_voice_was_heard(base: str, tmp_path: Path) -> None:
+    ship, house = say(ENGLISH, "en", tmp_path), say("The old house stands near the quiet river.", "en", tmp_path)
+    write_talk(tmp_path / "talk.mp4", np.concatenate([ship, house]))
+    store_voices(tmp_path / "talk.mp4", (0.5, len(ship) / RATE - 2.5))
+    made = transcribe(tmp_path / "talk.mp4", base)
+    text = " ".join(line.text.lower() for line in made.lines)
+    assert "brothers" in text
+    assert "river" not in text
+    (warning,) = made.warnings
+    assert warning.startswith("sound in which the sound tagger heard no voice was left out (at 0:")
+    assert transcribe(tmp_path / "talk.mp4", base) == made
+    (tmp_path / "other.mp4").write_bytes((tmp_path / "talk.mp4").read_bytes() + bytes(10))
+    store_voices(tmp_path / "other.mp4")
+    assert transcribe(tmp_path / "other.mp4", base) == Transcript(
+        (), ("nothing was transcribed, since the sound tagger heard no voice",)
+    )
+
+
+@needs_voice
+def test_transcript_of_everything_is_kept(base: str, tmp_path: Path) -> None:
+    write_talk(tmp_path / "talk.mp4", say(ENGLISH, "en", tmp_path))
+    made = transcribe(tmp_path / "talk.mp4", base)
+    store_voices(tmp_path / "talk.mp4")
+    assert made.lines
+    assert transcribe(tmp_path / "talk.mp4", base) == made
 
 
 @needs_voice

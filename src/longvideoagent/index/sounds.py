@@ -116,12 +116,16 @@ def _listen(path: Path, tagger: Tagger, progress: Progress) -> FoundEvents:
         for label in spans
         for span in spans[label]
     ]
-    heard = f"{len(events)} sounds of {len(spans)} kinds" if events else "no sounds that it knows"
+    heard = f"{_count(len(events), 'sound')} of {_count(len(spans), 'kind')}" if events else "no sounds that it knows"
     covered = f"{format_timestamp(listener.length_s)} by {tagger.name}, {heard}"
     if joined:
         most = max(joined, key=joined.__getitem__)
         covered += f"; more than are kept, so {sum(joined.values())} are parts of others, most of {most}"
     return FoundEvents(events, covered)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class _Listener:
