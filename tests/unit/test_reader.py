@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Evidence, Question, VisionResult
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
+from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.index.open import open_for_question
+from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.models.base import TokenPrice
 from longvideoagent.views.html.page import write_page
 from tests.fakes.faulty_server import Fault, Server, completion, detail, say, serving, status
@@ -91,6 +94,18 @@ def test_reader_answers_after_the_looks_of_the_offline_master(grey_talk: Path) -
     assert all(line in prompt for look in looks for line in look.text.splitlines())
     assert "1:15 The wall is grey" in prompt
     assert server.requests[0]["messages"][1] == {"role": "assistant", "content": "The answer is"}
+
+
+def test_reader_reads_sounds_and_objects_of_its_windows(grey_talk: Path) -> None:
+    """What detectors found near the likely places, if the index has it."""
+    for kind, label in ((EventKind.SOUND, "Applause"), (EventKind.OBJECT, "cat")):
+        with VideoIndex.open(grey_talk) as index:
+            found = FoundEvents([Event(75.5, 76.0, label, 0.9)], "all")
+            find_events(index, kind, "a detector", partial(FoundEvents, *found))
+    _, server = run(grey_talk, letter(by_text(grey=3.0)))
+    prompt = server.requests[0]["messages"][0]["content"]
+    assert "1:15 heard: Applause" in prompt
+    assert "1:15 seems to show: cat" in prompt
 
 
 def test_reader_confidence_is_the_average_probability(grey_talk: Path) -> None:

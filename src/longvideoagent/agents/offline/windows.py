@@ -13,13 +13,16 @@ from longvideoagent.agents.base import Grounding
 from longvideoagent.agents.offline.grounding import lines_of
 from longvideoagent.agents.offline.places import score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
-from longvideoagent.core.types import Evidence, GroundingResult, Question
+from longvideoagent.core.types import Evidence, GroundingResult, Question, Timeline
 from longvideoagent.index.terms import terms
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.text_language import ENGLISH
 
 NUM_WINDOWS, WINDOW_LINES = 3, 15
 """Windows, and lines of each: about a minute of dialogue. A pause counts as lines (``line_index.line_positions``)."""
+
+MAX_OF_A_KIND = 5
+"""Texts on screen, sounds and objects of a window that are quoted with its lines."""
 
 
 class Window(NamedTuple):
@@ -63,5 +66,13 @@ class WindowGrounding:
             return result
         spoken, language = lines_of(request.timeline)[0], request.timeline.language
         windows = await asyncio.to_thread(lambda: locate_windows(spoken, question, language))
-        lines = (line for window in windows for line in window.lines)
-        return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *lines))))
+        quoted = [each for window in windows for each in (*window.lines, *_seen_and_heard(window, request.timeline))]
+        return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *quoted))))
+
+
+def _seen_and_heard(window: Window, timeline: Timeline) -> list[Evidence]:
+    """What the index has besides lines, as far as it begins in a window: texts on screen, sounds and objects."""
+    start_s, end_s = window.lines[0].start_s, window.lines[-1].end_s
+    kinds = (timeline.screen_texts, timeline.sounds or (), timeline.objects or ())
+    inside = ([each for each in events if start_s <= each.start_s <= end_s] for events in kinds)
+    return [each for events in inside for each in events[:MAX_OF_A_KIND]]
