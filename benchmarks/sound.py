@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from longvideoagent.index.sounds import RATE_HZ, find_sounds
+from longvideoagent.index.sounds import BLOCK_S, RATE_HZ, find_sounds
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.sound import sound_blocks
 from longvideoagent.models.sound_tagger import load_tagger
@@ -129,7 +129,7 @@ def measure(folder: Path) -> None:
     (folder / "labels.txt").write_text("\n".join(f"label {number}" for number in range(LABELS)))
     row("what", "figure", "aim")
     row("---", "---", "---")
-    cpu_s = seconds(lambda: [None for _ in sound_blocks(path, RATE_HZ, 60.0)], time.process_time)
+    cpu_s = seconds(lambda: [None for _ in sound_blocks(path, RATE_HZ, BLOCK_S)], time.process_time)
     row(f"decoding {MINUTES} minutes of AAC", f"{cpu_s:.1f} CPU-s", "")
     tagger = load_tagger(str(folder))
     with VideoIndex(folder / "index", "f" * 32) as index:

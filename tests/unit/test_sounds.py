@@ -264,12 +264,19 @@ def test_spans_with_a_short_pause_are_one() -> None:
     assert len(spans_of("Dog", [0.5, 0, 0, 0, 0.6])) == 2
     assert len(spans_of("Music", [0.5] * 4 + [0] * 10 + [0.6] * 4)) == 1
     assert len(spans_of("Speech", [0.2, *[0] * 6, 0.2])) == 1
+    assert len(spans_of("Choir", [0.2, 0.9, *[0] * 6, 0.9, 0.2])) == 1
 
 
 def test_short_spans_are_dropped() -> None:
     assert spans_of("Music", [0, 0.9, 0.9, 0]) == []
     assert spans_of("Dog", [0, 0.9, 0], hop_s=0.1) == []
     assert len(spans_of("Dog", [0, 0.9, 0])) == 1
+
+
+def test_faint_speech_counts_if_it_lasts() -> None:
+    assert spans_of("Speech", [0, 0.3, 0]) == spans_of("Dog", [0, *[0.3] * 9, 0]) == []
+    assert len(spans_of("Speech", [0, 0.3, 0.15, 0])) == 1
+    assert len(spans_of("Speech", [0, 0.4, 0])) == 1
 
 
 @given(

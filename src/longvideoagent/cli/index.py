@@ -1,6 +1,7 @@
 """``lva index`` and ``lva search``: read videos in advance, and search in what was read."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -241,7 +242,10 @@ def _note_sound_cost(readers: "Sequence[VideoReader]", tagger: "SoundTagger") ->
     from longvideoagent.core.timefmt import format_timestamp
     from longvideoagent.index.open import seconds_to_hear
 
-    lengths_s = [seconds_to_hear(reader, tagger) for reader in readers]
+    lengths_s = []
+    for reader in readers:
+        with suppress(DataError):  # it is reported when the video is read
+            lengths_s.append(seconds_to_hear(reader, tagger))
     seconds = sum(lengths_s) * (tagger.cpu_seconds_per_second + DECODING_CPU_SECONDS_PER_SECOND)
     if seconds >= MIN_NOTED_S:
         videos = f"{sum(map(bool, lengths_s))} of {len(readers)} videos, {format_timestamp(sum(lengths_s))} of sound,"

@@ -16,11 +16,12 @@ Scores = NDArray[np.float32]
 MAX_SPANS_PER_LABEL, MAX_SPANS = 500, 10_000
 """Of one video. Where there are more, those with the shortest gaps between them become one."""
 _TOUCHING_S = 1e-3
-_VOICE = re.compile(
-    r"\b(babbling|chant|choir|conversation|lyrics|monologue|narration|rap|rapping|shout|shouting|singing|speaking|speech"
-    r"|talk|talking|vocal|voices?|whisper|whispering|yell|yelling)\b",
+_SPEECH = re.compile(
+    r"\b(babbling|conversation|monologue|narration|shout|shouting|speaking|speech|talk|talking|voices?|whisper|whispering"
+    r"|yell|yelling)\b",
     re.IGNORECASE,
 )
+_SONG = re.compile(r"\b(chant|choir|lyrics|rap|rapping|singing|vocal)\b", re.IGNORECASE)
 _MUSIC = re.compile(r"\b(music|musical)\b", re.IGNORECASE)
 
 
@@ -42,20 +43,25 @@ EVENT_RULE = Rule(0.4, 0.2, 1.0, 0.3)
 sounds, as a bark, still reach it."""
 MUSIC_RULE = Rule(0.4, 0.2, 5.0, 2.0)
 """Music goes on through pauses, and a moment of it is mostly another sound."""
-VOICE_RULE = Rule(0.2, 0.1, 3.0, 0.3)
+SONG_RULE = Rule(0.4, 0.2, 3.0, 0.3)
+"""Singers draw breath."""
+SPEECH_RULE = Rule(0.2, 0.1, 3.0, 0.3)
 """Speech under music has low scores, and what is not taken for speech is not transcribed."""
+FAINT_SCORE, FAINT_MIN_S = 0.4, 1.0
+"""A span that does not reach this score is dropped if it is shorter: of a moment, a low score says little."""
 
 
 def is_voice(label: str) -> bool:
     """Whether a label is of a human voice that may say words, as in "Narration, monologue" or "Singing"."""
-    return _VOICE.search(label) is not None
+    return _SPEECH.search(label) is not None or _SONG.search(label) is not None
 
 
 def rule_of(label: str) -> Rule:
     """The rule of a label, by the words of its name."""
-    if is_voice(label):
-        return VOICE_RULE
-    return MUSIC_RULE if _MUSIC.search(label) else EVENT_RULE
+    for pattern, rule in ((_SPEECH, SPEECH_RULE), (_SONG, SONG_RULE), (_MUSIC, MUSIC_RULE)):
+        if pattern.search(label):
+            return rule
+    return EVENT_RULE
 
 
 class Span(NamedTuple):
@@ -114,7 +120,8 @@ class _Track:
         self.num_joined += before - len(self.spans)
 
     def is_long(self, span: Span) -> bool:
-        return span.end_s - span.start_s >= self.rule.min_s
+        least_s = self.rule.min_s if span.score >= FAINT_SCORE else max(self.rule.min_s, FAINT_MIN_S)
+        return span.end_s - span.start_s >= least_s
 
 
 class SpanFinder:
@@ -128,7 +135,7 @@ class SpanFinder:
         """Continue with the next frames."""
         if not len(frames.scores):
             return
-        for column in np.flatnonzero(frames.scores.max(axis=0) >= VOICE_RULE.leave):
+        for column in np.flatnonzero(frames.scores.max(axis=0) >= SPEECH_RULE.leave):
             number = int(column)
             rule = rule_of(self._labels[number])
             for run in _runs(frames.edges_s, frames.scores[:, number], rule.leave):

@@ -22,7 +22,7 @@ RATE_HZ = 16_000
 """That of the sound which taggers get."""
 VERSION = 1
 """Raise it when the same scores would give other events."""
-BLOCK_S = 60.0
+BLOCK_S = 30.0
 """Sound that a tagger gets at once, besides the rest of the block before."""
 MAX_GAP_S = 0.25
 """Blocks with more between them are not of one sound."""
