@@ -100,6 +100,12 @@ def test_options(question: str, options: tuple[str, ...], chosen: str) -> None:
     assert f"<answer>{chosen}</answer>" in offline_reply(question, *options)[0].text
 
 
+def test_option_that_only_a_detector_supports_is_not_sure() -> None:
+    reply, _ = offline_reply("Which animal does Mira look at?", "dog", "horse", "parrot")
+    assert "<answer>a0</answer>" in reply.text
+    assert reply.confidence == 0.5
+
+
 @pytest.mark.parametrize(
     "question",
     [

@@ -64,6 +64,7 @@ def test_other_detector_replaces_events_of_its_kind_only(talk: Path) -> None:
     store(talk, EventKind.OBJECT, OBJECTS)
     assert store(talk, EventKind.SOUND, (), key="detector 2") == ()
     with VideoIndex.open(talk) as index:
+        assert [step.name for step in read_steps(index)].count("sounds") == 1
         assert read_events(index, EventKind.SOUND) == ()
         assert read_events(index, EventKind.OBJECT) == OBJECTS
 

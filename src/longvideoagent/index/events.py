@@ -15,10 +15,11 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.index.stored_text import StepCost, seconds, write_step
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
+from longvideoagent.index.visible_objects import SEEMS
 from longvideoagent.progress import Progress, no_progress
 
 MAX_LABEL_CHARS = 100
-SOUND_LEAD, OBJECT_LEAD = "heard: ", "seems to show: "
+SOUND_LEAD, OBJECT_LEAD = "heard: ", f"{SEEMS}: "
 """How the evidence of an event begins, before its label."""
 _AT_ONCE = re.compile(r" \((\d+) at once\)\Z")
 
@@ -114,6 +115,11 @@ def event_label(evidence: Evidence) -> str:
     return "" if lead is None else _AT_ONCE.sub("", evidence.text.removeprefix(lead))
 
 
+def is_detected(evidence: Evidence) -> bool:
+    """Whether a detector believes it: an event, or an object that a look reports."""
+    return evidence.text.startswith((SOUND_LEAD, SEEMS))
+
+
 def num_at_once(event: Evidence) -> int:
     """How many are seen at once."""
     match = _AT_ONCE.search(event.text)
@@ -169,6 +175,7 @@ def _write(index: VideoIndex, kind: EventKind, key: str, events: Iterable[Event]
             "INSERT INTO events (kind, start_s, end_s, label, score, count) VALUES (?, ?, ?, ?, ?, ?)",
             [(kind, *astuple(event)) for event in events],
         )
+        database.execute("DELETE FROM steps WHERE name = ?", (cost.name,))  # of the detector before
         write_step(database, cost)
 
     index.write(work)

@@ -15,12 +15,13 @@ from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.open_answer import ASKS_WHEN, open_answer, seen_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
-from longvideoagent.agents.offline.timeline_answer import is_whole_video, next_action, timeline_answer
+from longvideoagent.agents.offline.timeline_answer import EVENT_CONFIDENCE, is_whole_video, next_action, timeline_answer
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, SystemNotice, Usage, VisionResult
+from longvideoagent.index.events import is_detected
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
@@ -128,6 +129,8 @@ def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:
         thought = f"{summary}. I answer a{chosen}."
     confidence = best.probability if len(ranked) > 1 else scorer.supports[0].value
     fact = readings[chosen].fact
+    if fact is not None and is_detected(fact):
+        confidence = min(confidence, EVENT_CONFIDENCE)
     return _reply(thought, Answer(f"a{chosen}"), confidence, _cited(scorer, [fact] if fact else []))
 
 

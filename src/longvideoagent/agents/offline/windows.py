@@ -66,11 +66,11 @@ class WindowGrounding:
             return result
         spoken, language = lines_of(request.timeline)[0], request.timeline.language
         windows = await asyncio.to_thread(lambda: locate_windows(spoken, question, language))
-        quoted = [each for window in windows for each in (*window.lines, *_seen_and_heard(window, request.timeline))]
+        quoted = [each for window in windows for each in (*window.lines, *_besides_lines(window, request.timeline))]
         return replace(result, evidence=tuple(dict.fromkeys((*result.evidence, *quoted))))
 
 
-def _seen_and_heard(window: Window, timeline: Timeline) -> list[Evidence]:
+def _besides_lines(window: Window, timeline: Timeline) -> list[Evidence]:
     """What the index has besides lines, as far as it begins in a window: texts on screen, sounds and objects."""
     start_s, end_s = window.lines[0].start_s, window.lines[-1].end_s
     kinds = (timeline.screen_texts, timeline.sounds or (), timeline.objects or ())
