@@ -69,6 +69,8 @@ def offline_reply(question: str, *options: str, film: Timeline = FILM) -> tuple[
         ("When can you hear laughter?", "at 1:50 to 1:52", 110),
         ("When do people laugh", "at 1:50 to 1:52", 110),
         ("Is there any music in the video?", "Yes, it seems: Music (0:00 to 1:40)", 0),
+        ("Does anybody laugh in the film?", "Yes, it seems: Laughter (1:50 to 1:52)", 110),
+        ("Are people laughing?", "Yes, it seems: Laughter (1:50 to 1:52)", 110),
         ("Can you hear a dog?", "Yes, it seems: Dog (1:10 to 1:11)", 70),
         ("Can you see a dog?", "Yes, it seems: dog (1:05 to 1:20)", 65),
         ("When does a puppy appear?", "at 1:05 to 1:20", 65),
@@ -115,6 +117,7 @@ def test_option_that_only_a_detector_supports_is_not_sure() -> None:
         "How many people does Otto know?",
         "What does Otto say about the dog?",
         "Who hears the explosion?",
+        "Does Mira laugh?",
         "",
     ],
 )

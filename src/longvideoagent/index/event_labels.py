@@ -20,7 +20,7 @@ _EVERYDAY = {
     "blast boom detonate detonation explode": "explosion",
     "cellphone phone smartphone": "cell phone",
     "cheer": "cheering",
-    "clap": "applause, clapping",
+    "applaud clap": "applause, clapping",
     "computer": "laptop",
     "fridge": "refrigerator",
     "gun shoot shot": "gunshot",

@@ -32,6 +32,9 @@ _HAPPENS = (
 )
 _AUX = r"(?:is|are|was|were|does|do|did|can|could)"
 _ANY = r"(?:any |a |an |some |the |one )?"
+_PEOPLE = r"(?:anyone|anybody|someone|somebody|people|(?:the )?(?:audience|crowd|people))"
+"""Nobody in particular: whose voice it is, a sound does not say."""
+_VOICED = r"(?:speak|talk|sing|laugh|cheer|clap|applaud|scream|shout)"
 _THING = r"(?P<thing>[a-z][a-z' -]*?)"
 _AT = r"(?P<at>(?:\s+(?:at|around|about)\s+[\d:.]+\s*s?)?)"
 
@@ -65,6 +68,8 @@ _FORMS = (
     _form(rf"(?:is|are|was|were|can) {_ANY}{_THING} (?:be )?{_AUDIBLE}", "has_span", "sounds"),
     _form(rf"(?:is|are|was|were|can) {_ANY}{_THING} (?:be )?{_SEEN}", "has_span", "objects"),
     _form(rf"(?:does|do|did) {_ANY}{_THING} {_HAPPENS}", "has_span"),
+    _form(rf"(?:does|do|did) {_PEOPLE} (?P<thing>{_VOICED})", "has_span", "sounds"),
+    _form(rf"(?:is|are) {_PEOPLE} (?P<thing>{_VOICED}ing)", "has_span", "sounds"),
     _form(rf"how many {_THING} (?:are|were) (?:there|{_SEEN})", "num_at_once", "objects"),
     _form(rf"how many {_THING} (?:can|do|could) (?:be|you|we|one) (?:see|seen)", "num_at_once", "objects"),
     _form(rf"how many {_THING} appear", "num_at_once", "objects"),
