@@ -175,3 +175,33 @@ def test_style_of_its_own_is_refused() -> None:
     config = TeamConfig.model_validate({"style": "raw", "master": {"model": "openai:m@http://x", "dialect": "json"}})
     with pytest.raises(UsageError, match='dialect = "json" needs style "turns"'):
         load_team(config)
+
+
+CUT = {"finish_reason": "length"}
+
+
+def test_object_cut_in_its_argument_is_an_action(grey_talk: Path) -> None:
+    look = '{"reason": "why", "tool": "visual_query", "argument": "the wall and the wall and the'
+    answer = '{"reason": "so", "tool": "answer a1", "argument": "grey, since'
+    trace, _ = run(grey_talk, say(look, CUT), say(answer, CUT))
+    assert [each.action for each in trace.rounds] == [Look("the wall and the wall and the"), Answer("a1")]
+    assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "grey")
+    assert any("was cut at 1,024 tokens" in each for each in trace.warnings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reason": "why and why and',
+        '{"reason": "why", "tool": "answer a',
+        '{"reason": "why", "tool": "answer a1"',
+        '{"reason": "why", "tool": "answer", "argument": "the gre',
+        '{"argument": "a0", "tool": "answer a1", "reason": "why',
+    ],
+)
+def test_object_cut_before_its_choice_is_complete_is_invalid(text: str) -> None:
+    assert tags_of(text, TOOLS, is_cut=True) is None
+
+
+def test_object_that_is_not_closed_is_invalid_if_nothing_cut_it() -> None:
+    assert tags_of('{"reason": "why", "tool": "visual_query", "argument": "the wall', TOOLS) is None

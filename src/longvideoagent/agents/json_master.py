@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,7 +105,7 @@ class _JsonModel:
 
         chat = [_with_object(message, self.tools) for message in messages]
         reply = await self.model.complete(chat, settings, None if on_text is None else on_object)
-        written = tags_of(reply.text, self.tools)
+        written = tags_of(reply.text, self.tools, is_cut=reply.is_truncated)
         return reply if written is None else replace(reply, text=written, is_truncated=False)
 
     async def close(self) -> None:
@@ -122,25 +123,21 @@ def _with_object(message: Message, tools: tuple[Tool, ...]) -> Message:
     return Message(role="assistant", content=to_json(values).decode())
 
 
-def tags_of(text: str, tools: Sequence[Tool], *, is_partial: bool = False) -> str | None:
+def tags_of(text: str, tools: Sequence[Tool], *, is_partial: bool = False, is_cut: bool = False) -> str | None:
     """The reply in tags that an object stands for.
 
     Args:
         text: What the model wrote: thoughts in tags, then the object, and perhaps more behind it.
         tools: The tools that were offered.
         is_partial: Whether more of the object follows, so that its tag stays open.
+        is_cut: Whether a limit ended the reply. An object that was cut in its argument counts, as small models never
+            end some texts, unless the argument is the answer itself.
 
     Returns:
         The reply; None if no such object is in the text.
     """
     start = _object_start(text)
-    try:
-        if is_partial:
-            value = from_json(text[start:], allow_partial="trailing-strings")
-        else:
-            value = _JSON.raw_decode(text, start)[0]
-    except (ValueError, RecursionError):
-        return None
+    value = _read_object(text, start, is_partial=is_partial, is_cut=is_cut)
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         return None
     name, _, option = value.get(TOOL, "").partition(" ")
@@ -150,6 +147,20 @@ def tags_of(text: str, tools: Sequence[Tool], *, is_partial: bool = False) -> st
         return None
     call = ToolCall(tool.name if tool else "", to_json({REASON: value.get(REASON, ""), **argument}).decode())
     return reply_with_tags(text[:start], call, tools, is_partial=is_partial)
+
+
+def _read_object(text: str, start: int, *, is_partial: bool, is_cut: bool) -> Any:
+    """The object that begins there; None if it is not one, or was cut before what it chooses is complete."""
+    with suppress(ValueError, RecursionError):
+        if not is_partial:
+            return _JSON.raw_decode(text, start)[0]
+    if not is_partial and not is_cut:
+        return None
+    with suppress(ValueError, RecursionError):
+        value = from_json(text[start:], allow_partial="trailing-strings")
+        has_choice = isinstance(value, dict) and list(value)[-1:] == [ARGUMENT] and value.get(TOOL) != ANSWER_TAG
+        return value if is_partial or has_choice else None
+    return None
 
 
 def _object_start(text: str) -> int:
