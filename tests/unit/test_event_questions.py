@@ -139,3 +139,10 @@ def test_grounding_finds_the_clip_of_a_sound() -> None:
     silent = Rollout(Question("What is said around the explosion?"), LINES, TOOLS)
     assert isinstance(silent.request, GroundingRequest)
     assert locate(silent.request).evidence == ()
+
+
+@pytest.mark.parametrize("question", ["What is said in the video?", "What does she say?"])
+def test_what_is_said_is_not_in_sounds(question: str) -> None:
+    silent = replace(make_timeline((), ()), sounds=SOUNDS[:1])
+    reply, _ = offline_reply(question, film=silent)
+    assert "<answer></answer>" in reply.text

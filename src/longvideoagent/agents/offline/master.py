@@ -39,6 +39,11 @@ MAX_PART_CONFIDENCE = 0.4
 
 _COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
 
+_SAID = re.compile(
+    r"\b(?:is|are|was|were|being) (?:said|spoken|discussed|talked about)\b"
+    r"|\b(?:does|do|did) (?:he|she|they|the (?:man|woman|boy|girl|person|people)) say\b",
+    re.IGNORECASE,
+)
 _COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
 _CHANGE_TERMS = frozenset(terms("move motion direction change cut camera"))
 _INCIDENTAL = {
@@ -257,8 +262,10 @@ def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
 
 def _can_answer(fact: Evidence, scorer: EvidenceScorer) -> bool:
     """Whether a fact may answer the question. Colours and changes of the picture only do if the question asks for them:
-    every frame has some."""
+    every frame has some. What people say is in lines."""
     asked = set(terms(scorer.parsed.main))
+    if fact.kind != "subtitle" and _SAID.search(scorer.parsed.main):
+        return False
     wanted = [terms_ for start, terms_ in _INCIDENTAL.items() if fact.text.startswith(start)]
     return fact.kind != "frame" or not wanted or bool(wanted[0] & asked)
 
