@@ -11,7 +11,7 @@ from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.master import decide
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest
 from longvideoagent.core.trace import Agents, RolloutSettings
-from longvideoagent.core.types import Evidence, Question, Reply, Timeline
+from longvideoagent.core.types import Clip, Evidence, Question, Reply, Subtitle, Timeline
 from longvideoagent.index.query import query_timeline
 from tests.plugins.timelines import make_timeline
 
@@ -139,6 +139,13 @@ def test_grounding_finds_the_clip_of_a_sound() -> None:
     silent = Rollout(Question("What is said around the explosion?"), LINES, TOOLS)
     assert isinstance(silent.request, GroundingRequest)
     assert locate(silent.request).evidence == ()
+
+
+def test_lines_of_one_screen_are_quoted_together() -> None:
+    lines = [Subtitle(20, 24, "NORTH HARBOUR FILMS", "screen"), Subtitle(20, 24, "PRESENTS", "screen")]
+    titles = Timeline((Clip("c01", 0, 60, (*lines, Subtitle(30, 34, "A KITE STORY", "screen"))),))
+    reply, _ = offline_reply("Who presents the film?", film=titles)
+    assert "<answer>NORTH HARBOUR FILMS (0:20); PRESENTS (0:20)</answer>" in reply.text
 
 
 @pytest.mark.parametrize("question", ["What is said in the video?", "What does she say?"])

@@ -328,6 +328,13 @@ def test_line_near_a_time_is_a_weak_answer() -> None:
     assert near.confidence == 0.4
 
 
+def test_list_of_texts_may_lack_some() -> None:
+    shown = timeline((5.0, "EXIT"), (50.0, "Menu"), source="screen")
+    reply = offline_answer("List all the texts on screen.", lines=shown)
+    assert "<answer>EXIT, Menu</answer>" in reply.text
+    assert reply.confidence == 0.4
+
+
 def test_first_line_of_what_was_read_is_a_weak_answer() -> None:
     part = replace(TALK, unread="the text on screen was read in one frame every 10 s")
     assert offline_answer("When is the bakery mentioned?", lines=part).confidence == 0.4

@@ -15,6 +15,7 @@ from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.open_answer import ASKS_WHEN, open_answer, seen_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
+from longvideoagent.agents.offline.screen_texts import is_column
 from longvideoagent.agents.offline.timeline_answer import EVENT_CONFIDENCE, is_whole_video, next_action, timeline_answer
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
@@ -241,7 +242,7 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
         return _reply(thought, Answer(escape_tags(seen.text)), seen.confidence, seen.evidence)
     if not matching:
         return _reply("Nothing that was read or seen matches the question.", Answer(""), 0.0)
-    chosen = _best_facts(matching)
+    chosen = _with_screen(_best_facts(matching), known_lines(trace))
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = GENERIC_CONFIDENCE if is_generic else min(0.9, best) * scorer.coverage(chosen)
     return _reply(f"{summary}.", Answer(answer), confidence, _cited(scorer, chosen))
@@ -282,6 +283,16 @@ def _best_facts(matching: Sequence[RankedFact]) -> list[Evidence]:
     min_value = MIN_QUOTED_FRACTION * matching[0].value
     close = [ranked.fact for ranked in matching[:MAX_QUOTED_FACTS] if ranked.value >= min_value]
     return sorted(close, key=lambda fact: fact.start_s)
+
+
+def _with_screen(facts: Sequence[Evidence], lines: Sequence[Evidence]) -> list[Evidence]:
+    """The facts, each line of text on screen with those that are shown from the same time on: they belong together."""
+    screen = [line for line in lines if line.kind == "frame" and not (is_column(line) or is_detected(line))]
+    shown: dict[Evidence, None] = {}
+    for fact in facts:
+        same = [line for line in screen if line.start_s == fact.start_s] if fact in screen else [fact]
+        shown |= dict.fromkeys(same)
+    return list(shown)
 
 
 def _quoted(fact: Evidence) -> str:
