@@ -7,6 +7,7 @@ from typing import Any
 from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import UsageError
 from longvideoagent.index.chapters import find_chapters
+from longvideoagent.index.events import event_label
 from longvideoagent.index.lines import Occurrence, occurrences, parse_words
 from longvideoagent.index.query import query_timeline
 from longvideoagent.media.text_columns import QUOTED
@@ -54,6 +55,19 @@ def search_lines(timeline: Timeline, words: str, start_s: float = 0.0, end_s: fl
             for each in found[:MAX_LINES]
         ],
     }
+
+
+def lines_to_dicts(timeline: Timeline) -> list[dict[str, Any]]:
+    """What is said, shown as text, heard and seen, in order of time: spans with their ``text`` and ``source``:
+    ``subtitle``, ``screen``, ``sound`` or ``object``."""
+    lines = [*timeline.subtitles, *screen_lines(timeline)]
+    rows = [{"start_s": each.start_s, "end_s": each.end_s, "text": each.text, "source": each.source} for each in lines]
+    for source, events in (("sound", timeline.sounds), ("object", timeline.objects)):
+        rows += [
+            {"start_s": each.start_s, "end_s": each.end_s, "text": event_label(each), "source": source}
+            for each in events or ()
+        ]
+    return sorted(rows, key=lambda row: row["start_s"])
 
 
 def screen_lines(timeline: Timeline) -> list[Subtitle]:

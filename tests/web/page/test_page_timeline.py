@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import expect
 
+from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
+from longvideoagent.index.video_index import VideoIndex
 from tests.plugins.browser import (
     OpenPage,
     ask_on_page,
@@ -16,6 +19,7 @@ from tests.plugins.browser import (
     wait_until,
     wait_until_shown,
 )
+from tests.plugins.media import write_video
 from tests.plugins.web_server import serving
 
 pytestmark = needs_browser
@@ -98,6 +102,25 @@ def test_answer_cites_every_occurrence(talk_library: Path, open_page: OpenPage) 
         click_timeline(page, 50.6 / 240)  # close to the mark at 50 s
         wait_until(page, "() => document.querySelector('#player').currentTime === 50")
         assert shown_time_s(page) == 50
+
+
+def test_sounds_and_objects_are_lines(tmp_path: Path, open_page: OpenPage) -> None:
+    path = tmp_path / "talk.mp4"
+    write_video(path, range(0, 20_000, 1000))
+    path.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:04,000\nMira: The boat is late\n")
+    applause, boat = Event(3.0, 5.0, "Applause", 0.9), Event(9.0, 12.0, "boat", 0.6)
+    for kind, event in ((EventKind.SOUND, applause), (EventKind.OBJECT, boat)):
+        with VideoIndex.open(path) as index:
+            find_events(index, kind, "a detector", partial(FoundEvents, [event], "all of it"))
+    with serving(tmp_path) as server:
+        page = open_page(server, f"/#/videos/{server.video('talk.mp4')}")
+        expect(page.locator("#transcript-summary")).to_have_text("Transcript (3 lines, 1 sound, 1 object)")
+        page.fill("#transcript-find", "boat")
+        expect(page.locator("#transcript-lines li")).to_have_text(
+            ["0:01Mira: The boat is late", "0:09boatseems to show"]
+        )
+        page.fill("#transcript-find", "applause")
+        expect(page.locator("#transcript-lines li")).to_have_text("0:03Applausesound")
 
 
 def test_text_on_screen_is_marked(tmp_path: Path, open_page: OpenPage) -> None:

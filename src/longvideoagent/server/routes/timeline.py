@@ -14,7 +14,7 @@ from longvideoagent.server.routes.videos import TimeS
 from longvideoagent.server.runs import clips_to_dicts
 from longvideoagent.server.state import app_state
 from longvideoagent.server.suggestions import suggestions
-from longvideoagent.server.timeline_response import chapters_to_dicts, screen_lines, search_lines
+from longvideoagent.server.timeline_response import chapters_to_dicts, lines_to_dicts, search_lines
 
 router = APIRouter(prefix="/api", tags=["timeline"])
 TIMELINE_WAIT_S = 0.25
@@ -36,17 +36,13 @@ async def get_timeline(request: Request, video: str) -> JSONResponse:
         return JSONResponse({"stage": load.stage, "fraction": load.fraction}, 202)
     opened_video = await load.video()
     timeline = opened_video.timeline
-    lines = sorted([*timeline.subtitles, *screen_lines(timeline)], key=lambda line: line.start_s)
     return JSONResponse(
         {
             "duration_s": timeline.duration_s,
             "text_source": opened_video.text_source,
             "warnings": list(opened_video.warnings),
             "clips": clips_to_dicts(timeline.clips),
-            "subtitles": [
-                {"start_s": line.start_s, "end_s": line.end_s, "text": line.text, "source": line.source}
-                for line in lines
-            ],
+            "subtitles": lines_to_dicts(timeline),
             "suggestions": await asyncio.to_thread(suggestions, item.path, opened_video),
         }
     )

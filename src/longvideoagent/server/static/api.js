@@ -4,7 +4,7 @@
  * @typedef {{label: string, start_s: number, end_s: number, density?: number}} Clip
  * @typedef {{clip: string, start_s: number, end_s: number, kind: "subtitle"|"frame", time_s: number,
  *   text: string}} Evidence
- * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line
+ * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"|"sound"|"object"}} Line
  * @typedef {{prompt_tokens: number, completion_tokens: number, seconds: number, usd: number}} Usage
  * @typedef {{kind: "grounding", title: string, frame_times_s: number[], clip: string,
  *   window: (Clip & {subtitles: Line[]})[],

@@ -4,7 +4,10 @@ import { byId, element, setVisible, textElement } from "./dom.js";
 import { formatTimestamp, pluralize } from "./format.js";
 import { TranscriptSearch } from "./transcript-search.js";
 
-/** @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"}} Line */
+/** @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"|"sound"|"object"}} Line */
+
+/** What stands behind the text of a line that is not spoken. */
+const LABELS = { screen: "on screen", sound: "sound", object: "seems to show" };
 
 export class Transcript {
   #box = byId("transcript");
@@ -40,10 +43,9 @@ export class Transcript {
     this.#current = -1;
     this.#currentLine.textContent = "";
     setVisible(this.#box, lines.length > 0);
-    const numOnScreen = lines.filter(isOnScreen).length;
-    const onScreen = numOnScreen && numOnScreen < lines.length ? `, ${numOnScreen.toLocaleString("en")} on screen` : "";
-    const title = numOnScreen && !onScreen ? "Text on screen" : "Transcript";
-    this.#summary.textContent = `${title} (${pluralize(lines.length, "line")}${onScreen})`;
+    const isOnlyScreen = lines.length > 0 && lines.every(({ source }) => source === "screen");
+    const others = isOnlyScreen ? "" : Object.keys(LABELS).map((source) => countOf(lines, source)).join("");
+    this.#summary.textContent = `${isOnlyScreen ? "Text on screen" : "Transcript"} (${pluralize(lines.length, "line")}${others})`;
     this.#items = lines.map((line) => this.#line(line));
     this.#list.replaceChildren(...this.#items);
     this.#search.setLines(lines);
@@ -53,7 +55,7 @@ export class Transcript {
     const next = this.#lines.findIndex((line) => line.start_s > time_s);
     const last = (next === -1 ? this.#lines.length : next) - 1;
     const shown = this.#lines.slice(0, last + 1).filter((line) => time_s <= line.end_s);
-    this.#currentLine.textContent = (shown.findLast((line) => !isOnScreen(line)) ?? shown.at(-1))?.text ?? "";
+    this.#currentLine.textContent = (shown.findLast(isSpoken) ?? shown.at(-1))?.text ?? "";
     if (last === this.#current) return;
     this.#items[this.#current]?.removeAttribute("aria-current");
     this.#current = last;
@@ -113,15 +115,22 @@ export class Transcript {
         "span",
         {},
         textElement("span", "text", line.text),
-        isOnScreen(line) ? element("span", { class: "on-screen" }, "on screen") : null,
+        isSpoken(line) ? null : element("span", { class: "line-source" }, LABELS[line.source]),
       ),
     );
     return element("li", { "data-source": line.source }, button);
   }
 }
 
-function isOnScreen({ source }) {
-  return source === "screen";
+function isSpoken({ source }) {
+  return !(source in LABELS);
+}
+
+/** How many lines are of a source, for the summary; empty if none is. */
+function countOf(lines, source) {
+  const count = lines.filter((line) => line.source === source).length;
+  if (!count) return "";
+  return `, ${source === "screen" ? `${count.toLocaleString("en")} on screen` : pluralize(count, source)}`;
 }
 
 /** A text with spans of it marked. */
