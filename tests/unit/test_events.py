@@ -141,3 +141,18 @@ def test_query(timeline: Timeline, query: str, value: str) -> None:
 def test_labels_that_words_name(words: str, named: set[str]) -> None:
     labels = {"Dog", "Bark", "Explosion", "Laughter", "Male speech, man speaking", "Car", "Car passing by", "Music"}
     assert matching_labels(words, labels) == named
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("a hot dog", {"hot dog"}),
+        ("the teddy bear", {"teddy bear"}),
+        ("a dog", {"dog"}),
+        ("a bear", {"bear"}),
+        ("a cat and a teddy bear", {"cat", "teddy bear"}),
+    ],
+)
+def test_labels_of_other_things(words: str, named: set[str]) -> None:
+    """A hot dog is not a dog."""
+    assert matching_labels(words, {"hot dog", "dog", "teddy bear", "bear", "cat"}) == named

@@ -43,7 +43,7 @@ _EVERYDAY = {
 """Everyday words, and the names that they stand for besides themselves."""
 
 _OTHER_THINGS = frozenset({"hot dog", "teddy bear"})
-"""Labels that are not a kind of what their last word names."""
+"""Labels that are not a kind of what their last word names, so that neither of the two names the other."""
 
 
 def matching_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
@@ -56,21 +56,28 @@ def matching_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
     Returns:
         The labels; none if the words name none.
     """
-    wanted = frozenset(terms(words))
+    wanted = _terms(words)
     return frozenset(label for label in labels if _is_named(label, wanted)) if wanted else frozenset()
 
 
 def _is_named(label: str, wanted: frozenset[str]) -> bool:
     names = _names(label)
     everyday = {name for term in wanted for name in _everyday().get(term, ())}
-    is_kind = label.casefold() not in _OTHER_THINGS
-    return any(name <= wanted or (is_kind and wanted <= name) or name in everyday for name in names)
+    if label.casefold() in _OTHER_THINGS:
+        return any(name <= wanted for name in names)
+    others = [thing for thing in map(_terms, _OTHER_THINGS) if thing <= wanted]
+    rest = wanted.difference(*others)
+    return any(name <= rest or wanted <= name or name in everyday for name in names)
 
 
 @lru_cache(maxsize=1024)
 def _names(label: str) -> tuple[frozenset[str], ...]:
-    names = (frozenset(terms(name)) for name in label.split(","))
-    return tuple(name for name in names if name)
+    return tuple(name for name in map(_terms, label.split(",")) if name)
+
+
+@lru_cache(maxsize=1024)
+def _terms(name: str) -> frozenset[str]:
+    return frozenset(terms(name))
 
 
 @lru_cache(maxsize=1)
@@ -78,5 +85,5 @@ def _everyday() -> dict[str, tuple[frozenset[str], ...]]:
     found: dict[str, tuple[frozenset[str], ...]] = {}
     for words, labels in _EVERYDAY.items():
         for term in terms(words):
-            found[term] = tuple(frozenset(terms(label)) for label in labels.split(","))
+            found[term] = tuple(map(_terms, labels.split(",")))
     return found
