@@ -118,11 +118,37 @@ def test_option_that_only_a_detector_supports_is_not_sure() -> None:
         "What does Otto say about the dog?",
         "Who hears the explosion?",
         "Does Mira laugh?",
+        "What sound does the dog make?",
+        "What sounds does Mira hear before the explosion?",
+        "Which objects does Otto carry?",
+        "What objects are on the table?",
+        "When was the dog born?",
+        "When does the music stop?",
+        "When did people land on the moon?",
+        "Can you see a black dog?",
         "",
     ],
 )
 def test_questions_that_events_do_not_answer(question: str) -> None:
     assert event_question(question, [*SOUNDS, *OBJECTS]) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "query"),
+    [
+        ("Is there a dog barking?", "objects dog barking"),
+        ("When can you hear a loud explosion?", "sounds loud explosion"),
+        ("When is a hot dog shown?", "objects hot dog"),
+        ("Is there an orange?", "objects orange"),
+        ("What kinds of sounds occur?", "sounds"),
+        ("Which objects can you see at 0:07?", "objects 0:07"),
+    ],
+)
+def test_query_of_question(question: str, query: str) -> None:
+    known = [*SOUNDS, *OBJECTS, seen(0, 1, "hot dog"), seen(0, 1, "orange")]
+    found = event_question(question, known)
+    assert found is not None
+    assert found.query == query
 
 
 def test_video_without_detectors_is_answered_as_before() -> None:

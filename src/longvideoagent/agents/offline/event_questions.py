@@ -7,7 +7,7 @@ has no kind, and goes the way of retrieval and looks: a detector knows few thing
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,9 +16,11 @@ from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import event_label, is_sound
+from longvideoagent.index.terms import terms
+from longvideoagent.index.visible_objects import PERSON
+from longvideoagent.media.cv import COLOURS
 
 MAX_THING_WORDS = 5
-PERSON = "person"
 MAX_CLIP_EVENTS, MAX_NAMED_EVENTS = 12, 8
 """Events of the located clip, and of the whole video by the words of the question, that grounding reports."""
 _IN_VIDEO = (
@@ -36,6 +38,10 @@ _PEOPLE = r"(?:anyone|anybody|someone|somebody|people|(?:the )?(?:audience|crowd
 """Nobody in particular: whose voice it is, a sound does not say."""
 _VOICED = r"(?:speak|talk|sing|laugh|cheer|clap|applaud|scream|shout)"
 _THING = r"(?P<thing>[a-z][a-z' -]*?)"
+_PERCEIVED = (
+    r"(?: (?:there|is|are|was|were|can|could|do|does|did|you|we|one|be|hear|heard|audible|see|seen|visible|shown|appear"
+    r"|occur|happen|play))*"
+)
 _AT = r"(?P<at>(?:\s+(?:at|around|about)\s+[\d:.]+\s*s?)?)"
 
 
@@ -52,10 +58,10 @@ def _form(pattern: str, asked: Asked, *kinds: str) -> _Form:
 
 
 _FORMS = (
-    _form(rf"(?:what|which) (?:kinds? of )?(?:sounds?|noises?)\b[a-z ]*?{_AT}", "labels", "sounds"),
+    _form(rf"(?:what|which) (?:kinds? of )?(?:sounds?|noises?){_PERCEIVED}{_AT}", "labels", "sounds"),
     _form(rf"(?:list|name) (?:all |every )?(?:the )?(?:sounds?|noises?){_AT}", "labels", "sounds"),
     _form(rf"what (?:can|do|does|is|are) (?:be |you |we |one |to be )?(?:hear|heard){_AT}", "labels", "sounds"),
-    _form(rf"(?:what|which) (?:kinds? of )?(?:objects?|items?)\b[a-z ]*?{_AT}", "labels", "objects"),
+    _form(rf"(?:what|which) (?:kinds? of )?(?:objects?|items?){_PERCEIVED}{_AT}", "labels", "objects"),
     _form(rf"(?:list|name) (?:all |every )?(?:the )?(?:objects?|items?){_AT}", "labels", "objects"),
     _form(rf"(?:when|at what time|where) (?:can|do|could) (?:you|we|one) hear {_ANY}{_THING}", "spans", "sounds"),
     _form(rf"(?:when|at what time|where) (?:can|do|could) (?:you|we|one) see {_ANY}{_THING}", "spans", "objects"),
@@ -77,6 +83,7 @@ _FORMS = (
 _MOMENT = re.compile(
     r"\b(?:after|before|when|while|during|between|until|as|who|that|which|not|without)\b", re.IGNORECASE
 )
+_COLOUR_TERMS = frozenset(term for colour in COLOURS for term in terms(colour))
 _ABOUT_SOUND = re.compile(r"\b(?:hear|heard|sounds?|noises?|audible)\b", re.IGNORECASE)
 _ABOUT_OBJECTS = re.compile(r"\b(?:objects?|items?)\b", re.IGNORECASE)
 
@@ -108,11 +115,25 @@ def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence
         return TimelineQuestion(query, form.asked) if is_known else None
     if _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
         return None
-    named = matching_labels(thing, {event_label(each) for each in known})
+    named = _labels_of_thing(thing, {event_label(each) for each in known})
     named = named - {PERSON} or named  # of "people laughing", the laughter is asked for
     kinds = {_kind(each) for each in known if event_label(each) in named}
     kind = next((kind for kind in form.kinds if kind in kinds), None)
     return None if kind is None else TimelineQuestion(f"{kind} {thing}", form.asked)
+
+
+def _labels_of_thing(thing: str, labels: Collection[str]) -> frozenset[str]:
+    """The labels that a thing names; none if its last word, besides what it is doing, is not part of one ("dog born",
+    but "dog barking" and "sports car"), or if it has a colour, which no detector knows."""
+    words = thing.split()
+    while len(words) > 1 and words[-1].endswith("ing") and not matching_labels(words[-1], labels):
+        words.pop()
+    *others, last = words
+    before = " ".join(others[-1:])
+    of_two_words = matching_labels(f"{before} {last}", labels) - matching_labels(before, labels)
+    heads = matching_labels(last, labels) | of_two_words
+    has_colour = not _COLOUR_TERMS.isdisjoint(terms(" ".join(others)))
+    return frozenset() if has_colour or not heads else matching_labels(thing, labels)
 
 
 def _kind(event: Evidence) -> str:
