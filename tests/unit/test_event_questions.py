@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from longvideoagent.agents.offline.event_questions import event_question
+from longvideoagent.agents.offline.event_questions import clip_labels, event_question
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.master import decide
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest
@@ -179,3 +179,9 @@ def test_what_is_said_is_not_in_sounds(question: str) -> None:
     silent = replace(make_timeline((), ()), sounds=SOUNDS[:1])
     reply, _ = offline_reply(question, film=silent)
     assert "<answer></answer>" in reply.text
+
+
+def test_event_that_ends_with_a_clip_is_not_in_the_next() -> None:
+    """An object's span ends at the first frame without it, which often begins a clip."""
+    objects = (seen(20, 60, "dog"), seen(60, 60, "cat"), seen(100, 130, "person"))
+    assert clip_labels(replace(LINES, objects=objects)) == [["dog"], ["cat", "person"], ["person"]]

@@ -163,7 +163,8 @@ def clip_labels(timeline: Timeline) -> list[list[str]]:
 
 
 def _is_in(event: Evidence, clip: Clip) -> bool:
-    return event.start_s < clip.end_s and event.end_s >= clip.start_s
+    begins_in = clip.start_s <= event.start_s < clip.end_s
+    return begins_in or event.start_s < clip.start_s < event.end_s
 
 
 @lru_cache(maxsize=64)
