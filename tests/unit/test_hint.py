@@ -12,7 +12,7 @@ from longvideoagent.agents.hint import example_spec
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.run import OFFLINE_VISION
 from tests.plugins.cli import lva
-from tests.plugins.media import write_video
+from tests.plugins.media import write_screens, write_video
 
 KEYS = [row.key_env for row in BACKENDS if row.needs_key]
 
@@ -88,7 +88,7 @@ def test_colours_answer_only_what_asks_for_them(tmp_path: Path) -> None:
     assert "grey" in answer(Question("Which colour is shown?"), video, load_team()).answer
 
 
-def test_hint_names_the_part_of_the_index_that_is_missing(talk: Path) -> None:
-    trace = ask(talk, "How many scenes are there?")
+def test_hint_names_the_part_of_the_index_that_is_missing(tmp_path: Path) -> None:
+    trace = ask(write_screens(tmp_path / "frames", [""], seconds=2), "How many scenes are there?")
     assert not trace.answer
     assert trace.hint.startswith("no scenes are known; lva index --screen finds them")

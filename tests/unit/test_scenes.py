@@ -51,12 +51,16 @@ def test_query_of_scenes(film: Path) -> None:
     unknown = query_timeline("scenes", timeline)
     assert (unknown.is_found, unknown.value) == (False, "")
     assert "lva index --screen finds them" in unknown.text
-    assert answer(Question("How many scenes are there?"), open_video(film), load_team()).answer == ""
     known = query_timeline("scenes", replace(timeline, scene_starts_s=(0.0, 3.0, 5.0)))
     assert known.value == "3 scenes"
     assert "they begin at 0:00, 0:03, 0:05" in known.text
     assert [(each.start_s, each.end_s) for each in known.evidence] == [(0.0, 3.0), (3.0, 5.0), (5.0, 8.0)]
     assert query_timeline("scenes", replace(timeline, scene_starts_s=(0.0,))).value == "1 scene"
+
+
+def test_question_finds_scenes(film: Path) -> None:
+    assert answer(Question("How many scenes are there?"), open_video(film), load_team()).answer == "3 scenes"
+    assert open_video(film).timeline.scene_starts_s == (0.0, 3.0, 5.0)
 
 
 def test_command_finds_scenes(film: Path) -> None:

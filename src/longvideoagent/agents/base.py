@@ -14,9 +14,18 @@ from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Request, TimelineRequest, VisionRequest
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import AgentFailure, GroundingResult, Reply, Result, TimelineResult, VisionResult
+from longvideoagent.core.types import (
+    AgentFailure,
+    GroundingResult,
+    Reply,
+    Result,
+    Timeline,
+    TimelineResult,
+    VisionResult,
+)
 from longvideoagent.errors import ContextOverflowError, ModelError, TransientError
-from longvideoagent.index.query import query_timeline
+from longvideoagent.index.open import index_scenes
+from longvideoagent.index.query import is_for_scenes, query_timeline
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.models.base import Model, failed_usage
@@ -97,7 +106,7 @@ class Team:
             case VisionRequest():
                 return await _timed("vision", look_in_parallel(request, lambda each: self.vision.look(each, video)))
             case TimelineRequest(query, timeline):
-                return await asyncio.to_thread(query_timeline, query, timeline)
+                return await asyncio.to_thread(_query, query, timeline, video)
             case _:
                 assert_never(request)
 
@@ -108,6 +117,13 @@ def require_result(result: Result, kind: type[R]) -> R:
         raise ModelError(result.message)
     assert isinstance(result, kind)
     return result
+
+
+def _query(query: str, timeline: Timeline, video: VideoReader) -> TimelineResult:
+    """What a query finds; the scenes of a video file are found when they are first asked for, which is quick."""
+    if is_for_scenes(query) and not timeline.scene_starts_s and video.path.is_file():
+        timeline = replace(timeline, scene_starts_s=index_scenes(video))
+    return query_timeline(query, timeline)
 
 
 async def _timed(agent: AgentName, work: Awaitable[R]) -> R | AgentFailure:

@@ -88,6 +88,11 @@ def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
     return _as_partial(result, name, timeline) if timeline.unread and name != "length" else result
 
 
+def is_for_scenes(query: str) -> bool:
+    """Whether a query asks for scenes."""
+    return query.split(maxsplit=1)[:1] == ["scenes"]
+
+
 def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> TimelineResult:
     """The result for a video whose text was read in part: what was counted is a lower bound."""
     value = result.value
