@@ -7,7 +7,7 @@ import pytest
 from longvideoagent.agents.offline.is_shown import is_shown
 
 SIGN = "text at the top left: “GRUMPY CRAB” on white above “Hugo” on pink"
-SEEN = "seems to show 2 persons, a dog, an orange, a dining table"
+SEEN = "seems to show: dining table, dog, knife (3 at once), orange, person (2 at once)"
 RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face towards the camera"
 
 
@@ -36,6 +36,7 @@ RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face to
         ("a red dog", [SEEN, RED], True),
         ("a blue dog", [SEEN, RED], False),
         ("a cat", [SEEN, RED], False),
+        ("a knife", [SEEN, RED], True),
         ("something orange", [SEEN, RED], False),
         ("What does the sign say?", [SEEN, RED], False),
         ("What is shown?", [RED], True),

@@ -5,7 +5,6 @@ Each kind comes from one detector at a time. Questions are answered from what is
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -15,13 +14,12 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.index.stored_text import StepCost, seconds, write_step
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
-from longvideoagent.index.visible_objects import SEEMS
+from longvideoagent.index.visible_objects import NUM_AT_ONCE, SEEMS, objects_text
 from longvideoagent.progress import Progress, no_progress
 
 MAX_LABEL_CHARS = 100
-SOUND_LEAD, OBJECT_LEAD = "heard: ", f"{SEEMS}: "
-"""How the evidence of an event begins, before its label."""
-_AT_ONCE = re.compile(r" \((\d+) at once\)\Z")
+HEARD = "heard: "
+"""Begins the evidence of a sound, before its label; ``SEEMS`` that of an object."""
 
 
 class EventKind(StrEnum):
@@ -111,18 +109,19 @@ def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
 
 def event_label(evidence: Evidence) -> str:
     """The label of an event; empty for evidence of another kind."""
-    lead = next((lead for lead in (SOUND_LEAD, OBJECT_LEAD) if evidence.text.startswith(lead)), None)
-    return "" if lead is None else _AT_ONCE.sub("", evidence.text.removeprefix(lead))
+    if not is_detected(evidence):
+        return ""
+    return NUM_AT_ONCE.sub("", evidence.text.removeprefix(HEARD).removeprefix(SEEMS))
 
 
 def is_detected(evidence: Evidence) -> bool:
     """Whether a detector believes it: an event, or an object that a look reports."""
-    return evidence.text.startswith((SOUND_LEAD, SEEMS))
+    return evidence.text.startswith((HEARD, SEEMS))
 
 
 def num_at_once(event: Evidence) -> int:
     """How many are seen at once."""
-    match = _AT_ONCE.search(event.text)
+    match = NUM_AT_ONCE.search(event.text)
     return int(match[1]) if match else 1
 
 
@@ -133,14 +132,13 @@ def is_sound(event: Evidence) -> bool:
 
 def _sound_evidence(event: Event, timeline: Timeline) -> Evidence:
     clip = timeline.clip_at(event.start_s)
-    text = f"{SOUND_LEAD}{event.label}"
+    text = f"{HEARD}{event.label}"
     return Evidence(clip.label, event.start_s, event.end_s, "sound", event.start_s, text, clip.video)
 
 
 def _object_evidence(event: Event, timeline: Timeline) -> Evidence:
     clip = timeline.clip_at(event.start_s)
-    at_once = f" ({event.count} at once)" if event.count > 1 else ""
-    text = f"{OBJECT_LEAD}{event.label}{at_once}"
+    text = objects_text({event.label: event.count})
     return Evidence(clip.label, event.start_s, event.end_s, "frame", event.start_s, text, clip.video)
 
 

@@ -13,10 +13,10 @@ from longvideoagent.media.frames import Pixels
 PERSON = "person"
 MIN_PERSON_HEIGHT = 0.1
 """Of the frame's height: people who are smaller are not counted, since a detector finds only some of a crowd."""
-SEEMS = "seems to show"
-"""Begins the text of what is found: a detector is less sure than a reader of text."""
-_COUNT = re.compile(r"\A(?:\d+|an?) ")
-_IRREGULAR = {"knife": "knives", "mouse": "mice", "sheep": "sheep", "skis": "skis", "scissors": "scissors"}
+SEEMS = "seems to show: "
+"""Begins the text of objects: a detector is less sure than a reader of text."""
+NUM_AT_ONCE = re.compile(r" \((\d+) at once\)\Z")
+"""Behind the label of an object of which several are seen at once."""
 
 
 class Box(NamedTuple):
@@ -64,33 +64,13 @@ def count_objects(objects: Iterable[VisibleObject]) -> dict[str, int]:
 
 
 def objects_text(counts: Mapping[str, int]) -> str:
-    """Objects for people, such as ``seems to show 2 persons, a dog``; empty if there are none."""
-    return f"{SEEMS} {', '.join(_counted(label, count) for label, count in counts.items())}" if counts else ""
+    """Objects for people, such as ``seems to show: dog, person (2 at once)``; empty if there are none."""
+    objects = (f"{label} ({count} at once)" if count > 1 else label for label, count in counts.items())
+    return f"{SEEMS}{', '.join(objects)}" if counts else ""
 
 
 def objects_of_text(text: str) -> list[str]:
-    """The objects of a text by ``objects_text``, such as ``persons``, ``dog``; none of another text."""
+    """The labels of a text by ``objects_text``; none of another text."""
     if not text.startswith(SEEMS):
         return []
-    return [_COUNT.sub("", each) for each in text.removeprefix(SEEMS).lstrip(": ").split(", ")]
-
-
-def _counted(label: str, count: int) -> str:
-    if count > 1:
-        return f"{count} {_plural(label)}"
-    if _plural(label) == label and label.endswith("s"):
-        return label
-    return f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
-
-
-def _plural(label: str) -> str:
-    first, _, last = label.rpartition(" ")
-    if last in _IRREGULAR:
-        last = _IRREGULAR[last]
-    elif last.endswith(("s", "x", "ch", "sh")):
-        last += "es"
-    elif last.endswith("y") and last[-2:-1] not in "aeiou":
-        last = last[:-1] + "ies"
-    else:
-        last += "s"
-    return f"{first} {last}".strip()
+    return [NUM_AT_ONCE.sub("", each) for each in text.removeprefix(SEEMS).split(", ")]

@@ -28,7 +28,7 @@ from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thum
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.text_columns import describe_column, text_columns
 
-VERSION = 1
+VERSION = 2
 """Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
 FRAMES_PER_CLIP = 15
 """Frames sampled in each clip (public code: 12 to 15)."""
