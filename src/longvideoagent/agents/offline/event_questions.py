@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from longvideoagent.agents.offline.question_kinds import MAX_QUESTION_CHARS
 from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
@@ -99,6 +100,8 @@ def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | N
         The query; None if it is not such a question, or if it names nothing that was found.
     """
     question = " ".join(text.split()).rstrip("?!. ")
+    if len(question) > MAX_QUESTION_CHARS:
+        return None
     for form in _FORMS:
         match = form.pattern.match(question)
         if match is not None:
