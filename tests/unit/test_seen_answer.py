@@ -47,6 +47,14 @@ def test_only_number_is_surer() -> None:
     assert (found.text, found.confidence) == ("12", 0.4)
 
 
+def test_colour_is_that_of_its_evidence() -> None:
+    """A text of which the colour is not known shows none."""
+    plain = seen(1, 1, "text at the top left: “EXIT”")
+    found = seen_answer(scorer("What colour is the number plate?", (plain, STREET[2])))
+    assert found is not None
+    assert (found.text, found.evidence) == ("green", (STREET[2],))
+
+
 def test_readings_of_one_text_are_one() -> None:
     facts = tuple(
         seen(time_s, time_s, f"text at the top left: “{text}” on blue")

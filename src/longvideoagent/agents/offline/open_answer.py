@@ -82,8 +82,7 @@ def open_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
 def seen_answer(scorer: EvidenceScorer) -> OpenAnswer | None:
     """What is seen, for a question that no fact shares a word with, since detections do not know what things are: texts
     for one that asks for a text, texts with digits for a number, the main colours for a colour, faces for a number of
-    people. None for others, and
-    if nothing of that kind is seen."""
+    people. None for others, and if nothing of that kind is seen."""
     question = scorer.parsed.main
     texts = signs(shown_texts(scorer.facts, _names(scorer.facts)))
     if set(terms(question)) & _COLOUR_TERMS:
@@ -135,9 +134,10 @@ def _some_people(facts: Sequence[Evidence]) -> OpenAnswer | None:
 
 def _some_colour(scorer: EvidenceScorer, texts: Sequence[ShownText]) -> OpenAnswer | None:
     """What is behind the texts, of a thing that carries text; else the main colours."""
-    colours = list(dict.fromkeys(each.colour for each in texts if each.colour))
-    if len(colours) == 1 and set(terms(scorer.parsed.main)) & _CARRIER_TERMS:
-        return OpenAnswer(colours[0], UNSURE_CONFIDENCE, (texts[0].fact,))
+    behind = {each.colour: each.fact for each in reversed(texts) if each.colour}
+    if len(behind) == 1 and set(terms(scorer.parsed.main)) & _CARRIER_TERMS:
+        ((colour, fact),) = behind.items()
+        return OpenAnswer(colour, UNSURE_CONFIDENCE, (fact,))
     main = next((fact for fact in scorer.facts if fact.kind == "frame" and fact.text.startswith(_MAIN_COLOURS)), None)
     return None if main is None else OpenAnswer(main.text, WEAKEST_CONFIDENCE, (main,))
 
