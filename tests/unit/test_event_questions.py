@@ -102,6 +102,13 @@ def test_options(question: str, options: tuple[str, ...], chosen: str) -> None:
     assert f"<answer>{chosen}</answer>" in offline_reply(question, *options)[0].text
 
 
+def test_options_about_more_labels_than_are_listed() -> None:
+    objects = tuple(seen(0, 100 - number, f"thing {number}") for number in range(50))
+    reply, _ = offline_reply("Which objects are visible?", "thing 60", "thing 45", film=replace(LINES, objects=objects))
+    assert "<answer>a1</answer>" in reply.text
+    assert reply.confidence == 0.4
+
+
 def test_option_that_only_a_detector_supports_is_not_sure() -> None:
     reply, _ = offline_reply("Which animal does Mira look at?", "dog", "horse", "parrot")
     assert "<answer>a0</answer>" in reply.text

@@ -176,11 +176,12 @@ def _number(
 
 def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
     """What detectors found. An object only seems to be there."""
-    labels = ", ".join(dict.fromkeys(map(event_label, result.evidence)))
-    times, evidence = f"{labels} ({result.value})", result.evidence
+    labels, evidence = dict.fromkeys(map(event_label, result.evidence)), result.evidence
+    times = f"{', '.join(labels)} ({result.value})"
     match question.asked:
         case "labels":
-            return _Value(result.value, "set", tuple(result.value.split(", ")), WEAK_CONFIDENCE, evidence)
+            names = tuple(name for label in labels for name in label.split(", "))
+            return _Value(result.value, "set", names, WEAK_CONFIDENCE, evidence)
         case "has_span":
             return _Value(f"Yes, it seems: {times}", "text", ("Yes",), EVENT_CONFIDENCE, evidence)
         case "num_at_once":
