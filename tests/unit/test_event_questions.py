@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from longvideoagent.agents.offline.event_questions import clip_labels, event_question
+from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.master import decide
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest
@@ -156,6 +157,13 @@ def test_query_of_question(question: str, query: str) -> None:
     found = event_question(question, known)
     assert found is not None
     assert found.query == query
+
+
+@pytest.mark.parametrize("question", ["What does Mira show us?", "What did Otto hear?", "Who seems sad?"])
+def test_words_around_labels_match_nothing(question: str) -> None:
+    look = seen(0, 1, "cat, dog (2 at once)")
+    assert not any(EvidenceScorer(Question(question), [*SOUNDS, *OBJECTS, look]).matches)
+    assert any(EvidenceScorer(Question("What do dogs like?"), [look]).matches)
 
 
 def test_video_without_detectors_is_answered_as_before() -> None:

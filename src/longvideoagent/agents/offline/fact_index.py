@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from longvideoagent.core.types import Evidence
+from longvideoagent.index.events import event_label
 from longvideoagent.index.terms import terms
 from longvideoagent.media.text_columns import QUOTED, fold_recognized
 
@@ -31,7 +32,9 @@ class FactTerms:
 
     @classmethod
     def from_fact(cls, fact: Evidence, language: str) -> FactTerms:
-        """The terms of a fact about a text in a language."""
+        """The terms of a fact about a text in a language; of what a detector found, those of its labels."""
+        if label := event_label(fact):
+            return cls(frozenset(terms(label, language)), "")
         if fact.kind != "frame":
             return cls(frozenset(terms(fact.text, language)), "")
         pieces = QUOTED.findall(fact.text) or [fact.text]
