@@ -375,6 +375,8 @@ def write_version_1(path: Path, fingerprint: str, texts: dict[str, StoredText]) 
     try:
         database.execute("DROP TABLE vectors")
         database.execute("DROP TABLE scenes")
+        database.execute("DROP TABLE events")
+        database.execute("DROP TABLE event_sets")
         database.execute("ALTER TABLE texts DROP COLUMN language")
         lines = database.execute("SELECT id, text FROM lines").fetchall()
         database.executemany(
