@@ -116,6 +116,12 @@ def test_option_that_only_a_detector_supports_is_not_sure() -> None:
     assert reply.confidence == 0.5
 
 
+def test_open_answer_that_only_a_detector_supports_is_not_sure() -> None:
+    reply, _ = offline_reply("What about the explosion?")
+    assert "heard: Explosion" in reply.text
+    assert reply.confidence == 0.5
+
+
 @pytest.mark.parametrize(
     "question",
     [

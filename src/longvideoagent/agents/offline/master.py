@@ -135,9 +135,8 @@ def _choose_option(trace: Trace, scorer: EvidenceScorer) -> Reply:
         thought = f"{summary}. I answer a{chosen}."
     confidence = best.probability if len(ranked) > 1 else scorer.supports[0].value
     fact = readings[chosen].fact
-    if fact is not None and is_detected(fact):
-        confidence = min(confidence, EVENT_CONFIDENCE)
-    return _reply(thought, Answer(f"a{chosen}"), confidence, _cited(scorer, [fact] if fact else []))
+    facts = [fact] if fact else []
+    return _reply(thought, Answer(f"a{chosen}"), _limited(confidence, facts), _cited(scorer, facts))
 
 
 def _is_settled(scorer: EvidenceScorer) -> bool:
@@ -245,7 +244,12 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     chosen = _with_screen(_best_facts(matching), known_lines(trace))
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = GENERIC_CONFIDENCE if is_generic else min(0.9, best) * scorer.coverage(chosen)
-    return _reply(f"{summary}.", Answer(answer), confidence, _cited(scorer, chosen))
+    return _reply(f"{summary}.", Answer(answer), _limited(confidence, chosen), _cited(scorer, chosen))
+
+
+def _limited(confidence: float, facts: Sequence[Evidence]) -> float:
+    """At most ``EVENT_CONFIDENCE`` if detectors alone found the facts of an answer."""
+    return min(confidence, EVENT_CONFIDENCE) if facts and all(map(is_detected, facts)) else confidence
 
 
 def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
