@@ -2,7 +2,7 @@
  * All requests of the page and the types of their replies. Times are seconds in the video.
  *
  * @typedef {{label: string, start_s: number, end_s: number, density?: number}} Clip
- * @typedef {{clip: string, start_s: number, end_s: number, kind: "subtitle"|"frame", time_s: number,
+ * @typedef {{clip: string, start_s: number, end_s: number, kind: "subtitle"|"frame"|"sound", time_s: number,
  *   text: string}} Evidence
  * @typedef {{start_s: number, end_s: number, text: string, source: "subtitle"|"screen"|"sound"|"object"}} Line
  * @typedef {{prompt_tokens: number, completion_tokens: number, seconds: number, usd: number}} Usage
