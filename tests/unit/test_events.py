@@ -125,6 +125,11 @@ def test_query(timeline: Timeline, query: str, value: str) -> None:
     assert bool(result.evidence) == bool(value)
 
 
+def test_query_counts_spans(timeline: Timeline) -> None:
+    assert query_timeline("sounds music", timeline).text.startswith("Music: 1 span\n")
+    assert query_timeline("objects", timeline).text.startswith("3 spans\n")
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [

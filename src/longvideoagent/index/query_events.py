@@ -38,7 +38,7 @@ def _found(words: str, every: Sequence[Evidence], noun: str) -> TimelineResult:
             return TimelineResult(f"no {noun} was detected at {when}", is_found=False)
         return TimelineResult(_lines(f"at {when}", near), _labels(near), tuple(near))
     if not words:
-        return TimelineResult(_lines(f"{len(every)} spans", every), _labels(every), tuple(every))
+        return TimelineResult(_lines(_num_spans(every), every), _labels(every), tuple(every))
     named = matching_labels(words, {event_label(each) for each in every})
     found = [each for each in every if event_label(each) in named]
     if not found:
@@ -47,7 +47,7 @@ def _found(words: str, every: Sequence[Evidence], noun: str) -> TimelineResult:
     shown = ", ".join(span(each) for each in found[:MAX_SPANS_SHOWN])
     more = len(found) - MAX_SPANS_SHOWN
     value = f"{shown}{f' and {more} more times' if more > 0 else ''}"
-    return TimelineResult(_lines(f"{', '.join(sorted(named))}: {len(found)} spans", found), value, tuple(found))
+    return TimelineResult(_lines(f"{', '.join(sorted(named))}: {_num_spans(found)}", found), value, tuple(found))
 
 
 def span(event: Evidence) -> str:
@@ -65,6 +65,10 @@ def _labels(events: Sequence[Evidence]) -> str:
     ordered = sorted(lasting, key=lambda label: -lasting[label])
     more = len(ordered) - MAX_LABELS_SHOWN
     return f"{', '.join(ordered[:MAX_LABELS_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _num_spans(events: Sequence[Evidence]) -> str:
+    return f"{len(events)} span{'' if len(events) == 1 else 's'}"
 
 
 def _lines(summary: str, events: Sequence[Evidence]) -> str:
