@@ -181,7 +181,7 @@ def test_grounding_finds_the_clip_of_a_sound() -> None:
     rollout = Rollout(Question("What is said around the explosion?"), FILM, TOOLS)
     assert isinstance(rollout.request, GroundingRequest)
     located = locate(rollout.request)
-    assert located.label == "c02"
+    assert (located.label, located.reason) == ("c02", "matches explosion")
     assert SOUNDS[2] in located.evidence
     silent = Rollout(Question("What is said around the explosion?"), LINES, TOOLS)
     assert isinstance(silent.request, GroundingRequest)
