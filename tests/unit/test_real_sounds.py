@@ -18,8 +18,9 @@ from longvideoagent.media.readers.base import open_reader
 from longvideoagent.models.sound_tagger import SoundTagger, load_tagger
 from tests.fakes.firered_model import FILE, SHA256, firered_files
 from tests.fakes.tone_tagger import RATE, Sound, write_film, write_tagger
+from tests.plugins.environment import SHARED
 
-FILMS = Path(__file__).resolve().parents[3] / "shared" / "media"
+FILMS = SHARED / "media"
 TEXT = "The ship was built by three brothers in the north. They sailed for seven years before the storm came."
 Found = list[tuple[str, float, float]]
 
