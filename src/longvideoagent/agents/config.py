@@ -70,8 +70,7 @@ class AgentConfig(BaseModel):
     """Further fields of each request, as JSON values."""
     stop_at_action: bool | None = None
     """Whether a reply of the master ends at the closing tag of an action, and where it begins an observation of its
-    own. None: unless an action counts anywhere.
-    It never does for a model that reasons."""
+    own. None: unless an action counts anywhere. It never does for a model that reasons."""
     reasoning: bool = False
     """Whether the model thinks before it answers; its server then does not stop at an action."""
     completion_template: str | None = None

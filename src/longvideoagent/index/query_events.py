@@ -11,7 +11,8 @@ from longvideoagent.index.events import event_label
 
 MAX_SPANS_SHOWN, MAX_LABELS_SHOWN = 20, 40
 NEAR_S = 1.0
-"""What is found this near to a time counts: a time as players show it stands for the second that begins there."""
+"""How far from a time a span may be: a time as players show it stands for the second that begins there, and the ends
+of spans are only as exact as the windows or frames of a detector."""
 
 
 def sounds(words: str, timeline: Timeline) -> TimelineResult:

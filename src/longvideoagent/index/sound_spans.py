@@ -135,7 +135,7 @@ class SpanFinder:
         """Continue with the next frames."""
         if not len(frames.scores):
             return
-        for column in np.flatnonzero(frames.scores.max(axis=0) >= SPEECH_RULE.leave):
+        for column in np.flatnonzero(frames.scores.max(axis=0) >= SPEECH_RULE.leave):  # the lowest of all rules
             number = int(column)
             rule = rule_of(self._labels[number])
             for run in _runs(frames.edges_s, frames.scores[:, number], rule.leave):
