@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from longvideoagent.core.types import Timeline
+from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import Event, EventKind, FoundEvents, event_label, find_events, read_events
 from longvideoagent.index.location import DIR_VARIABLE
@@ -123,6 +124,12 @@ def test_query(timeline: Timeline, query: str, value: str) -> None:
     assert result.value == value
     assert result.is_found == bool(value)
     assert bool(result.evidence) == bool(value)
+
+
+def test_subtitle_is_not_an_event() -> None:
+    line = Evidence("c01", 1, 2, "subtitle", 1, "heard: an explosion")
+    assert event_label(line) == ""
+    assert event_label(replace(line, kind="sound")) == "an explosion"
 
 
 def test_query_counts_spans(timeline: Timeline) -> None:

@@ -116,7 +116,7 @@ def event_label(evidence: Evidence) -> str:
 
 def is_detected(evidence: Evidence) -> bool:
     """Whether a detector believes it: an event, or an object that a look reports."""
-    return evidence.text.startswith((HEARD, SEEMS))
+    return evidence.kind != "subtitle" and evidence.text.startswith((HEARD, SEEMS))
 
 
 def num_at_once(event: Evidence) -> int:
