@@ -81,6 +81,8 @@ _FORMS = (
     _form(rf"how many {_THING} (?:can|do|could) (?:be|you|we|one) (?:see|seen)", "num_at_once", "objects"),
     _form(rf"how many {_THING} appear", "num_at_once", "objects"),
 )
+_NAMED = re.compile(r"[A-Z][a-z]+ [a-z]+")
+"""A person who does something: whose voice it is, a sound does not say."""
 _MOMENT = re.compile(
     r"\b(?:after|before|when|while|during|between|until|as|who|that|which|not|without)\b", re.IGNORECASE
 )
@@ -116,7 +118,8 @@ def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence
         is_known = any(_kind(each) in form.kinds for each in known)
         query = f"{form.kinds[0]} {format_timestamp(times[0]) if times else ''}".strip()
         return TimelineQuestion(query, form.asked) if is_known else None
-    if _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
+    is_of_someone = _NAMED.match(thing) is not None
+    if is_of_someone or _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
         return None
     named = _labels_of_thing(thing, {event_label(each) for each in known})
     named = named - {PERSON} or named  # of "people laughing", the laughter is asked for

@@ -186,7 +186,7 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
             return _Value(f"Yes, it seems: {times}", "text", ("Yes",), EVENT_CONFIDENCE, evidence)
         case "num_at_once":
             count = max(map(num_at_once, evidence))
-            value = f"{count} at once, it seems: {times}"
+            value = f"at least {count} at once, it seems: {times}"
             return _Value(value, "number", (str(count),), WEAK_CONFIDENCE, evidence)
         case _:
             start = format_timestamp(evidence[0].start_s)
