@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from longvideoagent.core.types import Evidence, Timeline
+from longvideoagent.errors import DataError
 from longvideoagent.index.event_labels import matching_labels
-from longvideoagent.index.events import Event, EventKind, FoundEvents, event_label, find_events, read_events
+from longvideoagent.index.events import (
+    MAX_EVENTS,
+    Event,
+    EventKind,
+    FoundEvents,
+    event_label,
+    find_events,
+    read_events,
+)
 from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import open_video
 from longvideoagent.index.query import query_timeline
@@ -103,6 +112,50 @@ def test_damaged_events_cost_no_answer(talk: Path, values: tuple[str, ...]) -> N
     video = open_video(talk)
     assert video.timeline.sounds is None
     assert any("damaged" in warning and "lva index --drop" in warning for warning in video.warnings)
+
+
+def edit(video: Path, statements: str) -> None:
+    """Change the index of a video."""
+    with VideoIndex.open(video) as index, sqlite3.connect(index.path) as database:
+        database.executescript(statements)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "UPDATE events SET label = 'a' || char(27) || '[31mb'",
+        "UPDATE events SET label = 'a' || char(10) || 'b'",
+        "DROP TABLE events",
+        # Without end:
+        "DROP TABLE events; CREATE VIEW events AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT 'sound' AS kind, 0.0 AS start_s, 1.0 AS end_s, 'x' AS label, 0.5 AS score, 1 AS count FROM n",
+        f"INSERT INTO events WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {MAX_EVENTS})"
+        " SELECT 'sound', 0.0, 1.0, 'x', 0.5, 1 FROM n",
+    ],
+    ids=["escape", "line break", "no table", "endless view", "too many"],
+)
+def test_damaged_tables_cost_no_answer(talk: Path, statements: str) -> None:
+    store(talk, EventKind.SOUND, SOUNDS)
+    edit(talk, statements)
+    video = open_video(talk)
+    assert video.timeline.sounds is None
+    assert any("lva index --drop talk.mp4 removes it" in warning for warning in video.warnings)
+
+
+def test_damaged_step(talk: Path) -> None:
+    store(talk, EventKind.SOUND, SOUNDS)
+    edit(talk, "UPDATE steps SET seconds = 'long'")
+    with VideoIndex.open(talk) as index:
+        assert read_steps(index) == []
+        assert "damaged" in index.problem
+
+
+def test_too_many_events_are_refused(talk: Path) -> None:
+    many = tuple(Event(0.0, 1.0, "dog", 0.5) for _ in range(MAX_EVENTS + 1))
+    with pytest.raises(
+        DataError, match=r"talk\.mp4: the detector found 100,001 objects, and at most 100,000 are kept; "
+    ):
+        store(talk, EventKind.OBJECT, many)
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,20 @@ def test_model_files_of_folder_and_of_weights(weights_home: WeightsHome, tmp_pat
 def test_model_files_unknown(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no such weights or folder; give a folder, or one of minilm, "):
         open_model_files(str(tmp_path / "nothing"), FILES)
+
+
+@pytest.mark.parametrize("name", ["", "/", "."])
+def test_model_files_names_of_no_model(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name:
+        assert open_model_files(name, FILES).name
+    else:
+        with pytest.raises(UsageError, match=r"^'': no such weights or folder"):
+            open_model_files(name, FILES)
+
+
+def test_model_files_of_other_weights(weights_home: WeightsHome) -> None:
+    """Weights that are not such a model are not downloaded for it."""
+    weights_home.describe({"model.bin": b"x"})
+    with pytest.raises(UsageError, match=r"^tiny: these weights have none of model\.onnx, labels\.txt; give others"):
+        open_model_files("tiny", FILES)

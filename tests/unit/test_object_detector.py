@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.index.visible_objects import Box, VisibleObject, count_objects, objects_of_text, objects_text
@@ -82,11 +84,16 @@ def test_detector_identity(tmp_path: Path) -> None:
         (tiny_detector(inputs=["images"]), "a\nb", "it has the inputs images and the outputs logits, pred_boxes"),
         (tiny_detector(inputs=["pixel_values", "sizes"]), "a\nb", "it has the inputs pixel_values, sizes and"),
         (tiny_detector(side_px=4096), "a\nb", "reads frames of 4096x4096; give one that reads at most 2048 pixels"),
-        (tiny_detector(box_columns=3), "a\nb", "its outputs have the shapes (1, 16, 2) and (1, 16, 3) and not"),
+        (
+            tiny_detector(box_columns=3),
+            "a\nb",
+            "it gives logits (1, 16, 2) and pred_boxes (1, 16, 3), and one gives (1, queries, classes)",
+        ),
         (tiny_detector(is_finite=False), "a\nb", "model.onnx: gives values that are not numbers; replace the file"),
         (None, "a\nb\nc", "labels.txt: has 3 labels, and model.onnx has 2 classes; give one for each"),
-        (None, "\nb", "labels.txt: line 1 has 0 characters; write the label of that class"),
-        (None, "a\n" + "b" * 101, "labels.txt: line 2 has 101 characters; write the label"),
+        (None, "\nb", "labels.txt: label 1 has 0 characters; write the label of that class"),
+        (None, "a\n" + "b" * 101, "labels.txt: label 2 has 101 characters; write the label"),
+        (None, "a\nb\x1b[31m", "labels.txt: label 2 has a control character; write the label"),
         (None, None, "model.onnx: has 2 classes and no labels; put labels.txt with a label on each line next to it"),
     ],
     ids=[
@@ -100,6 +107,7 @@ def test_detector_identity(tmp_path: Path) -> None:
         "labels",
         "empty label",
         "long label",
+        "terminal escape",
         "none",
     ],
 )
@@ -180,3 +188,28 @@ def test_objects_worded(counts: dict[str, int], text: str) -> None:
 )
 def test_dfine_nano_opens() -> None:
     assert load_detector("dfine-nano").detect(np.zeros((360, 640, 3), np.uint8)) == []
+
+
+def test_file_that_is_not_onnx_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """ONNX Runtime would write of another try to stdout, where the answers go."""
+    model = tiny_detector()
+    for size in range(0, len(model), 97):
+        with pytest.raises(DataError):
+            load_detector(str(write_detector(tmp_path, model[:size])))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "logits", [np.full((1, 16, 2), "x", object), np.full((1, 16, 2), 1e300)], ids=["texts", "huge"]
+)
+def test_detector_with_values_of_other_types_refused(tmp_path: Path, logits: NDArray[Any]) -> None:
+    from onnx import helper, load_from_string, numpy_helper
+
+    model = load_from_string(tiny_detector())
+    model.graph.initializer.append(numpy_helper.from_array(logits, "others"))
+    del model.graph.node[-2]
+    model.graph.node.append(helper.make_node("Identity", ["others"], ["logits"]))
+    model.graph.output[0].type.tensor_type.elem_type = model.graph.initializer[-1].data_type
+    with pytest.raises(DataError, match=r"model\.onnx: .*; \w+") as caught:
+        load_detector(str(write_detector(tmp_path, model.SerializeToString())))
+    assert "\n" not in str(caught.value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,24 @@ def test_metadata_with_times(tmp_path: Path) -> None:
     assert (tagger.hop_s, tagger.window_s) == (0.48, 0.96)
 
 
+def other_outputs(operator: str, values: Sequence[str], inputs: Sequence[str] = ("waveform",)) -> bytes:
+    """A network with one output: what an operator makes of these values."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    is_sequence = operator == "SequenceConstruct"
+    make_output = helper.make_tensor_sequence_value_info if is_sequence else helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node(operator, [*values], ["scores"])],
+        "other",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["samples"]) for name in inputs],
+        [make_output("scores", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.zeros((20, 3), np.float32), "small")],
+    )
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    )
+
+
 @pytest.mark.parametrize(
     ("model", "labels", "problem"),
     [
@@ -80,10 +100,30 @@ def test_metadata_with_times(tmp_path: Path) -> None:
         (tone_model(metadata={"hop_s": "2"}), labels_csv(), "its metadata has hop_s 2 and window_s 0.96"),
         (tone_model(metadata={"hop_s": "nan"}), labels_csv(), "its metadata has hop_s nan"),
         (tone_model(metadata={"hop_s": "long"}), labels_csv(), "could not convert"),
+        (
+            other_outputs("SequenceConstruct", ["waveform", "small"]),
+            labels_csv(),
+            "has the output scores []; one is [frames",
+        ),
+        (
+            other_outputs("Identity", ["small"], inputs=()),
+            labels_csv(),
+            "has the input nothing; a sound tagger has one",
+        ),
+        (
+            tone_model(),
+            labels_csv(["Speech", "a\x1b[31m", "Music"]),
+            "label 2 has a control character; write the label",
+        ),
+        (tone_model(), labels_csv([str(n) for n in range(10_001)]), "has 10001 labels; give 1 to 10,000"),
         (tone_model(), b"", "lacks the columns index and display_name"),
         (tone_model(), b"label,name\n0,Speech\n", "lacks the columns index and display_name"),
         (tone_model(), b"index,mid,display_name\n1,/m/0,Speech\n", "its column index does not count from 0"),
-        (tone_model(), labels_csv(["Speech", "", "Music"]), "not a list of labels; give one name a line"),
+        (
+            tone_model(),
+            labels_csv(["Speech", "", "Music"]),
+            "labels.csv: label 2 has 0 characters; write the label of that class",
+        ),
         (tone_model(), labels_csv(["Speech", "Music", "Music"]), "has the label 'Music' more than once"),
         (tone_model(), b"\xff\xfe\x00", "labels.csv: "),
     ],

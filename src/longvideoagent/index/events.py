@@ -12,14 +12,24 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from longvideoagent.core.types import Evidence, Timeline
+from longvideoagent.errors import DataError
 from longvideoagent.index.stored_text import StepCost, seconds, write_step
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
 from longvideoagent.index.visible_objects import NUM_AT_ONCE, SEEMS, objects_text
 from longvideoagent.progress import Progress, no_progress
 
 MAX_LABEL_CHARS = 100
+MAX_EVENTS = 100_000
+"""Of one kind in one video: each question reads all of them."""
 HEARD = "heard: "
 """Begins the evidence of a sound, before its label; ``SEEMS`` that of an object."""
+_JOINERS = "\u200c\u200d"
+
+
+def is_label(text: str) -> bool:
+    """Whether a text can be a label: not empty or too long, and with nothing that is not shown, but for the joiners
+    that words of several scripts need."""
+    return 0 < len(text) <= MAX_LABEL_CHARS and all(char.isprintable() or char in _JOINERS for char in text)
 
 
 class EventKind(StrEnum):
@@ -69,12 +79,18 @@ def find_events(
 
     Returns:
         The events, in order of time.
+
+    Raises:
+        DataError: There are more than ``MAX_EVENTS``; and whatever ``find`` raises.
     """
     covered = ""
 
     def build() -> tuple[Event, ...]:
         nonlocal covered
         events, covered = find()
+        if len(events) > MAX_EVENTS:
+            problem = f"the detector found {len(events):,} {kind}s, and at most {MAX_EVENTS:,} are kept"
+            raise DataError(f"{index.video_name}: {problem}; give one that is surer, or knows fewer labels")
         return tuple(sorted(events, key=lambda event: (event.start_s, event.end_s, event.label)))
 
     return index.build_once(
@@ -148,9 +164,13 @@ def _read(index: VideoIndex, kind: EventKind, key: str | None) -> tuple[Event, .
         if row is None or (key is not None and row[0] != key):
             return None
         statement = (
-            "SELECT start_s, end_s, label, score, count FROM events WHERE kind = ? ORDER BY start_s, end_s, label"
+            "SELECT start_s, end_s, label, score, count FROM events WHERE kind = ?"
+            " ORDER BY start_s, end_s, label LIMIT ?"
         )
-        return tuple(_event(*each) for each in database.execute(statement, (kind,)))
+        events = tuple(_event(*each) for each in database.execute(statement, (kind, MAX_EVENTS + 1)))
+        if len(events) > MAX_EVENTS:
+            raise UnusableIndexError(f"damaged: more than {MAX_EVENTS:,} {kind}s")
+        return events
 
     return index.read(work)
 
@@ -160,7 +180,7 @@ def _event(start_s: object, end_s: object, label: object, score: object, count: 
     start, end = seconds(start_s), seconds(end_s)
     if not (isinstance(label, str) and isinstance(score, float) and isinstance(count, int)):
         raise UnusableIndexError("damaged: an event of other types")
-    if not (start <= end and 0 < len(label) <= MAX_LABEL_CHARS and 0 <= score <= 1 <= count):
+    if not (start <= end and is_label(label) and 0 <= score <= 1 <= count):
         raise UnusableIndexError("damaged: an event with values that no detector has")
     return Event(start, end, label, score, count)
 

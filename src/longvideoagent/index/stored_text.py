@@ -267,12 +267,12 @@ def read_summaries(index: VideoIndex) -> list[TextSummary]:
 
 def read_steps(index: VideoIndex) -> list[Step]:
     """The parts that were built, in order of time."""
-    rows = index.read(
-        lambda database: database.execute(
-            "SELECT name, covered, seconds, finished_at FROM steps ORDER BY finished_at, rowid"
-        ).fetchall()
-    )
-    return [Step(*row) for row in rows or ()]
+
+    def work(database: sqlite3.Connection) -> list[Step]:
+        rows = database.execute("SELECT name, covered, seconds, finished_at FROM steps ORDER BY finished_at, rowid")
+        return [Step(str(name), str(covered), seconds(taken_s), str(at)) for name, covered, taken_s, at in rows]
+
+    return index.read(work) or []
 
 
 def write_step(database: sqlite3.Connection, cost: StepCost) -> None:

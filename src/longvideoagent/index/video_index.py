@@ -31,7 +31,8 @@ BUSY_TIMEOUT_S = 30.0
 """How long a statement waits for another process that is writing."""
 LOCK_POLL_S = 0.2
 WAITING = "waiting for another process that reads this video"
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR)
+"""The last one: a table or a column is missing."""
 _UNREADABLE = (sqlite3.Error, OSError, ValueError, TypeError)
 """What a file raises that is damaged, cannot be opened, or holds other values than it should."""
 
@@ -47,7 +48,7 @@ class VideoIndex:
         self.path, self.fingerprint = path, fingerprint
         self.problem = ""
         """Why the file is not used, for people: one line. Empty while it is."""
-        self._video_name = video_name
+        self.video_name = video_name
         self._database: sqlite3.Connection | None = None
         self._is_claimed = False
 
@@ -83,7 +84,7 @@ class VideoIndex:
             lock.acquire(timeout=LOCK_POLL_S)
         except Timeout:
             raise UsageError(
-                f"{self._video_name}: another process is reading it into its index; stop that first"
+                f"{self.video_name}: another process is reading it into its index; stop that first"
             ) from None
         try:
             self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)
@@ -197,7 +198,7 @@ class VideoIndex:
     def _fix(self, error: Exception) -> str:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGED or isinstance(error, UnusableIndexError | ValueError | TypeError):
-            return f"lva index --drop {self._video_name} removes it"
+            return f"lva index --drop {self.video_name} removes it"
         if code == sqlite3.SQLITE_BUSY:
             return "another program has it; what is read is not kept"
         return "what is read is not kept; free some space there, or give another --index-dir"
@@ -239,7 +240,7 @@ class VideoIndex:
         tables, version = _tables(database), _pragma(database, "user_version")  # in this order: both are made at once
         if version > VERSION:
             raise UnusableIndexError(f"version {version}, and this longvideoagent reads up to {VERSION}; update it")
-        if version == 0 and tables:
+        if (version == 0 and tables) or _has_code(database):
             raise UnusableIndexError("not an index of a video")
         if not version or database.execute("SELECT fingerprint FROM video").fetchone() != (self.fingerprint,):
             return 0
@@ -250,6 +251,11 @@ def _tables(database: sqlite3.Connection) -> list[str]:
     """The tables to drop, virtual ones first, which drop their own."""
     rows = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     return [name for name, sql in sorted(rows, key=lambda row: "VIRTUAL" not in (row[1] or ""))]
+
+
+def _has_code(database: sqlite3.Connection) -> bool:
+    """Whether there are views or triggers. This program makes none, and one next to a video could run without end."""
+    return database.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone() is not None
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:

@@ -18,15 +18,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, as_data_error, require_extra
-from longvideoagent.index.events import MAX_LABEL_CHARS
 from longvideoagent.index.visible_objects import Box, VisibleObject
 from longvideoagent.media.frames import Pixels
+from longvideoagent.models.label_file import checked_labels
+from longvideoagent.models.onnx_session import open_session
 from longvideoagent.weights.files import open_model_files
 
 MODEL, LABELS = "model.onnx", "labels.txt"
@@ -70,7 +70,8 @@ class ObjectDetector:
         """Changes with the weights and with this code; for keys of what was found."""
         self._path = files.paths[MODEL]
         with as_data_error(self._path):
-            self._session = _session(self._path)
+            num_threads = min(MAX_THREADS, os.cpu_count() or 1)
+            self._session = open_session(self._path, num_threads, can_spin=False)  # others need the processor, too
         self._height_px, self._width_px = self._input_size()
         logits, _ = self._run(np.zeros((self._height_px, self._width_px, 3), np.uint8))
         self.labels = _labels(files.paths, logits.shape[1])
@@ -100,14 +101,17 @@ class ObjectDetector:
     def _run(self, rgb: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits and boxes of all queries. Raises DataError for anything else."""
         with as_data_error(self._path):
-            logits, boxes = self._session.run([LOGITS, BOXES], {INPUT: self._pixel_values(rgb)})
+            outputs = self._session.run([LOGITS, BOXES], {INPUT: self._pixel_values(rgb)})
+            with np.errstate(over="ignore"):  # what is too large is not finite, and refused below
+                logits, boxes = (np.asarray(each, dtype=np.float32) for each in outputs)
         shapes = logits.shape, boxes.shape
         if logits.ndim != 3 or not logits.shape[2] or boxes.shape != (1, logits.shape[1], 4) or len(logits) != 1:
-            needs = "(1, queries, classes) and (1, queries, 4)"
-            raise DataError(f"{self._path}: its outputs have the shapes {shapes[0]} and {shapes[1]} and not {needs}")
+            has = f"{LOGITS} {shapes[0]} and {BOXES} {shapes[1]}"
+            needs = "(1, queries, classes) and (1, queries, 4); see docs/objects.md"
+            raise DataError(f"{self._path}: not an object detector; it gives {has}, and one gives {needs}")
         if not (np.isfinite(logits).all() and np.isfinite(boxes).all()):
             raise DataError(f"{self._path}: gives values that are not numbers; replace the file")
-        return logits[0].astype(np.float32), boxes[0].astype(np.float32)
+        return logits[0], boxes[0]
 
     def _pixel_values(self, rgb: Pixels) -> NDArray[np.float32]:
         import cv2
@@ -149,17 +153,6 @@ def load_detector(name: str) -> ObjectDetector:
     return ObjectDetector(name)
 
 
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised, too
-    options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # which takes the processor from others
-    # As bytes, so that a graph cannot name other files of this machine as its tensors.
-    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-
-
 def _labels(paths: Mapping[str, Path], num_classes: int) -> Sequence[str]:
     path = paths.get(LABELS)
     if path is None:
@@ -168,14 +161,10 @@ def _labels(paths: Mapping[str, Path], num_classes: int) -> Sequence[str]:
             raise DataError(f"{paths[MODEL]}: has {num_classes} classes and no labels; {fix}")
         return COCO
     with as_data_error(path):
-        labels = [" ".join(line.split()) for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+        labels = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     if len(labels) != num_classes:
         raise DataError(f"{path}: has {len(labels)} labels, and {MODEL} has {num_classes} classes; give one for each")
-    for number, label in enumerate(labels, start=1):
-        if not 0 < len(label) <= MAX_LABEL_CHARS:
-            fix = f"write the label of that class, at most {MAX_LABEL_CHARS} characters"
-            raise DataError(f"{path}: line {number} has {len(label)} characters; {fix}")
-    return labels
+    return checked_labels(path, labels)
 
 
 def _score(logit: float) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, as_data_error, require_extra
 from longvideoagent.index.meaning import Vectors
+from longvideoagent.models.onnx_session import open_session
 from longvideoagent.progress import Progress, no_progress
 from longvideoagent.weights.manifest import Weights, find_weights
 from longvideoagent.weights.store import open_weights
@@ -58,7 +59,9 @@ class SentenceEncoder:
         self._tensors = {} if tensors is None else read_tensors(tensors)
         """ONNX Runtime does not copy them."""
         with as_data_error(model or tensors):
-            self._session = _session(GRAPH if model is None else model, self._tensors)
+            graph = GRAPH if model is None else model
+            # more threads wait for each other with such small batches
+            self._session = open_session(graph, num_threads=1, tensors=self._tensors)
         with as_data_error(paths[TOKENIZER]):
             self._tokenizer = _tokenizer(paths[TOKENIZER])
         self._inputs = {each.name for each in self._session.get_inputs()}
@@ -146,18 +149,6 @@ def _tensor(path: Path, data: bytes, offset: int, name: str, row: Mapping[str, A
     if not 0 <= start <= end <= len(data) - offset or end - start != 4 * count:
         raise DataError(f"{path}: {name} is not inside the file, or not of its shape {shape}; replace the file")
     return np.frombuffer(data, dtype="<f4", offset=offset + start, count=count).reshape(shape)
-
-
-def _session(graph: Path, tensors: Mapping[str, NDArray[np.float32]]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised, too
-    options.intra_op_num_threads = 1  # more of them wait for each other with such small batches
-    if tensors:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
-        options.add_external_initializers([*tensors], values)
-    return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def _tokenizer(path: Path) -> Any:

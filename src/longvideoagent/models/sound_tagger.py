@@ -14,16 +14,17 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, as_data_error, require_extra
-from longvideoagent.index.events import MAX_LABEL_CHARS
 from longvideoagent.index.sound_spans import Scores
 from longvideoagent.index.sounds import RATE_HZ
+from longvideoagent.models.label_file import checked_labels
+from longvideoagent.models.onnx_session import open_session
 from longvideoagent.weights.files import ModelFiles, open_model_files
 from longvideoagent.weights.manifest import Weights
 
@@ -58,7 +59,7 @@ class SoundTagger:
         self.labels = read_labels(labels)
         self._path = paths[MODEL]
         with as_data_error(self._path):
-            self._session = _session(self._path)
+            self._session = open_session(self._path, num_threads=1)  # the sound is decoded at the same time
             metadata = self._session.get_modelmeta().custom_metadata_map
             self.hop_s = float(metadata.get("hop_s", DEFAULT_HOP_S))
             self.window_s = float(metadata.get("window_s", DEFAULT_WINDOW_S))
@@ -110,15 +111,11 @@ class SoundTagger:
         """The name of the input, and whether it has an axis before that of the samples. Raises DataError for any other
         input."""
         inputs = self._session.get_inputs()
-        first = inputs[0]
-        is_batched = len(first.shape) == 2
-        is_free = len(first.shape) in (1, 2) and not isinstance(first.shape[-1], int)
-        can_be_one = not is_batched or not isinstance(first.shape[0], int) or first.shape[0] == 1
-        if len(inputs) != 1 or first.type != "tensor(float)" or not (is_free and can_be_one):
-            have = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
+        if len(inputs) != 1 or not _is_waveform(inputs[0].type, inputs[0].shape):
+            have = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs) or "nothing"
             needs = "a sound tagger has one float32 waveform of any length, [samples] or [1, samples]"
             raise DataError(f"{self._path}: has the input {have}; {needs}")
-        return str(first.name), is_batched
+        return str(inputs[0].name), len(inputs[0].shape) == 2
 
     def _check_output(self, labels: Path) -> str:
         """The name of the output with the scores, by what the model gives for silence. Raises DataError if there is
@@ -126,11 +123,12 @@ class SoundTagger:
         names = [each.name for each in self._session.get_outputs()]
         with as_data_error(self._path):
             outputs = self._session.run(names, {self._input: self._shaped(_silence())})
-        for name, found in zip(names, outputs, strict=True):
-            shape = np.shape(found)
+        # Others than tensors, as sequences, have no shape.
+        shapes = [tuple(getattr(found, "shape", ())) for found in outputs]
+        for name, shape in zip(names, shapes, strict=True):
             if len(shape) >= 2 and shape[-1] == len(self.labels) and math.prod(shape[:-2]) == 1:
                 return str(name)
-        have = ", ".join(f"{name} {list(np.shape(found))}" for name, found in zip(names, outputs, strict=True))
+        have = ", ".join(f"{name} {list(shape)}" for name, shape in zip(names, shapes, strict=True))
         needs = f"one is [frames, {len(self.labels)}] for the {len(self.labels)} names of {labels.name}"
         raise DataError(f"{self._path}: has the output {have}; {needs}")
 
@@ -159,16 +157,16 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """The names of the labels, in the order of the scores.
 
     Raises:
-        DataError: The file cannot be read, or has no names, empty ones, or numbers that do not count up from 0.
+        DataError: The file cannot be read, or has no names, unusable ones, or numbers that do not count up from 0.
     """
     with as_data_error(path):
         text = path.read_text(encoding="utf-8-sig")
         names = _csv_names(path, text) if path.suffix == ".csv" else [line.strip() for line in text.splitlines()]
     while names and not names[-1]:
         names.pop()
-    if not names or not all(names) or len(names) > MAX_LABELS or max(map(len, names)) > MAX_LABEL_CHARS:
-        raise DataError(f"{path}: not a list of labels; give one name a line")
-    labels = tuple(" ".join(name.split()) for name in names)
+    if not 0 < len(names) <= MAX_LABELS:
+        raise DataError(f"{path}: has {len(names)} labels; give 1 to {MAX_LABELS:,}, a name for each score")
+    labels = checked_labels(path, names)
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise DataError(f"{path}: has the label {twice!r} more than once; give each a name of its own")
@@ -184,14 +182,12 @@ def _csv_names(path: Path, text: str) -> list[str]:
     return [(row["display_name"] or "").strip() for row in rows]
 
 
+def _is_waveform(kind: str, shape: Sequence[int | str | None]) -> bool:
+    """Whether an input of a network is sound of any length."""
+    is_free = len(shape) in (1, 2) and not isinstance(shape[-1], int)
+    can_be_one = len(shape) != 2 or not isinstance(shape[0], int) or shape[0] == 1
+    return kind == "tensor(float)" and is_free and can_be_one
+
+
 def _silence() -> NDArray[np.float32]:
     return np.zeros(round(PROBE_S * RATE_HZ), dtype=np.float32)
-
-
-def _session(path: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised, too
-    options.intra_op_num_threads = 1  # the sound is decoded at the same time
-    return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

@@ -40,18 +40,24 @@ def open_model_files(name: str, files: Collection[str]) -> ModelFiles:
     """
     known = known_weights()
     if name in known:
+        if not any(known[name].file(file) for file in files):
+            raise UsageError(f"{name}: these weights have none of {', '.join(files)}; give others, or a folder")
         paths = open_weights(known[name])
         digests = {file.file: file.sha256 for file in known[name].files}
     else:
         folder = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 (Path's own raises on an unknown ~user)
-        if not folder.is_dir():
-            raise UsageError(f"{name}: no such weights or folder; give a folder, or one of {', '.join(known)}")
+        if not (name and folder.is_dir()):
+            raise UsageError(
+                f"{name or repr(name)}: no such weights or folder; give a folder, or one of {', '.join(known)}"
+            )
         paths = {file: folder / file for file in files if (folder / file).is_file()}
         digests = {file: _sha256(path) for file, path in paths.items()}
     used = sorted(file for file in paths if file in files)
     text = "".join(f"{file}\0{digests[file]}\0" for file in used)
     return ModelFiles(
-        Path(name).absolute().name, {file: paths[file] for file in used}, hashlib.sha256(text.encode()).hexdigest()
+        Path(name).absolute().name or name,
+        {file: paths[file] for file in used},
+        hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
