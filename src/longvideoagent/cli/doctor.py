@@ -17,7 +17,7 @@ from rich.text import Text
 from longvideoagent.agents.default_models import default_models, default_models_source
 from longvideoagent.agents.presets import CHECKPOINTS, PRESETS
 from longvideoagent.agents.team_file import load_team_config
-from longvideoagent.cli.terminal import stdout_console
+from longvideoagent.cli.terminal import printable, stdout_console
 from longvideoagent.errors import LongVideoAgentError, UsageError
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.models.reachability import LocalServer, find_local_servers
@@ -69,7 +69,8 @@ def print_findings() -> bool:
     for result in run_checks():
         symbol, style = _SYMBOLS[result.state]
         console.print(
-            Text.assemble((f"{symbol} ", style), f"{result.name:16} ", (result.detail, "dim")), soft_wrap=True
+            Text.assemble((f"{symbol} ", style), f"{result.name:16} ", (printable(result.detail), "dim")),
+            soft_wrap=True,
         )
         all_ok = all_ok and result.state != "broken"
     return all_ok
@@ -188,7 +189,11 @@ def _weights() -> Iterator[CheckResult]:
         return
     yield from _sound_tagger(known.values())
     for name, weights in known.items():
-        problem = size_problem(weights)
+        try:
+            problem = size_problem(weights)
+        except LongVideoAgentError as error:
+            yield CheckResult("broken", "weights", str(error))
+            return
         adds = f"{weights.adds} ({weights.size_bytes / 1e6:.0f} MB)"
         extra = f", with the extra {weights.extra}" if weights.extra else ""
         if problem and is_available(weights):

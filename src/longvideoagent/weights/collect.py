@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -90,6 +91,15 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _is_http(endpoint: str) -> bool:
+    """Whether a text is an address with a host."""
+    try:
+        parts = urlsplit(endpoint)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0 and " " not in endpoint
+    except ValueError:  # brackets that are not closed, or a port that is not one
+        return False
+
+
 def _url(weights: Weights, file: WeightsFile) -> str:
     """The address of a file on the hub."""
     hub = next((source.hub for source in weights.sources if source.hub is not None), None)
@@ -98,6 +108,6 @@ def _url(weights: Weights, file: WeightsFile) -> str:
         fix = wheels[0] if wheels else f"lva weights get {weights.name} --from FOLDER copies it"
         raise DataError(f"{weights.name}: {file.file} is not on this machine and not on the hub; {fix}")
     endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
-    if not endpoint.startswith(("https://", "http://")):
+    if not _is_http(endpoint):
         raise UsageError(f"HF_ENDPOINT: {endpoint!r} is not an HTTP address; set it to https://HOST, or unset it")
     return f"{endpoint.rstrip('/')}/{hub}/resolve/{weights.revision}/{file.file}"

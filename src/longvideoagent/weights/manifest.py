@@ -15,7 +15,8 @@ PACKAGED = Path(__file__).with_name("weights.toml")
 
 def _relative(name: str) -> str:
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+    is_plain = path.parts and str(path) == name and name.isprintable() and not {"\\", ":"} & set(name)
+    if not is_plain or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} is not the name of a file inside a folder")
     return name
 
@@ -77,11 +78,18 @@ class Weights(_Record):
     """The extra of this package that uses them."""
     license: str
     """Of the weights, as an SPDX identifier."""
-    revision: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    revision: Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
     """The commit, tag or release of their sources."""
     sources: Annotated[tuple[Source, ...], Field(strict=False)] = ()
     """Where they are looked for, in this order, after the folder of weights."""
     files: Annotated[tuple[WeightsFile, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _no_file_twice(self) -> Self:
+        names = [file.file for file in self.files]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the file {twice} is described twice")
+        return self
 
     @property
     def size_bytes(self) -> int:
@@ -118,7 +126,7 @@ def find_weights(name: str) -> Weights:
     """
     known = known_weights()
     if name not in known:
-        raise UsageError(f"{name}: no such weights; give one of {', '.join(known)}")
+        raise UsageError(f"{name or repr(name)}: no such weights; give one of {', '.join(known)}")
     return known[name]
 
 
@@ -132,6 +140,8 @@ def _read(path: Path) -> dict[str, Weights]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {where}: {one_line(ValueError(first['msg']))}; see docs/weights.md") from error
+        raise DataError(
+            f"{path}: {where}: {one_line(ValueError(first['msg'])).removeprefix('Value error, ')}; see docs/weights.md"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {read_problem(error)}; fix the file, or move it away") from error

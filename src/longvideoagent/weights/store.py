@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from longvideoagent.errors import DataError, read_problem
+from longvideoagent.errors import DataError, UsageError, read_problem
 from longvideoagent.fs import cache_dir
 from longvideoagent.weights.manifest import Source, Weights, WeightsFile
 
@@ -26,9 +26,10 @@ BLOCK_BYTES = 1 << 20
 
 def weights_dir(weights: Weights) -> Path:
     """The folder that ``lva weights get`` puts the files into, which may not exist yet: ``NAME/REVISION`` in
-    ``LVA_WEIGHTS_DIR`` or, by default, ``weights`` in the cache directory."""
-    folder = os.environ.get(DIR_VARIABLE, "")
-    return (Path(folder).expanduser() if folder else cache_dir() / "weights") / weights.name / weights.revision
+    ``LVA_WEIGHTS_DIR`` or, by default, ``weights`` in the cache directory. Raises UsageError if that variable names the
+    home of nobody."""
+    folder = _folder_of(DIR_VARIABLE)
+    return (folder or cache_dir() / "weights") / weights.name / weights.revision
 
 
 def local_folders(weights: Weights) -> Iterator[Path]:
@@ -134,7 +135,16 @@ def _local_folder(source: Source, revision: str) -> Path | None:
 
 def _hub_cache() -> Path:
     """The folder in which the hub's own client keeps what it has downloaded, by that client's variables."""
-    if folder := os.environ.get("HF_HUB_CACHE"):
-        return Path(folder).expanduser()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(home).expanduser() / "hub"
+    if folder := _folder_of("HF_HUB_CACHE"):
+        return folder
+    home = _folder_of("HF_HOME") or (_folder_of("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    return home / "hub"
+
+
+def _folder_of(variable: str) -> Path | None:
+    """The folder that a variable of the environment names, if it is set. Raises UsageError for a home of nobody."""
+    folder = os.environ.get(variable)
+    try:
+        return Path(folder).expanduser() if folder else None
+    except RuntimeError as error:
+        raise UsageError(f"{variable}: {folder!r} has no home directory; set it to a folder, or unset it") from error
