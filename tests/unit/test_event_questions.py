@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from longvideoagent.agents.offline.event_questions import clip_labels, event_question
+from longvideoagent.agents.offline.event_questions import clip_labels, event_question, events_near
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.master import decide
@@ -141,6 +141,7 @@ def test_open_answer_that_only_a_detector_supports_is_not_sure() -> None:
         "When does the music stop?",
         "When did people land on the moon?",
         "Can you see a black dog?",
+        f"Is there a dog{' in the video' * 1000}?",
         "",
     ],
 )
@@ -171,6 +172,14 @@ def test_words_around_labels_match_nothing(question: str) -> None:
     look = seen(0, 1, "cat, dog (2 at once)")
     assert not any(EvidenceScorer(Question(question), [*SOUNDS, *OBJECTS, look]).matches)
     assert any(EvidenceScorer(Question("What do dogs like?"), [look]).matches)
+
+
+def test_long_question_about_thousands_of_labels() -> None:
+    """It is read once, and not for each of them."""
+    film = replace(FILM, sounds=tuple(sound(n % 170, n % 170 + 1, f"noise{n}, tone{n}") for n in range(5000)))
+    question = f"What {' '.join(f'word{n}' for n in range(1000))} tone4711?"
+    named = [each for each in events_near(film, question, film.clips[0]) if each.text == "heard: noise4711, tone4711"]
+    assert named
 
 
 def test_video_without_detectors_is_answered_as_before() -> None:

@@ -57,12 +57,14 @@ def matching_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
         The labels; none if the words name none.
     """
     wanted = _terms(words)
-    return frozenset(label for label in labels if _is_named(label, wanted)) if wanted else frozenset()
+    labels_of = _labels_of_terms(frozenset(labels))
+    everyday = frozenset(name for term in wanted for name in _everyday().get(term, ()))
+    sharing = {label for term in wanted.union(*everyday) for label in labels_of.get(term, ())}
+    return frozenset(label for label in sharing if _is_named(label, wanted, everyday))
 
 
-def _is_named(label: str, wanted: frozenset[str]) -> bool:
+def _is_named(label: str, wanted: frozenset[str], everyday: frozenset[frozenset[str]]) -> bool:
     names = _names(label)
-    everyday = {name for term in wanted for name in _everyday().get(term, ())}
     if label.casefold() in _OTHER_THINGS:
         return any(name <= wanted for name in names)
     others = [thing for thing in map(_terms, _OTHER_THINGS) if thing <= wanted]
@@ -70,7 +72,17 @@ def _is_named(label: str, wanted: frozenset[str]) -> bool:
     return any(name <= rest or wanted <= name or name in everyday for name in names)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
+def _labels_of_terms(labels: frozenset[str]) -> dict[str, list[str]]:
+    """The labels by each term of their names: a question has many words, and there may be thousands of labels."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        for term in frozenset[str]().union(*_names(label)):
+            found.setdefault(term, []).append(label)
+    return found
+
+
+@lru_cache(maxsize=10_000)
 def _names(label: str) -> tuple[frozenset[str], ...]:
     return tuple(name for name in map(_terms, label.split(",")) if name)
 

@@ -7,6 +7,7 @@ has no kind, and goes the way of retrieval and looks: a detector knows few thing
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -164,8 +165,14 @@ def events_near(timeline: Timeline, question: str, clip: Clip) -> tuple[Evidence
 
 def clip_labels(timeline: Timeline) -> list[list[str]]:
     """What is heard and seen in each clip, each once."""
-    events = [*(timeline.sounds or ()), *(timeline.objects or ())]
-    return [list(dict.fromkeys(event_label(each) for each in events if _is_in(each, clip))) for clip in timeline.clips]
+    starts_s, ends_s = [clip.start_s for clip in timeline.clips], [clip.end_s for clip in timeline.clips]
+    labels: list[dict[str, None]] = [{} for _ in timeline.clips]
+    for event in (*(timeline.sounds or ()), *(timeline.objects or ())):
+        label = event_label(event)
+        for number in range(bisect_right(ends_s, event.start_s), bisect_right(starts_s, event.end_s)):
+            if _is_in(event, timeline.clips[number]):  # of one that ends with a clip the next one is too much
+                labels[number][label] = None
+    return [[*each] for each in labels]
 
 
 def _is_in(event: Evidence, clip: Clip) -> bool:
