@@ -86,3 +86,28 @@ def test_when_is_answered_with_a_time() -> None:
     found = open_answer(scorer("When does the title appear?", STREET[2:3]))
     assert found is not None
     assert found.text == "at 0:04: “12”"
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("Is it day or night?", ("day", "night")),
+        ("Where does the lorry turn?", ("right", "left")),
+        ("Which is it?", ("text", "top", "bottom")),
+    ],
+)
+def test_where_a_text_stands_supports_no_option(question: str, options: tuple[str, ...]) -> None:
+    facts = (
+        seen(0, 1, "text at the bottom right: “4711” on green"),
+        seen(2, 3, "text at the top right: “12” on green"),
+    )
+    supports = EvidenceScorer(Question(question, options), facts).supports
+    assert [support.value for support in supports] == [0.0] * len(options)
+
+
+def test_text_and_colour_support_options() -> None:
+    texts, colours = ("4711", "CARGO", "EXIT"), ("red", "green")
+    of_text = EvidenceScorer(Question("What is on the container?", texts), STREET).supports
+    of_colour = EvidenceScorer(Question("What colour is the container?", colours), STREET).supports
+    assert [support.value > 0 for support in of_text] == [True, True, False]
+    assert [support.value > 0 for support in of_colour] == [False, True]

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from longvideoagent.agents.offline.screen_texts import colours_behind, recognized_texts
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.events import event_label
 from longvideoagent.index.terms import terms
-from longvideoagent.media.text_columns import QUOTED, fold_recognized
+from longvideoagent.media.text_columns import fold_recognized
 
 MIN_FUZZY_LETTERS = 4
 MIN_ONE_EDIT_LETTERS = 5
@@ -26,20 +27,24 @@ class FactTerms:
     recognized in a frame is matched with some tolerance."""
 
     exact: frozenset[str]
+    recognized: frozenset[str]
+    """Those of text recognized in a frame."""
     squeezed: str
     """The text recognized in a frame, in pieces separated by ``|``, without spaces and with look-alike letters unified;
     empty for other facts."""
 
     @classmethod
     def from_fact(cls, fact: Evidence, language: str) -> FactTerms:
-        """The terms of a fact about a text in a language; of what a detector found, those of its labels."""
+        """The terms of a fact about a text in a language; of what a detector found, those of its labels, and of a text
+        in a frame, the text and the colours behind it: where it stands is in words of vision."""
         if label := event_label(fact):
-            return cls(frozenset(terms(label, language)), "")
-        if fact.kind != "frame":
-            return cls(frozenset(terms(fact.text, language)), "")
-        pieces = QUOTED.findall(fact.text) or [fact.text]
-        squeezed = "|".join(map(fold_recognized, pieces))
-        return cls(frozenset(terms(fact.text, language)), squeezed)
+            return cls(frozenset(terms(label, language)), frozenset(), "")
+        pieces = recognized_texts(fact)
+        if not pieces:
+            return cls(frozenset(terms(fact.text, language)), frozenset(), "")
+        recognized = frozenset(terms(" ".join(pieces), language))
+        colours = terms(" ".join(colours_behind(fact)), language)
+        return cls(recognized | frozenset(colours), recognized, "|".join(map(fold_recognized, pieces)))
 
     def match_score(self, term: str) -> float:
         """1 if the fact contains the term; ``FUZZY_SCORE`` if it contains the term inside a longer piece of text, or
@@ -51,7 +56,9 @@ class FactTerms:
         folded = fold_recognized(term)
         is_inside = folded[: max(MIN_FUZZY_LETTERS, len(folded) - 1)] in self.squeezed
         return (
-            FUZZY_SCORE if is_inside or any(_is_one_edit(fold_recognized(word), folded) for word in self.exact) else 0.0
+            FUZZY_SCORE
+            if is_inside or any(_is_one_edit(fold_recognized(word), folded) for word in self.recognized)
+            else 0.0
         )
 
 

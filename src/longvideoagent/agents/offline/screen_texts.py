@@ -19,6 +19,7 @@ MAX_BRIEF_S = 1.0
 MIN_NAME_LETTERS, MIN_NAME_SIMILARITY = 4, 0.79
 _COLUMN = re.compile(r"\Atext at the ([a-z ]+): ")
 _PIECE = re.compile(r"“([^”]*)”(?: on ([a-z]+))?")
+_DESCRIPTION = re.compile(r"mostly |something |the whole picture changes|\d+ faces? towards the camera")
 _LETTERS = re.compile(r"\w")
 
 
@@ -38,6 +39,18 @@ class ShownText(NamedTuple):
 def is_column(fact: Evidence) -> bool:
     """Whether a fact is a column of text on screen, as vision reports it."""
     return fact.kind == "frame" and _COLUMN.match(fact.text) is not None
+
+
+def recognized_texts(fact: Evidence) -> list[str]:
+    """The texts that were recognized in a frame; none for other facts, and for what vision says in its own words."""
+    if fact.kind != "frame" or _DESCRIPTION.match(fact.text):
+        return []
+    return [text for text, _ in _PIECE.findall(fact.text)] if is_column(fact) else [fact.text]
+
+
+def colours_behind(fact: Evidence) -> list[str]:
+    """The colours of what the texts of a column stand on."""
+    return [colour for _, colour in _PIECE.findall(fact.text)] if is_column(fact) else []
 
 
 def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[ShownText]:
