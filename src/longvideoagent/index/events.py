@@ -135,6 +135,15 @@ def is_detected(evidence: Evidence) -> bool:
     return evidence.kind != "subtitle" and evidence.text.startswith((HEARD, SEEMS))
 
 
+def covered_s(events: Sequence[Evidence]) -> float:
+    """The seconds in which any of these events is, in order of time."""
+    total_s = end_s = 0.0
+    for each in events:
+        total_s += max(0.0, each.end_s - max(each.start_s, end_s))
+        end_s = max(end_s, each.end_s)
+    return total_s
+
+
 def num_at_once(event: Evidence) -> int:
     """How many are seen at once."""
     match = NUM_AT_ONCE.search(event.text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ _AUDIBLE = r"(?:heard|audible)"
 _HAPPENS = (
     r"(?:appears?|start(?:s|ed)?|begins?|happens?|happen(?:s|ed)?|occurs?|come up|shows? up|play(?:s|ing)?|go off)"
 )
+_LASTS = r"(?:plays?|lasts?|goes on|go on)"
 _AUX = r"(?:is|are|was|were|does|do|did|can|could)"
 _ANY = r"(?:any |a |an |some |the |one )?"
 _PEOPLE = r"(?:anyone|anybody|someone|somebody|people|(?:the )?(?:audience|crowd|people))"
@@ -81,7 +83,15 @@ _FORMS = (
     _form(rf"how many {_THING} (?:are|were) (?:there|{_SEEN})", "num_at_once", "objects"),
     _form(rf"how many {_THING} (?:can|do|could) (?:be|you|we|one) (?:see|seen)", "num_at_once", "objects"),
     _form(rf"how many {_THING} appear", "num_at_once", "objects"),
+    _form(rf"(?:for )?how long {_AUX} {_ANY}{_THING} (?:be )?{_AUDIBLE}", "duration", "sounds"),
+    _form(rf"(?:for )?how long {_AUX} {_ANY}{_THING} (?:be )?{_SEEN}", "duration", "objects"),
+    _form(rf"(?:for )?how long {_AUX} {_ANY}{_THING}(?: {_LASTS})?", "duration"),
+    _form(rf"how much {_THING} (?:is|are) there", "duration", "sounds"),
+    _form(rf"how (?:often|many times) {_AUX} {_ANY}{_THING} (?:be )?{_AUDIBLE}", "num_spans", "sounds"),
+    _form(rf"how (?:often|many times) {_AUX} {_ANY}{_THING} (?:be )?{_SEEN}", "num_spans", "objects"),
+    _form(rf"how (?:often|many times) {_AUX} (?:there )?{_ANY}{_THING}(?: {_HAPPENS})?", "num_spans"),
 )
+_END = re.compile(r"\s+(?:(?:for\s+)?the\s+)?(?:very\s+)?(first|last)(?:\s+time)?(?:\s+|\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"[A-Z][a-z]+ [a-z]+")
 """A person who does something: whose voice it is, a sound does not say."""
 _MOMENT = re.compile(
@@ -105,11 +115,20 @@ def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | N
     question = " ".join(text.split()).rstrip("?!. ")
     if len(question) > MAX_QUESTION_CHARS:
         return None
+    end = _END.search(question)
     for form in _FORMS:
-        match = form.pattern.match(question)
+        match = form.pattern.match(_END.sub(" ", question, count=1).strip() if end else question)
         if match is not None:
-            return _of_form(form, match.groupdict(), known)
+            found = _of_form(form, match.groupdict(), known)
+            return _at_end(found, end[1].lower()) if found is not None and end else found
     return None
+
+
+def _at_end(found: TimelineQuestion, end: str) -> TimelineQuestion | None:
+    """The question for the first or the last time only, which only "when" has."""
+    if found.asked != "spans":
+        return None
+    return replace(found, asked="first_span" if end == "first" else "last_span")
 
 
 def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence]) -> TimelineQuestion | None:

@@ -24,6 +24,10 @@ Asked = Literal[
     "is_after",
     "is_more",
     "spans",
+    "first_span",
+    "last_span",
+    "duration",
+    "num_spans",
     "has_span",
     "num_at_once",
     "labels",
@@ -40,7 +44,8 @@ class TimelineQuestion:
     """What of the result is the answer: its value, the speaker or the words of the line, all lines or their speakers,
     how many of these, the earliest of several things, whether the first of two things is before or after the
     other, or the first of two people has more; of a look the texts on screen, or one that is shown briefly; of events
-    when they are, whether there are any, how many are seen at once, or what they are."""
+    when they are, when first or last, how long or how often, whether there are any, how many are seen at once, or
+    what they are."""
     look: str = ""
     """What vision is asked; empty if no look is needed."""
 

@@ -16,7 +16,7 @@ from longvideoagent.core.answer_match import is_exact_match, match_order, match_
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
-from longvideoagent.index.events import event_label, num_at_once
+from longvideoagent.index.events import covered_s, event_label, num_at_once
 from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
@@ -156,7 +156,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
             return _Value(text, "number", (str(len(items)),), confidence, evidence)
         case "earliest" | "is_before" | "is_after" | "is_more":
             return _compared(question, result, confidence)
-        case "spans" | "has_span" | "num_at_once" | "labels":
+        case "spans" | "first_span" | "last_span" | "duration" | "num_spans" | "has_span" | "num_at_once" | "labels":
             return _of_events(question, result)
         case "value" | "texts" | "brief":
             text = re.sub(r"\bby ", "", result.value) if name == "order" else result.value
@@ -188,6 +188,17 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
             count = max(map(num_at_once, evidence))
             value = f"at least {count} at once, it seems: {times}"
             return _Value(value, "number", (str(count),), WEAK_CONFIDENCE, evidence)
+        case "first_span" | "last_span":
+            one = evidence[0] if question.asked == "first_span" else evidence[-1]
+            start = f"at {format_timestamp(one.start_s)}"
+            return _Value(start, "time", (start,), EVENT_CONFIDENCE, (one,))
+        case "duration":
+            total = format_timestamp(covered_s(evidence))
+            return _Value(f"{total} in all, it seems: {times}", "time", (total,), WEAK_CONFIDENCE, evidence)
+        case "num_spans":
+            often = "once" if len(evidence) == 1 else f"{len(evidence)} times"
+            value = f"{often}, it seems: {times}"
+            return _Value(value, "number", (str(len(evidence)),), WEAK_CONFIDENCE, evidence)
         case _:
             start = format_timestamp(evidence[0].start_s)
             return _Value(f"at {result.value}", "time", (f"at {start}",), EVENT_CONFIDENCE, evidence)
