@@ -85,6 +85,7 @@ def test_index_objects(tmp_path: Path) -> None:
     place = ("--index-dir", tmp_path / "indexes")
     done = lva("index", film, "--objects", detector, *place)
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{film}: 0:24, 2 lines from film.srt, 2 kinds of objects, ")
     line = "  objects: 0:00 to 0:24, 6 frames, one every 4 s, by tiny: 2 spans of 2 labels ("
     assert line in lva("index", "--status", film, *place).stdout
     answer = lva("ask", film, "When is a dog shown?", *place)
@@ -103,6 +104,7 @@ def test_index_objects_cost_announced(tmp_path: Path, monkeypatch: pytest.Monkey
     write_pictures(film, [draw_cells([])] * 38)
     film.with_suffix(".srt").write_text(CUES)
     done = lva("index", film, "--objects", detector, "--index-dir", tmp_path / "indexes")
+    assert "srt, no objects, " in done.stdout
     assert done.stderr == "lva: film.mp4: looking for objects in 2 more frames takes up to about 0 s\n"
     again = lva("index", film, "--objects", detector, "--index-dir", tmp_path / "indexes")
     assert (again.returncode, again.stderr) == (0, "")

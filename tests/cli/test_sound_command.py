@@ -26,9 +26,11 @@ def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_command_finds_sounds(film: Path, tmp_path: Path) -> None:
     tagger = write_tagger(tmp_path / "tones")
+    assert re.fullmatch(r".*: 0:10, 1 line from film.srt, \d+ KB\n", lva("index", film).stdout)
     assert "sounds:" not in lva("index", "--status", film).stdout
     done = lva("index", "--sound", tagger, film)
     assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r".*: 0:10, 1 line from film.srt, 2 sounds, \d+ KB\n", done.stdout)
     status = lva("index", "--status", film).stdout
     assert re.search(r"  sounds: 0:10 by tones, 2 sounds of 2 kinds \(\d+\.\d s\)", status)
     asked = lva("ask", film, "When is the explosion?")
@@ -56,7 +58,9 @@ def test_command_of_a_folder(film: Path, tmp_path: Path) -> None:
     write_film(videos / "two.mp4", None)
     for name in ("one.srt", "two.srt"):
         (videos / name).write_text(CUES)
-    assert lva("index", "--sound", write_tagger(tmp_path / "tones"), videos).returncode == 0
+    done = lva("index", "--sound", write_tagger(tmp_path / "tones"), videos)
+    assert done.returncode == 0
+    assert [line.split(", ")[2] for line in done.stdout.splitlines()] == ["2 sounds", "no sounds"]
     status = lva("index", "--status", videos).stdout
     assert status.count("  sounds: 0:10 by tones") == status.count("  sounds: there is no sound") == 1
 

@@ -307,6 +307,7 @@ def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]
     """What the index of a video has: a line, and one for each part."""
     from longvideoagent.core.timefmt import format_timestamp
     from longvideoagent.index.build import current_texts
+    from longvideoagent.index.events import count_events
     from longvideoagent.index.location import media_version
     from longvideoagent.index.open import open_index
     from longvideoagent.index.stored_text import read_facts, read_steps
@@ -314,6 +315,7 @@ def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]
     with open_index(reader) as opened:
         texts = current_texts(opened, reader.path, tracks)
         facts, steps = read_facts(opened, media_version(), reader.path.name), read_steps(opened)
+        detected = "".join(f", {counts}" for counts in count_events(opened))
         if opened.problem:
             return [opened.problem]
         if facts is None or not texts:
@@ -325,7 +327,7 @@ def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]
             if text.num_lines
         ]
         source = " and ".join(sources) or "no text"
-        head = f"{reader.path}: {format_timestamp(facts.duration_s)}, {source}, {size_kb:.0f} KB"
+        head = f"{reader.path}: {format_timestamp(facts.duration_s)}, {source}{detected}, {size_kb:.0f} KB"
         return [head, *(f"  {step.name}: {step.covered} ({step.seconds:.1f} s)" for step in steps)]
 
 

@@ -113,6 +113,19 @@ def read_detector(index: VideoIndex, kind: EventKind) -> str | None:
     return None if row is None else str(row[0])
 
 
+def count_events(index: VideoIndex) -> list[str]:
+    """What of each kind is stored, such as ``9 sounds`` and ``2 kinds of objects``; nothing of a kind that none has
+    searched yet. An object has a span for each time that it comes into view, so spans would not count objects."""
+    counts = []
+    sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)
+    if sounds is not None:
+        counts.append(f"{len(sounds) or 'no'} sound{'' if len(sounds) == 1 else 's'}")
+    if objects is not None:
+        num_kinds = len({event.label for event in objects})
+        counts.append(f"{num_kinds} kind{'' if num_kinds == 1 else 's'} of objects" if objects else "no objects")
+    return counts
+
+
 def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
     """The timeline with the sounds and objects that its index has."""
     sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)
