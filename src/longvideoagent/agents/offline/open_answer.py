@@ -30,6 +30,7 @@ MIN_LIKENESS = 0.6
 MIN_ANCHOR_FRACTION = 0.6
 """The fraction of the asked moment's words that a line must have to be it."""
 _SIGN_TERMS = frozenset(terms("sign slide screen title poster board banner caption credits"))
+_TITLE_TERMS = frozenset(terms("title credits"))
 _TEXT_TERMS = frozenset(terms("word text written number letters name reads"))
 _COLOUR_TERMS = frozenset(terms("colour color"))
 _CARRIER_TERMS = frozenset(terms("plate label badge board logo flag button")) | _SIGN_TERMS
@@ -187,7 +188,10 @@ def _sign(scorer: EvidenceScorer, shown: Sequence[ShownText]) -> OpenAnswer | No
     every = [each for each in shown if not each.owner and fold_recognized(each.text) not in owned]
     if not every or scorer.anchor is None or scorer.parsed.relation not in ("when", "after", "before"):
         only = signs(every, "top")
-        return _answer(scorer, only[0].text, only[0].fact) if len(only) == 1 else None
+        found = _answer(scorer, only[0].text, only[0].fact) if len(only) == 1 else None
+        if found is not None and _TITLE_TERMS & set(terms(scorer.parsed.main)):
+            return found._replace(confidence=UNSURE_CONFIDENCE)  # a text alone on the screen need not be the title
+        return found
     place = "top" if any("top" in each.place for each in every) else ""
     spans: dict[str, list[float]] = {}
     first: dict[str, ShownText] = {}
