@@ -234,7 +234,9 @@ def test_weights_get_server_faults(weights_home: WeightsHome) -> None:
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})
         assert "has at most 100 bytes, and 300,000 are expected" in line
     line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": server.url})  # the server is gone
+    assert "no connection (" in line
     assert "100 of 300,000 bytes are downloaded" in line
+    assert line.endswith("bring the files in a folder: lva weights get tiny --from FOLDER")
     for endpoint in ("mirror.example", "127.0.0.1:9", "file:///etc", "http://[bad", "https:///x", "http://a b"):
         line = refusal("weights", "get", "tiny", env={"HF_ENDPOINT": endpoint})
         assert f"HF_ENDPOINT: '{endpoint}' is not an HTTP address" in line

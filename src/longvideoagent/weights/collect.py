@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.fs import PARTIAL, atomic_path, fsync_dir
 from longvideoagent.progress import Progress, no_progress
-from longvideoagent.weights.download import download
+from longvideoagent.weights.download import NoConnectionError, download
 from longvideoagent.weights.manifest import Weights, WeightsFile
 from longvideoagent.weights.store import content_problem, local_folders, weights_dir
 
@@ -67,7 +67,13 @@ def _get(weights: Weights, file: WeightsFile, folder: Path | None, progress: Pro
     url = _url(weights, file)
     partial = target.with_name(target.name + PARTIAL)
     stage = f"{weights.name}: {file.file}"
-    download(url, partial, file.size_bytes, lambda count: progress(stage, count / file.size_bytes))
+    try:
+        download(url, partial, file.size_bytes, lambda count: progress(stage, count / file.size_bytes))
+    except NoConnectionError as error:
+        fix = (
+            f"run it again with a network, or bring the files in a folder: lva weights get {weights.name} --from FOLDER"
+        )
+        raise DataError(f"{error}; {fix}") from error
     if content_problem(partial, weights, file):
         partial.unlink()
         fix = "the download was deleted; check HF_ENDPOINT and proxies"

@@ -16,8 +16,12 @@ from longvideoagent.errors import DataError, one_line
 TIMEOUT_S = 60.0
 """How long a server may send nothing."""
 BLOCK_BYTES = 1 << 16
-_CONNECTION_ERRORS = (URLError, ConnectionError, TimeoutError, HTTPException, ssl.SSLError)
+_CONNECTION_ERRORS = (ConnectionError, TimeoutError, HTTPException, ssl.SSLError)
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+
+class NoConnectionError(DataError):
+    """The server cannot be reached: there is no network, its name is unknown, or it refuses connections."""
 
 
 def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], None]) -> None:
@@ -30,7 +34,8 @@ def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int],
         on_bytes: Called with the size of the partial file, in bytes.
 
     Raises:
-        DataError: The server does not have the file, has one of another size, or cannot be reached.
+        NoConnectionError: The server cannot be reached. The message has no fix; the caller adds one.
+        DataError: The server does not have the file, has one of another size, or closes each connection.
         OSError: The file cannot be written.
     """
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +47,7 @@ def download(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int],
         reason = _add(url, partial, size_bytes, on_bytes)
         num_now = partial.stat().st_size
         if num_now == num_before:
-            there = f"{num_now:,} of {size_bytes:,} bytes are downloaded"
+            there = _progress_text(num_now, size_bytes)
             raise DataError(f"{url}: {reason or 'the connection was closed'}; {there}; run it again to resume")
 
 
@@ -66,10 +71,17 @@ def _add(url: str, partial: Path, size_bytes: int, on_bytes: Callable[[int], Non
             raise DataError(_other_size(url, f"at most {start:,}", size_bytes)) from error
         fix = "check HF_ENDPOINT and the name of the repository"
         raise DataError(f"{url}: the server answers {error.code} ({one_line(error, 100)}); {fix}") from error
+    except URLError as error:  # what goes wrong after the connection is made is not wrapped in one
+        reason = one_line(error.reason if isinstance(error.reason, OSError) else error, 200)
+        there = _progress_text(start, size_bytes)
+        raise NoConnectionError(f"{url}: no connection ({reason or type(error).__name__}); {there}") from error
     except _CONNECTION_ERRORS as error:
-        reason = error.reason if isinstance(error, URLError) and isinstance(error.reason, OSError) else error
-        return one_line(reason, 200) or type(error).__name__
+        return one_line(error, 200) or type(error).__name__
     return ""
+
+
+def _progress_text(num_bytes: int, size_bytes: int) -> str:
+    return f"{num_bytes:,} of {size_bytes:,} bytes are downloaded"
 
 
 def _start(url: str, response: HTTPResponse, wanted: int, size_bytes: int) -> int:
