@@ -93,7 +93,8 @@ def test_index_objects(tmp_path: Path) -> None:
     (detector / "model.onnx").write_bytes(b"damaged")
     refused = refusal("index", film, "--objects", detector, *place)
     assert "model.onnx: " in refused
-    assert "no such weights or folder" in refusal("index", film, "--objects", tmp_path / "nothing", *place)
+    refused = refusal("index", film, "--objects", tmp_path / "nothing", *place)
+    assert refused.endswith("folder; give dfine-nano or a folder; docs/objects.md says what is in one")
     assert line in lva("index", "--status", film, *place).stdout
 
 

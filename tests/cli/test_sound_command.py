@@ -66,7 +66,8 @@ def test_command_of_a_folder(film: Path, tmp_path: Path) -> None:
 
 
 def test_command_refusals(film: Path, tmp_path: Path) -> None:
-    assert "no such weights or folder" in refusal("index", "--sound", "yamnet", film)
+    refused = refusal("index", "--sound", "yamnet", film)
+    assert refused.endswith("yamnet: no such weights or folder; give a folder; docs/sound.md says what is in one")
     write_tagger(tmp_path / "bad", {"model.onnx": tone_model()[:-50], "labels.csv": labels_csv()})
     assert "model.onnx" in refusal("index", "--sound", tmp_path / "bad", film)
     assert "some parts are indexed" not in lva("index", "--status", film).stdout

@@ -332,7 +332,7 @@ def test_team_with_meaning(weights_home: WeightsHome, talk: Path, monkeypatch: p
     with VideoIndex.open(talk) as index:
         assert {step.covered for step in read_steps(index) if step.name == "meaning"} == {"10 texts by tiny"}
     assert lva("ask", talk, "Where is the doctor?", "--meaning", "tiny").returncode == 0
-    assert "no such weights" in refusal("ask", talk, "Who?", "--meaning", "nothing")
+    assert "no such weights; give one of minilm, tiny" in refusal("ask", talk, "Who?", "--meaning", "nothing")
     line = refusal("ask", talk, "Who?", "--meaning", "tiny", "--grounding", "scripted:x.json")
     assert "only the offline grounding compares lines by meaning" in line
     (weights_dir(find_weights("tiny")) / "model.onnx").unlink()

@@ -152,7 +152,7 @@ def test_tagger_file_missing(tmp_path: Path, missing: str) -> None:
 
 @pytest.mark.usefixtures("weights_home")
 def test_tagger_unknown(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nothing: no such weights or folder; give a folder, or one of "):
+    with pytest.raises(UsageError, match=r"nothing: no such weights or folder; give a folder; docs/sound"):
         load_tagger(str(tmp_path / "nothing"))
 
 

@@ -52,6 +52,8 @@ def test_manifest_packaged() -> None:
 def test_manifest_unknown_name() -> None:
     with pytest.raises(UsageError, match="nothing: no such weights; give one of minilm, faster-whisper-base"):
         find_weights("nothing")
+    with pytest.raises(UsageError, match=r"nothing: no such weights; give minilm$"):
+        find_weights("nothing", "meaning")
 
 
 @pytest.mark.parametrize(

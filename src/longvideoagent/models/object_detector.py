@@ -29,7 +29,7 @@ from longvideoagent.models.label_file import checked_labels
 from longvideoagent.models.onnx_session import open_session
 from longvideoagent.weights.files import open_model_files
 
-MODEL, LABELS = "model.onnx", "labels.txt"
+EXTRA, MODEL, LABELS = "objects", "model.onnx", "labels.txt"
 VERSION = 1
 """Raise it when the same weights would give other objects."""
 MIN_SCORE = 0.4
@@ -62,7 +62,7 @@ class ObjectDetector:
             UsageError: There are neither weights nor a folder of this name.
             DataError: They cannot be used.
         """
-        files = open_model_files(name, (MODEL, LABELS))
+        files = open_model_files(name, (MODEL, LABELS), EXTRA)
         if MODEL not in files.paths:
             raise DataError(f"{name}: not an object detector (there is no {MODEL}); give one that has it")
         self.name = files.name
@@ -149,7 +149,7 @@ def load_detector(name: str) -> ObjectDetector:
         UsageError: The extra is not installed, or there are neither weights nor a folder of this name.
         DataError: The weights are not on this machine, damaged, or not those of a detector.
     """
-    require_extra("onnxruntime", extra="objects")
+    require_extra("onnxruntime", extra=EXTRA)
     return ObjectDetector(name)
 
 

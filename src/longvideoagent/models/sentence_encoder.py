@@ -30,6 +30,7 @@ GRAPH, TENSORS, TOKENIZER, MODEL = (
     "tokenizer.json",
     "model.onnx",
 )
+EXTRA = "meaning"
 VERSION = 1
 """Raise it when the same weights would give other vectors."""
 MAX_TOKENS = 256
@@ -121,8 +122,8 @@ def load_encoder(name: str) -> SentenceEncoder:
         UsageError: The extra is not installed, or there are no weights of this name.
         DataError: The weights are not on this machine, damaged, or not those of an encoder.
     """
-    require_extra("tokenizers", extra="meaning")
-    return SentenceEncoder(find_weights(name))
+    require_extra("tokenizers", extra=EXTRA)
+    return SentenceEncoder(find_weights(name, EXTRA))
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -144,13 +144,13 @@ def load_tagger(name: str) -> SoundTagger:
         DataError: The files are not on this machine, damaged, or not those of a tagger.
     """
     require_extra("onnxruntime", extra=EXTRA)
-    return SoundTagger(open_model_files(name, (MODEL, *LABELS)))
+    return SoundTagger(open_model_files(name, (MODEL, *LABELS), EXTRA))
 
 
 def is_tagger(weights: Weights) -> bool:
     """Whether weights have the files of a sound tagger, and are not said to be of another extra."""
     has_labels = any(weights.file(file) is not None for file in LABELS)
-    return weights.file(MODEL) is not None and has_labels and weights.extra in (None, EXTRA)
+    return weights.file(MODEL) is not None and has_labels and weights.may_be_for(EXTRA)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

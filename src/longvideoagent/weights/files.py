@@ -24,18 +24,19 @@ class ModelFiles(NamedTuple):
     """Changes with the bytes of the files."""
 
 
-def open_model_files(name: str, files: Collection[str]) -> ModelFiles:
+def open_model_files(name: str, files: Collection[str], extra: str) -> ModelFiles:
     """Find the files of a model on this machine.
 
     Args:
         name: Known weights, whose files are verified; or a folder, whose files are used as they are.
         files: Those that the model may have. Others of a folder are not read.
+        extra: The extra that uses the model. The page of this name in ``docs`` says what belongs in a folder.
 
     Returns:
         Those of them that exist.
 
     Raises:
-        UsageError: There are neither weights nor a folder of this name.
+        UsageError: There are neither weights nor a folder of this name; the message lists weights that may do.
         DataError: A file of known weights is not on this machine or has other bytes, or a file cannot be read.
     """
     known = known_weights()
@@ -47,9 +48,9 @@ def open_model_files(name: str, files: Collection[str]) -> ModelFiles:
     else:
         folder = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 (Path's own raises on an unknown ~user)
         if not (name and folder.is_dir()):
-            raise UsageError(
-                f"{name or repr(name)}: no such weights or folder; give a folder, or one of {', '.join(known)}"
-            )
+            fitting = [each.name for each in known.values() if each.may_be_for(extra) and any(map(each.file, files))]
+            fix = f"give {' or '.join([*fitting, 'a folder'])}; docs/{extra}.md says what is in one"
+            raise UsageError(f"{name or repr(name)}: no such weights or folder; {fix}")
         paths = {file: folder / file for file in files if (folder / file).is_file()}
         digests = {file: _sha256(path) for file, path in paths.items()}
     used = sorted(file for file in paths if file in files)

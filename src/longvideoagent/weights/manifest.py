@@ -96,6 +96,10 @@ class Weights(_Record):
         """The size of all files together."""
         return sum(file.size_bytes for file in self.files)
 
+    def may_be_for(self, extra: str) -> bool:
+        """Whether the entry says that an extra uses them, or does not say which one does."""
+        return self.extra in (None, extra)
+
     def file(self, name: str) -> WeightsFile | None:
         """The file with this name, or None."""
         return next((file for file in self.files if file.file == name), None)
@@ -117,16 +121,22 @@ def known_weights() -> dict[str, Weights]:
     return known
 
 
-def find_weights(name: str) -> Weights:
+def find_weights(name: str, extra: str | None = None) -> Weights:
     """The weights of this name.
 
+    Args:
+        name: Which.
+        extra: The extra that will use them; None: any.
+
     Raises:
-        UsageError: There are none; the message lists those that are known.
+        UsageError: There are none; the message lists those that are known and may be for this extra.
         DataError: As ``known_weights``.
     """
     known = known_weights()
     if name not in known:
-        raise UsageError(f"{name or repr(name)}: no such weights; give one of {', '.join(known)}")
+        names = [each.name for each in known.values() if extra is None or each.may_be_for(extra)]
+        fix = f"give {'one of ' if len(names) > 1 else ''}{', '.join(names)}"
+        raise UsageError(f"{name or repr(name)}: no such weights; {fix}")
     return known[name]
 
 
