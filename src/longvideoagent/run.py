@@ -58,7 +58,7 @@ async def steps(question: Question, video: Video, team: Team, settings: RolloutS
         rollout.receive(await team.perform(request, video.reader))
         trace = rollout.trace
         if trace.outcome is not None:
-            trace = replace(trace, hint=make_hint(trace, team, len(video.timeline.clips)))
+            trace = replace(trace, hint=make_hint(trace, team, video.timeline))
         yield trace
 
 

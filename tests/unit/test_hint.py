@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from longvideoagent import Question, RolloutSettings, TeamConfig, answer, ask, load_team, open_video
 from longvideoagent.agents.hint import example_spec
+from longvideoagent.core.types import Evidence
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.run import OFFLINE_VISION
 from tests.plugins.cli import lva
@@ -40,6 +42,45 @@ def test_hint_of_abstention_and_guess(talk: Path) -> None:
         assert trace.hint.endswith("A model answers better: add -m ollama:qwen2.5vl")
         assert "it knows no objects" in trace.hint
     assert not abstained.answer
+
+
+SOUND = Evidence("c01", 4, 6, "sound", 4, "heard: Laughter")
+DOG = Evidence("c01", 20, 40, "frame", 20, "seems to show: dog")
+
+
+@pytest.mark.parametrize(
+    ("sounds", "objects", "limits"),
+    [
+        (None, None, "it knows no objects, actions or plots"),
+        ((SOUND,), None, "it knows few sounds, and no objects, actions or plots"),
+        (None, (DOG,), "it knows few objects, and no actions or plots"),
+        ((), (DOG,), "it knows few sounds and objects, and no actions or plots"),
+    ],
+)
+def test_hint_states_what_detectors_know(
+    talk: Path, sounds: tuple[Evidence, ...] | None, objects: tuple[Evidence, ...] | None, limits: str
+) -> None:
+    video = open_video(talk)
+    video = replace(video, timeline=replace(video.timeline, sounds=sounds, objects=objects))
+    assert limits in answer(Question("How do zebras sleep?"), video, load_team()).hint
+
+
+@pytest.mark.parametrize("question", ["Which music plays?", "How loud is the noise?", "What can be heard?"])
+def test_hint_of_sounds_that_nobody_listened_to(talk: Path, question: str) -> None:
+    video = open_video(talk)
+    trace = answer(Question(question), video, load_team())
+    assert "lva index --sound" in trace.hint
+    assert "it knows" not in trace.hint
+    video = replace(video, timeline=replace(video.timeline, sounds=()))  # a tagger found none
+    assert "lva index --sound" not in answer(Question(question), video, load_team()).hint
+
+
+def test_hint_of_an_answer_by_a_sound(talk: Path) -> None:
+    video = open_video(talk)
+    video = replace(video, timeline=replace(video.timeline, sounds=(SOUND,)))
+    trace = answer(Question("When is the laughter heard?"), video, load_team())
+    assert "0:04" in trace.answer
+    assert "it knows few sounds, and no objects" in trace.hint
 
 
 def test_hint_of_options_that_tie(tmp_path: Path) -> None:

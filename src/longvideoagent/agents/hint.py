@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 
 from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import TimelineResult
+from longvideoagent.core.types import Timeline, TimelineResult
 from longvideoagent.index.visible_objects import SEEMS
 from longvideoagent.models.backends import BACKENDS
 
@@ -15,17 +16,17 @@ MAX_GUESS_CONFIDENCE = 0.5
 """An answer of the offline master with no more confidence may be a guess: one of two options that tie has this much."""
 DEFAULT_EXAMPLE = "ollama"
 """The back end that a hint names if no provider's key is in the environment; it needs none."""
-OFFLINE_LIMITS = "the offline team reads subtitles, screen text and colours; it knows no objects, actions or plots"
-OFFLINE_LIMITS_WITH_OBJECTS = OFFLINE_LIMITS.replace("no objects, actions", "few objects, and no actions")
+HEARS_NOTHING = "the offline team hears nothing until lva index --sound has listened (docs/sound.md)"
+_ABOUT_SOUND = re.compile(r"\b(?:hear|hears|heard|hearing|sounds?|noises?|music|audible)\b", re.IGNORECASE)
 
 
-def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
+def make_hint(trace: Trace, team: Team, timeline: Timeline) -> str:
     """One line for an answer that the offline master did not find, or guessed; empty for others.
 
     Args:
         trace: A finished trace.
         team: The team that made it.
-        num_clips: The number of clips of the video.
+        timeline: The video that was asked about.
 
     Returns:
         What the team can and cannot see, or which part of the index is missing, how much of the video it searched, and
@@ -37,13 +38,26 @@ def make_hint(trace: Trace, team: Team, num_clips: int) -> str:
     if not is_guess:
         return ""
     num_read = len({clip.label for located in trace.groundings for clip in located.window})
-    is_part = 0 < num_read < num_clips and not any(isinstance(each, TimelineResult) for each in trace.observations)
-    searched = f"; it looked at {num_read} of {num_clips} clips" if is_part else ""
-    has_objects = any(each.text.startswith(SEEMS) for each in trace.evidence)
-    limits = OFFLINE_LIMITS_WITH_OBJECTS if has_objects else OFFLINE_LIMITS
+    is_part = 0 < num_read < len(timeline.clips) and not any(
+        isinstance(each, TimelineResult) for each in trace.observations
+    )
+    searched = f"; it looked at {num_read} of {len(timeline.clips)} clips" if is_part else ""
     results = (each for each in trace.observations if isinstance(each, TimelineResult))
-    unknown = next((each.text for each in results if not each.is_found and "lva index" in each.text), limits)
-    return f"{unknown}{searched}. A model answers better: add -m {example_spec()}"
+    unknown = next((each.text for each in results if not each.is_found and "lva index" in each.text), "")
+    limits = unknown or _limits(trace, timeline)
+    return f"{limits}{searched}. A model answers better: add -m {example_spec()}"
+
+
+def _limits(trace: Trace, timeline: Timeline) -> str:
+    """What the offline team can and cannot perceive of this video."""
+    has_sounds = timeline.sounds is not None
+    if not has_sounds and _ABOUT_SOUND.search(trace.question.text):
+        return HEARS_NOTHING
+    has_objects = timeline.objects is not None or any(each.text.startswith(SEEMS) for each in trace.evidence)
+    detected = [noun for noun, is_known in (("sounds", has_sounds), ("objects", has_objects)) if is_known]
+    some = f"few {' and '.join(detected)}, and " if detected else ""
+    none = "no actions or plots" if has_objects else "no objects, actions or plots"
+    return f"the offline team reads subtitles, screen text and colours; it knows {some}{none}"
 
 
 def example_spec() -> str:
