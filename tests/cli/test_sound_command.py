@@ -81,12 +81,27 @@ def test_tagger_that_fails_is_one_line(film: Path, tmp_path: Path) -> None:
     assert "gives scores that are not numbers of 0 to 1" in line
 
 
-def doctor_line() -> str:
-    (line,) = [f"{each.state}: {each.detail}" for each in run_checks() if each.name == "sound tagger"]
+def doctor_line(name: str = "sound tagger") -> str:
+    (line,) = [f"{each.state}: {each.detail}" for each in run_checks() if each.name == name]
     return line
 
 
 def test_doctor_shows_the_tagger(weights_home: WeightsHome) -> None:
-    assert doctor_line().startswith("absent: adds sounds with their times")
-    weights_home.describe(tone_files(), name="tones")
-    assert "--sound tones" in doctor_line() or "pip install" in doctor_line()
+    """A folder is enough; weights count once they are on this machine."""
+    pytest.importorskip("onnxruntime")
+    assert doctor_line().startswith("absent: none known by name")
+    assert doctor_line().endswith("a folder is enough: lva index --sound FOLDER (docs/sound.md)")
+    described = weights_home.describe(tone_files(), name="tones")
+    assert doctor_line().endswith(", or lva weights get tones")
+    write_tagger(weights_dir(described))
+    assert doctor_line() == "ok: lva index --sound tones finds sounds with their times"
+
+
+@pytest.mark.usefixtures("weights_home")
+def test_doctor_extra_without_its_weights() -> None:
+    """An extra that is installed is not ready before its weights are there, or a folder is given."""
+    line = doctor_line("extra objects")
+    assert line.startswith(("ok: installed, but its weights are not on this machine", "absent: adds objects"))
+    if line.startswith("ok"):
+        assert line.endswith("; lva weights get dfine-nano, or give a folder (docs/objects.md)")
+    assert doctor_line("weights dfine-nano").startswith("absent: ")

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ EXTRAS = {
     "objects": "objects in the index and in looks, with the weights dfine-nano or a folder",
     "parquet": "rows for reinforcement learning, and data sets published as Parquet",
     "ray": "evaluation on a cluster",
-    "sound": "sounds with their times in the index, with a sound tagger; see docs/sound.md",
+    "sound": "sounds with their times in the index, by a sound tagger, which is a folder; see docs/sound.md",
     "train": "training of the master on one machine",
     "transformers": "models in this process, batched",
     "verl": "training of the master on many GPUs, in an environment of its own",
@@ -44,6 +44,8 @@ EXTRAS = {
     "dev": "the project's own checks and tests",
 }
 """Each extra of pyproject.toml, and what it adds."""
+_NEED_WEIGHTS = {"meaning": "", "objects": ", or give a folder (docs/objects.md)"}
+"""The extras that do nothing without weights, and what does in place of known ones."""
 ENVIRONMENT_VARIABLES = tuple(name for row in BACKENDS if row.needs_key for name in (row.key_env, row.url_env) if name)
 DEFAULT_PORT = 8000
 """vLLM's own."""
@@ -171,7 +173,19 @@ def _extra(extra: str) -> CheckResult:
     adds = EXTRAS[extra]
     if missing:
         return CheckResult("absent", f"extra {extra}", f"adds {adds}; pip install 'longvideoagent[{extra}]'")
+    if extra in _NEED_WEIGHTS and (absent := _absent_weights(extra)):
+        fix = f"lva weights get {' or '.join(absent)}{_NEED_WEIGHTS[extra]}"
+        return CheckResult("ok", f"extra {extra}", f"installed, but its weights are not on this machine; {fix}")
     return CheckResult("ok", f"extra {extra}", adds)
+
+
+def _absent_weights(extra: str) -> list[str]:
+    """The names of an extra's weights if none of them is on this machine."""
+    try:
+        names = {each.name: is_available(each) for each in known_weights().values() if each.extra == extra}
+    except LongVideoAgentError:  # the line of the weights reports it
+        return []
+    return [] if any(names.values()) else list(names)
 
 
 def _requirements(extra: str) -> list[str]:
@@ -187,7 +201,6 @@ def _weights() -> Iterator[CheckResult]:
     except LongVideoAgentError as error:
         yield CheckResult("broken", "weights", str(error))
         return
-    yield from _sound_tagger(known.values())
     for name, weights in known.items():
         try:
             problem = size_problem(weights)
@@ -202,18 +215,21 @@ def _weights() -> Iterator[CheckResult]:
             yield CheckResult("absent", f"weights {name}", f"adds {adds}{extra}; lva weights get {name}")
         else:
             yield CheckResult("ok", f"weights {name}", f"{adds}{extra}")
+    yield _sound_tagger([weights for weights in known.values() if is_tagger(weights)])
 
 
-def _sound_tagger(known: Iterable[Weights]) -> Iterator[CheckResult]:
-    """What ``lva index --sound`` can use: weights of a tagger are none of the packaged ones."""
-    names = [weights.name for weights in known if is_tagger(weights)]
-    if not names:
-        adds = "adds sounds with their times, as laughter and explosions"
-        yield CheckResult("absent", "sound tagger", f"{adds}; docs/sound.md says how to describe one in weights.toml")
-    elif not all(map(_is_installed, _requirements("sound"))):
-        yield CheckResult("absent", "sound tagger", f"{names[0]} needs pip install 'longvideoagent[sound]'")
-    else:
-        yield CheckResult("ok", "sound tagger", f"lva index --sound {' or '.join(names)} finds sounds with their times")
+def _sound_tagger(known: Sequence[Weights]) -> CheckResult:
+    """What ``lva index --sound`` can use: a folder, or the user's own weights, since none of the packaged ones is a
+    tagger."""
+    found = " or ".join(weights.name for weights in known if is_available(weights))
+    if not all(map(_is_installed, _requirements("sound"))):
+        needs = "lva index --sound needs pip install 'longvideoagent[sound]'"
+        return CheckResult("absent", "sound tagger", f"{needs} and {found or 'a folder with one (docs/sound.md)'}")
+    if found:
+        return CheckResult("ok", "sound tagger", f"lva index --sound {found} finds sounds with their times")
+    get = "".join(f", or lva weights get {weights.name}" for weights in known)
+    detail = f"none known by name is on this machine; a folder is enough: lva index --sound FOLDER (docs/sound.md){get}"
+    return CheckResult("absent", "sound tagger", detail)
 
 
 def _is_installed(name: str) -> bool:
