@@ -57,7 +57,8 @@ def test_ask_json_keys(episode: SyntheticEpisode) -> None:
     assert 0 <= record["confidence"] <= 1
     assert {each["kind"] for each in record["evidence"]} == {"subtitle", "frame"}
     for each in record["evidence"]:
-        assert set(each) == {"clip", "start_s", "end_s", "kind", "time_s", "text", "video"}
+        names = {"clip", "start_s", "end_s", "kind", "time_s", "text", "video", "label", "num_at_once"}
+        assert set(each) == names
         assert grounding["window"][0]["start_s"] - 1 <= each["time_s"] <= grounding["window"][-1]["end_s"] + 1
     assert [each["action"] for each in record["rounds"]] == ["look", "answer"]
     assert set(record["rounds"][0]) == {"thought", "action", "argument", "observation", "clip", "context_text", "reply"}

@@ -20,11 +20,13 @@ TOOLS = RolloutSettings(timeline_tools=True, agents=Agents.GROUNDING)
 
 
 def sound(start_s: float, end_s: float, label: str) -> Evidence:
-    return Evidence(f"c{int(start_s // 60) + 1:02}", start_s, end_s, "sound", start_s, f"heard: {label}")
+    clip = f"c{int(start_s // 60) + 1:02}"
+    return Evidence(clip, start_s, end_s, "sound", start_s, f"heard: {label}", label=label)
 
 
-def seen(start_s: float, end_s: float, label: str) -> Evidence:
-    return Evidence(f"c{int(start_s // 60) + 1:02}", start_s, end_s, "frame", start_s, f"seems to show: {label}")
+def seen(start_s: float, end_s: float, label: str, num_at_once: int = 1) -> Evidence:
+    clip, text = f"c{int(start_s // 60) + 1:02}", f"seems to show: {label}"
+    return Evidence(clip, start_s, end_s, "frame", start_s, text, label=label, num_at_once=num_at_once)
 
 
 SOUNDS = (
@@ -33,7 +35,7 @@ SOUNDS = (
     sound(95, 98, "Explosion"),
     sound(110, 112, "Laughter"),
 )
-OBJECTS = (seen(5, 40, "person (3 at once)"), seen(65, 80, "dog"), seen(130, 170, "person"))
+OBJECTS = (seen(5, 40, "person", 3), seen(65, 80, "dog"), seen(130, 170, "person"))
 LINES = make_timeline(
     ("Mira: The harbour is quiet today.", "Otto: Then we wait for the boat."),
     ("Mira: Look at that animal.", "Otto: Stand back, this is dangerous."),

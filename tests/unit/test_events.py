@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from longvideoagent.core.types import Evidence, Timeline
+from longvideoagent.core.types import Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import (
@@ -16,7 +15,6 @@ from longvideoagent.index.events import (
     Event,
     EventKind,
     FoundEvents,
-    event_label,
     find_events,
     read_events,
 )
@@ -82,7 +80,7 @@ def test_other_detector_replaces_events_of_its_kind_only(talk: Path) -> None:
 def test_questions_get_events_as_evidence(timeline: Timeline) -> None:
     assert timeline.sounds is not None
     assert timeline.objects is not None
-    assert [(each.kind, each.start_s, event_label(each)) for each in timeline.sounds] == [
+    assert [(each.kind, each.start_s, each.label) for each in timeline.sounds] == [
         ("sound", event.start_s, event.label) for event in SOUNDS
     ]
     assert [each.text for each in timeline.objects] == [
@@ -177,12 +175,6 @@ def test_query(timeline: Timeline, query: str, value: str) -> None:
     assert result.value == value
     assert result.is_found == bool(value)
     assert bool(result.evidence) == bool(value)
-
-
-def test_subtitle_is_not_an_event() -> None:
-    line = Evidence("c01", 1, 2, "subtitle", 1, "heard: an explosion")
-    assert event_label(line) == ""
-    assert event_label(replace(line, kind="sound")) == "an explosion"
 
 
 def test_query_counts_spans(timeline: Timeline) -> None:

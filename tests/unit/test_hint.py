@@ -44,8 +44,8 @@ def test_hint_of_abstention_and_guess(talk: Path) -> None:
     assert not abstained.answer
 
 
-SOUND = Evidence("c01", 4, 6, "sound", 4, "heard: Laughter")
-DOG = Evidence("c01", 20, 40, "frame", 20, "seems to show: dog")
+SOUND = Evidence("c01", 4, 6, "sound", 4, "heard: Laughter", label="Laughter")
+DOG = Evidence("c01", 20, 40, "frame", 20, "seems to show: dog", label="dog")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from longvideoagent.agents.offline.is_shown import is_shown
 
 SIGN = "text at the top left: “GRUMPY CRAB” on white above “Hugo” on pink"
-SEEN = "seems to show: dining table, dog, knife (3 at once), orange, person (2 at once)"
+SEEN = ("dining table", "dog", "knife", "orange", "person")
+"""Labels of objects."""
 RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face towards the camera"
 
 
@@ -43,5 +44,7 @@ RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face to
         ("What is shown?", [], False),
     ],
 )
-def test_is_shown(query: str, detections: list[str], is_found: bool) -> None:
-    assert is_shown(query, detections) is is_found
+def test_is_shown(query: str, detections: list[str | tuple[str, ...]], is_found: bool) -> None:
+    texts = [each for each in detections if isinstance(each, str)]
+    labels = [label for each in detections if not isinstance(each, str) for label in each]
+    assert is_shown(query, texts, labels) is is_found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.index.visible_objects import Box, VisibleObject, count_objects, objects_of_text, objects_text
+from longvideoagent.index.visible_objects import Box, VisibleObject, count_objects, object_text
 from longvideoagent.models.object_detector import COCO, MIN_SCORE, ObjectDetector, load_detector
 from longvideoagent.weights.manifest import find_weights
 from longvideoagent.weights.store import size_problem, weights_dir
@@ -170,17 +170,9 @@ def test_objects_counted() -> None:
     assert count_objects([]) == {}
 
 
-@pytest.mark.parametrize(
-    ("counts", "text"),
-    [
-        ({}, ""),
-        ({"dog": 1}, "seems to show: dog"),
-        ({"dog": 1, "person": 2}, "seems to show: dog, person (2 at once)"),
-    ],
-)
-def test_objects_worded(counts: dict[str, int], text: str) -> None:
-    assert objects_text(counts) == text
-    assert objects_of_text(text) == [*counts]
+def test_object_worded() -> None:
+    assert object_text("dog", 1) == "seems to show: dog"
+    assert object_text("person", 2) == "seems to show: person (2 at once)"
 
 
 @pytest.mark.skipif(

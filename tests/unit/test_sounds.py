@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from longvideoagent.errors import DataError
 from longvideoagent.index import sound_spans
-from longvideoagent.index.events import Event, EventKind, event_label, read_events
+from longvideoagent.index.events import Event, EventKind, read_events
 from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import index_sounds, open_video
 from longvideoagent.index.query import query_timeline
@@ -79,7 +79,7 @@ def test_sounds_become_evidence(tmp_path: Path, tagger: SoundTagger) -> None:
     assert fractions[-1] == 1.0
     timeline = open_video(film).timeline
     assert timeline.sounds is not None
-    assert_close([(event_label(each), each.start_s, each.end_s) for each in timeline.sounds], heard)
+    assert_close([(each.label, each.start_s, each.end_s) for each in timeline.sounds], heard)
     assert query_timeline("sounds explosion", timeline).is_found
     assert covered(film) == ["0:15 by tones, 4 sounds of 3 kinds"]
 

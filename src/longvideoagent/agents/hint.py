@@ -9,7 +9,6 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Timeline, TimelineResult
-from longvideoagent.index.visible_objects import SEEMS
 from longvideoagent.models.backends import BACKENDS
 
 MAX_GUESS_CONFIDENCE = 0.5
@@ -53,7 +52,7 @@ def _limits(trace: Trace, timeline: Timeline) -> str:
     has_sounds = timeline.sounds is not None
     if not has_sounds and _ABOUT_SOUND.search(trace.question.text):
         return HEARS_NOTHING
-    has_objects = timeline.objects is not None or any(each.text.startswith(SEEMS) for each in trace.evidence)
+    has_objects = timeline.objects is not None or any(each.label and each.kind == "frame" for each in trace.evidence)
     detected = [noun for noun, is_known in (("sounds", has_sounds), ("objects", has_objects)) if is_known]
     some = f"few {' and '.join(detected)}, and " if detected else ""
     none = "no actions or plots" if has_objects else "no objects, actions or plots"

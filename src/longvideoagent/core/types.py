@@ -118,8 +118,7 @@ class Timeline:
     unread: str = ""
     """How much of the text of the video was read, for people; empty if all of it was."""
     screen_texts: tuple[Evidence, ...] = ()
-    """The texts on screen of a video whose lines are spoken, in order of time, as vision reports them; empty if they
-    were not read."""
+    """The texts on screen of a video with spoken lines, in order of time, as vision reports them; empty if not read."""
     scene_starts_s: tuple[float, ...] = ()
     """Where the scenes begin, the first at 0; empty if they were not found yet."""
     sounds: tuple[Evidence, ...] | None = None
@@ -127,8 +126,7 @@ class Timeline:
     objects: tuple[Evidence, ...] | None = None
     """What an object detector saw, in order of time; None if none has looked."""
     language: str = "en"
-    """The language by whose rules the lines are searched (ISO 639-1), one of ``LANGUAGES`` in
-    ``media/text_language.py``."""
+    """The language by whose rules the lines are searched (ISO 639-1): one of ``text_language.LANGUAGES``."""
 
     def __post_init__(self) -> None:
         if not self.clips:
@@ -217,6 +215,10 @@ class Evidence:
     """The words of the line, what the frame shows, or what is heard."""
     video: str = ""
     """Which video of several; empty for the only video."""
+    label: str = ""
+    """What a detector calls the sound or object that it believes in; empty for other evidence."""
+    num_at_once: int = 1
+    """How many of an object are seen at once."""
 
     @classmethod
     def from_subtitle(cls, clip: Clip, line: Subtitle) -> Evidence:

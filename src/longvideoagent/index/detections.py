@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cache
 from importlib import metadata
 from itertools import pairwise
@@ -32,6 +32,10 @@ class Detection:
     start_s: float
     end_s: float
     text: str
+    label: str = ""
+    """Of an object; empty for anything else."""
+    num_at_once: int = 1
+    """How many of an object are seen at once."""
 
 
 class Detections(NamedTuple):
@@ -97,7 +101,7 @@ def join_runs(detections: Sequence[Detection], frame_times_s: Sequence[float]) -
     for detection in detections:
         runs = runs_of_text.setdefault(detection.text, [])
         if runs and detection.start_s <= next_time_s.get(runs[-1].end_s, runs[-1].end_s):
-            runs[-1] = Detection(runs[-1].start_s, max(runs[-1].end_s, detection.end_s), detection.text)
+            runs[-1] = replace(runs[-1], end_s=max(runs[-1].end_s, detection.end_s))
         else:
             runs.append(detection)
     joined = [run for runs in runs_of_text.values() for run in runs]

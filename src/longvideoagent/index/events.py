@@ -15,14 +15,12 @@ from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.index.stored_text import StepCost, seconds, write_step
 from longvideoagent.index.video_index import UnusableIndexError, VideoIndex
-from longvideoagent.index.visible_objects import NUM_AT_ONCE, SEEMS, objects_text
+from longvideoagent.index.visible_objects import object_text
 from longvideoagent.progress import Progress, no_progress
 
 MAX_LABEL_CHARS = 100
 MAX_EVENTS = 100_000
 """Of one kind in one video: each question reads all of them."""
-HEARD = "heard: "
-"""Begins the evidence of a sound, before its label; ``SEEMS`` that of an object."""
 _JOINERS = "\u200c\u200d"
 
 
@@ -136,18 +134,6 @@ def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
     )
 
 
-def event_label(evidence: Evidence) -> str:
-    """The label of an event; empty for evidence of another kind."""
-    if not is_detected(evidence):
-        return ""
-    return NUM_AT_ONCE.sub("", evidence.text.removeprefix(HEARD).removeprefix(SEEMS))
-
-
-def is_detected(evidence: Evidence) -> bool:
-    """Whether a detector believes it: an event, or an object that a look reports."""
-    return evidence.kind != "subtitle" and evidence.text.startswith((HEARD, SEEMS))
-
-
 def covered_s(events: Sequence[Evidence]) -> float:
     """The seconds in which any of these events is, in order of time."""
     total_s = end_s = 0.0
@@ -157,27 +143,17 @@ def covered_s(events: Sequence[Evidence]) -> float:
     return total_s
 
 
-def num_at_once(event: Evidence) -> int:
-    """How many are seen at once."""
-    match = NUM_AT_ONCE.search(event.text)
-    return int(match[1]) if match else 1
-
-
-def is_sound(event: Evidence) -> bool:
-    """Whether an event is heard."""
-    return event.kind == "sound"
-
-
 def _sound_evidence(event: Event, timeline: Timeline) -> Evidence:
     clip = timeline.clip_at(event.start_s)
-    text = f"{HEARD}{event.label}"
-    return Evidence(clip.label, event.start_s, event.end_s, "sound", event.start_s, text, clip.video)
+    text, label = f"heard: {event.label}", event.label
+    return Evidence(clip.label, event.start_s, event.end_s, "sound", event.start_s, text, clip.video, label)
 
 
 def _object_evidence(event: Event, timeline: Timeline) -> Evidence:
     clip = timeline.clip_at(event.start_s)
-    text = objects_text({event.label: event.count})
-    return Evidence(clip.label, event.start_s, event.end_s, "frame", event.start_s, text, clip.video)
+    start_s, end_s, label, count = event.start_s, event.end_s, event.label, event.count
+    text = object_text(label, count)
+    return Evidence(clip.label, start_s, end_s, "frame", start_s, text, clip.video, label, count)
 
 
 def _read(index: VideoIndex, kind: EventKind, key: str | None) -> tuple[Event, ...] | None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Timeline, TimelineResult
 from longvideoagent.index.event_labels import matching_labels
-from longvideoagent.index.events import event_label
 
 MAX_SPANS_SHOWN, MAX_LABELS_SHOWN = 20, 40
 NEAR_S = 1.0
@@ -40,8 +39,8 @@ def _found(words: str, every: Sequence[Evidence], noun: str) -> TimelineResult:
         return TimelineResult(_lines(f"at {when}", near), _labels(near), tuple(near))
     if not words:
         return TimelineResult(_lines(_num_spans(every), every), _labels(every), tuple(every))
-    named = matching_labels(words, {event_label(each) for each in every})
-    found = [each for each in every if event_label(each) in named]
+    named = matching_labels(words, {each.label for each in every})
+    found = [each for each in every if each.label in named]
     if not found:
         text = f"no {noun} that {words!r} names was detected; detected: {_labels(every)}"
         return TimelineResult(text, is_found=False)
@@ -61,7 +60,7 @@ def _labels(events: Sequence[Evidence]) -> str:
     """Their labels, those that last longest first."""
     lasting: dict[str, float] = {}
     for each in events:
-        label = event_label(each)
+        label = each.label
         lasting[label] = lasting.get(label, 0.0) + each.end_s - each.start_s
     ordered = sorted(lasting, key=lambda label: -lasting[label])
     more = len(ordered) - MAX_LABELS_SHOWN

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,10 +12,6 @@ from longvideoagent.media.frames import Pixels
 PERSON = "person"
 MIN_PERSON_HEIGHT = 0.1
 """Of the frame's height: people who are smaller are not counted, since a detector finds only some of a crowd."""
-SEEMS = "seems to show: "
-"""Begins the text of objects: a detector is less sure than a reader of text."""
-NUM_AT_ONCE = re.compile(r" \((\d+) at once\)\Z")
-"""Behind the label of an object of which several are seen at once."""
 
 
 class Box(NamedTuple):
@@ -63,14 +58,7 @@ def count_objects(objects: Iterable[VisibleObject]) -> dict[str, int]:
     return {label: max(1, count) for label, count in sorted(counts.items())}
 
 
-def objects_text(counts: Mapping[str, int]) -> str:
-    """Objects for people, such as ``seems to show: dog, person (2 at once)``; empty if there are none."""
-    objects = (f"{label} ({count} at once)" if count > 1 else label for label, count in counts.items())
-    return f"{SEEMS}{', '.join(objects)}" if counts else ""
-
-
-def objects_of_text(text: str) -> list[str]:
-    """The labels of a text by ``objects_text``; none of another text."""
-    if not text.startswith(SEEMS):
-        return []
-    return [NUM_AT_ONCE.sub("", each) for each in text.removeprefix(SEEMS).split(", ")]
+def object_text(label: str, num_at_once: int) -> str:
+    """An object for people, such as ``seems to show: person (2 at once)``: a detector is less sure than a reader of
+    text."""
+    return f"seems to show: {label}{f' ({num_at_once} at once)' if num_at_once > 1 else ''}"

@@ -7,7 +7,6 @@ from typing import Any
 from longvideoagent.core.types import Subtitle, Timeline
 from longvideoagent.errors import UsageError
 from longvideoagent.index.chapters import find_chapters
-from longvideoagent.index.events import event_label
 from longvideoagent.index.lines import Occurrence, occurrences, parse_words
 from longvideoagent.index.query import query_timeline
 from longvideoagent.media.text_columns import QUOTED
@@ -64,7 +63,7 @@ def lines_to_dicts(timeline: Timeline) -> list[dict[str, Any]]:
     rows = [{"start_s": each.start_s, "end_s": each.end_s, "text": each.text, "source": each.source} for each in lines]
     for source, events in (("sound", timeline.sounds), ("object", timeline.objects)):
         rows += [
-            {"start_s": each.start_s, "end_s": each.end_s, "text": event_label(each), "source": source}
+            {"start_s": each.start_s, "end_s": each.end_s, "text": each.label, "source": source}
             for each in events or ()
         ]
     return sorted(rows, key=lambda row: row["start_s"])

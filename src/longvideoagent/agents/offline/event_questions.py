@@ -18,7 +18,6 @@ from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
-from longvideoagent.index.events import event_label, is_sound
 from longvideoagent.index.terms import terms
 from longvideoagent.index.visible_objects import PERSON
 from longvideoagent.media.cv import COLOURS
@@ -141,9 +140,9 @@ def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence
     is_of_someone = _NAMED.match(thing) is not None
     if is_of_someone or _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
         return None
-    named = _labels_of_thing(thing, {event_label(each) for each in known})
+    named = _labels_of_thing(thing, {each.label for each in known})
     named = named - {PERSON} or named  # of "people laughing", the laughter is asked for
-    kinds = {_kind(each) for each in known if event_label(each) in named}
+    kinds = {_kind(each) for each in known if each.label in named}
     kind = next((kind for kind in form.kinds if kind in kinds), None)
     return None if kind is None else TimelineQuestion(f"{kind} {thing}", form.asked)
 
@@ -163,7 +162,7 @@ def _labels_of_thing(thing: str, labels: Collection[str]) -> frozenset[str]:
 
 
 def _kind(event: Evidence) -> str:
-    return "sounds" if is_sound(event) else "objects"
+    return "sounds" if event.kind == "sound" else "objects"
 
 
 def events_near(timeline: Timeline, question: str, clip: Clip) -> tuple[Evidence, ...]:
@@ -173,8 +172,8 @@ def events_near(timeline: Timeline, question: str, clip: Clip) -> tuple[Evidence
     for events, about in ((timeline.sounds, _ABOUT_SOUND), (timeline.objects, _ABOUT_OBJECTS)):
         if not events:
             continue
-        named = _named_labels(question, frozenset(map(event_label, events)))
-        chosen |= dict.fromkeys([each for each in events if event_label(each) in named][:MAX_NAMED_EVENTS])
+        named = _named_labels(question, frozenset(each.label for each in events))
+        chosen |= dict.fromkeys([each for each in events if each.label in named][:MAX_NAMED_EVENTS])
         inside = [each for each in events if _is_in(each, clip)]
         chosen |= dict.fromkeys(inside[:MAX_CLIP_EVENTS])
         if about.search(question):
@@ -187,7 +186,7 @@ def clip_labels(timeline: Timeline) -> list[list[str]]:
     starts_s, ends_s = [clip.start_s for clip in timeline.clips], [clip.end_s for clip in timeline.clips]
     labels: list[dict[str, None]] = [{} for _ in timeline.clips]
     for event in (*(timeline.sounds or ()), *(timeline.objects or ())):
-        label = event_label(event)
+        label = event.label
         for number in range(bisect_right(ends_s, event.start_s), bisect_right(starts_s, event.end_s)):
             if _is_in(event, timeline.clips[number]):  # of one that ends with a clip the next one is too much
                 labels[number][label] = None

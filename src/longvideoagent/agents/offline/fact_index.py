@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from longvideoagent.agents.offline.screen_texts import colours_behind, recognized_texts
 from longvideoagent.core.types import Evidence
-from longvideoagent.index.events import event_label
 from longvideoagent.index.terms import terms
 from longvideoagent.media.text_columns import fold_recognized
 
@@ -37,8 +36,8 @@ class FactTerms:
     def from_fact(cls, fact: Evidence, language: str) -> FactTerms:
         """The terms of a fact about a text in a language; of what a detector found, those of its labels, and of a text
         in a frame, the text and the colours behind it: where it stands is in words of vision."""
-        if label := event_label(fact):
-            return cls(frozenset(terms(label, language)), frozenset(), "")
+        if fact.label:
+            return cls(frozenset(terms(fact.label, language)), frozenset(), "")
         pieces = recognized_texts(fact)
         if not pieces:
             return cls(frozenset(terms(fact.text, language)), frozenset(), "")

@@ -20,7 +20,6 @@ from longvideoagent.agents.offline.parsed_question import parse_question
 from longvideoagent.agents.offline.places import locate_places, score_places, spoken_lines
 from longvideoagent.core.rollout import GroundingRequest
 from longvideoagent.core.types import Candidate, Evidence, GroundingResult, Question, Subtitle, Timeline, Usage
-from longvideoagent.index.events import event_label
 from longvideoagent.index.terms import terms
 from longvideoagent.media.readers.base import VideoReader
 
@@ -94,7 +93,7 @@ def locate(request: GroundingRequest, meaning: Meaning | None = None) -> Groundi
         reason = "no line matches, so the clips are visited in order"
         return GroundingResult(clip.label, reason, events, Usage(calls=1))
     known = {term for line in clip.subtitles for term in terms(line.text, timeline.language)}
-    known |= {term for event in events if event.clip == clip.label for term in terms(event_label(event))}
+    known |= {term for event in events if event.clip == clip.label for term in terms(event.label)}
     candidate_words = _WORD.findall(f"{request.request} {question.text}")
     words = [word for word in candidate_words if known & set(terms(word, timeline.language))]
     matching = [index for index in next_best[:MAX_CANDIDATES] if matches[index] > 0]

@@ -11,7 +11,6 @@ from collections.abc import Collection
 
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.terms import terms
-from longvideoagent.index.visible_objects import objects_of_text
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
 
@@ -31,19 +30,17 @@ _KINDS = (
 """Terms of each kind of detection, and what the text of such a detection contains; all have colours."""
 
 
-def is_shown(query: str, detections: Collection[str]) -> bool:
-    """Whether the texts of ``detections`` show what ``query`` asks for."""
+def is_shown(query: str, texts: Collection[str], labels: Collection[str] = ()) -> bool:
+    """Whether detections, given by their texts, and objects, given by their labels, show what ``query`` asks for."""
     wanted = set(terms(query)) - _GENERIC
     if not wanted:
-        return bool(detections)
-    seen = [name for text in detections for name in objects_of_text(text)]
-    others = [text for text in detections if not objects_of_text(text)]
-    colours = {term for text in others for term in terms(text)}
-    if matching_labels(query, seen):
+        return bool(texts or labels)
+    colours = {term for text in texts for term in terms(text)}
+    if matching_labels(query, labels):
         return wanted & _COLOUR_NAMES <= colours
     kinds = [(names, mark) for names, mark in _KINDS if names & wanted]
     named = wanted - _COLOUR_NAMES - {name for names, _ in kinds for name in names}
     if named:
-        return any(named & set(terms(text)) for each in others for text in QUOTED.findall(each))
-    is_kind = all(any(mark in text for text in others) for _, mark in kinds)
+        return any(named & set(terms(text)) for each in texts for text in QUOTED.findall(each))
+    is_kind = all(any(mark in text for text in texts) for _, mark in kinds)
     return is_kind and wanted & _COLOUR_NAMES <= colours

@@ -22,7 +22,6 @@ from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, SystemNotice, Usage, VisionResult
-from longvideoagent.index.events import is_detected
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
@@ -249,7 +248,7 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
 
 def _limited(confidence: float, facts: Sequence[Evidence]) -> float:
     """At most ``EVENT_CONFIDENCE`` if detectors alone found the facts of an answer."""
-    return min(confidence, EVENT_CONFIDENCE) if facts and all(map(is_detected, facts)) else confidence
+    return min(confidence, EVENT_CONFIDENCE) if facts and all(fact.label for fact in facts) else confidence
 
 
 def _rank_by_match(scorer: EvidenceScorer) -> list[RankedFact]:
@@ -291,7 +290,7 @@ def _best_facts(matching: Sequence[RankedFact]) -> list[Evidence]:
 
 def _with_screen(facts: Sequence[Evidence], lines: Sequence[Evidence]) -> list[Evidence]:
     """The facts, each line of text on screen with those that are shown from the same time on: they belong together."""
-    screen = [line for line in lines if line.kind == "frame" and not (is_column(line) or is_detected(line))]
+    screen = [line for line in lines if line.kind == "frame" and not (is_column(line) or line.label)]
     shown: dict[Evidence, None] = {}
     for fact in facts:
         same = [line for line in screen if line.start_s == fact.start_s] if fact in screen else [fact]

@@ -16,7 +16,7 @@ from longvideoagent.core.answer_match import is_exact_match, match_order, match_
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
-from longvideoagent.index.events import covered_s, event_label, num_at_once
+from longvideoagent.index.events import covered_s
 from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
@@ -110,7 +110,7 @@ def _question(trace: Trace) -> TimelineQuestion | None:
     if not trace.settings.timeline_tools:
         return None
     text = trace.question.text
-    known = [each for located in trace.groundings for each in located.evidence if event_label(each)]
+    known = [each for located in trace.groundings for each in located.evidence if each.label]
     of_events = event_question(text, known) if known else None
     if of_events is not None and of_events.asked == "labels":  # a time alone would ask for what is said then
         return of_events
@@ -176,7 +176,7 @@ def _number(
 
 def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
     """What detectors found. An object only seems to be there."""
-    labels, evidence = dict.fromkeys(map(event_label, result.evidence)), result.evidence
+    labels, evidence = dict.fromkeys(each.label for each in result.evidence), result.evidence
     times = f"{', '.join(labels)} ({result.value})"
     match question.asked:
         case "labels":
@@ -185,7 +185,7 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
         case "has_span":
             return _Value(f"Yes, it seems: {times}", "text", ("Yes",), EVENT_CONFIDENCE, evidence)
         case "num_at_once":
-            count = max(map(num_at_once, evidence))
+            count = max(each.num_at_once for each in evidence)
             value = f"at least {count} at once, it seems: {times}"
             return _Value(value, "number", (str(count),), WEAK_CONFIDENCE, evidence)
         case "first_span" | "last_span":

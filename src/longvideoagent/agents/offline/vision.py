@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +22,14 @@ from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.detections import Detection, DetectionCache, Detections, join_runs
 from longvideoagent.index.store import KeyValueCache
-from longvideoagent.index.visible_objects import Detector, count_objects, objects_text
+from longvideoagent.index.visible_objects import Detector, count_objects, object_text
 from longvideoagent.media.cv import Change, background_colour, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.media.text_columns import describe_column, text_columns
 
-VERSION = 2
+VERSION = 3
 """Part of the key of stored detections; raise it when this module would detect something else in the same frames."""
 FRAMES_PER_CLIP = 15
 """Frames sampled in each clip (public code: 12 to 15)."""
@@ -94,7 +95,8 @@ def look(
         for detection in detections
     ]
     head = f"{count} frames from {format_timestamp(times_s[0])} to {format_timestamp(times_s[-1])}."
-    is_found = is_shown(request.action.query, [detection.text for detection in detections])
+    texts = [detection.text for detection in detections if not detection.label]
+    is_found = is_shown(request.action.query, texts, [each.label for each in detections if each.label])
     text = "\n".join([head, *(lines or ["Nothing was detected."])])
     return VisionResult(text, evidence, Usage(calls=1, images=count), is_found)
 
@@ -148,7 +150,8 @@ def brief_times_s(clips: Sequence[Clip], video: VideoReader) -> list[float]:
 
 def _evidence(clip: Clip, detection: Detection) -> Evidence:
     start_s, end_s, text = detection.start_s, detection.end_s, detection.text
-    return Evidence(clip.label, start_s, end_s, "frame", start_s, text, clip.video)
+    label, num_at_once = detection.label, detection.num_at_once
+    return Evidence(clip.label, start_s, end_s, "frame", start_s, text, clip.video, label, num_at_once)
 
 
 def _clip_at(clips: Sequence[Clip], time_s: float) -> Clip:
@@ -159,7 +162,7 @@ def _detections(frames: Sequence[Frame], detector: Detector | None) -> list[Dete
     """The detections in each frame. A frame is read only if it differs from the last frame that was read, so that slow
     changes add up until the next one is read."""
     detections: list[Detection] = []
-    texts: list[str] = []
+    shown: list[Detection] = []
     last_read: Frame | None = None
     last_thumbnail: NDArray[np.float32] | None = None
     previous_s = 0.0
@@ -169,21 +172,21 @@ def _detections(frames: Sequence[Frame], detector: Detector | None) -> list[Dete
             if last_read is not None:
                 change = compare(last_read.rgb(), frame.rgb())
                 detections += [Detection(previous_s, frame.time_s, text) for text in _movement_texts(change)]
-            last_read, last_thumbnail, texts = frame, small, _frame_texts(frame, detector)
-        detections += [Detection(frame.time_s, frame.time_s, text) for text in texts]
+            last_read, last_thumbnail, shown = frame, small, _frame_detections(frame, detector)
+        detections += [replace(each, start_s=frame.time_s, end_s=frame.time_s) for each in shown]
         previous_s = frame.time_s
     return detections
 
 
-def _frame_texts(frame: Frame, detector: Detector | None) -> list[str]:
-    rgb = frame.rgb()
+def _frame_detections(frame: Frame, detector: Detector | None) -> list[Detection]:
+    rgb, time_s = frame.rgb(), frame.time_s
     texts = [_column_text(column, rgb) for column in text_columns(read_screen(rgb))]
     faces = count_faces(rgb)
     if faces:
         texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
-    if detector is not None and (seen := objects_text(count_objects(detector.detect(rgb)))):
-        texts.append(seen)
-    return texts
+    counts = count_objects(detector.detect(rgb)) if detector is not None else {}
+    objects = [Detection(time_s, time_s, object_text(label, count), label, count) for label, count in counts.items()]
+    return [Detection(time_s, time_s, text) for text in texts] + objects
 
 
 def _column_text(column: Sequence[ScreenText], rgb: Pixels) -> str:
