@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from longvideoagent import Question, answer, load_team, open_video
+from longvideoagent.core.rollout import TimelineRequest
+from longvideoagent.core.types import TimelineResult
 from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import index_scenes
 from longvideoagent.index.query import query_timeline
@@ -61,6 +64,14 @@ def test_query_of_scenes(film: Path) -> None:
 def test_question_finds_scenes(film: Path) -> None:
     assert answer(Question("How many scenes are there?"), open_video(film), load_team()).answer == "3 scenes"
     assert open_video(film).timeline.scene_starts_s == (0.0, 3.0, 5.0)
+
+
+@pytest.mark.parametrize("query", ["scenes", "Scenes:", "  SCENES  "])
+def test_query_for_scenes_however_it_is_written(film: Path, query: str) -> None:
+    video = open_video(film)
+    result = asyncio.run(load_team().perform(TimelineRequest(query, video.timeline), video.reader))
+    assert isinstance(result, TimelineResult)
+    assert result.value == "3 scenes"
 
 
 def test_command_finds_scenes(film: Path) -> None:

@@ -79,18 +79,23 @@ def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
         What was found. A query that cannot be read gives a result that says so and repeats the grammar; nothing is
         raised.
     """
-    name, _, rest = " ".join(query.split())[:MAX_QUERY_CHARS].partition(" ")
-    name = name.lower().strip(":")
+    name, rest = _split(query)
     perform = _QUERIES.get(name)
     if perform is None:
         return TimelineResult(f"{name!r} is not a query; {HELP}", is_found=False)
-    result = perform(rest.strip(), timeline)
+    result = perform(rest, timeline)
     return _as_partial(result, name, timeline) if timeline.unread and name != "length" else result
 
 
 def is_for_scenes(query: str) -> bool:
     """Whether a query asks for scenes."""
-    return query.split(maxsplit=1)[:1] == ["scenes"]
+    return _split(query)[0] == "scenes"
+
+
+def _split(query: str) -> tuple[str, str]:
+    """The name of a query, as masters may write it, and the rest."""
+    name, _, rest = " ".join(query.split())[:MAX_QUERY_CHARS].partition(" ")
+    return name.lower().strip(":"), rest.strip()
 
 
 def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> TimelineResult:
