@@ -192,12 +192,19 @@ def tab_to(page: Page, selector: str) -> None:
 
 
 class HeldRequests:
-    """Requests of a page for ``pattern``, whose replies wait for ``release``."""
+    """Loads the page of its address again and holds its requests for ``pattern``, whose replies wait for ``release``.
+
+    The page is left before requests are held: one that its former document had still to make would be taken for the
+    first request of the next document.
+    """
 
     def __init__(self, page: Page, pattern: str) -> None:
         self._page = page
         self._routes: list[Route] | None = []
+        url = page.url
+        page.goto("about:blank")
         page.route(pattern, self._hold)
+        page.goto(url)
 
     def _hold(self, route: Route) -> None:
         if self._routes is None:

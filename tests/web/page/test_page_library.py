@@ -118,7 +118,6 @@ def test_errors_kept_when_the_page_starts_slowly(library: Path, tmp_path: Path, 
     with serving(library) as server:
         page = open_page(server)
         held = HeldRequests(page, "**/api/teams")
-        page.reload()
         page.set_input_files("#upload-input", tmp_path / "one.mp4")
         expect(page.locator("#error-list li")).to_have_count(1)
         held.release()

@@ -39,7 +39,6 @@ def test_question_held_until_video_is_open(path: str, library: Path, open_page: 
         video = server.video("a.mp4")
         page = open_page(server, f"/#/videos/{video}")
         held = HeldRequests(page, f"**/api/{path.format(video=video)}")
-        page.reload()
         ask_on_page(page, "Where is the kettle?", "roof", "lake")
         expect(page.locator("#form-note")).to_contain_text("not open yet")
         expect(page.locator("#ask-button")).to_be_disabled()
@@ -56,7 +55,6 @@ def test_question_held_video_fails_to_open(library: Path, open_page: OpenPage) -
     with serving(library) as server:
         page = open_page(server, f"/#/videos/{server.video('a.mp4')}")
         held = HeldRequests(page, f"**/api/videos/{server.video('a.mp4')}")
-        page.reload()
         ask_on_page(page, "Where is the kettle?")
         expect(page.locator("#form-note")).to_contain_text("not open yet")
         held.release(status=503, json={"detail": "the video cannot be read just now"})
@@ -75,7 +73,6 @@ def test_question_held_another_video_chosen(library: Path, short_video: Path, op
     with serving(library) as server:
         page = open_page(server, f"/#/videos/{server.video('a.mp4')}")
         held = HeldRequests(page, f"**/api/videos/{server.video('a.mp4')}")
-        page.reload()
         expect(page.locator("[aria-current] .name")).to_have_text("a.mp4")
         ask_on_page(page, "Where is the kettle?")
         page.locator(".video-item").get_by_text("b.mp4").click()
