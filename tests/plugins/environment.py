@@ -14,6 +14,9 @@ import pytest
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
+# One thread for PyTorch, here and in the processes that tests start: those of two workers wait for each other, busily,
+# so that a training run takes six times as long. Read when the library is loaded, hence set before any import of it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same 100 examples every time in CI, fewer and others on each run elsewhere; no time limit for one example, since
 # machines are shared. --hypothesis-profile chooses another.
