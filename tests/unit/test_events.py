@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,15 @@ def test_questions_get_events_as_evidence(timeline: Timeline) -> None:
 def test_video_that_no_detector_searched(talk: Path) -> None:
     timeline = open_video(talk).timeline
     assert timeline.sounds is timeline.objects is None
-    assert "lva index --sound" in query_timeline("sounds music", timeline).text
-    assert "lva index --objects" in query_timeline("objects", timeline).text
+    for query, part, option in (("sounds music", "sounds", "--sound"), ("objects", "objects", "--objects")):
+        result = query_timeline(query, timeline)
+        assert (result.missing, result.is_found) == (part, False)
+        assert f"lva index {option}" in result.text
+
+
+def test_kind_that_a_detector_did_not_find_is_not_missing(timeline: Timeline) -> None:
+    assert query_timeline("sounds zither", timeline).missing is None
+    assert query_timeline("sounds", replace(timeline, sounds=())).missing is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from longvideoagent.agents.hint import example_spec
 from longvideoagent.core.types import Evidence
 from longvideoagent.models.backends import BACKENDS
 from longvideoagent.run import OFFLINE_VISION
+from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 from tests.plugins.cli import lva
 from tests.plugins.media import write_screens, write_video
 
@@ -133,3 +134,11 @@ def test_hint_names_the_part_of_the_index_that_is_missing(tmp_path: Path) -> Non
     trace = ask(write_screens(tmp_path / "frames", [""], seconds=2), "How many scenes are there?")
     assert not trace.answer
     assert trace.hint.startswith("no scenes are known; lva index --screen finds them")
+    assert trace_from_dict(trace_to_dict(trace)) == trace
+
+
+def test_hint_is_one_line_where_text_was_read_in_part(tmp_path: Path) -> None:
+    video = open_video(write_screens(tmp_path / "frames", [""], seconds=2))
+    video = replace(video, timeline=replace(video.timeline, unread="text of 1 of 2 minutes was read"))
+    hint = answer(Question("How many scenes are there?"), video, load_team()).hint
+    assert hint.startswith("no scenes are known; lva index --screen finds them. ")

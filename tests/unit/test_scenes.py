@@ -52,7 +52,7 @@ def test_scenes_are_found_once_and_kept(film: Path) -> None:
 def test_query_of_scenes(film: Path) -> None:
     timeline = open_video(film).timeline
     unknown = query_timeline("scenes", timeline)
-    assert (unknown.is_found, unknown.value) == (False, "")
+    assert (unknown.is_found, unknown.value, unknown.missing) == (False, "", "scenes")
     assert "lva index --screen finds them" in unknown.text
     known = query_timeline("scenes", replace(timeline, scene_starts_s=(0.0, 3.0, 5.0)))
     assert known.value == "3 scenes"

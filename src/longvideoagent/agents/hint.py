@@ -9,6 +9,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Timeline, TimelineResult
+from longvideoagent.index.missing import how_to_index
 from longvideoagent.models.backends import BACKENDS
 
 MAX_GUESS_CONFIDENCE = 0.5
@@ -42,8 +43,8 @@ def make_hint(trace: Trace, team: Team, timeline: Timeline) -> str:
     )
     searched = f"; it looked at {num_read} of {len(timeline.clips)} clips" if is_part else ""
     results = (each for each in trace.observations if isinstance(each, TimelineResult))
-    unknown = next((each.text for each in results if not each.is_found and "lva index" in each.text), "")
-    limits = unknown or _limits(trace, timeline)
+    missing = next((each.missing for each in results if each.missing), None)
+    limits = how_to_index(missing) if missing else _limits(trace, timeline)
     return f"{limits}{searched}. A model answers better: add -m {example_spec()}"
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
-from longvideoagent.core.trace import Trace
-from longvideoagent.core.types import Usage, observation_agent
+from longvideoagent.core.trace import Trace, observation_agent
+from longvideoagent.core.types import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from longvideoagent.core.types import (
     Question,
     Reply,
     SystemNotice,
+    TimelineResult,
     Usage,
-    observation_agent,
+    VisionResult,
 )
 
 
@@ -230,3 +231,17 @@ class Trace:
         if self.failure is not None and self.failure.agent == agent:
             parts.append(self.failure.usage)
         return sum(parts, Usage())
+
+
+def observation_agent(observation: Observation) -> AgentName | None:
+    """The agent whose usage an observation records; None for the timeline, which is not an agent. A notice without a
+    result used no agent and costs nothing."""
+    match observation:
+        case VisionResult():
+            return "vision"
+        case TimelineResult():
+            return None
+        case ClipObservation() | SystemNotice():
+            return "grounding"
+        case _:
+            assert_never(observation)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, NotRequired, TypedDict, assert_never
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
 from longvideoagent.core.actions import AgentName
 from longvideoagent.core.outcome import StopReason
@@ -24,6 +24,10 @@ class Jpeg:
     def data_url(self) -> str:
         """As a URL that holds the image itself."""
         return "data:image/jpeg;base64," + b64encode(self.jpeg).decode("ascii")
+
+
+IndexPart = Literal["scenes", "sounds", "objects"]
+"""A part of the index that is made only on request, by the name of the query that reads it."""
 
 
 class Message(TypedDict):
@@ -336,6 +340,8 @@ class TimelineResult:
     is_found: bool = True
     """False if nothing was found, or the query cannot be read."""
     usage: Usage = Usage()
+    missing: IndexPart | None = None
+    """The part of the index that the query needs, if nobody has made it; None otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,17 +390,3 @@ class SystemNotice:
 
 
 Observation = ClipObservation | VisionResult | TimelineResult | SystemNotice
-
-
-def observation_agent(observation: Observation) -> AgentName | None:
-    """The agent whose usage an observation records; None for the timeline, which is not an agent. A notice without a
-    result used no agent and costs nothing."""
-    match observation:
-        case VisionResult():
-            return "vision"
-        case TimelineResult():
-            return None
-        case ClipObservation() | SystemNotice():
-            return "grounding"
-        case _:
-            assert_never(observation)

@@ -41,6 +41,7 @@ import numpy as np
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
+from longvideoagent.index.missing import missing_part
 from longvideoagent.index.query_events import objects, sounds
 from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time
 from longvideoagent.media.text_columns import QUOTED
@@ -299,7 +300,7 @@ def _screen_columns(timeline: Timeline) -> TimelineResult:
 def _scenes(_: str, timeline: Timeline) -> TimelineResult:
     starts_s = timeline.scene_starts_s
     if not starts_s:
-        return TimelineResult("no scenes are known; lva index --screen finds them", is_found=False)
+        return missing_part("scenes")
     evidence = []
     for number, (start_s, end_s) in enumerate(pairwise((*starts_s, timeline.duration_s)), 1):
         clip = timeline.clip_at(start_s)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Timeline, TimelineResult
 from longvideoagent.index.event_labels import matching_labels
+from longvideoagent.index.missing import missing_part
 
 MAX_SPANS_SHOWN, MAX_LABELS_SHOWN = 20, 40
 NEAR_S = 1.0
@@ -17,14 +18,14 @@ of spans are only as exact as the windows or frames of a detector."""
 def sounds(words: str, timeline: Timeline) -> TimelineResult:
     """The sounds that words name, or those at a time; without words, all."""
     if timeline.sounds is None:
-        return TimelineResult("no sounds are known; lva index --sound finds them", is_found=False)
+        return missing_part("sounds")
     return _found(words, timeline.sounds, "sound")
 
 
 def objects(words: str, timeline: Timeline) -> TimelineResult:
     """The objects that words name, or those at a time; without words, all."""
     if timeline.objects is None:
-        return TimelineResult("no objects are known; lva index --objects finds them", is_found=False)
+        return missing_part("objects")
     return _found(words, timeline.objects, "object")
 
 

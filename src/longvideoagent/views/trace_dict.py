@@ -28,6 +28,7 @@ from longvideoagent.core.types import (
     ClipObservation,
     Evidence,
     GroundingResult,
+    IndexPart,
     Observation,
     Question,
     Reply,
@@ -86,12 +87,14 @@ class VisionResultDict(TypedDict):
 
 @_strict
 class TimelineResultDict(TypedDict):
-    """What a query of the timeline found; ``value`` is the answer in a few words, if the query has one."""
+    """What a query of the timeline found; ``value`` is the answer in a few words, if the query has one. ``missing`` is
+    the part of the index that the query needs, if nobody has made it."""
 
     kind: Literal["timeline"]
     text: str
     value: str
     is_found: bool
+    missing: NotRequired[IndexPart | None]
     evidence: tuple[Evidence, ...]
     usage: Usage
 
@@ -293,6 +296,7 @@ def _observation_to_dict(observation: Observation) -> ObservationDict:
             "text": observation.text,
             "value": observation.value,
             "is_found": observation.is_found,
+            "missing": observation.missing,
             "evidence": observation.evidence,
             "usage": observation.usage,
         }
@@ -339,7 +343,14 @@ def _observation_from_dict(record: ObservationDict) -> Observation:
             record["text"], record["evidence"], record["usage"], record["is_found"], record.get("boxes", "")
         )
     if record["kind"] == "timeline":
-        return TimelineResult(record["text"], record["value"], record["evidence"], record["is_found"], record["usage"])
+        return TimelineResult(
+            record["text"],
+            record["value"],
+            record["evidence"],
+            record["is_found"],
+            record["usage"],
+            record.get("missing"),
+        )
     return _grounding_from_dict(record)
 
 
