@@ -7,6 +7,7 @@ import pytest
 from longvideoagent.agents.offline.is_shown import is_shown
 
 SIGN = "text at the top left: “GRUMPY CRAB” on white above “Hugo” on pink"
+WORDS = "text at the left: “surface to be removed” on white"
 SEEN = ("dining table", "dog", "knife", "orange", "person")
 """Labels of objects."""
 RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face towards the camera"
@@ -29,6 +30,8 @@ RED, MOVING, FACE = "mostly red and white", "something red moves up", "1 face to
         ("What moves to the left?", [RED], False),
         ("the left lane", [SIGN], False),
         ("a person", [FACE], True),
+        ("a person", [WORDS], False),
+        ("What moves to the left?", [WORDS], False),
         ("an elephant", [SIGN, RED, MOVING, FACE], False),
         ("a dog", [SEEN, RED], True),
         ("a puppy on the left", [SEEN, RED], True),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from longvideoagent.media.ocr import ScreenText
 
 QUOTED = re.compile(r"“([^”]*)”")
 """A piece of text in a description."""
+_COLUMN = re.compile(r"\Atext at the ([a-z ]+): ")
+_PIECE = re.compile(r"“([^”]*)”(?: on ([a-z]+))?")
 _LETTERS = re.compile(r"\w+")
 _MARK_IN_WORD = re.compile(r"(?<=\w)!(?=\w)")
 _LOOK_ALIKES = str.maketrans("l10", "iio")
@@ -16,6 +19,23 @@ MAX_GAP = 0.34
 """Between two pieces of a column, as a fraction of the height of the frame."""
 MAX_OVERLAP = 0.02
 """How far the boxes of two pieces below each other may overlap."""
+
+
+class ColumnPiece(NamedTuple):
+    """A piece of text in a described column."""
+
+    text: str
+    colour: str
+    """That of what it stands on; empty if that is not known."""
+
+
+class DescribedColumn(NamedTuple):
+    """A column of text as ``describe_column`` words it."""
+
+    place: str
+    """Where in the frame, such as ``top middle``."""
+    pieces: tuple[ColumnPiece, ...]
+    """The top one first."""
 
 
 def text_columns(pieces: Sequence[ScreenText]) -> list[list[ScreenText]]:
@@ -51,6 +71,12 @@ def describe_column(column: Sequence[ScreenText], colours: Sequence[str] = ()) -
     backgrounds = [f" on {colour}" for colour in colours] or [""] * len(column)
     texts = [f"“{piece.text}”{background}" for piece, background in zip(column, backgrounds, strict=True)]
     return f"text at the {_position(column)}: {' above '.join(texts)}"
+
+
+def read_column(text: str) -> DescribedColumn | None:
+    """The column that a text of ``describe_column`` describes; None for any other text."""
+    match = _COLUMN.match(text)
+    return DescribedColumn(match[1], tuple(map(ColumnPiece._make, _PIECE.findall(text)))) if match else None
 
 
 def _position(column: Sequence[ScreenText]) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from longvideoagent.agents.offline.vision_wording import DetectionKind, kind_of
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
 
-_QUOTE = "“"
 _GENERIC = frozenset(
     terms("show shown visible see seen look picture image frame scene video moment background closely around something")
     + terms("left right top bottom middle up down")
@@ -22,12 +22,15 @@ _GENERIC = frozenset(
 """Words of queries that name nothing, or only a place in the picture."""
 _COLOUR_NAMES = frozenset(terms(" ".join(COLOURS)))
 _KINDS = (
-    (frozenset(terms("text word sign slide title caption subtitle screen read written say letter label name")), _QUOTE),
-    (frozenset(terms("colour color")), ""),
-    (frozenset(terms("move movement motion change cut")), "move"),
-    (frozenset(terms("face person people")), "face"),
+    (
+        frozenset(terms("text word sign slide title caption subtitle screen read written say letter label name")),
+        frozenset({DetectionKind.TEXT}),
+    ),
+    (frozenset(terms("colour color")), frozenset(DetectionKind)),
+    (frozenset(terms("move movement motion change cut")), frozenset({DetectionKind.MOVEMENT})),
+    (frozenset(terms("face person people")), frozenset({DetectionKind.FACES})),
 )
-"""Terms of each kind of detection, and what the text of such a detection contains; all have colours."""
+"""Terms of queries, and the kinds of detections that they ask for: a colour may be that of anything."""
 
 
 def is_shown(query: str, texts: Collection[str], labels: Collection[str] = ()) -> bool:
@@ -38,9 +41,9 @@ def is_shown(query: str, texts: Collection[str], labels: Collection[str] = ()) -
     colours = {term for text in texts for term in terms(text)}
     if matching_labels(query, labels):
         return wanted & _COLOUR_NAMES <= colours
-    kinds = [(names, mark) for names, mark in _KINDS if names & wanted]
-    named = wanted - _COLOUR_NAMES - {name for names, _ in kinds for name in names}
+    asked = [(names, kinds) for names, kinds in _KINDS if names & wanted]
+    named = wanted - _COLOUR_NAMES - {name for names, _ in asked for name in names}
     if named:
         return any(named & set(terms(text)) for each in texts for text in QUOTED.findall(each))
-    is_kind = all(any(mark in text for text in texts) for _, mark in kinds)
-    return is_kind and wanted & _COLOUR_NAMES <= colours
+    shown = set(map(kind_of, texts))
+    return all(kinds & shown for _, kinds in asked) and wanted & _COLOUR_NAMES <= colours

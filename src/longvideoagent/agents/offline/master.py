@@ -17,6 +17,7 @@ from longvideoagent.agents.offline.option_reader import OptionReading, read_opti
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
 from longvideoagent.agents.offline.screen_texts import is_column
 from longvideoagent.agents.offline.timeline_answer import EVENT_CONFIDENCE, is_whole_video, next_action, timeline_answer
+from longvideoagent.agents.offline.vision_wording import DetectionKind, kind_of, named_colours
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
 from longvideoagent.core.timefmt import format_timestamp
@@ -37,8 +38,6 @@ GENERIC_CONFIDENCE = 0.1
 MAX_PART_CONFIDENCE = 0.4
 """Of an answer about the whole video from a part of it."""
 
-_COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
-
 _SAID = re.compile(
     r"\b(?:is|are|was|were|being) (?:said|spoken|discussed|talked about)\b"
     r"|\b(?:does|do|did) (?:he|she|they|the (?:man|woman|boy|girl|person|people)) say\b",
@@ -47,11 +46,11 @@ _SAID = re.compile(
 _COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
 _CHANGE_TERMS = frozenset(terms("move motion direction change cut camera"))
 _INCIDENTAL = {
-    "mostly ": _COLOUR_TERMS,
-    "something ": _COLOUR_TERMS | _CHANGE_TERMS,
-    "the whole picture changes": _CHANGE_TERMS,
+    DetectionKind.COLOURS: _COLOUR_TERMS,
+    DetectionKind.MOVEMENT: _COLOUR_TERMS | _CHANGE_TERMS,
+    DetectionKind.PICTURE_CHANGE: _CHANGE_TERMS,
 }
-"""How detections of colours and changes begin, and the terms of questions that ask for them."""
+"""The terms of questions that ask for detections of colours and changes."""
 
 
 class RankedFact(NamedTuple):
@@ -270,8 +269,8 @@ def _can_answer(fact: Evidence, scorer: EvidenceScorer) -> bool:
     asked = set(terms(scorer.parsed.main))
     if fact.kind != "subtitle" and _SAID.search(scorer.parsed.main):
         return False
-    wanted = [terms_ for start, terms_ in _INCIDENTAL.items() if fact.text.startswith(start)]
-    return fact.kind != "frame" or not wanted or bool(wanted[0] & asked)
+    kind = kind_of(fact.text) if fact.kind == "frame" else None
+    return kind not in _INCIDENTAL or bool(_INCIDENTAL[kind] & asked)
 
 
 def _rank_by_richness(scorer: EvidenceScorer) -> list[RankedFact]:
@@ -310,7 +309,7 @@ def _short_answer(question: str, facts: Sequence[Evidence]) -> str:
     if not texts or ASKS_WHEN.match(question):  # the facts are quoted with their times
         return ""
     if question_terms & set(terms("colour color")):
-        return next((colours[-1] for text in texts if (colours := _COLOUR.findall(text))), "")
+        return next((colours[-1] for text in texts if (colours := named_colours(text))), "")
     if question_terms & set(terms("word sign slide title written text read number")):
         words = [word for text in texts for word in QUOTED.findall(text) if not set(terms(word)) & question_terms]
         return ", ".join(dict.fromkeys(words[:1] if question_terms & set(terms("word number")) else words))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.screen_texts import ShownText, shown_texts, signs
+from longvideoagent.agents.offline.vision_wording import DetectionKind, kind_of, num_faces
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Evidence
 from longvideoagent.index.speakers import split_speaker
@@ -43,9 +44,7 @@ ASKS_WHEN = re.compile(r"\W*(?:when|at what time|wann|quand|cu[áa]ndo)\b", re.I
 _HOW_MANY_PEOPLE = re.compile(
     r"\bhow many (?:\w+ )?(?:people|persons?|men|women|children|faces|characters)\b", re.IGNORECASE
 )
-_FACES = re.compile(r"(\d+) faces? towards")
 _DIGIT = re.compile(r"\d")
-_MAIN_COLOURS = "mostly "
 _BODY_TERMS = frozenset(terms("shirt jersey sweater jacket top dress clothes hat wearing wears"))
 _VERBS_TEXT = """
     bring brought, buy bought, think thought, catch caught, teach taught, find found, lose lost, break broke broken,
@@ -126,7 +125,7 @@ def _likeness(one: ShownText, other: ShownText) -> float:
 
 def _some_people(facts: Sequence[Evidence]) -> OpenAnswer | None:
     """At least as many people as faces are seen at once."""
-    counts = [(int(match[1]), fact) for fact in facts if fact.kind == "frame" and (match := _FACES.match(fact.text))]
+    counts = [(count, fact) for fact in facts if fact.kind == "frame" and (count := num_faces(fact.text))]
     if not counts:
         return None
     number, fact = max(counts, key=lambda pair: pair[0])
@@ -139,7 +138,8 @@ def _some_colour(scorer: EvidenceScorer, texts: Sequence[ShownText]) -> OpenAnsw
     if len(behind) == 1 and set(terms(scorer.parsed.main)) & _CARRIER_TERMS:
         ((colour, fact),) = behind.items()
         return OpenAnswer(colour, UNSURE_CONFIDENCE, (fact,))
-    main = next((fact for fact in scorer.facts if fact.kind == "frame" and fact.text.startswith(_MAIN_COLOURS)), None)
+    frames = (fact for fact in scorer.facts if fact.kind == "frame")
+    main = next((fact for fact in frames if kind_of(fact.text) is DetectionKind.COLOURS), None)
     return None if main is None else OpenAnswer(main.text, WEAKEST_CONFIDENCE, (main,))
 
 

@@ -1,7 +1,7 @@
 """What detections say about texts on screen: which text is whose, which is a sign, and which is shown for a moment.
 
-Vision reports a text with what stands below it in one column: "text at the left: “Mira” on grey above “KITE” on red". A
-piece that is a person's name leads what belongs to that person; the pieces above it are signs.
+Vision reports a text with what stands below it in one column. A piece that is a person's name leads what belongs to
+that person; the pieces above it are signs.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from longvideoagent.agents.offline.vision_wording import kind_of
 from longvideoagent.core.types import Evidence
-from longvideoagent.media.text_columns import fold_recognized
+from longvideoagent.media.text_columns import DescribedColumn, fold_recognized, read_column
 
 MAX_BRIEF_S = 1.0
 """A text that is seen for longer does not flash up."""
 MIN_NAME_LETTERS, MIN_NAME_SIMILARITY = 4, 0.79
-_COLUMN = re.compile(r"\Atext at the ([a-z ]+): ")
-_PIECE = re.compile(r"“([^”]*)”(?: on ([a-z]+))?")
-_DESCRIPTION = re.compile(r"mostly |something |the whole picture changes|\d+ faces? towards the camera")
 _LETTERS = re.compile(r"\w")
 
 
@@ -38,19 +36,24 @@ class ShownText(NamedTuple):
 
 def is_column(fact: Evidence) -> bool:
     """Whether a fact is a column of text on screen, as vision reports it."""
-    return fact.kind == "frame" and _COLUMN.match(fact.text) is not None
+    return _column(fact) is not None
+
+
+def _column(fact: Evidence) -> DescribedColumn | None:
+    return read_column(fact.text) if fact.kind == "frame" else None
 
 
 def recognized_texts(fact: Evidence) -> list[str]:
     """The texts that were recognized in a frame; none for other facts, and for what vision says in its own words."""
-    if fact.kind != "frame" or _DESCRIPTION.match(fact.text):
-        return []
-    return [text for text, _ in _PIECE.findall(fact.text)] if is_column(fact) else [fact.text]
+    if column := _column(fact):
+        return [piece.text for piece in column.pieces]
+    return [fact.text] if fact.kind == "frame" and kind_of(fact.text) is None else []
 
 
 def colours_behind(fact: Evidence) -> list[str]:
     """The colours of what the texts of a column stand on."""
-    return [colour for _, colour in _PIECE.findall(fact.text)] if is_column(fact) else []
+    column = _column(fact)
+    return [piece.colour for piece in column.pieces] if column else []
 
 
 def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[ShownText]:
@@ -60,18 +63,18 @@ def shown_texts(facts: Iterable[Evidence], names: Collection[str]) -> list[Shown
     owners: dict[str, str] = {}
     shown = []
     for fact in facts:
-        column = _COLUMN.match(fact.text) if fact.kind == "frame" else None
+        column = _column(fact)
         if column is None:
             continue
         owner = ""
-        for text, colour in _PIECE.findall(fact.text):
+        for text, colour in column.pieces:
             key = fold_recognized(text)
             if key not in owners:
                 owners[key] = folded.get(key) or _similar_name(key, folded)
             if name := exact.get(text.casefold()) or owners[key]:
                 owner = name
             elif _LETTERS.search(text):
-                shown.append(ShownText(text, colour, column[1], owner, fact))
+                shown.append(ShownText(text, colour, column.place, owner, fact))
     return shown
 
 

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from longvideoagent.agents.offline.is_shown import is_shown
 from longvideoagent.agents.offline.question_words import BRIEF
+from longvideoagent.agents.offline.vision_wording import change_texts, colours_text, faces_text
 from longvideoagent.core.rollout import VisionRequest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Usage, VisionResult
 from longvideoagent.index.detections import Detection, DetectionCache, Detections, join_runs
 from longvideoagent.index.store import KeyValueCache
 from longvideoagent.index.visible_objects import Detector, count_objects, object_text
-from longvideoagent.media.cv import Change, background_colour, colour_fractions, compare, count_faces
+from longvideoagent.media.cv import background_colour, colour_fractions, compare, count_faces
 from longvideoagent.media.frames import Frame, Pixels
 from longvideoagent.media.ocr import ScreenText, is_different, read_screen, thumbnail
 from longvideoagent.media.readers.base import VideoReader
@@ -171,7 +172,7 @@ def _detections(frames: Sequence[Frame], detector: Detector | None) -> list[Dete
         if last_read is None or last_thumbnail is None or is_different(last_thumbnail, small):
             if last_read is not None:
                 change = compare(last_read.rgb(), frame.rgb())
-                detections += [Detection(previous_s, frame.time_s, text) for text in _movement_texts(change)]
+                detections += [Detection(previous_s, frame.time_s, text) for text in change_texts(change)]
             last_read, last_thumbnail, shown = frame, small, _frame_detections(frame, detector)
         detections += [replace(each, start_s=frame.time_s, end_s=frame.time_s) for each in shown]
         previous_s = frame.time_s
@@ -183,7 +184,7 @@ def _frame_detections(frame: Frame, detector: Detector | None) -> list[Detection
     texts = [_column_text(column, rgb) for column in text_columns(read_screen(rgb))]
     faces = count_faces(rgb)
     if faces:
-        texts.append(f"{faces} face{'s' if faces > 1 else ''} towards the camera")
+        texts.append(faces_text(faces))
     counts = count_objects(detector.detect(rgb)) if detector is not None else {}
     objects = [Detection(time_s, time_s, object_text(label, count), label, count) for label, count in counts.items()]
     return [Detection(time_s, time_s, text) for text in texts] + objects
@@ -204,20 +205,5 @@ def _main_colours(clips: Sequence[Clip], frames: Sequence[Frame]) -> list[Detect
             total.update(dict(colour_fractions(frame.rgb()[::4, ::4])))
         main = [name for name, fraction in total.most_common(3) if fraction > 0.15 * len(inside)]
         if main:
-            detections.append(Detection(inside[0].time_s, inside[-1].time_s, f"mostly {' and '.join(main)}"))
+            detections.append(Detection(inside[0].time_s, inside[-1].time_s, colours_text(main)))
     return detections
-
-
-def _movement_texts(change: Change) -> list[str]:
-    if change.is_scene_change:
-        return ["the whole picture changes (cuts, or a camera in motion)"]
-    texts = []
-    for move in change.movements:
-        across, down = move.to_x - move.from_x, move.to_y - move.from_y
-        direction = (
-            ("to the right" if across > 0 else "to the left")
-            if abs(across) > abs(down)
-            else ("down" if down > 0 else "up")
-        )
-        texts.append(f"something {move.colour} moves {direction}")
-    return texts
