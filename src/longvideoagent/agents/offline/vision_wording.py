@@ -1,8 +1,8 @@
 """The words in which offline vision reports what it detects, and what a reader can learn from them.
 
-Who asks for the kind of a detection, or for a part of it, does so here and knows none of the words. A column of text on
-screen is worded by ``media.text_columns``, and an object has a label of its own. Detections are stored as texts, so that
-another wording needs another ``vision.VERSION``.
+Who asks for the kind of a detection, or for a part of it, does so here and knows none of the words. A column of text
+on screen is worded by ``media.text_columns``, and an object has a label of its own. Detections are stored as texts, so
+that another wording needs another ``vision.VERSION``.
 """
 
 from __future__ import annotations
