@@ -27,7 +27,7 @@ from longvideoagent.log import logger
 from longvideoagent.models.backends import OFFLINE
 from longvideoagent.models.base import Model, ModelOptions, TextCallback
 from longvideoagent.models.cache import CachedModel
-from longvideoagent.models.object_detector import ObjectDetector, load_detector
+from longvideoagent.models.object_detector import load_detector
 from longvideoagent.models.retry import MAX_CONCURRENCY, AdaptiveLimiter, RetryingModel, RetryPolicy
 from longvideoagent.models.sentence_encoder import load_encoder
 from longvideoagent.models.spec import ModelSpec, load_model
@@ -60,9 +60,10 @@ def load_team(
     if isinstance(team_config, str):
         team_config = load_team_config(team_config)
     layout = team_config.read_layout()  # a missing file is an error whatever the master is
-    if problem := missing_keys(team_config) or dialect_problem(team_config):
+    if problem := missing_keys(team_config) or dialect_problem(team_config) or _unused_weights(team_config):
         raise UsageError(problem)
-    meaning, detector = _meaning(team_config), _detector(team_config)
+    meaning = None if team_config.meaning is None else Meaning(load_encoder(team_config.meaning))
+    detector = None if team_config.objects is None else load_detector(team_config.objects)
     agents = team_config.agents
     cache = _open_cache(cache_file, is_needed=any(agent.spec.is_cacheable for agent in agents.values()))
     loaded: dict[tuple[ModelSpec, ModelOptions], Model] = {}
@@ -127,28 +128,17 @@ def _open_cache(path: Path | None, *, is_needed: bool) -> KeyValueCache | None:
         return None
 
 
-def _meaning(team_config: TeamConfig) -> Meaning | None:
-    """What compares texts by meaning, if the team asks for it. Raises UsageError where nothing would use it, and what
-    ``load_encoder`` raises."""
-    name = team_config.meaning
-    if name is None:
-        return None
-    if not team_config.grounding.spec.is_offline:
-        fix = 'remove it, or set model = "offline" in [grounding]'
-        raise UsageError(f"meaning = {name!r}: only the offline grounding compares lines by meaning; {fix}")
-    return Meaning(load_encoder(name))
-
-
-def _detector(team_config: TeamConfig) -> ObjectDetector | None:
-    """What looks for objects, if the team asks for it. Raises UsageError where nothing would use it, and what
-    ``load_detector`` raises."""
-    name = team_config.objects
-    if name is None:
-        return None
-    if not team_config.vision.spec.is_offline:
-        fix = 'remove it, or set model = "offline" in [vision]'
-        raise UsageError(f"objects = {name!r}: only the offline vision uses a detector; {fix}")
-    return load_detector(name)
+def _unused_weights(team_config: TeamConfig) -> str:
+    """Why weights that the team names would not be used; empty if they would."""
+    weights: tuple[tuple[str, str | None, AgentName, str], ...] = (
+        ("meaning", team_config.meaning, "grounding", "compares lines by meaning"),
+        ("objects", team_config.objects, "vision", "uses a detector"),
+    )
+    for field, name, agent, use in weights:
+        if name is not None and not team_config.agents[agent].spec.is_offline:
+            fix = f'remove it, or set model = "offline" in [{agent}]'
+            return f"{field} = {name!r}: only the offline {agent} {use}; {fix}"
+    return ""
 
 
 def cache_path() -> Path:
