@@ -44,6 +44,13 @@ def _own_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for its indexes, used from now on; there is none yet."""
+    monkeypatch.setenv("LVA_INDEX_DIR", str(tmp_path / "indexes"))
+    return tmp_path / "indexes"
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Trust one certificate authority instead of all: reading them takes 50 ms, twice for each client of a server."""

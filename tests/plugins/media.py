@@ -14,6 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from longvideoagent.media.frames import Pixels
 
+TALK_CUES = """1
+00:00:01,000 --> 00:00:02,000
+Mira: The lanterns are red
+
+2
+00:00:03,000 --> 00:00:04,000
+Otto: Yes
+"""
 EVERY_40_MS = range(0, 6000, 40)
 """Frame times of six seconds at 25 frames a second."""
 _FAST = {"libvpx": {"deadline": "realtime", "cpu-used": "8"}}
@@ -104,6 +112,15 @@ def subtitled_video(short_video: Path, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("subtitled") / "short.mp4"
     path.write_bytes(short_video.read_bytes())
     path.with_suffix(".srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
+    return path
+
+
+@pytest.fixture
+def talk(short_video: Path, tmp_path: Path) -> Path:
+    """The short video in the test's own folder, with a line of Mira and one of Otto: ``TALK_CUES``."""
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(short_video.read_bytes())
+    path.with_suffix(".srt").write_text(TALK_CUES)
     return path
 
 

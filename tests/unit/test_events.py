@@ -19,33 +19,18 @@ from longvideoagent.index.events import (
     find_events,
     read_events,
 )
-from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import open_video
 from longvideoagent.index.query import query_timeline
 from longvideoagent.index.stored_text import read_steps
 from longvideoagent.index.video_index import VideoIndex
 
-CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n"
+pytestmark = pytest.mark.usefixtures("index_dir")
 SOUNDS = (
     Event(0.5, 3.5, "Music", 0.9),
     Event(1.0, 1.25, "Gunshot, gunfire", 0.7),
     Event(3.0, 3.25, "Gunshot, gunfire", 0.8),
 )
 OBJECTS = (Event(1.0, 3.0, "person", 0.8, 3), Event(2.0, 3.0, "cell phone", 0.6), Event(2.0, 3.0, "hot dog", 0.5))
-
-
-@pytest.fixture(autouse=True)
-def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
-    return tmp_path / "indexes"
-
-
-@pytest.fixture
-def talk(short_video: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "talk.mp4"
-    path.write_bytes(short_video.read_bytes())
-    path.with_suffix(".srt").write_text(CUES)
-    return path
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from subprocess import run
 import numpy as np
 import pytest
 
-from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import index_sounds
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.models.sound_tagger import SoundTagger, load_tagger
@@ -39,6 +38,7 @@ def _files() -> list[metadata.PackagePath]:
 
 
 pytestmark = [
+    pytest.mark.usefixtures("index_dir"),
     pytest.mark.slow,
     pytest.mark.skipif(
         hashlib.sha256(weights()).hexdigest() != SHA256 or not shutil.which("espeak-ng"),
@@ -50,11 +50,6 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> SoundTagger:
     return load_tagger(str(write_tagger(tmp_path_factory.mktemp("tagger") / "firered", firered_files(weights()))))
-
-
-@pytest.fixture(autouse=True)
-def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
 
 
 def say(folder: Path) -> Sound:

@@ -44,16 +44,11 @@ from longvideoagent.media.subtitles import SubtitleOptions
 from tests.plugins.cli import LVA, Completed, lva_process
 from tests.plugins.media import write_screens
 
+pytestmark = pytest.mark.usefixtures("index_dir")
 OPTIONS = SubtitleOptions()
 LONG_S = 420
 """More slots than a first pass has; frames without text that all look alike, so that one is read."""
 LONG_SLOTS = LONG_S // 4
-
-
-@pytest.fixture(autouse=True)
-def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
-    return tmp_path / "indexes"
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from longvideoagent.errors import DataError
 from longvideoagent.index import sound_spans
 from longvideoagent.index.events import Event, EventKind, read_events
-from longvideoagent.index.location import DIR_VARIABLE
 from longvideoagent.index.open import index_sounds, open_video
 from longvideoagent.index.query import query_timeline
 from longvideoagent.index.sound_spans import Frames, Span, SpanFinder, is_voice, join_nearest
@@ -29,6 +28,7 @@ from longvideoagent.models.sound_tagger import SoundTagger, load_tagger
 from tests.fakes.tone_tagger import RATE, labels_csv, tone_model, tones, write_film, write_tagger
 from tests.plugins.media import write_screens
 
+pytestmark = pytest.mark.usefixtures("index_dir")
 CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n"
 Found = list[tuple[str, float, float]]
 Heard = tuple[str, float, float]
@@ -37,12 +37,6 @@ Heard = tuple[str, float, float]
 @pytest.fixture(scope="session")
 def tagger(tmp_path_factory: pytest.TempPathFactory) -> SoundTagger:
     return load_tagger(str(write_tagger(tmp_path_factory.mktemp("tagger") / "tones")))
-
-
-@pytest.fixture(autouse=True)
-def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
-    return tmp_path / "indexes"
 
 
 def sounds_of(film: Path, tagger: SoundTagger) -> Found:

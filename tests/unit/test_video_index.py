@@ -36,24 +36,10 @@ from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.subtitles import SubtitleOptions
 from longvideoagent.media.timeline import build_timeline
 from longvideoagent.media.video import Video
-from tests.plugins.media import write_video
+from tests.plugins.media import TALK_CUES, write_video
 
-CUES = "1\n00:00:01,000 --> 00:00:02,000\nMira: The lanterns are red\n\n2\n00:00:03,000 --> 00:00:04,000\nOtto: Yes\n"
+pytestmark = pytest.mark.usefixtures("index_dir")
 COST = StepCost("subtitles", "talk.srt", 0.1)
-
-
-@pytest.fixture(autouse=True)
-def index_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(DIR_VARIABLE, str(tmp_path / "indexes"))
-    return tmp_path / "indexes"
-
-
-@pytest.fixture
-def talk(short_video: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "talk.mp4"
-    path.write_bytes(short_video.read_bytes())
-    path.with_suffix(".srt").write_text(CUES)
-    return path
 
 
 def texts(video: Video) -> list[str]:
@@ -87,7 +73,7 @@ def test_renamed_copy_shares_the_index(talk: Path, index_dir: Path, tmp_path: Pa
     open_video(talk)
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(talk.read_bytes())
-    copy.with_suffix(".srt").write_text(CUES.replace("red", "green"))
+    copy.with_suffix(".srt").write_text(TALK_CUES.replace("red", "green"))
     assert texts(open_video(copy)) == ["Mira: The lanterns are green", "Otto: Yes"]
     assert texts(open_video(talk)) == ["Mira: The lanterns are red", "Otto: Yes"]
     assert index_file(index_dir).is_file()
@@ -95,15 +81,15 @@ def test_renamed_copy_shares_the_index(talk: Path, index_dir: Path, tmp_path: Pa
 
 def test_subtitles_changed_are_read_again(talk: Path) -> None:
     open_video(talk)
-    talk.with_suffix(".srt").write_text(CUES.replace("red", "blue"))
+    talk.with_suffix(".srt").write_text(TALK_CUES.replace("red", "blue"))
     assert texts(open_video(talk))[0] == "Mira: The lanterns are blue"
-    talk.with_suffix(".en.srt").write_text(CUES)
+    talk.with_suffix(".en.srt").write_text(TALK_CUES)
     assert any("talk.en.srt" in warning for warning in open_video(talk).warnings)
 
 
 def test_subtitles_kept_are_limited(talk: Path) -> None:
     for number in range(MAX_SUBTITLES + 3):
-        talk.with_suffix(".srt").write_text(CUES.replace("red", f"red {number}"))
+        talk.with_suffix(".srt").write_text(TALK_CUES.replace("red", f"red {number}"))
         open_video(talk)
     with VideoIndex.open(talk) as index:
         assert len(read_summaries(index)) == MAX_SUBTITLES
@@ -216,7 +202,7 @@ def test_folder_is_read_only(talk: Path, index_dir: Path) -> None:
     try:
         assert open_video(talk).timeline == expected.timeline
         assert open_video(talk).warnings == ()
-        talk.with_suffix(".srt").write_text(CUES.replace("red", "blue"))
+        talk.with_suffix(".srt").write_text(TALK_CUES.replace("red", "blue"))
         assert "--index-dir" in problem(open_video(talk))
     finally:
         index_dir.chmod(0o700)
@@ -248,7 +234,7 @@ def indexed(short_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("indexed")
     path = folder / "talk.mp4"
     path.write_bytes(short_video.read_bytes())
-    path.with_suffix(".srt").write_text(CUES)
+    path.with_suffix(".srt").write_text(TALK_CUES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIR_VARIABLE, str(folder / "indexes"))
         video = open_video(path)
@@ -339,7 +325,7 @@ def test_search_without_fts5(is_begun: bool, talk: Path, index_dir: Path, monkey
         with VideoIndex.open(talk) as index:
             (text,) = current_texts(index, talk, SubtitleOptions())
             assert [line.start_s for line in search_lines(index, text, "lantern")] == [1.0]
-        talk.with_suffix(".srt").write_text(CUES.replace("red", "blue"))
+        talk.with_suffix(".srt").write_text(TALK_CUES.replace("red", "blue"))
         open_video(talk)
     finally:
         monkeypatch.undo()
