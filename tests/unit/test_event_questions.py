@@ -99,6 +99,55 @@ def test_open_answer(question: str, answer: str, time_s: float) -> None:
     assert reply.confidence <= 0.5  # detectors err
 
 
+KNOWN = replace(FILM, sound_labels=("Music", "Dog", "Thunder", "Cat"), object_labels=("person", "dog", "cat", "bird"))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Is there any thunder?", "No, it seems: Thunder is not heard (0:00 to 3:00)"),
+        ("Can you hear a cat?", "No, it seems: Cat is not heard (0:00 to 3:00)"),
+        ("Can you see a cat?", "No, it seems: cat is not seen (0:00 to 3:00)"),
+        ("Is there a kitten in the video?", "No, it seems: cat is not seen (0:00 to 3:00)"),
+    ],
+)
+def test_nothing_was_found_of_what_a_detector_knows(question: str, answer: str) -> None:
+    reply, queries = offline_reply(question, film=KNOWN)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert len(queries) == 1
+    assert reply.confidence is not None
+    assert reply.confidence < 0.4  # detectors overlook much
+    reply, _ = offline_reply(question, "Yes", "No", film=KNOWN)
+    assert "<answer>a1</answer>" in reply.text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Is there an animal other than cats?",
+        "Is there a bear?",  # no detector here knows one
+        "Is there a red bird?",  # nor colours
+        "Is there a cat when the bomb goes off?",
+        "Is there a boat?",  # a line has the word
+        "When does the cat appear?",
+        "How many birds are there?",
+        "Which is louder, thunder or the cat?",
+    ],
+)
+def test_absence_answers_no_other_question(question: str) -> None:
+    film = replace(KNOWN, object_labels=("cat", "bird", "boat"))
+    reply, _ = offline_reply(question, film=film)
+    assert "No, it seems" not in reply.text
+
+
+def test_absence_supports_no_option() -> None:
+    film = replace(KNOWN, clips=make_timeline((), (), ()).clips)
+    located = locate(GroundingRequest("", film, Rollout(Question("Is there thunder?"), film, TOOLS).trace))
+    assert [(each.label, each.num_at_once) for each in located.evidence if not each.num_at_once] == [("Thunder", 0)]
+    reply, _ = offline_reply("Is there thunder?", "Thunder", "Rain", film=film)
+    assert reply.confidence is None or reply.confidence <= 0.5
+
+
 @pytest.mark.parametrize(
     ("question", "options", "chosen"),
     [

@@ -42,7 +42,7 @@ class CountingDetector:
     """A detector that counts the frames that it searches."""
 
     def __init__(self, detector: ObjectDetector) -> None:
-        self.name, self.identity = detector.name, detector.identity
+        self.name, self.identity, self.labels = detector.name, detector.identity, detector.labels
         self.num_frames = 0
         self._detector = detector
 

@@ -25,7 +25,7 @@ from longvideoagent.core.trace import Agents
 from longvideoagent.core.types import Evidence, Question, VisionResult
 from longvideoagent.errors import UsageError
 from longvideoagent.evaluation.config import load_samples, make_eval_config, resolve
-from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
+from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
 from longvideoagent.index.first_clips import FirstClips
 from longvideoagent.index.open import open_for_question
 from longvideoagent.index.video_index import VideoIndex
@@ -101,7 +101,7 @@ def test_reader_reads_sounds_and_objects_of_its_windows(grey_talk: Path) -> None
     for kind, label in ((EventKind.SOUND, "Applause"), (EventKind.OBJECT, "cat")):
         with VideoIndex.open(grey_talk) as index:
             found = FoundEvents([Event(75.5, 76.0, label, 0.9)], "all")
-            find_events(index, kind, "a detector", partial(FoundEvents, *found))
+            find_events(index, kind, EventSource("a detector"), partial(FoundEvents, *found))
     _, server = run(grey_talk, letter(by_text(grey=3.0)))
     prompt = server.requests[0]["messages"][0]["content"]
     assert "1:15 heard: Applause" in prompt

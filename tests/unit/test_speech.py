@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from longvideoagent import ask, open_video
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, UsageError
-from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
+from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
 from longvideoagent.index.speech import transcribe
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media import speech
@@ -278,7 +278,7 @@ def store_voices(video: Path, *spans_s: tuple[float, float]) -> None:
     """Sounds in the index, as of a tagger that knows voices and heard some in these spans."""
     events = FoundEvents([Event(start_s, end_s, "Speech", 0.9) for start_s, end_s in spans_s], "all of it")
     with VideoIndex.open(video) as index:
-        find_events(index, EventKind.SOUND, "1 tagger voices", lambda: events)
+        find_events(index, EventKind.SOUND, EventSource("1 tagger", ("Speech",)), lambda: events)
 
 
 @needs_voice

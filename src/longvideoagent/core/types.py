@@ -129,6 +129,10 @@ class Timeline:
     """What a sound detector heard, in order of time; None if none has listened."""
     objects: tuple[Evidence, ...] | None = None
     """What an object detector saw, in order of time; None if none has looked."""
+    sound_labels: tuple[str, ...] = ()
+    """Every label that this sound detector knows; none if they are not known."""
+    object_labels: tuple[str, ...] = ()
+    """Every label that this object detector knows."""
     language: str = "en"
     """The language by whose rules the lines are searched (ISO 639-1): one of ``text_language.LANGUAGES``."""
 
@@ -222,7 +226,7 @@ class Evidence:
     label: str = ""
     """What a detector calls the sound or object that it believes in; empty for other evidence."""
     num_at_once: int = 1
-    """How many of an object are seen at once."""
+    """How many of an object are seen at once; 0 for a sound or object that was not found in its span."""
 
     @classmethod
     def from_subtitle(cls, clip: Clip, line: Subtitle) -> Evidence:

@@ -63,6 +63,25 @@ def matching_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
     return frozenset(label for label in sharing if _is_named(label, wanted, everyday))
 
 
+def covering_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
+    """The labels without which nothing that the words name can be there: those of all of it, or of more.
+
+    Args:
+        words: As a question has them, such as ``a barking dog``.
+        labels: Those of a detector.
+
+    Returns:
+        ``Dog`` for a barking dog, but not ``Cat`` for an animal; none if the words name no label, or only parts.
+    """
+    wanted = _terms(words)
+    everyday = {names[0] for term in wanted if len(names := _everyday().get(term, ())) == 1}
+    return frozenset(
+        label
+        for label in matching_labels(words, labels)
+        if any(name <= wanted or name in everyday for name in _names(label))
+    )
+
+
 def _is_named(label: str, wanted: frozenset[str], everyday: frozenset[frozenset[str]]) -> bool:
     names = _names(label)
     if label.casefold() in _OTHER_THINGS:

@@ -5,6 +5,7 @@ Each kind comes from one detector at a time. Questions are answered from what is
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
@@ -51,6 +52,15 @@ class Event:
     """How many are seen at once at most; 1 for a sound."""
 
 
+class EventSource(NamedTuple):
+    """The detector that found the events of a kind."""
+
+    key: str
+    """Its identity; it changes with its weights and code."""
+    labels: tuple[str, ...] = ()
+    """All that it can find; none if that is not known."""
+
+
 class FoundEvents(NamedTuple):
     """What a detector found."""
 
@@ -62,7 +72,7 @@ class FoundEvents(NamedTuple):
 def find_events(
     index: VideoIndex,
     kind: EventKind,
-    key: str,
+    source: EventSource,
     find: Callable[[], FoundEvents],
     progress: Progress = no_progress,
 ) -> tuple[Event, ...]:
@@ -71,7 +81,7 @@ def find_events(
     Args:
         index: The index of the video; one that cannot be used costs the search and nothing else.
         kind: What is found.
-        key: The identity of the detector; it changes with its weights and code.
+        source: The detector.
         find: Searches the video.
         progress: Called while another process searches.
 
@@ -92,9 +102,9 @@ def find_events(
         return tuple(sorted(events, key=lambda event: (event.start_s, event.end_s, event.label)))
 
     return index.build_once(
-        lambda: _read(index, kind, key),
+        lambda: _read(index, kind, source.key),
         build,
-        lambda events, taken_s: _write(index, kind, key, events, StepCost(f"{kind}s", covered, taken_s)),
+        lambda events, taken_s: _write(index, kind, source, events, StepCost(f"{kind}s", covered, taken_s)),
         progress,
     )
 
@@ -104,11 +114,14 @@ def read_events(index: VideoIndex, kind: EventKind) -> tuple[Event, ...] | None:
     return _read(index, kind, None)
 
 
-def read_detector(index: VideoIndex, kind: EventKind) -> str | None:
-    """The key of the detector that found the stored events of a kind; None if none has searched yet."""
-    statement = "SELECT key FROM event_sets WHERE kind = ?"
-    row = index.read(lambda database: database.execute(statement, (kind,)).fetchone())
-    return None if row is None else str(row[0])
+def read_source(index: VideoIndex, kind: EventKind) -> EventSource | None:
+    """The detector that found the stored events of a kind; None if none has searched yet."""
+
+    def work(database: sqlite3.Connection) -> EventSource | None:
+        row = database.execute("SELECT key, labels FROM event_sets WHERE kind = ?", (kind,)).fetchone()
+        return None if row is None else EventSource(str(row[0]), _labels(row[1]))
+
+    return index.read(work)
 
 
 def count_events(index: VideoIndex) -> list[str]:
@@ -126,11 +139,14 @@ def count_events(index: VideoIndex) -> list[str]:
 
 def with_events(timeline: Timeline, index: VideoIndex) -> Timeline:
     """The timeline with the sounds and objects that its index has."""
+    hears, sees = read_source(index, EventKind.SOUND), read_source(index, EventKind.OBJECT)
     sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)
     return replace(
         timeline,
         sounds=None if sounds is None else tuple(_sound_evidence(event, timeline) for event in sounds),
         objects=None if objects is None else tuple(_object_evidence(event, timeline) for event in objects),
+        sound_labels=() if sounds is None or hears is None else hears.labels,
+        object_labels=() if objects is None or sees is None else sees.labels,
     )
 
 
@@ -173,6 +189,17 @@ def _read(index: VideoIndex, kind: EventKind, key: str | None) -> tuple[Event, .
     return index.read(work)
 
 
+def _labels(text: object) -> tuple[str, ...]:
+    """The labels in a row of the table. Raises UnusableIndexError for anything else."""
+    try:
+        labels = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(each, str) and is_label(each) for each in labels):
+        raise UnusableIndexError("damaged: labels that no detector has")
+    return tuple(labels)
+
+
 def _event(start_s: object, end_s: object, label: object, score: object, count: object) -> Event:
     """A row of the table. Raises UnusableIndexError for anything else: an index next to a video comes with it."""
     start, end = seconds(start_s), seconds(end_s)
@@ -183,10 +210,13 @@ def _event(start_s: object, end_s: object, label: object, score: object, count: 
     return Event(start, end, label, score, count)
 
 
-def _write(index: VideoIndex, kind: EventKind, key: str, events: Iterable[Event], cost: StepCost) -> None:
+def _write(index: VideoIndex, kind: EventKind, source: EventSource, events: Iterable[Event], cost: StepCost) -> None:
     def work(database: sqlite3.Connection) -> None:
         database.execute("DELETE FROM events WHERE kind = ?", (kind,))
-        database.execute("REPLACE INTO event_sets (kind, key) VALUES (?, ?)", (kind, key))
+        database.execute(
+            "REPLACE INTO event_sets (kind, key, labels) VALUES (?, ?, ?)",
+            (kind, source.key, json.dumps(source.labels, ensure_ascii=False)),
+        )
         database.executemany(
             "INSERT INTO events (kind, start_s, end_s, label, score, count) VALUES (?, ?, ?, ?, ?, ?)",
             [(kind, *astuple(event)) for event in events],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
+from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
 from longvideoagent.index.screen_text import num_slots
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.index.visible_objects import Detector, count_objects
@@ -23,7 +23,7 @@ from longvideoagent.media.frames import Frame
 from longvideoagent.media.readers.base import VideoReader
 from longvideoagent.progress import Progress, no_progress
 
-VERSION = 1
+VERSION = 2
 """Raise it when other frames would be sampled, or other spans made of what they show."""
 SIDE_PX = 640
 BATCH_FRAMES = 8
@@ -77,7 +77,7 @@ def find_objects(
     return find_events(
         index,
         EventKind.OBJECT,
-        f"{VERSION} {detector.identity}",
+        EventSource(f"{VERSION} {detector.identity}", detector.labels),
         _Search(reader, detector, progress, announce).run,
         progress,
     )

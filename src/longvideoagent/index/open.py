@@ -11,7 +11,7 @@ from typing import NamedTuple
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError, read_problem
 from longvideoagent.index.build import IndexBuilder
-from longvideoagent.index.events import Event, EventKind, read_detector, with_events
+from longvideoagent.index.events import Event, EventKind, read_source, with_events
 from longvideoagent.index.objects import Announce, find_objects, no_announcement
 from longvideoagent.index.scenes import find_scenes, read_scenes
 from longvideoagent.index.screen_text import (
@@ -180,7 +180,8 @@ def seconds_to_hear(reader: VideoReader, tagger: Tagger) -> float:
     """How long the sound is that the tagger has not heard yet, 0 if its events are in the index. Raises DataError if
     the video cannot be read."""
     with open_index(reader) as index:
-        if read_detector(index, EventKind.SOUND) == sounds_key(tagger):
+        source = read_source(index, EventKind.SOUND)
+        if source is not None and source.key == sounds_key(tagger):
             return 0.0
     has_sound = reader.path.is_file() and has_audio(reader.path)
     return sound_length_s(reader.path) if has_sound else 0.0

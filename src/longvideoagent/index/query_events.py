@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Timeline, TimelineResult
-from longvideoagent.index.event_labels import matching_labels
+from longvideoagent.index.event_labels import covering_labels, matching_labels
+from longvideoagent.index.events import EventKind
 from longvideoagent.index.missing import missing_part
 
 MAX_SPANS_SHOWN, MAX_LABELS_SHOWN = 20, 40
@@ -14,37 +16,76 @@ NEAR_S = 1.0
 """How far from a time a span may be: a time as players show it stands for the second that begins there, and the ends
 of spans are only as exact as the windows or frames of a detector."""
 
+NOT_DETECTED = "none"
+"""The value of a query for what a detector knows and did not find."""
+
 
 def sounds(words: str, timeline: Timeline) -> TimelineResult:
     """The sounds that words name, or those at a time; without words, all."""
     if timeline.sounds is None:
         return missing_part("sounds")
-    return _found(words, timeline.sounds, "sound")
+    return _found(words, timeline.sounds, EventKind.SOUND) or _not_found(words, timeline, EventKind.SOUND)
 
 
 def objects(words: str, timeline: Timeline) -> TimelineResult:
     """The objects that words name, or those at a time; without words, all."""
     if timeline.objects is None:
         return missing_part("objects")
-    return _found(words, timeline.objects, "object")
+    return _found(words, timeline.objects, EventKind.OBJECT) or _not_found(words, timeline, EventKind.OBJECT)
 
 
-def _found(words: str, every: Sequence[Evidence], noun: str) -> TimelineResult:
+def absence(thing: str, timeline: Timeline, kind: EventKind) -> Evidence | None:
+    """That a detector found nothing which some words name, though it knows that.
+
+    Args:
+        thing: What is asked for, such as ``a barking dog``.
+        timeline: That of the video.
+        kind: Whether it is heard or seen.
+
+    Returns:
+        A span of the whole video in which there are 0 of the label that covers the thing; None if no detector has
+        searched, if it found what the words name, or if it knows no such label.
+    """
+    events = timeline.sounds if kind is EventKind.SOUND else timeline.objects
+    if events is None or matching_labels(thing, {each.label for each in events}):
+        return None
+    covering = covering_labels(thing, timeline.sound_labels if kind is EventKind.SOUND else timeline.object_labels)
+    if not covering:
+        return None
+    label, clip = min(covering, key=lambda each: (len(each), each)), timeline.clips[0]
+    start_s, end_s = clip.start_s, timeline.duration_s
+    perceived: Literal["sound", "frame"] = "sound" if kind is EventKind.SOUND else "frame"
+    text = f"not {'heard' if kind is EventKind.SOUND else 'seen'}: {label}"
+    return Evidence(clip.label, start_s, end_s, perceived, start_s, text, clip.video, label, num_at_once=0)
+
+
+def _not_found(words: str, timeline: Timeline, kind: EventKind) -> TimelineResult:
+    events = timeline.sounds if kind is EventKind.SOUND else timeline.objects
+    detected = f"detected: {_labels(events)}" if events else f"no {kind} was detected in the video"
+    absent = absence(words, timeline, kind)
+    if absent is not None:
+        text = f"no {kind} that {words!r} names was detected, and the detector knows {absent.label}; {detected}"
+        return TimelineResult(text, NOT_DETECTED, (absent,), is_found=False)
+    unknown = f"no {kind} that {words!r} names was detected; " if events else ""
+    return TimelineResult(f"{unknown}{detected}", is_found=False)
+
+
+def _found(words: str, every: Sequence[Evidence], kind: EventKind) -> TimelineResult | None:
+    """The events that words ask for; None if words, not a time, ask for one that is not among them."""
     if not every:
-        return TimelineResult(f"no {noun} was detected in the video", is_found=False)
+        return None
     if times := times_in_s(words):
         near = [each for each in every if each.start_s - NEAR_S <= times[0] <= each.end_s + NEAR_S]
         when = format_timestamp(times[0])
         if not near:
-            return TimelineResult(f"no {noun} was detected at {when}", is_found=False)
+            return TimelineResult(f"no {kind} was detected at {when}", is_found=False)
         return TimelineResult(_lines(f"at {when}", near), _labels(near), tuple(near))
     if not words:
         return TimelineResult(_lines(_num_spans(every), every), _labels(every), tuple(every))
     named = matching_labels(words, {each.label for each in every})
     found = [each for each in every if each.label in named]
     if not found:
-        text = f"no {noun} that {words!r} names was detected; detected: {_labels(every)}"
-        return TimelineResult(text, is_found=False)
+        return None
     shown = ", ".join(span(each) for each in found[:MAX_SPANS_SHOWN])
     more = len(found) - MAX_SPANS_SHOWN
     value = f"{shown}{f' and {more} more times' if more > 0 else ''}"

@@ -61,6 +61,8 @@ MIGRATIONS = (
         )
         """,
     ),
+    # The labels of the detectors before are not known.
+    ("ALTER TABLE event_sets ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",),
 )
 """Statements ``n`` bring a file of version ``n`` to version ``n + 1``. Append; never edit."""
 VERSION = len(MIGRATIONS)

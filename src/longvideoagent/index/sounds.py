@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longvideoagent.core.timefmt import format_timestamp
-from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events, read_detector, read_events
+from longvideoagent.index.events import (
+    Event,
+    EventKind,
+    EventSource,
+    FoundEvents,
+    find_events,
+    read_events,
+    read_source,
+)
 from longvideoagent.index.sound_spans import Frames, Scores, SpanFinder, is_voice
 from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.media.container import has_audio
@@ -20,14 +28,13 @@ from longvideoagent.progress import Progress, no_progress
 
 RATE_HZ = 16_000
 """That of the sound which taggers get."""
-VERSION = 1
+VERSION = 2
 """Raise it when the same scores would give other events."""
 BLOCK_S = 30.0
 """Sound that a tagger gets at once, besides the rest of the block before."""
 MAX_GAP_S = 0.25
 """Blocks with more between them are not of one sound."""
 STAGE = "listening to the sounds"
-_HEARS_VOICES = " voices"
 
 
 class Tagger(Protocol):
@@ -73,14 +80,13 @@ def find_sounds(path: Path, index: VideoIndex, tagger: Tagger, progress: Progres
     Raises:
         DataError: The sound cannot be read, or the tagger fails.
     """
-    key = sounds_key(tagger)
-    return find_events(index, EventKind.SOUND, key, lambda: _listen(path, tagger, progress), progress)
+    source = EventSource(sounds_key(tagger), tagger.labels)
+    return find_events(index, EventKind.SOUND, source, lambda: _listen(path, tagger, progress), progress)
 
 
 def sounds_key(tagger: Tagger) -> str:
-    """The key of the sounds by a tagger: what decides them, and whether it can hear voices."""
-    hears_voices = any(map(is_voice, tagger.labels))
-    return f"{VERSION} {tagger.identity}{_HEARS_VOICES if hears_voices else ''}"
+    """The key of the sounds by a tagger: what decides them."""
+    return f"{VERSION} {tagger.identity}"
 
 
 class Voices(NamedTuple):
@@ -95,10 +101,10 @@ class Voices(NamedTuple):
 def read_voices(index: VideoIndex) -> Voices | None:
     """Where voices are heard in a video by the sounds in its index; None if no tagger has listened, or one that knows
     no voices."""
-    key, events = read_detector(index, EventKind.SOUND), read_events(index, EventKind.SOUND)
-    if key is None or events is None or not key.endswith(_HEARS_VOICES):
+    source, events = read_source(index, EventKind.SOUND), read_events(index, EventKind.SOUND)
+    if source is None or events is None or not any(map(is_voice, source.labels)):
         return None
-    return Voices(key, tuple((event.start_s, event.end_s) for event in events if is_voice(event.label)))
+    return Voices(source.key, tuple((event.start_s, event.end_s) for event in events if is_voice(event.label)))
 
 
 def _listen(path: Path, tagger: Tagger, progress: Progress) -> FoundEvents:

@@ -44,6 +44,10 @@ class Detector(Protocol):
     def identity(self) -> str:
         """Changes with the weights and the code."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it can see."""
+
     def detect(self, rgb: Pixels, /) -> Sequence[VisibleObject]:
         """The objects on a frame."""
 

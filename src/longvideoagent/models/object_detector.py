@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +153,7 @@ def load_detector(name: str) -> ObjectDetector:
     return ObjectDetector(name)
 
 
-def _labels(paths: Mapping[str, Path], num_classes: int) -> Sequence[str]:
+def _labels(paths: Mapping[str, Path], num_classes: int) -> tuple[str, ...]:
     path = paths.get(LABELS)
     if path is None:
         if num_classes != len(COCO):

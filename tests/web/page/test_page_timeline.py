@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import expect
 
-from longvideoagent.index.events import Event, EventKind, FoundEvents, find_events
+from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
 from longvideoagent.index.video_index import VideoIndex
 from tests.plugins.browser import (
     OpenPage,
@@ -111,7 +111,7 @@ def test_sounds_and_objects_are_lines(tmp_path: Path, open_page: OpenPage) -> No
     applause, boat = Event(3.0, 5.0, "Applause", 0.9), Event(9.0, 12.0, "boat", 0.6)
     for kind, event in ((EventKind.SOUND, applause), (EventKind.OBJECT, boat)):
         with VideoIndex.open(path) as index:
-            find_events(index, kind, "a detector", partial(FoundEvents, [event], "all of it"))
+            find_events(index, kind, EventSource("a detector"), partial(FoundEvents, [event], "all of it"))
     with serving(tmp_path) as server:
         page = open_page(server, f"/#/videos/{server.video('talk.mp4')}")
         expect(page.locator("#transcript-summary")).to_have_text("Transcript (3 lines, 1 sound, 1 object)")

@@ -18,6 +18,8 @@ from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuest
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
+from longvideoagent.index.events import EventKind
+from longvideoagent.index.query_events import absence
 from longvideoagent.index.terms import terms
 from longvideoagent.index.visible_objects import PERSON
 from longvideoagent.media.cv import COLOURS
@@ -90,6 +92,7 @@ _FORMS = (
     _form(rf"how (?:often|many times) {_AUX} {_ANY}{_THING} (?:be )?{_SEEN}", "num_spans", "objects"),
     _form(rf"how (?:often|many times) {_AUX} (?:there )?{_ANY}{_THING}(?: {_HAPPENS})?", "num_spans"),
 )
+_EVENT_KINDS = {"sounds": EventKind.SOUND, "objects": EventKind.OBJECT}
 _END = re.compile(r"\s+(?:(?:for\s+)?the\s+)?(?:very\s+)?(first|last)(?:\s+time)?(?:\s+|\Z)", re.IGNORECASE)
 _NAMED = re.compile(r"[A-Z][a-z]+ [a-z]+")
 """A person who does something: whose voice it is, a sound does not say."""
@@ -111,16 +114,54 @@ def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | N
     Returns:
         The query; None if it is not such a question, or if it names nothing that was found.
     """
+    formed = _formed(text)
+    found = _of_form(formed.form, formed.parts, known) if formed is not None else None
+    return _at_end(found, formed.end) if formed is not None and found is not None and formed.end else found
+
+
+def absent_event(text: str, timeline: Timeline) -> Evidence | None:
+    """That a video has not what a question asks for, as "Is there any music?" does.
+
+    Args:
+        text: The question.
+        timeline: That of the video.
+
+    Returns:
+        Its absence, if a detector knows such a thing and none has found it; else None.
+    """
+    formed = _formed(text)
+    if formed is None or formed.form.asked != "has_span":
+        return None
+    thing, events = formed.parts["thing"], (*(timeline.sounds or ()), *(timeline.objects or ()))
+    if thing is None or not _is_plain(thing) or _labels_of_thing(thing, {each.label for each in events}):
+        return None
+    known = {EventKind.SOUND: timeline.sound_labels, EventKind.OBJECT: timeline.object_labels}
+    kinds = (_EVENT_KINDS[kind] for kind in formed.form.kinds)
+    absences = (absence(thing, timeline, kind) for kind in kinds if _labels_of_thing(thing, known[kind]))
+    return next((each for each in absences if each is not None), None)
+
+
+class _Formed(NamedTuple):
+    """A question of a form."""
+
+    form: _Form
+    parts: dict[str, str | None]
+    end: str
+    """``first`` or ``last`` if it asks for that time only."""
+
+
+def _formed(text: str) -> _Formed | None:
+    """A question by the first form that it has; None if it has none."""
     question = " ".join(text.split()).rstrip("?!. ")
     if len(question) > MAX_QUESTION_CHARS:
         return None
     end = _END.search(question)
-    for form in _FORMS:
-        match = form.pattern.match(_END.sub(" ", question, count=1).strip() if end else question)
-        if match is not None:
-            found = _of_form(form, match.groupdict(), known)
-            return _at_end(found, end[1].lower()) if found is not None and end else found
-    return None
+    if end is not None:
+        question = _END.sub(" ", question, count=1).strip()
+    matches = ((form, form.pattern.match(question)) for form in _FORMS)
+    return next(
+        (_Formed(form, match.groupdict(), end[1].lower() if end else "") for form, match in matches if match), None
+    )
 
 
 def _at_end(found: TimelineQuestion, end: str) -> TimelineQuestion | None:
@@ -137,14 +178,19 @@ def _of_form(form: _Form, parts: dict[str, str | None], known: Sequence[Evidence
         is_known = any(_kind(each) in form.kinds for each in known)
         query = f"{form.kinds[0]} {format_timestamp(times[0]) if times else ''}".strip()
         return TimelineQuestion(query, form.asked) if is_known else None
-    is_of_someone = _NAMED.match(thing) is not None
-    if is_of_someone or _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS:
+    if not _is_plain(thing):
         return None
     named = _labels_of_thing(thing, {each.label for each in known})
     named = named - {PERSON} or named  # of "people laughing", the laughter is asked for
     kinds = {_kind(each) for each in known if each.label in named}
     kind = next((kind for kind in form.kinds if kind in kinds), None)
     return None if kind is None else TimelineQuestion(f"{kind} {thing}", form.asked)
+
+
+def _is_plain(thing: str) -> bool:
+    """Whether a thing may be one that a detector knows: of no one in particular, at no moment, in a few words."""
+    is_of_someone = _NAMED.match(thing) is not None
+    return not (is_of_someone or _MOMENT.search(thing) or len(thing.split()) > MAX_THING_WORDS)
 
 
 def _labels_of_thing(thing: str, labels: Collection[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from longvideoagent.agents.offline.event_questions import clip_labels, events_near
+from longvideoagent.agents.offline.event_questions import absent_event, clip_labels, events_near
 from longvideoagent.agents.offline.line_index import Scores
 from longvideoagent.agents.offline.meaning import Meaning
 from longvideoagent.agents.offline.parsed_question import parse_question
@@ -91,7 +91,8 @@ def locate(request: GroundingRequest, meaning: Meaning | None = None) -> Groundi
     events = events_near(timeline, question.text, clip)
     if matches[best] <= 0:
         reason = "no line matches, so the clips are visited in order"
-        return GroundingResult(clip.label, reason, events, Usage(calls=1))
+        absent = absent_event(question.text, timeline)  # a line that has its words is more than that
+        return GroundingResult(clip.label, reason, (*events, *([absent] if absent else [])), Usage(calls=1))
     known = {term for line in clip.subtitles for term in terms(line.text, timeline.language)}
     known |= {term for event in events if event.clip == clip.label for term in terms(event.label)}
     candidate_words = _WORD.findall(f"{request.request} {question.text}")

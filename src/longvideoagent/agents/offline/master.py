@@ -73,7 +73,7 @@ def decide(trace: Trace) -> Reply:
     if (action := next_action(trace)) is not None:
         return _reply("The question is about the whole video.", _escaped(action))
     if (found := timeline_answer(trace)) is not None:
-        num_places = len(found.evidence)
+        num_places = sum(each.num_at_once > 0 for each in found.evidence)
         known = f"It is in {num_places} place{'' if num_places == 1 else 's'}."
         thought = known if found.text else "The timeline cannot know it."
         return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
@@ -101,12 +101,12 @@ def known_facts(trace: Trace) -> list[Evidence]:
 
 def known_lines(trace: Trace) -> list[Evidence]:
     """The lines in the trace, without repetition: those of located clips and those that grounding quotes, also where it
-    finds no clip."""
+    finds no clip. What a detector did not find is none."""
     lines: dict[Evidence, None] = {}
     for located in trace.groundings:
         for clip in located.window:
             lines.update(dict.fromkeys(Evidence.from_subtitle(clip, line) for line in clip.subtitles))
-        lines.update(dict.fromkeys(located.evidence))
+        lines.update(dict.fromkeys(each for each in located.evidence if each.num_at_once > 0))
     for observation in trace.observations:
         if isinstance(observation, SystemNotice) and observation.grounding_result is not None:
             lines.update(dict.fromkeys(observation.grounding_result.evidence))

@@ -18,6 +18,7 @@ from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
 from longvideoagent.index.events import covered_s
 from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
+from longvideoagent.index.query_events import NOT_DETECTED, span
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 
@@ -25,6 +26,8 @@ CONFIDENCE = 0.8
 """Of an answer that the timeline has exactly."""
 EVENT_CONFIDENCE = 0.5
 """Of what a detector found."""
+ABSENCE_CONFIDENCE = 0.35
+"""Of what no detector found: they overlook more than they make up."""
 SEEN_CONFIDENCE = 0.6
 """Of a text that alone was seen at the time that the question names."""
 WEAK_CONFIDENCE = 0.4
@@ -183,6 +186,10 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
             names = tuple(name for label in labels for name in label.split(", "))
             return _Value(result.value, "set", names, WEAK_CONFIDENCE, evidence)
         case "has_span":
+            if result.value == NOT_DETECTED:
+                perceived = "heard" if evidence[0].kind == "sound" else "seen"
+                answer = f"No, it seems: {evidence[0].label} is not {perceived} ({span(evidence[0])})"
+                return _Value(answer, "text", ("No",), ABSENCE_CONFIDENCE, evidence)
             return _Value(f"Yes, it seems: {times}", "text", ("Yes",), EVENT_CONFIDENCE, evidence)
         case "num_at_once":
             count = max(each.num_at_once for each in evidence)
