@@ -68,7 +68,7 @@ def test_index_screen(tmp_path: Path) -> None:
     lva("index", sign, *place)
     assert lva("search", sign, "harbour", *place).returncode == 1
     done = lva("index", "--screen", sign, *place)
-    assert "reading the screen of 1 of 1 videos takes up to 4 frames" in done.stderr
+    assert "reading the screen of 1 of 1 video takes up to 4 frames" in done.stderr
     assert "2 lines from sign.srt and 2 lines from the screen" in done.stdout
     found = lva("search", sign, "harbour", *place)
     assert found.stdout == f"{sign}  0:08  HARBOUR\n"

@@ -47,7 +47,7 @@ def test_command_states_the_cost_of_what_takes_long(film: Path, tmp_path: Path) 
     write_film(film, tones(3, ("Speech", 1, 2)), seconds=7200)
     tagger = write_tagger(tmp_path / "tones")
     done = lva("index", "--sound", tagger, film)
-    assert re.search(r"listening to 1 of 1 videos, 2:00:00 of sound, takes about \d+ s of CPU time", done.stderr)
+    assert re.search(r"listening to 1 of 1 video, 2:00:00 of sound, takes about \d+ s of CPU time", done.stderr)
     assert "listening" not in lva("index", "--sound", tagger, film).stderr
 
 

@@ -67,10 +67,10 @@ def offline_reply(question: str, *options: str, film: Timeline = FILM) -> tuple[
 @pytest.mark.parametrize(
     ("question", "answer", "time_s"),
     [
-        ("When does the explosion happen?", "at 1:35 to 1:38", 95),
-        ("When is the explosion?", "at 1:35 to 1:38", 95),
-        ("When can you hear laughter?", "at 1:50 to 1:52", 110),
-        ("When do people laugh", "at 1:50 to 1:52", 110),
+        ("When does the explosion happen?", "from 1:35 to 1:38", 95),
+        ("When is the explosion?", "from 1:35 to 1:38", 95),
+        ("When can you hear laughter?", "from 1:50 to 1:52", 110),
+        ("When do people laugh", "from 1:50 to 1:52", 110),
         ("Is there any music in the video?", "Yes, it seems: Music (0:00 to 1:40)", 0),
         ("Does anybody laugh in the film?", "Yes, it seems: Laughter (1:50 to 1:52)", 110),
         ("Are people laughing?", "Yes, it seems: Laughter (1:50 to 1:52)", 110),
@@ -82,7 +82,7 @@ def offline_reply(question: str, *options: str, film: Timeline = FILM) -> tuple[
         ("How many times can people be seen?", "2 times, it seems: person (0:05 to 0:40, 2:10 to 2:50)", 5),
         ("Can you hear a dog?", "Yes, it seems: Dog (1:10 to 1:11)", 70),
         ("Can you see a dog?", "Yes, it seems: dog (1:05 to 1:20)", 65),
-        ("When does a puppy appear?", "at 1:05 to 1:20", 65),
+        ("When does a puppy appear?", "from 1:05 to 1:20", 65),
         ("How many people are there?", "at least 3 at once, it seems: person (0:05 to 0:40, 2:10 to 2:50)", 5),
         ("What sounds can be heard?", "Music, Explosion, Laughter, Dog", 0),
         ("What do you hear at 1:36?", "Music, Explosion", 0),
@@ -238,6 +238,13 @@ def test_long_question_about_thousands_of_labels() -> None:
     question = f"What {' '.join(f'word{n}' for n in range(1000))} tone4711?"
     named = [each for each in events_near(film, question, film.clips[0]) if each.text == "heard: noise4711, tone4711"]
     assert named
+
+
+def test_moment_is_at_a_time_and_a_span_from_one() -> None:
+    moment, span = sound(20, 20.5, "Telephone"), sound(25, 30, "Telephone")
+    for sounds, answer in (((moment, span), "at 0:20, 0:25 to 0:30"), ((span,), "from 0:25 to 0:30")):
+        reply, _ = offline_reply("When is the telephone heard?", film=replace(LINES, sounds=sounds))
+        assert f"<answer>{answer}</answer>" in reply.text
 
 
 def test_video_without_detectors_is_answered_as_before() -> None:

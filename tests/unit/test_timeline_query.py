@@ -268,6 +268,28 @@ def offline_answer(question: str, *options: str, lines: Timeline = TALK) -> Repl
 
 
 @pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("speakers", "1 speaker, by lines"),
+        ("speakers", "Mira: 1 line, 3 s of speech"),
+        ("speaker_names", "1 speaker, first lines"),
+        ("overview", "1 of 1 line, one of each part"),
+        ("first", "the only line that matches"),
+        ("count zeppelin", "none of the 1 line of the video"),
+        ("length", "in 3 clips"),
+    ],
+)
+def test_query_of_a_single_line(query: str, text: str) -> None:
+    assert text in query_timeline(query, timeline((2.0, "Mira: The lantern is red."))).text
+
+
+def test_speaker_of_a_single_line_fits_an_option() -> None:
+    one = timeline((2.0, "Mira: The lantern is red."))
+    assert "<answer>Mira, 1 line</answer>" in offline_answer("Who talks the most?", lines=one).text
+    assert "<answer>a1</answer>" in offline_answer("Who talks the most?", "Otto", "Mira", lines=one).text
+
+
+@pytest.mark.parametrize(
     ("question", "answer", "num_cited"),
     [
         ("How often does anyone say lantern?", "4 times", 3),

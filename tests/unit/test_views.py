@@ -186,6 +186,12 @@ def test_page_frames_missing(tmp_path: Path) -> None:
     assert page.count("<img ") == page.count("the frame is not available") == 2  # in the look, and as evidence
 
 
+@pytest.mark.parametrize(("num_clips", "text"), [(1, "1:00 · 1 clip ·"), (2, "2:00 · 2 clips ·")])
+def test_page_counts_clips(num_clips: int, text: str, tmp_path: Path) -> None:
+    timeline = make_timeline(*(["Mira: Hello."] for _ in range(num_clips)))
+    assert text in render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [])
+
+
 def test_page_candidates_are_not_the_window(tmp_path: Path) -> None:
     timeline = make_timeline(["Mira: Hello."], ["Otto: A rope."], ["Mira: Bye."])
     page = render_page("t", Video(ClipFoldersReader(tmp_path, timeline), timeline, "nowhere"), [full_trace()])

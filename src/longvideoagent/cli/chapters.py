@@ -60,6 +60,7 @@ def summary(
     from longvideoagent.agents.summary import outline
     from longvideoagent.cli.console import cost_text, note, note_missing_servers
     from longvideoagent.core.context import Style
+    from longvideoagent.core.text import plural
     from longvideoagent.views.chapters import summary_text
 
     _check_out(out)
@@ -76,7 +77,7 @@ def summary(
         note(f"warning: {warning}")
     _write(summary_text(written, form), out)
     if cost := cost_text(written.usage):
-        note(f"{written.usage.calls} requests, {cost}")
+        note(f"{written.usage.calls} {plural('request', written.usage.calls)}, {cost}")
 
 
 def _written_by_model(timeline: "Timeline", team_config: "TeamConfig", *, use_cache: bool) -> "Summary":

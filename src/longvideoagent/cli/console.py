@@ -21,6 +21,7 @@ from longvideoagent.agents.cost import BYTES_PER_TOKEN, TOKENS_PER_IMAGE, CostFo
 from longvideoagent.cli.terminal import TerminalConsole, printable, stderr_console, stdout_console, write_json
 from longvideoagent.core.actions import ACTIONS
 from longvideoagent.core.outcome import Outcome
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Question, Usage
@@ -109,7 +110,7 @@ def show_warnings() -> None:
 def print_video(video: Video, console: TerminalConsole) -> None:
     """Print a video's name, length, number of clips and source of text; its warnings go to stderr."""
     timeline = video.timeline
-    clips = f"{len(timeline.clips)} clip{'' if len(timeline.clips) == 1 else 's'}"
+    clips = f"{len(timeline.clips)} {plural('clip', len(timeline.clips))}"
     summary = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {video.text_source}"
     console.print(Text(printable(f"{video.reader.path.name} · {summary}"), style="dim"))
     for warning in video.warnings:
@@ -228,7 +229,7 @@ class StepPrinter:
 def cost_text(usage: Usage) -> str:
     """Tokens, and dollars if a price is known; empty if no model was called."""
     dollars = f", ${usage.usd:.4f}" if usage.usd else ""
-    return f"{usage.tokens:,} tokens{dollars}" if usage.tokens else ""
+    return f"{usage.tokens:,} {plural('token', usage.tokens)}{dollars}" if usage.tokens else ""
 
 
 def _answer_line(trace: Trace) -> Text:

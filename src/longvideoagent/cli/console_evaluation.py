@@ -20,6 +20,7 @@ from longvideoagent.cli.console import (
     usage_cells,
 )
 from longvideoagent.cli.terminal import TerminalConsole, printable, stderr_console, stdout_console
+from longvideoagent.core.text import plural
 from longvideoagent.core.types import Usage
 from longvideoagent.evaluation.compare import Comparison
 from longvideoagent.evaluation.config import EvalConfig
@@ -63,8 +64,8 @@ def run_progress() -> Iterator[OnProgress]:
 def _summary_line(scores: Collection[SampleScore]) -> str:
     usage = sum((score.total_usage for score in scores), Usage())
     estimate = to_dict(accuracy(scores))
-    parts = [f"{percent(estimate)} correct" if estimate else "", f"{usage.calls:,} calls"]
-    parts += [f"{usage.tokens:,} tokens"] if usage.tokens else []
+    parts = [f"{percent(estimate)} correct" if estimate else "", _count(usage.calls, "call")]
+    parts += [_count(usage.tokens, "token")] if usage.tokens else []
     parts += [f"${usage.usd:.4f}"] if usage.usd else []
     return " · ".join(part for part in parts if part)
 
@@ -87,7 +88,7 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
     finished, total = summary["num_finished"], summary["num_questions"]
     count = f"{finished:,}" if finished == total else f"{finished:,} out of {total:,}"
     correct = f"{percent(summary['accuracy'])} correct"
-    console.print(Text.assemble((correct, "bold green"), f" of {count} questions"))
+    console.print(Text.assemble((correct, "bold green"), f" of {count} {plural('question', total)}"))
     console.print(Text(_config_line(config), style="dim"), soft_wrap=True)
     for description in config.gold_inputs:
         console.print(Text(f"AGENTS GET GOLD: {description}", style="bold red"))
@@ -110,9 +111,11 @@ def print_summary(summary: Mapping[str, Any], config: EvalConfig, wording_warnin
         console.print(f"master: {replies} from the cache, without a call; --no-cache asks again", soft_wrap=True)
     for agent, usage in summary["agents"].items():
         if usage["calls"]:
-            tokens = f", {usage['prompt_tokens'] + usage['completion_tokens']:,} tokens, {usage['images']:,} images"
+            num_tokens = usage["prompt_tokens"] + usage["completion_tokens"]
+            numbers = {"call": usage["calls"], "token": num_tokens, "image": usage["images"]}
+            used = ", ".join(_count(number, name) for name, number in numbers.items())
             cost = f", ${usage['usd']:.4f}" if usage["usd"] else ""
-            console.print(f"{agent}: {usage['calls']:,} calls{tokens}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
+            console.print(f"{agent}: {used}{cost}, {usage['seconds']:,.0f} s", soft_wrap=True)
     if summary["calibration"]["ece"] is not None:
         errors = summary["confident_errors"]
         console.print(
@@ -185,7 +188,7 @@ def print_comparison(comparison: Comparison) -> None:
     for line in comparison.gold_inputs:
         console.print(Text(f"AGENTS GET GOLD IN {line}", style="bold red"), soft_wrap=True)
     first, second = percent(to_dict(comparison.first)), percent(to_dict(comparison.second))
-    console.print(f"{comparison.num_common:,} common questions: {first} → {second}", soft_wrap=True)
+    console.print(f"{_count(comparison.num_common, 'common question')}: {first} → {second}", soft_wrap=True)
     bounds = comparison.interval
     interval = "from {:+.1f} to {:+.1f}".format(*(100 * bound for bound in bounds)) if bounds else "–"
     gain = f"{100 * comparison.gain:+.1f} points, 95 % {interval}, p = {comparison.p_value:.3g} by video"
@@ -195,7 +198,7 @@ def print_comparison(comparison: Comparison) -> None:
         before, after = percent(to_dict(group.first)), percent(to_dict(group.second))
         console.print(f"{group.num_common:,} {form}: {before} → {after}", soft_wrap=True)
     gained = sum(flip.is_gain for flip in comparison.flips)
-    console.print(f"{gained:,} questions gained, {len(comparison.flips) - gained:,} lost")
+    console.print(f"{_count(gained, 'question')} gained, {len(comparison.flips) - gained:,} lost")
     for flip in comparison.flips[:MAX_FLIPS]:
         sign, style = ("+", "green") if flip.is_gain else ("-", "red")
         question = flip.sample.question
@@ -213,7 +216,7 @@ def print_run_forecast(forecast: RunForecast) -> None:
 
 
 def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+    return f"{number:,} {plural(name, number)}"
 
 
 def print_grid_forecast(forecasts: Mapping[str, RunForecast], axis: str) -> None:

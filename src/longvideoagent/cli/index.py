@@ -171,6 +171,7 @@ class _Extent(NamedTuple):
 def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -> bool:
     """Read the videos, first all that is quick; whether all were read."""
     from longvideoagent.cli.console import note, progress_bar
+    from longvideoagent.core.text import plural
 
     failed = num_videos - len(readers)
     quick: list[tuple[VideoReader, IndexedVideo]] = []
@@ -188,9 +189,10 @@ def _build(readers: "Sequence[VideoReader]", num_videos: int, extent: _Extent) -
     waiting = [(reader, each) for reader, each in quick if extent.num_left(each)]
     if waiting:
         num_left = sum(extent.num_left(each) for _, each in waiting)
-        videos = f"{len(waiting)} of {len(readers)} videos{'' if extent.has_screen else ', which have no subtitles,'}"
+        videos = f"{len(waiting)} of {len(readers)} {plural('video', len(readers))}"
+        reason = "" if extent.has_screen else f", which {'has' if len(waiting) == 1 else 'have'} no subtitles,"
         note(
-            f"reading the screen of {videos} takes up to {num_left} frames, "
+            f"reading the screen of {videos}{reason} takes up to {num_left} {plural('frame', num_left)}, "
             f"about {_duration(num_left * _seconds_per_frame(waiting))}"
         )
     for reader, indexed in quick:
@@ -239,6 +241,7 @@ def _tagger(name: str | None) -> "SoundTagger | None":
 def _note_sound_cost(readers: "Sequence[VideoReader]", tagger: "SoundTagger") -> None:
     """Say what listening takes, if that is worth a line."""
     from longvideoagent.cli.console import note
+    from longvideoagent.core.text import plural
     from longvideoagent.core.timefmt import format_timestamp
     from longvideoagent.index.open import seconds_to_hear
 
@@ -248,8 +251,9 @@ def _note_sound_cost(readers: "Sequence[VideoReader]", tagger: "SoundTagger") ->
             lengths_s.append(seconds_to_hear(reader, tagger))
     seconds = sum(lengths_s) * (tagger.cpu_seconds_per_second + DECODING_CPU_SECONDS_PER_SECOND)
     if seconds >= MIN_NOTED_S:
-        videos = f"{sum(map(bool, lengths_s))} of {len(readers)} videos, {format_timestamp(sum(lengths_s))} of sound,"
-        note(f"listening to {videos} takes about {_duration(seconds)} of CPU time")
+        videos = f"{sum(map(bool, lengths_s))} of {len(readers)} {plural('video', len(readers))}"
+        length = format_timestamp(sum(lengths_s))
+        note(f"listening to {videos}, {length} of sound, takes about {_duration(seconds)} of CPU time")
 
 
 def _detector(name: str | None) -> "Detector | None":
@@ -261,10 +265,11 @@ def _detector(name: str | None) -> "Detector | None":
 def _find_objects(reader: "VideoReader", detector: "Detector", progress: "Progress") -> bool:
     """Search one video for objects; whether that is possible, with a note if it is not."""
     from longvideoagent.cli.console import note
+    from longvideoagent.core.text import plural
     from longvideoagent.index.open import index_objects
 
     def announce(num_frames: int, seconds: float) -> None:
-        frames = f"{num_frames} more frames"
+        frames = f"{num_frames} more {plural('frame', num_frames)}"
         note(f"{reader.path.name}: looking for objects in {frames} takes up to about {_duration(seconds)}")
 
     try:

@@ -204,6 +204,7 @@ def transcribe(
 ) -> None:
     """Transcribe the speech of a video into subtitles. Needs the extra asr; downloads its weights once."""
     from longvideoagent.cli.console import note, progress_bar
+    from longvideoagent.core.text import plural
     from longvideoagent.index.speech import transcribe
     from longvideoagent.media.speech import configured_model, cost_text
     from longvideoagent.media.subtitles import write_srt
@@ -224,7 +225,7 @@ def transcribe(
         note(f"{video} has no speech or no sound; no subtitles were written")
         raise typer.Exit(EXIT_FAILED)
     write_srt(written, lines)
-    note(f"wrote {len(lines)} lines to {written}")
+    note(f"wrote {len(lines)} {plural('line', len(lines))} to {written}")
 
 
 @app.command()

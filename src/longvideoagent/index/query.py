@@ -38,6 +38,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
@@ -110,13 +111,16 @@ def _as_partial(result: TimelineResult, name: str, timeline: Timeline) -> Timeli
 def _result(value: str, found: Sequence[Occurrence], summary: str) -> TimelineResult:
     lines = [f"[{format_timestamp(each.line.start_s)}] {each.line.text}" for each in found[:MAX_LINES_SHOWN]]
     if len(found) > MAX_LINES_SHOWN:
-        lines.append(f"and {len(found) - MAX_LINES_SHOWN} more lines")
+        num_more = len(found) - MAX_LINES_SHOWN
+        lines.append(f"and {num_more} more {plural('line', num_more)}")
     return TimelineResult("\n".join([summary, *lines]), value, tuple(each.evidence for each in found))
 
 
 def _nothing(words: str, timeline: Timeline) -> TimelineResult:
     num_lines = sum(len(clip.subtitles) for clip in timeline.clips)
-    return TimelineResult(f"none of the {num_lines} lines of the video has {words!r}", is_found=False)
+    return TimelineResult(
+        f"none of the {num_lines} {plural('line', num_lines)} of the video has {words!r}", is_found=False
+    )
 
 
 def _find(words: str, timeline: Timeline) -> TimelineResult:
@@ -158,7 +162,11 @@ def _one(found: Sequence[Occurrence], total: int, words: str, timeline: Timeline
     if not found:
         return _nothing(words, timeline)
     time_s = found[0].line.start_s
-    return _result(f"at {format_timestamp(time_s)}", found, f"one of {total} lines that match")
+    return _result(
+        f"at {format_timestamp(time_s)}",
+        found,
+        f"one of {total} lines that match" if total > 1 else "the only line that matches",
+    )
 
 
 def _order(words: str, timeline: Timeline) -> TimelineResult:
@@ -272,7 +280,11 @@ def _speaker_names(_: str, timeline: Timeline) -> TimelineResult:
     lines = timeline_lines(timeline).by_speaker
     if not lines:
         return TimelineResult(NO_SPEAKERS, is_found=False)
-    return _result(", ".join(lines), [each[0] for each in lines.values()], f"{len(lines)} speakers, first lines")
+    return _result(
+        ", ".join(lines),
+        [each[0] for each in lines.values()],
+        f"{len(lines)} {plural('speaker', len(lines))}, first lines",
+    )
 
 
 def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
@@ -281,7 +293,9 @@ def _screen_texts(_: str, timeline: Timeline) -> TimelineResult:
     first.sort(key=lambda each: each.line.start_s)
     if not first:
         return _screen_columns(timeline)
-    return _result(", ".join(each.line.text for each in first), first, f"{len(first)} texts on screen")
+    return _result(
+        ", ".join(each.line.text for each in first), first, f"{len(first)} {plural('text', len(first))} on screen"
+    )
 
 
 def _screen_columns(timeline: Timeline) -> TimelineResult:
@@ -293,7 +307,7 @@ def _screen_columns(timeline: Timeline) -> TimelineResult:
     lines = [f"[{format_timestamp(each.start_s)}] {each.text}" for each in found[:MAX_LINES_SHOWN]]
     if len(found) > MAX_LINES_SHOWN:
         lines.append(f"and {len(found) - MAX_LINES_SHOWN} more")
-    summary = f"{len(pieces)} texts on screen: {', '.join(pieces)}"
+    summary = f"{len(pieces)} {plural('text', len(pieces))} on screen: {', '.join(pieces)}"
     return TimelineResult("\n".join([summary, *lines]), ", ".join(pieces), found)
 
 
@@ -307,8 +321,9 @@ def _scenes(_: str, timeline: Timeline) -> TimelineResult:
         evidence.append(Evidence(clip.label, start_s, end_s, "frame", start_s, f"scene {number} begins", clip.video))
     times = ", ".join(map(format_timestamp, starts_s[:MAX_SCENES_SHOWN]))
     more = len(starts_s) - MAX_SCENES_SHOWN
-    value = f"{len(starts_s)} scene{'' if len(starts_s) == 1 else 's'}"
-    begin = f"{value}; they begin at {times}{f' and {more} more times' if more > 0 else ''}"
+    value = f"{len(starts_s)} {plural('scene', len(starts_s))}"
+    others = f" and {more} more {plural('time', more)}" if more > 0 else ""
+    begin = f"{value}; they begin at {times}{others}"
     return TimelineResult(begin, value, tuple(evidence))
 
 
@@ -326,7 +341,7 @@ def _overview(_: str, timeline: Timeline) -> TimelineResult:
     parts = np.linspace(0, len(every), min(OVERVIEW_PARTS, len(every)) + 1).round().astype(int)
     chosen = [max(range(start, end), key=weight.__getitem__) for start, end in pairwise(parts)]
     found = [every[index] for index in chosen]
-    return _result(" ".join(map(_quoted, found)), found, f"{len(found)} of {len(every)} lines, one of each part")
+    return _result(" ".join(map(_quoted, found)), found, f"{len(found)} of {_num_lines(every)}, one of each part")
 
 
 def _length(_: str, timeline: Timeline) -> TimelineResult:
@@ -334,7 +349,7 @@ def _length(_: str, timeline: Timeline) -> TimelineResult:
     end = timeline.clips[-1]
     seconds = timeline.duration_s
     evidence = Evidence(end.label, seconds, seconds, "frame", seconds, f"the video ends at {value}", end.video)
-    clips = "1 clip" if len(timeline.clips) == 1 else f"{len(timeline.clips)} clips"
+    clips = f"{len(timeline.clips)} {plural('clip', len(timeline.clips))}"
     return TimelineResult(f"the video is {value} long, in {clips}", value, (evidence,))
 
 
@@ -343,7 +358,7 @@ def _quoted(each: Occurrence) -> str:
 
 
 def _num_lines(found: Sequence[Occurrence]) -> str:
-    return "1 line" if len(found) == 1 else f"{len(found)} lines"
+    return f"{len(found)} {plural('line', len(found))}"
 
 
 _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {

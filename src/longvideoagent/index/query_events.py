@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Timeline, TimelineResult
 from longvideoagent.index.event_labels import covering_labels, matching_labels
@@ -88,7 +89,8 @@ def _found(words: str, every: Sequence[Evidence], kind: EventKind) -> TimelineRe
         return None
     shown = ", ".join(span(each) for each in found[:MAX_SPANS_SHOWN])
     more = len(found) - MAX_SPANS_SHOWN
-    value = f"{shown}{f' and {more} more times' if more > 0 else ''}"
+    others = f" and {more} more {plural('time', more)}" if more > 0 else ""
+    value = f"{shown}{others}"
     return TimelineResult(_lines(f"{', '.join(sorted(named))}: {_num_spans(found)}", found), value, tuple(found))
 
 
@@ -110,7 +112,7 @@ def _labels(events: Sequence[Evidence]) -> str:
 
 
 def _num_spans(events: Sequence[Evidence]) -> str:
-    return f"{len(events)} span{'' if len(events) == 1 else 's'}"
+    return f"{len(events)} {plural('span', len(events))}"
 
 
 def _lines(summary: str, events: Sequence[Evidence]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Timeline, TimelineResult
 from longvideoagent.index.lines import Occurrence, timeline_lines
@@ -35,7 +36,7 @@ def speakers(words: str, timeline: Timeline) -> TimelineResult:
         return lines
     ranked = sorted(lines, key=lambda name: -len(lines[name]))
     top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
-    value = f"{' and '.join(top)}, {len(lines[ranked[0]])} lines"
+    value = f"{' and '.join(top)}, {_num_lines(lines[ranked[0]])}"
     return _speakers_result("by lines", value, ranked, lines, top)
 
 
@@ -60,6 +61,12 @@ def _speakers_result(
     for name in ranked[:MAX_LINES_SHOWN]:
         seconds = sum(each.line.end_s - each.line.start_s for each in lines[name])
         first = format_timestamp(lines[name][0].line.start_s)
-        rows.append(f"{name}: {len(lines[name])} lines, {seconds:.0f} s of speech, first at {first}")
+        rows.append(f"{name}: {_num_lines(lines[name])}, {seconds:.0f} s of speech, first at {first}")
     evidence = tuple(each.evidence for name in cited for each in lines[name])
-    return TimelineResult("\n".join([f"{len(ranked)} speakers, {order}", *rows]), value, evidence)
+    return TimelineResult(
+        "\n".join([f"{len(ranked)} {plural('speaker', len(ranked))}, {order}", *rows]), value, evidence
+    )
+
+
+def _num_lines(lines: Sequence[Occurrence]) -> str:
+    return f"{len(lines)} {plural('line', len(lines))}"

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Subtitle
 from longvideoagent.errors import DataError, one_line, require_extra
@@ -285,7 +286,8 @@ def _time_s(joined_s: float, spans: Sequence[_Span], *, is_end: bool) -> float:
 def _times(times_s: Sequence[float]) -> str:
     shown = ", ".join(map(format_timestamp, times_s[:MAX_TIMES_SHOWN]))
     num_more = len(times_s) - MAX_TIMES_SHOWN
-    return f"at {shown}{f' and {num_more} more times' if num_more > 0 else ''}"
+    others = f" and {num_more} more {plural('time', num_more)}" if num_more > 0 else ""
+    return f"at {shown}{others}"
 
 
 def _weights_folder(model: str, allow_download: bool) -> str:

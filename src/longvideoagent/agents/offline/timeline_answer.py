@@ -13,6 +13,7 @@ from longvideoagent.agents.offline.question_patterns import TimelineQuestion
 from longvideoagent.agents.offline.screen_texts import ShownText, brief_texts, is_column, shown_texts, signs
 from longvideoagent.core.actions import Action, Look, QueryTimeline
 from longvideoagent.core.answer_match import is_exact_match, match_order, match_set, numbers_in
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_in_s
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
@@ -174,7 +175,11 @@ def _number(
 ) -> tuple[tuple[str, ...], str]:
     """What is counted, and how many these are."""
     is_lines = question.asked == "num_lines"
-    return (lines, f"{len(lines)} lines") if is_lines else (speakers, f"{len(speakers)}: {', '.join(speakers)}")
+    return (
+        (lines, f"{len(lines)} {plural('line', len(lines))}")
+        if is_lines
+        else (speakers, f"{len(speakers)}: {', '.join(speakers)}")
+    )
 
 
 def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
@@ -208,7 +213,8 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
             return _Value(value, "number", (str(len(evidence)),), WEAK_CONFIDENCE, evidence)
         case _:
             start = format_timestamp(evidence[0].start_s)
-            return _Value(f"at {result.value}", "time", (f"at {start}",), EVENT_CONFIDENCE, evidence)
+            when = f"{'at' if span(evidence[0]) == start else 'from'} {result.value}"
+            return _Value(when, "time", (f"at {start}",), EVENT_CONFIDENCE, evidence)
 
 
 def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
@@ -273,7 +279,7 @@ def _items(name: str, value: str) -> tuple[str, ...]:
         parts = (part.strip() for part in value.partition(f"({NOT_FOUND}")[0].split(","))
         return tuple(part.removeprefix("by ") for part in parts if part)
     if name in ("speakers", "talk_time"):
-        return (re.sub(r", \d+ (?:lines|s)$", "", value),)
+        return (re.sub(r", \d+ (?:lines?|s)$", "", value),)
     return (value,)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from longvideoagent.core.text import replace_surrogates
+from longvideoagent.core.text import plural, replace_surrogates
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Clip, Jpeg
@@ -100,6 +100,7 @@ def render(package: str, template: str, **values: Any) -> str:
     characters, which JSON files may hold and no file can, are replaced."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["timestamp"] = format_timestamp
+    environment.filters["plural"] = plural
     style = resources.files("longvideoagent.views.html").joinpath("style.css").read_text(encoding="utf-8")
     text = resources.files(package).joinpath(template).read_text(encoding="utf-8")
     return replace_surrogates(environment.from_string(text).render(style=Markup(style), **values))
