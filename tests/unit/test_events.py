@@ -179,7 +179,7 @@ def test_query(timeline: Timeline, query: str, value: str) -> None:
 
 def test_query_for_what_a_detector_knows_and_did_not_find(timeline: Timeline) -> None:
     result = query_timeline("sounds a barking dog", timeline)
-    assert "the detector knows Dog; detected: Music, Gunshot, gunfire" in result.text
+    assert "though the detector knows Dog; detected: Music, Gunshot, gunfire" in result.text
     assert [(each.label, each.num_at_once, each.start_s, each.end_s) for each in result.evidence] == [
         ("Dog", 0, 0.0, timeline.duration_s)
     ]

@@ -65,7 +65,7 @@ def _not_found(words: str, timeline: Timeline, kind: EventKind) -> TimelineResul
     detected = f"detected: {_labels(events)}" if events else f"no {kind} was detected in the video"
     absent = absence(words, timeline, kind)
     if absent is not None:
-        text = f"no {kind} that {words!r} names was detected, and the detector knows {absent.label}; {detected}"
+        text = f"no {kind} that {words!r} names was detected, though the detector knows {absent.label}; {detected}"
         return TimelineResult(text, NOT_DETECTED, (absent,), is_found=False)
     unknown = f"no {kind} that {words!r} names was detected; " if events else ""
     return TimelineResult(f"{unknown}{detected}", is_found=False)

@@ -16,7 +16,13 @@ from longvideoagent.agents.offline.open_answer import ASKS_WHEN, open_answer, se
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
 from longvideoagent.agents.offline.screen_texts import is_column
-from longvideoagent.agents.offline.timeline_answer import EVENT_CONFIDENCE, is_whole_video, next_action, timeline_answer
+from longvideoagent.agents.offline.timeline_answer import (
+    EVENT_CONFIDENCE,
+    TimelineAnswer,
+    is_whole_video,
+    next_action,
+    timeline_answer,
+)
 from longvideoagent.agents.offline.vision_wording import DetectionKind, kind_of, named_colours
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
@@ -73,15 +79,22 @@ def decide(trace: Trace) -> Reply:
     if (action := next_action(trace)) is not None:
         return _reply("The question is about the whole video.", _escaped(action))
     if (found := timeline_answer(trace)) is not None:
-        num_places = sum(each.num_at_once > 0 for each in found.evidence)
-        known = f"It is in {num_places} place{'' if num_places == 1 else 's'}."
-        thought = known if found.text else "The timeline cannot know it."
-        return _reply(thought, Answer(escape_tags(found.text)), found.confidence, found.evidence)
+        return _reply(_found_thought(found), Answer(escape_tags(found.text)), found.confidence, found.evidence)
     scorer = EvidenceScorer(trace.question, known_facts(trace), trace.settings.has_grounding, trace.language)
     reply = _choose_option(trace, scorer) if trace.question.options else _answer_open(trace, scorer)
     if reply.confidence is not None and is_whole_video(trace):  # one moment says little about the whole video
         return replace(reply, confidence=min(reply.confidence, MAX_PART_CONFIDENCE))
     return reply
+
+
+def _found_thought(found: TimelineAnswer) -> str:
+    """Where the answer of the timeline is."""
+    if not found.text:
+        return "The timeline cannot know it."
+    if not found.evidence:
+        return "The timeline has it."
+    num_places = sum(each.num_at_once > 0 for each in found.evidence)
+    return f"It is in {num_places} place{'' if num_places == 1 else 's'}." if num_places else "It was not detected."
 
 
 def _escaped(action: Action) -> Action:
