@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from longvideoagent.agents.summary import MAX_CHAPTER_CHARS, Summary, outline, summarize
-from longvideoagent.core.types import Reply, Subtitle, Timeline, Usage
+from longvideoagent.core.types import Evidence, Reply, Subtitle, Timeline, Usage
 from longvideoagent.errors import ModelError
+from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
+from longvideoagent.index.video_index import VideoIndex
 from longvideoagent.models.base import DEFAULT_CALL_SETTINGS
 from longvideoagent.models.scripted import ScriptedModel
 from longvideoagent.views.chapters import summary_text
@@ -113,3 +116,56 @@ def test_command(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "A lantern is named. \\[0:01\\]" in (tmp_path / "s.md").read_text()
     assert "exists already" in refusal("summary", path, "--out", tmp_path / "s.md")
+
+
+# --- a video without lines ------------------------------------------------------------------------
+
+
+def sound(start_s: float, end_s: float, label: str) -> Evidence:
+    return Evidence("c01", start_s, end_s, "sound", start_s, f"heard: {label}", label=label)
+
+
+DOG = Evidence("c01", 20, 40, "frame", 20, "seems to show: dog (2 at once)", label="dog", num_at_once=2)
+
+
+def test_outline_without_lines_lists_what_detectors_found() -> None:
+    sounds = (sound(2, 6, "Music"), sound(8, 8.2, "Gunshot, gunfire"), sound(10, 12, "Music"))
+    video = replace(timeline(), sounds=sounds, objects=(DOG,))
+    found = "A detector heard: Music (0:02 to 0:06, 0:10 to 0:12); Gunshot, gunfire (0:08). A detector saw: dog ("
+    for form in SummaryForm:
+        assert found in summary_text(outline(video), form)
+    (warning,) = outline(video).warnings
+    assert "no subtitles, speech or text on screen" in warning
+
+
+def test_outline_without_lines_counts_the_times_that_it_leaves_out() -> None:
+    video = replace(timeline(), sounds=tuple(sound(n, n, "Dog") for n in range(7)))
+    assert outline(video).chapters[0].text.endswith("(0:00, 0:01, 0:02, 0:03, 0:04 and 2 more times).")
+
+
+def test_outline_with_lines_lists_no_detections() -> None:
+    talk = talk_of_three_topics()
+    assert outline(replace(talk, sounds=(sound(2, 6, "Music"),))) == outline(talk)
+
+
+@pytest.mark.usefixtures("index_dir")
+def test_commands_without_lines(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    write_video(path, range(0, 9_000, 500))
+    message = refusal("summary", path)
+    assert (
+        "no subtitles, speech or text on screen to sum up; give --subtitles FILE, or let lva index --sound" in message
+    )
+    chapters = lva("chapters", path)
+    assert chapters.stdout == "    0:00  Untitled\n"
+    assert "so it is one chapter; give --subtitles FILE\n" in chapters.stderr
+    with VideoIndex.open(path) as index:
+        events = FoundEvents((Event(2, 6, "Music", 0.9),), "all of it")
+        find_events(index, EventKind.SOUND, EventSource("a tagger"), lambda: events)
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([]))  # a model that is asked fails
+    for options in ((), ("-m", f"scripted:{script}")):
+        done = lva("summary", path, *options)
+        assert done.stdout == "    0:00  Untitled\n          A detector heard: Music (0:02 to 0:06).\n"
+        assert "this lists what detectors found" in done.stderr
+    assert "lva summary lists what detectors found" in lva("chapters", path).stderr

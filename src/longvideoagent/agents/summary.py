@@ -1,4 +1,5 @@
-"""A summary of a video, chapter by chapter: the lines that say most of each, or what a model writes about them."""
+"""A summary of a video, chapter by chapter: the lines that say most of each, or what a model writes about them. Of a
+video without lines, what detectors heard and saw."""
 
 from __future__ import annotations
 
@@ -7,15 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from longvideoagent.core.protocol import escape_tags, without_reasoning
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Message, Reply, Subtitle, Timeline, Usage
 from longvideoagent.errors import ModelError
 from longvideoagent.index.chapters import Chapter, find_chapters
+from longvideoagent.index.query_events import span
 from longvideoagent.models.base import CallSettings, Model, charge, failed_usage, with_charge
 from longvideoagent.progress import Progress, no_progress
 
 MAX_CHAPTER_CHARS = 24_000
 """Of a chapter's lines, for a model; of a longer one some are left out, evenly spread."""
+MAX_SPANS = 5
+"""Times of one kind of sound or object in a summary of a video without lines."""
+ONLY_DETECTIONS = "no subtitles, speech or text on screen: this lists what detectors found; give --subtitles FILE"
 CHAPTER_PROMPT = (
     "Above are the lines of one part of a video, each with its time. Write one to three sentences on what happens or "
     "is said in it. Use only what the lines say, and write in their language. After each sentence give the time of the "
@@ -33,7 +39,7 @@ class ChapterSummary:
 
     chapter: Chapter
     text: str = ""
-    """What a model wrote; empty without a model, and for a chapter without lines."""
+    """What a model wrote, or what detectors found in a video without lines; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,30 @@ class Summary:
 
 
 def outline(timeline: Timeline) -> Summary:
-    """A summary without a model: the chapters with their key lines."""
-    chapters = tuple(ChapterSummary(chapter) for chapter in find_chapters(timeline))
-    return Summary(chapters, timeline.duration_s)
+    """A summary without a model: the chapters with their key lines. A video without lines is one chapter, with what
+    detectors found in it and a warning that says so."""
+    text = "" if timeline.subtitles else _detections_text(timeline)
+    chapters = tuple(ChapterSummary(chapter, text) for chapter in find_chapters(timeline))
+    return Summary(chapters, timeline.duration_s, warnings=(ONLY_DETECTIONS,) if text else ())
+
+
+def _detections_text(timeline: Timeline) -> str:
+    """What detectors heard and saw, each kind once with its times; empty if that is nothing."""
+    sentences = []
+    for perceived, events in (("heard", timeline.sounds), ("saw", timeline.objects)):
+        spans: dict[str, list[str]] = {}
+        for event in events or ():
+            spans.setdefault(event.label, []).append(span(event))
+        if spans:
+            kinds = "; ".join(f"{label} ({_first_spans(times)})" for label, times in spans.items())
+            sentences.append(f"A detector {perceived}: {kinds}.")
+    return " ".join(sentences)
+
+
+def _first_spans(spans: Sequence[str]) -> str:
+    num_more = len(spans) - MAX_SPANS
+    others = f" and {num_more} more {plural('time', num_more)}" if num_more > 0 else ""
+    return f"{', '.join(spans[:MAX_SPANS])}{others}"
 
 
 async def summarize(

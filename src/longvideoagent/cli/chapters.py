@@ -32,11 +32,16 @@ def chapters(
     _index_dir: IndexDir = None,
 ) -> None:
     """Cut a video into chapters by what its lines are about, without a model."""
+    from longvideoagent.cli.console import note
     from longvideoagent.index.chapters import find_chapters
     from longvideoagent.views.chapters import chapters_text
 
     _check_out(out)
-    _write(chapters_text(find_chapters(_open_timeline(video, subtitles, encoding)), form), out)
+    timeline = _open_timeline(video, subtitles, encoding)
+    if not timeline.subtitles:
+        more = "; lva summary lists what detectors found" if timeline.sounds or timeline.objects else ""
+        note(f"{video}: no subtitles, speech or text on screen, so it is one chapter; give --subtitles FILE{more}")
+    _write(chapters_text(find_chapters(timeline), form), out)
 
 
 @app.command()
@@ -55,7 +60,7 @@ def summary(
     """Sum up a video, chapter by chapter.
 
     With a model, it writes a few sentences on each chapter and on the whole; without one, the lines that say most of
-    each chapter are shown.
+    each chapter are shown. Of a video without lines, the sounds and objects in its index are listed.
     """
     from longvideoagent.agents.summary import outline
     from longvideoagent.cli.console import cost_text, note, note_missing_servers
@@ -69,10 +74,11 @@ def summary(
         raise UsageError(f"{team_config.master.label} completes the paper's prompts only; give a chat model with -m")
     note_missing_servers(team_config)
     timeline = _open_timeline(video, subtitles, encoding)
-    if not timeline.subtitles:
-        raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; give --subtitles FILE")
-    is_offline = team_config.master.spec.is_offline
-    written = outline(timeline) if is_offline else _written_by_model(timeline, team_config, use_cache=not no_cache)
+    if not (timeline.subtitles or timeline.sounds or timeline.objects):
+        fix = "give --subtitles FILE, or let lva index --sound or --objects search it"
+        raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; {fix}")
+    has_writer = timeline.subtitles and not team_config.master.spec.is_offline
+    written = _written_by_model(timeline, team_config, use_cache=not no_cache) if has_writer else outline(timeline)
     for warning in written.warnings:
         note(f"warning: {warning}")
     _write(summary_text(written, form), out)
