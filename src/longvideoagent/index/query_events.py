@@ -72,7 +72,7 @@ def _not_found(words: str, timeline: Timeline, kind: EventKind) -> TimelineResul
 
 
 def _found(words: str, every: Sequence[Evidence], kind: EventKind) -> TimelineResult | None:
-    """The events that words ask for; None if words, not a time, ask for one that is not among them."""
+    """The events that words or a time ask for; None if there are none at all, or none that words name."""
     if not every:
         return None
     if times := times_in_s(words):
