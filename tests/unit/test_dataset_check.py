@@ -34,8 +34,8 @@ def test_check_frames(tmp_path: Path) -> None:
     report = read_longtvqa(folder).check()
     messages = [str(problem) for problem in report.problems]
     for message in (
-        "1 frames are missing (00003.jpg first)",
-        "1 frames are missing (00002.jpg first)",
+        "1 frame missing (00003.jpg first)",
+        "1 frame missing (00002.jpg first)",
         "1 frames have no number",
         "not a complete JPEG",
         "no folder of numbered frames",

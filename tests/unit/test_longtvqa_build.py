@@ -367,7 +367,7 @@ def test_build_video_unreadable_frames(tmp_path: Path) -> None:
     messages = [str(problem) for problem in build_videos(tmp_path).problems]
     assert len(messages) == 2
     assert messages[0].endswith("00002.jpg: frame: not a complete JPEG; extract it again")
-    assert "1 frames are missing (00003.jpg first)" in messages[1]
+    assert "1 frame missing (00003.jpg first)" in messages[1]
 
 
 def test_check_video_cut_short_with_frames(tmp_path: Path) -> None:

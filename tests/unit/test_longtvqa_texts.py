@@ -138,7 +138,7 @@ def test_timed_lines_problems(tmp_path: Path) -> None:
     assert [line.text for line in data.timeline("s01e01").clips[0].subtitles] == ["Mira: Hi.", "Late."]
     messages = [problem.message for problem in data.check().problems if problem.field == "lines"]
     assert [part.partition(": ")[2].split(";")[0] for part in messages] == [
-        "1 lines have no times or no text", "1 lines begin after it ends (60.0 s) and are moved to its end",
+        "1 line without times or text, left out", "1 line after its end (60.0 s), moved to the end",
     ]  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def test_json_subtitles_open_ends(tmp_path: Path, short_video: Path) -> None:
     video = open_dataset(tmp_path).open_video("talk")
     spans = [(line.start_s, line.end_s, line.text) for line in video.timeline.subtitles]
     assert spans == [(1.0, 3.0, "one"), (3.0, 7.0, "two"), (7.0, 8.0, "three")]
-    assert "1 lines have no times" in video.warnings[-1]
+    assert "1 line without times" in video.warnings[-1]
 
 
 def test_json_subtitles_last_open_end_is_end_of_video(tmp_path: Path, short_video: Path) -> None:

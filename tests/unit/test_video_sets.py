@@ -260,7 +260,7 @@ def test_json_subtitles_offset(tmp_path: Path, short_video: Path) -> None:
     data = open_dataset(tmp_path)
     video = data.open_video(data.samples[0].video)
     assert [(line.start_s, line.text) for line in video.timeline.subtitles] == [(1.5, "Hello"), (2.5, "again")]
-    assert "1 lines have no times" in video.warnings[-1]
+    assert "1 line without times" in video.warnings[-1]
 
 
 @pytest.mark.parametrize("questions", [["x"], 5, None])
@@ -319,7 +319,7 @@ def test_mlvu_same_video_name_in_two_tasks(tmp_path: Path, short_video: Path) ->
     ("text", "messages"),
     [
         ('[{"start": 1, "end": 2, "line": "Hi"}, "x", {"line": "no times"}]',
-         ["talk_en.json:1: record 2: not a JSON object", "talk_en.json: 1 lines have no times or no text"]),
+         ["talk_en.json:1: record 2: not a JSON object", "talk_en.json: 1 line without times or text"]),
         ('[{"start": 1, "end": 2, "li', ["talk_en.json: broken JSON"]),
     ],
 )  # fmt: skip

@@ -24,6 +24,7 @@ from longvideoagent.core.context import history_text
 from longvideoagent.core.layout import fill
 from longvideoagent.core.protocol import escape_tags, parse
 from longvideoagent.core.scoring import match_option
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, Message, Reply, TimelineResult, Usage, VisionResult
@@ -224,7 +225,7 @@ def _describe(
     """What was read, and how likely the letters were, for people."""
     spans = ", ".join(map(_span, windows)) or "no line"
     num_looks = sum(isinstance(each.observation, VisionResult) for each in trace.rounds)
-    looks = f" and {num_looks} look{'' if num_looks == 1 else 's'}" if num_looks else ""
+    looks = f" and {num_looks} {plural('look', num_looks)}" if num_looks else ""
     names = ("in the given order", "in reverse")
     lists = [f"{name} {_list_logprobs(each)}" for name, each in zip(names, readings, strict=False)]
     shares = ", ".join(f"a{index} {value:.2f}" for index, value in enumerate(probabilities))

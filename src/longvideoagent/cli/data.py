@@ -312,12 +312,13 @@ def download(
 def _note_problems(data: "Dataset") -> None:
     """Print the number of problems on stderr. Raises DataError if there is no usable question."""
     from longvideoagent.cli.console import note
+    from longvideoagent.core.text import plural
 
     if not data.samples:
         raise DataError(f"{data.name}: no usable question; lva data check says why")
     if data.problems:
-        plural = "" if len(data.problems) == 1 else "s"
-        note(f"{len(data.problems)} problem{plural} in the data set; lva data check lists them")
+        num_problems = len(data.problems)
+        note(f"{num_problems} {plural('problem', num_problems)} in the data set; lva data check lists them")
 
 
 def _exit_on_problems(problems: Sequence["Problem"]) -> None:

@@ -310,6 +310,7 @@ def _print_indexed(reader: "VideoReader", tracks: "SubtitleOptions", indexed: "I
 
 def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]:
     """What the index of a video has: a line, and one for each part."""
+    from longvideoagent.core.text import plural
     from longvideoagent.core.timefmt import format_timestamp
     from longvideoagent.index.build import current_texts
     from longvideoagent.index.events import count_events
@@ -327,9 +328,7 @@ def _status_lines(reader: "VideoReader", tracks: "SubtitleOptions") -> list[str]
             return [f"{reader.path}: {'some parts are indexed' if steps else 'not indexed'}"]
         size_kb = opened.path.stat().st_size / 1000
         sources = [
-            f"{text.num_lines} line{'' if text.num_lines == 1 else 's'} from {text.source}"
-            for text in texts
-            if text.num_lines
+            f"{text.num_lines} {plural('line', text.num_lines)} from {text.source}" for text in texts if text.num_lines
         ]
         source = " and ".join(sources) or "no text"
         head = f"{reader.path}: {format_timestamp(facts.duration_s)}, {source}{detected}, {size_kb:.0f} KB"

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
+from longvideoagent.core.text import plural
 from longvideoagent.errors import DataError, UsageError
 from longvideoagent.media.readers.base import VIDEO_SUFFIXES
 
@@ -45,7 +46,7 @@ def _check_folder(folder: Path) -> None:
         return
     listed = ", ".join(videos[:MAX_NAMES]) + (", …" if len(videos) > MAX_NAMES else "")
     raise DataError(
-        f"{folder}: a folder of {len(videos)} video{'' if len(videos) == 1 else 's'} ({listed}); give one of them, "
+        f"{folder}: a folder of {len(videos)} {plural('video', len(videos))} ({listed}); give one of them, "
         f"such as {folder / videos[0]}, or open all with lva serve --library {folder}"
     )
 

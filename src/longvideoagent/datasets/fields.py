@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.types import Subtitle, TimeSpan
 
 MAX_TIME_S = 1_000_000.0
@@ -81,4 +82,4 @@ def valid_lines(parsed: Iterable[Subtitle | None]) -> ValidLines:
 
 def lines_left_out(count: int) -> str:
     """The message that ``count`` lines are not valid; empty for 0."""
-    return f"{count} lines have no times or no text; they are left out" if count else ""
+    return f"{count} {plural('line', count)} without times or text, left out" if count else ""

@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.types import Evidence, Timeline
 from longvideoagent.errors import DataError
 from longvideoagent.index.stored_text import StepCost, seconds, write_step
@@ -130,10 +131,10 @@ def count_events(index: VideoIndex) -> list[str]:
     counts = []
     sounds, objects = read_events(index, EventKind.SOUND), read_events(index, EventKind.OBJECT)
     if sounds is not None:
-        counts.append(f"{len(sounds) or 'no'} sound{'' if len(sounds) == 1 else 's'}")
+        counts.append(f"{len(sounds) or 'no'} {plural('sound', len(sounds))}")
     if objects is not None:
         num_kinds = len({event.label for event in objects})
-        counts.append(f"{num_kinds} kind{'' if num_kinds == 1 else 's'} of objects" if objects else "no objects")
+        counts.append(f"{num_kinds} {plural('kind', num_kinds)} of objects" if objects else "no objects")
     return counts
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.index.events import Event, EventKind, EventSource, FoundEvents, find_events
 from longvideoagent.index.screen_text import num_slots
@@ -168,10 +169,7 @@ class _Search:
 
     def _covered(self, duration_s: float, slot_s: float, events: Sequence[Event]) -> str:
         num_labels = len({event.label for event in events})
-        spans = f"{_number(len(events), 'span')} of {_number(num_labels, 'label')}"
-        frames = f"{_number(len(self._sightings), 'frame')}, one every {slot_s:.0f} s"
+        num_frames = len(self._sightings)
+        spans = f"{len(events)} {plural('span', len(events))} of {num_labels} {plural('label', num_labels)}"
+        frames = f"{num_frames} {plural('frame', num_frames)}, one every {slot_s:.0f} s"
         return f"0:00 to {format_timestamp(duration_s)}, {frames}, by {self._detector.name}: {spans}"
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

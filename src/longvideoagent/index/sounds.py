@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.index.events import (
     Event,
@@ -122,16 +123,13 @@ def _listen(path: Path, tagger: Tagger, progress: Progress) -> FoundEvents:
         for label in spans
         for span in spans[label]
     ]
-    heard = f"{_count(len(events), 'sound')} of {_count(len(spans), 'kind')}" if events else "no sounds that it knows"
+    sounds = f"{len(events)} {plural('sound', len(events))} of {len(spans)} {plural('kind', len(spans))}"
+    heard = sounds if events else "no sounds that it knows"
     covered = f"{format_timestamp(listener.length_s)} by {tagger.name}, {heard}"
     if joined:
         most = max(joined, key=joined.__getitem__)
         covered += f"; more than are kept, so {sum(joined.values())} are parts of others, most of {most}"
     return FoundEvents(events, covered)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class _Listener:

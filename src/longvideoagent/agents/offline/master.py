@@ -26,6 +26,7 @@ from longvideoagent.agents.offline.timeline_answer import (
 from longvideoagent.agents.offline.vision_wording import DetectionKind, kind_of, named_colours
 from longvideoagent.core.actions import Action, Answer, Look, QueryTimeline, Relocate, render_action
 from longvideoagent.core.protocol import escape_tags
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, SystemNotice, Usage, VisionResult
@@ -94,7 +95,7 @@ def _found_thought(found: TimelineAnswer) -> str:
     if not found.evidence:
         return "The timeline has it."
     num_places = sum(each.num_at_once > 0 for each in found.evidence)
-    return f"It is in {num_places} place{'' if num_places == 1 else 's'}." if num_places else "It was not detected."
+    return f"It is in {num_places} {plural('place', num_places)}." if num_places else "It was not detected."
 
 
 def _escaped(action: Action) -> Action:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum, auto
 
+from longvideoagent.core.text import plural
 from longvideoagent.media.cv import COLOURS, Change, Movement
 from longvideoagent.media.text_columns import read_column
 
@@ -42,7 +43,7 @@ _NAMED_COLOUR = re.compile(rf"\b(?:on|something) ({'|'.join(COLOURS)})\b")
 
 def faces_text(num_faces: int) -> str:
     """Faces on one frame; at least one."""
-    return f"{num_faces} face{'s' if num_faces > 1 else ''} towards the camera"
+    return f"{num_faces} {plural('face', num_faces)} towards the camera"
 
 
 def colours_text(colours: Sequence[str]) -> str:

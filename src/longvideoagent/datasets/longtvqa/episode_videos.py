@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from longvideoagent.core.text import plural
 from longvideoagent.datasets.longtvqa.clips import Episodes
 from longvideoagent.datasets.longtvqa.frames import find_clip_folders
 from longvideoagent.datasets.longtvqa.write import read_json, write_json
@@ -50,7 +51,8 @@ def frame_problems(folder: FrameFolderReader, known_duration_s: float = 0.0) -> 
     ``known_duration_s``, and JPEGs that are cut short."""
     yield from (Problem(folder.path, 0, "frame names", warning) for warning in folder.warnings)
     if missing := folder.missing_numbers():
-        message = f"{sum(map(len, missing))} frames are missing ({missing[0].start:05}.jpg first)"
+        num_frames = sum(map(len, missing))
+        message = f"{num_frames} {plural('frame', num_frames)} missing ({missing[0].start:05}.jpg first)"
         yield Problem(folder.path, 0, "frame names", message)
     if (missing_s := known_duration_s - folder.duration_s) > MISSING_FRAMES_S:
         last = f"the last {round(missing_s * folder.frames_per_s)} are missing"

@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from longvideoagent.core.text import plural
 from longvideoagent.core.types import Timeline
 from longvideoagent.datasets.base import NO_OPTIONS, CheckReport, ClipCounts, DatasetOptions
 from longvideoagent.datasets.fields import lines_left_out
@@ -214,10 +215,8 @@ class LongTVQA:
                     yield Problem(self.folder, 0, "lines", f"{clip.label}: {message}")
                 late = sum(line.start_s > length_s for line in read_lines(text, length_s))
                 if late:
-                    message = (
-                        f"{clip.label}: {late} lines begin after it ends ({length_s:.1f} s) and are moved to its end"
-                    )
-                    yield Problem(self.folder, 0, "lines", message)
+                    message = f"{late} {plural('line', late)} after its end ({length_s:.1f} s), moved to the end"
+                    yield Problem(self.folder, 0, "lines", f"{clip.label}: {message}")
 
     def _video_problems(self) -> Iterator[Problem]:
         for video in self.videos:
