@@ -38,7 +38,7 @@ def test_unusable_subtitles_fall_back_to_next_source(unusable: str, video_file: 
 def test_text_source_nowhere(video_file: Path) -> None:
     fractions: list[float] = []
     video = open_video(video_file, progress=lambda _, fraction: fractions.append(fraction))
-    assert video.text_source == "nowhere"
+    assert (video.text_source, video.text_origin) == ("nowhere", "no text")
     assert fractions[-1] == 1.0
 
 

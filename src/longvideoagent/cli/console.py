@@ -111,7 +111,7 @@ def print_video(video: Video, console: TerminalConsole) -> None:
     """Print a video's name, length, number of clips and source of text; its warnings go to stderr."""
     timeline = video.timeline
     clips = f"{len(timeline.clips)} {plural('clip', len(timeline.clips))}"
-    summary = f"{format_timestamp(timeline.duration_s)} · {clips} · text from {video.text_source}"
+    summary = f"{format_timestamp(timeline.duration_s)} · {clips} · {video.text_origin}"
     console.print(Text(printable(f"{video.reader.path.name} · {summary}"), style="dim"))
     for warning in video.warnings:
         note(f"warning: {warning}")

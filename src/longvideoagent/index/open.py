@@ -31,7 +31,7 @@ from longvideoagent.media.readers.base import VideoReader, open_reader
 from longvideoagent.media.readers.frame_folder import TVQA_FRAMES_PER_S, FrameFolderReader
 from longvideoagent.media.sound import sound_length_s
 from longvideoagent.media.subtitles import SubtitleOptions
-from longvideoagent.media.video import Video
+from longvideoagent.media.video import NO_SOURCE, Video
 from longvideoagent.progress import Progress, no_progress
 
 
@@ -131,7 +131,7 @@ def index_video(
         unread = f"the text on screen was read in {coverage.text}"
         found.append(f"{unread}; lva index {shlex.quote(reader.path.name)} reads the rest")
         timeline = replace(timeline, unread=unread)
-    source = text.source if text.lines else "nowhere"
+    source = text.source if text.lines else NO_SOURCE
     return IndexedVideo(Video(reader, timeline, source, (*warnings, *found)), coverage, index.problem)
 
 

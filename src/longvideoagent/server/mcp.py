@@ -21,6 +21,7 @@ from longvideoagent.agents.base import Team, require_result
 from longvideoagent.core.actions import Look
 from longvideoagent.core.limits import DEFAULT_MAX_ROUNDS
 from longvideoagent.core.rollout import GroundingRequest, VisionRequest
+from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import RolloutSettings, Trace
 from longvideoagent.core.types import Clip, GroundingResult, Result, Subtitle, Timeline, VisionResult
@@ -155,10 +156,8 @@ class Tools:
         if len(lines) > MAX_TRANSCRIPT_LINES:
             next_line = lines[MAX_TRANSCRIPT_LINES]
             num_more = len(lines) - MAX_TRANSCRIPT_LINES
-            texts.append(f"({num_more} more lines; continue from {next_line.start_s:.1f} s)")
-        return (
-            "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s (text from {opened_video.text_source})"
-        )
+            texts.append(f"({num_more} more {plural('line', num_more)}; continue from {next_line.start_s:.1f} s)")
+        return "\n".join(texts) or f"no lines between {start_s:g} and {last_s:g} s ({opened_video.text_origin})"
 
     async def search(
         self, video: VideoName, words: Words, start_s: StartS = 0.0, end_s: EndS | None = None

@@ -14,7 +14,7 @@ from longvideoagent.datasets.fields import MAX_TIME_S, as_finite, read_line, val
 from longvideoagent.datasets.records import Problem, RecordFile
 from longvideoagent.media.readers.base import open_reader
 from longvideoagent.media.timeline import build_timeline
-from longvideoagent.media.video import Video
+from longvideoagent.media.video import NO_SOURCE, Video
 
 _TIMESTAMP = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 
@@ -42,7 +42,7 @@ def open_with_json_subtitles(video: Path, subtitles: Path, subtitle_offset_s: fl
     ]
     timeline = build_timeline(duration_s, sorted(inside, key=lambda line: line.start_s), reader.keyframes_s, [])
     warnings = (*reader.warnings, *map(str, problems))
-    return Video(reader, timeline, subtitles.name if inside else "nowhere", warnings)
+    return Video(reader, timeline, subtitles.name if inside else NO_SOURCE, warnings)
 
 
 def read_json_subtitles(path: Path) -> JsonSubtitles:

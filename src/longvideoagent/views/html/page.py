@@ -86,7 +86,7 @@ def render_page(title: str, video: Video, traces: Sequence[Trace], context: Page
         title=title,
         video=video.reader.path.name,
         timeline=video.timeline,
-        text_source=video.text_source,
+        text_origin=video.text_origin,
         traces=list(zip(views, timelines, verdicts, strict=True)),
         introduction=context.introduction,
         media_url=context.media_url,
