@@ -323,6 +323,64 @@ def test_one_before_the_other(question: str, answer: str) -> None:
     assert f"<answer>a{0 if answer.startswith('Yes') else 1}</answer>" in chosen
 
 
+FEW_NAMES = timeline((2.0, "Otto: Lanterns are old."), *((10.0 + n, "The lantern is red.") for n in range(3)))
+
+
+@pytest.mark.parametrize("query", ["speakers", "talk_time", "talk_time Otto", "speaker_names"])
+def test_query_counts_lines_that_do_not_name_their_speaker(query: str) -> None:
+    few = query_timeline(query, FEW_NAMES)
+    assert few.num_unnamed == 3
+    assert few.text.endswith("3 of 4 lines do not name their speaker")
+    most = query_timeline(query, timeline(*LINES, (160.0, "(a bell rings)")))
+    assert most.num_unnamed == 0
+    assert "do not name" not in most.text
+
+
+def test_query_of_speakers_counts_no_text_on_screen() -> None:
+    shown = timeline((30.0, "BAKERY"), (60.0, "HARBOUR"), source="screen").clips
+    spoken = timeline((2.0, "Otto: Lanterns are old.")).clips
+    both = Timeline(
+        tuple(replace(a, subtitles=(*a.subtitles, *b.subtitles)) for a, b in zip(spoken, shown, strict=True))
+    )
+    assert query_timeline("speakers", both).num_unnamed == 0
+
+
+def test_query_without_speakers_does_not_count_lines() -> None:
+    assert query_timeline("speakers", timeline((2.0, "The lantern is red."))).text == "no line names its speaker"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How many people speak?", "at least 1: Otto"),
+        ("How many lines does Otto have?", "at least 1 line"),
+        ("How long does Otto speak?", "at least 3 s"),
+        ("Who talks the most?", "Otto, at least 1 line"),
+        ("Who speaks longest?", "Otto, at least 3 s"),
+        ("Who are all the speakers?", "Otto"),
+    ],
+)
+def test_answer_where_few_lines_name_their_speaker(question: str, answer: str) -> None:
+    reply = offline_answer(question, lines=FEW_NAMES)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert reply.confidence == 0.4
+    options = ("Mira", "Otto") if "Otto" in answer else ("2 lines", "1 line") if "line" in answer else ("9 s", "3 s")
+    if not question.startswith("How many people"):
+        assert "<answer>a1</answer>" in offline_answer(question, *options, lines=FEW_NAMES).text
+
+
+def test_result_with_unnamed_lines_is_kept_in_a_trace() -> None:
+    rollout = Rollout(Question("How many people speak?"), FEW_NAMES, TOOLS)
+    rollout.receive(GroundingResult("c01"))
+    rollout.receive(Reply("<query_timeline>speakers</query_timeline>"))
+    request = rollout.request
+    assert isinstance(request, TimelineRequest)
+    rollout.receive(query_timeline(request.query, request.timeline))
+    record = trace_to_dict(rollout.trace)
+    assert record["rounds"][0]["observation"]["num_unnamed"] == 3
+    assert trace_from_dict(record) == rollout.trace
+
+
 def test_people_compared_whatever_the_case_of_their_names() -> None:
     loud = timeline(*((start_s, text.replace("Mira:", "MIRA:")) for start_s, text in LINES))
     assert "<answer>Yes: MIRA, 3 lines</answer>" in offline_answer("Does Mira talk more than Otto?", lines=loud).text

@@ -346,6 +346,8 @@ class TimelineResult:
     usage: Usage = Usage()
     missing: IndexPart | None = None
     """The part of the index that the query needs, if nobody has made it; None otherwise."""
+    num_unnamed: int = 0
+    """Of a query for speakers: lines that name none, if these are so many that they may change what was found."""
 
 
 @dataclass(frozen=True, slots=True)

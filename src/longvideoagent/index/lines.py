@@ -13,6 +13,8 @@ from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 from longvideoagent.media.text_language import ENGLISH
 
+AT_LEAST = "at least "
+"""Before a number of which there may be more."""
 MAX_TIMELINES = 4
 """Whose lines are kept sorted by term; those of three hours take some megabytes."""
 _BY = re.compile(r"(?:\A|\s+)by\s+(\S.{0,60})\Z", re.IGNORECASE)

@@ -41,10 +41,10 @@ import numpy as np
 from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
-from longvideoagent.index.lines import Occurrence, occurrences, timeline_lines
+from longvideoagent.index.lines import AT_LEAST, Occurrence, occurrences, timeline_lines
 from longvideoagent.index.missing import missing_part
 from longvideoagent.index.query_events import objects, sounds
-from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time
+from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time, with_unnamed
 from longvideoagent.media.text_columns import QUOTED
 
 MAX_QUERY_CHARS = 500
@@ -52,8 +52,6 @@ MAX_SCENES_SHOWN = 100
 OVERVIEW_PARTS = 8
 LINES_AROUND = 3
 """Lines shown before or after an event."""
-AT_LEAST = "at least "
-"""Before a count in a video whose text was read in part."""
 NOT_FOUND = "not found:"
 """In the value of an order, before what no line has."""
 MAY_BE_MORE = "so there may be more"
@@ -86,6 +84,8 @@ def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
     if perform is None:
         return TimelineResult(f"{name!r} is not a query; {HELP}", is_found=False)
     result = perform(rest, timeline)
+    if name in _FOR_SPEAKERS:
+        result = with_unnamed(result, timeline)
     return _as_partial(result, name, timeline) if timeline.unread and name != "length" else result
 
 
@@ -361,6 +361,7 @@ def _num_lines(found: Sequence[Occurrence]) -> str:
     return f"{len(found)} {plural('line', len(found))}"
 
 
+_FOR_SPEAKERS = ("speakers", "talk_time", "speaker_names")
 _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "find": _find,
     "count": _count_words,

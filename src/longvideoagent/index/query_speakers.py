@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Timeline, TimelineResult
-from longvideoagent.index.lines import Occurrence, timeline_lines
+from longvideoagent.index.lines import AT_LEAST, Occurrence, timeline_lines
+from longvideoagent.index.speakers import split_speaker
 
 MAX_EQUAL_S = 0.01
 """Times of speech that differ by less are equal."""
 NO_SPEAKERS = "no line names its speaker"
+MAX_UNNAMED_FRACTION = 0.25
+"""Of the spoken lines: if more name no speaker, who speaks at all, or most, is not sure."""
 MAX_LINES_SHOWN = 20
 """Lines in the text of a result; its evidence has all of them."""
 
@@ -29,6 +33,29 @@ def _of_speakers(words: str, timeline: Timeline) -> Mapping[str, Sequence[Occurr
     return {folded[name.casefold()]: lines[folded[name.casefold()]] for name in wanted} or lines
 
 
+def with_unnamed(result: TimelineResult, timeline: Timeline) -> TimelineResult:
+    """The result of a query for speakers, and how many lines name none, if these are many."""
+    num_unnamed, num_spoken = _count_unnamed(timeline)
+    if not num_unnamed:
+        return result
+    text = f"{result.text}\n{num_unnamed} of {num_spoken} lines do not name their speaker"
+    return replace(result, text=text, num_unnamed=num_unnamed)
+
+
+def _count_unnamed(timeline: Timeline) -> tuple[int, int]:
+    """How many spoken lines name no speaker, 0 if these are few or if no line names one, and how many there are."""
+    lines = timeline_lines(timeline)
+    spoken = [each.line for each in lines.occurrences if each.line.source != "screen"]
+    num_unnamed = sum(not split_speaker(line.text).speaker for line in spoken)
+    is_many = bool(lines.by_speaker) and num_unnamed > MAX_UNNAMED_FRACTION * len(spoken)
+    return num_unnamed if is_many else 0, len(spoken)
+
+
+def _bound(timeline: Timeline) -> str:
+    """What stands before the lines or seconds of a speaker: with many lines of nobody, they may be more."""
+    return AT_LEAST if _count_unnamed(timeline)[0] else ""
+
+
 def speakers(words: str, timeline: Timeline) -> TimelineResult:
     """Who of the named speakers, or of all, has most lines."""
     lines = _of_speakers(words, timeline)
@@ -36,7 +63,7 @@ def speakers(words: str, timeline: Timeline) -> TimelineResult:
         return lines
     ranked = sorted(lines, key=lambda name: -len(lines[name]))
     top = [name for name in ranked if len(lines[name]) == len(lines[ranked[0]])]
-    value = f"{' and '.join(top)}, {_num_lines(lines[ranked[0]])}"
+    value = f"{' and '.join(top)}, {_bound(timeline)}{_num_lines(lines[ranked[0]])}"
     return _speakers_result("by lines", value, ranked, lines, top)
 
 
@@ -47,10 +74,11 @@ def talk_time(words: str, timeline: Timeline) -> TimelineResult:
         return lines
     talk_s = {name: sum(each.line.end_s - each.line.start_s for each in lines[name]) for name in lines}
     ranked = sorted(talk_s, key=lambda name: -talk_s[name])
+    longest = f"{_bound(timeline)}{talk_s[ranked[0]]:.0f} s"
     if words and len(lines) == 1:
-        return _speakers_result("by time of speech", f"{talk_s[ranked[0]]:.0f} s", ranked, lines, ranked)
+        return _speakers_result("by time of speech", longest, ranked, lines, ranked)
     top = [name for name in ranked if talk_s[name] >= talk_s[ranked[0]] - MAX_EQUAL_S]
-    return _speakers_result("by time of speech", f"{' and '.join(top)}, {talk_s[top[0]]:.0f} s", ranked, lines, top)
+    return _speakers_result("by time of speech", f"{' and '.join(top)}, {longest}", ranked, lines, top)
 
 
 def _speakers_result(

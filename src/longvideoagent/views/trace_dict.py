@@ -88,13 +88,15 @@ class VisionResultDict(TypedDict):
 @_strict
 class TimelineResultDict(TypedDict):
     """What a query of the timeline found; ``value`` is the answer in a few words, if the query has one. ``missing`` is
-    the part of the index that the query needs, if nobody has made it."""
+    the part of the index that the query needs, if nobody has made it. ``num_unnamed`` counts the lines that name no
+    speaker, if a query for speakers may miss some by them."""
 
     kind: Literal["timeline"]
     text: str
     value: str
     is_found: bool
     missing: NotRequired[IndexPart | None]
+    num_unnamed: NotRequired[int]
     evidence: tuple[Evidence, ...]
     usage: Usage
 
@@ -297,6 +299,7 @@ def _observation_to_dict(observation: Observation) -> ObservationDict:
             "value": observation.value,
             "is_found": observation.is_found,
             "missing": observation.missing,
+            "num_unnamed": observation.num_unnamed,
             "evidence": observation.evidence,
             "usage": observation.usage,
         }
@@ -350,6 +353,7 @@ def _observation_from_dict(record: ObservationDict) -> Observation:
             record["is_found"],
             record["usage"],
             record.get("missing"),
+            record.get("num_unnamed", 0),
         )
     return _grounding_from_dict(record)
 

@@ -18,7 +18,8 @@ from longvideoagent.core.timefmt import durations_in_s, format_timestamp, times_
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Evidence, TimelineResult, VisionResult
 from longvideoagent.index.events import covered_s
-from longvideoagent.index.query import AT_LEAST, MAY_BE_MORE, NOT_FOUND
+from longvideoagent.index.lines import AT_LEAST
+from longvideoagent.index.query import MAY_BE_MORE, NOT_FOUND
 from longvideoagent.index.query_events import NOT_DETECTED, span
 from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
@@ -33,7 +34,8 @@ SEEN_CONFIDENCE = 0.6
 """Of a text that alone was seen at the time that the question names."""
 WEAK_CONFIDENCE = 0.4
 """Of lines that stand for a whole video, of a word that no line has, which may be said in other words, of a count in a
-video whose text was read in part, and of texts of which some may not have been seen."""
+video whose text was read in part, of speakers whom many lines do not name, and of texts of which some may not have been
+seen."""
 TIME_TOLERANCE_S = 5.0
 """How far an option's time may be from the line's."""
 _WHOLE = re.compile(
@@ -157,6 +159,7 @@ def _value(question: TimelineQuestion, trace: Trace) -> _Value | None:
             return _Value(cited, "lines", lines, confidence, evidence)
         case "num_lines" | "num_names":
             items, text = _number(question, lines, speakers)
+            text = f"{AT_LEAST if result.num_unnamed else ''}{text}"
             return _Value(text, "number", (str(len(items)),), confidence, evidence)
         case "earliest" | "is_before" | "is_after" | "is_more":
             return _compared(question, result, confidence)
@@ -221,6 +224,7 @@ def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
     """Less where the result is a part, a choice, or only near what was asked."""
     name = question.query.partition(" ")[0]
     is_weak = name in ("overview", "scenes", "screen_texts") or not result.is_found or result.value.startswith(AT_LEAST)
+    is_weak |= result.num_unnamed > 0
     is_weak |= name == "order" and NOT_FOUND in result.value
     is_weak |= name in ("first", "last", "nth") and result.text.endswith(MAY_BE_MORE)
     is_weak |= name == "at" and not _covers(result.evidence, question.query)
@@ -279,7 +283,7 @@ def _items(name: str, value: str) -> tuple[str, ...]:
         parts = (part.strip() for part in value.partition(f"({NOT_FOUND}")[0].split(","))
         return tuple(part.removeprefix("by ") for part in parts if part)
     if name in ("speakers", "talk_time"):
-        return (re.sub(r", \d+ (?:lines?|s)$", "", value),)
+        return (re.sub(rf", (?:{AT_LEAST})?\d+ (?:lines?|s)$", "", value),)
     return (value,)
 
 
