@@ -16,6 +16,7 @@ from longvideoagent.run import OFFLINE_VISION
 from longvideoagent.views.trace_dict import trace_from_dict, trace_to_dict
 from tests.plugins.cli import lva
 from tests.plugins.media import write_screens, write_video
+from tests.plugins.odd_videos import write_with_sound
 
 KEYS = [row.key_env for row in BACKENDS if row.needs_key]
 
@@ -66,9 +67,20 @@ def test_hint_states_what_detectors_know(
     assert limits in answer(Question("How do zebras sleep?"), video, load_team()).hint
 
 
-@pytest.mark.parametrize("question", ["Which music plays?", "How loud is the noise?", "What can be heard?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which music plays?",
+        "How loud is the noise?",
+        "What can be heard?",
+        "When does somebody laugh?",
+        "Who is singing?",
+        "Where do they applaud?",
+    ],
+)
 def test_hint_of_sounds_that_nobody_listened_to(talk: Path, question: str) -> None:
     video = open_video(talk)
+    video = replace(video, timeline=replace(video.timeline, has_audio=True))
     trace = answer(Question(question), video, load_team())
     assert "lva index --sound" in trace.hint
     assert "it knows" not in trace.hint
@@ -76,9 +88,33 @@ def test_hint_of_sounds_that_nobody_listened_to(talk: Path, question: str) -> No
     assert "lva index --sound" not in answer(Question(question), video, load_team()).hint
 
 
+@pytest.mark.parametrize("question", ["Which music plays?", "When does somebody laugh?"])
+def test_hint_of_sounds_in_a_silent_video(talk: Path, question: str) -> None:
+    video = open_video(talk)
+    for sounds in (None, ()):  # a tagger that was run has found none
+        silent = replace(video, timeline=replace(video.timeline, sounds=sounds))
+        hint = answer(Question(question), silent, load_team()).hint
+        assert hint.startswith("this video has no sound")
+        assert "--sound" not in hint
+
+
+def test_hint_of_sounds_in_a_folder_of_frames(tmp_path: Path) -> None:
+    trace = ask(write_screens(tmp_path / "frames", [""], seconds=2), "What can be heard?")
+    assert trace.hint.startswith("this video has no sound")
+
+
+def test_hint_of_voices_that_no_line_has(talk: Path, tmp_path: Path) -> None:
+    question = "Is anyone talking?"
+    assert "sound" not in ask(talk, question).hint  # lines know who talks
+    write_video(tmp_path / "silent.mp4", range(0, 4_000, 500))
+    assert ask(tmp_path / "silent.mp4", question).hint.startswith("this video has no sound")
+    write_with_sound(tmp_path / "loud.mp4", [n / 2 for n in range(8)], 4.0)
+    assert "lva index --sound" in ask(tmp_path / "loud.mp4", question).hint
+
+
 def test_hint_of_an_answer_by_a_sound(talk: Path) -> None:
     video = open_video(talk)
-    video = replace(video, timeline=replace(video.timeline, sounds=(SOUND,)))
+    video = replace(video, timeline=replace(video.timeline, sounds=(SOUND,), has_audio=True))
     trace = answer(Question("When is the laughter heard?"), video, load_team())
     assert "0:04" in trace.answer
     assert "it knows few sounds, and no objects" in trace.hint

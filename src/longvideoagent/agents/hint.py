@@ -17,7 +17,14 @@ MAX_GUESS_CONFIDENCE = 0.5
 DEFAULT_EXAMPLE = "ollama"
 """The back end that a hint names if no provider's key is in the environment; it needs none."""
 HEARS_NOTHING = "the offline team hears nothing until lva index --sound has listened (docs/sound.md)"
-_ABOUT_SOUND = re.compile(r"\b(?:hear|hears|heard|hearing|sounds?|noises?|music|audible)\b", re.IGNORECASE)
+NO_SOUND = "this video has no sound"
+_ABOUT_SOUND = re.compile(
+    r"\b(?:hear|hears|heard|hearing|sounds?|noises?|noisy|loud|music|songs?|audible|laughs?|laughed|laughing|laughter"
+    r"|sings?|sang|sung|singing|applause|applauds?|applauded|applauding|screams?|screamed|screaming)\b",
+    re.IGNORECASE,
+)
+_ABOUT_VOICES = re.compile(r"\b(?:talks?|talked|talking|speaks?|spoke|speaking|speech|voices?)\b", re.IGNORECASE)
+"""Of a video with spoken lines, these answer it."""
 
 
 def make_hint(trace: Trace, team: Team, timeline: Timeline) -> str:
@@ -51,13 +58,19 @@ def make_hint(trace: Trace, team: Team, timeline: Timeline) -> str:
 def _limits(trace: Trace, timeline: Timeline) -> str:
     """What the offline team can and cannot perceive of this video."""
     has_sounds = timeline.sounds is not None
-    if not has_sounds and _ABOUT_SOUND.search(trace.question.text):
-        return HEARS_NOTHING
+    if _is_about_sound(trace.question.text, timeline) and not (has_sounds and timeline.has_audio):
+        return HEARS_NOTHING if timeline.has_audio else NO_SOUND
     has_objects = timeline.objects is not None or any(each.label and each.kind == "frame" for each in trace.evidence)
     detected = [noun for noun, is_known in (("sounds", has_sounds), ("objects", has_objects)) if is_known]
     some = f"few {' and '.join(detected)}, and " if detected else ""
     none = "no actions or plots" if has_objects else "no objects, actions or plots"
     return f"the offline team reads subtitles, screen text and colours; it knows {some}{none}"
+
+
+def _is_about_sound(question: str, timeline: Timeline) -> bool:
+    """Whether a question can be answered by listening only."""
+    has_spoken = any(line.source != "screen" for line in timeline.subtitles)
+    return bool(_ABOUT_SOUND.search(question) or (not has_spoken and _ABOUT_VOICES.search(question)))
 
 
 def example_spec() -> str:

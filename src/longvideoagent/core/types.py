@@ -133,6 +133,8 @@ class Timeline:
     """Every label that this sound detector knows; none if they are not known."""
     object_labels: tuple[str, ...] = ()
     """Every label that this object detector knows."""
+    has_audio: bool = True
+    """Whether the video has an audio track, or may have one."""
     language: str = "en"
     """The language by whose rules the lines are searched (ISO 639-1): one of ``text_language.LANGUAGES``."""
 

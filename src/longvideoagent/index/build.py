@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from longvideoagent.core.types import Timeline
@@ -72,7 +73,7 @@ class IndexBuilder:
             lambda cuts, _: write_clips(self._index, text, media_version(), cuts),
             self._progress,
         )
-        return timeline_of_cuts(cuts_s, text.lines, text.language)
+        return replace(timeline_of_cuts(cuts_s, text.lines, text.language), has_audio=self.facts.has_audio)
 
     def _cuts(self, text: StoredText) -> tuple[float, ...]:
         is_screen = text.kind is TextKind.SCREEN
