@@ -20,6 +20,7 @@ from longvideoagent.views.chapters import summary_text
 from longvideoagent.views.forms import SummaryForm
 from tests.plugins.cli import lva, refusal
 from tests.plugins.media import write_video
+from tests.plugins.odd_videos import write_with_sound
 from tests.unit.test_chapters import TOPICS, talk_of_three_topics, timeline
 
 REPLIES = ["Boats. [0:05]", "Bread. [3:05]", "<think>hm</think>Stars. [6:05]", "Boats, bread and stars."]
@@ -152,10 +153,7 @@ def test_outline_with_lines_lists_no_detections() -> None:
 def test_commands_without_lines(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     write_video(path, range(0, 9_000, 500))
-    message = refusal("summary", path)
-    assert (
-        "no subtitles, speech or text on screen to sum up; give --subtitles FILE, or let lva index --sound" in message
-    )
+    assert "no subtitles, speech or text on screen to sum up; give --subtitles FILE" in refusal("summary", path)
     chapters = lva("chapters", path)
     assert chapters.stdout == "    0:00  Untitled\n"
     assert "so it is one chapter; give --subtitles FILE\n" in chapters.stderr
@@ -169,3 +167,16 @@ def test_commands_without_lines(tmp_path: Path) -> None:
         assert done.stdout == "    0:00  Untitled\n          A detector heard: Music (0:02 to 0:06).\n"
         assert "this lists what detectors found" in done.stderr
     assert "lva summary lists what detectors found" in lva("chapters", path).stderr
+
+
+@pytest.mark.usefixtures("index_dir")
+def test_refusal_names_what_was_not_searched_yet(tmp_path: Path) -> None:
+    silent, loud = tmp_path / "silent.mp4", tmp_path / "loud.mp4"
+    write_video(silent, range(0, 4_000, 500))
+    assert lva("summary", silent).stderr.rstrip().endswith("FILE, or let lva index --objects search it")
+    write_with_sound(loud, [n / 2 for n in range(8)], 4.0)
+    assert lva("summary", loud).stderr.rstrip().endswith("FILE, or let lva index --sound or --objects search it")
+    with VideoIndex.open(loud) as index:
+        for kind, rest in ((EventKind.SOUND, ", or let lva index --objects search it"), (EventKind.OBJECT, "")):
+            find_events(index, kind, EventSource("a detector"), lambda: FoundEvents((), "all of it"))
+            assert lva("summary", loud).stderr.rstrip().endswith(f"give --subtitles FILE{rest}")

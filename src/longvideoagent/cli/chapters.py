@@ -75,8 +75,7 @@ def summary(
     note_missing_servers(team_config)
     timeline = _open_timeline(video, subtitles, encoding)
     if not (timeline.subtitles or timeline.sounds or timeline.objects):
-        fix = "give --subtitles FILE, or let lva index --sound or --objects search it"
-        raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; {fix}")
+        raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; {_where_to_get_some(timeline)}")
     has_writer = timeline.subtitles and not team_config.master.spec.is_offline
     written = _written_by_model(timeline, team_config, use_cache=not no_cache) if has_writer else outline(timeline)
     for warning in written.warnings:
@@ -84,6 +83,16 @@ def summary(
     _write(summary_text(written, form), out)
     if cost := cost_text(written.usage):
         note(f"{written.usage.calls} {plural('request', written.usage.calls)}, {cost}")
+
+
+def _where_to_get_some(timeline: "Timeline") -> str:
+    """What gives a video without lines something to sum up: what its index has been searched for already does not."""
+    options = {
+        "--sound": timeline.sounds is None and timeline.has_audio,
+        "--objects": timeline.objects is None,
+    }
+    unused = " or ".join(option for option, may_find in options.items() if may_find)
+    return f"give --subtitles FILE{f', or let lva index {unused} search it' if unused else ''}"
 
 
 def _written_by_model(timeline: "Timeline", team_config: "TeamConfig", *, use_cache: bool) -> "Summary":
