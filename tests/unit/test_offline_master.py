@@ -230,6 +230,54 @@ def test_master_open_question_colour() -> None:
     assert parse(reply.text).action == Answer("red")
 
 
+def answer_to(question: str, line: str, *options: str) -> Reply:
+    """The answer to a question about a video of one line, after which no agent can be asked."""
+    rollout = Rollout(Question(question, options), make_timeline([line]), RolloutSettings(max_rounds=1))
+    rollout.receive(GroundingResult("c01"))
+    return decide(rollout.trace)
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("Who says the kettle is empty?", "The kettle is empty."),  # nobody is named
+        ("Where is the kettle?", "A kettle!"),
+        ("What about the kettle?", "The kettle."),
+        ("Why is the kettle empty?", "Mira: The kettle is empty again."),
+    ],
+)
+def test_master_open_question_line_that_leaves_out_what_is_asked(question: str, line: str) -> None:
+    reply = answer_to(question, line)
+    assert line.rstrip(".") in reply.text
+    assert reply.confidence is not None
+    assert reply.confidence <= 0.4
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ("Who says the kettle is empty?", "Mira: The kettle is empty."),
+        ("Where is the kettle?", "The kettle is on the roof."),
+        ("When is the kettle empty?", "The kettle is empty."),
+        ("Is the kettle empty?", "The kettle is empty."),
+        ("Why is the kettle empty?", "The kettle is empty because Otto drank the tea."),
+        ("Pourquoi la bouilloire est vide ?", "La bouilloire est vide parce que nous avons bu."),
+    ],
+)
+def test_master_open_question_line_with_what_is_asked(question: str, line: str) -> None:
+    reply = answer_to(question, line)
+    assert reply.confidence is not None
+    assert reply.confidence > 0.5
+
+
+@pytest.mark.parametrize("options", [("Yes", "No"), ("ja", "nein"), ("oui.", "non."), ("sí", "no")])
+def test_master_yes_and_no_are_not_looked_for_in_lines(options: tuple[str, str]) -> None:
+    """People say yes and no to anything, and "nein" shares letters with "allein"."""
+    reply = answer_to("Is the journey dangerous?", "No, no. Oui, non, ja, nein: so ganz allein.", *options)
+    assert reply.confidence == 0.5
+    assert reply.evidence == ()
+
+
 def test_master_abstains() -> None:
     rollout = Rollout(Question("Where is the zebra?"), make_timeline([]), RolloutSettings(max_rounds=1))
     rollout.receive(GroundingResult("c01"))

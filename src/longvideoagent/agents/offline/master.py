@@ -15,6 +15,7 @@ from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.open_answer import ASKS_WHEN, open_answer, seen_answer
 from longvideoagent.agents.offline.option_reader import OptionReading, read_options
 from longvideoagent.agents.offline.parsed_question import GENERIC_TERMS
+from longvideoagent.agents.offline.question_words import SAY, WHO, YES_NO
 from longvideoagent.agents.offline.screen_texts import is_column
 from longvideoagent.agents.offline.timeline_answer import (
     EVENT_CONFIDENCE,
@@ -30,6 +31,7 @@ from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import ClipObservation, Evidence, Reply, SystemNotice, Usage, VisionResult
+from longvideoagent.index.speakers import split_speaker
 from longvideoagent.index.terms import terms
 from longvideoagent.media.cv import COLOURS
 from longvideoagent.media.text_columns import QUOTED
@@ -41,6 +43,8 @@ MIN_OPEN_SUPPORT = 0.3
 MAX_QUOTED_FACTS = 3
 MIN_QUOTED_FRACTION = 0.6
 """Facts with at least this fraction of the best fact's relevance are quoted with it."""
+LEFT_OUT_CONFIDENCE = 0.4
+"""Of lines that match the question and may not have what it asks for."""
 GENERIC_CONFIDENCE = 0.1
 MAX_PART_CONFIDENCE = 0.4
 """Of an answer about the whole video from a part of it."""
@@ -48,6 +52,12 @@ MAX_PART_CONFIDENCE = 0.4
 _SAID = re.compile(
     r"\b(?:is|are|was|were|being) (?:said|spoken|discussed|talked about)\b"
     r"|\b(?:does|do|did) (?:he|she|they|the (?:man|woman|boy|girl|person|people)) say\b",
+    re.IGNORECASE,
+)
+_WHY = re.compile(r"\W*(?:why|warum|wieso|weshalb|pourquoi|por qué)\b", re.IGNORECASE)
+_REASON = re.compile(
+    r"\b(?:because|since|so that|in order to|due to|that['’]s why|weil|denn|damit|deshalb|wegen|parce qu\w*|afin|porque"
+    r"|para que)\b",
     re.IGNORECASE,
 )
 _COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
@@ -256,7 +266,24 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
     chosen = _with_screen(_best_facts(matching), known_lines(trace))
     answer = escape_tags(_short_answer(trace.question.text, chosen) or "; ".join(_quoted(fact) for fact in chosen))
     confidence = GENERIC_CONFIDENCE if is_generic else min(0.9, best) * scorer.coverage(chosen)
+    if _leaves_out(scorer, chosen):
+        confidence = min(confidence, LEFT_OUT_CONFIDENCE)
     return _reply(f"{summary}.", Answer(answer), _limited(confidence, chosen), _cited(scorer, chosen))
+
+
+def _leaves_out(scorer: EvidenceScorer, facts: Sequence[Evidence]) -> bool:
+    """Whether facts may lack what the question asks for: they have no word of their own, or name nobody or no reason
+    where it asks who says something or why."""
+    question, texts = scorer.question.text, [fact.text for fact in facts]
+    if ASKS_WHEN.match(question) or YES_NO.match(question):  # the facts are quoted with their times
+        return False
+    if _WHY.match(question) and not any(map(_REASON.search, texts)):
+        return True
+    asks_speaker = WHO.match(question.lstrip("¿¡ ")) is not None and SAY.search(question) is not None
+    if asks_speaker and not any(split_speaker(text).speaker for text in texts):
+        return True
+    asked = set(scorer.terms(question))
+    return all(asked.issuperset(scorer.terms(text)) for text in texts)
 
 
 def _limited(confidence: float, facts: Sequence[Evidence]) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.line_index import Scores
 from longvideoagent.agents.offline.option_features import FEATURES, Features, best_line, option_features
+from longvideoagent.agents.offline.question_words import YES_OR_NO
 from longvideoagent.core.types import Evidence
 
 WEIGHTS_FILE = Path(__file__).with_name("reading.json")
@@ -53,8 +54,10 @@ def reading_model(is_excerpt: bool) -> ReadingModel:
 
 
 def read_options(scorer: EvidenceScorer) -> list[OptionReading]:
-    """The probability of each option of the scorer's question, in order, and the fact that supports it best; all equal
-    if no fact supports any, whatever small words they share with lines."""
+    """The probability of each option of the scorer's question, in order, and the fact that supports it best. All are
+    equal if no fact supports any, whatever small words they share with lines, or if they say no more than yes or no."""
+    if all(YES_OR_NO.fullmatch(option) for option in scorer.question.options):
+        return [OptionReading(1 / len(scorer.question.options), None) for _ in scorer.question.options]
     supports = enumerate(scorer.supports)
     facts = [support.fact or best_line(scorer, number) for number, support in supports]
     if not any(facts):

@@ -239,6 +239,8 @@ YES_NO = re.compile(
     re.IGNORECASE,
 )
 """At its start, a question for yes or no."""
+YES_OR_NO = re.compile(r"\W*(?:yes|no|ja|nein|oui|non|s[íi]|是|是的|不是|否|はい|いいえ)\W*", re.IGNORECASE)
+"""All of an option that says no more than yes or no."""
 NOT = _words(
     r"""not|never|nobody|no one|except|besides|neither|nor|other than|\w+n['’]t
     nicht|nie|niemand|außer|weder|kein\w*
