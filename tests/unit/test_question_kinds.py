@@ -120,6 +120,16 @@ from longvideoagent.agents.offline.question_lists import listed_items, names_in,
         ("Quelle est la durée de la vidéo ?", "length", "value"),
         ("¿Cuánto dura el vídeo?", "length", "value"),
         ("视频有多长?", "length", "value"),
+        ("How long is it?", "length", "value"),
+        ("Can you tell me how long it lasts?", "length", "value"),
+        ("When does it end?", "length", "value"),
+        ("How long is the talk in minutes?", "length", "value"),
+        # words that a word for "word" leads to
+        ("Wie oft wird das Wort Regen gesagt?", "count Regen", "value"),
+        ("Wie oft sagt jemand das Wort Regen?", "count Regen", "value"),
+        ("Wie oft wird der Begriff Regen erwähnt?", "count Regen", "value"),
+        ("Wann wird das Wort Regen zum ersten Mal gesagt?", "first Regen", "value"),
+        ("¿Cuántas veces se dice la palabra lluvia?", "count lluvia", "value"),
         ("動画の長さは?", "length", "value"),
         # texts on screen
         ("Nenne alle Schilder.", "screen_texts", "texts"),
@@ -131,6 +141,23 @@ def test_question_of_the_timeline(question: str, query: str, asked: str) -> None
     found = timeline_question(question)
     assert found is not None
     assert (found.query, found.asked) == (query, asked)
+
+
+@pytest.mark.parametrize(
+    ("question", "query"),
+    [
+        ("How often does she say rain?", "count rain"),
+        ("How often does he say “rain”?", "count “rain”"),
+        ("When does the man first mention the rope?", "first rope"),
+        ("How often does the old woman say rain?", "count rain"),
+        ("Wie oft sagt sie Regen?", "count Regen"),
+    ],
+)
+def test_words_of_a_person_without_a_name(question: str, query: str) -> None:
+    found = timeline_question(question)
+    assert found is not None
+    assert found.is_of_someone
+    assert found.query == query
 
 
 @pytest.mark.parametrize(
@@ -177,6 +204,23 @@ def test_question_that_needs_a_look(question: str, look: str, asked: str) -> Non
         "What is the second last line of the video?",
         "What is Otto's penultimate sentence?",
         "Was ist der vorletzte Satz von Otto?",
+        # somebody or something, and not the video
+        "How long does she talk?",
+        "How long do they talk?",
+        "How long does it take?",
+        "How long has it been going on?",
+        "How much time do they have for it?",
+        "How long is she in the film?",
+        "How long do they show it?",
+        "How long is it visible?",
+        "When is she over it?",
+        # a person whom no name distinguishes from the others
+        "What does the man say last?",
+        "What does she say last?",
+        "What does the old man say first?",
+        "Who does the man talk to first?",
+        "Was sagt er zuletzt?",
+        "How many people does she talk to?",
         # more than what is said at a time
         "How often is rain mentioned after 5:00?",
         "How often does Otto mention rain from 0:00 to 4:00?",

@@ -14,7 +14,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 from longvideoagent.agents.offline.question_lists import listed_items, names_in, quoted, without_quotes
-from longvideoagent.agents.offline.question_patterns import Asked, TimelineQuestion, is_before_pattern, match_pattern
+from longvideoagent.agents.offline.question_patterns import (
+    A_PERSON,
+    Asked,
+    TimelineQuestion,
+    is_before_pattern,
+    match_pattern,
+)
 from longvideoagent.agents.offline.question_times import about_times
 from longvideoagent.agents.offline.question_words import (
     ALL,
@@ -61,7 +67,24 @@ _PLURAL_WHO = re.compile(
     r"|personnes|personas|hablantes)\b|所有|全部|都|全員|すべて|みんな",
     re.IGNORECASE,
 )
-_IT = re.compile(r"\b(?:it|this)\b", re.IGNORECASE)
+_IT_LASTS = re.compile(
+    r"\b(?:is|was|does|did|will) (?:it|this)(?: (?:last|run|go on|end|finish|over|be|exactly|overall|altogether"
+    r"|in total|in all|in minutes|in seconds))*\Z|\b(?:it|this) (?:is|was|lasts?|runs?|ends?|finishes)\Z",
+    re.IGNORECASE,
+)
+"""The video as the subject: "How long does it take?" is about something else."""
+_SOMEONE = re.compile(
+    rf"\b(?:does|did|do|is|was|has|can|will) (?:he|she|{A_PERSON})\b"
+    r"|\b(?:sagt|sagte|erwähnt|spricht|redet) (?:er|sie)\b|\b(?:dit|parle)(?:-t)?-(?:il|elle)\b|\bdice (?:él|ella)\b",
+    re.IGNORECASE,
+)
+"""One person whom no name distinguishes from the others."""
+_OF_WORDS = re.compile(r"(?:count|first|last|nth \d+) (?!by )")
+"""Queries for words that somebody says."""
+_SOMEBODY = re.compile(
+    r"\b(?:he|she|they|we|people|persons?|characters?|speakers?|voices?|(?:some|any|every)(?:one|body)|jemand|man)\b",
+    re.IGNORECASE,
+)
 _LONG = re.compile(r"\blong\b", re.IGNORECASE)
 _WHAT = re.compile(r"(?:what|was|wie|welche[rs]?|quel(?:le)?|cuál|qué)\b", re.IGNORECASE)
 _WHICH = re.compile(r"(?:which|welche|quel(?:le)?s|qué|cuáles)\b", re.IGNORECASE)
@@ -94,6 +117,14 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     question = " ".join(text.split()).strip("¿¡ ").rstrip("?!.。？！ ")
     if len(question) > MAX_QUESTION_CHARS:
         return None
+    found = _read(question)
+    if found is None or not _SOMEONE.search(without_quotes(question)):
+        return found
+    # Which lines are this person's is not known, but what is said at all can be searched for.
+    return replace(found, is_of_someone=True) if _OF_WORDS.match(found.query) else None
+
+
+def _read(question: str) -> TimelineQuestion | None:
     timed = about_times(question)
     if timed is not None or _CLOCK.search(without_quotes(question)):
         return timed
@@ -255,7 +286,9 @@ def _length(question: str) -> TimelineQuestion | None:
         is_plain = not _residue(rest, LENGTH, BY_TIME, SAY, COUNT, ALL)
         return TimelineQuestion(f"talk_time {names[0]}") if is_plain else None
     finishes = WHEN.match(question) and _FINISHES.search(question)
-    if names or not (is_length or finishes) or not (VIDEO.search(question) or _IT.search(question)):
+    if names or not (is_length or finishes) or not (VIDEO.search(question) or _IT_LASTS.search(question)):
+        return None
+    if _SOMEBODY.search(question):  # "talk" and "show" are what people do, too
         return None
     has_more = _residue(question, LENGTH, WHEN, _FINISHES, BY_TIME, _LONG)
     return None if has_more else TimelineQuestion("length")

@@ -48,6 +48,8 @@ class TimelineQuestion:
     what they are."""
     look: str = ""
     """What vision is asked; empty if no look is needed."""
+    is_of_someone: bool = False
+    """Whether a person whom it does not name says that ("she"): the lines of all are searched."""
 
 
 _SAY = r"(?:says?|said|saying|mentions?|mentioned|mentioning|talks? about|talked about|speaks? of|spoke of|uses?|used)"
@@ -61,6 +63,16 @@ _ONE = r"(?:(?:person|one|character)\s+)?(?:to\s+)?"
 _LINE = r"(?:thing|words?|line|sentence)s?"
 _TEXTS = r"(?:signs?|texts?|slides?|titles?|captions?|words)"
 _THING = r"(?:the )?(?:word|words|phrase|name|term|sentence|line)s?"
+_FOREIGN_THING = (
+    r"(?:(?:das|dem|des|der|den|le|la|el) )?"
+    r"(?:wort(?:es)?|begriff|ausdruck|name|satz|mot|terme|nom|palabra|término|nombre)(?: de)?"
+)
+A_PERSON = r"(?:the|this|that|a) (?:\w+ )?(?:man|woman|boy|girl|guy|lady)"
+"""A person without a name."""
+_NOBODY_NAMED = frozenset(
+    ("anyone", "anybody", "someone", "somebody", "people", "they", "we", "he", "she", "jemand", "man", "er", "sie")
+)
+"""Who says something, if not a person whose name the subtitles may have."""
 _VIDEO = r"(?:the |this )?(?:\w+ )?(?:video|film|movie|episode|clip|talk|lecture|recording|whole thing|footage)"
 _WHEN = rf"(?:when|at what (?:time|point|minute)|where in {_VIDEO})"
 _IS = r"(?:is|are|was|were|does|do|did|has|have)"
@@ -103,6 +115,7 @@ def match_pattern(question: str) -> TimelineQuestion | None:
 def _words(text: str) -> str:
     """The words that are searched for, without what leads to them."""
     text = re.sub(rf"^(?:{_THING}|of|about|that|the|a|an)\s+", "", text.strip(" ,:"), flags=re.IGNORECASE)
+    text = re.sub(rf"^{_FOREIGN_THING}\s+(?=\S)", "", text, flags=re.IGNORECASE)
     text = re.sub(rf"\s+(?:in|during|throughout|over|of|for)\s+{_VIDEO}$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"\s+(?:in total|altogether|overall|first|for the first time)$", "", text, flags=re.IGNORECASE)
     text = re.sub(r"^(?:(?:der|die|das|den|le|la|les|el|los|las)\s+|l['’])(?=\S{3})", "", text, flags=re.IGNORECASE)
@@ -111,8 +124,8 @@ def _words(text: str) -> str:
 
 def _by(words: str, speaker: str | None) -> str:
     name = (speaker or "").strip()
-    is_name = bool(name) and name.lower() not in ("anyone", "anybody", "someone", "somebody", "people", "they", "we")
-    return f"{words} by {name}".strip() if is_name else words
+    has_name = bool(name) and name.lower() not in _NOBODY_NAMED and not re.fullmatch(A_PERSON, name, re.IGNORECASE)
+    return f"{words} by {name}".strip() if has_name else words
 
 
 def _count(match: re.Match[str]) -> TimelineQuestion | None:

@@ -223,8 +223,8 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
 def _confidence(question: TimelineQuestion, result: TimelineResult) -> float:
     """Less where the result is a part, a choice, or only near what was asked."""
     name = question.query.partition(" ")[0]
-    is_weak = name in ("overview", "scenes", "screen_texts") or not result.is_found or result.value.startswith(AT_LEAST)
-    is_weak |= result.num_unnamed > 0
+    is_weak = question.is_of_someone or not result.is_found or result.value.startswith(AT_LEAST)
+    is_weak |= name in ("overview", "scenes", "screen_texts") or result.num_unnamed > 0
     is_weak |= name == "order" and NOT_FOUND in result.value
     is_weak |= name in ("first", "last", "nth") and result.text.endswith(MAY_BE_MORE)
     is_weak |= name == "at" and not _covers(result.evidence, question.query)
