@@ -11,6 +11,7 @@ from longvideoagent.agents.offline.evidence_scorer import EvidenceScorer
 from longvideoagent.agents.offline.grounding import locate
 from longvideoagent.agents.offline.master import decide
 from longvideoagent.core.rollout import GroundingRequest, MasterRequest, Rollout, TimelineRequest
+from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.trace import Agents, RolloutSettings
 from longvideoagent.core.types import Clip, Evidence, Question, Reply, Subtitle, Timeline
 from longvideoagent.index.query import query_timeline
@@ -146,6 +147,48 @@ def test_absence_supports_no_option() -> None:
     assert [(each.label, each.num_at_once) for each in located.evidence if not each.num_at_once] == [("Thunder", 0)]
     reply, _ = offline_reply("Is there thunder?", "Thunder", "Rain", film=film)
     assert reply.confidence is None or reply.confidence <= 0.5
+
+
+NOTHING = replace(KNOWN, sounds=(), objects=())
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What can be heard?", "none of the 4 sounds that the detector knows"),
+        ("What sounds are there?", "none of the 4 sounds that the detector knows"),
+        ("Which objects are visible?", "none of the 4 objects that the detector knows"),
+    ],
+)
+def test_answer_where_nothing_was_detected(question: str, answer: str) -> None:
+    reply, queries = offline_reply(question, film=NOTHING)
+    assert f"<answer>{answer}</answer>" in reply.text
+    assert len(queries) == 1
+    assert reply.confidence == 0.35
+    assert reply.evidence is not None
+    assert [(each.start_s, each.end_s, each.num_at_once) for each in reply.evidence] == [(0.0, 180.0, 0)]
+    chosen, _ = offline_reply(question, "Music", "Dog", film=NOTHING)
+    assert chosen.confidence is None or chosen.confidence <= 0.5
+    assert "<answer>a1</answer>" in offline_reply(question, "Music", "None", film=NOTHING)[0].text
+
+
+@pytest.mark.parametrize(
+    "film",
+    [LINES, FILM, replace(LINES, sounds=())],  # nobody listened; something was found; it is not known what was searched
+)
+def test_nothing_detected_is_said_only_if_it_was_searched(film: Timeline) -> None:
+    assert "none of the" not in offline_reply("What can be heard?", film=film)[0].text
+
+
+def test_line_at_a_time_where_no_sound_was_detected() -> None:
+    time_s = NOTHING.subtitles[2].start_s
+    reply, _ = offline_reply(f"What can be heard at {format_timestamp(time_s)}?", film=NOTHING)
+    assert "Mira: Look at that animal." in reply.text
+
+
+def test_query_where_nothing_was_detected() -> None:
+    result = query_timeline("sounds", NOTHING)
+    assert (result.text, result.value, result.is_found) == ("no sound was detected in the video", "none", False)
 
 
 @pytest.mark.parametrize(

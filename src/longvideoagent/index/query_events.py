@@ -53,7 +53,22 @@ def absence(thing: str, timeline: Timeline, kind: EventKind) -> Evidence | None:
     covering = covering_labels(thing, timeline.sound_labels if kind is EventKind.SOUND else timeline.object_labels)
     if not covering:
         return None
-    label, clip = min(covering, key=lambda each: (len(each), each)), timeline.clips[0]
+    return _absent(min(covering, key=lambda each: (len(each), each)), timeline, kind)
+
+
+def absence_of_all(timeline: Timeline, kind: EventKind) -> Evidence | None:
+    """That a detector found nothing at all: a span as that of ``absence``, labelled ``521 sounds that the detector
+    knows``. None if none has searched, if it found something, or if it is not known what it can find."""
+    is_sound = kind is EventKind.SOUND
+    events = timeline.sounds if is_sound else timeline.objects
+    num_labels = len(timeline.sound_labels if is_sound else timeline.object_labels)
+    if events is None or events or not num_labels:
+        return None
+    return _absent(f"{num_labels} {plural(kind, num_labels)} that the detector knows", timeline, kind)
+
+
+def _absent(label: str, timeline: Timeline, kind: EventKind) -> Evidence:
+    clip = timeline.clips[0]
     start_s, end_s = clip.start_s, timeline.duration_s
     perceived: Literal["sound", "frame"] = "sound" if kind is EventKind.SOUND else "frame"
     text = f"not {'heard' if kind is EventKind.SOUND else 'seen'}: {label}"
@@ -63,6 +78,9 @@ def absence(thing: str, timeline: Timeline, kind: EventKind) -> Evidence | None:
 def _not_found(words: str, timeline: Timeline, kind: EventKind) -> TimelineResult:
     events = timeline.sounds if kind is EventKind.SOUND else timeline.objects
     detected = f"detected: {_labels(events)}" if events else f"no {kind} was detected in the video"
+    if not words or times_in_s(words):
+        nothing = absence_of_all(timeline, kind)
+        return TimelineResult(detected, NOT_DETECTED if nothing else "", (nothing,) if nothing else (), is_found=False)
     absent = absence(words, timeline, kind)
     if absent is not None:
         text = f"no {kind} that {words!r} names was detected, though the detector knows {absent.label}; {detected}"

@@ -19,7 +19,7 @@ from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import EventKind
-from longvideoagent.index.query_events import absence
+from longvideoagent.index.query_events import absence, absence_of_all
 from longvideoagent.index.terms import terms
 from longvideoagent.index.visible_objects import PERSON
 from longvideoagent.media.cv import COLOURS
@@ -120,7 +120,7 @@ def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | N
 
 
 def absent_event(text: str, timeline: Timeline) -> Evidence | None:
-    """That a video has not what a question asks for, as "Is there any music?" does.
+    """That a video has not what a question asks for, as "Is there any music?" and "What can be heard?" do.
 
     Args:
         text: The question.
@@ -130,6 +130,8 @@ def absent_event(text: str, timeline: Timeline) -> Evidence | None:
         Its absence, if a detector knows such a thing and none has found it; else None.
     """
     formed = _formed(text)
+    if formed is not None and formed.form.asked == "labels" and not formed.parts["at"]:  # a line may be said then
+        return absence_of_all(timeline, _EVENT_KINDS[formed.form.kinds[0]])
     if formed is None or formed.form.asked != "has_span":
         return None
     thing, events = formed.parts["thing"], (*(timeline.sounds or ()), *(timeline.objects or ()))

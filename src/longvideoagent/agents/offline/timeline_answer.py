@@ -190,6 +190,8 @@ def _of_events(question: TimelineQuestion, result: TimelineResult) -> _Value:
     labels, evidence = dict.fromkeys(each.label for each in result.evidence), result.evidence
     times = f"{', '.join(labels)} ({result.value})"
     match question.asked:
+        case "labels" if result.value == NOT_DETECTED:
+            return _Value(f"none of the {evidence[0].label}", "text", ("none",), ABSENCE_CONFIDENCE, evidence)
         case "labels":
             names = tuple(name for label in labels for name in label.split(", "))
             return _Value(result.value, "set", names, WEAK_CONFIDENCE, evidence)
