@@ -133,10 +133,17 @@ def test_nothing_was_found_of_what_a_detector_knows(question: str, answer: str) 
         "When does the cat appear?",
         "How many birds are there?",
         "Which is louder, thunder or the cat?",
+        "Is there no thunder?",
+        "Is there any silence?",
+        "Is there a long shot?",
+        "Is there a talk on birds?",
+        "Is anyone talking?",  # lines are spoken
+        "Is there any speech?",
     ],
 )
 def test_absence_answers_no_other_question(question: str) -> None:
-    film = replace(KNOWN, object_labels=("cat", "bird", "boat"))
+    heard = (*KNOWN.sound_labels, "Silence", "Gunshot, gunfire", "Speech")
+    film = replace(KNOWN, sound_labels=heard, object_labels=("cat", "bird", "boat"))
     reply, _ = offline_reply(question, film=film)
     assert "No, it seems" not in reply.text
 
@@ -146,10 +153,12 @@ def test_absence_supports_no_option() -> None:
     located = locate(GroundingRequest("", film, Rollout(Question("Is there thunder?"), film, TOOLS).trace))
     assert [(each.label, each.num_at_once) for each in located.evidence if not each.num_at_once] == [("Thunder", 0)]
     reply, _ = offline_reply("Is there thunder?", "Thunder", "Rain", film=film)
-    assert reply.confidence is None or reply.confidence <= 0.5
+    assert not reply.evidence
+    assert reply.confidence == 0.5
 
 
 NOTHING = replace(KNOWN, sounds=(), objects=())
+SILENT = replace(NOTHING, clips=make_timeline((), (), ()).clips)
 
 
 @pytest.mark.parametrize(
@@ -161,20 +170,22 @@ NOTHING = replace(KNOWN, sounds=(), objects=())
     ],
 )
 def test_answer_where_nothing_was_detected(question: str, answer: str) -> None:
-    reply, queries = offline_reply(question, film=NOTHING)
+    reply, queries = offline_reply(question, film=SILENT)
     assert f"<answer>{answer}</answer>" in reply.text
     assert len(queries) == 1
     assert reply.confidence == 0.35
     assert reply.evidence is not None
     assert [(each.start_s, each.end_s, each.num_at_once) for each in reply.evidence] == [(0.0, 180.0, 0)]
-    chosen, _ = offline_reply(question, "Music", "Dog", film=NOTHING)
-    assert chosen.confidence is None or chosen.confidence <= 0.5
-    assert "<answer>a1</answer>" in offline_reply(question, "Music", "None", film=NOTHING)[0].text
+    chosen, _ = offline_reply(question, "Music", "Dog", film=SILENT)
+    assert chosen.confidence == 0.5
+    assert not chosen.evidence
+    assert "<answer>a1</answer>" in offline_reply(question, "Music", "None", film=SILENT)[0].text
 
 
 @pytest.mark.parametrize(
     "film",
-    [LINES, FILM, replace(LINES, sounds=())],  # nobody listened; something was found; it is not known what was searched
+    # Nobody listened; something was found; it is not known what was searched; lines are spoken.
+    [LINES, FILM, replace(SILENT, sound_labels=()), NOTHING],
 )
 def test_nothing_detected_is_said_only_if_it_was_searched(film: Timeline) -> None:
     assert "none of the" not in offline_reply("What can be heard?", film=film)[0].text

@@ -76,7 +76,7 @@ def summary(
     timeline = _open_timeline(video, subtitles, encoding)
     if not (timeline.subtitles or timeline.sounds or timeline.objects):
         raise UsageError(f"{video}: no subtitles, speech or text on screen to sum up; {_where_to_get_some(timeline)}")
-    has_writer = timeline.subtitles and not team_config.master.spec.is_offline
+    has_writer = bool(timeline.subtitles) and not team_config.master.spec.is_offline
     written = _written_by_model(timeline, team_config, use_cache=not no_cache) if has_writer else outline(timeline)
     for warning in written.warnings:
         note(f"warning: {warning}")

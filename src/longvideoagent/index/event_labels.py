@@ -42,6 +42,8 @@ _EVERYDAY = {
 }
 """Everyday words, and the names that they stand for besides themselves."""
 
+SILENCE = "silence"
+"""The label of AudioSet for what has no sound."""
 _OTHER_THINGS = frozenset({"hot dog", "teddy bear"})
 """Labels that are not a kind of what their last word names, so that neither of the two names the other."""
 
@@ -74,11 +76,13 @@ def covering_labels(words: str, labels: Iterable[str]) -> frozenset[str]:
         ``Dog`` for a barking dog, but not ``Cat`` for an animal; none if the words name no label, or only parts.
     """
     wanted = _terms(words)
-    everyday = {names[0] for term in wanted if len(names := _everyday().get(term, ())) == 1}
+    every = [_everyday().get(term, ()) for term in wanted]
+    # An everyday word beside others may be another one: a long shot is not a gunshot.
+    everyday = {names[0] for names in every if len(names) == 1} if all(every) else set()
     return frozenset(
         label
         for label in matching_labels(words, labels)
-        if any(name <= wanted or name in everyday for name in _names(label))
+        if label.casefold() != SILENCE and any(name <= wanted or name in everyday for name in _names(label))
     )
 
 

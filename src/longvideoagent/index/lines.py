@@ -84,6 +84,10 @@ class TimelineLines(NamedTuple):
     """Places in ``occurrences``, ascending."""
     by_speaker: Mapping[str, Sequence[Occurrence]]
     """By the name of the speaker, for lines that name one."""
+    num_spoken: int
+    """Lines that are not of the screen."""
+    num_unnamed: int
+    """Spoken lines that name no speaker."""
 
 
 @lru_cache(MAX_TIMELINES)
@@ -92,13 +96,21 @@ def timeline_lines(timeline: Timeline) -> TimelineLines:
     every = [Occurrence(clip, line) for clip in timeline.clips for line in clip.subtitles]
     by_term: dict[str, list[int]] = {}
     by_speaker: dict[str, list[Occurrence]] = {}
+    num_spoken = num_unnamed = 0
     for place, each in enumerate(every):
         line = split_speaker(each.line.text)
         for term in set(terms(line.words, timeline.language)):
             by_term.setdefault(term, []).append(place)
         if line.speaker:
             by_speaker.setdefault(line.speaker, []).append(each)
-    return TimelineLines(every, by_term, by_speaker)
+        if each.line.source != "screen":
+            num_spoken, num_unnamed = num_spoken + 1, num_unnamed + (not line.speaker)
+    return TimelineLines(every, by_term, by_speaker, num_spoken, num_unnamed)
+
+
+def names_speaker(words: str, timeline: Timeline) -> bool:
+    """Whether words are asked for by one of the speakers."""
+    return bool(parse_words(words, timeline_lines(timeline).by_speaker, timeline.language).speaker)
 
 
 def occurrences(words: str, timeline: Timeline) -> Sequence[Occurrence]:

@@ -41,7 +41,7 @@ import numpy as np
 from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Evidence, Subtitle, Timeline, TimelineResult
-from longvideoagent.index.lines import AT_LEAST, Occurrence, occurrences, timeline_lines
+from longvideoagent.index.lines import AT_LEAST, Occurrence, names_speaker, occurrences, timeline_lines
 from longvideoagent.index.missing import missing_part
 from longvideoagent.index.query_events import objects, sounds
 from longvideoagent.index.query_speakers import MAX_LINES_SHOWN, NO_SPEAKERS, speakers, talk_time, with_unnamed
@@ -84,7 +84,7 @@ def query_timeline(query: str, timeline: Timeline) -> TimelineResult:
     if perform is None:
         return TimelineResult(f"{name!r} is not a query; {HELP}", is_found=False)
     result = perform(rest, timeline)
-    if name in _FOR_SPEAKERS:
+    if name in _FOR_SPEAKERS or (name in _FOR_WORDS and names_speaker(rest, timeline)):
         result = with_unnamed(result, timeline)
     return _as_partial(result, name, timeline) if timeline.unread and name != "length" else result
 
@@ -361,6 +361,7 @@ def _num_lines(found: Sequence[Occurrence]) -> str:
     return f"{len(found)} {plural('line', len(found))}"
 
 
+_FOR_WORDS = ("find", "count", "first", "last", "nth")
 _FOR_SPEAKERS = ("speakers", "talk_time", "speaker_names")
 _QUERIES: dict[str, Callable[[str, Timeline], TimelineResult]] = {
     "find": _find,

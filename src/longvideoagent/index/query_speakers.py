@@ -9,7 +9,6 @@ from longvideoagent.core.text import plural
 from longvideoagent.core.timefmt import format_timestamp
 from longvideoagent.core.types import Timeline, TimelineResult
 from longvideoagent.index.lines import AT_LEAST, Occurrence, timeline_lines
-from longvideoagent.index.speakers import split_speaker
 
 MAX_EQUAL_S = 0.01
 """Times of speech that differ by less are equal."""
@@ -35,25 +34,22 @@ def _of_speakers(words: str, timeline: Timeline) -> Mapping[str, Sequence[Occurr
 
 def with_unnamed(result: TimelineResult, timeline: Timeline) -> TimelineResult:
     """The result of a query for speakers, and how many lines name none, if these are many."""
-    num_unnamed, num_spoken = _count_unnamed(timeline)
-    if not num_unnamed:
+    if not _has_many_unnamed(timeline):
         return result
-    text = f"{result.text}\n{num_unnamed} of {num_spoken} lines do not name their speaker"
-    return replace(result, text=text, num_unnamed=num_unnamed)
-
-
-def _count_unnamed(timeline: Timeline) -> tuple[int, int]:
-    """How many spoken lines name no speaker, 0 if these are few or if no line names one, and how many there are."""
     lines = timeline_lines(timeline)
-    spoken = [each.line for each in lines.occurrences if each.line.source != "screen"]
-    num_unnamed = sum(not split_speaker(line.text).speaker for line in spoken)
-    is_many = bool(lines.by_speaker) and num_unnamed > MAX_UNNAMED_FRACTION * len(spoken)
-    return num_unnamed if is_many else 0, len(spoken)
+    text = f"{result.text}\n{lines.num_unnamed} of {lines.num_spoken} lines do not name their speaker"
+    return replace(result, text=text, num_unnamed=lines.num_unnamed)
+
+
+def _has_many_unnamed(timeline: Timeline) -> bool:
+    """Whether some lines name their speaker, and many do not."""
+    lines = timeline_lines(timeline)
+    return bool(lines.by_speaker) and lines.num_unnamed > MAX_UNNAMED_FRACTION * lines.num_spoken
 
 
 def _bound(timeline: Timeline) -> str:
     """What stands before the lines or seconds of a speaker: with many lines of nobody, they may be more."""
-    return AT_LEAST if _count_unnamed(timeline)[0] else ""
+    return AT_LEAST if _has_many_unnamed(timeline) else ""
 
 
 def speakers(words: str, timeline: Timeline) -> TimelineResult:

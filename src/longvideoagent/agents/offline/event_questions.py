@@ -20,6 +20,7 @@ from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import EventKind
 from longvideoagent.index.query_events import absence, absence_of_all
+from longvideoagent.index.sound_spans import is_voice
 from longvideoagent.index.terms import terms
 from longvideoagent.index.visible_objects import PERSON
 from longvideoagent.media.cv import COLOURS
@@ -97,8 +98,10 @@ _END = re.compile(r"\s+(?:(?:for\s+)?the\s+)?(?:very\s+)?(first|last)(?:\s+time)
 _NAMED = re.compile(r"[A-Z][a-z]+ [a-z]+")
 """A person who does something: whose voice it is, a sound does not say."""
 _MOMENT = re.compile(
-    r"\b(?:after|before|when|while|during|between|until|as|who|that|which|not|without)\b", re.IGNORECASE
+    r"\b(?:after|before|when|while|during|between|until|as|who|that|which|not|no|none|only|other|without)\b",
+    re.IGNORECASE,
 )
+_PREPOSITION = re.compile(r"\b(?:of|on|in|at|about|with|for|from|by)\b", re.IGNORECASE)
 _COLOUR_TERMS = frozenset(term for colour in COLOURS for term in terms(colour))
 _ABOUT_SOUND = re.compile(r"\b(?:hear|heard|sounds?|noises?|audible)\b", re.IGNORECASE)
 _ABOUT_OBJECTS = re.compile(r"\b(?:objects?|items?)\b", re.IGNORECASE)
@@ -114,9 +117,9 @@ def event_question(text: str, known: Sequence[Evidence]) -> TimelineQuestion | N
     Returns:
         The query; None if it is not such a question, or if it names nothing that was found.
     """
-    formed = _formed(text)
-    found = _of_form(formed.form, formed.parts, known) if formed is not None else None
-    return _at_end(found, formed.end) if formed is not None and found is not None and formed.end else found
+    match = _match_form(text)
+    found = _of_form(match.form, match.parts, known) if match is not None else None
+    return _at_end(found, match.end) if match is not None and found is not None and match.end else found
 
 
 def absent_event(text: str, timeline: Timeline) -> Evidence | None:
@@ -129,21 +132,30 @@ def absent_event(text: str, timeline: Timeline) -> Evidence | None:
     Returns:
         Its absence, if a detector knows such a thing and none has found it; else None.
     """
-    formed = _formed(text)
-    if formed is not None and formed.form.asked == "labels" and not formed.parts["at"]:  # a line may be said then
-        return absence_of_all(timeline, _EVENT_KINDS[formed.form.kinds[0]])
-    if formed is None or formed.form.asked != "has_span":
+    match = _match_form(text)
+    has_speech = any(line.source != "screen" for line in timeline.subtitles)
+    if match is not None and match.form.asked == "labels" and not match.parts["at"]:  # a line may be said then
+        kind = _EVENT_KINDS[match.form.kinds[0]]
+        return None if kind is EventKind.SOUND and has_speech else absence_of_all(timeline, kind)
+    if match is None or match.form.asked != "has_span":
         return None
-    thing, events = formed.parts["thing"], (*(timeline.sounds or ()), *(timeline.objects or ()))
-    if thing is None or not _is_plain(thing) or _labels_of_thing(thing, {each.label for each in events}):
+    absent = _absent_thing(match.parts["thing"] or "", match.form, timeline)
+    is_denied = absent is not None and absent.kind == "sound" and is_voice(absent.label) and has_speech
+    return None if is_denied else absent
+
+
+def _absent_thing(thing: str, form: _Form, timeline: Timeline) -> Evidence | None:
+    """The absence of a thing by the first detector that knows it; None if one of them has found it."""
+    events = (*(timeline.sounds or ()), *(timeline.objects or ()))
+    if not _is_plain(thing) or _PREPOSITION.search(thing) or _labels_of_thing(thing, {each.label for each in events}):
         return None
     known = {EventKind.SOUND: timeline.sound_labels, EventKind.OBJECT: timeline.object_labels}
-    kinds = (_EVENT_KINDS[kind] for kind in formed.form.kinds)
+    kinds = (_EVENT_KINDS[kind] for kind in form.kinds)
     absences = (absence(thing, timeline, kind) for kind in kinds if _labels_of_thing(thing, known[kind]))
     return next((each for each in absences if each is not None), None)
 
 
-class _Formed(NamedTuple):
+class _FormMatch(NamedTuple):
     """A question of a form."""
 
     form: _Form
@@ -152,7 +164,7 @@ class _Formed(NamedTuple):
     """``first`` or ``last`` if it asks for that time only."""
 
 
-def _formed(text: str) -> _Formed | None:
+def _match_form(text: str) -> _FormMatch | None:
     """A question by the first form that it has; None if it has none."""
     question = " ".join(text.split()).rstrip("?!. ")
     if len(question) > MAX_QUESTION_CHARS:
@@ -162,7 +174,7 @@ def _formed(text: str) -> _Formed | None:
         question = _END.sub(" ", question, count=1).strip()
     matches = ((form, form.pattern.match(question)) for form in _FORMS)
     return next(
-        (_Formed(form, match.groupdict(), end[1].lower() if end else "") for form, match in matches if match), None
+        (_FormMatch(form, match.groupdict(), end[1].lower() if end else "") for form, match in matches if match), None
     )
 
 

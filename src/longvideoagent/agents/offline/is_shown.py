@@ -27,7 +27,10 @@ _KINDS = (
         frozenset({DetectionKind.TEXT}),
     ),
     (frozenset(terms("colour color")), frozenset(DetectionKind)),
-    (frozenset(terms("move movement motion change cut")), frozenset({DetectionKind.MOVEMENT})),
+    (
+        frozenset(terms("move movement motion change cut")),
+        frozenset({DetectionKind.MOVEMENT, DetectionKind.PICTURE_CHANGE}),
+    ),
     (frozenset(terms("face person people")), frozenset({DetectionKind.FACES})),
 )
 """Terms of queries, and the kinds of detections that they ask for: a colour may be that of anything."""

@@ -54,10 +54,17 @@ _SAID = re.compile(
     r"|\b(?:does|do|did) (?:he|she|they|the (?:man|woman|boy|girl|person|people)) say\b",
     re.IGNORECASE,
 )
+_ASKS_FOR_A_WORD = re.compile(
+    r"(?:who|whose|whom|where|why|how|what(?! time)|which|wer|wessen|wem|wo|warum|wieso|weshalb|was|welche\w?|qui|où|pourquoi|quoi"
+    r"|quel\w*|quién|dónde|por qué|qué|cuál)\b",
+    re.IGNORECASE,
+)
+"""What begins questions that their own words do not answer; "when" is answered by the time of a line."""
+_CAPITALIZED = re.compile(r"\b[A-ZÀ-ÖØ-Þ]\w+")
 _WHY = re.compile(r"\W*(?:why|warum|wieso|weshalb|pourquoi|por qué)\b", re.IGNORECASE)
 _REASON = re.compile(
-    r"\b(?:because|since|so that|in order to|due to|that['’]s why|weil|denn|damit|deshalb|wegen|parce qu\w*|afin|porque"
-    r"|para que)\b",
+    r"\b(?:because|since|so that|in order to|due to|that['’]s why|therefore|weil|denn|damit|deshalb|wegen|parce qu\w*"
+    r"|puisqu\w*|afin|porque|ya que|para que)\b|, so\b",
     re.IGNORECASE,
 )
 _COLOUR_TERMS = frozenset(terms(f"{' '.join(COLOURS)} colour color"))
@@ -133,7 +140,7 @@ def known_lines(trace: Trace) -> list[Evidence]:
         lines.update(dict.fromkeys(each for each in located.evidence if each.num_at_once > 0))
     for observation in trace.observations:
         if isinstance(observation, SystemNotice) and observation.grounding_result is not None:
-            lines.update(dict.fromkeys(observation.grounding_result.evidence))
+            lines.update(dict.fromkeys(each for each in observation.grounding_result.evidence if each.num_at_once > 0))
     return list(lines)
 
 
@@ -274,15 +281,16 @@ def _answer_open(trace: Trace, scorer: EvidenceScorer) -> Reply:
 def _leaves_out(scorer: EvidenceScorer, facts: Sequence[Evidence]) -> bool:
     """Whether facts may lack what the question asks for: they have no word of their own, or name nobody or no reason
     where it asks who says something or why."""
-    question, texts = scorer.question.text, [fact.text for fact in facts]
-    if ASKS_WHEN.match(question) or YES_NO.match(question):  # the facts are quoted with their times
+    question, texts = scorer.question.text.lstrip("¿¡ "), [fact.text for fact in facts]
+    if YES_NO.match(question) or not _ASKS_FOR_A_WORD.match(question):
         return False
     if _WHY.match(question) and not any(map(_REASON.search, texts)):
         return True
-    asks_speaker = WHO.match(question.lstrip("¿¡ ")) is not None and SAY.search(question) is not None
-    if asks_speaker and not any(split_speaker(text).speaker for text in texts):
-        return True
     asked = set(scorer.terms(question))
+    if WHO.match(question) and SAY.search(question):
+        capitalized = (word for text in texts for word in _CAPITALIZED.findall(text))
+        has_name = any(not asked.issuperset(scorer.terms(word)) for word in capitalized)
+        return not (has_name or any(split_speaker(text).speaker for text in texts))
     return all(asked.issuperset(scorer.terms(text)) for text in texts)
 
 

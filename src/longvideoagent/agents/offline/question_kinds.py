@@ -68,17 +68,20 @@ _PLURAL_WHO = re.compile(
     re.IGNORECASE,
 )
 _IT_LASTS = re.compile(
-    r"\b(?:is|was|does|did|will) (?:it|this)(?: (?:last|run|go on|end|finish|over|be|exactly|overall|altogether"
-    r"|in total|in all|in minutes|in seconds))*\Z|\b(?:it|this) (?:is|was|lasts?|runs?|ends?|finishes)\Z",
+    r"\b(?:length|duration) of (?:it|this)\Z|\b(?:it|this) (?:is|was|lasts?|runs?|ends?|finishes)\Z"
+    r"|\b(?:is|was|does|did|will) (?:it|this)(?:,? (?:last|run|go on|end|finish|over|be|exactly|overall|altogether"
+    r"|in total|in all|in minutes|in seconds))*\Z",
     re.IGNORECASE,
 )
 """The video as the subject: "How long does it take?" is about something else."""
 _SOMEONE = re.compile(
-    rf"\b(?:does|did|do|is|was|has|can|will) (?:he|she|{A_PERSON})\b"
+    rf"\b(?:does|did|do|can|will) (?:he|she|{A_PERSON})\b"
+    rf"|\b(?:he|she|{A_PERSON}) (?:says?|said|speaks?|spoke|talks?|talked|mentions?|mentioned)\b"
+    r"|\b(?:his|her) (?:very )?(?:first|last|final)\b"
     r"|\b(?:sagt|sagte|erwähnt|spricht|redet) (?:er|sie)\b|\b(?:dit|parle)(?:-t)?-(?:il|elle)\b|\bdice (?:él|ella)\b",
     re.IGNORECASE,
 )
-"""One person whom no name distinguishes from the others."""
+"""One person who speaks, and whom no name distinguishes from the others."""
 _OF_WORDS = re.compile(r"(?:count|first|last|nth \d+) (?!by )")
 """Queries for words that somebody says."""
 _SOMEBODY = re.compile(
@@ -118,7 +121,7 @@ def timeline_question(text: str) -> TimelineQuestion | None:
     if len(question) > MAX_QUESTION_CHARS:
         return None
     found = _read(question)
-    if found is None or not _SOMEONE.search(without_quotes(question)):
+    if found is None or found.query.startswith("order ") or not _SOMEONE.search(without_quotes(question)):
         return found
     # Which lines are this person's is not known, but what is said at all can be searched for.
     return replace(found, is_of_someone=True) if _OF_WORDS.match(found.query) else None

@@ -65,7 +65,7 @@ _TEXTS = r"(?:signs?|texts?|slides?|titles?|captions?|words)"
 _THING = r"(?:the )?(?:word|words|phrase|name|term|sentence|line)s?"
 _FOREIGN_THING = (
     r"(?:(?:das|dem|des|der|den|le|la|el) )?"
-    r"(?:wort(?:es)?|begriff|ausdruck|name|satz|mot|terme|nom|palabra|término|nombre)(?: de)?"
+    r"(?:wort(?:es)?|begriff|ausdruck|mot|terme|palabra|término)(?! (?:de|der|des|du|del)\b)"
 )
 A_PERSON = r"(?:the|this|that|a) (?:\w+ )?(?:man|woman|boy|girl|guy|lady)"
 """A person without a name."""

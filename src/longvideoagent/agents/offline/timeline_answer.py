@@ -34,8 +34,8 @@ SEEN_CONFIDENCE = 0.6
 """Of a text that alone was seen at the time that the question names."""
 WEAK_CONFIDENCE = 0.4
 """Of lines that stand for a whole video, of a word that no line has, which may be said in other words, of a count in a
-video whose text was read in part, of speakers whom many lines do not name, and of texts of which some may not have been
-seen."""
+video whose text was read in part, of speakers whom many lines do not name, of words of a person whom the question does
+not name, and of texts of which some may not have been seen."""
 TIME_TOLERANCE_S = 5.0
 """How far an option's time may be from the line's."""
 _WHOLE = re.compile(
