@@ -55,8 +55,8 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 _ASKS_FOR_A_WORD = re.compile(
-    r"(?:who|whose|whom|where|why|how|what(?! time)|which|wer|wessen|wem|wo|warum|wieso|weshalb|was|welche\w?|qui|où|pourquoi|quoi"
-    r"|quel\w*|quién|dónde|por qué|qué|cuál)\b",
+    r"(?:who|whose|whom|where|why|how|what(?! time)|which|wer|wessen|wem|wo|warum|wieso|weshalb|was|welche\w?|qui|où"
+    r"|pourquoi|quoi|quel\w*|quién|dónde|por qué|qué|cuál)\b",
     re.IGNORECASE,
 )
 """What begins questions that their own words do not answer; "when" is answered by the time of a line."""
