@@ -9,6 +9,7 @@ from longvideoagent.agents.base import Team
 from longvideoagent.core.outcome import Outcome
 from longvideoagent.core.trace import Trace
 from longvideoagent.core.types import Timeline, TimelineResult
+from longvideoagent.index.lines import has_spoken_lines
 from longvideoagent.index.missing import how_to_index
 from longvideoagent.models.backends import BACKENDS
 
@@ -69,8 +70,9 @@ def _limits(trace: Trace, timeline: Timeline) -> str:
 
 def _is_about_sound(question: str, timeline: Timeline) -> bool:
     """Whether a question can be answered by listening only."""
-    has_spoken = any(line.source != "screen" for line in timeline.subtitles)
-    return bool(_ABOUT_SOUND.search(question) or (not has_spoken and _ABOUT_VOICES.search(question)))
+    if _ABOUT_SOUND.search(question):
+        return True
+    return _ABOUT_VOICES.search(question) is not None and not has_spoken_lines(timeline)
 
 
 def example_spec() -> str:

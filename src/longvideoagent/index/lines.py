@@ -108,6 +108,11 @@ def timeline_lines(timeline: Timeline) -> TimelineLines:
     return TimelineLines(every, by_term, by_speaker, num_spoken, num_unnamed)
 
 
+def has_spoken_lines(timeline: Timeline) -> bool:
+    """Whether a line is not of the screen: a subtitle, or a transcript of the speech."""
+    return any(line.source != "screen" for clip in timeline.clips for line in clip.subtitles)
+
+
 def names_speaker(words: str, timeline: Timeline) -> bool:
     """Whether words are asked for by one of the speakers."""
     return bool(parse_words(words, timeline_lines(timeline).by_speaker, timeline.language).speaker)

@@ -19,6 +19,7 @@ from longvideoagent.core.timefmt import format_timestamp, times_in_s
 from longvideoagent.core.types import Clip, Evidence, Timeline
 from longvideoagent.index.event_labels import matching_labels
 from longvideoagent.index.events import EventKind
+from longvideoagent.index.lines import has_spoken_lines
 from longvideoagent.index.query_events import absence, absence_of_all
 from longvideoagent.index.sound_spans import is_voice
 from longvideoagent.index.terms import terms
@@ -133,15 +134,14 @@ def absent_event(text: str, timeline: Timeline) -> Evidence | None:
         Its absence, if a detector knows such a thing and none has found it; else None.
     """
     match = _match_form(text)
-    has_speech = any(line.source != "screen" for line in timeline.subtitles)
     if match is not None and match.form.asked == "labels" and not match.parts["at"]:  # a line may be said then
         kind = _EVENT_KINDS[match.form.kinds[0]]
-        return None if kind is EventKind.SOUND and has_speech else absence_of_all(timeline, kind)
+        return None if kind is EventKind.SOUND and has_spoken_lines(timeline) else absence_of_all(timeline, kind)
     if match is None or match.form.asked != "has_span":
         return None
     absent = _absent_thing(match.parts["thing"] or "", match.form, timeline)
-    is_denied = absent is not None and absent.kind == "sound" and is_voice(absent.label) and has_speech
-    return None if is_denied else absent
+    is_of_voices = absent is not None and absent.kind == "sound" and is_voice(absent.label)
+    return None if is_of_voices and has_spoken_lines(timeline) else absent
 
 
 def _absent_thing(thing: str, form: _Form, timeline: Timeline) -> Evidence | None:
