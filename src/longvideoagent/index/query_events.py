@@ -47,10 +47,10 @@ def absence(thing: str, timeline: Timeline, kind: EventKind) -> Evidence | None:
         A span of the whole video in which there are 0 of the label that covers the thing; None if no detector has
         searched, if it found what the words name, or if it knows no such label.
     """
-    events = timeline.sounds if kind is EventKind.SOUND else timeline.objects
+    events, labels = _searched(timeline, kind)
     if events is None or matching_labels(thing, {each.label for each in events}):
         return None
-    covering = covering_labels(thing, timeline.sound_labels if kind is EventKind.SOUND else timeline.object_labels)
+    covering = covering_labels(thing, labels)
     if not covering:
         return None
     return _absent(min(covering, key=lambda each: (len(each), each)), timeline, kind)
@@ -59,12 +59,17 @@ def absence(thing: str, timeline: Timeline, kind: EventKind) -> Evidence | None:
 def absence_of_all(timeline: Timeline, kind: EventKind) -> Evidence | None:
     """That a detector found nothing at all: a span as that of ``absence``, labelled ``521 sounds that the detector
     knows``. None if none has searched, if it found something, or if it is not known what it can find."""
-    is_sound = kind is EventKind.SOUND
-    events = timeline.sounds if is_sound else timeline.objects
-    num_labels = len(timeline.sound_labels if is_sound else timeline.object_labels)
-    if events is None or events or not num_labels:
+    events, labels = _searched(timeline, kind)
+    if events is None or events or not labels:
         return None
-    return _absent(f"{num_labels} {plural(kind, num_labels)} that the detector knows", timeline, kind)
+    return _absent(f"{len(labels)} {plural(kind, len(labels))} that the detector knows", timeline, kind)
+
+
+def _searched(timeline: Timeline, kind: EventKind) -> tuple[Sequence[Evidence] | None, Sequence[str]]:
+    """What a detector found, None if none has searched, and all labels that it knows."""
+    if kind is EventKind.SOUND:
+        return timeline.sounds, timeline.sound_labels
+    return timeline.objects, timeline.object_labels
 
 
 def _absent(label: str, timeline: Timeline, kind: EventKind) -> Evidence:
@@ -76,7 +81,7 @@ def _absent(label: str, timeline: Timeline, kind: EventKind) -> Evidence:
 
 
 def _not_found(words: str, timeline: Timeline, kind: EventKind) -> TimelineResult:
-    events = timeline.sounds if kind is EventKind.SOUND else timeline.objects
+    events, _ = _searched(timeline, kind)
     detected = f"detected: {_labels(events)}" if events else f"no {kind} was detected in the video"
     if not words or times_in_s(words):
         nothing = absence_of_all(timeline, kind)
